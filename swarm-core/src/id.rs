@@ -1,0 +1,157 @@
+//! Identities: of contents, swarms, peers and links, and how each is written down.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An identity could not be read from its text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} must be {digits} hexadecimal digits")]
+pub struct IdError {
+    what: &'static str,
+    digits: usize,
+}
+
+macro_rules! digest_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; 32]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:.12}…)"), self.to_string())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let error = IdError { what: $what, digits: 64 };
+                let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| error.clone())?;
+                Ok(Self(bytes.try_into().map_err(|_| error)?))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    let text = String::deserialize(deserializer)?;
+                    text.parse().map_err(serde::de::Error::custom)
+                } else {
+                    Ok(Self(<[u8; 32]>::deserialize(deserializer)?))
+                }
+            }
+        }
+    };
+}
+
+digest_id! {
+    /// Names a swarm: the BLAKE3 digest of its manifest's canonical bytes. It is what a link carries.
+    SwarmId, "a swarm id"
+}
+digest_id! {
+    /// BLAKE3 digest of the content's bytes; stores are keyed by it.
+    ContentRoot, "a content root"
+}
+
+/// Names a peer towards its tracker and its links. Given by the tracker; 16 hexadecimal digits in text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub u64);
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeerId({self})")
+    }
+}
+
+impl FromStr for PeerId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let error = IdError { what: "a peer id", digits: 16 };
+        if text.len() != 16 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(error);
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| error)
+    }
+}
+
+impl Serialize for PeerId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            text.parse().map_err(serde::de::Error::custom)
+        } else {
+            Ok(Self(u64::deserialize(deserializer)?))
+        }
+    }
+}
+
+/// Names one of a peer's own links, towards its driver only. Never reused within one `Peer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct LinkId(pub u32);
+
+/// Names one reader of the content (a player's open range), towards the driver only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReaderId(pub u32);
+
+/// Drawn at random once per process: lets two peers notice that two links join the same pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Instance(pub [u8; 16]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_survive_their_text_form() {
+        let swarm = SwarmId([0xab; 32]);
+        assert_eq!(swarm.to_string().parse::<SwarmId>().unwrap(), swarm);
+        assert_eq!(swarm.to_string().to_uppercase().parse::<SwarmId>().unwrap(), swarm);
+        let peer = PeerId(0x0123_4567_89ab_cdef);
+        assert_eq!(peer.to_string(), "0123456789abcdef");
+        assert_eq!(peer.to_string().parse::<PeerId>().unwrap(), peer);
+    }
+
+    #[test]
+    fn a_malformed_id_says_what_it_should_be() {
+        let error = "xyz".parse::<SwarmId>().unwrap_err();
+        assert_eq!(error.to_string(), "a swarm id must be 64 hexadecimal digits");
+        assert!("+123456789abcdef".parse::<PeerId>().is_err());
+        assert!("abab".parse::<SwarmId>().is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! Every number that bounds what the outside may ask of a peer, with its unit and its reason.
+//!
+//! A value from the network is compared with one of these before it is used for arithmetic, indexing or
+//! allocation. A queue that reaches its limit refuses the newcomer and says so.
+
+/// Bytes in a group: the unit of verification, of `have` and of forwarding.
+///
+/// 16 BLAKE3 chunks; small enough to be forwarded after 13 ms at 10 Mbit/s, large enough that one tree
+/// node a group costs 0.2 %.
+pub const GROUP_BYTES: u32 = 16 * 1024;
+
+/// Groups in one content, at most: 64 GiB. Bounds every bitmap to 512 KiB.
+pub const GROUPS_MAX: u32 = 1 << 22;
+
+/// Bytes in one content, at most.
+pub const CONTENT_BYTES_MAX: u64 = GROUPS_MAX as u64 * GROUP_BYTES as u64;
+
+/// Bytes of a manifest's canonical form, at most: what a tracker keeps for anybody who asks.
+pub const MANIFEST_BYTES_MAX: usize = 1024 * 1024;
+
+/// Segments in one manifest, at most; with 20 bytes each they fit a manifest three times over.
+pub const SEGMENTS_MAX: usize = 16_384;
+
+/// Bytes of a name, a media type, an author or a tracker address in a manifest.
+pub const TEXT_BYTES_MAX: usize = 1024;
+
+/// Tracker addresses in one manifest.
+pub const TRACKERS_MAX: usize = 16;
+
+/// Bytes of one message on a data channel: what every browser accepts without fragmentation support.
+pub const FRAME_BYTES_MAX: usize = 65_535;
+
+/// Groups in one data message.
+pub const FRAME_GROUPS_MAX: u32 = 4;
+
+/// Bytes of one manifest part on a link: leaves room for the message around it.
+pub const MANIFEST_PART_BYTES: usize = 48 * 1024;
+
+/// Bytes of one message to or from a tracker.
+pub const TRACKER_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of one session description.
+pub const SDP_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of one ICE candidate line.
+pub const CANDIDATE_BYTES_MAX: usize = 1024;
+
+/// Runs in one list of segments or groups on the wire; larger sets are sent in several messages.
+pub const RUNS_MAX: usize = 4096;
+
+/// Links that one peer keeps, beyond which it declines introductions. An initial peer keeps more.
+pub const LINKS_MAX: usize = 24;
+
+/// Links that an initial peer keeps.
+pub const INITIAL_LINKS_MAX: usize = 48;
+
+/// Requests that one counterpart may have waiting with us; further ones are rejected as `Busy`.
+pub const REQUESTS_PER_LINK_MAX: usize = 256;
+
+/// Groups that one request may name: 1 MiB, the largest request size.
+pub const REQUEST_GROUPS_MAX: u32 = 64;
+
+/// Peers named in one `peers` message of a tracker.
+pub const PEERS_PER_MESSAGE_MAX: usize = 64;
+
+/// ICE servers that a tracker may name.
+pub const ICE_SERVERS_MAX: usize = 8;
+
+/// Signals kept for a link whose connection is still being built.
+pub const SIGNALS_PER_LINK_MAX: usize = 64;

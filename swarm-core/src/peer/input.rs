@@ -1,0 +1,126 @@
+//! What a driver tells the peer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::group_set::GroupSet;
+use crate::id::{Instance, LinkId, ReaderId, SwarmId};
+use crate::manifest::Manifest;
+use crate::peer_message::{DataMessage, PeerDecodeError, PeerMessage};
+use crate::tracker_message::{Role, Signal, TrackerMessage};
+use crate::tree::HashTree;
+
+/// How much of the content a peer wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appetite {
+    /// All of it: seeders, and whoever wants the file.
+    Everything,
+    /// What is played, and beyond it only what `budget_bytes` of storage can hold.
+    Viewer {
+        /// Bytes that may be held at a time.
+        budget_bytes: u64,
+    },
+}
+
+/// How much a peer may upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadLimit {
+    /// As much as the network takes.
+    Unlimited,
+    /// At most this many bits a second, over all links.
+    BitsPerSecond(u64),
+    /// Nothing: requests are rejected.
+    Off,
+}
+
+/// What makes this peer this peer. Fixed for its lifetime.
+#[derive(Debug, Clone)]
+pub struct PeerConfig {
+    /// The swarm to join.
+    pub swarm: SwarmId,
+    /// What the peer is in it.
+    pub role: Role,
+    /// The manifest, if it is known already (always, for an initial peer).
+    pub manifest: Option<Arc<Manifest>>,
+    /// Drawn at random by the driver.
+    pub instance: Instance,
+    /// Seed of every choice that is made by chance.
+    pub seed: u64,
+    /// How much of the content is wanted.
+    pub appetite: Appetite,
+    /// How much may be uploaded.
+    pub upload: UploadLimit,
+    /// Permission to use a closed tracker.
+    pub token: Option<String>,
+}
+
+/// Why a manifest could not be fetched over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchError {
+    /// The tracker answered that it has none of this id.
+    NotFound,
+    /// Anything else, in words.
+    Failed(String),
+}
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// Begin: connect to the tracker and get the manifest. Once, first.
+    Start,
+    /// Leave the swarm: close links, tell the tracker. Nothing is asked of the driver afterwards but to
+    /// carry out what is polled.
+    Stop,
+
+    /// The socket that `ConnectTracker` asked for is open.
+    TrackerOpen,
+    /// The socket closed, or could not be opened; in words.
+    TrackerClosed(String),
+    /// The tracker sent a message.
+    Tracker(TrackerMessage),
+    /// Answers `FetchManifest`.
+    ManifestFetched(Result<Bytes, FetchError>),
+    /// Answers `PublishManifest`; the error in words.
+    ManifestPublished(Result<(), String>),
+
+    /// The connection of a link produced an offer, an answer or a candidate for the other side.
+    LocalSignal(LinkId, Signal),
+    /// Both channels of a link are open.
+    LinkOpen(LinkId),
+    /// A link's connection failed or was closed by the other side; in words.
+    LinkClosed(LinkId, String),
+    /// A message arrived on a link's control channel.
+    Control(LinkId, PeerMessage),
+    /// A message arrived on a link's data channel.
+    Data(LinkId, DataMessage),
+    /// A frame arrived on a link that is no message.
+    Malformed(LinkId, PeerDecodeError),
+    /// The bytes of a link's data channel that are still buffered, after some left: sent whenever the
+    /// amount falls to the low-water mark, and may be sent more often.
+    Buffered(LinkId, u64),
+
+    /// The store for the content of `Event::ManifestReady` is open; what it holds already, verified.
+    StoreReady {
+        /// Groups held.
+        held: GroupSet,
+        /// The tree as far as it is known: for every group held, its path to the root.
+        tree: Box<HashTree>,
+    },
+    /// Groups that the store lost or cannot read; they are no longer announced. In words.
+    StoreFailed(crate::group::GroupRange, String),
+
+    /// A player or program reads from `group` on.
+    ReaderAt {
+        /// Which reader; a new one opens.
+        reader: ReaderId,
+        /// Next group that it needs.
+        group: u32,
+        /// Media that it has buffered beyond what plays, ms: how long it can wait for `group`.
+        ahead_ms: u32,
+    },
+    /// A reader ended.
+    ReaderClosed(ReaderId),
+    /// The person or program changed how much may be uploaded.
+    Upload(UploadLimit),
+}

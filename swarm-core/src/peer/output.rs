@@ -1,0 +1,86 @@
+//! What the peer asks of its driver.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::group::GroupRange;
+use crate::id::LinkId;
+use crate::manifest::Manifest;
+use crate::peer_message::{DataHead, PeerMessage};
+use crate::tracker_message::{IceServer, PeerRequest, Signal};
+use crate::tree::Verified;
+
+/// Something the driver is to do, in the order polled.
+#[derive(Debug)]
+pub enum Output {
+    /// Open a WebSocket to the tracker; answer `TrackerOpen` or `TrackerClosed`.
+    ConnectTracker,
+    /// Close the WebSocket if it is open. No answer is expected.
+    DisconnectTracker,
+    /// Send this on the open WebSocket. If it is not open, drop it.
+    Tracker(PeerRequest),
+    /// Get the manifest from the tracker over HTTP; answer `ManifestFetched`.
+    FetchManifest,
+    /// Put the manifest's canonical bytes to the tracker over HTTP; answer `ManifestPublished`.
+    PublishManifest(Bytes),
+
+    /// Create a connection for this link. The offerer creates both channels and the offer.
+    Connect {
+        /// The link.
+        link: LinkId,
+        /// Whether this side offers.
+        is_offerer: bool,
+        /// Servers for connection building.
+        ice_servers: Arc<[IceServer]>,
+    },
+    /// Hand a signal of the other side to the link's connection.
+    RemoteSignal(LinkId, Signal),
+    /// Close the link's connection. No answer is expected. The reason is for the log.
+    CloseLink(LinkId, String),
+    /// Send on the link's control channel.
+    Control(LinkId, PeerMessage),
+    /// Read the groups of `head.range` from the store, append them to the head, send on the data channel.
+    Data(LinkId, DataHead),
+    /// Set the low-water mark of the link's data channel, in bytes, at which `Buffered` is told.
+    LowWater(LinkId, u64),
+
+    /// Put these bytes into the store. Until it is full or fails this precedes any `Data` that reads them.
+    Store(Verified),
+    /// Forget these groups.
+    Evict(GroupRange),
+    /// Tell the application.
+    Event(Event),
+}
+
+/// Something the application may want to know. Drivers show it; none needs an answer but `ManifestReady`.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The manifest is here: open a store and answer `StoreReady`.
+    ManifestReady(Arc<Manifest>),
+    /// The tracker's socket is open and it knows us.
+    TrackerUp,
+    /// The tracker cannot be reached; it is tried again.
+    TrackerDown {
+        /// Why, in words.
+        reason: String,
+        /// Until the next attempt, ms.
+        retry_ms: u64,
+    },
+    /// The tracker or the manifest cannot be had just now; it is tried again.
+    Waiting {
+        /// For what, in words.
+        reason: String,
+    },
+    /// Everything wanted is held and verified.
+    Complete,
+    /// A counterpart broke the rules and lost its link; groups it corrupted were not stored.
+    Banned {
+        /// The link.
+        link: LinkId,
+        /// What it did, in words.
+        reason: String,
+    },
+    /// This peer cannot go on; in words that say what to do.
+    Failed(String),
+}

@@ -1,0 +1,62 @@
+//! What a peer can say about itself: the numbers that the page, `--json` and the tests show.
+
+use serde::Serialize;
+
+use crate::id::{PeerId, SwarmId};
+use crate::tracker_message::Role;
+
+/// Totals and links of one peer. All byte counts are payload since the start.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stats {
+    /// The swarm.
+    pub swarm: SwarmId,
+    /// Length of the content; 0 until the manifest is known.
+    pub bytes_total: u64,
+    /// Bytes held, all verified.
+    pub bytes_verified: u64,
+    /// Verified bytes that came from an initial peer.
+    pub from_initial: u64,
+    /// Verified bytes that came from other peers.
+    pub from_peers: u64,
+    /// Bytes handed to links.
+    pub uploaded: u64,
+    /// Bytes that came though they were held already.
+    pub duplicate_bytes: u64,
+    /// Bytes of proofs received.
+    pub proof_bytes: u64,
+    /// Whether the tracker's socket is open and it knows us.
+    pub is_tracker_up: bool,
+    /// Links that are open or being built.
+    pub links: Vec<LinkStats>,
+}
+
+/// One link.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LinkStats {
+    /// The other side.
+    pub peer: PeerId,
+    /// What it says it is.
+    pub kind: Role,
+    /// Estimated rate at which it sends to us, bytes a second; 0 while not known.
+    pub rate: u64,
+    /// Round-trip time, ms; `None` while not measured.
+    pub rtt_ms: Option<u32>,
+    /// Where the link stands.
+    pub state: LinkState,
+    /// Verified payload bytes it sent to us.
+    pub received: u64,
+    /// Payload bytes we sent to it.
+    pub sent: u64,
+}
+
+/// Where a link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// The connection is being built.
+    Connecting,
+    /// Channels are open; the other side's `Hello` is awaited.
+    Greeting,
+    /// Both know each other.
+    Open,
+}

@@ -1,0 +1,441 @@
+//! Messages between a peer and its tracker: JSON text frames, one object each (docs/protocol.md).
+//!
+//! Every request carries an `id` and is answered: by the message it asks for, by `ok`, or by `error`. The
+//! tracker stamps who a message is from; no message names its own sender.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{PeerId, SwarmId};
+use crate::limits::{CANDIDATE_BYTES_MAX, RUNS_MAX, SDP_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
+
+/// Version of the tracker protocol that this crate speaks.
+pub const TRACKER_VERSION: u16 = 1;
+
+/// A text frame that is no message of this protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrackerDecodeError {
+    /// Close the connection: the other side does not keep the limits.
+    #[error("a tracker message has {0} bytes; at most 65536 are allowed")]
+    TooLong(usize),
+    /// Answer with an error, or ignore: not JSON, or not a message that this version knows.
+    #[error("not a message of this protocol version: {0}")]
+    Malformed(String),
+    /// Answer with an error: a field is beyond its limit.
+    #[error("a tracker message breaks a rule: {0}")]
+    Invalid(&'static str),
+}
+
+/// What a peer is in its swarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The publisher's seeder: holds everything, always.
+    Initial,
+    /// Anybody else.
+    Viewer,
+}
+
+/// A run of segments, written `[first, count]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SegmentRun(pub u32, pub u32);
+
+/// An offer, an answer or an ICE candidate on its way through the tracker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Signal {
+    /// Session description that opens a connection.
+    Offer {
+        /// SDP, at most 16 KiB.
+        sdp: String,
+    },
+    /// Session description that answers an offer.
+    Answer {
+        /// SDP, at most 16 KiB.
+        sdp: String,
+    },
+    /// One trickled candidate, as browsers write it.
+    Candidate {
+        /// The candidate line.
+        candidate: String,
+        /// Media section it belongs to.
+        sdp_mid: Option<String>,
+        /// Index of that section.
+        sdp_m_line_index: Option<u16>,
+    },
+    /// No more candidates follow.
+    EndOfCandidates,
+}
+
+impl Signal {
+    /// Whether every field keeps its limit.
+    pub fn is_within_limits(&self) -> bool {
+        match self {
+            Self::Offer { sdp } | Self::Answer { sdp } => sdp.len() <= SDP_BYTES_MAX,
+            Self::Candidate { candidate, sdp_mid, .. } => {
+                candidate.len() + sdp_mid.as_ref().map_or(0, String::len) <= CANDIDATE_BYTES_MAX
+            }
+            Self::EndOfCandidates => true,
+        }
+    }
+}
+
+/// An ICE server that peers may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceServer {
+    /// `stun:` or `turn:` addresses.
+    pub urls: Vec<String>,
+    /// User name, for TURN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password, for TURN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// Segments that a peer looks for, with the time it has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Want {
+    /// The segments.
+    pub segments: SegmentRun,
+    /// Milliseconds until the first of them is due.
+    pub remaining_ms: u32,
+}
+
+/// What a peer got from one counterpart since its last report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// The counterpart.
+    pub peer: PeerId,
+    /// Verified payload bytes.
+    pub bytes: u64,
+    /// Requests that timed out, or groups that were corrupt.
+    pub failures: u32,
+}
+
+/// A request from a peer. `id` is echoed in the answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerRequest {
+    /// Chosen by the peer; unique among its unanswered requests.
+    pub id: u32,
+    /// What it asks or says.
+    #[serde(flatten)]
+    pub body: PeerRequestBody,
+}
+
+/// What a peer asks of its tracker or tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum PeerRequestBody {
+    /// First message of a connection; answered by `welcome`.
+    Hello {
+        /// Protocol version, [`TRACKER_VERSION`].
+        version: u16,
+        /// Optional abilities; unknown ones are ignored.
+        #[serde(default)]
+        capabilities: Vec<String>,
+        /// Estimated upload capacity, bits a second; 0 if not known.
+        #[serde(default)]
+        uplink_bps: u64,
+        /// Permission to use a closed tracker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+        /// Resume token of an earlier `welcome`: keeps the peer id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resume: Option<String>,
+    },
+    /// Enters a swarm, once a connection; answered by `swarm`.
+    Join {
+        /// The swarm.
+        swarm: SwarmId,
+        /// What the peer is in it.
+        role: Role,
+        /// Segments it holds whole.
+        have: Vec<SegmentRun>,
+        /// Segment that plays, if one does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        playhead: Option<u32>,
+    },
+    /// Change of the segments held whole, at most once a second; answered by `ok`.
+    Have {
+        /// Segments that became whole.
+        gained: Vec<SegmentRun>,
+        /// Segments no longer held.
+        dropped: Vec<SegmentRun>,
+    },
+    /// Segments looked for; answered by `peers`, and by `connect` or `assign` where that helps.
+    Want {
+        /// The segments.
+        segments: Vec<Want>,
+    },
+    /// A signal for another peer of the swarm; answered by `ok`, or by `error` if that peer is gone.
+    Signal {
+        /// The receiver.
+        to: PeerId,
+        /// The signal.
+        signal: Signal,
+    },
+    /// How transfers went; answered by `ok`.
+    Report {
+        /// By counterpart.
+        received: Vec<Received>,
+        /// Measured upload rate, bits a second.
+        uplink_bps: u64,
+        /// Segment that plays, if one does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        playhead: Option<u32>,
+    },
+    /// Leaves the swarm; answered by `ok`.
+    Leave,
+}
+
+/// A peer as the tracker describes it to another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerEntry {
+    /// The peer.
+    pub peer: PeerId,
+    /// What it is.
+    pub role: Role,
+    /// Segments it holds (in `providing`) or looks for (in `looking`).
+    pub segments: Vec<SegmentRun>,
+    /// Its upload capacity, bits a second; 0 if not known.
+    pub uplink_bps: u64,
+    /// Segment that it plays, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playhead: Option<u32>,
+}
+
+/// Why a tracker refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// Not a message, or one at the wrong time.
+    BadRequest,
+    /// The protocol version is not spoken here.
+    UnsupportedVersion,
+    /// No manifest and no peer of this swarm is known.
+    UnknownSwarm,
+    /// The peer named is not in the swarm.
+    UnknownPeer,
+    /// The token is missing or wrong.
+    Forbidden,
+    /// Too many messages; wait `retry_after_ms`.
+    RateLimited,
+    /// The swarm or the tracker is full; wait `retry_after_ms`.
+    Full,
+    /// The tracker is stopping or failed.
+    Unavailable,
+    /// A code of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a tracker says. `id` is present in answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrackerMessage {
+    /// The request that this answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
+    /// What it says.
+    #[serde(flatten)]
+    pub body: TrackerMessageBody,
+}
+
+/// What a tracker tells a peer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum TrackerMessageBody {
+    /// Answers `hello`.
+    Welcome {
+        /// Version the tracker speaks.
+        version: u16,
+        /// Who the peer is from now on.
+        peer: PeerId,
+        /// Present it in the next `hello` to stay the same peer.
+        resume: String,
+        /// Servers for connection building.
+        ice_servers: Vec<IceServer>,
+        /// Interval of `report`, ms.
+        report_interval_ms: u32,
+    },
+    /// Counts of the swarm; answers `join`.
+    Swarm {
+        /// Peers that hold everything.
+        seeders: u32,
+        /// Peers that lack something.
+        leechers: u32,
+    },
+    /// Who provides and who looks for segments; answers `want`.
+    Peers {
+        /// Peers that hold segments asked for.
+        providing: Vec<PeerEntry>,
+        /// Peers that look for the same segments.
+        looking: Vec<PeerEntry>,
+    },
+    /// Build a link with this peer.
+    Connect {
+        /// The peer.
+        peer: PeerId,
+        /// What it is.
+        role: Role,
+        /// Whether the receiver of this message makes the offer.
+        offer: bool,
+    },
+    /// Get these segments from this source.
+    Assign {
+        /// The segments.
+        segments: Vec<SegmentRun>,
+        /// Who sends them.
+        source: PeerId,
+        /// For how long the assignment stands, ms.
+        lease_ms: u32,
+    },
+    /// A signal from another peer of the swarm.
+    Signal {
+        /// The sender, stamped by the tracker.
+        from: PeerId,
+        /// The signal.
+        signal: Signal,
+    },
+    /// A peer left the swarm.
+    Gone {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// Done.
+    Ok,
+    /// Refused.
+    Error {
+        /// Why, for programs.
+        code: ErrorCode,
+        /// Why, for people.
+        text: String,
+        /// When to try again, ms.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u32>,
+    },
+}
+
+impl PeerRequest {
+    /// Reads a text frame that a peer sent.
+    pub fn decode(text: &str) -> Result<Self, TrackerDecodeError> {
+        let request: Self = decode(text)?;
+        let runs = match &request.body {
+            PeerRequestBody::Join { have, .. } => have.len(),
+            PeerRequestBody::Have { gained, dropped } => gained.len().max(dropped.len()),
+            PeerRequestBody::Want { segments } => segments.len(),
+            PeerRequestBody::Report { received, .. } => received.len(),
+            PeerRequestBody::Signal { signal, .. } if !signal.is_within_limits() => {
+                return Err(TrackerDecodeError::Invalid("a signal is too long"));
+            }
+            PeerRequestBody::Hello { .. } | PeerRequestBody::Signal { .. } | PeerRequestBody::Leave => 0,
+        };
+        if runs > RUNS_MAX {
+            return Err(TrackerDecodeError::Invalid("a list has more than 4096 entries"));
+        }
+        Ok(request)
+    }
+
+    /// The text frame.
+    pub fn encode(&self) -> String {
+        encode(self)
+    }
+}
+
+impl TrackerMessage {
+    /// A message that answers no request.
+    pub const fn notice(body: TrackerMessageBody) -> Self {
+        Self { id: None, body }
+    }
+
+    /// Reads a text frame that a tracker sent.
+    pub fn decode(text: &str) -> Result<Self, TrackerDecodeError> {
+        let message: Self = decode(text)?;
+        match &message.body {
+            TrackerMessageBody::Signal { signal, .. } if !signal.is_within_limits() => {
+                Err(TrackerDecodeError::Invalid("a signal is too long"))
+            }
+            _ => Ok(message),
+        }
+    }
+
+    /// The text frame.
+    pub fn encode(&self) -> String {
+        encode(self)
+    }
+}
+
+fn decode<T: DeserializeOwned>(text: &str) -> Result<T, TrackerDecodeError> {
+    if text.len() > TRACKER_MESSAGE_BYTES_MAX {
+        return Err(TrackerDecodeError::TooLong(text.len()));
+    }
+    serde_json::from_str(text).map_err(|error| TrackerDecodeError::Malformed(error.to_string()))
+}
+
+/// These types have string keys only, so that serialisation cannot fail.
+fn encode<T: Serialize>(message: &T) -> String {
+    serde_json::to_string(message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn requests_look_like_this_on_the_wire() {
+        let join = PeerRequest {
+            id: 2,
+            body: PeerRequestBody::Join {
+                swarm: SwarmId([0; 32]),
+                role: Role::Viewer,
+                have: vec![SegmentRun(0, 3)],
+                playhead: None,
+            },
+        };
+        let text = r#"{"id":2,"type":"join","swarm":"0000000000000000000000000000000000000000000000000000000000000000","role":"viewer","have":[[0,3]]}"#;
+        assert_eq!(join.encode(), text);
+        assert_eq!(PeerRequest::decode(text).unwrap(), join);
+        let leave = r#"{"id":9,"type":"leave"}"#;
+        assert_eq!(PeerRequest::decode(leave).unwrap(), PeerRequest { id: 9, body: PeerRequestBody::Leave });
+    }
+
+    #[test]
+    fn tracker_messages_look_like_this_on_the_wire() {
+        let signal = TrackerMessage::notice(TrackerMessageBody::Signal {
+            from: PeerId(255),
+            signal: Signal::Candidate {
+                candidate: "candidate:1".into(),
+                sdp_mid: Some("0".into()),
+                sdp_m_line_index: Some(0),
+            },
+        });
+        let text = r#"{"type":"signal","from":"00000000000000ff","signal":{"kind":"candidate","candidate":"candidate:1","sdp_mid":"0","sdp_m_line_index":0}}"#;
+        assert_eq!(signal.encode(), text);
+        assert_eq!(TrackerMessage::decode(text).unwrap(), signal);
+        let error = r#"{"id":4,"type":"error","code":"teapot","text":"no","retry_after_ms":5}"#;
+        let TrackerMessageBody::Error { code, .. } = TrackerMessage::decode(error).unwrap().body else {
+            panic!("not an error")
+        };
+        assert_eq!(code, ErrorCode::Unknown);
+    }
+
+    #[test]
+    fn oversized_messages_and_signals_are_refused() {
+        let long = format!(
+            r#"{{"id":1,"type":"signal","to":"00000000000000ff","signal":{{"kind":"offer","sdp":"{}"}}}}"#,
+            "x".repeat(17_000)
+        );
+        assert_eq!(PeerRequest::decode(&long), Err(TrackerDecodeError::Invalid("a signal is too long")));
+        assert!(matches!(PeerRequest::decode(&" ".repeat(70_000)), Err(TrackerDecodeError::TooLong(70_000))));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_text_never_panics(text in "\\PC{0,200}") {
+            let _ = PeerRequest::decode(&text);
+            let _ = TrackerMessage::decode(&text);
+        }
+    }
+}
