@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::group::GroupRange;
 use crate::id::{Instance, PeerId, SwarmId};
 use crate::limits::{FRAME_BYTES_MAX, FRAME_GROUPS_MAX, MANIFEST_PART_BYTES, REQUEST_GROUPS_MAX, RUNS_MAX};
-use crate::tracker_message::Role;
 use crate::tree::{NodeHash, PROOF_HASHES_MAX, Proof};
 
 /// Version of the peer protocol that this crate speaks.
@@ -72,8 +71,6 @@ pub enum PeerMessage {
         peer: PeerId,
         /// Tells two links between the same pair apart from links to others.
         instance: Instance,
-        /// What the sender is.
-        role: Role,
         /// Whether the sender serves requests at all.
         is_serving: bool,
         /// Groups that it holds: the first runs; more follow in `Have`.
@@ -116,6 +113,8 @@ pub enum PeerMessage {
     },
     /// How the sender of this message is doing; at most once a second.
     Status {
+        /// Whether it serves requests at all.
+        is_serving: bool,
         /// How long its upload queue takes to drain, ms.
         upload_queue_ms: u32,
         /// Group that it plays, if it does.

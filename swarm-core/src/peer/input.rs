@@ -65,7 +65,7 @@ pub enum FetchError {
 }
 
 /// Something that happened outside.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Input {
     /// Begin: connect to the tracker and get the manifest. Once, first.
     Start,

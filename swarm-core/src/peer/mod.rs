@@ -12,59 +12,286 @@
 //! * `now` never goes back. The first input is [`Input::Start`].
 //!
 //! Nothing in here blocks, and no input can make it panic.
+//!
+//! # Where things are
+//!
+//! Policies are small and pure: `demand` (what is needed, how soon), `picker` (what to ask of whom),
+//! `sizing` (how much at once), `sender` (whom to serve next), `rate`, `backoff`, `chance`. State lives in
+//! `holdings` (the content), `link` (a counterpart), `tracker_session` and `manifest_source`. The rest wires
+//! them to the outside: `tracking` (the tracker's messages), `linking` (links come and go), `exchange`
+//! (messages of links), `requesting` (asking), `rescue` (when a
+//! counterpart goes silent) and `serving` (sending).
 
+mod backoff;
+mod chance;
+mod demand;
+mod exchange;
+mod holdings;
 mod input;
+mod link;
+mod linking;
+mod manifest_source;
 mod output;
+mod picker;
+mod rate;
+mod requesting;
+mod rescue;
+mod sender;
+mod serving;
+mod sizing;
 mod stats;
+#[cfg(test)]
+mod tests;
+mod tracker_session;
+mod tracking;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 pub use input::{Appetite, FetchError, Input, PeerConfig, UploadLimit};
 pub use output::{Event, Output};
 pub use stats::{LinkState, LinkStats, Stats};
 
+use crate::group::GroupRange;
+use crate::group_set::GroupSet;
+use crate::id::{Instance, LinkId};
+use crate::manifest::Manifest;
 use crate::time::Timestamp;
 use crate::tree::HashTree;
+use chance::Chance;
+use demand::Demand;
+use holdings::Holdings;
+use link::Link;
+use manifest_source::ManifestSource;
+use sender::{Budget, Turns};
+use tracker_session::TrackerSession;
+
+/// While somebody reads, deadlines move with time: look again at least this often.
+const READING_TICK: Duration = Duration::from_millis(250);
+/// Banned counterparts that are remembered; the oldest is forgotten first.
+const BANNED_MAX: usize = 256;
+
+/// Byte counts since the start.
+#[derive(Debug, Default)]
+struct Totals {
+    from_initial: u64,
+    from_peers: u64,
+    uploaded: u64,
+    duplicate_bytes: u64,
+    proof_bytes: u64,
+}
 
 /// One peer of one swarm. See the [module](self) for how to drive it.
 #[derive(Debug)]
 pub struct Peer {
     config: PeerConfig,
+    chance: Chance,
+    outputs: VecDeque<Output>,
+    tracker: TrackerSession,
+
+    manifest: Option<Arc<Manifest>>,
+    /// Canonical bytes of the manifest, for neighbours and the tracker.
+    manifest_bytes: Bytes,
+    manifest_source: ManifestSource,
+    /// Present once the store is ready.
+    holdings: Option<Holdings>,
+    demand: Option<Demand>,
+    is_complete_told: bool,
+
+    links: BTreeMap<LinkId, Link>,
+    last_link: u32,
+    /// Viewers that hold each group, over open links.
+    availability: Vec<u16>,
+    banned: VecDeque<Instance>,
+
+    /// Groups that the tracker assigned to the initial peer, until when.
+    leases: Vec<(GroupRange, Timestamp)>,
+    assigned: GroupSet,
+    /// When neighbours hear of what was gained.
+    news_at: Option<Timestamp>,
+    next_want: Timestamp,
+    window_picks: u32,
+    /// Whether segments may have become whole or broken since the tracker was told.
+    has_segment_news: bool,
+    /// When the upload cap admits the next frame, if one waits for it.
+    serve_at: Option<Timestamp>,
+    /// When to look at deadlines again, while somebody reads.
+    tick_at: Option<Timestamp>,
+
+    turns: Turns,
+    budget: Budget,
+    totals: Totals,
 }
 
 impl Peer {
     /// A peer that has not started.
     pub fn new(config: PeerConfig) -> Self {
-        Self { config }
+        Self {
+            chance: Chance::new(config.seed),
+            outputs: VecDeque::new(),
+            tracker: TrackerSession::new(config.token.clone()),
+            manifest: None,
+            manifest_bytes: Bytes::new(),
+            manifest_source: ManifestSource::new(),
+            holdings: None,
+            demand: None,
+            is_complete_told: false,
+            links: BTreeMap::new(),
+            last_link: 0,
+            availability: Vec::new(),
+            banned: VecDeque::new(),
+            leases: Vec::new(),
+            assigned: GroupSet::default(),
+            news_at: None,
+            next_want: Timestamp::ZERO,
+            window_picks: 0,
+            has_segment_news: false,
+            serve_at: None,
+            tick_at: None,
+            turns: Turns::default(),
+            budget: Budget::new(config.upload),
+            totals: Totals::default(),
+            config,
+        }
     }
 
     /// Takes one thing that happened.
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
-        let _ = (now, input, &self.config);
+        match input {
+            Input::Start => self.start(now),
+            Input::Stop => self.stop(),
+            Input::TrackerOpen => self.tracker_opened(now),
+            Input::TrackerClosed(reason) => self.tracker_lost(now, reason),
+            Input::Tracker(message) => self.tracker_says(now, message),
+            Input::ManifestFetched(result) => self.manifest_fetched(now, result),
+            Input::ManifestPublished(result) => self.manifest_published(now, result),
+            Input::LocalSignal(link, signal) => self.local_signal(link, signal),
+            Input::LinkOpen(link) => self.link_opened(now, link),
+            Input::LinkClosed(link, _) => self.drop_link(link),
+            Input::Control(link, message) => self.control_message(now, link, message),
+            Input::Data(link, message) => self.data_message(now, link, message),
+            Input::Malformed(link, error) => self.ban(link, error.to_string()),
+            Input::Buffered(link, bytes) => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.drained(now, bytes);
+                }
+            }
+            Input::StoreReady { held, tree } => self.store_ready(now, &held, *tree),
+            Input::StoreFailed(range, _) => self.store_failed(now, range),
+            Input::ReaderAt { reader, group, ahead_ms } => {
+                if let Some(demand) = &mut self.demand {
+                    demand.moved(now, reader, group, Duration::from_millis(u64::from(ahead_ms)));
+                }
+            }
+            Input::ReaderClosed(reader) => {
+                if let Some(demand) = &mut self.demand {
+                    demand.closed(reader);
+                }
+            }
+            Input::Upload(limit) => self.set_upload(limit),
+        }
+        self.settle(now);
     }
 
     /// Takes notice that time has passed.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        let _ = now;
+        self.tracker_timeout(now);
+        self.manifest_timeout(now);
+        self.link_timeouts(now);
+        self.rescue(now);
+        self.settle(now);
     }
 
     /// The next thing to do; `None` when all is done for now.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
     /// When to call [`Peer::handle_timeout`], at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        None
+        let links = self.links.values().filter_map(|link| self.link_deadline(link));
+        let others = [
+            self.tracker.deadline(),
+            self.segment_news_deadline(),
+            self.manifest_source.retry_at,
+            self.news_at,
+            self.serve_at,
+            self.tick_at,
+        ];
+        links.chain(others.into_iter().flatten()).min()
     }
 
-    /// Totals and links as of `now`.
-    pub fn stats(&self, now: Timestamp) -> Stats {
-        let _ = now;
-        unimplemented!()
+    /// Totals and links at this moment.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            swarm: self.config.swarm,
+            bytes_total: self.manifest.as_ref().map_or(0, |manifest| manifest.length_bytes),
+            bytes_verified: self.holdings.as_ref().map_or(0, Holdings::held_bytes),
+            from_initial: self.totals.from_initial,
+            from_peers: self.totals.from_peers,
+            uploaded: self.totals.uploaded,
+            duplicate_bytes: self.totals.duplicate_bytes,
+            proof_bytes: self.totals.proof_bytes,
+            is_tracker_up: self.tracker.is_up(),
+            links: self.links.values().map(link_stats).collect(),
+        }
+    }
+
+    /// The groups held; `None` until the store is ready.
+    pub fn held(&self) -> Option<&GroupSet> {
+        self.holdings.as_ref().map(Holdings::held)
     }
 
     /// The tree of the content as far as it is known; `None` until the store is ready. For stores that
     /// want to resume: see [`HashTree::export`].
     pub fn tree(&self) -> Option<&HashTree> {
-        None
+        self.holdings.as_ref().map(Holdings::tree)
+    }
+
+    fn start(&mut self, now: Timestamp) {
+        if let Some(manifest) = self.config.manifest.clone() {
+            self.manifest_known(manifest);
+        } else {
+            self.outputs.push_back(Output::FetchManifest);
+        }
+        self.connect_tracker(now);
+    }
+
+    /// What follows from any change: news are told, requests made, requests served.
+    fn settle(&mut self, now: Timestamp) {
+        self.tell_news(now);
+        self.tell_tracker(now);
+        self.request_more(now);
+        self.serve_more(now);
+        self.tell_completion();
+        let is_reading = self.demand.as_ref().is_some_and(Demand::has_readers);
+        self.tick_at = (is_reading && !self.is_complete_told).then(|| now + READING_TICK);
+    }
+
+    fn tell_completion(&mut self) {
+        let is_complete = self.holdings.as_ref().is_some_and(|holdings| holdings.held().is_full());
+        if is_complete && !self.is_complete_told {
+            self.outputs.push_back(Output::Event(Event::Complete));
+        }
+        self.is_complete_told = is_complete;
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}
+
+fn link_stats(link: &Link) -> LinkStats {
+    LinkStats {
+        peer: link.peer,
+        kind: link.role,
+        rate: link.rate.measured().unwrap_or(0),
+        rtt_ms: link.rtt.map(|rtt| u32::try_from(rtt.as_millis()).unwrap_or(u32::MAX)),
+        state: link.state,
+        received: link.received,
+        sent: link.sent,
     }
 }

@@ -67,6 +67,8 @@ pub enum Event {
         /// Until the next attempt, ms.
         retry_ms: u64,
     },
+    /// Neither the tracker nor a neighbour has a manifest of this swarm; it is tried again.
+    UnknownSwarm,
     /// The tracker or the manifest cannot be had just now; it is tried again.
     Waiting {
         /// For what, in words.

@@ -1,0 +1,171 @@
+//! What is needed, how soon: readers, deadlines and the classes that follow (DESIGN §7, receiver).
+//!
+//! A group's deadline is when its reader runs out of media before it: what the player has buffered plus
+//! the media between the reader's position and the group.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::group::{Geometry, GroupRange};
+use crate::id::ReaderId;
+use crate::limits::GROUP_BYTES;
+use crate::time::Timestamp;
+
+/// Due sooner than this is urgent.
+const URGENT: Duration = Duration::from_secs(2);
+/// The window reaches at least this far beyond now…
+const WINDOW_MIN: Duration = Duration::from_secs(5);
+/// …and at most this far, as the player's buffer grows.
+const WINDOW_MAX: Duration = Duration::from_secs(30);
+/// Rate of media whose duration is not known, bytes a second: 4 Mbit/s.
+const MEDIA_RATE_GUESS: u64 = 500_000;
+/// Readers at a time; a browser opens two or three, older ones are forgotten first.
+const READERS_MAX: usize = 16;
+
+#[derive(Debug, Clone, Copy)]
+struct Reader {
+    group: u32,
+    ahead: Duration,
+    /// When the reader said so.
+    at: Timestamp,
+}
+
+/// The needs of one reader as of some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Groups that are urgent, from the reader's position on.
+    pub(crate) urgent: GroupRange,
+    /// Groups in the window, following the urgent ones.
+    pub(crate) window: GroupRange,
+    /// Time until the reader's position is due.
+    pub(crate) slack: Duration,
+}
+
+/// All readers of the content.
+#[derive(Debug, Clone)]
+pub(crate) struct Demand {
+    geometry: Geometry,
+    media_rate: u64,
+    readers: BTreeMap<ReaderId, Reader>,
+}
+
+impl Demand {
+    /// No readers yet. `media_rate`: bytes of media a second, where known.
+    pub(crate) fn new(geometry: Geometry, media_rate: Option<u64>) -> Self {
+        Self { geometry, media_rate: media_rate.unwrap_or(MEDIA_RATE_GUESS), readers: BTreeMap::new() }
+    }
+
+    /// A reader is at `group` and can wait `ahead` for it.
+    pub(crate) fn moved(&mut self, now: Timestamp, reader: ReaderId, group: u32, ahead: Duration) {
+        let group = group.min(self.geometry.group_count());
+        self.readers.insert(reader, Reader { group, ahead, at: now });
+        if self.readers.len() > READERS_MAX {
+            self.readers.pop_first();
+        }
+    }
+
+    /// A reader ended.
+    pub(crate) fn closed(&mut self, reader: ReaderId) {
+        self.readers.remove(&reader);
+    }
+
+    pub(crate) fn has_readers(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
+    /// The position of the reader that spoke last: what is shown as the playhead.
+    pub(crate) fn playhead(&self) -> Option<u32> {
+        self.readers.values().max_by_key(|reader| reader.at).map(|reader| reader.group)
+    }
+
+    /// The needs of every reader, most pressing first.
+    pub(crate) fn needs(&self, now: Timestamp) -> Vec<Need> {
+        let mut needs: Vec<Need> = self.readers.values().map(|reader| self.need(now, *reader)).collect();
+        needs.sort_by_key(|need| need.slack);
+        needs
+    }
+
+    /// Time until `group` is due for a reader whose position is due in `need.slack`.
+    pub(crate) fn time_left(&self, need: &Need, group: u32) -> Duration {
+        let bytes = u64::from(group.saturating_sub(need.urgent.start)) * u64::from(GROUP_BYTES);
+        let media = Duration::from_micros(bytes.saturating_mul(1_000_000) / self.media_rate.max(1));
+        need.slack.saturating_add(media)
+    }
+
+    fn need(&self, now: Timestamp, reader: Reader) -> Need {
+        let slack = reader.ahead.saturating_sub(now.since(reader.at));
+        let horizon = (slack * 2).clamp(WINDOW_MIN, WINDOW_MAX);
+        let urgent_end = reader.group + self.groups_due_within(URGENT, slack);
+        let window_end = reader.group + self.groups_due_within(horizon, slack);
+        let all = self.geometry.all();
+        Need {
+            urgent: GroupRange::new(reader.group, urgent_end).and(all),
+            window: GroupRange::new(urgent_end, window_end).and(all),
+            slack,
+        }
+    }
+
+    /// How many groups from a reader's position on are due within `time` if the first is due in `slack`.
+    fn groups_due_within(&self, time: Duration, slack: Duration) -> u32 {
+        let Some(media) = time.checked_sub(slack) else { return 0 };
+        let bytes = super::sizing::bytes_in(self.media_rate, media);
+        let groups = u32::try_from(bytes / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX);
+        groups.saturating_add(1).min(self.geometry.group_count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1000 groups at 10 groups a second.
+    fn demand() -> Demand {
+        Demand::new(Geometry::new(1000 * u64::from(GROUP_BYTES)), Some(10 * u64::from(GROUP_BYTES)))
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_empty_player_makes_the_next_two_seconds_urgent_and_five_the_window() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), 100, Duration::ZERO);
+        let need = demand.needs(Timestamp::ZERO)[0];
+        assert_eq!(need.urgent, GroupRange::new(100, 121));
+        assert_eq!(need.window, GroupRange::new(121, 151));
+        assert_eq!(demand.time_left(&need, 110), SECOND);
+    }
+
+    #[test]
+    fn a_full_buffer_widens_the_window_and_leaves_nothing_urgent() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), 100, 10 * SECOND);
+        let need = demand.needs(Timestamp::ZERO)[0];
+        assert!(need.urgent.is_empty());
+        assert_eq!(need.window, GroupRange::new(100, 201));
+        // As time passes without news, the buffer is played out and the position becomes urgent.
+        let later = demand.needs(Timestamp::ZERO + 9 * SECOND)[0];
+        assert_eq!(later.urgent, GroupRange::new(100, 111));
+    }
+
+    #[test]
+    fn the_most_pressing_reader_comes_first_and_the_latest_is_the_playhead() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), 0, 30 * SECOND);
+        demand.moved(Timestamp::from_millis(5), ReaderId(2), 990, SECOND);
+        let needs = demand.needs(Timestamp::from_millis(5));
+        assert_eq!(needs[0].urgent, GroupRange::new(990, 1000));
+        assert_eq!(demand.playhead(), Some(990));
+        demand.closed(ReaderId(2));
+        assert_eq!(demand.playhead(), Some(0));
+    }
+
+    #[test]
+    fn a_reader_beyond_the_end_needs_nothing() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), u32::MAX, Duration::ZERO);
+        let need = demand.needs(Timestamp::ZERO)[0];
+        assert!(need.urgent.is_empty() && need.window.is_empty());
+        (0..100).for_each(|reader| demand.moved(Timestamp::ZERO, ReaderId(reader), 0, Duration::ZERO));
+        assert_eq!(demand.needs(Timestamp::ZERO).len(), READERS_MAX);
+    }
+}

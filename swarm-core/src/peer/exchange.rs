@@ -1,0 +1,256 @@
+//! Messages of links: what counterparts announce, ask and send.
+
+use super::Peer;
+use super::link::Link;
+use super::manifest_source::part_of;
+use super::output::Output;
+use super::stats::LinkState;
+use crate::group::{Geometry, GroupRange};
+use crate::id::LinkId;
+use crate::limits::{REQUEST_GROUPS_MAX, REQUESTS_PER_LINK_MAX};
+use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerMessage, RejectReason};
+use crate::time::Timestamp;
+use crate::tracker_message::Role;
+
+/// Neighbours hear of what was gained after this long, so that a burst of groups is one message.
+const NEWS_DELAY: std::time::Duration = std::time::Duration::from_millis(50);
+
+impl Peer {
+    pub(super) fn control_message(&mut self, now: Timestamp, id: LinkId, message: PeerMessage) {
+        let Some(link) = self.links.get(&id) else { return };
+        let is_hello = matches!(message, PeerMessage::Hello { .. });
+        if is_hello == link.is_open() || link.state == LinkState::Connecting {
+            self.ban(id, "it did not begin with one greeting".to_owned());
+            return;
+        }
+        match message {
+            PeerMessage::Hello { version, swarm, instance, is_serving, have, .. } => {
+                if version != PEER_VERSION || swarm != self.config.swarm {
+                    self.close_link(id, "it speaks another version or shares another content");
+                } else if self.greeted(now, id, instance, is_serving) {
+                    self.announced(id, &have, &[]);
+                    self.ask_links_for_manifest();
+                }
+            }
+            PeerMessage::Have { gained, dropped } => self.announced(id, &gained, &dropped),
+            PeerMessage::Request { id: request, range, class, .. } => {
+                self.asked_of_us(id, request, range, class)
+            }
+            PeerMessage::Cancel { id: request } => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.serves.retain(|serve| serve.id != request);
+                }
+            }
+            PeerMessage::Reject { id: request, reason } => self.rejected(now, id, request, reason),
+            // Sent to initial peers only; anybody else has no injection order to change.
+            PeerMessage::Need { range } if self.config.role == Role::Initial => {
+                self.asked_of_us(id, 0, range, Class::Urgent);
+            }
+            PeerMessage::Need { .. } => {}
+            PeerMessage::Status { is_serving, .. } => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.is_serving = is_serving;
+                }
+            }
+            PeerMessage::ManifestAsk { part } => {
+                let (part_count, bytes) = part_of(&self.manifest_bytes, part);
+                let answer = PeerMessage::ManifestPart { part: part.min(part_count), part_count, bytes };
+                self.outputs.push_back(Output::Control(id, answer));
+            }
+            PeerMessage::ManifestPart { part, part_count, bytes } => {
+                self.manifest_part(id, part, part_count, &bytes)
+            }
+            PeerMessage::Ping { nonce } => {
+                self.outputs.push_back(Output::Control(id, PeerMessage::Pong { nonce }))
+            }
+            PeerMessage::Pong { nonce } => self.ponged(now, id, nonce),
+        }
+    }
+
+    /// A counterpart's holdings changed.
+    fn announced(&mut self, id: LinkId, gained: &[GroupRange], dropped: &[GroupRange]) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let is_counted = link.role == Role::Viewer;
+        let is_possible = link.may_hold(gained) && link.may_hold(dropped);
+        if is_possible && is_counted {
+            count_copies(&mut self.availability, link, gained, true);
+        }
+        let is_possible = is_possible && link.gained(gained);
+        if is_possible && is_counted {
+            count_copies(&mut self.availability, link, dropped, false);
+        }
+        if is_possible {
+            link.dropped(dropped);
+        } else {
+            self.ban(id, "it announced groups that do not exist".to_owned());
+        }
+    }
+
+    /// The geometry became known: what the link announced before is taken in.
+    pub(super) fn link_geometry(&mut self, id: LinkId, geometry: Geometry) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let is_possible = link.set_geometry(geometry);
+        let held: Vec<u32> = link.have().map_or_else(Vec::new, |have| have.iter().collect());
+        if link.role == Role::Viewer {
+            for group in held {
+                if let Some(copies) = self.availability.get_mut(group as usize) {
+                    *copies += 1;
+                }
+            }
+        }
+        if !is_possible {
+            self.ban(id, "it announced groups that do not exist".to_owned());
+        }
+    }
+
+    fn asked_of_us(&mut self, id: LinkId, request: u32, range: GroupRange, class: Class) {
+        let group_count = self.holdings.as_ref().map_or(0, |holdings| holdings.geometry().group_count());
+        let is_off = self.budget.is_off();
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let reason = if is_off {
+            Some(RejectReason::NotServing)
+        } else if range.end > group_count {
+            Some(RejectReason::NotHeld)
+        } else if link.serves.len() >= REQUESTS_PER_LINK_MAX {
+            Some(RejectReason::Busy)
+        } else {
+            None
+        };
+        match reason {
+            Some(reason) => {
+                self.outputs.push_back(Output::Control(id, PeerMessage::Reject { id: request, reason }))
+            }
+            None if range.len() <= REQUEST_GROUPS_MAX => link.serve(request, range, class),
+            None => self.ban(id, "it asked for more than a request may".to_owned()),
+        }
+    }
+
+    /// A counterpart will not serve a request of ours.
+    fn rejected(&mut self, now: Timestamp, id: LinkId, request: u32, reason: RejectReason) {
+        let missing = self.end_ask(id, request);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        match reason {
+            RejectReason::NotServing => link.is_serving = false,
+            RejectReason::Busy => {
+                link.size.failed();
+                link.is_stalled = true;
+                link.last_progress = now;
+            }
+            // What it does not hold after all is not asked of it again.
+            RejectReason::NotHeld => {
+                link.failures += 1;
+                let gone: Vec<GroupRange> = missing.into_iter().map(GroupRange::one).collect();
+                self.announced(id, &[], &gone);
+            }
+        }
+    }
+
+    /// Strikes a request of ours off; its groups may be asked elsewhere.
+    pub(super) fn end_ask(&mut self, id: LinkId, request: u32) -> Vec<u32> {
+        let (Some(link), Some(holdings)) = (self.links.get_mut(&id), &mut self.holdings) else {
+            return Vec::new();
+        };
+        let is_released = link.asks().get(&request).is_some_and(|ask| ask.is_released);
+        let missing = link.end_ask(holdings.geometry(), request);
+        if !is_released {
+            holdings.not_asked(&missing);
+        }
+        missing
+    }
+
+    /// Payload arrived: verified here or not at all.
+    pub(super) fn data_message(&mut self, now: Timestamp, id: LinkId, message: DataMessage) {
+        let (Some(link), Some(holdings)) = (self.links.get_mut(&id), &mut self.holdings) else { return };
+        let DataMessage { head, payload } = message;
+        let (geometry, range) = (holdings.geometry(), head.range);
+        if range.end > geometry.group_count() || !link.is_open() {
+            return self.ban(id, "it sent groups that do not exist".to_owned());
+        }
+        let length = geometry.len_bytes(range);
+        link.rate.carried(now, length);
+        let is_injection = head.request == 0 && link.role == Role::Initial;
+        if !link.came(now, geometry, head.request, range) && !is_injection {
+            return self.ban(id, "it sent what nobody asked for".to_owned());
+        }
+        if link.asks().is_empty() {
+            link.rate.end(now);
+        }
+        self.totals.proof_bytes += (head.proof.hashes.len() * size_of::<crate::tree::NodeHash>()) as u64;
+        if holdings.held().has_all(range) {
+            self.totals.duplicate_bytes += length;
+            return;
+        }
+        let verified = match holdings.verify(range, &head.proof, payload) {
+            Ok(verified) => verified,
+            Err(error) => {
+                // The request counts these groups as come; they are free to be asked elsewhere.
+                holdings.not_asked(&range.iter().collect::<Vec<_>>());
+                let reason = format!("groups {}..{}: {error}", range.start, range.end);
+                return self.ban(id, reason);
+            }
+        };
+        let fresh = holdings.gain(range);
+        self.totals.duplicate_bytes += length - fresh;
+        link.received += fresh;
+        match link.role {
+            Role::Initial => self.totals.from_initial += fresh,
+            Role::Viewer => self.totals.from_peers += fresh,
+        }
+        self.outputs.push_back(Output::Store(verified));
+        self.news_at.get_or_insert(now + NEWS_DELAY);
+        self.has_segment_news = true;
+        self.cancel_duplicates(range);
+        self.keep_within_budget();
+    }
+
+    /// Requests that were given up on and whose groups came from elsewhere are taken back.
+    fn cancel_duplicates(&mut self, came: GroupRange) {
+        let Some(holdings) = &self.holdings else { return };
+        let superseded: Vec<(LinkId, u32)> = self
+            .links
+            .iter()
+            .flat_map(|(id, link)| link.asks().iter().map(move |(request, ask)| (*id, *request, ask)))
+            .filter(|(_, _, ask)| ask.is_released && !ask.range.and(came).is_empty())
+            .filter(|(_, _, ask)| ask.missing().all(|group| holdings.held().has(group)))
+            .map(|(id, request, _)| (id, request))
+            .collect();
+        for (id, request) in superseded {
+            self.end_ask(id, request);
+            self.outputs.push_back(Output::Control(id, PeerMessage::Cancel { id: request }));
+        }
+    }
+
+    /// Tells neighbours what was gained and dropped, once the delay has passed.
+    pub(super) fn tell_news(&mut self, now: Timestamp) {
+        let Some(holdings) = self.holdings.as_mut().filter(|_| self.news_at.is_some_and(|at| now >= at))
+        else {
+            return;
+        };
+        self.news_at = None;
+        for (gained, dropped) in holdings.take_news() {
+            for (id, _) in self.links.iter().filter(|(_, link)| link.state != LinkState::Connecting) {
+                let have = PeerMessage::Have { gained: gained.clone(), dropped: dropped.clone() };
+                self.outputs.push_back(Output::Control(*id, have));
+            }
+        }
+    }
+
+    /// The store cannot read or keep these groups.
+    pub(super) fn store_failed(&mut self, now: Timestamp, range: GroupRange) {
+        if let Some(holdings) = &mut self.holdings {
+            holdings.lose(range);
+            self.news_at.get_or_insert(now + NEWS_DELAY);
+            self.has_segment_news = true;
+        }
+    }
+}
+
+/// Adds or takes away a viewer's copies of the groups whose standing is about to change.
+fn count_copies(availability: &mut [u16], link: &Link, ranges: &[GroupRange], is_gain: bool) {
+    let Some(have) = link.have() else { return };
+    for group in ranges.iter().flat_map(|range| range.iter()).filter(|group| have.has(*group) != is_gain) {
+        if let Some(copies) = availability.get_mut(group as usize) {
+            *copies = if is_gain { copies.saturating_add(1) } else { copies.saturating_sub(1) };
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What this peer holds of the content, what it has asked for, and what it has yet to announce.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::group::{Geometry, GroupRange};
+use crate::group_set::GroupSet;
+use crate::limits::RUNS_MAX;
+use crate::manifest::{Manifest, Period};
+use crate::tracker_message::SegmentRun;
+use crate::tree::{HashTree, Proof, Verified, VerifyError};
+
+/// Groups of equal standing by the author's word, in the order in which they are wanted.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    /// When the author wants them.
+    pub(crate) period: Period,
+    /// How important the author says they are.
+    pub(crate) priority: u8,
+    /// The groups.
+    pub(crate) groups: GroupSet,
+}
+
+/// The content as far as it is here.
+#[derive(Debug)]
+pub(crate) struct Holdings {
+    manifest: Arc<Manifest>,
+    tree: HashTree,
+    held: GroupSet,
+    /// Groups with a live request on some link.
+    pub(crate) asked: GroupSet,
+    gained: GroupSet,
+    dropped: GroupSet,
+    tiers: Vec<Tier>,
+    /// Segments announced to the tracker as whole.
+    told_segments: Vec<bool>,
+}
+
+impl Holdings {
+    /// What a store holds already. The sets are cut to the content.
+    pub(crate) fn new(manifest: Arc<Manifest>, held: &GroupSet, tree: HashTree) -> Self {
+        let count = manifest.geometry().group_count();
+        let mut own = GroupSet::empty(count);
+        own.union_with(held);
+        Self {
+            tree,
+            held: own,
+            asked: GroupSet::empty(count),
+            gained: GroupSet::empty(count),
+            dropped: GroupSet::empty(count),
+            tiers: tiers(&manifest),
+            told_segments: vec![false; manifest.segments.len()],
+            manifest,
+        }
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.manifest.geometry()
+    }
+
+    pub(crate) const fn held(&self) -> &GroupSet {
+        &self.held
+    }
+
+    pub(crate) const fn tree(&self) -> &HashTree {
+        &self.tree
+    }
+
+    pub(crate) fn tiers(&self) -> &[Tier] {
+        &self.tiers
+    }
+
+    /// Bytes held.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        if self.held.is_full() {
+            return self.geometry().length_bytes();
+        }
+        self.held.runs(self.geometry().all()).map(|run| self.geometry().len_bytes(run)).sum()
+    }
+
+    /// Verifies what a link sent. It is held only after [`Holdings::gain`].
+    pub(crate) fn verify(
+        &mut self,
+        range: GroupRange,
+        proof: &Proof,
+        bytes: Bytes,
+    ) -> Result<Verified, VerifyError> {
+        self.tree.verify(range, proof, bytes)
+    }
+
+    /// A verified range is in the store; returns how many of its bytes were new.
+    pub(crate) fn gain(&mut self, range: GroupRange) -> u64 {
+        let fresh: Vec<GroupRange> =
+            range.iter().filter(|group| !self.held.has(*group)).map(GroupRange::one).collect();
+        let mut bytes = 0;
+        for group in fresh {
+            bytes += self.geometry().len_bytes(group);
+            self.held.insert(group);
+            self.gained.insert(group);
+            self.dropped.remove(group);
+        }
+        self.asked.remove(range);
+        bytes
+    }
+
+    /// A range is no longer in the store.
+    pub(crate) fn lose(&mut self, range: GroupRange) {
+        let runs: Vec<GroupRange> = self.held.runs(range).collect();
+        for run in runs {
+            self.held.remove(run);
+            self.gained.remove(run);
+            self.dropped.insert(run);
+        }
+    }
+
+    /// These groups have no live request any more.
+    pub(crate) fn not_asked(&mut self, groups: &[u32]) {
+        for group in groups {
+            self.asked.remove(GroupRange::one(*group));
+        }
+    }
+
+    /// The changes since the last call, in messages' worth of runs: `(gained, dropped)` each.
+    pub(crate) fn take_news(&mut self) -> Vec<(Vec<GroupRange>, Vec<GroupRange>)> {
+        let all = self.geometry().all();
+        let gained: Vec<GroupRange> = self.gained.runs(all).collect();
+        let dropped: Vec<GroupRange> = self.dropped.runs(all).collect();
+        self.gained.remove(all);
+        self.dropped.remove(all);
+        let gained = gained.chunks(RUNS_MAX).map(|runs| (runs.to_vec(), Vec::new()));
+        let dropped = dropped.chunks(RUNS_MAX).map(|runs| (Vec::new(), runs.to_vec()));
+        gained.chain(dropped).collect()
+    }
+
+    /// Segments that are whole, as runs; the tracker is taken to know them from now on.
+    pub(crate) fn tell_segments(&mut self) -> Vec<SegmentRun> {
+        self.told_segments = self.whole_segments();
+        runs_of(&self.told_segments, |told| *told)
+    }
+
+    /// Segments that became whole, and those that no longer are, since the tracker was last told.
+    pub(crate) fn take_segment_news(&mut self) -> (Vec<SegmentRun>, Vec<SegmentRun>) {
+        let whole = self.whole_segments();
+        let changes: Vec<(bool, bool)> =
+            self.told_segments.iter().copied().zip(whole.iter().copied()).collect();
+        self.told_segments = whole;
+        let gained = runs_of(&changes, |change| *change == (false, true));
+        let dropped = runs_of(&changes, |change| *change == (true, false));
+        (gained, dropped)
+    }
+
+    fn whole_segments(&self) -> Vec<bool> {
+        self.manifest.segment_ranges().map(|(range, _)| self.held.has_all(range)).collect()
+    }
+
+    /// The segment that holds `group`.
+    pub(crate) fn segment_of(&self, group: u32) -> Option<u32> {
+        let index = self.manifest.segment_ranges().position(|(range, _)| range.has(group))?;
+        u32::try_from(index).ok()
+    }
+
+    /// The groups of a run of segments; possibly empty.
+    pub(crate) fn groups_of(&self, run: SegmentRun) -> GroupRange {
+        let ranges = self.manifest.segment_ranges().map(|(range, _)| range);
+        let mut chosen = ranges.skip(run.0 as usize).take(run.1 as usize);
+        let Some(first) = chosen.next() else { return GroupRange::new(0, 0) };
+        GroupRange::new(first.start, chosen.last().unwrap_or(first).end)
+    }
+}
+
+/// The author's order: period `start`, then `playback`, then `background`; inside each by priority.
+fn tiers(manifest: &Manifest) -> Vec<Tier> {
+    let rank = |period: Period| match period {
+        Period::Start => 0,
+        Period::Playback => 1,
+        Period::Background => 2,
+    };
+    let count = manifest.geometry().group_count();
+    let mut tiers: Vec<Tier> = Vec::new();
+    for (range, segment) in manifest.segment_ranges() {
+        let known =
+            tiers.iter_mut().find(|tier| tier.period == segment.period && tier.priority == segment.priority);
+        if let Some(tier) = known {
+            tier.groups.insert(range);
+        } else {
+            let mut groups = GroupSet::empty(count);
+            groups.insert(range);
+            tiers.push(Tier { period: segment.period, priority: segment.priority, groups });
+        }
+    }
+    tiers.sort_by_key(|tier| (rank(tier.period), std::cmp::Reverse(tier.priority)));
+    tiers
+}
+
+fn runs_of<T>(items: &[T], chosen: impl Fn(&T) -> bool) -> Vec<SegmentRun> {
+    let mut runs: Vec<SegmentRun> = Vec::new();
+    for (index, item) in (0u32..).zip(items) {
+        if !chosen(item) {
+            continue;
+        }
+        match runs.last_mut() {
+            Some(SegmentRun(first, count)) if *first + *count == index => *count += 1,
+            _ => runs.push(SegmentRun(index, 1)),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ContentRoot;
+    use crate::manifest::tests::sample;
+
+    /// 1 MiB: segments of 4, 8, 16 and 32 groups, then 4.
+    fn holdings(change: impl FnOnce(&mut Manifest)) -> Holdings {
+        let mut manifest = sample(1024 * 1024, ContentRoot([1; 32]));
+        change(&mut manifest);
+        let tree = HashTree::unknown(manifest.geometry(), manifest.root);
+        Holdings::new(Arc::new(manifest), &GroupSet::empty(10_000), tree)
+    }
+
+    #[test]
+    fn what_is_gained_is_told_once() {
+        let mut holdings = holdings(|_| ());
+        assert_eq!(holdings.gain(GroupRange::new(3, 5)), 2 * 16384);
+        assert_eq!(holdings.gain(GroupRange::new(4, 6)), 16384);
+        holdings.lose(GroupRange::new(3, 4));
+        let news = holdings.take_news();
+        assert_eq!(news, [(vec![GroupRange::new(4, 6)], vec![]), (vec![], vec![GroupRange::new(3, 4)])]);
+        assert!(holdings.take_news().is_empty());
+        assert_eq!(holdings.held_bytes(), 2 * 16384);
+    }
+
+    #[test]
+    fn the_tracker_hears_of_whole_segments_only() {
+        let mut holdings = holdings(|_| ());
+        holdings.gain(GroupRange::new(0, 11));
+        assert_eq!(holdings.tell_segments(), [SegmentRun(0, 1)]);
+        holdings.gain(GroupRange::new(11, 28));
+        holdings.lose(GroupRange::one(0));
+        assert_eq!(holdings.take_segment_news(), (vec![SegmentRun(1, 2)], vec![SegmentRun(0, 1)]));
+        assert_eq!(holdings.segment_of(12), Some(2));
+        assert_eq!(holdings.groups_of(SegmentRun(1, 2)), GroupRange::new(4, 28));
+        assert!(holdings.groups_of(SegmentRun(u32::MAX, u32::MAX)).is_empty());
+    }
+
+    #[test]
+    fn tiers_follow_the_authors_period_and_then_priority() {
+        let holdings = holdings(|manifest| {
+            manifest.segments[0].priority = 1;
+            manifest.segments[1].period = Period::Background;
+            manifest.segments[2].period = Period::Start;
+            manifest.segments[3].priority = 7;
+        });
+        let order: Vec<u32> = holdings.tiers().iter().filter_map(|tier| tier.groups.next(0)).collect();
+        assert_eq!(order, [12, 28, 60, 0, 4]);
+    }
+}

@@ -1,0 +1,418 @@
+//! Our state for one connected peer: what it holds, what we asked of it, what it asked of us.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::rate::Rate;
+use super::sizing::{RequestSize, pipeline_target_bytes};
+use super::stats::LinkState;
+use crate::group::{Geometry, GroupRange};
+use crate::group_set::GroupSet;
+use crate::id::{Instance, PeerId};
+use crate::limits::{REQUEST_GROUPS_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
+use crate::peer_message::Class;
+use crate::time::Timestamp;
+use crate::tracker_message::Role;
+
+/// Round-trip time of a link that has not been measured: an ordinary path across a country.
+const RTT_GUESS: Duration = Duration::from_millis(50);
+/// Shortest silence that counts as a stall.
+const STALL_MIN: Duration = Duration::from_millis(750);
+/// Least and most bytes handed to a data channel and not yet sent.
+const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=256 * 1024;
+/// The channel's buffer lasts about this long at the link's upload rate.
+const BUFFER_TIME: Duration = Duration::from_millis(100);
+
+/// A request that we made.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    /// What was asked for.
+    pub(crate) range: GroupRange,
+    /// Bit `i`: group `range.start + i` has not come yet.
+    missing: u64,
+    /// How urgent it was.
+    pub(crate) class: Class,
+    /// Whether its groups were given up on and may be asked elsewhere.
+    pub(crate) is_released: bool,
+}
+
+impl Ask {
+    /// The groups that have not come yet.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = u32> + '_ {
+        self.range.iter().filter(|group| self.missing >> (group - self.range.start) & 1 == 1)
+    }
+}
+
+/// A request that the other side made.
+#[derive(Debug, Clone)]
+pub(crate) struct Serve {
+    /// Its name for the request.
+    pub(crate) id: u32,
+    /// How urgent it is.
+    pub(crate) class: Class,
+    range: GroupRange,
+    /// Bit `i`: group `range.start + i` has not been sent yet.
+    unsent: u64,
+}
+
+impl Serve {
+    /// The next run of unsent groups that `held` has, at most `groups_max` long.
+    pub(crate) fn next_run(&self, held: &GroupSet, groups_max: u32) -> Option<GroupRange> {
+        let is_ready = |group: &u32| self.unsent >> (group - self.range.start) & 1 == 1 && held.has(*group);
+        let start = self.range.iter().find(is_ready)?;
+        let run = GroupRange::new(start, self.range.end).iter().take(groups_max as usize);
+        let end = start + u32::try_from(run.take_while(is_ready).count()).unwrap_or(0);
+        Some(GroupRange::new(start, end))
+    }
+
+    /// Groups were sent; whether that was all.
+    pub(crate) fn sent(&mut self, run: GroupRange) -> bool {
+        for group in run.and(self.range).iter() {
+            self.unsent &= !(1 << (group - self.range.start));
+        }
+        self.unsent == 0
+    }
+}
+
+/// Bitmask of a range of at most 64 groups.
+fn mask_of(range: GroupRange) -> u64 {
+    match range.len().min(REQUEST_GROUPS_MAX) {
+        0 => 0,
+        groups => u64::MAX >> (u64::BITS - groups),
+    }
+}
+
+/// One link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Who the tracker says it is.
+    pub(crate) peer: PeerId,
+    pub(crate) role: Role,
+    pub(crate) state: LinkState,
+    /// When the state was entered.
+    pub(crate) since: Timestamp,
+    pub(crate) instance: Option<Instance>,
+    /// Whether it serves requests.
+    pub(crate) is_serving: bool,
+    /// Signals passed to its connection so far.
+    signals: usize,
+
+    /// What it holds; `None` until the geometry is known.
+    have: Option<GroupSet>,
+    /// What it ever held or was sent: it knows the tree above these.
+    knows: Option<GroupSet>,
+    /// Announcements from before the geometry was known.
+    early: Vec<GroupRange>,
+
+    asks: BTreeMap<u32, Ask>,
+    last_request: u32,
+    /// Bytes that may still come for requests that have ended, or twice: more is an intrusion.
+    late_bytes: u64,
+    /// Bytes asked for and not yet here.
+    pub(crate) outstanding_bytes: u64,
+    /// When the last payload came, or the first request of a busy period was made.
+    pub(crate) last_progress: Timestamp,
+    /// Whether it stopped sending; it is not asked again until it sends.
+    pub(crate) is_stalled: bool,
+    pub(crate) rate: Rate,
+    pub(crate) size: RequestSize,
+    pub(crate) rtt: Option<Duration>,
+    /// The ping under way: nonce and when it left.
+    pub(crate) ping: Option<(u32, Timestamp)>,
+    pub(crate) next_ping: Timestamp,
+
+    /// What it asked of us, oldest first.
+    pub(crate) serves: VecDeque<Serve>,
+    /// Bytes on its data channel that have not left.
+    pub(crate) buffered_bytes: u64,
+    pub(crate) upload_rate: Rate,
+    /// The low-water mark the driver was told.
+    pub(crate) low_water_bytes: u64,
+
+    /// Verified payload bytes it sent to us.
+    pub(crate) received: u64,
+    /// `received` and failures as last reported to the tracker.
+    pub(crate) reported: u64,
+    pub(crate) failures: u32,
+    /// Payload bytes we sent to it.
+    pub(crate) sent: u64,
+}
+
+impl Link {
+    pub(crate) fn new(now: Timestamp, peer: PeerId, role: Role, rate_guess: u64) -> Self {
+        Self {
+            peer,
+            role,
+            state: LinkState::Connecting,
+            since: now,
+            instance: None,
+            is_serving: true,
+            signals: 0,
+            have: None,
+            knows: None,
+            early: Vec::new(),
+            asks: BTreeMap::new(),
+            last_request: 0,
+            late_bytes: 0,
+            outstanding_bytes: 0,
+            last_progress: now,
+            is_stalled: false,
+            rate: Rate::new(rate_guess),
+            size: RequestSize::new(),
+            rtt: None,
+            ping: None,
+            next_ping: now,
+            serves: VecDeque::new(),
+            buffered_bytes: 0,
+            upload_rate: Rate::new(rate_guess),
+            low_water_bytes: 0,
+            received: 0,
+            reported: 0,
+            failures: 0,
+            sent: 0,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == LinkState::Open
+    }
+
+    /// Counts a signal; whether it is still within the limit.
+    pub(crate) fn admit_signal(&mut self) -> bool {
+        self.signals += 1;
+        self.signals <= SIGNALS_PER_LINK_MAX
+    }
+
+    /// Whether groups can be asked of it now.
+    pub(crate) fn is_provider(&self) -> bool {
+        self.is_open() && self.is_serving && !self.is_stalled
+    }
+
+    pub(crate) fn rtt_or_guess(&self) -> Duration {
+        self.rtt.unwrap_or(RTT_GUESS)
+    }
+
+    /// The geometry became known: announcements made before are taken in. `false` if one was impossible.
+    pub(crate) fn set_geometry(&mut self, geometry: Geometry) -> bool {
+        let count = geometry.group_count();
+        self.have.get_or_insert_with(|| GroupSet::empty(count));
+        self.knows.get_or_insert_with(|| GroupSet::empty(count));
+        let early = std::mem::take(&mut self.early);
+        self.may_hold(&early) && self.gained(&early)
+    }
+
+    /// Whether all these groups exist, as far as is known.
+    pub(crate) fn may_hold(&self, ranges: &[GroupRange]) -> bool {
+        self.have.as_ref().is_none_or(|have| ranges.iter().all(|range| range.end <= have.capacity()))
+    }
+
+    /// It announced that it holds these groups. `false` if it announces without end.
+    pub(crate) fn gained(&mut self, ranges: &[GroupRange]) -> bool {
+        let (Some(have), Some(knows)) = (&mut self.have, &mut self.knows) else {
+            self.early.extend_from_slice(ranges);
+            return self.early.len() <= 4 * RUNS_MAX;
+        };
+        for range in ranges {
+            have.insert(*range);
+            knows.insert(*range);
+        }
+        true
+    }
+
+    /// It announced that it no longer holds these groups. What it knows of the tree it goes on knowing.
+    pub(crate) fn dropped(&mut self, ranges: &[GroupRange]) {
+        if let Some(have) = &mut self.have {
+            for range in ranges {
+                have.remove(*range);
+            }
+        }
+    }
+
+    pub(crate) fn have(&self) -> Option<&GroupSet> {
+        self.have.as_ref()
+    }
+
+    /// Whether it knows the tree above these groups.
+    pub(crate) fn knows(&self, groups: GroupRange) -> bool {
+        self.knows.as_ref().is_some_and(|knows| knows.has_any(groups))
+    }
+
+    /// Groups were handed to its data channel.
+    pub(crate) fn handed_over(&mut self, now: Timestamp, range: GroupRange, bytes: u64) {
+        if let Some(knows) = &mut self.knows {
+            knows.insert(range);
+        }
+        self.upload_rate.begin(now);
+        self.buffered_bytes += bytes;
+    }
+
+    /// The driver says how much is still buffered.
+    pub(crate) fn drained(&mut self, now: Timestamp, buffered_bytes: u64) {
+        self.upload_rate.carried(now, self.buffered_bytes.saturating_sub(buffered_bytes));
+        self.buffered_bytes = buffered_bytes;
+        if buffered_bytes == 0 {
+            self.upload_rate.end(now);
+        }
+    }
+
+    /// Most bytes that may wait on its data channel.
+    pub(crate) fn buffer_bytes_max(&self) -> u64 {
+        super::sizing::bytes_in(self.upload_rate.bytes_per_s(), BUFFER_TIME)
+            .clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())
+    }
+
+    /// Bytes that may be asked for now, beyond what is outstanding.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        let target = pipeline_target_bytes(self.rate.bytes_per_s(), self.rtt_or_guess());
+        target.saturating_sub(self.outstanding_bytes)
+    }
+
+    /// Estimated time until `bytes` more would have come.
+    pub(crate) fn time_to_deliver(&self, bytes: u64) -> Duration {
+        let micros = (self.outstanding_bytes + bytes).saturating_mul(1_000_000) / self.rate.bytes_per_s();
+        Duration::from_micros(micros) + self.rtt_or_guess() / 2
+    }
+
+    /// Registers a request and names it. The range has 1 to 64 groups.
+    pub(crate) fn ask(&mut self, now: Timestamp, geometry: Geometry, range: GroupRange, class: Class) -> u32 {
+        if self.asks.is_empty() {
+            self.last_progress = now;
+            self.rate.begin(now);
+        }
+        self.last_request = self.last_request.wrapping_add(1).max(1);
+        let ask = Ask { range, missing: mask_of(range), class, is_released: false };
+        self.asks.insert(self.last_request, ask);
+        self.outstanding_bytes += geometry.len_bytes(range);
+        self.last_request
+    }
+
+    pub(crate) fn asks(&self) -> &BTreeMap<u32, Ask> {
+        &self.asks
+    }
+
+    pub(crate) fn asks_mut(&mut self) -> impl Iterator<Item = (&u32, &mut Ask)> {
+        self.asks.iter_mut()
+    }
+
+    /// Groups came in the name of a request. `false` if nobody asked for them: what was asked for once may
+    /// come late, but no more of it than was asked for.
+    pub(crate) fn came(&mut self, now: Timestamp, geometry: Geometry, id: u32, range: GroupRange) -> bool {
+        self.last_progress = now;
+        self.is_stalled = false;
+        let mut expected = 0;
+        if let Some(ask) = self.asks.get_mut(&id) {
+            for group in range.and(ask.range).iter() {
+                let bit = 1 << (group - ask.range.start);
+                if ask.missing & bit != 0 {
+                    ask.missing &= !bit;
+                    expected += geometry.len_bytes(GroupRange::one(group));
+                }
+            }
+            self.outstanding_bytes = self.outstanding_bytes.saturating_sub(expected);
+            if ask.missing == 0 {
+                self.asks.remove(&id);
+                self.size.completed();
+            }
+        }
+        let late = geometry.len_bytes(range).saturating_sub(expected);
+        let is_asked_for = late <= self.late_bytes;
+        self.late_bytes = self.late_bytes.saturating_sub(late);
+        is_asked_for
+    }
+
+    /// Strikes a request off; the groups that had not come.
+    pub(crate) fn end_ask(&mut self, geometry: Geometry, id: u32) -> Vec<u32> {
+        let Some(ask) = self.asks.remove(&id) else { return Vec::new() };
+        let missing: Vec<u32> = ask.missing().collect();
+        let bytes: u64 = missing.iter().map(|group| geometry.len_bytes(GroupRange::one(*group))).sum();
+        self.outstanding_bytes = self.outstanding_bytes.saturating_sub(bytes);
+        self.late_bytes += bytes;
+        missing
+    }
+
+    /// How long it may stay silent with something outstanding.
+    pub(crate) fn stall_after(&self) -> Duration {
+        STALL_MIN.max(self.rtt_or_guess() * 4)
+    }
+
+    /// Registers a request of the other side.
+    pub(crate) fn serve(&mut self, id: u32, range: GroupRange, class: Class) {
+        self.serves.push_back(Serve { id, class, range, unsent: mask_of(range) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GEOMETRY: Geometry = Geometry::new(100 * 16384);
+
+    fn link() -> Link {
+        let mut link = Link::new(Timestamp::ZERO, PeerId(1), Role::Viewer, 250_000);
+        assert!(link.set_geometry(GEOMETRY));
+        link
+    }
+
+    #[test]
+    fn a_request_is_complete_when_all_its_groups_came_in_any_order() {
+        let mut link = link();
+        let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(10, 74), Class::Window);
+        assert_eq!(link.outstanding_bytes, 64 * 16384);
+        assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(12, 74)));
+        assert_eq!(link.asks()[&id].missing().collect::<Vec<_>>(), [10, 11]);
+        assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(10, 12)));
+        assert_eq!(link.outstanding_bytes, 0);
+        assert!(link.asks().is_empty());
+    }
+
+    #[test]
+    fn data_that_nobody_asked_for_is_told_from_data_that_is_late() {
+        let mut link = link();
+        assert!(!link.came(Timestamp::ZERO, GEOMETRY, 1, GroupRange::one(0)));
+        let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 2), Class::Window);
+        assert!(!link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(5, 6)));
+        link.end_ask(GEOMETRY, id);
+        assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(0, 2)));
+        assert!(!link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(0, 2)));
+    }
+
+    #[test]
+    fn a_request_taken_back_frees_what_had_not_come() {
+        let mut link = link();
+        let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 3), Class::Window);
+        link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::one(1));
+        assert_eq!(link.end_ask(GEOMETRY, id), [0, 2]);
+        assert_eq!(link.outstanding_bytes, 0);
+        assert!(link.end_ask(GEOMETRY, id).is_empty());
+    }
+
+    #[test]
+    fn groups_are_served_as_they_become_held() {
+        let mut link = link();
+        link.serve(1, GroupRange::new(20, 26), Class::Window);
+        let mut held = GroupSet::empty(100);
+        held.insert(GroupRange::new(22, 26));
+        let serve = link.serves.front_mut().unwrap();
+        assert_eq!(serve.next_run(&held, 3), Some(GroupRange::new(22, 25)));
+        assert!(!serve.sent(GroupRange::new(22, 25)));
+        assert_eq!(serve.next_run(&held, 3), Some(GroupRange::one(25)));
+        assert!(!serve.sent(GroupRange::one(25)));
+        assert_eq!(serve.next_run(&held, 3), None);
+        held.insert(GroupRange::new(20, 22));
+        assert!(serve.sent(serve.clone().next_run(&held, 3).unwrap()));
+    }
+
+    #[test]
+    fn announcements_from_before_the_manifest_are_kept_and_checked_later() {
+        let mut link = Link::new(Timestamp::ZERO, PeerId(1), Role::Viewer, 250_000);
+        assert!(link.gained(&[GroupRange::new(0, 5)]));
+        assert!(link.set_geometry(GEOMETRY));
+        assert!(link.have().unwrap().has(4) && link.knows(GroupRange::new(0, 64)));
+        assert!(!link.may_hold(&[GroupRange::new(0, 101)]));
+        link.dropped(&[GroupRange::new(0, 5)]);
+        assert!(link.have().unwrap().is_empty() && link.knows(GroupRange::one(1)));
+        let mut liar = Link::new(Timestamp::ZERO, PeerId(2), Role::Viewer, 250_000);
+        assert!(liar.gained(&[GroupRange::new(200, 201)]));
+        assert!(!liar.set_geometry(GEOMETRY));
+    }
+}

@@ -1,0 +1,227 @@
+//! Links come and go: building, greeting, recognising the same counterpart twice, pinging, banning.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::link::Link;
+use super::output::{Event, Output};
+use super::rate::RATE_GUESS;
+use super::stats::LinkState;
+use super::{BANNED_MAX, Peer};
+use crate::group::GroupRange;
+use crate::id::{Instance, LinkId, PeerId};
+use crate::limits::{INITIAL_LINKS_MAX, LINKS_MAX, RUNS_MAX};
+use crate::peer_message::{PEER_VERSION, PeerMessage};
+use crate::time::Timestamp;
+use crate::tracker_message::{PeerRequestBody, Role, Signal};
+
+/// A connection that is not open after this long is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Interval of pings on an open link; also how soon a dead one is noticed.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// An open link that has not answered a ping for this long is dead.
+const PONG_TIMEOUT: Duration = Duration::from_secs(15);
+
+impl Peer {
+    /// The tracker named a counterpart.
+    pub(super) fn connect(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) {
+        let known =
+            self.links.iter().find(|(_, link)| link.peer == peer).map(|(id, link)| (*id, link.is_open()));
+        if let Some((id, is_open)) = known {
+            if is_open {
+                return;
+            }
+            // Named again while the first attempt hangs: the newer introduction counts.
+            self.close_link(id, "introduced again");
+        }
+        let links_max = if self.config.role == Role::Initial { INITIAL_LINKS_MAX } else { LINKS_MAX };
+        if self.links.len() >= links_max || Some(peer) == self.tracker.peer {
+            return;
+        }
+        self.last_link += 1;
+        let id = LinkId(self.last_link);
+        let link = Link::new(now, peer, role, self.median_rate());
+        self.links.insert(id, link);
+        let ice_servers = Arc::clone(&self.tracker.ice_servers);
+        self.outputs.push_back(Output::Connect { link: id, is_offerer, ice_servers });
+    }
+
+    /// Rate of a link about which nothing is known: the median of the others.
+    fn median_rate(&self) -> u64 {
+        let mut rates: Vec<u64> = self.links.values().filter_map(|link| link.rate.measured()).collect();
+        rates.sort_unstable();
+        rates.get(rates.len() / 2).copied().unwrap_or(RATE_GUESS)
+    }
+
+    /// A signal of the counterpart, by way of the tracker.
+    pub(super) fn remote_signal(&mut self, from: PeerId, signal: Signal) {
+        let link =
+            self.links.iter_mut().find(|(_, link)| link.peer == from && link.state == LinkState::Connecting);
+        if let Some((id, link)) = link
+            && link.admit_signal()
+        {
+            self.outputs.push_back(Output::RemoteSignal(*id, signal));
+        }
+    }
+
+    /// A signal of our own connection, for the counterpart.
+    pub(super) fn local_signal(&mut self, link: LinkId, signal: Signal) {
+        let Some(link) = self.links.get(&link).filter(|_| self.tracker.is_up()) else { return };
+        if signal.is_within_limits() {
+            let request = self.tracker.request(PeerRequestBody::Signal { to: link.peer, signal });
+            self.outputs.push_back(Output::Tracker(request));
+        }
+    }
+
+    /// Both channels are open: introduce ourselves.
+    pub(super) fn link_opened(&mut self, now: Timestamp, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.state = LinkState::Greeting;
+        link.since = now;
+        let runs: Vec<GroupRange> = self
+            .holdings
+            .as_ref()
+            .map_or_else(Vec::new, |holdings| holdings.held().runs(holdings.geometry().all()).collect());
+        let mut messages = runs.chunks(RUNS_MAX);
+        let hello = PeerMessage::Hello {
+            version: PEER_VERSION,
+            swarm: self.config.swarm,
+            peer: self.tracker.peer.unwrap_or(PeerId(0)),
+            instance: self.config.instance,
+            is_serving: !self.budget.is_off(),
+            have: messages.next().unwrap_or_default().to_vec(),
+        };
+        self.outputs.push_back(Output::Control(id, hello));
+        for gained in messages {
+            let have = PeerMessage::Have { gained: gained.to_vec(), dropped: Vec::new() };
+            self.outputs.push_back(Output::Control(id, have));
+        }
+    }
+
+    /// The counterpart introduced itself; whether the link goes on.
+    pub(super) fn greeted(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        instance: Instance,
+        is_serving: bool,
+    ) -> bool {
+        if instance == self.config.instance {
+            self.close_link(id, "linked to itself");
+            return false;
+        }
+        if self.banned.contains(&instance) {
+            self.close_link(id, "banned earlier");
+            return false;
+        }
+        let twin = self.links.iter().find(|(_, link)| link.is_open() && link.instance == Some(instance));
+        let twin = twin.map(|(twin, _)| *twin).filter(|twin| *twin != id);
+        let Some(link) = self.links.get_mut(&id) else { return false };
+        let peer = link.peer;
+        link.instance = Some(instance);
+        link.is_serving = is_serving;
+        link.state = LinkState::Open;
+        link.since = now;
+        link.next_ping = now;
+        if let Some(twin) = twin {
+            // The same counterpart under a new id, after a tracker lost its memory. The side with the
+            // smaller instance drops the newer link; both go on calling it by the newer id.
+            if let Some(older) = self.links.get_mut(&twin) {
+                older.peer = peer;
+            }
+            if self.config.instance.0 < instance.0 {
+                self.close_link(id, "linked already");
+                return false;
+            }
+        }
+        if let Some(holdings) = &self.holdings {
+            let geometry = holdings.geometry();
+            self.link_geometry(id, geometry);
+        }
+        true
+    }
+
+    /// Closes a link from our side.
+    pub(super) fn close_link(&mut self, id: LinkId, reason: &str) {
+        self.drop_link(id);
+        self.outputs.push_back(Output::CloseLink(id, reason.to_owned()));
+    }
+
+    /// Closes a link whose counterpart broke the rules, and remembers the counterpart.
+    pub(super) fn ban(&mut self, id: LinkId, reason: String) {
+        let Some(link) = self.links.get(&id) else { return };
+        if let Some(instance) = link.instance {
+            self.banned.push_back(instance);
+            if self.banned.len() > BANNED_MAX {
+                self.banned.pop_front();
+            }
+        }
+        self.close_link(id, &reason);
+        self.event(Event::Banned { link: id, reason });
+    }
+
+    /// Forgets a link; what was asked of it may be asked elsewhere.
+    pub(super) fn drop_link(&mut self, id: LinkId) {
+        let Some(mut link) = self.links.remove(&id) else { return };
+        self.manifest_source.forget(id);
+        let Some(holdings) = &mut self.holdings else { return };
+        let asks: Vec<(u32, bool)> =
+            link.asks().iter().map(|(ask, state)| (*ask, state.is_released)).collect();
+        for (ask, is_released) in asks {
+            let missing = link.end_ask(holdings.geometry(), ask);
+            if !is_released {
+                holdings.not_asked(&missing);
+            }
+        }
+        if link.role == Role::Viewer {
+            let held = link.have().into_iter().flat_map(|have| have.iter());
+            for group in held {
+                if let Some(copies) = self.availability.get_mut(group as usize) {
+                    *copies = copies.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    pub(super) fn link_timeouts(&mut self, now: Timestamp) {
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            if !link.is_open() {
+                if now >= link.since + CONNECT_TIMEOUT {
+                    self.close_link(id, "no connection within 20 s");
+                }
+                continue;
+            }
+            match link.ping {
+                Some((_, left)) if now >= left + PONG_TIMEOUT => self.close_link(id, "no answer for 15 s"),
+                None if now >= link.next_ping => {
+                    let nonce = self.chance.below(u32::MAX);
+                    link.ping = Some((nonce, now));
+                    self.outputs.push_back(Output::Control(id, PeerMessage::Ping { nonce }));
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// An answer to a ping.
+    pub(super) fn ponged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if let Some((_, left)) = link.ping.take_if(|(expected, _)| *expected == nonce) {
+            let sample = now.since(left);
+            // The usual smoothing of round-trip times (RFC 6298 §2.3).
+            link.rtt = Some(link.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
+            link.next_ping = now + PING_INTERVAL;
+        }
+    }
+
+    /// When a link needs attention by itself.
+    pub(super) fn link_deadline(&self, link: &Link) -> Option<Timestamp> {
+        if !link.is_open() {
+            return Some(link.since + CONNECT_TIMEOUT);
+        }
+        let ping = link.ping.map_or(link.next_ping, |(_, left)| left + PONG_TIMEOUT);
+        Some(self.rescue_deadline(link).map_or(ping, |rescue| ping.min(rescue)))
+    }
+}

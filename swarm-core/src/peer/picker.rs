@@ -1,0 +1,319 @@
+//! Which groups to ask of which link (DESIGN §7, receiver). Pure choices over plain data.
+//!
+//! * Urgent and window groups are chosen first and then given to the link that would deliver them soonest.
+//! * Background groups are chosen for a link that has room: the author's order, then the rarest of a sample
+//!   that starts at a place of chance, so that no two peers ask for the same groups in the same order.
+//!
+//! The initial peer is spared: what another neighbour holds is asked of the initial peer only when urgent,
+//! or when the tracker assigned it. That is what keeps its load at about one copy.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::chance::Chance;
+use super::holdings::Holdings;
+use super::link::Link;
+use crate::group::GroupRange;
+use crate::group_set::GroupSet;
+use crate::id::LinkId;
+use crate::limits::GROUP_BYTES;
+use crate::peer_message::Class;
+use crate::tracker_message::Role;
+
+/// Runs of candidates that a background pick compares. Rarest of 32 is within the rarest 3 % on average,
+/// and costs the same whatever the content's length.
+const SAMPLE_RUNS: usize = 32;
+
+/// Everything a choice looks at.
+pub(crate) struct View<'a> {
+    pub(crate) holdings: &'a Holdings,
+    pub(crate) links: &'a BTreeMap<LinkId, Link>,
+    /// Viewers that hold each group.
+    pub(crate) availability: &'a [u16],
+    /// The groups that this peer's appetite covers.
+    pub(crate) wanted: GroupRange,
+    /// Groups the tracker assigned to the initial peer.
+    pub(crate) assigned: &'a GroupSet,
+}
+
+impl View<'_> {
+    /// Whether a group is lacking and not asked for.
+    pub(crate) fn is_free(&self, group: u32) -> bool {
+        !self.holdings.held().has(group) && !self.holdings.asked.has(group)
+    }
+
+    /// The first free group of `range`.
+    pub(crate) fn earliest(&self, range: GroupRange) -> Option<u32> {
+        let mut at = range.start;
+        loop {
+            at = self.holdings.held().next_missing(at).filter(|group| *group < range.end)?;
+            if !self.holdings.asked.has(at) {
+                return Some(at);
+            }
+            at += 1;
+        }
+    }
+
+    /// The free group of `range` that the fewest viewers hold but somebody does; the earliest of equals.
+    pub(crate) fn rarest(&self, range: GroupRange) -> Option<u32> {
+        let is_held_somewhere = |group: &u32| self.links.values().any(|link| provides(link, *group));
+        let free = range.iter().filter(|group| self.is_free(*group)).take(4 * SAMPLE_RUNS);
+        free.filter(is_held_somewhere).min_by_key(|group| self.copies(*group))
+    }
+
+    fn copies(&self, group: u32) -> u16 {
+        self.availability.get(group as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether any link could send `group`, busy or not.
+    pub(crate) fn has_source(&self, group: u32) -> bool {
+        self.links.values().any(|link| provides(link, group))
+    }
+
+    /// The link that would deliver a group soonest. Without room on any, `None`.
+    ///
+    /// A link without room may still take an urgent group if it can deliver it within `time_left`.
+    pub(crate) fn provider(&self, group: u32, class: Class, time_left: Duration) -> Option<LinkId> {
+        let has_viewer = self.links.values().any(|link| link.role == Role::Viewer && provides(link, group));
+        let is_spared = has_viewer && class != Class::Urgent && !self.assigned.has(group);
+        let size = u64::from(GROUP_BYTES);
+        let candidates = self.links.iter().filter(|(_, link)| {
+            provides(link, group)
+                && !(is_spared && link.role == Role::Initial)
+                && (link.room_bytes() >= size
+                    || (class == Class::Urgent && link.time_to_deliver(size) < time_left))
+        });
+        candidates.min_by_key(|(id, link)| (link.time_to_deliver(size), **id)).map(|(id, _)| *id)
+    }
+
+    /// The run of free groups from `first` on that `link` holds, inside `region`, at most `groups_max` long.
+    pub(crate) fn extend(&self, link: &Link, first: u32, region: GroupRange, groups_max: u32) -> GroupRange {
+        let limit = GroupRange::new(first, first.saturating_add(groups_max)).and(region);
+        let run = limit.iter().take_while(|group| self.is_free(*group) && provides(link, *group));
+        GroupRange::new(first, first + u32::try_from(run.count()).unwrap_or(0))
+    }
+
+    /// Groups that some viewer provides: the initial peer is not asked for these.
+    pub(crate) fn spared(&self) -> Vec<u64> {
+        let mut spared = vec![0u64; self.holdings.held().words().len()];
+        for link in self.links.values().filter(|link| link.is_provider() && link.role == Role::Viewer) {
+            for (word, held) in spared.iter_mut().zip(link.have().map_or(&[][..], GroupSet::words)) {
+                *word |= held;
+            }
+        }
+        for (word, assigned) in spared.iter_mut().zip(self.assigned.words()) {
+            *word &= !assigned;
+        }
+        spared
+    }
+
+    /// A background pick for `link`: the author's order, then the rarest of a sample.
+    pub(crate) fn background(
+        &self,
+        link: &Link,
+        spared: &[u64],
+        groups_max: u32,
+        chance: &mut Chance,
+    ) -> Option<GroupRange> {
+        let have = link.have()?;
+        for tier in self.holdings.tiers() {
+            let candidates = Candidates {
+                have: have.words(),
+                held: self.holdings.held().words(),
+                asked: self.holdings.asked.words(),
+                tier: tier.groups.words(),
+                spared: (link.role == Role::Initial).then_some(spared),
+            };
+            let start = self.wanted.start + chance.below(self.wanted.len());
+            let runs = candidates.sample(self.wanted, start);
+            let rarest = runs.into_iter().min_by_key(|group| self.copies(*group));
+            if let Some(first) = rarest {
+                let limit = GroupRange::new(first, first.saturating_add(groups_max)).and(self.wanted);
+                let run = limit.iter().take_while(|group| candidates.has(*group)).count();
+                return Some(GroupRange::new(first, first + u32::try_from(run).unwrap_or(0)));
+            }
+        }
+        None
+    }
+}
+
+fn provides(link: &Link, group: u32) -> bool {
+    link.is_provider() && link.have().is_some_and(|have| have.has(group))
+}
+
+/// Groups that may be asked of one link, as word operations over bitmaps.
+struct Candidates<'a> {
+    have: &'a [u64],
+    held: &'a [u64],
+    asked: &'a [u64],
+    tier: &'a [u64],
+    spared: Option<&'a [u64]>,
+}
+
+impl Candidates<'_> {
+    fn word(&self, index: usize) -> u64 {
+        let read = |words: &[u64]| words.get(index).copied().unwrap_or(0);
+        let spared = self.spared.map_or(0, read);
+        read(self.have) & read(self.tier) & !(read(self.held) | read(self.asked) | spared)
+    }
+
+    fn has(&self, group: u32) -> bool {
+        self.word((group / u64::BITS) as usize) >> (group % u64::BITS) & 1 == 1
+    }
+
+    /// First groups of up to [`SAMPLE_RUNS`] runs inside `wanted`, going round once from `start`.
+    fn sample(&self, wanted: GroupRange, start: u32) -> Vec<u32> {
+        let mut found = Vec::new();
+        for part in [GroupRange::new(start, wanted.end), GroupRange::new(wanted.start, start)] {
+            let mut at = part.start;
+            while at < part.end && found.len() < SAMPLE_RUNS {
+                let rest = self.word((at / u64::BITS) as usize) >> (at % u64::BITS);
+                if rest == 0 {
+                    at = (at / u64::BITS + 1) * u64::BITS;
+                    continue;
+                }
+                at += rest.trailing_zeros();
+                if at < part.end {
+                    found.push(at);
+                }
+                at += (rest >> rest.trailing_zeros()).trailing_ones();
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{ContentRoot, PeerId};
+    use crate::manifest::tests::sample;
+    use crate::peer::stats::LinkState;
+    use crate::time::Timestamp;
+    use crate::tree::HashTree;
+    use std::sync::Arc;
+
+    const GROUPS: u32 = 200;
+
+    struct Swarm {
+        holdings: Holdings,
+        links: BTreeMap<LinkId, Link>,
+        availability: Vec<u16>,
+        assigned: GroupSet,
+    }
+
+    impl Swarm {
+        fn new(links: &[(Role, u64, GroupRange)]) -> Self {
+            let manifest = sample(u64::from(GROUPS) * 16384, ContentRoot([1; 32]));
+            let geometry = manifest.geometry();
+            let tree = HashTree::unknown(geometry, manifest.root);
+            let mut availability = vec![0; GROUPS as usize];
+            let links = (0..).zip(links).map(|(id, (role, rate, have))| {
+                let mut link = Link::new(Timestamp::ZERO, PeerId(u64::from(id)), *role, *rate);
+                assert!(link.set_geometry(geometry) && link.gained(&[*have]));
+                link.state = LinkState::Open;
+                if *role == Role::Viewer {
+                    have.iter().for_each(|group| availability[group as usize] += 1);
+                }
+                (LinkId(id), link)
+            });
+            Self {
+                links: links.collect(),
+                holdings: Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree),
+                assigned: GroupSet::empty(GROUPS),
+                availability,
+            }
+        }
+
+        fn view(&self) -> View<'_> {
+            View {
+                holdings: &self.holdings,
+                links: &self.links,
+                availability: &self.availability,
+                wanted: GroupRange::new(0, GROUPS),
+                assigned: &self.assigned,
+            }
+        }
+    }
+
+    const ALL: GroupRange = GroupRange::new(0, GROUPS);
+
+    #[test]
+    fn the_initial_peer_is_spared_unless_the_group_is_urgent_or_assigned() {
+        let mut swarm =
+            Swarm::new(&[(Role::Initial, 10_000_000, ALL), (Role::Viewer, 100_000, GroupRange::new(0, 10))]);
+        let provider = |swarm: &Swarm, group, class| swarm.view().provider(group, class, Duration::ZERO);
+        assert_eq!(provider(&swarm, 5, Class::Window), Some(LinkId(1)));
+        assert_eq!(provider(&swarm, 5, Class::Urgent), Some(LinkId(0)));
+        assert_eq!(provider(&swarm, 50, Class::Window), Some(LinkId(0)));
+        swarm.assigned.insert(GroupRange::one(5));
+        assert_eq!(provider(&swarm, 5, Class::Window), Some(LinkId(0)));
+        let view = swarm.view();
+        let spared = view.spared();
+        let mut chance = Chance::new(1);
+        for _ in 0..50 {
+            let pick = view.background(&swarm.links[&LinkId(0)], &spared, 4, &mut chance).unwrap();
+            assert!(pick.iter().all(|group| group >= 10 || group == 5), "{pick:?}");
+        }
+    }
+
+    #[test]
+    fn the_soonest_link_with_room_gets_the_group() {
+        let mut swarm = Swarm::new(&[(Role::Viewer, 1_000_000, ALL), (Role::Viewer, 500_000, ALL)]);
+        let provider = |swarm: &Swarm, class, left| swarm.view().provider(0, class, left);
+        assert_eq!(provider(&swarm, Class::Window, Duration::ZERO), Some(LinkId(0)));
+        let fast = swarm.links.get_mut(&LinkId(0)).unwrap();
+        fast.outstanding_bytes = 300_000;
+        assert_eq!(provider(&swarm, Class::Window, Duration::ZERO), Some(LinkId(1)));
+        swarm.links.get_mut(&LinkId(1)).unwrap().is_stalled = true;
+        assert_eq!(provider(&swarm, Class::Window, Duration::ZERO), None);
+        assert_eq!(provider(&swarm, Class::Urgent, Duration::from_secs(1)), Some(LinkId(0)));
+    }
+
+    #[test]
+    fn background_prefers_what_few_hold() {
+        let swarm = Swarm::new(&[(Role::Viewer, 1_000_000, ALL), (Role::Viewer, 1, GroupRange::new(0, 190))]);
+        let view = swarm.view();
+        // All groups form one run, so the sample is that of its start; punch holes to make runs.
+        let mut holed = Holdings::new(
+            Arc::new(sample(u64::from(GROUPS) * 16384, ContentRoot([1; 32]))),
+            &GroupSet::empty(GROUPS),
+            HashTree::unknown(view.holdings.geometry(), ContentRoot([1; 32])),
+        );
+        for group in (0..GROUPS).step_by(10) {
+            holed.gain(GroupRange::one(group));
+        }
+        let view = View { holdings: &holed, ..view };
+        let pick = view.background(&swarm.links[&LinkId(0)], &view.spared(), 4, &mut Chance::new(3)).unwrap();
+        assert_eq!(pick, GroupRange::new(191, 195));
+        assert_eq!(view.rarest(GroupRange::new(150, 200)), Some(191));
+    }
+
+    #[test]
+    fn the_authors_order_precedes_rarity() {
+        let mut swarm = Swarm::new(&[(Role::Viewer, 1_000_000, ALL)]);
+        let mut manifest = sample(u64::from(GROUPS) * 16384, ContentRoot([1; 32]));
+        manifest.segments[2].priority = 7;
+        let tree = HashTree::unknown(manifest.geometry(), manifest.root);
+        swarm.holdings = Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree);
+        let view = swarm.view();
+        for seed in 0..20 {
+            let pick = view.background(&swarm.links[&LinkId(0)], &[], 64, &mut Chance::new(seed)).unwrap();
+            assert!(pick.start >= 12 && pick.end <= 28, "{pick:?}");
+        }
+    }
+
+    #[test]
+    fn held_and_asked_groups_are_never_picked() {
+        let mut swarm = Swarm::new(&[(Role::Viewer, 1_000_000, ALL)]);
+        swarm.holdings.gain(GroupRange::new(0, 100));
+        swarm.holdings.asked.insert(GroupRange::new(110, 200));
+        let view = swarm.view();
+        assert_eq!(view.earliest(ALL), Some(100));
+        assert_eq!(view.extend(&swarm.links[&LinkId(0)], 100, ALL, 64), GroupRange::new(100, 110));
+        for seed in 0..20 {
+            let pick = view.background(&swarm.links[&LinkId(0)], &[], 64, &mut Chance::new(seed)).unwrap();
+            assert!(pick.start >= 100 && pick.end <= 110, "{pick:?}");
+        }
+    }
+}

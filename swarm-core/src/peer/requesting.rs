@@ -1,0 +1,230 @@
+//! Asking: goes through what is needed, class by class, and requests it of the links that the picker names.
+
+use std::time::Duration;
+
+use super::demand::Need;
+use super::input::Appetite;
+use super::output::Output;
+use super::picker::View;
+use super::{Demand, Holdings, Peer};
+use crate::group::GroupRange;
+use crate::id::LinkId;
+use crate::limits::GROUP_BYTES;
+use crate::manifest::{PRIORITY_DEFAULT, Period};
+use crate::peer_message::{Class, PeerMessage};
+use crate::time::Timestamp;
+use crate::tracker_message::{PeerRequestBody, SegmentRun, Want};
+
+/// One window pick in this many takes the rarest group instead of the earliest, so that neighbours who
+/// play the same part have something to give one another.
+const RAREST_EVERY: u32 = 4;
+/// Urgent groups without a source are told to the tracker at most this often.
+const WANT_INTERVAL: Duration = Duration::from_secs(1);
+/// Of a viewer's budget this share lies ahead of the playhead; the rest is what was played, for others.
+const AHEAD_SHARE: (u64, u64) = (3, 4);
+
+impl Peer {
+    /// Requests whatever is needed and can be asked for now.
+    pub(super) fn request_more(&mut self, now: Timestamp) {
+        self.end_leases(now);
+        let Some(demand) = self.demand.as_ref().filter(|_| !self.is_complete_told) else { return };
+        if !self.links.values().any(|link| link.is_provider()) {
+            return;
+        }
+        for need in demand.needs(now) {
+            self.request_urgent(now, &need);
+            self.request_window(now, need.window, Some(&need));
+        }
+        if self.has_room() {
+            self.request_marked(now);
+            self.request_background(now);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let size = u64::from(GROUP_BYTES);
+        self.links.values().any(|link| link.is_provider() && link.room_bytes() >= size)
+    }
+
+    /// The groups that this peer wants at all.
+    fn wanted(&self, holdings: &Holdings) -> GroupRange {
+        let geometry = holdings.geometry();
+        match self.config.appetite {
+            Appetite::Viewer { budget_bytes } if geometry.length_bytes() > budget_bytes => {
+                let start = self.demand.as_ref().and_then(Demand::playhead).unwrap_or(0);
+                let ahead = budget_bytes / AHEAD_SHARE.1 * AHEAD_SHARE.0 / u64::from(GROUP_BYTES);
+                let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+                GroupRange::new(start, start.saturating_add(ahead)).and(geometry.all())
+            }
+            Appetite::Viewer { .. } | Appetite::Everything => geometry.all(),
+        }
+    }
+
+    fn view(&self) -> Option<View<'_>> {
+        let holdings = self.holdings.as_ref()?;
+        Some(View {
+            holdings,
+            links: &self.links,
+            availability: &self.availability,
+            wanted: self.wanted(holdings),
+            assigned: &self.assigned,
+        })
+    }
+
+    /// Earliest first; what no link can send is told to the tracker.
+    fn request_urgent(&mut self, now: Timestamp, need: &Need) {
+        let mut at = need.urgent;
+        while let Some((group, time_left)) = self.earliest(need, at) {
+            let Some(view) = self.view() else { return };
+            if !view.has_source(group) {
+                self.want(now, group, time_left);
+                at.start = group + 1;
+            } else if let Some(link) = view.provider(group, Class::Urgent, time_left) {
+                self.request_run(now, link, group, at, Class::Urgent, Some(time_left));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn earliest(&self, need: &Need, range: GroupRange) -> Option<(u32, Duration)> {
+        let group = self.view()?.earliest(range)?;
+        Some((group, self.demand.as_ref()?.time_left(need, group)))
+    }
+
+    /// Earliest first, one pick in four the rarest, while some link that holds the group has room.
+    fn request_window(&mut self, now: Timestamp, window: GroupRange, need: Option<&Need>) {
+        let mut at = window;
+        while !at.is_empty() && self.has_room() {
+            let Some(view) = self.view() else { return };
+            let is_rarest_turn = self.window_picks % RAREST_EVERY == RAREST_EVERY - 1;
+            let Some(earliest) = view.earliest(at) else { return };
+            let group = if is_rarest_turn { view.rarest(at).unwrap_or(earliest) } else { earliest };
+            let demand = self.demand.as_ref();
+            let time_left = need.and_then(|need| demand.map(|demand| demand.time_left(need, group)));
+            if let Some(link) = view.provider(group, Class::Window, Duration::ZERO) {
+                self.window_picks = self.window_picks.wrapping_add(1);
+                self.request_run(now, link, group, window, Class::Window, time_left);
+            } else if is_rarest_turn {
+                self.window_picks = self.window_picks.wrapping_add(1);
+            } else {
+                // Its holders are busy; what follows may have others.
+                at.start = earliest + 1;
+            }
+        }
+    }
+
+    /// What the author marked: period `start`, or a priority above the default. Asked for like the window.
+    fn request_marked(&mut self, now: Timestamp) {
+        let Some(holdings) = &self.holdings else { return };
+        let wanted = self.wanted(holdings);
+        let marked = holdings.tiers().iter().filter(|tier| match tier.period {
+            Period::Start => true,
+            Period::Playback => tier.priority > PRIORITY_DEFAULT,
+            Period::Background => false,
+        });
+        let runs: Vec<GroupRange> = marked.flat_map(|tier| tier.groups.runs(wanted)).collect();
+        for run in runs {
+            self.request_window(now, run, None);
+        }
+    }
+
+    /// Fills every link that has room.
+    fn request_background(&mut self, now: Timestamp) {
+        let Some(spared) = self.view().map(|view| view.spared()) else { return };
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            loop {
+                let mut chance = self.chance.clone();
+                let Some((view, link)) = self.view().zip(self.links.get(&id)) else { break };
+                let room = link.room_bytes() / u64::from(GROUP_BYTES);
+                if room == 0 || !link.is_provider() {
+                    break;
+                }
+                let groups_max = link.size.groups(link.rate.bytes_per_s(), None);
+                let groups_max = groups_max.min(u32::try_from(room).unwrap_or(u32::MAX));
+                let pick = view.background(link, &spared, groups_max, &mut chance);
+                self.chance = chance;
+                let Some(range) = pick else { break };
+                self.request(now, id, range, Class::Background, None);
+            }
+        }
+    }
+
+    /// Requests the run of free groups that starts at `first`, as long as the link and the class allow.
+    fn request_run(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        first: u32,
+        region: GroupRange,
+        class: Class,
+        time_left: Option<Duration>,
+    ) {
+        let Some((view, link)) = self.view().zip(self.links.get(&id)) else { return };
+        let slack = time_left.filter(|_| class == Class::Urgent);
+        let groups_max = link.size.groups(link.rate.bytes_per_s(), slack);
+        let room = u32::try_from(link.room_bytes() / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX).max(1);
+        let range = view.extend(link, first, region, groups_max.min(room));
+        self.request(now, id, range, class, time_left);
+    }
+
+    fn request(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        range: GroupRange,
+        class: Class,
+        time_left: Option<Duration>,
+    ) {
+        let (Some(link), Some(holdings)) = (self.links.get_mut(&id), &mut self.holdings) else { return };
+        if range.is_empty() {
+            return;
+        }
+        let remaining_ms =
+            time_left.map_or(u32::MAX, |left| u32::try_from(left.as_millis()).unwrap_or(u32::MAX));
+        let request = link.ask(now, holdings.geometry(), range, class);
+        holdings.asked.insert(range);
+        self.outputs
+            .push_back(Output::Control(id, PeerMessage::Request { id: request, range, class, remaining_ms }));
+    }
+
+    /// No link can send an urgent group: the tracker may know who can.
+    fn want(&mut self, now: Timestamp, group: u32, time_left: Duration) {
+        if now < self.next_want || !self.tracker.is_up() {
+            return;
+        }
+        let Some(segment) = self.holdings.as_ref().and_then(|holdings| holdings.segment_of(group)) else {
+            return;
+        };
+        self.next_want = now + WANT_INTERVAL;
+        let remaining_ms = u32::try_from(time_left.as_millis()).unwrap_or(u32::MAX);
+        let segments = vec![Want { segments: SegmentRun(segment, 1), remaining_ms }];
+        let request = self.tracker.request(PeerRequestBody::Want { segments });
+        self.outputs.push_back(Output::Tracker(request));
+    }
+
+    /// A viewer beyond its budget forgets what it played longest ago, then what lies farthest ahead.
+    pub(super) fn keep_within_budget(&mut self) {
+        let (Appetite::Viewer { budget_bytes }, Some(holdings)) = (self.config.appetite, &mut self.holdings)
+        else {
+            return;
+        };
+        let budget = u32::try_from(budget_bytes / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX);
+        let geometry = holdings.geometry();
+        let playhead = self.demand.as_ref().and_then(Demand::playhead).unwrap_or(0);
+        while holdings.held().count() > budget {
+            let behind = holdings.held().runs(GroupRange::new(0, playhead)).next();
+            let ahead = || holdings.held().runs(geometry.all()).last();
+            let Some(run) = behind.or_else(ahead) else { return };
+            let excess = holdings.held().count() - budget;
+            let range = if run.start < playhead {
+                GroupRange::new(run.start, run.start.saturating_add(excess)).and(run)
+            } else {
+                GroupRange::new(run.end.saturating_sub(excess), run.end).and(run)
+            };
+            holdings.lose(range);
+            self.outputs.push_back(Output::Evict(range));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! How much to ask of a link: the size of a request and how much may be outstanding (M6, DESIGN §7).
+//!
+//! Outstanding bytes must cover a round trip and the other side's queue, or the link runs dry; anything
+//! beyond delays what turns out to be urgent. Requests start small and double as they complete, so that a
+//! slow or dishonest link never holds more than it has earned.
+
+use std::time::Duration;
+
+use crate::limits::{GROUP_BYTES, REQUEST_GROUPS_MAX};
+
+/// Least outstanding bytes of a link: two groups, so that one is on its way while one is asked for.
+const PIPELINE_BYTES_MIN: u64 = 32 * 1024;
+/// Most outstanding bytes of a link.
+const PIPELINE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Beyond the round trip, outstanding bytes last this long: the other side's queue and our own pauses.
+const PIPELINE_SLACK: Duration = Duration::from_millis(250);
+/// A request lasts about this long at the link's rate.
+const REQUEST_TIME: Duration = Duration::from_millis(250);
+
+/// Bytes that may be outstanding on a link of the given rate (bytes/s) and round-trip time.
+pub(crate) fn pipeline_target_bytes(rate: u64, rtt: Duration) -> u64 {
+    bytes_in(rate, rtt.saturating_add(PIPELINE_SLACK)).clamp(PIPELINE_BYTES_MIN, PIPELINE_BYTES_MAX)
+}
+
+/// Bytes that a link of `rate` (bytes/s) carries in `time`.
+pub(crate) fn bytes_in(rate: u64, time: Duration) -> u64 {
+    let bytes = u128::from(rate) * time.as_micros() / 1_000_000;
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// The size of a link's next request: 1 group, doubled by every request that completes.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestSize {
+    earned_groups: u32,
+}
+
+impl RequestSize {
+    pub(crate) const fn new() -> Self {
+        Self { earned_groups: 1 }
+    }
+
+    /// A request completed.
+    pub(crate) fn completed(&mut self) {
+        self.earned_groups = (self.earned_groups * 2).min(REQUEST_GROUPS_MAX);
+    }
+
+    /// A request failed: start over.
+    pub(crate) const fn failed(&mut self) {
+        self.earned_groups = 1;
+    }
+
+    /// Groups to ask for, given the link's rate; with `slack` until they are due, at most what arrives in a
+    /// quarter of it, so that a wrong estimate can still be mended elsewhere.
+    pub(crate) fn groups(&self, rate: u64, slack: Option<Duration>) -> u32 {
+        let time = slack.map_or(REQUEST_TIME, |slack| (slack / 4).min(REQUEST_TIME));
+        let worth = bytes_in(rate, time) / u64::from(GROUP_BYTES);
+        let worth = u32::try_from(worth).unwrap_or(REQUEST_GROUPS_MAX);
+        worth.clamp(1, self.earned_groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pipeline_covers_a_round_trip_and_a_quarter_second() {
+        let rtt = Duration::from_millis(50);
+        assert_eq!(pipeline_target_bytes(1_000_000, rtt), 300_000);
+        assert_eq!(pipeline_target_bytes(10_000, rtt), 32 * 1024);
+        assert_eq!(pipeline_target_bytes(u64::MAX, rtt), 2 * 1024 * 1024);
+    }
+
+    #[test]
+    fn requests_double_up_to_a_quarter_second_of_the_link() {
+        let mut size = RequestSize::new();
+        let rate = 1_250_000; // 10 Mbit/s: a quarter second is 19 groups
+        let sizes: Vec<u32> = (0..7)
+            .map(|_| {
+                let groups = size.groups(rate, None);
+                size.completed();
+                groups
+            })
+            .collect();
+        assert_eq!(sizes, [1, 2, 4, 8, 16, 19, 19]);
+        assert_eq!(size.groups(u64::MAX / 2, None), 64);
+        assert_eq!(size.groups(rate, Some(Duration::from_millis(200))), 3);
+        assert_eq!(size.groups(rate, Some(Duration::ZERO)), 1);
+        size.failed();
+        assert_eq!(size.groups(rate, None), 1);
+    }
+}

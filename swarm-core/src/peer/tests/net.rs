@@ -1,0 +1,313 @@
+//! A swarm in memory: real peers, a virtual clock, uplinks with a rate, links with a delay, and a tracker
+//! that introduces everybody to everybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::group::GroupRange;
+use crate::group_set::GroupSet;
+use crate::id::{Instance, LinkId, PeerId};
+use crate::limits::GROUP_BYTES;
+use crate::manifest::Manifest;
+use crate::manifest::tests::sample;
+use crate::peer::{Appetite, Event, FetchError, Input, Output, Peer, PeerConfig, UploadLimit};
+use crate::peer_message::DataMessage;
+use crate::time::Timestamp;
+use crate::tracker_message::{PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody};
+use crate::tree::{HashTree, TreeBuilder};
+
+const DELAY: Duration = Duration::from_millis(20);
+
+/// How a node misbehaves towards others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// Flips one bit of every payload that holds this group.
+    Corrupts(u32),
+    /// Sends no payload at all.
+    Silent,
+}
+
+pub(crate) struct Node {
+    pub(crate) peer: Peer,
+    pub(crate) store: BTreeMap<u32, Bytes>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) fault: Fault,
+    pub(crate) requested: Vec<GroupRange>,
+    is_up: bool,
+    uplink: u64,
+    uplink_free: Timestamp,
+    links: BTreeMap<LinkId, (usize, LinkId)>,
+    pending: BTreeMap<usize, LinkId>,
+    restored: Option<(GroupSet, HashTree)>,
+}
+
+pub(crate) struct Net {
+    pub(crate) now: Timestamp,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) content: Bytes,
+    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) tree: HashTree,
+    pub(crate) is_tracker_up: bool,
+    pub(crate) has_http: bool,
+    queue: BTreeMap<(Timestamp, u64), (usize, Input)>,
+    sequence: u64,
+    members: BTreeSet<usize>,
+    /// Whom the tracker names just now.
+    introducing: Option<usize>,
+}
+
+impl Net {
+    pub(crate) fn new(length: usize) -> Self {
+        let content: Bytes = (0..length).map(|index| (index * 7 + index / 255) as u8).collect();
+        let mut builder = TreeBuilder::new();
+        content.chunks(GROUP_BYTES as usize).for_each(|group| builder.push(group));
+        let tree = builder.finish().unwrap();
+        let manifest = Arc::new(sample(length as u64, tree.root()));
+        Self {
+            now: Timestamp::ZERO,
+            nodes: Vec::new(),
+            content,
+            manifest,
+            tree,
+            is_tracker_up: true,
+            has_http: true,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            members: BTreeSet::new(),
+            introducing: None,
+        }
+    }
+
+    pub(crate) fn slice(&self, range: GroupRange) -> Bytes {
+        let span = self.manifest.geometry().bytes(range);
+        self.content.slice(span.start as usize..span.end as usize)
+    }
+
+    /// Adds and starts a peer that holds `held`; `uplink` in bytes a second.
+    pub(crate) fn add(&mut self, role: Role, held: GroupRange, uplink: u64) -> usize {
+        let index = self.nodes.len();
+        let config = PeerConfig {
+            swarm: self.manifest.swarm_id().unwrap(),
+            role,
+            manifest: (role == Role::Initial).then(|| Arc::clone(&self.manifest)),
+            instance: Instance([index as u8; 16]),
+            seed: index as u64,
+            appetite: Appetite::Everything,
+            upload: UploadLimit::Unlimited,
+            token: None,
+        };
+        let mut set = GroupSet::empty(self.manifest.geometry().group_count());
+        set.insert(held);
+        let tree = if set.is_empty() {
+            HashTree::unknown(self.tree.geometry(), self.tree.root())
+        } else {
+            self.tree.clone()
+        };
+        self.nodes.push(Node {
+            peer: Peer::new(config),
+            store: set.iter().map(|group| (group, self.slice(GroupRange::one(group)))).collect(),
+            events: Vec::new(),
+            fault: Fault::None,
+            requested: Vec::new(),
+            is_up: true,
+            uplink,
+            uplink_free: Timestamp::ZERO,
+            links: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            restored: Some((set, tree)),
+        });
+        self.tell(index, Input::Start);
+        index
+    }
+
+    pub(crate) fn tell(&mut self, node: usize, input: Input) {
+        let now = self.now;
+        self.nodes[node].peer.handle_input(now, input);
+        self.drain(node);
+    }
+
+    /// The machine of a node dies: nobody hears from it again.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.nodes[node].is_up = false;
+        self.members.remove(&node);
+        let links: Vec<_> = self.nodes[node].links.values().copied().collect();
+        for (other, link) in links {
+            self.later(DELAY, other, Input::LinkClosed(link, "gone".into()));
+        }
+    }
+
+    pub(crate) fn kill_tracker(&mut self) {
+        self.is_tracker_up = false;
+        self.members.clear();
+        (0..self.nodes.len())
+            .for_each(|node| self.tell(node, Input::TrackerClosed("connection reset".into())));
+    }
+
+    /// Runs until `done` or for `limit`; whether it was done.
+    pub(crate) fn run(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        while !done(self) {
+            let timeouts = self.nodes.iter().enumerate().filter(|(_, node)| node.is_up);
+            let timeout = timeouts.filter_map(|(index, node)| Some((node.peer.poll_timeout()?, index))).min();
+            let arrival = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let timer = timeout.map(|(at, _)| at.max(self.now));
+            let Some(next) = arrival.into_iter().chain(timer).min().filter(|next| *next <= end) else {
+                return false;
+            };
+            self.now = next;
+            if arrival == Some(next) {
+                if let Some((_, (node, input))) = self.queue.pop_first()
+                    && self.nodes[node].is_up
+                {
+                    self.tell(node, input);
+                }
+            } else if let Some((_, node)) = timeout {
+                self.nodes[node].peer.handle_timeout(next);
+                self.drain(node);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn is_complete(&self, node: usize) -> bool {
+        self.nodes[node].peer.held().is_some_and(GroupSet::is_full)
+    }
+
+    fn later(&mut self, delay: Duration, node: usize, input: Input) {
+        self.sequence += 1;
+        self.queue.insert((self.now + delay, self.sequence), (node, input));
+    }
+
+    fn drain(&mut self, node: usize) {
+        while let Some(output) = self.nodes[node].peer.poll_output() {
+            self.carry_out(node, output);
+        }
+    }
+
+    fn carry_out(&mut self, node: usize, output: Output) {
+        match output {
+            Output::ConnectTracker if self.is_tracker_up => self.later(DELAY, node, Input::TrackerOpen),
+            Output::ConnectTracker => self.later(DELAY, node, Input::TrackerClosed("refused".into())),
+            Output::DisconnectTracker => drop(self.members.remove(&node)),
+            Output::Tracker(request) if self.is_tracker_up => self.track(node, request),
+            Output::FetchManifest => {
+                let bytes = self.manifest.to_bytes().unwrap().into();
+                let result = if self.has_http { Ok(bytes) } else { Err(FetchError::Failed("away".into())) };
+                self.later(DELAY, node, Input::ManifestFetched(result));
+            }
+            Output::PublishManifest(_) => self.later(DELAY, node, Input::ManifestPublished(Ok(()))),
+            Output::CloseLink(link, _) => {
+                if let Some((other, theirs)) = self.nodes[node].links.remove(&link) {
+                    self.nodes[other].links.remove(&theirs);
+                    self.later(DELAY, other, Input::LinkClosed(theirs, "closed".into()));
+                }
+            }
+            Output::Connect { link, .. } => self.pair(node, link),
+            Output::Control(link, message) => {
+                if let crate::peer_message::PeerMessage::Request { range, .. } = &message {
+                    self.nodes[node].requested.push(*range);
+                }
+                if let Some((other, theirs)) = self.nodes[node].links.get(&link).copied() {
+                    self.later(DELAY, other, Input::Control(theirs, message));
+                }
+            }
+            Output::Data(link, head) => self.send(node, link, head),
+            Output::Store(verified) => {
+                let range = verified.range();
+                assert_eq!(verified.bytes(), &self.slice(range), "only the content's bytes are stored");
+                for group in range.iter() {
+                    let bytes = self.slice(GroupRange::one(group));
+                    self.nodes[node].store.insert(group, bytes);
+                }
+            }
+            Output::Evict(range) => {
+                range.iter().for_each(|group| drop(self.nodes[node].store.remove(&group)))
+            }
+            Output::Event(event) => {
+                if matches!(event, Event::ManifestReady(_))
+                    && let Some((held, tree)) = self.nodes[node].restored.take()
+                {
+                    self.later(Duration::ZERO, node, Input::StoreReady { held, tree: Box::new(tree) });
+                }
+                self.nodes[node].events.push(event);
+            }
+            Output::Tracker(_) | Output::RemoteSignal(..) | Output::LowWater(..) => {}
+        }
+    }
+
+    /// Two halves of a connection that know of one another become open links.
+    fn pair(&mut self, node: usize, link: LinkId) {
+        let Some(other) = self.introducing else { return };
+        self.nodes[node].pending.insert(other, link);
+        if let Some(theirs) = self.nodes[other].pending.get(&node).copied() {
+            self.nodes[node].links.insert(link, (other, theirs));
+            self.nodes[other].links.insert(theirs, (node, link));
+            self.later(DELAY, node, Input::LinkOpen(link));
+            self.later(DELAY, other, Input::LinkOpen(theirs));
+        }
+    }
+
+    fn send(&mut self, node: usize, link: LinkId, head: crate::peer_message::DataHead) {
+        let Some((other, theirs)) = self.nodes[node].links.get(&link).copied() else { return };
+        let mut payload: Vec<u8> = Vec::new();
+        for group in head.range.iter() {
+            payload.extend_from_slice(&self.nodes[node].store[&group]);
+        }
+        let duration = Duration::from_micros(payload.len() as u64 * 1_000_000 / self.nodes[node].uplink);
+        let done = self.nodes[node].uplink_free.max(self.now) + duration;
+        self.nodes[node].uplink_free = done;
+        match self.nodes[node].fault {
+            Fault::Silent => return,
+            Fault::Corrupts(group) if head.range.has(group) => payload[100] ^= 1,
+            Fault::None | Fault::Corrupts(_) => {}
+        }
+        let wait = done.since(self.now);
+        let message = DataMessage { head, payload: payload.into() };
+        self.later(wait + DELAY, other, Input::Data(theirs, message));
+        // One report for each frame that leaves; what is still queued stays counted.
+        self.later(wait, node, Input::Buffered(link, 0));
+    }
+
+    fn track(&mut self, node: usize, request: PeerRequest) {
+        let id = Some(request.id);
+        let answer = match request.body {
+            PeerRequestBody::Hello { .. } => TrackerMessageBody::Welcome {
+                version: 1,
+                peer: PeerId(node as u64 + 1),
+                resume: String::new(),
+                ice_servers: Vec::new(),
+                report_interval_ms: 10_000,
+            },
+            PeerRequestBody::Join { .. } => {
+                self.later(
+                    DELAY,
+                    node,
+                    Input::Tracker(TrackerMessage {
+                        id,
+                        body: TrackerMessageBody::Swarm { seeders: 0, leechers: 0 },
+                    }),
+                );
+                let others: Vec<usize> =
+                    self.members.iter().copied().filter(|other| *other != node).collect();
+                self.members.insert(node);
+                others.into_iter().for_each(|other| self.introduce(node, other));
+                return;
+            }
+            _ => TrackerMessageBody::Ok,
+        };
+        self.later(DELAY, node, Input::Tracker(TrackerMessage { id, body: answer }));
+    }
+
+    fn introduce(&mut self, newcomer: usize, member: usize) {
+        for (node, other, offer) in [(newcomer, member, true), (member, newcomer, false)] {
+            self.introducing = Some(other);
+            let role = if other == 0 { Role::Initial } else { Role::Viewer };
+            let body = TrackerMessageBody::Connect { peer: PeerId(other as u64 + 1), role, offer };
+            self.tell(node, Input::Tracker(TrackerMessage::notice(body)));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The conversation with the tracker: when to connect, what to say first, how to read its refusals.
+//!
+//! ```text
+//! Idle ─→ Connecting ─open→ Greeting ─welcome→ (Publishing ─→) Joining ─swarm→ Joined
+//!            ↑    └──────────── closed, silent, refused ────────────┘
+//!          Waiting (backoff)
+//! ```
+//!
+//! The swarm does not need it: links live on while the tracker is away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::chance::Chance;
+use crate::id::PeerId;
+use crate::limits::ICE_SERVERS_MAX;
+use crate::time::Timestamp;
+use crate::tracker_message::{ErrorCode, IceServer, PeerRequest, PeerRequestBody};
+
+/// A tracker that has not answered for this long is given up on.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bounds of the report interval that a tracker may set.
+const REPORT_INTERVAL_MS: std::ops::RangeInclusive<u32> = 1_000..=60_000;
+/// Changes of what is held are told at most this often.
+const HAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where the conversation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not begun, or stopped for good.
+    Idle,
+    /// Until the next attempt.
+    Waiting(Timestamp),
+    /// The socket is being opened; given up on at this time.
+    Connecting(Timestamp),
+    /// `hello` is sent; given up on at this time.
+    Greeting(Timestamp),
+    /// The manifest is being published before joining.
+    Publishing,
+    /// `join` is sent; repeated at this time.
+    Joining(Timestamp),
+    /// In the swarm.
+    Joined,
+}
+
+/// What a refusal of the tracker means for the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nothing to do: the request failed, the conversation goes on.
+    Ignored,
+    /// The swarm is not known; joining is repeated.
+    UnknownSwarm,
+    /// Try again later; the connection is to be closed.
+    Later,
+    /// It will never work.
+    Never,
+}
+
+/// The state of the conversation.
+#[derive(Debug)]
+pub(crate) struct TrackerSession {
+    pub(crate) state: State,
+    /// Our id, as of the last welcome.
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) ice_servers: Arc<[IceServer]>,
+    token: Option<String>,
+    resume: Option<String>,
+    backoff: Backoff,
+    last_request: u32,
+    join_request: u32,
+    report_interval: Duration,
+    pub(crate) next_report: Timestamp,
+    pub(crate) next_have: Timestamp,
+}
+
+impl TrackerSession {
+    pub(crate) fn new(token: Option<String>) -> Self {
+        Self {
+            state: State::Idle,
+            peer: None,
+            ice_servers: Arc::new([]),
+            token,
+            resume: None,
+            backoff: Backoff::new(),
+            last_request: 0,
+            join_request: 0,
+            report_interval: Duration::from_secs(10),
+            next_report: Timestamp::ZERO,
+            next_have: Timestamp::ZERO,
+        }
+    }
+
+    /// Whether the tracker knows us.
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.state, State::Publishing | State::Joining(_) | State::Joined)
+    }
+
+    /// Names a request.
+    pub(crate) fn request(&mut self, body: PeerRequestBody) -> PeerRequest {
+        self.last_request = self.last_request.wrapping_add(1);
+        PeerRequest { id: self.last_request, body }
+    }
+
+    /// A socket is asked for.
+    pub(crate) fn connecting(&mut self, now: Timestamp) {
+        self.state = State::Connecting(now + ANSWER_TIMEOUT);
+    }
+
+    /// The socket is open: the greeting.
+    pub(crate) fn hello(&mut self, now: Timestamp, version: u16, uplink_bps: u64) -> PeerRequest {
+        self.state = State::Greeting(now + ANSWER_TIMEOUT);
+        let (token, resume) = (self.token.clone(), self.resume.clone());
+        self.request(PeerRequestBody::Hello { version, capabilities: Vec::new(), uplink_bps, token, resume })
+    }
+
+    /// The tracker knows us.
+    pub(crate) fn welcomed(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        resume: String,
+        mut ice_servers: Vec<IceServer>,
+        report_interval_ms: u32,
+    ) {
+        ice_servers.truncate(ICE_SERVERS_MAX);
+        let (low, high) = (*REPORT_INTERVAL_MS.start(), *REPORT_INTERVAL_MS.end());
+        self.peer = Some(peer);
+        self.resume = Some(resume);
+        self.ice_servers = ice_servers.into();
+        self.report_interval = Duration::from_millis(u64::from(report_interval_ms.clamp(low, high)));
+        self.next_report = now + self.report_interval;
+        self.backoff.reset();
+    }
+
+    /// Joining, with the request that says so.
+    pub(crate) fn join(&mut self, now: Timestamp, body: PeerRequestBody) -> PeerRequest {
+        self.state = State::Joining(now + ANSWER_TIMEOUT);
+        let request = self.request(body);
+        self.join_request = request.id;
+        request
+    }
+
+    /// The connection is lost; returns how long until the next attempt.
+    pub(crate) fn lost(&mut self, now: Timestamp, chance: &mut Chance) -> Duration {
+        let wait = self.backoff.next(chance);
+        self.state = State::Waiting(now + wait);
+        wait
+    }
+
+    /// Reads a refusal of request `id`.
+    pub(crate) fn refused(
+        &mut self,
+        now: Timestamp,
+        id: Option<u32>,
+        code: ErrorCode,
+        retry_after: Duration,
+    ) -> Refusal {
+        let is_join = id == Some(self.join_request) && matches!(self.state, State::Joining(_));
+        match code {
+            ErrorCode::UnsupportedVersion | ErrorCode::Forbidden => Refusal::Never,
+            ErrorCode::UnknownSwarm if is_join => {
+                self.state = State::Joining(now + retry_after.max(Duration::from_millis(500)));
+                Refusal::UnknownSwarm
+            }
+            ErrorCode::RateLimited if !is_join && self.state == State::Joined => Refusal::Ignored,
+            ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Unavailable => Refusal::Later,
+            ErrorCode::BadRequest | ErrorCode::Unknown
+                if is_join || matches!(self.state, State::Greeting(_)) =>
+            {
+                Refusal::Later
+            }
+            ErrorCode::BadRequest | ErrorCode::UnknownPeer | ErrorCode::UnknownSwarm | ErrorCode::Unknown => {
+                Refusal::Ignored
+            }
+        }
+    }
+
+    /// Whether a report is due; if so the next one is planned.
+    pub(crate) fn take_report_due(&mut self, now: Timestamp) -> bool {
+        take_due(self.state == State::Joined, now, &mut self.next_report, self.report_interval)
+    }
+
+    /// Whether a change of what is held may be told now; if so the next time is planned.
+    pub(crate) fn take_have_due(&mut self, now: Timestamp) -> bool {
+        take_due(self.state == State::Joined, now, &mut self.next_have, HAVE_INTERVAL)
+    }
+
+    /// When something here is due by itself.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Idle | State::Publishing => None,
+            State::Waiting(at) | State::Connecting(at) | State::Greeting(at) | State::Joining(at) => Some(at),
+            State::Joined => Some(self.next_report),
+        }
+    }
+}
+
+fn take_due(is_joined: bool, now: Timestamp, next: &mut Timestamp, interval: Duration) -> bool {
+    let is_due = is_joined && now >= *next;
+    if is_due {
+        *next = now + interval;
+    }
+    is_due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_join_is_repeated_and_a_refused_version_is_final() {
+        let mut session = TrackerSession::new(None);
+        let now = Timestamp::from_millis(100);
+        let join = session.join(now, PeerRequestBody::Leave);
+        let wait = Duration::from_secs(2);
+        let refusal = session.refused(now, Some(join.id), ErrorCode::UnknownSwarm, wait);
+        assert_eq!(refusal, Refusal::UnknownSwarm);
+        assert_eq!(session.deadline(), Some(now + wait));
+        assert_eq!(session.refused(now, None, ErrorCode::UnsupportedVersion, wait), Refusal::Never);
+        session.state = State::Joined;
+        assert_eq!(session.refused(now, Some(77), ErrorCode::UnknownPeer, wait), Refusal::Ignored);
+    }
+
+    #[test]
+    fn a_resume_token_is_presented_at_the_next_greeting() {
+        let mut session = TrackerSession::new(Some("let me in".into()));
+        session.welcomed(Timestamp::ZERO, PeerId(3), "again".into(), Vec::new(), 0);
+        let hello = session.hello(Timestamp::ZERO, 1, 0);
+        let PeerRequestBody::Hello { token, resume, .. } = hello.body else { panic!("not a hello") };
+        assert_eq!((token.as_deref(), resume.as_deref()), (Some("let me in"), Some("again")));
+        assert_eq!(session.next_report, Timestamp::from_millis(1000));
+    }
+}
