@@ -157,7 +157,7 @@ impl GroupSet {
 /// The words that `range` touches, each with the mask of its bits.
 fn masks(range: GroupRange) -> impl Iterator<Item = (usize, u64)> {
     let (first, last) = (range.start / BITS, range.end.saturating_sub(1) / BITS);
-    let words = if range.is_empty() { 1..=0 } else { first..=last };
+    let words = if range.is_empty() { 0..0 } else { first..last + 1 };
     words.map(move |index| {
         let low = if index == first { range.start % BITS } else { 0 };
         let high = if index == last { (range.end - 1) % BITS } else { BITS - 1 };

@@ -352,12 +352,12 @@ impl TrackerMessage {
     /// Reads a text frame that a tracker sent.
     pub fn decode(text: &str) -> Result<Self, TrackerDecodeError> {
         let message: Self = decode(text)?;
-        match &message.body {
-            TrackerMessageBody::Signal { signal, .. } if !signal.is_within_limits() => {
-                Err(TrackerDecodeError::Invalid("a signal is too long"))
-            }
-            _ => Ok(message),
+        if let TrackerMessageBody::Signal { signal, .. } = &message.body
+            && !signal.is_within_limits()
+        {
+            return Err(TrackerDecodeError::Invalid("a signal is too long"));
         }
+        Ok(message)
     }
 
     /// The text frame.

@@ -297,7 +297,11 @@ impl Net {
                 others.into_iter().for_each(|other| self.introduce(node, other));
                 return;
             }
-            _ => TrackerMessageBody::Ok,
+            PeerRequestBody::Have { .. }
+            | PeerRequestBody::Want { .. }
+            | PeerRequestBody::Signal { .. }
+            | PeerRequestBody::Report { .. }
+            | PeerRequestBody::Leave => TrackerMessageBody::Ok,
         };
         self.later(DELAY, node, Input::Tracker(TrackerMessage { id, body: answer }));
     }
