@@ -73,6 +73,10 @@ pub enum PeerMessage {
         instance: Instance,
         /// Whether the sender serves requests at all.
         is_serving: bool,
+        /// Whether it is an initial peer that injects: it is to be asked for urgent groups only.
+        is_injecting: bool,
+        /// Whether it takes whatever is injected: its appetite is the whole content.
+        wants_all: bool,
         /// Groups that it holds: the first runs; more follow in `Have`.
         have: Vec<GroupRange>,
     },
@@ -106,15 +110,12 @@ pub enum PeerMessage {
         /// Why.
         reason: RejectReason,
     },
-    /// To the initial peer: these groups are needed before others are injected.
-    Need {
-        /// The groups.
-        range: GroupRange,
-    },
     /// How the sender of this message is doing; at most once a second.
     Status {
         /// Whether it serves requests at all.
         is_serving: bool,
+        /// Whether it is an initial peer that injects: it is to be asked for urgent groups only.
+        is_injecting: bool,
         /// How long its upload queue takes to drain, ms.
         upload_queue_ms: u32,
         /// Group that it plays, if it does.
@@ -160,7 +161,6 @@ impl PeerMessage {
             Self::Hello { have, .. } => have.len() <= RUNS_MAX,
             Self::Have { gained, dropped } => gained.len() <= RUNS_MAX && dropped.len() <= RUNS_MAX,
             Self::Request { id, range, .. } => *id != 0 && (1..=REQUEST_GROUPS_MAX).contains(&range.len()),
-            Self::Need { range } => (1..=REQUEST_GROUPS_MAX).contains(&range.len()),
             Self::ManifestPart { part, part_count, bytes } => {
                 bytes.len() <= MANIFEST_PART_BYTES && (part < part_count || *part_count == 0)
             }

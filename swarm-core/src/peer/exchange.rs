@@ -1,6 +1,7 @@
 //! Messages of links: what counterparts announce, ask and send.
 
 use super::Peer;
+use super::injection::Copies;
 use super::link::Link;
 use super::manifest_source::part_of;
 use super::output::Output;
@@ -24,10 +25,23 @@ impl Peer {
             return;
         }
         match message {
-            PeerMessage::Hello { version, swarm, instance, is_serving, have, .. } => {
+            PeerMessage::Hello {
+                version,
+                swarm,
+                instance,
+                is_serving,
+                is_injecting,
+                wants_all,
+                have,
+                ..
+            } => {
                 if version != PEER_VERSION || swarm != self.config.swarm {
                     self.close_link(id, "it speaks another version or shares another content");
-                } else if self.greeted(now, id, instance, is_serving) {
+                } else if self.greeted(now, id, instance) {
+                    if let Some(link) = self.links.get_mut(&id) {
+                        (link.is_serving, link.is_injecting, link.wants_all) =
+                            (is_serving, is_injecting, wants_all);
+                    }
                     self.announced(id, &have, &[]);
                     self.ask_links_for_manifest();
                 }
@@ -42,14 +56,9 @@ impl Peer {
                 }
             }
             PeerMessage::Reject { id: request, reason } => self.rejected(now, id, request, reason),
-            // Sent to initial peers only; anybody else has no injection order to change.
-            PeerMessage::Need { range } if self.config.role == Role::Initial => {
-                self.asked_of_us(id, 0, range, Class::Urgent);
-            }
-            PeerMessage::Need { .. } => {}
-            PeerMessage::Status { is_serving, .. } => {
+            PeerMessage::Status { is_serving, is_injecting, .. } => {
                 if let Some(link) = self.links.get_mut(&id) {
-                    link.is_serving = is_serving;
+                    (link.is_serving, link.is_injecting) = (is_serving, is_injecting);
                 }
             }
             PeerMessage::ManifestAsk { part } => {
@@ -73,11 +82,11 @@ impl Peer {
         let is_counted = link.role == Role::Viewer;
         let is_possible = link.may_hold(gained) && link.may_hold(dropped);
         if is_possible && is_counted {
-            count_copies(&mut self.availability, link, gained, true);
+            count_copies(&mut self.copies, link, gained, true);
         }
         let is_possible = is_possible && link.gained(gained);
         if is_possible && is_counted {
-            count_copies(&mut self.availability, link, dropped, false);
+            count_copies(&mut self.copies, link, dropped, false);
         }
         if is_possible {
             link.dropped(dropped);
@@ -92,11 +101,7 @@ impl Peer {
         let is_possible = link.set_geometry(geometry);
         let held: Vec<u32> = link.have().map_or_else(Vec::new, |have| have.iter().collect());
         if link.role == Role::Viewer {
-            for group in held {
-                if let Some(copies) = self.availability.get_mut(group as usize) {
-                    *copies += 1;
-                }
-            }
+            held.into_iter().for_each(|group| self.copies.add(group));
         }
         if !is_possible {
             self.ban(id, "it announced groups that do not exist".to_owned());
@@ -246,11 +251,9 @@ impl Peer {
 }
 
 /// Adds or takes away a viewer's copies of the groups whose standing is about to change.
-fn count_copies(availability: &mut [u16], link: &Link, ranges: &[GroupRange], is_gain: bool) {
+fn count_copies(copies: &mut Copies, link: &Link, ranges: &[GroupRange], is_gain: bool) {
     let Some(have) = link.have() else { return };
     for group in ranges.iter().flat_map(|range| range.iter()).filter(|group| have.has(*group) != is_gain) {
-        if let Some(copies) = availability.get_mut(group as usize) {
-            *copies = if is_gain { copies.saturating_add(1) } else { copies.saturating_sub(1) };
-        }
+        if is_gain { copies.add(group) } else { copies.remove(group) }
     }
 }

@@ -94,6 +94,10 @@ pub(crate) struct Link {
     pub(crate) instance: Option<Instance>,
     /// Whether it serves requests.
     pub(crate) is_serving: bool,
+    /// Whether it injects, and is asked for urgent groups only.
+    pub(crate) is_injecting: bool,
+    /// Whether it takes whatever is injected.
+    pub(crate) wants_all: bool,
     /// Signals passed to its connection so far.
     signals: usize,
 
@@ -147,6 +151,8 @@ impl Link {
             since: now,
             instance: None,
             is_serving: true,
+            is_injecting: false,
+            wants_all: false,
             signals: 0,
             have: None,
             knows: None,
@@ -259,6 +265,11 @@ impl Link {
     pub(crate) fn buffer_bytes_max(&self) -> u64 {
         super::sizing::bytes_in(self.upload_rate.bytes_per_s(), BUFFER_TIME)
             .clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())
+    }
+
+    /// Whether another frame may be handed to its data channel.
+    pub(crate) fn has_channel_room(&self) -> bool {
+        self.buffered_bytes < self.buffer_bytes_max()
     }
 
     /// Bytes that may be asked for now, beyond what is outstanding.

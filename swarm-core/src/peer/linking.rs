@@ -89,6 +89,8 @@ impl Peer {
             peer: self.tracker.peer.unwrap_or(PeerId(0)),
             instance: self.config.instance,
             is_serving: !self.budget.is_off(),
+            is_injecting: self.expects_to_inject(),
+            wants_all: self.wants_all(),
             have: messages.next().unwrap_or_default().to_vec(),
         };
         self.outputs.push_back(Output::Control(id, hello));
@@ -99,13 +101,7 @@ impl Peer {
     }
 
     /// The counterpart introduced itself; whether the link goes on.
-    pub(super) fn greeted(
-        &mut self,
-        now: Timestamp,
-        id: LinkId,
-        instance: Instance,
-        is_serving: bool,
-    ) -> bool {
+    pub(super) fn greeted(&mut self, now: Timestamp, id: LinkId, instance: Instance) -> bool {
         if instance == self.config.instance {
             self.close_link(id, "linked to itself");
             return false;
@@ -119,7 +115,6 @@ impl Peer {
         let Some(link) = self.links.get_mut(&id) else { return false };
         let peer = link.peer;
         link.instance = Some(instance);
-        link.is_serving = is_serving;
         link.state = LinkState::Open;
         link.since = now;
         link.next_ping = now;
@@ -164,6 +159,7 @@ impl Peer {
     pub(super) fn drop_link(&mut self, id: LinkId) {
         let Some(mut link) = self.links.remove(&id) else { return };
         self.manifest_source.forget(id);
+        self.injection.forget(id);
         let Some(holdings) = &mut self.holdings else { return };
         let asks: Vec<(u32, bool)> =
             link.asks().iter().map(|(ask, state)| (*ask, state.is_released)).collect();
@@ -175,11 +171,7 @@ impl Peer {
         }
         if link.role == Role::Viewer {
             let held = link.have().into_iter().flat_map(|have| have.iter());
-            for group in held {
-                if let Some(copies) = self.availability.get_mut(group as usize) {
-                    *copies = copies.saturating_sub(1);
-                }
-            }
+            held.for_each(|group| self.copies.remove(group));
         }
     }
 

@@ -16,7 +16,7 @@
 //! # Where things are
 //!
 //! Policies are small and pure: `demand` (what is needed, how soon), `picker` (what to ask of whom),
-//! `sizing` (how much at once), `sender` (whom to serve next), `rate`, `backoff`, `chance`. State lives in
+//! `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first push), `rate`, `backoff`, `chance`. State lives in
 //! `holdings` (the content), `link` (a counterpart), `tracker_session` and `manifest_source`. The rest wires
 //! them to the outside: `tracking` (the tracker's messages), `linking` (links come and go), `exchange`
 //! (messages of links), `requesting` (asking), `rescue` (when a
@@ -27,6 +27,7 @@ mod chance;
 mod demand;
 mod exchange;
 mod holdings;
+mod injection;
 mod input;
 mod link;
 mod linking;
@@ -64,6 +65,7 @@ use crate::tree::HashTree;
 use chance::Chance;
 use demand::Demand;
 use holdings::Holdings;
+use injection::{Copies, Injection};
 use link::Link;
 use manifest_source::ManifestSource;
 use sender::{Budget, Turns};
@@ -103,8 +105,10 @@ pub struct Peer {
 
     links: BTreeMap<LinkId, Link>,
     last_link: u32,
-    /// Viewers that hold each group, over open links.
-    availability: Vec<u16>,
+    copies: Copies,
+    /// Of an initial peer; idle in others.
+    injection: Injection,
+    is_injecting_told: bool,
     banned: VecDeque<Instance>,
 
     /// Groups that the tracker assigned to the initial peer, until when.
@@ -141,7 +145,9 @@ impl Peer {
             is_complete_told: false,
             links: BTreeMap::new(),
             last_link: 0,
-            availability: Vec::new(),
+            copies: Copies::default(),
+            injection: Injection::default(),
+            is_injecting_told: false,
             banned: VecDeque::new(),
             leases: Vec::new(),
             assigned: GroupSet::default(),
@@ -219,6 +225,7 @@ impl Peer {
             self.manifest_source.retry_at,
             self.news_at,
             self.serve_at,
+            self.injection.deadline(),
             self.tick_at,
         ];
         links.chain(others.into_iter().flatten()).min()
@@ -264,6 +271,7 @@ impl Peer {
     fn settle(&mut self, now: Timestamp) {
         self.tell_news(now);
         self.tell_tracker(now);
+        self.tell_injecting();
         self.request_more(now);
         self.serve_more(now);
         self.tell_completion();

@@ -5,13 +5,14 @@
 //!   that starts at a place of chance, so that no two peers ask for the same groups in the same order.
 //!
 //! The initial peer is spared: what another neighbour holds is asked of the initial peer only when urgent,
-//! or when the tracker assigned it. That is what keeps its load at about one copy.
+//! or when the tracker assigned it; and while it injects it is asked for nothing that is not urgent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::chance::Chance;
 use super::holdings::Holdings;
+use super::injection::Copies;
 use super::link::Link;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
@@ -28,8 +29,7 @@ const SAMPLE_RUNS: usize = 32;
 pub(crate) struct View<'a> {
     pub(crate) holdings: &'a Holdings,
     pub(crate) links: &'a BTreeMap<LinkId, Link>,
-    /// Viewers that hold each group.
-    pub(crate) availability: &'a [u16],
+    pub(crate) copies: &'a Copies,
     /// The groups that this peer's appetite covers.
     pub(crate) wanted: GroupRange,
     /// Groups the tracker assigned to the initial peer.
@@ -58,11 +58,7 @@ impl View<'_> {
     pub(crate) fn rarest(&self, range: GroupRange) -> Option<u32> {
         let is_held_somewhere = |group: &u32| self.links.values().any(|link| provides(link, *group));
         let free = range.iter().filter(|group| self.is_free(*group)).take(4 * SAMPLE_RUNS);
-        free.filter(is_held_somewhere).min_by_key(|group| self.copies(*group))
-    }
-
-    fn copies(&self, group: u32) -> u16 {
-        self.availability.get(group as usize).copied().unwrap_or(0)
+        free.filter(is_held_somewhere).min_by_key(|group| self.copies.of(*group))
     }
 
     /// Whether any link could send `group`, busy or not.
@@ -80,6 +76,7 @@ impl View<'_> {
         let candidates = self.links.iter().filter(|(_, link)| {
             provides(link, group)
                 && !(is_spared && link.role == Role::Initial)
+                && (class == Class::Urgent || !link.is_injecting)
                 && (link.room_bytes() >= size
                     || (class == Class::Urgent && link.time_to_deliver(size) < time_left))
         });
@@ -115,7 +112,7 @@ impl View<'_> {
         groups_max: u32,
         chance: &mut Chance,
     ) -> Option<GroupRange> {
-        let have = link.have()?;
+        let have = link.have().filter(|_| !link.is_injecting)?;
         for tier in self.holdings.tiers() {
             let candidates = Candidates {
                 have: have.words(),
@@ -126,7 +123,7 @@ impl View<'_> {
             };
             let start = self.wanted.start + chance.below(self.wanted.len());
             let runs = candidates.sample(self.wanted, start);
-            let rarest = runs.into_iter().min_by_key(|group| self.copies(*group));
+            let rarest = runs.into_iter().min_by_key(|group| self.copies.of(*group));
             if let Some(first) = rarest {
                 let limit = GroupRange::new(first, first.saturating_add(groups_max)).and(self.wanted);
                 let run = limit.iter().take_while(|group| candidates.has(*group)).count();
@@ -198,7 +195,7 @@ mod tests {
     struct Swarm {
         holdings: Holdings,
         links: BTreeMap<LinkId, Link>,
-        availability: Vec<u16>,
+        copies: Copies,
         assigned: GroupSet,
     }
 
@@ -207,13 +204,13 @@ mod tests {
             let manifest = sample(u64::from(GROUPS) * 16384, ContentRoot([1; 32]));
             let geometry = manifest.geometry();
             let tree = HashTree::unknown(geometry, manifest.root);
-            let mut availability = vec![0; GROUPS as usize];
+            let mut copies = Copies::new(GROUPS);
             let links = (0..).zip(links).map(|(id, (role, rate, have))| {
                 let mut link = Link::new(Timestamp::ZERO, PeerId(u64::from(id)), *role, *rate);
                 assert!(link.set_geometry(geometry) && link.gained(&[*have]));
                 link.state = LinkState::Open;
                 if *role == Role::Viewer {
-                    have.iter().for_each(|group| availability[group as usize] += 1);
+                    have.iter().for_each(|group| copies.add(group));
                 }
                 (LinkId(id), link)
             });
@@ -221,7 +218,7 @@ mod tests {
                 links: links.collect(),
                 holdings: Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree),
                 assigned: GroupSet::empty(GROUPS),
-                availability,
+                copies,
             }
         }
 
@@ -229,7 +226,7 @@ mod tests {
             View {
                 holdings: &self.holdings,
                 links: &self.links,
-                availability: &self.availability,
+                copies: &self.copies,
                 wanted: GroupRange::new(0, GROUPS),
                 assigned: &self.assigned,
             }

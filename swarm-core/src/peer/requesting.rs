@@ -65,7 +65,7 @@ impl Peer {
         Some(View {
             holdings,
             links: &self.links,
-            availability: &self.availability,
+            copies: &self.copies,
             wanted: self.wanted(holdings),
             assigned: &self.assigned,
         })

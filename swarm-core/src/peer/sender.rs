@@ -61,7 +61,7 @@ impl Budget {
     }
 }
 
-/// What to send next.
+/// What to send next in answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) link: LinkId,
@@ -88,27 +88,38 @@ impl Turns {
             [Class::Urgent, Class::Window, Class::Background]
         };
         let frame = order.into_iter().find_map(|class| self.next_of(class, links, held))?;
+        Some(self.taken(frame))
+    }
+
+    /// The next frame that answers an urgent request.
+    pub(crate) fn next_urgent(&mut self, links: &BTreeMap<LinkId, Link>, held: &GroupSet) -> Option<Frame> {
+        let frame = self.next_of(Class::Urgent, links, held)?;
+        Some(self.taken(frame))
+    }
+
+    const fn taken(&mut self, frame: Frame) -> Frame {
         self.frames += 1;
         self.last = Some(frame.link);
-        Some(frame)
+        frame
     }
 
     fn next_of(&self, class: Class, links: &BTreeMap<LinkId, Link>, held: &GroupSet) -> Option<Frame> {
         let after = self.last.map_or(0, |last| last.0.saturating_add(1));
         let turn = links.range(LinkId(after)..).chain(links.range(..LinkId(after)));
-        turn.filter(|(_, link)| link.is_open() && link.buffered_bytes < link.buffer_bytes_max()).find_map(
-            |(id, link)| {
-                let groups_max = frame_groups(link.upload_rate.bytes_per_s());
-                let of_class = link.serves.iter().enumerate().filter(|(_, serve)| serve.class == class);
-                let mut ready =
-                    of_class.filter_map(|(at, serve)| Some((at, serve.next_run(held, groups_max)?)));
-                ready.next().map(|(serve, range)| Frame { link: *id, serve, range })
-            },
-        )
+        turn.filter(|(_, link)| link.is_open() && link.has_channel_room()).find_map(|(id, link)| {
+            let groups_max = frame_groups_max(link);
+            let of_class = link.serves.iter().enumerate().filter(|(_, serve)| serve.class == class);
+            let mut ready = of_class.filter_map(|(at, serve)| Some((at, serve.next_run(held, groups_max)?)));
+            ready.next().map(|(serve, range)| Frame { link: *id, serve, range })
+        })
     }
 }
 
-/// Groups in a frame for a link of the given upload rate, bytes a second.
+/// Groups in a frame for a link, by its upload rate.
+pub(crate) fn frame_groups_max(link: &Link) -> u32 {
+    frame_groups(link.upload_rate.bytes_per_s())
+}
+
 fn frame_groups(rate: u64) -> u32 {
     let groups = bytes_in(rate, FRAME_TIME) / u64::from(GROUP_BYTES);
     u32::try_from(groups).unwrap_or(GROUPS_MAX).clamp(1, GROUPS_MAX)

@@ -50,8 +50,8 @@ fn viewers_serve_one_another() {
     assert!(net.run(MINUTE, |net| (1..5).all(|node| net.is_complete(node))));
     let total = 4 * MIB as u64;
     let seeder = net.nodes[0].peer.stats().uploaded;
-    assert!(seeder < 2 * total, "the initial peer sent {} of {total}", seeder);
-    assert!((1..5).all(|node| net.nodes[node].peer.stats().from_peers > total / 4));
+    assert!(seeder * 10 < total * 12, "the initial peer sent {seeder} of {total}");
+    assert!((1..5).all(|node| net.nodes[node].peer.stats().from_peers > total / 2));
 }
 
 #[test]
@@ -220,6 +220,8 @@ fn any_input() -> impl Strategy<Value = Input> {
             peer: PeerId(1),
             instance: Instance(instance),
             is_serving: true,
+            is_injecting: false,
+            wants_all: true,
             have: vec![have],
         }),
         (range(), range())

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::demand::Demand;
 use super::holdings::Holdings;
+use super::injection::{Copies, Injection};
 use super::input::FetchError;
 use super::manifest_source::Progress;
 use super::output::{Event, Output};
@@ -316,7 +317,8 @@ impl Peer {
             self.event(Event::Failed("the store holds another content than the manifest names".to_owned()));
             return;
         }
-        self.availability = vec![0; geometry.group_count() as usize];
+        self.copies = Copies::new(geometry.group_count());
+        self.injection = Injection::new(geometry.group_count());
         self.assigned = GroupSet::empty(geometry.group_count());
         self.demand = Some(Demand::new(geometry, manifest.rate_bytes_per_s()));
         let holdings = Holdings::new(manifest, held, tree);

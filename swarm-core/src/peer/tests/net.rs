@@ -40,9 +40,20 @@ pub(crate) struct Node {
     is_up: bool,
     uplink: u64,
     uplink_free: Timestamp,
+    buffered: BTreeMap<LinkId, u64>,
     links: BTreeMap<LinkId, (usize, LinkId)>,
     pending: BTreeMap<usize, LinkId>,
     restored: Option<(GroupSet, HashTree)>,
+}
+
+impl Node {
+    /// A queued report names the bytes that leave; what it says is what is left by then.
+    fn as_of_now(&mut self, input: Input) -> Input {
+        let Input::Buffered(link, left) = input else { return input };
+        let buffered = self.buffered.entry(link).or_default();
+        *buffered = buffered.saturating_sub(left);
+        Input::Buffered(link, *buffered)
+    }
 }
 
 pub(crate) struct Net {
@@ -116,6 +127,7 @@ impl Net {
             is_up: true,
             uplink,
             uplink_free: Timestamp::ZERO,
+            buffered: BTreeMap::new(),
             links: BTreeMap::new(),
             pending: BTreeMap::new(),
             restored: Some((set, tree)),
@@ -163,6 +175,7 @@ impl Net {
                 if let Some((_, (node, input))) = self.queue.pop_first()
                     && self.nodes[node].is_up
                 {
+                    let input = self.nodes[node].as_of_now(input);
                     self.tell(node, input);
                 }
             } else if let Some((_, node)) = timeout {
@@ -260,6 +273,8 @@ impl Net {
         let duration = Duration::from_micros(payload.len() as u64 * 1_000_000 / self.nodes[node].uplink);
         let done = self.nodes[node].uplink_free.max(self.now) + duration;
         self.nodes[node].uplink_free = done;
+        let length = payload.len() as u64;
+        *self.nodes[node].buffered.entry(link).or_default() += length;
         match self.nodes[node].fault {
             Fault::Silent => return,
             Fault::Corrupts(group) if head.range.has(group) => payload[100] ^= 1,
@@ -268,8 +283,7 @@ impl Net {
         let wait = done.since(self.now);
         let message = DataMessage { head, payload: payload.into() };
         self.later(wait + DELAY, other, Input::Data(theirs, message));
-        // One report for each frame that leaves; what is still queued stays counted.
-        self.later(wait, node, Input::Buffered(link, 0));
+        self.later(wait, node, Input::Buffered(link, length));
     }
 
     fn track(&mut self, node: usize, request: PeerRequest) {
