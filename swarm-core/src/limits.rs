@@ -60,6 +60,9 @@ pub const REQUESTS_PER_LINK_MAX: usize = 256;
 /// Groups that one request may name: 1 MiB, the largest request size.
 pub const REQUEST_GROUPS_MAX: u32 = 64;
 
+/// Runs of segments in one list that a peer tells a tracker: two lists of them fit a message.
+pub const SEGMENT_RUNS_MAX: usize = 2048;
+
 /// Peers named in one `peers` message of a tracker.
 pub const PEERS_PER_MESSAGE_MAX: usize = 64;
 

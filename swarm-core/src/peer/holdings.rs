@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
-use crate::limits::RUNS_MAX;
+use crate::limits::{RUNS_MAX, SEGMENT_RUNS_MAX};
 use crate::manifest::{Manifest, Period};
 use crate::tracker_message::SegmentRun;
 use crate::tree::{HashTree, Proof, Verified, VerifyError};
@@ -133,25 +133,26 @@ impl Holdings {
         gained.chain(dropped).collect()
     }
 
-    /// Segments that are whole, as runs; the tracker is taken to know them from now on.
+    /// Segments that are whole, as runs, to a tracker that knows of none; it is taken to know them from now
+    /// on. What does not fit one message is news.
     pub(crate) fn tell_segments(&mut self) -> Vec<SegmentRun> {
-        self.told_segments = self.whole_segments();
-        runs_of(&self.told_segments, |told| *told)
+        self.told_segments.fill(false);
+        self.take_segment_news().0
     }
 
     /// Segments that became whole, and those that no longer are, since the tracker was last told.
     pub(crate) fn take_segment_news(&mut self) -> (Vec<SegmentRun>, Vec<SegmentRun>) {
-        let whole = self.whole_segments();
-        let changes: Vec<(bool, bool)> =
-            self.told_segments.iter().copied().zip(whole.iter().copied()).collect();
-        self.told_segments = whole;
+        let whole = self.manifest.segment_ranges().map(|(range, _)| self.held.has_all(range));
+        let changes: Vec<(bool, bool)> = self.told_segments.iter().copied().zip(whole).collect();
         let gained = runs_of(&changes, |change| *change == (false, true));
         let dropped = runs_of(&changes, |change| *change == (true, false));
+        for (runs, is_whole) in [(&gained, true), (&dropped, false)] {
+            for SegmentRun(first, count) in runs {
+                let told = self.told_segments.iter_mut().skip(*first as usize).take(*count as usize);
+                told.for_each(|told| *told = is_whole);
+            }
+        }
         (gained, dropped)
-    }
-
-    fn whole_segments(&self) -> Vec<bool> {
-        self.manifest.segment_ranges().map(|(range, _)| self.held.has_all(range)).collect()
     }
 
     /// The segment that holds `group`.
@@ -193,6 +194,7 @@ fn tiers(manifest: &Manifest) -> Vec<Tier> {
     tiers
 }
 
+/// Runs of the items that are chosen, the first [`SEGMENT_RUNS_MAX`] of them.
 fn runs_of<T>(items: &[T], chosen: impl Fn(&T) -> bool) -> Vec<SegmentRun> {
     let mut runs: Vec<SegmentRun> = Vec::new();
     for (index, item) in (0u32..).zip(items) {
@@ -201,6 +203,7 @@ fn runs_of<T>(items: &[T], chosen: impl Fn(&T) -> bool) -> Vec<SegmentRun> {
         }
         match runs.last_mut() {
             Some(SegmentRun(first, count)) if *first + *count == index => *count += 1,
+            _ if runs.len() == SEGMENT_RUNS_MAX => break,
             _ => runs.push(SegmentRun(index, 1)),
         }
     }

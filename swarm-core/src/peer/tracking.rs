@@ -184,9 +184,9 @@ impl Peer {
     }
 
     fn join(&mut self, now: Timestamp) {
-        let mut have = self.holdings.as_mut().map_or_else(Vec::new, Holdings::tell_segments);
-        // More runs than fit a message follow as news: they are told as dropped segments' opposite.
-        have.truncate(RUNS_MAX);
+        let have = self.holdings.as_mut().map_or_else(Vec::new, Holdings::tell_segments);
+        // Runs that did not fit the message follow as news.
+        self.has_segment_news = true;
         let playhead = self.playhead_segment();
         let (swarm, role) = (self.config.swarm, self.config.role);
         let join = self.tracker.join(now, PeerRequestBody::Join { swarm, role, have, playhead });
@@ -210,11 +210,10 @@ impl Peer {
     /// Tells the tracker what is due: segments gained, and how transfers went.
     pub(super) fn tell_tracker(&mut self, now: Timestamp) {
         if self.has_segment_news && self.tracker.take_have_due(now) {
-            self.has_segment_news = false;
             let news = self.holdings.as_mut().map(Holdings::take_segment_news);
-            if let Some((gained, dropped)) =
-                news.filter(|(gained, dropped)| !gained.is_empty() || !dropped.is_empty())
-            {
+            let news = news.filter(|(gained, dropped)| !gained.is_empty() || !dropped.is_empty());
+            self.has_segment_news = news.is_some();
+            if let Some((gained, dropped)) = news {
                 let request = self.tracker.request(PeerRequestBody::Have { gained, dropped });
                 self.outputs.push_back(Output::Tracker(request));
             }
