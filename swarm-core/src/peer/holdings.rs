@@ -203,10 +203,10 @@ fn runs_of<T>(items: &[T], chosen: impl Fn(&T) -> bool) -> Vec<SegmentRun> {
         }
         match runs.last_mut() {
             Some(SegmentRun(first, count)) if *first + *count == index => *count += 1,
-            _ if runs.len() == SEGMENT_RUNS_MAX => break,
             _ => runs.push(SegmentRun(index, 1)),
         }
     }
+    runs.truncate(SEGMENT_RUNS_MAX);
     runs
 }
 
