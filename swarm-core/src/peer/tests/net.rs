@@ -67,6 +67,8 @@ pub(crate) struct Net {
     queue: BTreeMap<(Timestamp, u64), (usize, Input)>,
     sequence: u64,
     members: BTreeSet<usize>,
+    /// How many trackers died; each had ids of its own.
+    trackers: u64,
     /// Whom the tracker names just now.
     introducing: Option<usize>,
 }
@@ -89,6 +91,7 @@ impl Net {
             queue: BTreeMap::new(),
             sequence: 0,
             members: BTreeSet::new(),
+            trackers: 0,
             introducing: None,
         }
     }
@@ -154,6 +157,7 @@ impl Net {
 
     pub(crate) fn kill_tracker(&mut self) {
         self.is_tracker_up = false;
+        self.trackers += 1;
         self.members.clear();
         (0..self.nodes.len())
             .for_each(|node| self.tell(node, Input::TrackerClosed("connection reset".into())));
@@ -256,7 +260,8 @@ impl Net {
     fn pair(&mut self, node: usize, link: LinkId) {
         let Some(other) = self.introducing else { return };
         self.nodes[node].pending.insert(other, link);
-        if let Some(theirs) = self.nodes[other].pending.get(&node).copied() {
+        if let Some(theirs) = self.nodes[other].pending.remove(&node) {
+            self.nodes[node].pending.remove(&other);
             self.nodes[node].links.insert(link, (other, theirs));
             self.nodes[other].links.insert(theirs, (node, link));
             self.later(DELAY, node, Input::LinkOpen(link));
@@ -291,7 +296,7 @@ impl Net {
         let answer = match request.body {
             PeerRequestBody::Hello { .. } => TrackerMessageBody::Welcome {
                 version: 1,
-                peer: PeerId(node as u64 + 1),
+                peer: self.peer_id(node),
                 resume: String::new(),
                 ice_servers: Vec::new(),
                 report_interval_ms: 10_000,
@@ -320,11 +325,15 @@ impl Net {
         self.later(DELAY, node, Input::Tracker(TrackerMessage { id, body: answer }));
     }
 
+    fn peer_id(&self, node: usize) -> PeerId {
+        PeerId(self.trackers * 1000 + node as u64 + 1)
+    }
+
     fn introduce(&mut self, newcomer: usize, member: usize) {
         for (node, other, offer) in [(newcomer, member, true), (member, newcomer, false)] {
             self.introducing = Some(other);
             let role = if other == 0 { Role::Initial } else { Role::Viewer };
-            let body = TrackerMessageBody::Connect { peer: PeerId(other as u64 + 1), role, offer };
+            let body = TrackerMessageBody::Connect { peer: self.peer_id(other), role, offer };
             self.tell(node, Input::Tracker(TrackerMessage::notice(body)));
         }
     }
