@@ -1,1 +1,3 @@
-//! placeholder
+//! tracker
+pub mod decision;
+pub mod limits;
