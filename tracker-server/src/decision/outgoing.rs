@@ -36,7 +36,7 @@ pub enum CloseReason {
     Flooding,
     /// There is no room for it.
     Full,
-    /// A frame was longer than allowed.
+    /// A frame was longer than allowed, or none at all.
     TooLong,
     /// It did not read what was sent.
     SlowReader,
@@ -68,7 +68,7 @@ impl CloseReason {
             Self::Replaced => "the same peer came back on another connection",
             Self::Flooding => "too many messages, in spite of being refused",
             Self::Full => "the tracker is full; try again later",
-            Self::TooLong => "a message may have at most 65536 bytes",
+            Self::TooLong => "a frame is longer than 65536 bytes or breaks the WebSocket protocol",
             Self::SlowReader => "messages were not read fast enough",
             Self::NoHello => "no hello came in time",
             Self::Silent => "pings were not answered",
