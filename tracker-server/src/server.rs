@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,11 +11,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use crate::config::ServerConfig;
@@ -54,7 +55,10 @@ struct Acceptor {
     hub: Arc<Hub>,
     router: Router,
     room: Arc<Semaphore>,
-    graceful: GracefulShutdown,
+    /// Counts the HTTP connections that are not closed yet.
+    connections: TaskTracker,
+    /// Cancelled when connections are to end after the request under way.
+    finish: CancellationToken,
     /// Cancelled when connections that did not end in time are cut.
     cut: CancellationToken,
 }
@@ -64,7 +68,8 @@ impl Acceptor {
         Self {
             router: http::router(Arc::clone(&hub)),
             room: Arc::new(Semaphore::new(hub.config.connections_max)),
-            graceful: GracefulShutdown::new(),
+            connections: TaskTracker::new(),
+            finish: CancellationToken::new(),
             cut: CancellationToken::new(),
             hub,
         }
@@ -106,21 +111,31 @@ impl Acceptor {
             .max_buf_size(HTTP_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        let connection = self.graceful.watch(connection);
-        let cut = self.cut.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                result = connection => if let Err(error) = result {
-                    tracing::debug!(%address, "a connection ended: {error}");
-                },
-                () = cut.cancelled() => {}
+        let (finish, cut) = (self.finish.clone(), self.cut.clone());
+        self.connections.spawn(async move {
+            let mut connection = pin!(connection);
+            let mut result = tokio::select! {
+                result = connection.as_mut() => Some(result),
+                () = finish.cancelled() => None,
+            };
+            if result.is_none() {
+                connection.as_mut().graceful_shutdown();
+                result = tokio::select! {
+                    result = connection => Some(result),
+                    () = cut.cancelled() => None,
+                };
+            }
+            if let Some(Err(error)) = result {
+                tracing::debug!(%address, "a connection ended: {error}");
             }
         });
     }
 
     /// Lets requests under way end until `deadline`, then cuts them.
     async fn finish(self, deadline: Instant) {
-        if timeout_at(deadline, self.graceful.shutdown()).await.is_err() {
+        self.finish.cancel();
+        self.connections.close();
+        if timeout_at(deadline, self.connections.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time and were cut");
         }
         self.cut.cancel();
