@@ -1,0 +1,77 @@
+//! What an operator decides about a tracker, and the deadlines that tests shorten.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::decision::{ResumeKey, TrackerConfig};
+use crate::limits::{
+    CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT, PING_INTERVAL,
+    SEND_TIMEOUT, STOP_TIMEOUT,
+};
+
+/// Everything that [`serve`](crate::serve) has to be told.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// What the decisions are made by.
+    pub tracker: TrackerConfig,
+    /// Directory of the built page.
+    pub www: PathBuf,
+    /// What a publisher must present to put a manifest; none if anybody may.
+    pub publish_token: Option<String>,
+    /// Whether a reverse proxy stands before the tracker and names the sender in `X-Forwarded-For`.
+    pub is_behind_proxy: bool,
+    /// Connections of all kinds that may be open at a time.
+    pub connections_max: usize,
+    /// Deadlines of connections.
+    pub deadlines: Deadlines,
+}
+
+impl ServerConfig {
+    /// An open tracker with default limits. `seed` and `secret` are to be drawn at random.
+    pub fn new(seed: u64, secret: &[u8]) -> Self {
+        Self {
+            tracker: TrackerConfig {
+                seed,
+                resume_key: ResumeKey::from_secret(secret),
+                ice_servers: Vec::new(),
+                token: None,
+                connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+            },
+            www: PathBuf::from("dist"),
+            publish_token: None,
+            is_behind_proxy: false,
+            connections_max: CONNECTIONS_MAX,
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+/// How long the tracker waits for others. The defaults are those of [`crate::limits`].
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// For the head of an HTTP request.
+    pub header: Duration,
+    /// For the `hello` of a WebSocket.
+    pub hello: Duration,
+    /// Between two pings.
+    pub ping: Duration,
+    /// For one write to make progress.
+    pub send: Duration,
+    /// For the answer to a close frame.
+    pub close: Duration,
+    /// For all connections to end when the tracker stops.
+    pub stop: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            header: HEADER_TIMEOUT,
+            hello: HELLO_TIMEOUT,
+            ping: PING_INTERVAL,
+            send: SEND_TIMEOUT,
+            close: CLOSE_TIMEOUT,
+            stop: STOP_TIMEOUT,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Who may connect and how much it may say: limits for each connection and for each address (DESIGN §9).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use swarm_core::Timestamp;
+
+use super::outgoing::ConnectionId;
+use super::refusal::Refusal;
+use super::token_bucket::{Rate, TokenBucket};
+use crate::limits::{
+    ADDRESS_BURST, ADDRESS_RATE_PER_S, ADDRESSES_SWEEP, CONNECT_COST, CONNECTION_BURST, CONNECTION_RATE_PER_S,
+    REFUSALS_MAX,
+};
+
+const CONNECTION_RATE: Rate = Rate { per_s: CONNECTION_RATE_PER_S, burst: CONNECTION_BURST };
+const ADDRESS_RATE: Rate = Rate { per_s: ADDRESS_RATE_PER_S, burst: ADDRESS_BURST };
+
+#[derive(Debug)]
+struct Sender {
+    address: IpAddr,
+    bucket: TokenBucket,
+    refusals: u32,
+}
+
+#[derive(Debug)]
+struct Address {
+    connections: u32,
+    bucket: TokenBucket,
+}
+
+/// The limits and who has used how much of them.
+#[derive(Debug)]
+pub(super) struct Admission {
+    connections_per_address_max: u32,
+    senders: HashMap<ConnectionId, Sender>,
+    /// Outlives the connections of an address until its bucket is full again.
+    addresses: HashMap<IpAddr, Address>,
+}
+
+impl Admission {
+    pub(super) fn new(connections_per_address_max: u32) -> Self {
+        Self { connections_per_address_max, senders: HashMap::new(), addresses: HashMap::new() }
+    }
+
+    /// Lets a connection in, or says why not.
+    pub(super) fn connect(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        address: IpAddr,
+    ) -> Result<(), Refusal> {
+        self.sweep(now);
+        let address = site(address);
+        let entry = self
+            .addresses
+            .entry(address)
+            .or_insert_with(|| Address { connections: 0, bucket: TokenBucket::new(ADDRESS_RATE, now) });
+        if entry.connections >= self.connections_per_address_max {
+            return Err(Refusal::address_full());
+        }
+        entry
+            .bucket
+            .take(ADDRESS_RATE, now, CONNECT_COST)
+            .map_err(|retry_after_ms| Refusal::rate_limited(retry_after_ms, true))?;
+        entry.connections += 1;
+        let bucket = TokenBucket::new(CONNECTION_RATE, now);
+        self.senders.insert(connection, Sender { address, bucket, refusals: 0 });
+        Ok(())
+    }
+
+    /// Forgets a connection.
+    pub(super) fn disconnect(&mut self, now: Timestamp, connection: ConnectionId) {
+        let Some(sender) = self.senders.remove(&connection) else { return };
+        if let Some(entry) = self.addresses.get_mut(&sender.address) {
+            entry.connections -= 1;
+            if entry.connections == 0 && entry.bucket.is_full(ADDRESS_RATE, now) {
+                self.addresses.remove(&sender.address);
+            }
+        }
+    }
+
+    /// Lets a message of `cost` pass, or says how long to wait; at last, that it is enough.
+    pub(super) fn admit(&mut self, now: Timestamp, connection: ConnectionId, cost: u32) -> Result<(), Refusal> {
+        let Some(sender) = self.senders.get_mut(&connection) else { return Ok(()) };
+        let own = sender.bucket.take(CONNECTION_RATE, now, cost);
+        let shared = match self.addresses.get_mut(&sender.address) {
+            Some(entry) if own.is_ok() => entry.bucket.take(ADDRESS_RATE, now, cost),
+            Some(_) | None => Ok(()),
+        };
+        match own.and(shared) {
+            Ok(()) => {
+                sender.refusals = 0;
+                Ok(())
+            }
+            Err(retry_after_ms) => {
+                sender.refusals += 1;
+                Err(Refusal::rate_limited(retry_after_ms, sender.refusals >= REFUSALS_MAX))
+            }
+        }
+    }
+
+    /// Drops addresses without connections and without debt once there are many.
+    fn sweep(&mut self, now: Timestamp) {
+        if self.addresses.len() >= ADDRESSES_SWEEP && self.addresses.len().is_power_of_two() {
+            self.addresses.retain(|_, entry| entry.connections > 0 || !entry.bucket.is_full(ADDRESS_RATE, now));
+        }
+    }
+}
+
+/// What counts as one address: of IPv6 the /64, since that is what one customer gets.
+fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swarm_core::tracker_message::ErrorCode;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn connect(admission: &mut Admission, connection: u64, text: &str) -> Result<(), Refusal> {
+        admission.connect(Timestamp::ZERO, ConnectionId(connection), address(text))
+    }
+
+    #[test]
+    fn an_address_has_room_again_when_a_connection_closes() {
+        let mut admission = Admission::new(2);
+        assert_eq!(connect(&mut admission, 1, "10.0.0.1"), Ok(()));
+        assert_eq!(connect(&mut admission, 2, "10.0.0.1"), Ok(()));
+        assert_eq!(connect(&mut admission, 3, "10.0.0.1").unwrap_err().code, ErrorCode::Full);
+        assert_eq!(connect(&mut admission, 4, "10.0.0.2"), Ok(()));
+        admission.disconnect(Timestamp::ZERO, ConnectionId(1));
+        assert_eq!(connect(&mut admission, 5, "10.0.0.1"), Ok(()));
+    }
+
+    #[test]
+    fn the_addresses_of_one_customer_count_together() {
+        assert_eq!(site(address("2001:db8:1:2:3:4:5:6")), site(address("2001:db8:1:2::1")));
+        assert_ne!(site(address("2001:db8:1:2::1")), site(address("2001:db8:1:3::1")));
+        assert_eq!(site(address("::ffff:10.0.0.1")), address("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_connection_that_ignores_refusals_is_ended() {
+        let mut admission = Admission::new(2);
+        connect(&mut admission, 1, "10.0.0.1").unwrap();
+        let mut admit = || admission.admit(Timestamp::ZERO, ConnectionId(1), 1);
+        assert!((0..CONNECTION_BURST).all(|_| admit().is_ok()));
+        let refusals: Vec<Refusal> = (0..REFUSALS_MAX).filter_map(|_| admit().err()).collect();
+        assert_eq!(refusals.len(), REFUSALS_MAX as usize);
+        assert_eq!(refusals[0].retry_after_ms, Some(1000 / CONNECTION_RATE_PER_S));
+        assert!(refusals[0].close.is_none());
+        assert!(refusals[refusals.len() - 1].close.is_some());
+    }
+
+    #[test]
+    fn many_connections_of_one_address_share_its_limit() {
+        let mut admission = Admission::new(u32::MAX);
+        let mut passed = 0;
+        for connection in 0..200 {
+            if connect(&mut admission, connection, "10.0.0.1").is_ok() {
+                let id = ConnectionId(connection);
+                passed += (0..CONNECTION_BURST).filter(|_| admission.admit(Timestamp::ZERO, id, 1).is_ok()).count();
+            }
+        }
+        assert!(passed < ADDRESS_BURST as usize);
+        assert_eq!(connect(&mut admission, 999, "10.0.0.2"), Ok(()));
+        assert!(admission.admit(Timestamp::ZERO, ConnectionId(999), 1).is_ok());
+    }
+
+    #[test]
+    fn addresses_are_forgotten_once_they_owe_nothing() {
+        let mut admission = Admission::new(1);
+        for index in 0..ADDRESSES_SWEEP as u32 {
+            let address = IpAddr::V4(index.into());
+            let connection = ConnectionId(u64::from(index));
+            admission.connect(Timestamp::ZERO, connection, address).unwrap();
+            admission.disconnect(Timestamp::ZERO, connection);
+        }
+        assert_eq!(admission.addresses.len(), ADDRESSES_SWEEP);
+        let later = Timestamp::from_millis(60_000);
+        admission.connect(later, ConnectionId(u64::MAX), address("192.0.2.1")).unwrap();
+        assert_eq!(admission.addresses.len(), 1);
+    }
+}

@@ -1,0 +1,274 @@
+//! The directory of one swarm: who is in it, what each peer holds and what it looks for (M4, M6).
+//!
+//! Owns the records; who is introduced to whom is the graph's business, who sends what the assignments'.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use swarm_core::PeerId;
+use swarm_core::tracker_message::{PeerEntry, Role, SegmentRun};
+
+use super::outgoing::ConnectionId;
+use super::segment_set::SegmentSet;
+use crate::limits::{RUNS_PER_ENTRY_MAX, UPLINK_MAX_BPS};
+
+/// What the tracker knows of one peer.
+#[derive(Debug)]
+pub struct Record {
+    /// Where it can be reached.
+    pub connection: ConnectionId,
+    /// What it says it is.
+    pub role: Role,
+    /// Segments that it holds whole.
+    pub have: SegmentSet,
+    /// Segments that it looked for last and has not got since.
+    pub looking: SegmentSet,
+    /// Its upload capacity, bits a second; 0 if not known.
+    pub uplink_bps: u64,
+    /// Segment that it plays.
+    pub playhead: Option<u32>,
+}
+
+/// What a peer says of itself when it joins.
+#[derive(Debug, Clone)]
+pub struct Newcomer {
+    /// The peer.
+    pub peer: PeerId,
+    /// Where it can be reached.
+    pub connection: ConnectionId,
+    /// What it says it is.
+    pub role: Role,
+    /// Segments that it says it holds; not read of an initial peer, which holds everything.
+    pub have: Vec<SegmentRun>,
+    /// Its upload capacity, bits a second; 0 if not known.
+    pub uplink_bps: u64,
+    /// Segment that it plays.
+    pub playhead: Option<u32>,
+}
+
+/// Everybody in one swarm.
+#[derive(Debug)]
+pub struct Directory {
+    segment_count: u32,
+    peers: BTreeMap<PeerId, Record>,
+    initial: Vec<PeerId>,
+    seeder_count: usize,
+}
+
+impl Directory {
+    /// The directory of a content that nobody shares yet.
+    pub const fn new(segment_count: u32) -> Self {
+        Self { segment_count, peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0 }
+    }
+
+    /// Segments in the content.
+    pub const fn segment_count(&self) -> u32 {
+        self.segment_count
+    }
+
+    /// Number of peers.
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether nobody is in the swarm.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// Number of peers that hold everything.
+    pub const fn seeder_count(&self) -> usize {
+        self.seeder_count
+    }
+
+    /// The initial peers.
+    pub fn initial(&self) -> &[PeerId] {
+        &self.initial
+    }
+
+    /// What is known of a peer.
+    pub fn record(&self, peer: PeerId) -> Option<&Record> {
+        self.peers.get(&peer)
+    }
+
+    /// Enters a peer. The caller has checked the bounds and that it is not in the swarm.
+    pub fn insert(&mut self, newcomer: Newcomer) {
+        let have = match newcomer.role {
+            Role::Initial => SegmentSet::full(self.segment_count),
+            Role::Viewer => SegmentSet::of(self.segment_count, &newcomer.have),
+        };
+        self.seeder_count += usize::from(have.is_full());
+        if newcomer.role == Role::Initial {
+            self.initial.push(newcomer.peer);
+        }
+        let record = Record {
+            connection: newcomer.connection,
+            role: newcomer.role,
+            have,
+            looking: SegmentSet::default(),
+            uplink_bps: newcomer.uplink_bps.min(UPLINK_MAX_BPS),
+            playhead: self.checked(newcomer.playhead),
+        };
+        self.peers.insert(newcomer.peer, record);
+    }
+
+    /// Takes a peer out.
+    pub fn remove(&mut self, peer: PeerId) -> Option<Record> {
+        let record = self.peers.remove(&peer)?;
+        self.seeder_count -= usize::from(record.have.is_full());
+        self.initial.retain(|initial| *initial != peer);
+        Some(record)
+    }
+
+    /// Notes what a peer gained and dropped. An initial peer always holds everything.
+    pub fn change(&mut self, peer: PeerId, gained: &[SegmentRun], dropped: &[SegmentRun]) {
+        let Some(record) = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer) else {
+            return;
+        };
+        let was_seeder = record.have.is_full();
+        for run in dropped {
+            record.have.remove(*run);
+        }
+        for run in gained {
+            record.have.insert(*run);
+            record.looking.remove(*run);
+        }
+        self.seeder_count += usize::from(record.have.is_full());
+        self.seeder_count -= usize::from(was_seeder);
+    }
+
+    /// Notes what a peer looks for, in place of what it looked for before.
+    pub fn look(&mut self, peer: PeerId, wanted: SegmentSet) {
+        if let Some(record) = self.peers.get_mut(&peer) {
+            record.looking = wanted;
+        }
+    }
+
+    /// Notes how a peer is doing.
+    pub fn report(&mut self, peer: PeerId, uplink_bps: u64, playhead: Option<u32>) {
+        let playhead = self.checked(playhead);
+        if let Some(record) = self.peers.get_mut(&peer) {
+            record.playhead = playhead;
+            // A peer that has not sent anything yet has measured nothing; keep its estimate.
+            if uplink_bps > 0 {
+                record.uplink_bps = uplink_bps.min(UPLINK_MAX_BPS);
+            }
+        }
+    }
+
+    /// The first `count_max` viewers from `from` on, in the order of ids and round the end, that `is_meant`.
+    ///
+    /// Ids are drawn at random, so that a random `from` gives a random choice. Stops when it has enough.
+    pub fn viewers_from(
+        &self,
+        from: PeerId,
+        count_max: usize,
+        is_meant: impl Fn(PeerId, &Record) -> bool,
+    ) -> Vec<PeerId> {
+        let behind = self.peers.range((Bound::Included(from), Bound::Unbounded));
+        let before = self.peers.range((Bound::Unbounded, Bound::Excluded(from)));
+        behind
+            .chain(before)
+            .filter(|(peer, record)| record.role == Role::Viewer && is_meant(**peer, record))
+            .take(count_max)
+            .map(|(peer, _)| *peer)
+            .collect()
+    }
+
+    /// A peer as it is described to one that provides or wants `wanted`: `of` picks the set that counts.
+    pub fn entry(
+        &self,
+        peer: PeerId,
+        wanted: &SegmentSet,
+        of: impl Fn(&Record) -> &SegmentSet,
+    ) -> Option<PeerEntry> {
+        let record = self.peers.get(&peer)?;
+        Some(PeerEntry {
+            peer,
+            role: record.role,
+            segments: of(record).runs_in_both(wanted, RUNS_PER_ENTRY_MAX),
+            uplink_bps: record.uplink_bps,
+            playhead: record.playhead,
+        })
+    }
+
+    fn checked(&self, playhead: Option<u32>) -> Option<u32> {
+        playhead.filter(|segment| *segment < self.segment_count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn viewer(peer: u64, have: &[SegmentRun]) -> Newcomer {
+        Newcomer {
+            peer: PeerId(peer),
+            connection: ConnectionId(peer),
+            role: Role::Viewer,
+            have: have.to_vec(),
+            uplink_bps: 0,
+            playhead: None,
+        }
+    }
+
+    fn swarm_of(peers: &[u64]) -> Directory {
+        let mut directory = Directory::new(10);
+        peers.iter().for_each(|peer| directory.insert(viewer(*peer, &[])));
+        directory
+    }
+
+    #[test]
+    fn a_viewer_that_gained_the_last_segment_counts_as_a_seeder_until_it_drops_one() {
+        let mut directory = swarm_of(&[1]);
+        directory.change(PeerId(1), &[SegmentRun(0, 9)], &[]);
+        assert_eq!(directory.seeder_count(), 0);
+        directory.change(PeerId(1), &[SegmentRun(9, 1)], &[]);
+        assert_eq!(directory.seeder_count(), 1);
+        directory.change(PeerId(1), &[], &[SegmentRun(0, 1)]);
+        assert_eq!(directory.seeder_count(), 0);
+        directory.change(PeerId(1), &[SegmentRun(0, 1)], &[]);
+        directory.remove(PeerId(1));
+        assert_eq!((directory.seeder_count(), directory.len()), (0, 0));
+    }
+
+    #[test]
+    fn an_initial_peer_holds_everything_whatever_it_says() {
+        let mut directory = swarm_of(&[]);
+        directory.insert(Newcomer { role: Role::Initial, ..viewer(1, &[]) });
+        directory.change(PeerId(1), &[], &[SegmentRun(0, 10)]);
+        assert!(directory.record(PeerId(1)).unwrap().have.is_full());
+        assert_eq!((directory.seeder_count(), directory.initial()), (1, &[PeerId(1)][..]));
+        directory.remove(PeerId(1));
+        assert!(directory.initial().is_empty());
+    }
+
+    #[test]
+    fn what_a_peer_gained_it_no_longer_looks_for() {
+        let mut directory = swarm_of(&[1]);
+        directory.look(PeerId(1), SegmentSet::of(10, &[SegmentRun(2, 3)]));
+        directory.change(PeerId(1), &[SegmentRun(2, 2)], &[]);
+        assert_eq!(directory.record(PeerId(1)).unwrap().looking.iter().collect::<Vec<_>>(), [4]);
+    }
+
+    #[test]
+    fn a_choice_goes_round_the_end_and_stops_when_it_has_enough() {
+        let directory = swarm_of(&[1, 5, 9]);
+        let from = |from, count_max| directory.viewers_from(PeerId(from), count_max, |_, _| true);
+        assert_eq!(from(5, 2), [PeerId(5), PeerId(9)]);
+        assert_eq!(from(6, 9), [PeerId(9), PeerId(1), PeerId(5)]);
+        let not_five = directory.viewers_from(PeerId(0), 9, |peer, _| peer != PeerId(5));
+        assert_eq!(not_five, [PeerId(1), PeerId(9)]);
+    }
+
+    #[test]
+    fn a_playhead_beyond_the_content_and_a_boundless_uplink_are_not_believed() {
+        let mut directory = swarm_of(&[1]);
+        directory.report(PeerId(1), u64::MAX, Some(10));
+        let record = directory.record(PeerId(1)).unwrap();
+        assert_eq!((record.playhead, record.uplink_bps), (None, UPLINK_MAX_BPS));
+        directory.report(PeerId(1), 0, Some(9));
+        let record = directory.record(PeerId(1)).unwrap();
+        assert_eq!((record.playhead, record.uplink_bps), (Some(9), UPLINK_MAX_BPS));
+    }
+}

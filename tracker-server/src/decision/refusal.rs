@@ -1,0 +1,80 @@
+//! Why a request is refused, in the words a peer and its person read.
+
+use swarm_core::tracker_message::{ErrorCode, TRACKER_VERSION, TrackerDecodeError};
+use swarm_core::{PeerId, SwarmId};
+
+use super::outgoing::CloseReason;
+use crate::limits::{FULL_RETRY_MS, UNKNOWN_SWARM_RETRY_MS};
+
+/// A request that is not met. Becomes an `error` message, and the end of the connection where `close` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: ErrorCode,
+    pub(super) text: String,
+    pub(super) retry_after_ms: Option<u32>,
+    pub(super) close: Option<CloseReason>,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), retry_after_ms: None, close: None }
+    }
+
+    fn retry(self, after_ms: u32) -> Self {
+        Self { retry_after_ms: Some(after_ms), ..self }
+    }
+
+    fn close(self, reason: CloseReason) -> Self {
+        Self { close: Some(reason), ..self }
+    }
+
+    pub(super) fn bad_request(text: &str) -> Self {
+        Self::new(ErrorCode::BadRequest, text)
+    }
+
+    /// A frame that is no request. One that breaks the size limit ends the connection.
+    pub(super) fn undecodable(error: &TrackerDecodeError) -> Self {
+        let refusal = Self::new(ErrorCode::BadRequest, error.to_string());
+        match error {
+            TrackerDecodeError::TooLong(_) => refusal.close(CloseReason::TooLong),
+            _ => refusal,
+        }
+    }
+
+    pub(super) fn unsupported_version(version: u16) -> Self {
+        let text = format!("this tracker speaks protocol version {TRACKER_VERSION}; the peer speaks {version}");
+        Self::new(ErrorCode::UnsupportedVersion, text).close(CloseReason::Version)
+    }
+
+    pub(super) fn forbidden() -> Self {
+        Self::new(ErrorCode::Forbidden, CloseReason::Forbidden.text()).close(CloseReason::Forbidden)
+    }
+
+    pub(super) fn replaced() -> Self {
+        Self::new(ErrorCode::Forbidden, CloseReason::Replaced.text()).close(CloseReason::Replaced)
+    }
+
+    pub(super) fn unknown_swarm(swarm: SwarmId) -> Self {
+        let text = format!("no content {swarm} is published here; its publisher may not be running");
+        Self::new(ErrorCode::UnknownSwarm, text).retry(UNKNOWN_SWARM_RETRY_MS)
+    }
+
+    pub(super) fn unknown_peer(peer: PeerId) -> Self {
+        Self::new(ErrorCode::UnknownPeer, format!("no peer {peer} is in this swarm"))
+    }
+
+    pub(super) fn swarm_full(is_initial: bool) -> Self {
+        let text = if is_initial { "the swarm has enough initial peers" } else { "the swarm is full" };
+        Self::new(ErrorCode::Full, text).retry(FULL_RETRY_MS)
+    }
+
+    pub(super) fn address_full() -> Self {
+        let text = "too many connections from one address";
+        Self::new(ErrorCode::Full, text).retry(FULL_RETRY_MS).close(CloseReason::Full)
+    }
+
+    pub(super) fn rate_limited(retry_after_ms: u32, is_flooding: bool) -> Self {
+        let refusal = Self::new(ErrorCode::RateLimited, "too many messages").retry(retry_after_ms);
+        if is_flooding { refusal.close(CloseReason::Flooding) } else { refusal }
+    }
+}

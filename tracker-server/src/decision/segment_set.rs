@@ -1,0 +1,101 @@
+//! A set of segments: what a peer holds or looks for, as the tracker keeps it.
+
+use swarm_core::tracker_message::SegmentRun;
+use swarm_core::{GroupRange, GroupSet};
+
+/// A set of segments below the number that the manifest has; others are ignored when added.
+#[derive(Debug, Clone, Default)]
+pub struct SegmentSet(
+    // The bitmap of swarm-core counts whatever is indexed; here its indices are segments.
+    GroupSet,
+);
+
+impl SegmentSet {
+    /// No segment, of a content that has `segment_count`.
+    pub fn empty(segment_count: u32) -> Self {
+        Self(GroupSet::empty(segment_count))
+    }
+
+    /// Every segment.
+    pub fn full(segment_count: u32) -> Self {
+        Self(GroupSet::full(segment_count))
+    }
+
+    /// The segments of `runs`.
+    pub fn of(segment_count: u32, runs: &[SegmentRun]) -> Self {
+        let mut set = Self::empty(segment_count);
+        runs.iter().for_each(|run| set.insert(*run));
+        set
+    }
+
+    /// Adds a run.
+    pub fn insert(&mut self, run: SegmentRun) {
+        self.0.insert(range_of(run));
+    }
+
+    /// Takes a run out.
+    pub fn remove(&mut self, run: SegmentRun) {
+        self.0.remove(range_of(run));
+    }
+
+    /// Whether a segment is in the set.
+    pub fn has(&self, segment: u32) -> bool {
+        self.0.has(segment)
+    }
+
+    /// Whether every segment of the content is.
+    pub fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The segments, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter()
+    }
+
+    /// Whether a segment is in both sets.
+    pub fn is_overlapping(&self, other: &Self) -> bool {
+        self.0.words().iter().zip(other.0.words()).any(|(left, right)| left & right != 0)
+    }
+
+    /// The first `runs_max` runs of segments that are in both sets.
+    pub fn runs_in_both(&self, other: &Self, runs_max: usize) -> Vec<SegmentRun> {
+        other
+            .0
+            .runs(GroupRange::new(0, other.0.capacity()))
+            .flat_map(|run| self.0.runs(run))
+            .take(runs_max)
+            .map(|run| SegmentRun(run.start, run.len()))
+            .collect()
+    }
+}
+
+fn range_of(run: SegmentRun) -> GroupRange {
+    GroupRange::from((run.0, run.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_sets_share_comes_in_runs() {
+        let left = SegmentSet::of(20, &[SegmentRun(0, 5), SegmentRun(10, 5)]);
+        let right = SegmentSet::of(20, &[SegmentRun(3, 9), SegmentRun(14, 1)]);
+        assert!(left.is_overlapping(&right));
+        assert_eq!(left.runs_in_both(&right, 9), [SegmentRun(3, 2), SegmentRun(10, 2), SegmentRun(14, 1)]);
+        assert_eq!(left.runs_in_both(&right, 1), [SegmentRun(3, 2)]);
+    }
+
+    #[test]
+    fn segments_that_the_content_lacks_are_ignored() {
+        let set = SegmentSet::of(3, &[SegmentRun(0, u32::MAX), SegmentRun(u32::MAX, u32::MAX)]);
+        assert!(set.is_full());
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+}

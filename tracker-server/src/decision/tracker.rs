@@ -1,0 +1,371 @@
+//! The tracker as a pure function from what a connection says to what connections are to be sent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use swarm_core::limits::{ICE_SERVERS_MAX, SEGMENTS_MAX};
+use swarm_core::tracker_message::{
+    IceServer, PeerRequest, PeerRequestBody, Role, Signal, TRACKER_VERSION,
+    TrackerDecodeError, TrackerMessage, TrackerMessageBody,
+};
+use swarm_core::{PeerId, SwarmId, Timestamp};
+
+use super::admission::Admission;
+use super::directory::Newcomer;
+use super::outgoing::{CloseReason, ConnectionId, Outgoing};
+use super::refusal::Refusal;
+use super::resume::ResumeKey;
+use super::swarm::{Notices, Swarm};
+use crate::limits::{JOIN_COST, REPORT_INTERVAL_MS, WANT_COST};
+
+/// What makes this tracker this tracker. Fixed for its lifetime.
+#[derive(Debug, Clone)]
+pub struct TrackerConfig {
+    /// Seed of every choice that is made by chance, peer ids among them.
+    pub seed: u64,
+    /// Key of the resume tokens.
+    pub resume_key: ResumeKey,
+    /// Servers for connection building that peers are told, at most 8; others are left out.
+    pub ice_servers: Vec<IceServer>,
+    /// The token that a closed tracker asks for; none for an open one.
+    pub token: Option<String>,
+    /// WebSocket connections that one address may have.
+    pub connections_per_address_max: u32,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// Open; `hello` is awaited.
+    Open,
+    /// The peer is known; it may join a swarm.
+    Greeted { peer: PeerId, uplink_bps: u64 },
+    /// The peer is in a swarm.
+    Joined { peer: PeerId, swarm: SwarmId },
+    /// The peer was in a swarm.
+    Left { peer: PeerId },
+}
+
+impl Stage {
+    const fn peer(self) -> Option<PeerId> {
+        match self {
+            Self::Open => None,
+            Self::Greeted { peer, .. } | Self::Joined { peer, .. } | Self::Left { peer } => Some(peer),
+        }
+    }
+}
+
+/// How a request was met: its answer, and what others are told.
+type Met = Result<(TrackerMessageBody, Notices), Refusal>;
+
+/// The decisions of one tracker, without clock, socket or randomness of its own.
+///
+/// # Contract
+///
+/// * `connected` once for each connection, then `handle` or `handle_undecodable` for each frame in order,
+///   then `disconnected` once. All return what is to be done, to be carried out in order.
+/// * `now` never goes back.
+/// * A connection can change nothing but the peer it stands for.
+/// * After [`Outgoing::Close`] the connection is forgotten; whatever still comes from it is ignored.
+///
+/// The same calls with the same configuration give the same results.
+#[derive(Debug)]
+pub struct Tracker {
+    config: TrackerConfig,
+    rng: fastrand::Rng,
+    admission: Admission,
+    stages: HashMap<ConnectionId, Stage>,
+    /// The connection of each peer that has greeted.
+    connections: HashMap<PeerId, ConnectionId>,
+    swarms: BTreeMap<SwarmId, Swarm>,
+}
+
+impl Tracker {
+    /// A tracker that knows no swarm and no peer.
+    pub fn new(mut config: TrackerConfig) -> Self {
+        config.ice_servers.truncate(ICE_SERVERS_MAX);
+        Self {
+            rng: fastrand::Rng::with_seed(config.seed),
+            admission: Admission::new(config.connections_per_address_max),
+            config,
+            stages: HashMap::new(),
+            connections: HashMap::new(),
+            swarms: BTreeMap::new(),
+        }
+    }
+
+    /// Makes a swarm known, so that peers can join it. `segment_count` is that of its manifest.
+    pub fn add_swarm(&mut self, swarm: SwarmId, segment_count: usize) {
+        let segment_count = u32::try_from(segment_count.min(SEGMENTS_MAX)).unwrap_or(u32::MAX);
+        self.swarms.entry(swarm).or_insert_with(|| Swarm::new(segment_count));
+    }
+
+    /// Forgets a swarm that has no peers. Whether it was forgotten.
+    pub fn remove_swarm(&mut self, swarm: SwarmId) -> bool {
+        !self.has_peers(swarm) && self.swarms.remove(&swarm).is_some()
+    }
+
+    /// Whether anybody is in a swarm.
+    pub fn has_peers(&self, swarm: SwarmId) -> bool {
+        self.swarms.get(&swarm).is_some_and(|swarm| !swarm.is_empty())
+    }
+
+    /// Seeders and leechers of a swarm.
+    pub fn counts(&self, swarm: SwarmId) -> (u32, u32) {
+        self.swarms.get(&swarm).map_or((0, 0), Swarm::counts)
+    }
+
+    /// Number of peers that have greeted.
+    pub fn peer_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether a connection has said an accepted `hello`.
+    pub fn is_greeted(&self, connection: ConnectionId) -> bool {
+        self.stages.get(&connection).is_some_and(|stage| stage.peer().is_some())
+    }
+
+    /// A connection opened.
+    pub fn connected(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        address: IpAddr,
+    ) -> Vec<(ConnectionId, Outgoing)> {
+        match self.admission.connect(now, connection, address) {
+            Ok(()) => {
+                self.stages.insert(connection, Stage::Open);
+                Vec::new()
+            }
+            Err(refusal) => self.refuse(connection, None, refusal),
+        }
+    }
+
+    /// A connection closed.
+    pub fn disconnected(&mut self, now: Timestamp, connection: ConnectionId) -> Vec<(ConnectionId, Outgoing)> {
+        self.admission.disconnect(now, connection);
+        let Some(stage) = self.stages.remove(&connection) else { return Vec::new() };
+        let notices = self.leave_swarm(stage);
+        if let Some(peer) = stage.peer() {
+            self.connections.remove(&peer);
+        }
+        notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))).collect()
+    }
+
+    /// A connection sent a request.
+    pub fn handle(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        request: PeerRequest,
+    ) -> Vec<(ConnectionId, Outgoing)> {
+        let Some(stage) = self.stages.get(&connection).copied() else { return Vec::new() };
+        let id = Some(request.id);
+        let mut outgoing = Vec::new();
+        let met = match self.admission.admit(now, connection, cost(&request.body)) {
+            Ok(()) => self.meet(now, connection, stage, request.body, &mut outgoing),
+            Err(refusal) => Err(refusal),
+        };
+        match met {
+            Ok((body, notices)) => {
+                outgoing.push((connection, Outgoing::Send(TrackerMessage { id, body })));
+                outgoing.extend(notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))));
+            }
+            Err(refusal) => outgoing.extend(self.refuse_known(now, connection, id, refusal)),
+        }
+        outgoing
+    }
+
+    /// A connection sent a frame that is no request; `id` is its id if it has one all the same.
+    pub fn handle_undecodable(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        id: Option<u32>,
+        error: &TrackerDecodeError,
+    ) -> Vec<(ConnectionId, Outgoing)> {
+        if !self.stages.contains_key(&connection) {
+            return Vec::new();
+        }
+        let refusal = match self.admission.admit(now, connection, 1) {
+            Err(refusal) => refusal,
+            Ok(()) => Refusal::undecodable(error),
+        };
+        self.refuse_known(now, connection, id, refusal)
+    }
+
+    fn meet(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        stage: Stage,
+        body: PeerRequestBody,
+        outgoing: &mut Vec<(ConnectionId, Outgoing)>,
+    ) -> Met {
+        match (body, stage) {
+            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open) => {
+                self.check_hello(version, token.as_deref())?;
+                let peer = self.identify(now, resume.as_deref(), outgoing);
+                Ok((self.greet(connection, peer, uplink_bps), Notices::new()))
+            }
+            (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
+            (_, Stage::Open) => Err(Refusal::bad_request("say hello first")),
+            (PeerRequestBody::Join { swarm, role, have, playhead }, Stage::Greeted { peer, uplink_bps }) => {
+                self.join(swarm, Newcomer { peer, connection, role, have, uplink_bps, playhead })
+            }
+            (PeerRequestBody::Join { .. }, _) => {
+                Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
+            }
+            (_, Stage::Greeted { .. } | Stage::Left { .. }) => Err(Refusal::bad_request("join a swarm first")),
+            (body, Stage::Joined { peer, swarm }) => self.meet_in_swarm(now, connection, peer, swarm, body),
+        }
+    }
+
+    fn meet_in_swarm(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        peer: PeerId,
+        swarm_id: SwarmId,
+        body: PeerRequestBody,
+    ) -> Met {
+        let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
+        match body {
+            PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
+            PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
+            PeerRequestBody::Signal { to, signal } => return relay(swarm, peer, to, signal),
+            PeerRequestBody::Report { uplink_bps, playhead, .. } => swarm.report(peer, uplink_bps, playhead),
+            PeerRequestBody::Leave => {
+                let notices = swarm.leave(peer, &mut self.rng);
+                self.stages.insert(connection, Stage::Left { peer });
+                return Ok((TrackerMessageBody::Ok, notices));
+            }
+            PeerRequestBody::Hello { .. } | PeerRequestBody::Join { .. } => {
+                return Err(Refusal::bad_request("said already"));
+            }
+        }
+        Ok((TrackerMessageBody::Ok, Notices::new()))
+    }
+
+    fn check_hello(&self, version: u16, token: Option<&str>) -> Result<(), Refusal> {
+        if version != TRACKER_VERSION {
+            return Err(Refusal::unsupported_version(version));
+        }
+        match &self.config.token {
+            Some(expected) if !is_same_secret(expected, token.unwrap_or_default()) => Err(Refusal::forbidden()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The id of the peer: its old one if it can show that, which ends an old connection; else a new one.
+    fn identify(
+        &mut self,
+        now: Timestamp,
+        resume: Option<&str>,
+        outgoing: &mut Vec<(ConnectionId, Outgoing)>,
+    ) -> PeerId {
+        if let Some(peer) = resume.and_then(|token| self.config.resume_key.peer(token)) {
+            if let Some(old) = self.connections.get(&peer).copied() {
+                outgoing.extend(self.refuse_known(now, old, None, Refusal::replaced()));
+            }
+            return peer;
+        }
+        loop {
+            let peer = PeerId(self.rng.u64(..));
+            if !self.connections.contains_key(&peer) {
+                return peer;
+            }
+        }
+    }
+
+    fn greet(&mut self, connection: ConnectionId, peer: PeerId, uplink_bps: u64) -> TrackerMessageBody {
+        self.stages.insert(connection, Stage::Greeted { peer, uplink_bps });
+        self.connections.insert(peer, connection);
+        TrackerMessageBody::Welcome {
+            version: TRACKER_VERSION,
+            peer,
+            resume: self.config.resume_key.token(peer),
+            ice_servers: self.config.ice_servers.clone(),
+            report_interval_ms: REPORT_INTERVAL_MS,
+        }
+    }
+
+    fn join(&mut self, swarm_id: SwarmId, newcomer: Newcomer) -> Met {
+        let Newcomer { peer, connection, role, .. } = newcomer;
+        let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
+        if !swarm.has_room(role) {
+            return Err(Refusal::swarm_full(role == Role::Initial));
+        }
+        let notices = swarm.join(newcomer, &mut self.rng);
+        let (seeders, leechers) = swarm.counts();
+        self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });
+        Ok((TrackerMessageBody::Swarm { seeders, leechers }, notices))
+    }
+
+    fn leave_swarm(&mut self, stage: Stage) -> Notices {
+        match stage {
+            Stage::Joined { peer, swarm } => self
+                .swarms
+                .get_mut(&swarm)
+                .map(|swarm| swarm.leave(peer, &mut self.rng))
+                .unwrap_or_default(),
+            Stage::Open | Stage::Greeted { .. } | Stage::Left { .. } => Notices::new(),
+        }
+    }
+
+    /// Refuses a connection that is known; if that ends it, its peer leaves.
+    fn refuse_known(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        id: Option<u32>,
+        refusal: Refusal,
+    ) -> Vec<(ConnectionId, Outgoing)> {
+        let is_end = refusal.close.is_some();
+        let mut outgoing = self.refuse(connection, id, refusal);
+        if is_end {
+            outgoing.extend(self.disconnected(now, connection));
+        }
+        outgoing
+    }
+
+    fn refuse(
+        &self,
+        connection: ConnectionId,
+        id: Option<u32>,
+        refusal: Refusal,
+    ) -> Vec<(ConnectionId, Outgoing)> {
+        let Refusal { code, text, retry_after_ms, close } = refusal;
+        let body = TrackerMessageBody::Error { code, text, retry_after_ms };
+        let close = close.map(|reason: CloseReason| (connection, Outgoing::Close(reason)));
+        let message = (connection, Outgoing::Send(TrackerMessage { id, body }));
+        [message].into_iter().chain(close).collect()
+    }
+}
+
+/// Passes a signal on to a peer of the same swarm.
+fn relay(swarm: &Swarm, from: PeerId, to: PeerId, signal: Signal) -> Met {
+    let receiver = swarm.connection(to).filter(|_| to != from).ok_or_else(|| Refusal::unknown_peer(to))?;
+    Ok((TrackerMessageBody::Ok, vec![(receiver, TrackerMessageBody::Signal { from, signal })]))
+}
+
+/// What a request costs its sender, in messages.
+fn cost(body: &PeerRequestBody) -> u32 {
+    match body {
+        PeerRequestBody::Join { .. } => JOIN_COST,
+        PeerRequestBody::Want { .. } => WANT_COST,
+        PeerRequestBody::Hello { .. }
+        | PeerRequestBody::Have { .. }
+        | PeerRequestBody::Signal { .. }
+        | PeerRequestBody::Report { .. }
+        | PeerRequestBody::Leave => 1,
+    }
+}
+
+/// Compares secrets without telling by the time it takes where they differ.
+pub(crate) fn is_same_secret(expected: &str, given: &str) -> bool {
+    blake3::hash(expected.as_bytes()) == blake3::hash(given.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

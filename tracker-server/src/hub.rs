@@ -1,0 +1,222 @@
+//! Where sockets meet decisions: one lock around the pure state, and the outboxes its messages go to.
+//!
+//! The lock is held for one decision and the filing of its messages, so that what two decisions say to one
+//! connection arrives in the order in which they were made. Nothing is awaited under it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use swarm_core::tracker_message::{PeerRequest, TrackerDecodeError, TrackerMessageBody};
+use swarm_core::{Manifest, SwarmId, Timestamp};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::ServerConfig;
+use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker};
+use crate::limits::PUBLICATIONS_MAX;
+use crate::manifests::{CatalogueEntry, Manifests, Put};
+use crate::metrics::{Levels, Metrics};
+use crate::outbox::Outbox;
+
+#[derive(Debug)]
+struct State {
+    tracker: Tracker,
+    manifests: Manifests,
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    /// Number of the latest connection.
+    connection: u64,
+}
+
+/// What all connections of one tracker share.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) config: ServerConfig,
+    pub(crate) metrics: Metrics,
+    /// Cancelled when the tracker begins to stop.
+    pub(crate) stopping: CancellationToken,
+    /// Counts the WebSockets that are not closed yet.
+    pub(crate) sockets: TaskTracker,
+    /// Manifests that may be received at this moment.
+    pub(crate) publications: Semaphore,
+    started: Instant,
+    state: Mutex<State>,
+}
+
+impl Hub {
+    pub(crate) fn new(config: ServerConfig) -> Self {
+        let state = State {
+            tracker: Tracker::new(config.tracker.clone()),
+            manifests: Manifests::default(),
+            outboxes: HashMap::new(),
+            connection: 0,
+        };
+        Self {
+            config,
+            metrics: Metrics::new(),
+            stopping: CancellationToken::new(),
+            sockets: TaskTracker::new(),
+            publications: Semaphore::new(PUBLICATIONS_MAX),
+            started: Instant::now(),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Registers a WebSocket. It may be told to close at once.
+    pub(crate) fn open(&self, address: IpAddr) -> (ConnectionId, Arc<Outbox>) {
+        let outbox = Arc::new(Outbox::default());
+        let mut state = self.lock();
+        state.connection += 1;
+        let connection = ConnectionId(state.connection);
+        state.outboxes.insert(connection, Arc::clone(&outbox));
+        let outgoing = state.tracker.connected(self.now(), connection, address);
+        self.deliver(&state, outgoing);
+        // `stop` closes what is registered; a socket that comes after it must not be left out.
+        if self.stopping.is_cancelled() {
+            outbox.close(CloseReason::Stopping);
+        }
+        (connection, outbox)
+    }
+
+    /// Forgets a WebSocket that is closing.
+    pub(crate) fn close(&self, connection: ConnectionId) {
+        let mut state = self.lock();
+        state.outboxes.remove(&connection);
+        let outgoing = state.tracker.disconnected(self.now(), connection);
+        self.deliver(&state, outgoing);
+    }
+
+    /// Whether a WebSocket has said an accepted `hello`.
+    pub(crate) fn is_greeted(&self, connection: ConnectionId) -> bool {
+        self.lock().tracker.is_greeted(connection)
+    }
+
+    /// Decides upon a text frame.
+    pub(crate) fn handle_text(&self, connection: ConnectionId, text: &str) {
+        let request = match PeerRequest::decode(text) {
+            Ok(request) => request,
+            Err(error) => return self.handle_undecodable(connection, id_of(text), &error),
+        };
+        self.metrics.count_request(&request.body);
+        let mut state = self.lock();
+        let began = Instant::now();
+        let outgoing = state.tracker.handle(self.now(), connection, request);
+        self.metrics.note_decision(began.elapsed());
+        self.deliver(&state, outgoing);
+    }
+
+    /// Decides upon a frame that is no request.
+    pub(crate) fn handle_undecodable(
+        &self,
+        connection: ConnectionId,
+        id: Option<u32>,
+        error: &TrackerDecodeError,
+    ) {
+        let mut state = self.lock();
+        let outgoing = state.tracker.handle_undecodable(self.now(), connection, id, error);
+        self.deliver(&state, outgoing);
+    }
+
+    /// Keeps a manifest, so that its swarm can be joined.
+    pub(crate) fn publish(&self, swarm: SwarmId, manifest: &Manifest, bytes: Bytes) -> Put {
+        let mut state = self.lock();
+        let State { tracker, manifests, .. } = &mut *state;
+        let put = manifests.put(swarm, manifest, bytes, |swarm| tracker.has_peers(swarm));
+        match &put {
+            Put::Added(evicted) => {
+                for evicted in evicted {
+                    tracker.remove_swarm(*evicted);
+                }
+                tracker.add_swarm(swarm, manifest.segments.len());
+            }
+            Put::Known | Put::Full => {}
+        }
+        put
+    }
+
+    pub(crate) fn manifest(&self, swarm: SwarmId) -> Option<Bytes> {
+        self.lock().manifests.bytes(swarm)
+    }
+
+    pub(crate) fn catalogue(&self) -> Vec<CatalogueEntry> {
+        let state = self.lock();
+        state.manifests.catalogue(|swarm| state.tracker.counts(swarm))
+    }
+
+    pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
+        let state = self.lock();
+        let levels = Levels {
+            connections: state.outboxes.len(),
+            peers: state.tracker.peer_count(),
+            manifests: state.manifests.len(),
+        };
+        drop(state);
+        self.metrics.text(levels)
+    }
+
+    /// Begins to stop: not ready any more, every WebSocket is closed.
+    pub(crate) fn stop(&self) {
+        self.stopping.cancel();
+        for outbox in self.lock().outboxes.values() {
+            outbox.close(CloseReason::Stopping);
+        }
+        self.sockets.close();
+    }
+
+    fn deliver(&self, state: &State, outgoing: Vec<(ConnectionId, Outgoing)>) {
+        for (connection, outgoing) in outgoing {
+            if let Outgoing::Send(message) = &outgoing
+                && let TrackerMessageBody::Error { code, .. } = &message.body
+            {
+                self.metrics.count_error(*code);
+            }
+            let Some(outbox) = state.outboxes.get(&connection) else { continue };
+            match outgoing {
+                Outgoing::Send(message) => {
+                    if !outbox.push(message.encode()) {
+                        tracing::debug!(connection = connection.0, "a message was dropped: the connection closes");
+                    }
+                }
+                Outgoing::Close(reason) => outbox.close(reason),
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::ZERO + self.started.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The id of a frame that has one, though it is no request otherwise: lets its sender see what was refused.
+fn id_of(text: &str) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        id: u32,
+    }
+    if text.len() > swarm_core::limits::TRACKER_MESSAGE_BYTES_MAX {
+        return None;
+    }
+    serde_json::from_str(text).ok().map(|OnlyId { id }| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_found_in_what_is_no_request() {
+        assert_eq!(id_of(r#"{"id":7,"type":"dance"}"#), Some(7));
+        assert_eq!(id_of(r#"{"type":"dance"}"#), None);
+        assert_eq!(id_of("{"), None);
+        assert_eq!(id_of(r#"{"id":-1}"#), None);
+    }
+}

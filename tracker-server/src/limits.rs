@@ -1,0 +1,146 @@
+//! Every number that bounds what the outside may ask of a tracker, with its unit and its reason.
+//!
+//! Limits on the messages themselves are those of [`swarm_core::limits`].
+
+use std::time::Duration;
+
+/// Connections of all kinds that are open at a time, by default; each costs a file descriptor.
+pub const CONNECTIONS_MAX: usize = 16_384;
+
+/// WebSocket connections from one address (one /64 of IPv6), by default: a large household or a lecture hall.
+pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 512;
+
+/// Addresses remembered before those that are idle and unpunished are forgotten.
+pub const ADDRESSES_SWEEP: usize = 4096;
+
+/// Peers in one swarm: bounds the scans of the directory to well under a millisecond.
+pub const PEERS_PER_SWARM_MAX: usize = 10_000;
+
+/// Peers of one swarm that may call themselves initial: the publisher and a few mirrors.
+pub const INITIAL_PEERS_MAX: usize = 8;
+
+/// Messages a second from one connection, over time.
+pub const CONNECTION_RATE_PER_S: u32 = 50;
+
+/// Messages from one connection at once: an initial peer answers 32 newcomers with a dozen candidates each.
+pub const CONNECTION_BURST: u32 = 600;
+
+/// Messages a second from one address, over time.
+pub const ADDRESS_RATE_PER_S: u32 = 2_000;
+
+/// Messages from one address at once: a lecture hall that opens the page together.
+pub const ADDRESS_BURST: u32 = 40_000;
+
+/// What opening a connection costs its address, in messages.
+pub const CONNECT_COST: u32 = 10;
+
+/// What `join` costs, in messages: it makes the tracker write to a dozen peers.
+pub const JOIN_COST: u32 = 10;
+
+/// What `want` costs, in messages: it scans the directory.
+pub const WANT_COST: u32 = 5;
+
+/// Refused messages in a row after which a connection is closed: it does not listen.
+pub const REFUSALS_MAX: u32 = 64;
+
+/// Links that the graph aims at for each peer.
+pub const DEGREE_TARGET: usize = 12;
+
+/// Links below which a peer is given more when one of its neighbours leaves.
+pub const DEGREE_MIN: usize = 8;
+
+/// Links above which the graph gives a peer no more.
+pub const DEGREE_MAX: usize = 16;
+
+/// Links up to which a peer may come by its own `want`s; leaves room below
+/// [`LINKS_MAX`](swarm_core::limits::LINKS_MAX) for connections that are still being closed.
+pub const DEGREE_WANT_MAX: usize = 20;
+
+/// Links of an initial peer; *sim*: 4/8/16/32 links end at 1.15/1.08/1.04/1.03 of the bound.
+pub const INITIAL_DEGREE_MAX: usize = 32;
+
+/// Providers that one `want` may introduce.
+pub const CONNECTS_PER_WANT_MAX: usize = 2;
+
+/// Providers considered for one `want`, and named in its answer; with
+/// [`LOOKING_MAX`] it makes [`PEERS_PER_MESSAGE_MAX`](swarm_core::limits::PEERS_PER_MESSAGE_MAX).
+pub const PROVIDERS_MAX: usize = 40;
+
+/// Peers looking for the same segments, named in the answer to one `want`.
+pub const LOOKING_MAX: usize = 24;
+
+/// Runs of segments named for one peer in a `peers` message: keeps the message below 64 KiB.
+pub const RUNS_PER_ENTRY_MAX: usize = 32;
+
+/// Segments assigned in answer to one `want`, the most urgent first.
+pub const ASSIGNED_PER_WANT_MAX: usize = 16;
+
+/// Leases that one source may have to serve at a time.
+pub const LEASES_PER_SOURCE_MAX: usize = 16;
+
+/// For how long an assignment stands, ms: short, so that a source that went silent is soon replaced.
+pub const LEASE_MS: u32 = 5_000;
+
+/// Upload capacity taken for a peer that has not said any, bits a second.
+pub const UPLINK_UNKNOWN_BPS: u64 = 5_000_000;
+
+/// The largest upload capacity believed, bits a second.
+pub const UPLINK_MAX_BPS: u64 = 100_000_000_000;
+
+/// Interval at which peers are asked to `report`, ms.
+pub const REPORT_INTERVAL_MS: u32 = 5_000;
+
+/// When a peer refused for an unknown swarm should try again, ms: a publisher may be just starting.
+pub const UNKNOWN_SWARM_RETRY_MS: u32 = 1_000;
+
+/// When a peer refused for lack of room should try again, ms.
+pub const FULL_RETRY_MS: u32 = 30_000;
+
+/// Manifests kept, at most.
+pub const MANIFESTS_MAX: usize = 4_096;
+
+/// Bytes of manifests kept, at most.
+pub const MANIFESTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Manifests received at a time; each may take 1 MiB of memory while it arrives.
+pub const PUBLICATIONS_MAX: usize = 16;
+
+/// Bytes that wait for one connection; beyond it the connection is closed, since it does not read.
+pub const OUTBOX_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes read from a WebSocket at once. tungstenite keeps a buffer of this size for every connection; its
+/// default of 128 KiB is what makes idle connections dear.
+pub const SOCKET_READ_BYTES: usize = 1024;
+
+/// Bytes that a WebSocket collects before it writes.
+pub const SOCKET_WRITE_BYTES: usize = 1024;
+
+/// Bytes of an HTTP request's head, and of hyper's buffer.
+pub const HTTP_BUFFER_BYTES: usize = 16 * 1024;
+
+/// The head of an HTTP request must arrive within this time.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The body of an HTTP request must arrive within this time.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A WebSocket must have said `hello` within this time.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Interval of pings: proxies drop sockets that are idle for 60 s.
+pub const PING_INTERVAL: Duration = Duration::from_secs(25);
+
+/// Pings in a row that may stay without any sign of life.
+pub const PINGS_MISSED_MAX: u32 = 2;
+
+/// One write to a WebSocket must make progress within this time.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the other side may take to answer a close frame.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long connections may take to end when the tracker stops.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Pause of the accept loop after an error such as too many open files.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,164 @@
+//! What the tracker counts, in the text form that Prometheus reads.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use swarm_core::tracker_message::{ErrorCode, PeerRequestBody};
+
+use crate::decision::CloseReason;
+
+type Label = [(&'static str, &'static str); 1];
+
+/// How much there is of what, at the time of asking.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Levels {
+    pub(crate) connections: usize,
+    pub(crate) peers: usize,
+    pub(crate) manifests: usize,
+}
+
+/// The counters.
+pub(crate) struct Metrics {
+    registry: Registry,
+    connections: Gauge,
+    peers: Gauge,
+    manifests: Gauge,
+    requests: Family<Label, Counter>,
+    errors: Family<Label, Counter>,
+    closes: Family<Label, Counter>,
+    refused_connections: Counter,
+    decision_seconds: Histogram,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("tributary_tracker");
+        // 1 µs to 0.5 s.
+        let decision_seconds = Histogram::new(exponential_buckets(1e-6, 4.0, 10));
+        let metrics = Self {
+            connections: Gauge::default(),
+            peers: Gauge::default(),
+            manifests: Gauge::default(),
+            requests: Family::default(),
+            errors: Family::default(),
+            closes: Family::default(),
+            refused_connections: Counter::default(),
+            decision_seconds: decision_seconds.clone(),
+            registry: Registry::default(),
+        };
+        registry.register("connections", "Open WebSocket connections", metrics.connections.clone());
+        registry.register("peers", "Peers that have greeted", metrics.peers.clone());
+        registry.register("manifests", "Manifests kept", metrics.manifests.clone());
+        registry.register("requests", "Requests of peers by type", metrics.requests.clone());
+        registry.register("errors", "Errors answered by code", metrics.errors.clone());
+        registry.register("closes", "Connections closed by the tracker by reason", metrics.closes.clone());
+        let help = "Connections not accepted for lack of room";
+        registry.register("refused_connections", help, metrics.refused_connections.clone());
+        let help = "Time to decide upon one request";
+        registry.register_with_unit("decision", help, Unit::Seconds, decision_seconds);
+        Self { registry, ..metrics }
+    }
+
+    pub(crate) fn count_request(&self, body: &PeerRequestBody) {
+        let kind = match body {
+            PeerRequestBody::Hello { .. } => "hello",
+            PeerRequestBody::Join { .. } => "join",
+            PeerRequestBody::Have { .. } => "have",
+            PeerRequestBody::Want { .. } => "want",
+            PeerRequestBody::Signal { .. } => "signal",
+            PeerRequestBody::Report { .. } => "report",
+            PeerRequestBody::Leave => "leave",
+        };
+        self.requests.get_or_create(&[("type", kind)]).inc();
+    }
+
+    pub(crate) fn count_error(&self, code: ErrorCode) {
+        let code = match code {
+            ErrorCode::BadRequest => "bad_request",
+            ErrorCode::UnsupportedVersion => "unsupported_version",
+            ErrorCode::UnknownSwarm => "unknown_swarm",
+            ErrorCode::UnknownPeer => "unknown_peer",
+            ErrorCode::Forbidden => "forbidden",
+            ErrorCode::RateLimited => "rate_limited",
+            ErrorCode::Full => "full",
+            ErrorCode::Unavailable => "unavailable",
+            ErrorCode::Unknown => "unknown",
+        };
+        self.errors.get_or_create(&[("code", code)]).inc();
+    }
+
+    pub(crate) fn count_close(&self, reason: CloseReason) {
+        let reason = match reason {
+            CloseReason::Version => "version",
+            CloseReason::Forbidden => "forbidden",
+            CloseReason::Replaced => "replaced",
+            CloseReason::Flooding => "flooding",
+            CloseReason::Full => "full",
+            CloseReason::TooLong => "too_long",
+            CloseReason::SlowReader => "slow_reader",
+            CloseReason::NoHello => "no_hello",
+            CloseReason::Silent => "silent",
+            CloseReason::Stopping => "stopping",
+        };
+        self.closes.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(crate) fn count_refused_connection(&self) {
+        self.refused_connections.inc();
+    }
+
+    pub(crate) fn note_decision(&self, took: Duration) {
+        self.decision_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Everything, as text.
+    pub(crate) fn text(&self, levels: Levels) -> Result<String, fmt::Error> {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.connections.set(gauge(levels.connections));
+        self.peers.set(gauge(levels.peers));
+        self.manifests.set(gauge(levels.manifests));
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_says_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.count_request(&PeerRequestBody::Leave);
+        metrics.count_error(ErrorCode::UnknownPeer);
+        metrics.count_close(CloseReason::SlowReader);
+        metrics.count_refused_connection();
+        metrics.note_decision(Duration::from_micros(3));
+        let text = metrics.text(Levels { connections: 3, peers: 2, manifests: 1 }).unwrap();
+        for line in [
+            "tributary_tracker_connections 3",
+            "tributary_tracker_peers 2",
+            "tributary_tracker_manifests 1",
+            "tributary_tracker_requests_total{type=\"leave\"} 1",
+            "tributary_tracker_errors_total{code=\"unknown_peer\"} 1",
+            "tributary_tracker_closes_total{reason=\"slow_reader\"} 1",
+            "tributary_tracker_refused_connections_total 1",
+            "tributary_tracker_decision_seconds_count 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The command line and what it means for the configuration.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use swarm_core::limits::ICE_SERVERS_MAX;
+use swarm_core::tracker_message::IceServer;
+use tracker_server::ServerConfig;
+use tracker_server::decision::ResumeKey;
+use tracker_server::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
+
+/// The tracker of Tributary: introduces peers to one another and serves the page they watch on.
+///
+/// Put it behind a reverse proxy that speaks TLS; it keeps everything in memory.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Options {
+    /// Address to listen on; port 0 takes any free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+
+    /// Directory of the built page.
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    www: PathBuf,
+
+    /// Server that peers use to find their way through NAT: stun:HOST:PORT or turn:HOST:PORT; repeatable.
+    #[arg(long = "ice-server", value_name = "URL")]
+    ice_servers: Vec<String>,
+
+    /// User name for the turn: servers.
+    #[arg(long, value_name = "NAME", env = "TRIBUTARY_ICE_USERNAME")]
+    ice_username: Option<String>,
+
+    /// Password for the turn: servers. Every peer is told it.
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_ICE_CREDENTIAL", hide_env_values = true)]
+    ice_credential: Option<String>,
+
+    /// Lets peers keep their ids over a restart of the tracker: any long random text, the same each time.
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+
+    /// Closes the tracker to peers that do not present this token.
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+
+    /// Closes the tracker to publishers that do not present this token.
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true)]
+    publish_token: Option<String>,
+
+    /// Takes the addresses of peers from X-Forwarded-For, as the reverse proxy sets it.
+    #[arg(long)]
+    behind_proxy: bool,
+
+    /// Connections that may be open at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_MAX)]
+    connections_max: usize,
+
+    /// WebSocket connections that one address may have.
+    #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS_MAX)]
+    connections_per_address_max: u32,
+
+    /// Says more on stderr; twice for everything. RUST_LOG overrides it.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+impl Options {
+    pub(crate) fn config(&self) -> anyhow::Result<ServerConfig> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).context("the system gives no random bytes")?;
+        let secret = self.secret.as_ref().map_or(&random[..], |secret| secret.as_bytes());
+        let seed = getrandom::u64().context("the system gives no random bytes")?;
+        let mut config = ServerConfig::new(seed, secret);
+        config.tracker.resume_key = ResumeKey::from_secret(secret);
+        config.tracker.ice_servers = self.ice_servers()?;
+        config.tracker.token.clone_from(&self.token);
+        config.tracker.connections_per_address_max = self.connections_per_address_max;
+        config.www.clone_from(&self.www);
+        config.publish_token.clone_from(&self.publish_token);
+        config.is_behind_proxy = self.behind_proxy;
+        config.connections_max = self.connections_max;
+        Ok(config)
+    }
+
+    /// Browsers refuse a whole configuration for one server that they cannot use, so each is checked here.
+    fn ice_servers(&self) -> anyhow::Result<Vec<IceServer>> {
+        if self.ice_servers.len() > ICE_SERVERS_MAX {
+            bail!("--ice-server may be given {ICE_SERVERS_MAX} times at most");
+        }
+        let server = |url: &String| match url.split(':').next() {
+            Some("stun" | "stuns") => Ok(IceServer { urls: vec![url.clone()], username: None, credential: None }),
+            Some("turn" | "turns") if self.ice_username.is_some() && self.ice_credential.is_some() => {
+                let (username, credential) = (self.ice_username.clone(), self.ice_credential.clone());
+                Ok(IceServer { urls: vec![url.clone()], username, credential })
+            }
+            Some("turn" | "turns") => bail!("--ice-server {url} takes --ice-username and --ice-credential as well"),
+            Some(_) | None => bail!("--ice-server {url} must begin with stun:, stuns:, turn: or turns:"),
+        };
+        self.ice_servers.iter().map(server).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ice_servers(arguments: &[&str]) -> anyhow::Result<Vec<IceServer>> {
+        Options::parse_from([&["tracker-server"], arguments].concat()).ice_servers()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn only_turn_servers_are_given_the_password() {
+        let arguments = ["--ice-server", "stun:a:3478", "--ice-server", "turn:b:3478"];
+        let login = ["--ice-username", "u", "--ice-credential", "c"];
+        let servers = ice_servers(&[&arguments[..], &login[..]].concat()).unwrap();
+        assert_eq!(servers[0].username, None);
+        assert_eq!(servers[1].credential.as_deref(), Some("c"));
+        assert!(ice_servers(&arguments).unwrap_err().to_string().contains("--ice-username"));
+    }
+
+    #[test]
+    fn an_address_that_no_browser_takes_is_refused() {
+        let error = ice_servers(&["--ice-server", "example.org:3478"]).unwrap_err();
+        assert_eq!(error.to_string(), "--ice-server example.org:3478 must begin with stun:, stuns:, turn: or turns:");
+    }
+}

@@ -1,0 +1,118 @@
+//! The outgoing queue of one connection: bounded in bytes, closed when it would overflow.
+//!
+//! A hand-made queue rather than a channel: a channel is bounded in messages, which here differ a
+//! thousandfold in size, and allocates its slots for connections that have nothing to say.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::decision::CloseReason;
+use crate::limits::OUTBOX_BYTES_MAX;
+
+/// What a connection is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Send these text frames, in order.
+    Send(VecDeque<String>),
+    /// Close; nothing follows.
+    Close(CloseReason),
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<String>,
+    bytes: usize,
+    close: Option<CloseReason>,
+}
+
+/// Frames that wait for one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    changed: Notify,
+}
+
+impl Outbox {
+    /// Adds a frame. Whether the connection still takes any: one that does not read loses what waits for it
+    /// and is closed.
+    pub(crate) fn push(&self, frame: String) -> bool {
+        let mut queue = self.lock();
+        if queue.close.is_none() {
+            queue.bytes += frame.len();
+            if queue.bytes > OUTBOX_BYTES_MAX {
+                queue.frames = VecDeque::new();
+                queue.close = Some(CloseReason::SlowReader);
+            } else {
+                queue.frames.push_back(frame);
+            }
+        }
+        let is_open = queue.close.is_none();
+        drop(queue);
+        self.changed.notify_one();
+        is_open
+    }
+
+    /// Lets the connection close after what waits. The first reason counts.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.lock().close.get_or_insert(reason);
+        self.changed.notify_one();
+    }
+
+    /// Waits for something to do. May be dropped and called again; for one waiter.
+    pub(crate) async fn next(&self) -> Next {
+        loop {
+            if let Some(next) = self.take() {
+                return next;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Next> {
+        let mut queue = self.lock();
+        if queue.frames.is_empty() {
+            return queue.close.map(Next::Close);
+        }
+        queue.bytes = 0;
+        // Taking the buffer with the frames leaves an idle connection without one.
+        Some(Next::Send(std::mem::take(&mut queue.frames)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_is_sent_before_the_close() {
+        let outbox = Outbox::default();
+        assert!(outbox.push("a".into()) && outbox.push("b".into()));
+        outbox.close(CloseReason::Full);
+        outbox.close(CloseReason::Stopping);
+        assert!(!outbox.push("c".into()));
+        assert_eq!(outbox.next().await, Next::Send(["a".into(), "b".into()].into()));
+        assert_eq!(outbox.next().await, Next::Close(CloseReason::Full));
+    }
+
+    #[tokio::test]
+    async fn a_reader_too_slow_is_closed_and_its_memory_given_back() {
+        let outbox = Outbox::default();
+        let frame = "x".repeat(OUTBOX_BYTES_MAX / 4);
+        assert!((0..4).all(|_| outbox.push(frame.clone())));
+        assert!(!outbox.push("x".into()));
+        assert_eq!(outbox.next().await, Next::Close(CloseReason::SlowReader));
+    }
+
+    #[tokio::test]
+    async fn a_waiter_is_woken() {
+        let outbox = Outbox::default();
+        let (next, ()) = tokio::join!(outbox.next(), async { _ = outbox.push("late".into()) });
+        assert_eq!(next, Next::Send(["late".into()].into()));
+    }
+}
