@@ -6,6 +6,8 @@
 //!
 //! Start reading at [`peer`].
 
+#![warn(clippy::iter_over_hash_type)]
+
 pub mod group;
 pub mod group_set;
 pub mod id;

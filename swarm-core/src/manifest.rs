@@ -188,6 +188,9 @@ pub fn swarm_id_of(bytes: &[u8]) -> SwarmId {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::segmentation::doubling;
 

@@ -42,6 +42,9 @@ pub fn doubling(geometry: Geometry) -> Vec<Segment> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::limits::CONTENT_BYTES_MAX;
 

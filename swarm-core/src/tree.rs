@@ -364,6 +364,9 @@ fn width_at(geometry: Geometry, level: u8) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use bao_tree::{BlockSize, io::outboard::PostOrderMemOutboard};
     use proptest::prelude::*;

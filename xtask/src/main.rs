@@ -1,2 +1,91 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: every chore of this repository, in Rust.
+//!
+//! This file owns the command line and the order of the steps. What a step does is in the module of its
+//! name; programs from outside and their versions are in [`pins`].
+
+mod build;
+mod check;
+mod demo;
+mod page;
+mod pins;
+mod process;
+mod setup;
+mod tidy;
+mod tiers;
+mod workspace;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::setup::Need;
+use crate::tiers::Tier;
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Every chore of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install whatever is missing: wasm target, lints, Trunk, wasm-bindgen, browser and network programs
+    Setup,
+    /// Build the native binaries and the page
+    Build {
+        /// Optimise the native binaries; the page always is
+        #[arg(long)]
+        release: bool,
+    },
+    /// Start a tracker and a seeder on the sample clip and say which page to open
+    Demo {
+        /// Address and port on which the tracker listens
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+    },
+    /// Run the tests, installing what they need
+    Test {
+        /// Run only this tier; may be repeated
+        #[arg(long = "tier", value_name = "TIER")]
+        tiers: Vec<Tier>,
+    },
+    /// Static checks: format, tidy, lints, documentation, JavaScript types
+    Check,
+    /// Check the rules of CONTRIBUTING.md that no compiler knows
+    Tidy,
+    /// Everything that must pass before a change is merged: `check`, then `test`
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    match chore {
+        Chore::Setup => setup::install(&workspace, &Need::ALL),
+        Chore::Build { release } => {
+            setup::install(&workspace, &Need::PAGE)?;
+            build::binaries(&workspace, release)?;
+            build::page(&workspace)
+        }
+        Chore::Demo { listen } => demo::run(&workspace, listen),
+        Chore::Test { tiers } => tiers::run(&workspace, &tiers),
+        Chore::Check => check::run(&workspace),
+        Chore::Tidy => tidy::run(&workspace),
+        Chore::Ci => {
+            check::run(&workspace)?;
+            tiers::run(&workspace, &[])
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Static checks: whatever can be known about the sources without running them.
+
+use anyhow::Result;
+
+use crate::pins::WASM_TARGET;
+use crate::process::{self, find};
+use crate::setup::{self, Need};
+use crate::tidy;
+use crate::workspace::Workspace;
+
+/// Packages that are built for the browser.
+const WASM_PACKAGES: [&str; 4] = ["--package", "peer-wasm", "--package", "swarm-core"];
+
+/// The end-to-end tests are behind a feature, so that a plain `cargo test` needs no browser.
+const END_TO_END: [&str; 2] = ["--features", "tests/end-to-end"];
+
+/// Installs what the checks need, then runs them, the quick ones first.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    setup::install(workspace, &[Need::Lints, Need::WasmTarget])?;
+    process::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    tidy::run(workspace)?;
+    javascript(workspace)?;
+    lints(workspace)?;
+    documentation(workspace)
+}
+
+fn lints(workspace: &Workspace) -> Result<()> {
+    let deny = ["--", "--deny", "warnings"];
+    let mut native = workspace.cargo(["clippy", "--all-targets"]);
+    process::run(native.args(END_TO_END).args(deny))?;
+    let mut wasm = workspace.cargo(["clippy", "--target", WASM_TARGET]);
+    process::run(wasm.args(WASM_PACKAGES).args(deny))
+}
+
+fn documentation(workspace: &Workspace) -> Result<()> {
+    process::run(workspace.cargo(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))?;
+    let mut wasm = workspace.cargo(["doc", "--no-deps", "--target", WASM_TARGET]);
+    process::run(wasm.args(["--package", "peer-wasm"]).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// The types that JSDoc states are checked where npm is there; they decide nothing at run time.
+fn javascript(workspace: &Workspace) -> Result<()> {
+    if !workspace.root().join("package.json").is_file() {
+        return Ok(());
+    }
+    if find(&["npm"]).is_none() {
+        eprintln!("check: npm is not installed, the types of www/ are not checked");
+        return Ok(());
+    }
+    process::run(workspace.command("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]))?;
+    process::run(workspace.command("npx").args(["--no-install", "tsc", "--noEmit"]))
+}

@@ -1,0 +1,51 @@
+//! The programs that this repository needs from outside, each with its one version.
+//!
+//! Nothing else in the repository names a version of these programs.
+
+/// Target of the page's peer.
+pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// A program that `cargo install` brings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tool {
+    /// The crate.
+    pub(crate) package: &'static str,
+    /// The program that is asked for its version.
+    pub(crate) program: &'static str,
+    /// The version.
+    pub(crate) version: &'static str,
+    /// Arguments that choose features.
+    pub(crate) features: &'static [&'static str],
+}
+
+/// Must be the version of the `wasm-bindgen` crate in Cargo.lock; `setup` compares them.
+pub(crate) const WASM_BINDGEN: Tool =
+    Tool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version: "0.2.130", features: &[] };
+
+/// Builds the page. Later versions ask for a newer compiler than the one this workspace promises.
+pub(crate) const TRUNK: Tool = Tool {
+    package: "trunk",
+    program: "trunk",
+    version: "0.21.14",
+    features: &["--no-default-features", "--features", "rustls"],
+};
+
+/// A program that the system's package manager brings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemProgram {
+    /// Names under which it may be installed.
+    pub(crate) programs: &'static [&'static str],
+    /// The Debian package that has it.
+    pub(crate) package: &'static str,
+}
+
+/// Runs swarm-core's unit tests as WebAssembly.
+pub(crate) const NODE: SystemProgram = SystemProgram { programs: &["node"], package: "nodejs" };
+
+/// What the end-to-end tiers run: a browser, its driver, the maker of test films, network namespaces.
+pub(crate) const END_TO_END: [SystemProgram; 4] = [
+    SystemProgram { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" },
+    SystemProgram { programs: &["chromedriver"], package: "chromium-driver" },
+    SystemProgram { programs: &["ffmpeg"], package: "ffmpeg" },
+    SystemProgram { programs: &["ip"], package: "iproute2" },
+];

@@ -1,0 +1,186 @@
+//! Installs what a step needs and is not there yet, and says for each thing what it did.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::pins::{END_TO_END, NODE, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET};
+use crate::process::{find, output, run};
+use crate::workspace::Workspace;
+
+/// Something that a step cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The standard library for the page's target.
+    WasmTarget,
+    /// clippy and rustfmt.
+    Lints,
+    /// `wasm-bindgen` and its test runner.
+    WasmBindgen,
+    /// Trunk, which builds the page.
+    Trunk,
+    /// Node, which runs WebAssembly tests.
+    Node,
+    /// Browser, driver, ffmpeg and network programs of the end-to-end tiers.
+    EndToEnd,
+}
+
+impl Need {
+    /// Everything.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::WasmTarget, Self::Lints, Self::WasmBindgen, Self::Trunk, Self::Node, Self::EndToEnd];
+
+    /// What building the page takes.
+    pub(crate) const PAGE: [Self; 3] = [Self::WasmTarget, Self::WasmBindgen, Self::Trunk];
+}
+
+/// Installs what is missing of `needs`.
+pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
+    let mut programs: Vec<SystemProgram> = Vec::new();
+    for need in needs {
+        match need {
+            Need::WasmTarget => wasm_target(workspace)?,
+            Need::Lints => {
+                component(workspace, "clippy", &["clippy", "--version"])?;
+                component(workspace, "rustfmt", &["fmt", "--version"])?;
+            }
+            Need::WasmBindgen => {
+                same_as_locked(workspace)?;
+                tool(workspace, &WASM_BINDGEN)?;
+            }
+            Need::Trunk => tool(workspace, &TRUNK)?,
+            Need::Node => programs.push(NODE),
+            Need::EndToEnd => programs.extend(END_TO_END),
+        }
+    }
+    system_programs(&programs)
+}
+
+fn wasm_target(workspace: &Workspace) -> Result<()> {
+    let mut ask = workspace.command("rustc");
+    ask.args(["--print", "target-libdir", "--target", WASM_TARGET]);
+    if output(&mut ask).is_some_and(|folder| std::path::Path::new(&folder).is_dir()) {
+        return present(WASM_TARGET);
+    }
+    run(workspace.command("rustup").args(["target", "add", WASM_TARGET])).with_context(|| {
+        format!("the target {WASM_TARGET} is missing; install it for the compiler that `rustc` runs")
+    })
+}
+
+fn component(workspace: &Workspace, name: &str, ask: &[&str]) -> Result<()> {
+    if output(&mut workspace.cargo(ask.iter().copied())).is_some() {
+        return present(name);
+    }
+    run(workspace.command("rustup").args(["component", "add", name]))
+        .with_context(|| format!("{name} is missing; install it for the compiler that `rustc` runs"))
+}
+
+fn tool(workspace: &Workspace, tool: &Tool) -> Result<()> {
+    let installed = output(workspace.command(tool.program).arg("--version"));
+    if installed.as_deref().and_then(version_of) == Some(tool.version) {
+        return present(&format!("{} {}", tool.package, tool.version));
+    }
+    if cargo_install(workspace, tool, installed.is_some(), true).is_err() {
+        // A lock file may name a release that was withdrawn or that a registry mirror does not have yet.
+        eprintln!("setup: {} does not install with its own lock file; trying without it", tool.package);
+        cargo_install(workspace, tool, installed.is_some(), false)?;
+    }
+    let installed = output(workspace.command(tool.program).arg("--version"));
+    ensure!(
+        installed.as_deref().and_then(version_of) == Some(tool.version),
+        "`{} --version` says {:?} after installing {}; put cargo's bin folder first in PATH",
+        tool.program,
+        installed.unwrap_or_default(),
+        tool.version
+    );
+    Ok(())
+}
+
+/// Installs where cargo does by default; beside another version, which may serve other work, in our own folder.
+fn cargo_install(workspace: &Workspace, tool: &Tool, has_other: bool, is_locked: bool) -> Result<()> {
+    let mut command = workspace.cargo(["install", tool.package, "--version", tool.version]);
+    command.args(tool.features).args(is_locked.then_some("--locked"));
+    if has_other {
+        command.arg("--root").arg(workspace.tools_dir());
+    }
+    // These programs run for seconds and are built once: building them fast matters more than their speed.
+    command
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env_remove("CARGO_TARGET_DIR");
+    run(&mut command)
+}
+
+/// The version in a line such as `trunk 0.21.14`.
+fn version_of(line: &str) -> Option<&str> {
+    line.split_whitespace().nth(1)
+}
+
+/// The crate and the program must agree, or the page does not link.
+fn same_as_locked(workspace: &Workspace) -> Result<()> {
+    let lock =
+        std::fs::read_to_string(workspace.root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    match locked_version(&lock, "wasm-bindgen") {
+        Some(version) if version != WASM_BINDGEN.version => bail!(
+            "Cargo.lock has wasm-bindgen {version}, xtask/src/pins.rs has {}; make them equal",
+            WASM_BINDGEN.version
+        ),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+    let after = lock.split_once(&format!("\nname = \"{package}\"\nversion = \""))?.1;
+    after.split_once('"').map(|(version, _)| version)
+}
+
+fn system_programs(programs: &[SystemProgram]) -> Result<()> {
+    let mut missing = Vec::new();
+    for program in programs {
+        match find(program.programs) {
+            Some(_) => present(program.package)?,
+            None => missing.push(program.package),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !rustix::process::geteuid().is_root() || find(&["apt-get"]).is_none() {
+        bail!("missing programs; install these packages (Debian names) and run this again: {list}");
+    }
+    run(apt().arg("update"))?;
+    run(apt().args(["install", "--yes", "--no-install-recommends"]).args(&missing))
+}
+
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
+    command
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "ends the functions that either find something or install it")]
+fn present(what: &str) -> Result<()> {
+    eprintln!("setup: {what} is there");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_what_programs_say() {
+        assert_eq!(version_of("trunk 0.21.14"), Some("0.21.14"));
+        assert_eq!(version_of("wasm-bindgen 0.2.130 (abc)"), Some("0.2.130"));
+        assert_eq!(version_of(""), None);
+    }
+
+    #[test]
+    fn the_locked_version_is_that_of_the_package_and_of_no_other() {
+        let lock = "[[package]]\nname = \"wasm-bindgen-futures\"\nversion = \"0.4\"\n\n\
+                    [[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.130\"\n";
+        assert_eq!(locked_version(lock, "wasm-bindgen"), Some("0.2.130"));
+        assert_eq!(locked_version(lock, "bindgen"), None);
+    }
+}

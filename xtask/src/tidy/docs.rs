@@ -1,0 +1,77 @@
+//! What must be written, and that it leads somewhere.
+
+use crate::tidy::Finding;
+use crate::tidy::source::{Language, Source};
+
+const ARCHITECTURE_LINES_MAX: usize = 150;
+
+/// Every module says first what it owns.
+pub(super) fn opens_with_module_docs(source: &Source) -> Vec<Finding> {
+    if source.language != Language::Rust || source.text.starts_with("//! ") {
+        return Vec::new();
+    }
+    let what = "begin the file with `//!` and say what the module owns and what it leaves to others";
+    vec![Finding::new(&source.path, 1, what)]
+}
+
+/// ARCHITECTURE.md is read in one sitting.
+pub(super) fn architecture_is_short(source: &Source) -> Vec<Finding> {
+    let count = source.lines.len();
+    if source.path != "ARCHITECTURE.md" || count <= ARCHITECTURE_LINES_MAX {
+        return Vec::new();
+    }
+    let what = format!("{count} lines; keep it to {ARCHITECTURE_LINES_MAX}, details belong to module docs");
+    vec![Finding::new(&source.path, count, what)]
+}
+
+/// Links between our documents lead to files that exist.
+pub(super) fn links_lead_somewhere(source: &Source) -> Vec<Finding> {
+    if source.language != Language::Markdown {
+        return Vec::new();
+    }
+    let folder = source.root.join(&source.path);
+    let folder = folder.parent().unwrap_or(&source.root);
+    let mut findings = Vec::new();
+    for line in &source.lines {
+        for target in targets(&line.comment) {
+            if !folder.join(target).exists() {
+                let what = format!("the link to `{target}` leads nowhere; mend or delete it");
+                findings.push(Finding::new(&source.path, line.number, what));
+            }
+        }
+    }
+    findings
+}
+
+/// The local files that a line of Markdown links to.
+fn targets(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| {
+        let target = rest.split(')').next()?.split('#').next()?;
+        (!target.is_empty() && !target.contains("://") && !target.starts_with("mailto:")).then_some(target)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_module_docs_is_found() {
+        assert_eq!(opens_with_module_docs(&Source::fake("a/src/b.rs", "use a;\n")).len(), 1);
+        assert!(opens_with_module_docs(&Source::fake("a/src/b.rs", "//! Owns a.\n")).is_empty());
+    }
+
+    #[test]
+    fn a_dead_link_is_found_with_its_line() {
+        let text = "See [here](main.rs#top), [there](nowhere.md)\nand [out](https://example.org).\n";
+        let findings = links_lead_somewhere(&Source::fake("src/x.md", text));
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].what.contains("nowhere.md"));
+    }
+
+    #[test]
+    fn a_long_architecture_is_found() {
+        assert_eq!(architecture_is_short(&Source::fake("ARCHITECTURE.md", &"a\n".repeat(151))).len(), 1);
+        assert!(architecture_is_short(&Source::fake("ARCHITECTURE.md", &"a\n".repeat(150))).is_empty());
+    }
+}

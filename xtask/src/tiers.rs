@@ -1,0 +1,190 @@
+//! Runs the tests tier by tier and says at the end what ran.
+
+use std::fmt;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::build;
+use crate::pins::WASM_TARGET;
+use crate::process::{output, run_watched};
+use crate::setup::{self, Need};
+use crate::workspace::Workspace;
+
+/// Tests that need the same things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tier {
+    /// Unit tests of every crate on this machine
+    Unit,
+    /// Unit tests of swarm-core as WebAssembly
+    Wasm,
+    /// Real tracker and seeder processes
+    Native,
+    /// Real tracker, seeder and Chromium processes
+    Browser,
+}
+
+impl Tier {
+    const ALL: [Self; 4] = [Self::Unit, Self::Wasm, Self::Native, Self::Browser];
+
+    const fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Unit => &[],
+            Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
+            Self::Native => &[Need::EndToEnd],
+            Self::Browser => &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::EndToEnd],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Wasm => "wasm",
+            Self::Native => "native",
+            Self::Browser => "browser",
+        }
+    }
+
+    /// The test run; what it needs is built.
+    fn command(self, workspace: &Workspace) -> Command {
+        match self {
+            Self::Unit => workspace.cargo(["test", "--no-fail-fast"]),
+            Self::Wasm => {
+                let mut command = workspace.cargo(["test", "--package", "swarm-core", "--lib"]);
+                command.args(["--target", WASM_TARGET]);
+                command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
+                if node_major(workspace).is_some_and(|major| major < 20) {
+                    // Only from 20 on is `crypto`, where proptest's seeds come from, there unasked.
+                    command.env("NODE_OPTIONS", "--experimental-global-webcrypto");
+                }
+                command
+            }
+            Self::Native | Self::Browser => {
+                let mut command = workspace.cargo(["test", "--package", "tests", "--no-fail-fast"]);
+                command.args(["--features", "end-to-end", "--test", self.name()]);
+                command.env("TRIBUTARY_BIN_DIR", workspace.release_dir());
+                command.env("TRIBUTARY_PAGE_DIR", workspace.dist_dir());
+                // Several browsers at a time would measure each other instead of what is tested.
+                command.args(["--", "--test-threads", if self == Self::Browser { "1" } else { "2" }]);
+                command
+            }
+        }
+    }
+}
+
+/// Node's major version, from `v20.1.2`.
+fn node_major(workspace: &Workspace) -> Option<u32> {
+    output(workspace.command("node").arg("--version"))?.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+/// How a tier went.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    tier: Tier,
+    passed: u32,
+    seconds: u64,
+    failure: Option<String>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tier, passed, seconds, failure } = self;
+        write!(f, "{} {passed} passed in {seconds} s", tier.name())?;
+        failure.as_ref().map_or(Ok(()), |failure| write!(f, ", FAILED: {failure}"))
+    }
+}
+
+/// Runs these tiers, or all if none is named, each even if one before it failed.
+pub(crate) fn run(workspace: &Workspace, chosen: &[Tier]) -> Result<()> {
+    let tiers: Vec<Tier> =
+        Tier::ALL.into_iter().filter(|tier| chosen.is_empty() || chosen.contains(tier)).collect();
+    let mut needs: Vec<Need> = Vec::new();
+    for need in tiers.iter().flat_map(|tier| tier.needs()) {
+        if !needs.contains(need) {
+            needs.push(*need);
+        }
+    }
+    setup::install(workspace, &needs)?;
+    if tiers.contains(&Tier::Native) || tiers.contains(&Tier::Browser) {
+        build::binaries(workspace, true)?;
+    }
+    if tiers.contains(&Tier::Browser) {
+        build::page(workspace)?;
+    }
+    let outcomes: Vec<Outcome> =
+        tiers.into_iter().map(|tier| run_tier(workspace, tier)).collect::<Result<_>>()?;
+    let summary = outcomes.iter().map(Outcome::to_string).collect::<Vec<_>>().join("; ");
+    eprintln!("\ntests: {summary}");
+    if outcomes.iter().any(|outcome| outcome.failure.is_some()) {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+fn run_tier(workspace: &Workspace, tier: Tier) -> Result<Outcome> {
+    let start = Instant::now();
+    let mut counts = Counts::default();
+    let succeeded = run_watched(&mut tier.command(workspace), |line| counts.add(line))?;
+    let failure = counts.failure(succeeded);
+    Ok(Outcome { tier, passed: counts.passed, seconds: start.elapsed().as_secs(), failure })
+}
+
+/// What the `test result:` lines of a run add up to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+impl Counts {
+    fn add(&mut self, line: &str) {
+        let Some((_, result)) = line.split_once("test result: ") else { return };
+        let count = |what: &str| -> u32 {
+            let part = result.split([';', '.']).map(str::trim).find(|part| part.ends_with(what));
+            part.and_then(|part| part.split(' ').next()?.parse().ok()).unwrap_or(0)
+        };
+        self.passed += count(" passed");
+        self.failed += count(" failed");
+        self.ignored += count(" ignored");
+    }
+
+    /// A tier that ran nothing, or left something out, did not pass.
+    fn failure(&self, succeeded: bool) -> Option<String> {
+        if self.failed > 0 || !succeeded {
+            return Some(format!("{} failed", self.failed));
+        }
+        if self.ignored > 0 {
+            return Some(format!("{} ignored; mend or delete them", self.ignored));
+        }
+        (self.passed == 0).then(|| "no test ran".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_test_binaries_add_up() {
+        let mut counts = Counts::default();
+        counts.add("running 3 tests");
+        counts.add(
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s",
+        );
+        counts.add("test result: FAILED. 1 passed; 2 failed; 4 ignored; 0 filtered out");
+        assert_eq!(counts, Counts { passed: 4, failed: 2, ignored: 4 });
+    }
+
+    #[test]
+    fn a_tier_passes_only_if_something_ran_and_nothing_was_left_out() {
+        let counts = |passed, failed, ignored| Counts { passed, failed, ignored };
+        assert_eq!(counts(3, 0, 0).failure(true), None);
+        assert_eq!(counts(0, 0, 0).failure(true).unwrap(), "no test ran");
+        assert!(counts(3, 0, 1).failure(true).is_some());
+        assert!(counts(3, 0, 0).failure(false).is_some());
+        assert!(counts(3, 1, 0).failure(true).is_some());
+    }
+}
