@@ -200,6 +200,18 @@ impl Readers {
     }
 }
 
+/// Answers a read that cannot be served, in words.
+pub(crate) fn refuse(port: &MessagePort, reason: &str) {
+    say(port, &Word::Fail { reason });
+    port.close();
+}
+
+fn say(port: &MessagePort, word: &Word<'_>) {
+    if let Ok(object) = to_object(word) {
+        let _ = port.post_message(&object);
+    }
+}
+
 impl Reader {
     fn position(&self, id: ReaderId, store: &Store, ahead_ms: u32) -> Input {
         let ahead_ms = if self.is_download { DOWNLOAD_AHEAD_MS } else { ahead_ms };
@@ -227,9 +239,7 @@ impl Port {
     }
 
     fn say(&self, word: &Word<'_>) {
-        if let Ok(object) = to_object(word) {
-            let _ = self.port.post_message(&object);
-        }
+        say(&self.port, word);
     }
 
     fn give(&self, buffer: &ArrayBuffer) {

@@ -14,7 +14,7 @@ use crate::digest::{Digest, Progress};
 use crate::driver::{Driver, Early, Happening};
 use crate::link::Link;
 use crate::page::{Attachment, CELLS_MAX, FromPage, ToPage};
-use crate::reader::Readers;
+use crate::reader::{Readers, refuse};
 use crate::store::Store;
 use crate::tracker::Tracker;
 
@@ -132,7 +132,7 @@ impl State {
         }
     }
 
-    /// Opens a reader. A content that this peer does not play is refused by closing the port's reader.
+    /// Opens a reader, unless it is for another content or nothing will ever come.
     fn read(
         &mut self,
         now: Timestamp,
@@ -141,15 +141,16 @@ impl State {
         range: Option<String>,
         is_download: bool,
     ) {
-        let is_ours = swarm.parse() == Ok(self.swarm);
+        if swarm.parse() != Ok(self.swarm) {
+            return refuse(&port, "this page plays something else");
+        }
+        if let Some(reason) = &self.failure {
+            return refuse(&port, reason);
+        }
         if let Some(input) = self.readers.open(port, range, is_download) {
             self.input(now, input);
         }
-        match &self.failure {
-            _ if !is_ours => self.readers.fail("this page plays something else"),
-            Some(reason) => self.readers.fail(reason),
-            None => self.serve_readers(now),
-        }
+        self.serve_readers(now);
     }
 
     fn advance_digest(&mut self, digest: Digest) {

@@ -145,7 +145,7 @@ mod tests {
         let read = |start: usize, max: u64| store.read(start as u64, u64::MAX, max).concat();
         assert_eq!(read(5, 10), content[5..15]);
         assert_eq!(read(GROUP - 3, 1 << 20), content[GROUP - 3..2 * GROUP]);
-        assert_eq!(read(2 * GROUP, 1 << 20), []);
+        assert!(read(2 * GROUP, 1 << 20).is_empty());
         assert_eq!(read(3 * GROUP + 40, 1 << 20), content[3 * GROUP + 40..]);
         assert_eq!(store.read(3, 5, 100).concat(), content[3..5]);
         assert_eq!(store.held().count(), 3);
