@@ -104,7 +104,7 @@ impl Driver {
         }
         let now = self.now();
         if self.snapshot_due.get() <= now {
-            state.post_snapshot(now, None);
+            state.post_snapshot(None);
             self.snapshot_due.set(Timestamp::from_micros(now.as_micros() + SNAPSHOT_INTERVAL_US));
         }
         self.is_running.set(false);

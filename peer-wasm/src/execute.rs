@@ -149,6 +149,7 @@ impl State {
             Event::TrackerDown { reason, retry_ms } => {
                 ToPage::TrackerDown { reason: &reason, retry_ms }.post(scope);
             }
+            Event::UnknownSwarm => ToPage::UnknownSwarm.post(scope),
             Event::Waiting { reason } => ToPage::Waiting { reason: &reason }.post(scope),
             Event::Complete => ToPage::Complete.post(scope),
             Event::Banned { link, reason } => ToPage::Banned { link, reason: &reason }.post(scope),

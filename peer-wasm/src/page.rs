@@ -116,6 +116,8 @@ pub(crate) enum ToPage<'a> {
     TrackerUp,
     /// The tracker cannot be reached.
     TrackerDown { reason: &'a str, retry_ms: u64 },
+    /// Neither the tracker nor a neighbour knows the swarm; it is tried again.
+    UnknownSwarm,
     /// Something is awaited and tried again.
     Waiting { reason: &'a str },
     /// Everything wanted is held.

@@ -126,7 +126,7 @@ impl State {
                 }
             }
             FromPage::Upload { limit } => self.input(now, Input::Upload(limit.into())),
-            FromPage::Fresh { id } => self.post_snapshot(now, Some(id)),
+            FromPage::Fresh { id } => self.post_snapshot(Some(id)),
             FromPage::Digest { id } => self.advance_digest(Digest::new(id)),
             FromPage::Stop => self.input(now, Input::Stop),
         }
@@ -165,8 +165,8 @@ impl State {
     }
 
     /// Tells the page how things stand, and waiting readers that they are not forgotten.
-    pub(crate) fn post_snapshot(&mut self, now: Timestamp, id: Option<u32>) {
-        let stats = self.peer.stats(now);
+    pub(crate) fn post_snapshot(&self, id: Option<u32>) {
+        let stats = self.peer.stats();
         let cells = self.content.as_ref().map(|(_, store)| cells(store)).unwrap_or_default();
         ToPage::Stats { id, stats: &stats, cells }.post(&self.scope);
         self.readers.say_alive();

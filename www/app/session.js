@@ -147,6 +147,7 @@ export class Session {
       case "tracker_down":
         this.#tracker = "down";
         return this.#view.trackerDown(message.reason, message.retry_ms);
+      case "unknown_swarm": return this.#view.unknown();
       case "waiting": return this.#view.waiting(message.reason);
       case "complete": return;
       case "banned":

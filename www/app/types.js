@@ -53,6 +53,7 @@
  *   | {type: "digest", id: number, digest: string | null}
  *   | {type: "tracker_up"}
  *   | {type: "tracker_down", reason: string, retry_ms: number}
+ *   | {type: "unknown_swarm"}
  *   | {type: "waiting", reason: string}
  *   | {type: "complete"}
  *   | {type: "banned", link: number, reason: string}

@@ -34,6 +34,7 @@ export class View {
 
   /** @param {Content} content */
   content(content) {
+    notice("unknown", "");
     document.title = `${content.name} · Tributary`;
     setText(byId("title"), content.name);
     const facts = [formatBytes(content.length_bytes), content.media_type];
@@ -68,6 +69,13 @@ export class View {
     this.tracker("down", words());
     const line = byId("tracker");
     this.#countdown = setInterval(() => setText(line, words()), 1000);
+  }
+
+  /** Says that nobody knows the swarm; forgotten when somebody does. */
+  unknown() {
+    notice("unknown", "Nobody here knows this content: the link is wrong, or its publisher is away. " +
+      "It is asked for again from time to time.");
+    this.waiting("Waiting for somebody who has it …");
   }
 
   /** @param {string} words */
