@@ -9,6 +9,9 @@ import { relay } from "./relay.js";
 /** Labels and order of the two channels of a link. */
 const LABELS = ["control", "data"];
 
+/** The kind that browsers make fastest and all of them take. */
+const CERTIFICATE = { name: "ECDSA", namedCurve: "P-256" };
+
 /** Candidates kept for a connection that has no description of the other side yet. */
 const CANDIDATES_MAX = 64;
 
@@ -18,17 +21,24 @@ export class Connections {
   /** @type {Map<number, Connection>} */
   #open = new Map();
   #post;
+  /** Made ahead, while the tracker is still being reached; one for all links of this visit.
+   * @type {RTCCertificate[]} */
+  #certificates = [];
 
   /** @param {Post} post */
   constructor(post) {
     this.#post = post;
+    RTCPeerConnection.generateCertificate(CERTIFICATE)
+      .then((certificate) => this.#certificates.push(certificate))
+      .catch(() => {}); // each connection makes its own then
   }
 
   /** @param {Extract<FromWorker, {type: "connect"}>} ask */
   connect({ link, is_offerer, ice_servers }) {
     this.close(link);
+    const configuration = { iceServers: ice_servers, certificates: this.#certificates };
     try {
-      this.#open.set(link, new Connection(link, is_offerer, ice_servers, this.#post));
+      this.#open.set(link, new Connection(link, is_offerer, configuration, this.#post));
     } catch (error) {
       this.#post({ type: "closed", link, reason: `no connection can be created: ${words(error)}` });
     }
@@ -67,13 +77,13 @@ class Connection {
   /**
    * @param {number} link
    * @param {boolean} isOfferer
-   * @param {import("./types.js").IceServer[]} iceServers
+   * @param {RTCConfiguration} configuration
    * @param {Post} post
    */
-  constructor(link, isOfferer, iceServers, post) {
+  constructor(link, isOfferer, configuration, post) {
     this.#link = link;
     this.#post = post;
-    this.#pc = new RTCPeerConnection({ iceServers });
+    this.#pc = new RTCPeerConnection(configuration);
     this.#pc.onicecandidate = ({ candidate }) => this.#tell(candidateSignal(candidate));
     this.#pc.onconnectionstatechange = () => {
       if (this.#pc.connectionState === "failed") this.#fail("the connection was lost");

@@ -5,6 +5,7 @@ import { startCatalogue } from "./catalogue.js";
 import { byId, notice } from "./dom.js";
 import { refuseReads, startService } from "./service.js";
 import { Session } from "./session.js";
+import { started } from "./start.js";
 import { View } from "./view.js";
 
 /** @import { Stats, Upload } from "./types.js" */
@@ -23,17 +24,16 @@ function list() {
 /** @param {string} link what follows the # */
 function watch(link) {
   const [id, ...settings] = link.split("&");
-  const swarm = id.toLowerCase();
-  if (!/^[0-9a-f]{64}$/.test(swarm)) {
+  if (!/^[0-9a-f]{64}$/i.test(id)) {
     notice("fatal", "Bad link: after the # there must be 64 hexadecimal digits. Ask for the link again.", true);
     return list();
   }
   const view = new View();
-  if (typeof RTCPeerConnection === "undefined") {
+  if (!started) {
     return view.fatal("This browser has no WebRTC, or it is turned off; without it no peer can be reached.");
   }
   const startS = Number(new URLSearchParams(settings.join("&")).get("t")) || 0;
-  const session = new Session(swarm, startS, view, byId("stage"));
+  const session = new Session(started, startS, view, byId("stage"));
   session.await(startService((ask, port) => session.read(ask, port)));
   session.onContent = (content) => {
     const download = byId("download", HTMLAnchorElement);

@@ -32,27 +32,31 @@ export class Session {
   onContent = () => {};
 
   /**
-   * @param {string} swarm
+   * @param {import("./types.js").Started} started
    * @param {number} startS
    * @param {View} view
    * @param {HTMLElement} stage
    */
-  constructor(swarm, startS, view, stage) {
+  constructor({ swarm, worker, early }, startS, view, stage) {
     this.#startS = startS;
     this.#view = view;
     this.#stats = {
       swarm, bytes_total: 0, bytes_verified: 0, from_initial: 0, from_peers: 0, uploaded: 0,
       duplicate_bytes: 0, proof_bytes: 0, is_tracker_up: false, links: [],
     };
-    // The worker takes the swarm from its name, so that it need not wait for a message.
-    this.#worker = new Worker("/worker.js", { type: "module", name: swarm });
-    this.#worker.onmessage = ({ data }) => this.#hear(data);
-    this.#worker.onerror = (event) => {
-      view.fatal(`The peer stopped: ${event.message || "its script cannot be loaded"}. Reload the page.`);
-    };
+    this.#worker = worker;
     this.#connections = new Connections((message, transfer) => this.post(message, transfer));
     this.#player = new Player(stage, (aheadMs) => this.post({ type: "player", ahead_ms: aheadMs }));
     this.#service = Promise.resolve();
+    worker.onmessage = (event) => this.#take(event);
+    worker.onerror = (event) => this.#take(event);
+    for (const event of early.splice(0)) this.#take(event);
+  }
+
+  /** @param {MessageEvent | ErrorEvent} event */
+  #take(event) {
+    if (event instanceof MessageEvent) return this.#hear(event.data);
+    this.#view.fatal(`The peer stopped: ${event.message || "its script cannot be loaded"}. Reload the page.`);
   }
 
   /**

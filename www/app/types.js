@@ -74,6 +74,11 @@
  *
  * @typedef {{type: "head", status: number, headers: [string, string][]} | {type: "alive"} | {type: "end"}
  *   | {type: "fail", reason: string} | ArrayBuffer} ReadAnswer what comes back on that port
+ *
+ * @typedef {object} Started what app/start.js leaves for app/main.js
+ * @property {string} swarm
+ * @property {Worker} worker
+ * @property {(MessageEvent | ErrorEvent)[]} early what the worker has said so far
  */
 
 export {};
