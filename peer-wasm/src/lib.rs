@@ -1,1 +1,87 @@
-//! placeholder
+//! The browser peer of Tributary: drives the core inside a dedicated worker.
+//!
+//! `www/worker.js` loads this module and calls [`start`]; from then on everything is messages. What only a
+//! window may own (connections, the player, what is seen) lives in `www/` and knows no protocol.
+//!
+//! File names are those of `peer-native`, so that one can be read beside the other.
+
+mod channel;
+mod digest;
+mod driver;
+mod execute;
+mod link;
+mod page;
+pub mod range;
+mod reader;
+mod state;
+pub mod store;
+mod tracker;
+
+use std::rc::Rc;
+
+use js_sys::Promise;
+use swarm_core::peer::{Appetite, PeerConfig, UploadLimit};
+use swarm_core::tracker_message::Role;
+use swarm_core::{Input, Instance, SwarmId};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{DedicatedWorkerGlobalScope, WebSocket};
+
+use crate::driver::{Driver, Early, Happening};
+use crate::page::{FromPage, ToPage};
+use crate::store::STORE_BYTES_MAX;
+
+/// A running peer, as the loader holds it.
+#[wasm_bindgen]
+pub struct Session {
+    driver: Rc<Driver>,
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// Takes a message of the page. What is no message is ignored: page and worker are of one build.
+    pub fn handle(&self, data: &JsValue) {
+        if let Ok((message, attachment)) = FromPage::read(data) {
+            self.driver.tell(Happening::Page(message, attachment));
+        }
+    }
+}
+
+/// Starts a peer of the swarm that `swarm` names.
+///
+/// `socket` and `manifest` (a promise of a `Response`) are what the loader began to get meanwhile. The error
+/// says what is wrong, for a person.
+#[wasm_bindgen]
+pub fn start(swarm: &str, socket: Option<WebSocket>, manifest: Option<Promise>) -> Result<Session, JsValue> {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global()
+        .dyn_into()
+        .map_err(|_| JsValue::from_str("the peer runs in a dedicated worker only"))?;
+    report_panics();
+    let swarm: SwarmId = swarm.parse().map_err(|error| JsValue::from_str(&format!("bad link: {error}")))?;
+    let mut random = [0; 24];
+    scope.crypto()?.get_random_values_with_u8_array(&mut random)?;
+    let (instance, seed) = random.split_at(16);
+    let config = PeerConfig {
+        swarm,
+        role: Role::Viewer,
+        manifest: None,
+        instance: Instance(instance.try_into().unwrap_or_default()),
+        seed: u64::from_le_bytes(seed.try_into().unwrap_or_default()),
+        appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
+        upload: UploadLimit::Unlimited,
+        token: None,
+    };
+    let driver = Driver::new(scope, config, Early { socket, manifest });
+    driver.tell(Happening::Input(Input::Start));
+    Ok(Session { driver })
+}
+
+/// A panic ends the peer, not silently: the page says so.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let reason = format!("the peer stopped on an error of its own; reload the page ({info})");
+        if let Ok(scope) = js_sys::global().dyn_into() {
+            ToPage::Failed { reason: &reason }.post(&scope);
+        }
+    }));
+}

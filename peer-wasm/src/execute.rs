@@ -1,0 +1,163 @@
+//! Carries out what the core asks: on the tracker's socket, in the window, on channels and in the store.
+
+use swarm_core::peer::Event;
+use swarm_core::peer_message::DataHead;
+use swarm_core::{GroupSet, HashTree, Input, LinkId, Output, Timestamp, Verified};
+
+use crate::driver::{Happening, cannot_publish};
+use crate::link::{Lane, Link};
+use crate::page::{Attachment, ToPage};
+use crate::state::{State, tell};
+use crate::store::{STORE_BYTES_MAX, Store};
+use crate::tracker::fetch_manifest;
+
+impl State {
+    /// Carries out everything the core asks for until it asks no more, then feeds the readers.
+    ///
+    /// Ends because each turn either uses up room in a channel's buffer or changes nothing.
+    pub(crate) fn drain(&mut self, now: Timestamp) {
+        loop {
+            while let Some(output) = self.peer.poll_output() {
+                self.execute(now, output);
+            }
+            let is_done = self.fed.is_empty() && !self.has_news;
+            for id in std::mem::take(&mut self.fed) {
+                if let Some(input) = self.links.get(&id).and_then(Link::drained) {
+                    self.input(now, input);
+                }
+            }
+            if std::mem::take(&mut self.has_news) {
+                self.serve_readers(now);
+            }
+            if is_done {
+                return;
+            }
+        }
+    }
+
+    fn execute(&mut self, now: Timestamp, output: Output) {
+        match output {
+            Output::ConnectTracker => {
+                if let Err(reason) = self.tracker.connect() {
+                    self.input(now, Input::TrackerClosed(reason));
+                }
+            }
+            Output::DisconnectTracker => self.tracker.disconnect(),
+            Output::Tracker(request) => self.tracker.send(&request),
+            Output::FetchManifest => {
+                let fetch = fetch_manifest(self.scope.clone(), self.swarm, self.early_manifest.take());
+                self.later(async move { Happening::Input(fetch.await) });
+            }
+            Output::PublishManifest(_) => self.input(now, cannot_publish()),
+            Output::Connect { link, is_offerer, ice_servers } => {
+                self.links.insert(link, Link::new(link));
+                ToPage::Connect { link, is_offerer, ice_servers: &ice_servers }.post(&self.scope);
+            }
+            Output::RemoteSignal(link, signal) => {
+                ToPage::Signal { link, signal: &signal }.post(&self.scope);
+            }
+            Output::CloseLink(link, _) => {
+                self.links.remove(&link);
+                ToPage::Close { link }.post(&self.scope);
+            }
+            Output::Control(link, message) => self.send(now, link, Lane::Control, &message.encode()),
+            Output::Data(link, head) => self.send_data(now, link, &head),
+            Output::LowWater(link, bytes) => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.set_low_water(bytes);
+                }
+            }
+            Output::Store(verified) => self.put(now, &verified),
+            Output::Evict(range) => {
+                if let Some((_, store)) = &mut self.content {
+                    store.evict(range);
+                }
+            }
+            Output::Event(event) => self.announce(now, event),
+        }
+    }
+
+    /// Takes over a channel that the window created for a link.
+    pub(crate) fn attach(&mut self, id: LinkId, label: &str, attachment: Attachment) {
+        let driver = self.driver.clone();
+        if let Some((link, lane)) = self.links.get_mut(&id).zip(Lane::of_label(label)) {
+            link.attach(lane, attachment, move |id, lane, event| {
+                tell(&driver, Happening::Channel(id, lane, event));
+            });
+        }
+    }
+
+    fn send(&mut self, now: Timestamp, id: LinkId, lane: Lane, frame: &[u8]) {
+        let Some(link) = self.links.get(&id) else { return };
+        if let Err(reason) = link.send(lane, frame) {
+            ToPage::Close { link: id }.post(&self.scope);
+            self.input(now, Input::LinkClosed(id, reason));
+        }
+    }
+
+    fn send_data(&mut self, now: Timestamp, id: LinkId, head: &DataHead) {
+        let Some((_, store)) = &self.content else { return };
+        let payload_bytes = usize::try_from(store.geometry().len_bytes(head.range)).unwrap_or(0);
+        match head.encode_with(payload_bytes, |frame| store.append(head.range, frame)) {
+            Ok(frame) => {
+                self.send(now, id, Lane::Data, &frame);
+                if !self.fed.contains(&id) {
+                    self.fed.push(id);
+                }
+            }
+            Err(error) => self.input(now, Input::StoreFailed(head.range, error.to_string())),
+        }
+    }
+
+    fn put(&mut self, now: Timestamp, verified: &Verified) {
+        let Some((_, store)) = &mut self.content else { return };
+        match store.put(verified) {
+            Ok(()) => self.has_news = true,
+            Err(error) => self.input(now, Input::StoreFailed(verified.range(), error.to_string())),
+        }
+    }
+
+    /// Gives readers what they wait for and the core their positions.
+    pub(crate) fn serve_readers(&mut self, now: Timestamp) {
+        if let Some((manifest, store)) = &self.content {
+            for input in self.readers.serve(manifest, store) {
+                self.input(now, input);
+            }
+        }
+    }
+
+    fn announce(&mut self, now: Timestamp, event: Event) {
+        let scope = &self.scope;
+        match event {
+            Event::ManifestReady(manifest) => {
+                ToPage::Content {
+                    swarm: self.swarm,
+                    name: &manifest.name,
+                    media_type: &manifest.media_type,
+                    length_bytes: manifest.length_bytes,
+                    duration_ms: manifest.duration_ms,
+                }
+                .post(scope);
+                let geometry = manifest.geometry();
+                let tree = Box::new(HashTree::unknown(geometry, manifest.root));
+                self.content = Some((manifest, Store::new(geometry, STORE_BYTES_MAX)));
+                let held = GroupSet::empty(geometry.group_count());
+                self.input(now, Input::StoreReady { held, tree });
+                self.serve_readers(now);
+            }
+            Event::TrackerUp => ToPage::TrackerUp.post(scope),
+            Event::TrackerDown { reason, retry_ms } => {
+                ToPage::TrackerDown { reason: &reason, retry_ms }.post(scope);
+            }
+            Event::UnknownSwarm => ToPage::UnknownSwarm.post(scope),
+            Event::Waiting { reason } => ToPage::Waiting { reason: &reason }.post(scope),
+            Event::Complete => ToPage::Complete.post(scope),
+            Event::Banned { link, reason } => ToPage::Banned { link, reason: &reason }.post(scope),
+            Event::Failed(reason) => {
+                ToPage::Failed { reason: &reason }.post(scope);
+                self.readers.fail(&reason);
+                self.failure = Some(reason);
+            }
+        }
+    }
+}

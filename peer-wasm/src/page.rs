@@ -1,0 +1,144 @@
+//! What the page and the worker say to each other: small objects, described here and in `www/types.js`.
+//!
+//! They cross as JSON-shaped objects; what JSON cannot say (a channel, a port) rides along as a property
+//! of the object and is taken by [`Attachment`].
+
+use js_sys::{JSON, Reflect};
+use serde::{Deserialize, Serialize};
+use swarm_core::peer::{Stats, UploadLimit};
+use swarm_core::tracker_message::{IceServer, Signal};
+use swarm_core::{LinkId, SwarmId};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{DedicatedWorkerGlobalScope, MessagePort, RtcDataChannel};
+
+/// Parts into which the progress line divides the content, at most.
+pub(crate) const CELLS_MAX: u32 = 240;
+
+/// What the page tells the worker.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum FromPage {
+    /// A link's connection produced a signal for the other side.
+    Signal { link: u32, signal: Signal },
+    /// A link's channel was created; it is attached.
+    Channel { link: u32, label: String },
+    /// A link's connection failed or ended; in words.
+    Closed { link: u32, reason: String },
+    /// The service worker wants bytes, to be sent to the attached port.
+    Read { swarm: String, range: Option<String>, is_download: bool },
+    /// How much media lies buffered beyond what plays.
+    Player { ahead_ms: u32 },
+    /// The person changed how much may be uploaded.
+    Upload { limit: Upload },
+    /// Asks for stats at once.
+    Fresh { id: u32 },
+    /// Asks for the digest of all that is held.
+    Digest { id: u32 },
+    /// The page is going away.
+    Stop,
+}
+
+/// How much may be uploaded, in the page's words.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub(crate) enum Upload {
+    /// As much as the network takes.
+    Unlimited,
+    /// At most this.
+    Capped { bits_per_s: u64 },
+    /// Nothing.
+    Off,
+}
+
+impl From<Upload> for UploadLimit {
+    fn from(upload: Upload) -> Self {
+        match upload {
+            Upload::Unlimited => Self::Unlimited,
+            Upload::Capped { bits_per_s } => Self::BitsPerSecond(bits_per_s),
+            Upload::Off => Self::Off,
+        }
+    }
+}
+
+/// What came with a message and is not JSON.
+#[derive(Debug)]
+pub(crate) enum Attachment {
+    /// Nothing.
+    None,
+    /// A data channel, transferred.
+    Channel(RtcDataChannel),
+    /// A port: to the service worker, or to a channel that stays in the window.
+    Port(MessagePort),
+}
+
+impl Attachment {
+    fn of(data: &JsValue) -> Self {
+        let property = |name: &str| Reflect::get(data, &JsValue::from_str(name)).ok();
+        if let Some(channel) = property("channel").and_then(|value| value.dyn_into().ok()) {
+            return Self::Channel(channel);
+        }
+        property("port").and_then(|value| value.dyn_into().ok()).map_or(Self::None, Self::Port)
+    }
+}
+
+impl FromPage {
+    /// Reads a message; the error in words, for the console.
+    pub(crate) fn read(data: &JsValue) -> Result<(Self, Attachment), String> {
+        let text = JSON::stringify(data).map_err(|_| "a message cannot be written as JSON".to_owned())?;
+        let message = serde_json::from_str(&String::from(text)).map_err(|error| error.to_string())?;
+        Ok((message, Attachment::of(data)))
+    }
+}
+
+/// What the worker tells the page.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum ToPage<'a> {
+    /// Create a connection for this link.
+    Connect { link: LinkId, is_offerer: bool, ice_servers: &'a [IceServer] },
+    /// Hand a signal of the other side to the link's connection.
+    Signal { link: LinkId, signal: &'a Signal },
+    /// Close the link's connection.
+    Close { link: LinkId },
+    /// The manifest is here.
+    Content {
+        swarm: SwarmId,
+        name: &'a str,
+        media_type: &'a str,
+        length_bytes: u64,
+        duration_ms: Option<u64>,
+    },
+    /// How things stand; `id` answers `Fresh`.
+    Stats { id: Option<u32>, stats: &'a Stats, cells: Vec<u8> },
+    /// Answers `Digest`; no digest while groups are missing.
+    Digest { id: u32, digest: Option<String> },
+    /// The tracker knows us.
+    TrackerUp,
+    /// The tracker cannot be reached.
+    TrackerDown { reason: &'a str, retry_ms: u64 },
+    /// Neither the tracker nor a neighbour knows the swarm; it is tried again.
+    UnknownSwarm,
+    /// Something is awaited and tried again.
+    Waiting { reason: &'a str },
+    /// Everything wanted is held.
+    Complete,
+    /// A counterpart lost its link for breaking the rules.
+    Banned { link: LinkId, reason: &'a str },
+    /// The peer cannot go on.
+    Failed { reason: &'a str },
+}
+
+impl ToPage<'_> {
+    /// Posts the message. A page that cannot take it is gone, and this worker with it.
+    pub(crate) fn post(&self, scope: &DedicatedWorkerGlobalScope) {
+        if let Ok(object) = to_object(self) {
+            let _ = scope.post_message(&object);
+        }
+    }
+}
+
+/// A plain object of the same shape.
+pub(crate) fn to_object<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
+    let text = serde_json::to_string(value).map_err(|error| JsValue::from_str(&error.to_string()))?;
+    JSON::parse(&text)
+}

@@ -1,0 +1,257 @@
+//! Readers: open answers of the service worker, each fed from the store over its own port.
+//!
+//! The service worker asks for bytes when the browser takes some (`pull`), and gets them as soon as the
+//! next ones are verified. A reader's position is what the core schedules by. Words on the port:
+//!
+//! ```text
+//! service worker ─→ {type: "pull"} · {type: "cancel"}
+//! service worker ←─ {type: "head", status, headers} · ArrayBuffer · {type: "alive"} · {type: "end"}
+//!                   {type: "fail", reason}
+//! ```
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use js_sys::{Array, ArrayBuffer, Reflect, Uint8Array};
+use serde::Serialize;
+use swarm_core::{Input, Manifest, ReaderId};
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Event, MessageEvent, MessagePort};
+
+use crate::page::to_object;
+use crate::range::{Head, Wanted};
+use crate::store::Store;
+
+/// Open answers; beyond it the oldest is ended. A player keeps two or three.
+const READERS_MAX: usize = 24;
+
+/// Bytes handed over at a time.
+const DELIVERY_BYTES_MAX: u64 = 256 * 1024;
+
+/// What a download is assumed to have in hand: it wants bytes in order, and none of them urgently.
+const DOWNLOAD_AHEAD_MS: u32 = 9_000;
+
+/// What a service worker says to a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// It can take more bytes.
+    Pull,
+    /// It wants none any more, or is gone.
+    Cancel,
+}
+
+/// Who is told of what a reader is asked.
+pub(crate) type Listener = Rc<dyn Fn(ReaderId, Call)>;
+
+/// What is said on a port beside bytes.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Word<'a> {
+    Head(&'a Head),
+    Alive,
+    End,
+    Fail { reason: &'a str },
+}
+
+/// One open answer.
+struct Reader {
+    port: Port,
+    at: u64,
+    end: u64,
+    is_pulled: bool,
+    is_download: bool,
+    is_headed: bool,
+    range: Option<String>,
+}
+
+/// A message port that is closed and deaf once dropped.
+struct Port {
+    port: MessagePort,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    on_close: Closure<dyn FnMut(Event)>,
+}
+
+/// All open answers.
+pub(crate) struct Readers {
+    open: BTreeMap<u32, Reader>,
+    listener: Listener,
+    serial: u32,
+    /// Media buffered in the player, as last told.
+    ahead_ms: u32,
+}
+
+impl Readers {
+    pub(crate) const fn new(listener: Listener) -> Self {
+        Self { open: BTreeMap::new(), listener, serial: 0, ahead_ms: 0 }
+    }
+
+    /// Opens a reader for what `range` asks. Its head is sent as soon as [`Readers::serve`] is called with
+    /// a store. Gives the reader that had to end for it, if one had to.
+    pub(crate) fn open(
+        &mut self,
+        port: MessagePort,
+        range: Option<String>,
+        is_download: bool,
+    ) -> Option<Input> {
+        let ended = if self.open.len() < READERS_MAX { None } else { self.open.pop_first() };
+        let id = ReaderId(self.serial);
+        self.serial += 1;
+        let reader = Reader {
+            port: Port::new(port, id, &self.listener),
+            at: 0,
+            end: 0,
+            is_pulled: false,
+            is_download,
+            is_headed: false,
+            range,
+        };
+        self.open.insert(id.0, reader);
+        // A new reader waits for its first byte, whatever the one before it had in hand.
+        if !is_download {
+            self.ahead_ms = 0;
+        }
+        ended.map(|(id, reader)| {
+            reader.port.say(&Word::Fail { reason: "too many open readers" });
+            Input::ReaderClosed(ReaderId(id))
+        })
+    }
+
+    /// Takes what the service worker said; what the core is to know of it.
+    pub(crate) fn handle(&mut self, id: ReaderId, call: Call, store: Option<&Store>) -> Option<Input> {
+        match call {
+            Call::Cancel => self.open.remove(&id.0).map(|_| Input::ReaderClosed(id)),
+            Call::Pull => {
+                let reader = self.open.get_mut(&id.0)?;
+                reader.is_pulled = true;
+                self.deliver(id, store?)
+            }
+        }
+    }
+
+    /// Sends heads and whatever bytes are waited for and held.
+    pub(crate) fn serve(&mut self, manifest: &Manifest, store: &Store) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let ids: Vec<u32> = self.open.keys().copied().collect();
+        for id in ids.into_iter().map(ReaderId) {
+            inputs.extend(self.head(id, manifest, store));
+            inputs.extend(self.deliver(id, store));
+        }
+        inputs
+    }
+
+    fn head(&mut self, id: ReaderId, manifest: &Manifest, store: &Store) -> Option<Input> {
+        let ahead_ms = self.ahead_ms;
+        let reader = self.open.get_mut(&id.0).filter(|reader| !reader.is_headed)?;
+        let wanted = Wanted::parse(reader.range.as_deref(), manifest.length_bytes);
+        let bytes = wanted.bytes(manifest.length_bytes);
+        (reader.at, reader.end, reader.is_headed) = (bytes.start, bytes.end, true);
+        reader.port.say(&Word::Head(&Head::new(&wanted, manifest, reader.is_download)));
+        (!bytes.is_empty()).then(|| reader.position(id, store, ahead_ms))
+    }
+
+    /// Sends the next bytes if they are waited for and held; the reader's new position.
+    fn deliver(&mut self, id: ReaderId, store: &Store) -> Option<Input> {
+        let reader = self.open.get_mut(&id.0).filter(|reader| reader.is_pulled && reader.is_headed)?;
+        if reader.at < reader.end {
+            let slices = store.read(reader.at, reader.end, DELIVERY_BYTES_MAX);
+            let length: usize = slices.iter().map(bytes::Bytes::len).sum();
+            if length == 0 {
+                return None;
+            }
+            let array = Uint8Array::new_with_length(u32::try_from(length).ok()?);
+            let mut at = 0;
+            for slice in &slices {
+                let end = at + u32::try_from(slice.len()).ok()?;
+                array.subarray(at, end).copy_from(slice);
+                at = end;
+            }
+            reader.at += length as u64;
+            reader.is_pulled = false;
+            reader.port.give(&array.buffer());
+        }
+        if reader.at == reader.end {
+            reader.port.say(&Word::End);
+            self.open.remove(&id.0);
+            return Some(Input::ReaderClosed(id));
+        }
+        Some(reader.position(id, store, self.ahead_ms))
+    }
+
+    /// Takes how much media the player has in hand; the positions of all readers, if that changed.
+    pub(crate) fn set_ahead(&mut self, ahead_ms: u32, store: &Store) -> Vec<Input> {
+        self.ahead_ms = ahead_ms;
+        let headed = self.open.iter().filter(|(_, reader)| reader.is_headed);
+        headed.map(|(id, reader)| reader.position(ReaderId(*id), store, ahead_ms)).collect()
+    }
+
+    /// Tells those who wait that they do not wait for somebody gone.
+    pub(crate) fn say_alive(&self) {
+        for reader in self.open.values().filter(|reader| reader.is_pulled || !reader.is_headed) {
+            reader.port.say(&Word::Alive);
+        }
+    }
+
+    /// Ends all readers; they will not get what they wait for.
+    pub(crate) fn fail(&mut self, reason: &str) {
+        for (_, reader) in std::mem::take(&mut self.open) {
+            reader.port.say(&Word::Fail { reason });
+        }
+    }
+}
+
+/// Answers a read that cannot be served, in words.
+pub(crate) fn refuse(port: &MessagePort, reason: &str) {
+    say(port, &Word::Fail { reason });
+    port.close();
+}
+
+fn say(port: &MessagePort, word: &Word<'_>) {
+    if let Ok(object) = to_object(word) {
+        let _ = port.post_message(&object);
+    }
+}
+
+impl Reader {
+    fn position(&self, id: ReaderId, store: &Store, ahead_ms: u32) -> Input {
+        let ahead_ms = if self.is_download { DOWNLOAD_AHEAD_MS } else { ahead_ms };
+        Input::ReaderAt { reader: id, group: store.geometry().group_at(self.at), ahead_ms }
+    }
+}
+
+impl Port {
+    fn new(port: MessagePort, id: ReaderId, listener: &Listener) -> Self {
+        let told = Rc::clone(listener);
+        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+            let kind = Reflect::get(&event.data(), &"type".into()).ok().and_then(|kind| kind.as_string());
+            match kind.as_deref() {
+                Some("pull") => told(id, Call::Pull),
+                Some("cancel") => told(id, Call::Cancel),
+                Some(_) | None => {}
+            }
+        });
+        let told = Rc::clone(listener);
+        let on_close = Closure::<dyn FnMut(Event)>::new(move |_| told(id, Call::Cancel));
+        port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        // Fired where the browser tells that the other end is gone; elsewhere `READERS_MAX` bounds the loss.
+        let _ = port.add_event_listener_with_callback("close", on_close.as_ref().unchecked_ref());
+        Self { port, _on_message: on_message, on_close }
+    }
+
+    fn say(&self, word: &Word<'_>) {
+        say(&self.port, word);
+    }
+
+    fn give(&self, buffer: &ArrayBuffer) {
+        let _: Result<(), JsValue> = self.port.post_message_with_transferable(buffer, &Array::of1(buffer));
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.port.set_onmessage(None);
+        let _ =
+            self.port.remove_event_listener_with_callback("close", self.on_close.as_ref().unchecked_ref());
+        self.port.close();
+    }
+}

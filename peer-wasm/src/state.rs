@@ -1,0 +1,209 @@
+//! What one peer in a worker consists of, and how each thing that happens reaches it.
+//!
+//! What the core asks for in return is carried out in [`execute`](crate::execute).
+
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use js_sys::Promise;
+use swarm_core::{Input, LinkId, Manifest, Peer, SwarmId, Timestamp};
+use web_sys::{DedicatedWorkerGlobalScope, MessagePort};
+
+use crate::digest::{Digest, Progress};
+use crate::driver::{Driver, Early, Happening};
+use crate::link::Link;
+use crate::page::{Attachment, CELLS_MAX, FromPage, ToPage};
+use crate::reader::{Readers, refuse};
+use crate::store::Store;
+use crate::tracker::Tracker;
+
+/// One peer and everything it has a hold of.
+pub(crate) struct State {
+    pub(crate) scope: DedicatedWorkerGlobalScope,
+    pub(crate) swarm: SwarmId,
+    pub(crate) peer: Peer,
+    pub(crate) tracker: Tracker,
+    pub(crate) early_manifest: Option<Promise>,
+    pub(crate) links: BTreeMap<LinkId, Link>,
+    pub(crate) readers: Readers,
+    pub(crate) content: Option<(Arc<Manifest>, Store)>,
+    /// Whether groups were stored that readers may wait for.
+    pub(crate) has_news: bool,
+    /// Links to which bulk was sent since their buffers were last looked at.
+    pub(crate) fed: Vec<LinkId>,
+    pub(crate) driver: Weak<Driver>,
+    /// Why the peer cannot go on, if it cannot.
+    pub(crate) failure: Option<String>,
+}
+
+impl State {
+    pub(crate) fn new(
+        scope: DedicatedWorkerGlobalScope,
+        swarm: SwarmId,
+        peer: Peer,
+        early: Early,
+        driver: Weak<Driver>,
+    ) -> Self {
+        let told = driver.clone();
+        let on_tracker = Rc::new(move |serial, input| tell(&told, Happening::Tracker(serial, input)));
+        let told = driver.clone();
+        let on_reader = Rc::new(move |id, call| tell(&told, Happening::Reader(id, call)));
+        Self {
+            tracker: Tracker::new(scope.clone(), early.socket, on_tracker),
+            scope,
+            swarm,
+            peer,
+            early_manifest: early.manifest,
+            links: BTreeMap::new(),
+            readers: Readers::new(on_reader),
+            content: None,
+            has_news: false,
+            fed: Vec::new(),
+            driver,
+            failure: None,
+        }
+    }
+
+    /// Takes something that happened and carries out all that the core asks in return.
+    pub(crate) fn handle(&mut self, now: Timestamp, happening: Happening) {
+        match happening {
+            Happening::Timer => self.peer.handle_timeout(now),
+            Happening::Input(input) => self.input(now, input),
+            Happening::Tracker(serial, input) if self.tracker.is_current(serial) => {
+                if matches!(input, Input::TrackerClosed(_)) {
+                    self.tracker.disconnect();
+                }
+                self.input(now, input);
+            }
+            Happening::Tracker(..) => {}
+            Happening::Channel(id, lane, event) => {
+                let inputs = self.links.get_mut(&id).map(|link| link.handle(lane, event));
+                for input in inputs.unwrap_or_default() {
+                    self.input(now, input);
+                    self.drain(now);
+                }
+            }
+            Happening::Reader(id, call) => {
+                let store = self.content.as_ref().map(|(_, store)| store);
+                if let Some(input) = self.readers.handle(id, call, store) {
+                    self.input(now, input);
+                }
+            }
+            Happening::Digest(digest) => self.advance_digest(digest),
+            Happening::Page(message, attachment) => self.handle_page(now, message, attachment),
+        }
+        self.drain(now);
+    }
+
+    /// Hands one input to the core; a link that ended is let go of first.
+    pub(crate) fn input(&mut self, now: Timestamp, input: Input) {
+        if let Input::LinkClosed(id, _) = &input
+            && self.links.remove(id).is_none()
+        {
+            return;
+        }
+        self.peer.handle_input(now, input);
+    }
+
+    fn handle_page(&mut self, now: Timestamp, message: FromPage, attachment: Attachment) {
+        match message {
+            FromPage::Signal { link, signal } => self.input(now, Input::LocalSignal(LinkId(link), signal)),
+            FromPage::Channel { link, label } => self.attach(LinkId(link), &label, attachment),
+            FromPage::Closed { link, reason } => {
+                self.input(now, Input::LinkClosed(LinkId(link), reason));
+            }
+            FromPage::Read { swarm, range, is_download } => {
+                if let Attachment::Port(port) = attachment {
+                    self.read(now, &swarm, port, range, is_download);
+                }
+            }
+            FromPage::Player { ahead_ms } => {
+                if let Some((_, store)) = &self.content {
+                    for input in self.readers.set_ahead(ahead_ms, store) {
+                        self.input(now, input);
+                    }
+                }
+            }
+            FromPage::Upload { limit } => self.input(now, Input::Upload(limit.into())),
+            FromPage::Fresh { id } => self.post_snapshot(Some(id)),
+            FromPage::Digest { id } => self.advance_digest(Digest::new(id)),
+            FromPage::Stop => self.input(now, Input::Stop),
+        }
+    }
+
+    /// Opens a reader, unless it is for another content or nothing will ever come.
+    fn read(
+        &mut self,
+        now: Timestamp,
+        swarm: &str,
+        port: MessagePort,
+        range: Option<String>,
+        is_download: bool,
+    ) {
+        if swarm.parse() != Ok(self.swarm) {
+            return refuse(&port, "this page plays something else");
+        }
+        if let Some(reason) = &self.failure {
+            return refuse(&port, reason);
+        }
+        if let Some(input) = self.readers.open(port, range, is_download) {
+            self.input(now, input);
+        }
+        self.serve_readers(now);
+    }
+
+    fn advance_digest(&mut self, digest: Digest) {
+        let progress = match &self.content {
+            Some((_, store)) => digest.advance(store),
+            None => Progress::Done(digest.id, None),
+        };
+        match progress {
+            Progress::Done(id, digest) => ToPage::Digest { id, digest }.post(&self.scope),
+            Progress::More(digest) => self.later(async move { Happening::Digest(digest) }),
+        }
+    }
+
+    /// Tells the page how things stand, and waiting readers that they are not forgotten.
+    pub(crate) fn post_snapshot(&self, id: Option<u32>) {
+        let stats = self.peer.stats();
+        let cells = self.content.as_ref().map(|(_, store)| cells(store)).unwrap_or_default();
+        ToPage::Stats { id, stats: &stats, cells }.post(&self.scope);
+        self.readers.say_alive();
+    }
+
+    /// When the core wants to be called at the latest.
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.peer.poll_timeout()
+    }
+
+    /// Tells the driver what a future comes to.
+    pub(crate) fn later(&self, future: impl Future<Output = Happening> + 'static) {
+        let driver = self.driver.clone();
+        wasm_bindgen_futures::spawn_local(async move {
+            let happening = future.await;
+            tell(&driver, happening);
+        });
+    }
+}
+
+/// Tells a driver that may be gone.
+pub(crate) fn tell(driver: &Weak<Driver>, happening: Happening) {
+    if let Some(driver) = driver.upgrade() {
+        driver.tell(happening);
+    }
+}
+
+/// How much of each equal part of the content is held, 0 to 255.
+fn cells(store: &Store) -> Vec<u8> {
+    let groups = u64::from(store.geometry().group_count());
+    let count = groups.min(u64::from(CELLS_MAX));
+    let edge = |cell: u64| u32::try_from(cell * groups / count.max(1)).unwrap_or(u32::MAX);
+    (0..count)
+        .map(|cell| {
+            let part = swarm_core::GroupRange::new(edge(cell), edge(cell + 1));
+            let share = u64::from(store.held().count_in(part)) * 255 / u64::from(part.len()).max(1);
+            u8::try_from(share).unwrap_or(u8::MAX)
+        })
+        .collect()
+}

@@ -1,0 +1,176 @@
+//! The store: verified groups in memory, up to a cap.
+//!
+//! It owns the bytes and nothing else: what to keep and what to forget is decided by the core.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use swarm_core::{Geometry, GroupRange, GroupSet, Verified};
+
+/// Bytes that one tab keeps, at most. Half of what a 32-bit browser gives a page.
+pub const STORE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// The store cannot do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Tell the core, which then no longer counts on the groups.
+    #[error("the memory of this tab is full ({0} bytes are kept at most)")]
+    Full(u64),
+    /// Tell the core: it believes in groups that are not there.
+    #[error("group {0} is not in memory")]
+    Missing(u32),
+}
+
+/// Verified groups of one content.
+#[derive(Debug)]
+pub struct Store {
+    geometry: Geometry,
+    groups: BTreeMap<u32, Bytes>,
+    held: GroupSet,
+    kept_bytes: u64,
+    cap_bytes: u64,
+}
+
+impl Store {
+    /// An empty store that keeps at most `cap_bytes`.
+    pub fn new(geometry: Geometry, cap_bytes: u64) -> Self {
+        let held = GroupSet::empty(geometry.group_count());
+        Self { geometry, groups: BTreeMap::new(), held, kept_bytes: 0, cap_bytes }
+    }
+
+    /// The groups that are here.
+    pub const fn held(&self) -> &GroupSet {
+        &self.held
+    }
+
+    /// The geometry of the content.
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Keeps verified bytes, group by group, sharing their memory.
+    pub fn put(&mut self, verified: &Verified) -> Result<(), StoreError> {
+        let base = self.geometry.offset(verified.range().start);
+        for group in verified.range().iter().filter(|group| !self.held.has(*group)).collect::<Vec<_>>() {
+            let span = self.geometry.bytes(GroupRange::one(group));
+            if self.kept_bytes + (span.end - span.start) > self.cap_bytes {
+                return Err(StoreError::Full(self.cap_bytes));
+            }
+            let bytes = verified.bytes().slice(index(span.start - base)..index(span.end - base));
+            self.groups.insert(group, bytes);
+            self.held.insert(GroupRange::one(group));
+            self.kept_bytes += span.end - span.start;
+        }
+        Ok(())
+    }
+
+    /// Forgets groups.
+    pub fn evict(&mut self, range: GroupRange) {
+        let lost: Vec<u32> = self.groups.range(range.iter()).map(|(group, _)| *group).collect();
+        for group in lost {
+            self.groups.remove(&group);
+            self.held.remove(GroupRange::one(group));
+            self.kept_bytes -= self.geometry.len_bytes(GroupRange::one(group));
+        }
+    }
+
+    /// The bytes of a group.
+    pub fn group(&self, group: u32) -> Result<&Bytes, StoreError> {
+        self.groups.get(&group).ok_or(StoreError::Missing(group))
+    }
+
+    /// Appends the bytes of `range` to `out`.
+    pub fn append(&self, range: GroupRange, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        for group in range.iter() {
+            out.extend_from_slice(self.group(group)?);
+        }
+        Ok(())
+    }
+
+    /// The slices that make up the bytes from `start` on, as far as they are held without a gap, at most
+    /// `max_bytes` and none at or beyond `end`.
+    pub fn read(&self, start: u64, end: u64, max_bytes: u64) -> Vec<Bytes> {
+        let end = end.min(self.geometry.length_bytes()).min(start.saturating_add(max_bytes));
+        let mut at = start;
+        let mut slices = Vec::new();
+        while at < end {
+            let group = self.geometry.group_at(at);
+            let Some(bytes) = self.groups.get(&group) else { break };
+            let base = self.geometry.offset(group);
+            let slice_end = end.min(base + bytes.len() as u64);
+            slices.push(bytes.slice(index(at - base)..index(slice_end - base)));
+            at = slice_end;
+        }
+        slices
+    }
+}
+
+/// An offset within one message; those are far below 4 GiB.
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_core::TreeBuilder;
+    use swarm_core::limits::GROUP_BYTES;
+
+    use super::*;
+
+    const GROUP: usize = GROUP_BYTES as usize;
+
+    /// A content of four groups, the last of 100 bytes, and its groups verified one message at a time.
+    fn content() -> (Vec<u8>, Geometry, impl Fn(GroupRange) -> Verified) {
+        let content: Vec<u8> = (0..3 * GROUP + 100).map(|at| (at / 7) as u8).collect();
+        let mut builder = TreeBuilder::new();
+        content.chunks(GROUP).for_each(|group| builder.push(group));
+        let tree = builder.finish().unwrap();
+        let geometry = Geometry::new(content.len() as u64);
+        let all = Bytes::from(content.clone());
+        let verified = move |range: GroupRange| {
+            let span = geometry.bytes(range);
+            let proof = tree.prove(range, |_| false).unwrap();
+            tree.clone().verify(range, &proof, all.slice(index(span.start)..index(span.end))).unwrap()
+        };
+        (content, geometry, verified)
+    }
+
+    #[test]
+    fn what_is_put_is_read_back_across_groups_up_to_the_first_gap() {
+        let (content, geometry, verified) = content();
+        let mut store = Store::new(geometry, STORE_BYTES_MAX);
+        store.put(&verified(GroupRange::new(0, 2))).unwrap();
+        store.put(&verified(GroupRange::one(3))).unwrap();
+        let read = |start: usize, max: u64| store.read(start as u64, u64::MAX, max).concat();
+        assert_eq!(read(5, 10), content[5..15]);
+        assert_eq!(read(GROUP - 3, 1 << 20), content[GROUP - 3..2 * GROUP]);
+        assert!(read(2 * GROUP, 1 << 20).is_empty());
+        assert_eq!(read(3 * GROUP + 40, 1 << 20), content[3 * GROUP + 40..]);
+        assert_eq!(store.read(3, 5, 100).concat(), content[3..5]);
+        assert_eq!(store.held().count(), 3);
+    }
+
+    #[test]
+    fn groups_are_appended_whole_or_named_as_missing() {
+        let (content, geometry, verified) = content();
+        let mut store = Store::new(geometry, STORE_BYTES_MAX);
+        store.put(&verified(GroupRange::new(1, 4))).unwrap();
+        let mut out = vec![9];
+        store.append(GroupRange::new(2, 4), &mut out).unwrap();
+        assert_eq!(out[1..], content[2 * GROUP..]);
+        assert_eq!(store.append(GroupRange::new(0, 2), &mut out), Err(StoreError::Missing(0)));
+    }
+
+    #[test]
+    fn a_full_store_takes_more_only_after_forgetting() {
+        let (_, geometry, verified) = content();
+        let mut store = Store::new(geometry, 2 * GROUP as u64);
+        store.put(&verified(GroupRange::new(0, 2))).unwrap();
+        assert_eq!(store.put(&verified(GroupRange::one(3))), Err(StoreError::Full(2 * GROUP as u64)));
+        store.put(&verified(GroupRange::new(0, 2))).unwrap();
+        store.evict(GroupRange::new(1, 3));
+        assert!(!store.held().has(1) && store.held().has(0));
+        store.put(&verified(GroupRange::one(3))).unwrap();
+    }
+}

@@ -1,0 +1,176 @@
+//! The tracker as seen from a page that it served: the WebSocket, and the manifest over HTTP.
+//!
+//! When to connect, what to say and when to try again is the core's affair.
+
+use std::rc::Rc;
+
+use js_sys::{ArrayBuffer, Promise, Uint8Array};
+use swarm_core::limits::{MANIFEST_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
+use swarm_core::peer::FetchError;
+use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
+use swarm_core::{Input, SwarmId};
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{CloseEvent, DedicatedWorkerGlobalScope, Event, MessageEvent, Response, WebSocket};
+
+use crate::channel::words;
+
+/// Path of the tracker protocol; its version is in it.
+const SOCKET_PATH: &str = "/v1/swarm";
+
+/// Path of manifests, followed by the id.
+const MANIFEST_PATH: &str = "/v1/manifests/";
+
+/// Close code of a connection that ended without a close frame, or never came to be.
+const CLOSED_ABNORMALLY: u16 = 1006;
+
+/// Who is told of what the tracker sends: the socket's number, then what the core is to know.
+pub(crate) type Listener = Rc<dyn Fn(u32, Input)>;
+
+/// The tracker's WebSocket, if there is one.
+pub(crate) struct Tracker {
+    scope: DedicatedWorkerGlobalScope,
+    listener: Listener,
+    /// A socket that the loader began to open while this module was still compiling.
+    early: Option<WebSocket>,
+    socket: Option<Socket>,
+    /// Counts sockets, so that what an old one says is not taken for the new one's.
+    serial: u32,
+}
+
+/// One WebSocket. Closed and deaf once dropped.
+struct Socket {
+    socket: WebSocket,
+    /// Kept for as long as the socket may call them.
+    _on_open: Closure<dyn FnMut(Event)>,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_close: Closure<dyn FnMut(CloseEvent)>,
+}
+
+impl Tracker {
+    pub(crate) fn new(
+        scope: DedicatedWorkerGlobalScope,
+        early: Option<WebSocket>,
+        listener: Listener,
+    ) -> Self {
+        Self { scope, listener, early, socket: None, serial: 0 }
+    }
+
+    /// Whether this is the number of the socket in use.
+    pub(crate) const fn is_current(&self, serial: u32) -> bool {
+        self.serial == serial && self.socket.is_some()
+    }
+
+    /// Opens a socket in place of the one there was; the error in words.
+    pub(crate) fn connect(&mut self) -> Result<(), String> {
+        self.disconnect();
+        self.serial = self.serial.wrapping_add(1);
+        let usable = |socket: &WebSocket| socket.ready_state() <= WebSocket::OPEN;
+        let socket = match self.early.take().filter(usable) {
+            Some(socket) => socket,
+            None => WebSocket::new(&self.address()).map_err(words)?,
+        };
+        self.socket = Some(Socket::new(socket, self.serial, &self.listener));
+        Ok(())
+    }
+
+    /// Closes the socket, if there is one.
+    pub(crate) fn disconnect(&mut self) {
+        self.socket = None;
+    }
+
+    /// Sends a message if the socket is open.
+    pub(crate) fn send(&self, request: &PeerRequest) {
+        if let Some(socket) = &self.socket
+            && socket.socket.ready_state() == WebSocket::OPEN
+        {
+            // A send to an open socket fails only when the browser gives up on it, which `close` follows.
+            let _ = socket.socket.send_with_str(&request.encode());
+        }
+    }
+
+    fn address(&self) -> String {
+        let location = self.scope.location();
+        let scheme = if location.protocol() == "https:" { "wss" } else { "ws" };
+        format!("{scheme}://{}{SOCKET_PATH}", location.host())
+    }
+}
+
+impl Socket {
+    fn new(socket: WebSocket, serial: u32, listener: &Listener) -> Self {
+        let told = Rc::clone(listener);
+        let on_open = Closure::<dyn FnMut(Event)>::new(move |_| told(serial, Input::TrackerOpen));
+        let told = Rc::clone(listener);
+        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+            if let Some(input) = read(&event.data()) {
+                told(serial, input);
+            }
+        });
+        let told = Rc::clone(listener);
+        let on_close = Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
+            told(serial, Input::TrackerClosed(reason(&event)));
+        });
+        socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
+        socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
+        if socket.ready_state() == WebSocket::OPEN {
+            listener(serial, Input::TrackerOpen);
+        }
+        Self { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.socket.set_onopen(None);
+        self.socket.set_onmessage(None);
+        self.socket.set_onclose(None);
+        let _ = self.socket.close();
+    }
+}
+
+/// A message, or `None` for what this version does not know: a later tracker may say more.
+fn read(data: &JsValue) -> Option<Input> {
+    let text = data.dyn_ref::<js_sys::JsString>()?;
+    // Checked before it is copied: the limit is in bytes, of which there are no fewer than code units.
+    if text.length() as usize > TRACKER_MESSAGE_BYTES_MAX {
+        return None;
+    }
+    TrackerMessage::decode(&String::from(text)).ok().map(Input::Tracker)
+}
+
+fn reason(event: &CloseEvent) -> String {
+    match (event.code(), event.reason()) {
+        (CLOSED_ABNORMALLY, _) => "the tracker cannot be reached".to_owned(),
+        (_, reason) if !reason.is_empty() => format!("the tracker closed the connection: {reason}"),
+        (code, _) => format!("the tracker closed the connection (code {code})"),
+    }
+}
+
+/// Gets a manifest over HTTP: from `early` if the loader has asked for it already.
+pub(crate) async fn fetch_manifest(
+    scope: DedicatedWorkerGlobalScope,
+    swarm: SwarmId,
+    early: Option<Promise>,
+) -> Input {
+    let asked = early.unwrap_or_else(|| scope.fetch_with_str(&format!("{MANIFEST_PATH}{swarm}")));
+    Input::ManifestFetched(read_manifest(asked).await)
+}
+
+async fn read_manifest(asked: Promise) -> Result<bytes::Bytes, FetchError> {
+    let failed = |error: JsValue| FetchError::Failed(words(error));
+    let unreachable = |_| FetchError::Failed("the tracker cannot be reached".to_owned());
+    let response: Response = JsFuture::from(asked).await.map_err(unreachable)?.dyn_into().map_err(failed)?;
+    match response.status() {
+        404 => return Err(FetchError::NotFound),
+        _ if response.ok() => {}
+        status => return Err(FetchError::Failed(format!("the tracker answered with status {status}"))),
+    }
+    let body = JsFuture::from(response.array_buffer().map_err(failed)?).await.map_err(failed)?;
+    let body: ArrayBuffer = body.dyn_into().map_err(failed)?;
+    if body.byte_length() as usize > MANIFEST_BYTES_MAX {
+        return Err(FetchError::Failed("the tracker's answer is longer than 1 MiB".to_owned()));
+    }
+    Ok(Uint8Array::new(&body).to_vec().into())
+}

@@ -1,0 +1,64 @@
+// @ts-check
+// The few things the page does with its document. Text only ever enters as text.
+
+/**
+ * The element of that id; the page is written so that it is there.
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} [kind]
+ * @returns {T}
+ */
+export function byId(id, kind) {
+  const found = document.getElementById(id);
+  if (!found || (kind && !(found instanceof kind))) throw new Error(`the page has no #${id}`);
+  return /** @type {T} */ (found);
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} name
+ * @param {{className?: string, text?: string}} [options]
+ * @param {...Node} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function element(name, options = {}, ...children) {
+  const made = document.createElement(name);
+  if (options.className) made.className = options.className;
+  if (options.text !== undefined) made.textContent = options.text;
+  made.append(...children);
+  return made;
+}
+
+/**
+ * Writes only what changed, so that a screen reader is not told the same again.
+ * @param {HTMLElement} target
+ * @param {string} text
+ */
+export function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/** @type {Map<string, HTMLElement>} */
+const notices = new Map();
+
+/**
+ * Says something in words above the content, in place of what `topic` said before. Empty words take it away.
+ * @param {string} topic
+ * @param {string} words
+ * @param {boolean} [isFatal]
+ */
+export function notice(topic, words, isFatal = false) {
+  const shown = notices.get(topic);
+  if (!words) {
+    shown?.remove();
+    notices.delete(topic);
+    return;
+  }
+  const line = shown ?? element("p", { className: "notice" });
+  line.classList.toggle("is-fatal", isFatal);
+  setText(line, words);
+  if (!shown) {
+    notices.set(topic, line);
+    byId("notices").append(line);
+  }
+}

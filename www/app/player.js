@@ -1,0 +1,202 @@
+// @ts-check
+// Shows a content: video, audio, picture, text or a link to save it. Measures what only a player can: the
+// first frame, stalls, and how much media lies ahead.
+
+import { element } from "./dom.js";
+
+/** @import { Content, PlaybackStats } from "./types.js" */
+
+/** Text shown at most. */
+const TEXT_BYTES_MAX = 256 * 1024;
+
+/** How often the peer hears how much media lies ahead. */
+const AHEAD_INTERVAL_MS = 250;
+
+/**
+ * Where the service worker answers for a content.
+ * @param {Content} content
+ */
+export function contentUrl({ swarm, name }) {
+  return `/content/${swarm}/${encodeURIComponent(name.replaceAll("/", "_"))}`;
+}
+
+export class Player {
+  /** @type {PlaybackStats} */
+  stats = { first_frame_ms: null, stalls: 0, stall_ms: 0 };
+  #stage;
+  #onAhead;
+
+  /**
+   * @param {HTMLElement} stage
+   * @param {(aheadMs: number) => void} onAhead
+   */
+  constructor(stage, onAhead) {
+    this.#stage = stage;
+    this.#onAhead = onAhead;
+  }
+
+  /**
+   * @param {Content} content
+   * @param {number} startS
+   * @returns {Promise<void>} once it is shown; what fails is said in the stage
+   */
+  async show(content, startS) {
+    const [kind, subtype] = content.media_type.split(";", 1)[0].trim().toLowerCase().split("/");
+    switch (kind) {
+      case "video":
+      case "audio":
+        return this.#play(kind, content, startS);
+      case "image":
+        return this.#picture(content);
+      case "text":
+        if (subtype === "plain" || subtype === "markdown") return this.#text(content);
+    }
+    this.#say("This kind of content cannot be shown here. It can be saved.", true);
+  }
+
+  /**
+   * @param {"video" | "audio"} kind
+   * @param {Content} content
+   * @param {number} startS
+   */
+  #play(kind, content, startS) {
+    const media = element(kind);
+    media.controls = true;
+    media.preload = "auto";
+    if (media instanceof HTMLVideoElement) media.playsInline = true;
+    media.setAttribute("aria-label", content.name);
+    this.#measure(media);
+    media.addEventListener("loadedmetadata", () => {
+      if (startS > 0) media.currentTime = startS;
+    }, { once: true });
+    media.addEventListener("error", () => {
+      const reason = media.error?.message || "the browser cannot decode it";
+      this.#say(`Playback stopped: ${reason}. The file can still be saved.`, true);
+    });
+    media.src = contentUrl(content);
+    this.#replace(media);
+    this.#begin(media);
+  }
+
+  /**
+   * Plays, without sound if the browser insists, and then offers the sound.
+   * @param {HTMLMediaElement} media
+   */
+  async #begin(media) {
+    try {
+      await media.play();
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || media.muted) return;
+      media.muted = true;
+      const unmute = element("button", { className: "unmute", text: "Turn sound on" });
+      unmute.type = "button";
+      unmute.onclick = () => { media.muted = false; };
+      media.addEventListener("volumechange", () => { if (!media.muted) unmute.remove(); });
+      this.#stage.append(unmute);
+      await media.play().catch(() => unmute.remove());
+    }
+  }
+
+  /** @param {HTMLMediaElement} media */
+  #measure(media) {
+    const first = () => { this.stats.first_frame_ms ??= Math.round(performance.now()); };
+    if (media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media) {
+      media.requestVideoFrameCallback(first);
+      // A hidden tab presents no frames.
+      media.addEventListener("loadeddata", () => { if (document.hidden) first(); });
+    } else {
+      media.addEventListener("loadeddata", first);
+    }
+    /** @type {number | undefined} */
+    let stalledAt;
+    let isSeeking = false;
+    const resume = () => {
+      if (stalledAt === undefined) return;
+      this.stats.stall_ms += Math.round(performance.now() - stalledAt);
+      stalledAt = undefined;
+    };
+    media.addEventListener("waiting", () => {
+      if (this.stats.first_frame_ms === null || isSeeking || media.seeking || media.ended) return;
+      if (stalledAt !== undefined) return;
+      stalledAt = performance.now();
+      this.stats.stalls += 1;
+    });
+    media.addEventListener("seeking", () => { isSeeking = true; resume(); });
+    for (const event of ["playing", "canplay"]) {
+      media.addEventListener(event, () => { isSeeking = false; resume(); });
+    }
+    let toldMs = -1;
+    setInterval(() => {
+      const aheadMs = Math.round(ahead(media) * 1000);
+      if (aheadMs !== toldMs) this.#onAhead(aheadMs);
+      toldMs = aheadMs;
+    }, AHEAD_INTERVAL_MS);
+  }
+
+  /** @param {Content} content */
+  async #picture(content) {
+    const image = element("img");
+    image.alt = content.name;
+    image.src = contentUrl(content);
+    try {
+      await image.decode();
+      this.#shown(image);
+    } catch {
+      this.#say("The browser cannot show this picture. It can be saved.", true);
+    }
+  }
+
+  /** @param {Content} content */
+  async #text(content) {
+    const end = Math.min(content.length_bytes, TEXT_BYTES_MAX) - 1;
+    try {
+      const response = await fetch(contentUrl(content), { headers: { Range: `bytes=0-${end}` } });
+      if (!response.ok) throw new Error((await response.text()).trim());
+      const text = await response.text();
+      const isCut = content.length_bytes > TEXT_BYTES_MAX;
+      const pre = element("pre", { text: isCut ? `${text}\n…` : text });
+      pre.tabIndex = 0;
+      this.#shown(pre);
+    } catch (error) {
+      this.#say(error instanceof Error ? error.message : String(error), true);
+    }
+  }
+
+  /** @param {HTMLElement} node */
+  #shown(node) {
+    this.stats.first_frame_ms ??= Math.round(performance.now());
+    this.#stage.classList.add("is-plain");
+    this.#replace(node);
+  }
+
+  /** @param {HTMLElement} node */
+  #replace(node) {
+    this.#stage.classList.toggle("is-video", node instanceof HTMLVideoElement);
+    this.#stage.replaceChildren(node);
+  }
+
+  /**
+   * @param {string} words
+   * @param {boolean} isStill
+   */
+  #say(words, isStill) {
+    const note = element("p", { className: "stage-note", text: words });
+    note.classList.toggle("is-still", isStill);
+    this.#stage.classList.remove("is-video");
+    this.#stage.replaceChildren(note);
+  }
+}
+
+/**
+ * Seconds of media buffered beyond what plays.
+ * @param {HTMLMediaElement} media
+ */
+function ahead(media) {
+  const { buffered, currentTime } = media;
+  for (let run = 0; run < buffered.length; run += 1) {
+    if (buffered.start(run) <= currentTime + 0.1 && currentTime < buffered.end(run)) {
+      return buffered.end(run) - currentTime;
+    }
+  }
+  return 0;
+}

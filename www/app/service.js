@@ -1,0 +1,44 @@
+// @ts-check
+// The service worker as the page sees it: registered, in control, awake; its reads are passed on.
+
+/** @import { ReadAsk } from "./types.js" */
+
+/** A service worker may be put to sleep after 30 s without an event. */
+const AWAKE_INTERVAL_MS = 10_000;
+
+/**
+ * Registers the service worker and waits until it answers for this page.
+ * @param {(ask: ReadAsk, port: MessagePort) => void} onRead
+ */
+export async function startService(onRead) {
+  if (!("serviceWorker" in navigator)) {
+    throw new Error(
+      isSecureContext
+        ? "This browser has no service workers, through which the player reads; a private window may lack them."
+        : "This page was opened over plain HTTP, where browsers allow no playback through service workers. " +
+          "Open it by HTTPS or on localhost.",
+    );
+  }
+  const container = navigator.serviceWorker;
+  container.onmessage = ({ data, ports: [port] }) => {
+    if (data?.type === "read" && port) onRead(data, port);
+  };
+  const registration = await container.register("/sw.js", { updateViaCache: "none" });
+  if (!container.controller) {
+    const controlled = new Promise((resolve) => {
+      container.addEventListener("controllerchange", resolve, { once: true });
+    });
+    // After a forced reload an active worker controls nothing until it claims.
+    registration.active?.postMessage({ type: "claim" });
+    await controlled;
+  }
+  setInterval(() => registration.active?.postMessage({ type: "alive" }), AWAKE_INTERVAL_MS);
+}
+
+/** Answers at once, where nothing is played, that it is not here: who asks would wait for it otherwise. */
+export function refuseReads() {
+  if (!("serviceWorker" in navigator)) return;
+  navigator.serviceWorker.onmessage = ({ data, ports: [port] }) => {
+    if (data?.type === "read" && port) port.postMessage({ type: "fail", reason: "nothing plays on this page" });
+  };
+}

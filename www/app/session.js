@@ -1,0 +1,187 @@
+// @ts-check
+// One visit to one swarm: starts the worker, hands each of its messages to whom it concerns, and keeps what
+// the page can be asked about.
+
+import { Connections } from "./connections.js";
+import { notice } from "./dom.js";
+import { Player, contentUrl } from "./player.js";
+
+/** @import { Content, FromWorker, PeerStats, ReadAsk, Stats, ToWorker, Upload } from "./types.js" */
+/** @import { View } from "./view.js" */
+
+/** Questions to the worker that may be unanswered at a time. */
+const QUESTIONS_MAX = 64;
+
+export class Session {
+  #startS;
+  #view;
+  #worker;
+  #connections;
+  #player;
+  /** @type {Promise<void>} */
+  #service;
+  /** @type {"connecting" | "up" | "down"} */
+  #tracker = "connecting";
+  /** @type {PeerStats} */
+  #stats;
+  /** @type {Map<number, (value: any) => void>} */
+  #questions = new Map();
+  #questionId = 0;
+  #bannedCount = 0;
+  /** @type {(content: Content) => void} */
+  onContent = () => {};
+
+  /**
+   * @param {import("./types.js").Started} started
+   * @param {number} startS
+   * @param {View} view
+   * @param {HTMLElement} stage
+   */
+  constructor({ swarm, worker, early }, startS, view, stage) {
+    this.#startS = startS;
+    this.#view = view;
+    this.#stats = {
+      swarm, bytes_total: 0, bytes_verified: 0, from_initial: 0, from_peers: 0, uploaded: 0,
+      duplicate_bytes: 0, proof_bytes: 0, is_tracker_up: false, links: [],
+    };
+    this.#worker = worker;
+    this.#connections = new Connections((message, transfer) => this.post(message, transfer));
+    this.#player = new Player(stage, (aheadMs) => this.post({ type: "player", ahead_ms: aheadMs }));
+    this.#service = Promise.resolve();
+    worker.onmessage = (event) => this.#take(event);
+    worker.onerror = (event) => this.#take(event);
+    for (const event of early.splice(0)) this.#take(event);
+  }
+
+  /** @param {MessageEvent | ErrorEvent} event */
+  #take(event) {
+    if (event instanceof MessageEvent) return this.#hear(event.data);
+    this.#view.fatal(`The peer stopped: ${event.message || "its script cannot be loaded"}. Reload the page.`);
+  }
+
+  /**
+   * Says what must be there before anything is shown.
+   * @param {Promise<void>} service
+   */
+  await(service) {
+    this.#service = service;
+    service.catch((error) => this.#view.fatal(error instanceof Error ? error.message : String(error)));
+  }
+
+  /**
+   * @param {ToWorker} message
+   * @param {Transferable[]} [transfer]
+   */
+  post(message, transfer = []) {
+    this.#worker.postMessage(message, transfer);
+  }
+
+  /**
+   * A read of the service worker: the bytes go from the peer's worker to it, not through here.
+   * @param {ReadAsk} ask
+   * @param {MessagePort} port
+   */
+  read(ask, port) {
+    this.post({ ...ask, port }, [port]);
+  }
+
+  /** @param {Upload} limit */
+  upload(limit) {
+    this.post({ type: "upload", limit });
+  }
+
+  /** Leaves the swarm, as far as a page that goes away still can. */
+  stop() {
+    this.post({ type: "stop" });
+    this.#connections.closeAll();
+  }
+
+  /** @returns {Stats} the last account, at most a quarter of a second old */
+  stats() {
+    return { ...this.#stats, ...this.#player.stats, tracker: this.#tracker };
+  }
+
+  /** @returns {Promise<Stats>} the account of this moment */
+  async fresh() {
+    await this.#ask((id) => ({ type: "fresh", id }));
+    return this.stats();
+  }
+
+  /** @returns {Promise<string | null>} BLAKE3 of all bytes, if all are held */
+  digest() {
+    return this.#ask((id) => ({ type: "digest", id }));
+  }
+
+  /**
+   * @param {(id: number) => ToWorker} question
+   * @returns {Promise<any>}
+   */
+  #ask(question) {
+    if (this.#questions.size >= QUESTIONS_MAX) return Promise.reject(new Error("too many questions at a time"));
+    this.#questionId += 1;
+    const id = this.#questionId;
+    this.post(question(id));
+    return new Promise((resolve) => this.#questions.set(id, resolve));
+  }
+
+  /**
+   * @param {number} id
+   * @param {unknown} value
+   */
+  #settle(id, value) {
+    this.#questions.get(id)?.(value);
+    this.#questions.delete(id);
+  }
+
+  /** @param {FromWorker} message */
+  #hear(message) {
+    switch (message.type) {
+      case "connect": return this.#connections.connect(message);
+      case "signal": return this.#connections.signal(message.link, message.signal);
+      case "close": return this.#connections.close(message.link);
+      case "content": return void this.#show(message);
+      case "stats":
+        this.#stats = message.stats;
+        this.#view.stats(message.stats, message.cells);
+        return message.id === null ? undefined : this.#settle(message.id, undefined);
+      case "digest": return this.#settle(message.id, message.digest);
+      case "tracker_up":
+        this.#tracker = "up";
+        return this.#view.tracker("up", "Tracker connected");
+      case "tracker_down":
+        this.#tracker = "down";
+        return this.#view.trackerDown(message.reason, message.retry_ms);
+      case "unknown_swarm": return this.#view.unknown();
+      case "waiting": return this.#view.waiting(message.reason);
+      case "complete": return;
+      case "banned":
+        this.#bannedCount += 1;
+        return notice("banned", banned(this.#bannedCount, message.reason));
+      case "failed": return this.#view.fatal(message.reason);
+    }
+  }
+
+  /** @param {Content} content */
+  async #show(content) {
+    this.#view.content(content);
+    try {
+      await this.#service;
+    } catch {
+      return; // said already
+    }
+    this.onContent(content);
+    await this.#player.show(content, this.#startS);
+  }
+
+  /** Where the content can be saved from. */
+  static downloadUrl = (/** @type {Content} */ content) => `${contentUrl(content)}?download=1`;
+}
+
+/**
+ * @param {number} count
+ * @param {string} reason
+ */
+function banned(count, reason) {
+  const others = count > 1 ? ` It was the ${count}th to be sent away.` : "";
+  return `A peer was sent away: ${reason}. Nothing it sent in error was kept or played.${others}`;
+}

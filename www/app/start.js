@@ -1,0 +1,24 @@
+// @ts-check
+// Loaded first and alone: sets the peer's worker going while the rest of the page is still being fetched.
+
+/** @import { Started } from "./types.js" */
+
+/** What was started; nothing without a good link, or where the browser lacks what it takes. */
+export const started = start(location.hash.slice(1).split("&")[0].toLowerCase());
+
+/**
+ * @param {string} swarm
+ * @returns {Started | undefined}
+ */
+function start(swarm) {
+  if (!/^[0-9a-f]{64}$/.test(swarm) || typeof Worker !== "function" || typeof RTCPeerConnection !== "function") {
+    return undefined;
+  }
+  // The worker takes the swarm from its name, so that it need not wait for a message.
+  const worker = new Worker("/worker.js", { type: "module", name: swarm });
+  /** @type {(MessageEvent | ErrorEvent)[]} */
+  const early = [];
+  worker.onmessage = (event) => early.push(event);
+  worker.onerror = (event) => early.push(event);
+  return { swarm, worker, early };
+}

@@ -1,0 +1,84 @@
+// @ts-check
+// Shapes that cross between window, worker and service worker. The Rust side is peer-wasm/src/page.rs.
+
+/**
+ * @typedef {{kind: "offer", sdp: string} | {kind: "answer", sdp: string}
+ *   | {kind: "candidate", candidate: string, sdp_mid: string | null, sdp_m_line_index: number | null}
+ *   | {kind: "end_of_candidates"}} Signal
+ *
+ * @typedef {{urls: string[], username?: string, credential?: string}} IceServer
+ *
+ * @typedef {object} LinkStats
+ * @property {string} peer
+ * @property {"initial" | "viewer"} kind
+ * @property {number} rate bytes a second that it sends to us
+ * @property {number | null} rtt_ms
+ * @property {"connecting" | "greeting" | "open"} state
+ * @property {number} received verified bytes
+ * @property {number} sent bytes
+ *
+ * @typedef {object} PeerStats what the peer says of itself
+ * @property {string} swarm
+ * @property {number} bytes_total
+ * @property {number} bytes_verified
+ * @property {number} from_initial
+ * @property {number} from_peers
+ * @property {number} uploaded
+ * @property {number} duplicate_bytes
+ * @property {number} proof_bytes
+ * @property {boolean} is_tracker_up
+ * @property {LinkStats[]} links
+ *
+ * @typedef {object} PlaybackStats what only the window can measure
+ * @property {number | null} first_frame_ms from the start of the navigation
+ * @property {number} stalls
+ * @property {number} stall_ms
+ *
+ * @typedef {PeerStats & PlaybackStats & {tracker: "connecting" | "up" | "down"}} Stats
+ *
+ * @typedef {object} Content
+ * @property {string} swarm
+ * @property {string} name
+ * @property {string} media_type
+ * @property {number} length_bytes
+ * @property {number | null} duration_ms
+ *
+ * @typedef {{mode: "unlimited"} | {mode: "capped", bits_per_s: number} | {mode: "off"}} Upload
+ *
+ * @typedef {{type: "connect", link: number, is_offerer: boolean, ice_servers: IceServer[]}
+ *   | {type: "signal", link: number, signal: Signal}
+ *   | {type: "close", link: number}
+ *   | ({type: "content"} & Content)
+ *   | {type: "stats", id: number | null, stats: PeerStats, cells: number[]}
+ *   | {type: "digest", id: number, digest: string | null}
+ *   | {type: "tracker_up"}
+ *   | {type: "tracker_down", reason: string, retry_ms: number}
+ *   | {type: "unknown_swarm"}
+ *   | {type: "waiting", reason: string}
+ *   | {type: "complete"}
+ *   | {type: "banned", link: number, reason: string}
+ *   | {type: "failed", reason: string}} FromWorker
+ *
+ * @typedef {{type: "signal", link: number, signal: Signal}
+ *   | {type: "channel", link: number, label: string, channel?: RTCDataChannel, port?: MessagePort}
+ *   | {type: "closed", link: number, reason: string}
+ *   | {type: "read", swarm: string, range: string | null, is_download: boolean, port: MessagePort}
+ *   | {type: "player", ahead_ms: number}
+ *   | {type: "upload", limit: Upload}
+ *   | {type: "fresh", id: number}
+ *   | {type: "digest", id: number}
+ *   | {type: "stop"}} ToWorker
+ *
+ * @typedef {{type: "read", swarm: string, range: string | null, is_download: boolean}} ReadAsk
+ *   what the service worker posts to a page, with the port to answer on
+ *
+ * @typedef {{type: "head", status: number, headers: [string, string][]} | {type: "alive"} | {type: "end"}
+ *   | {type: "fail", reason: string} | ArrayBuffer} ReadAnswer what comes back on that port
+ *
+ * @typedef {object} Started what app/start.js leaves for app/main.js
+ * @property {string} swarm
+ * @property {Worker} worker
+ * @property {(MessageEvent | ErrorEvent)[]} early what the worker has said so far
+ */
+
+export {};
