@@ -1,1 +1,3 @@
-//! placeholder
+//! x
+mod connection;
+pub mod link;

@@ -1,0 +1,165 @@
+//! One `RTCPeerConnection` of the `webrtc` crate: how it is configured and what it tells its link.
+//!
+//! Owns the choice of local addresses and of transport settings, and the adapter from the crate's callbacks
+//! to a bounded queue. Signalling, channels and life time belong to [`link`](crate::link).
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rtc::ice::mdns::MulticastDnsMode;
+use swarm_core::tracker_message::IceServer;
+use tokio::sync::mpsc;
+use webrtc::data_channel::DataChannel;
+use webrtc::error::Error as RtcError;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
+    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState, SettingEngine, SettingEngineBuilder,
+};
+
+/// Without an answer for this long a path counts as interrupted.
+const ICE_DISCONNECTED: Duration = Duration::from_secs(5);
+
+/// Interrupted for this long the connection counts as failed. The core asks elsewhere long before.
+const ICE_FAILED: Duration = Duration::from_secs(10);
+
+/// Interval of keep-alives on an idle path: below the 30 s after which home routers forget a mapping.
+const ICE_KEEP_ALIVE: Duration = Duration::from_secs(2);
+
+/// Things a connection may have said before its link listened. Candidates come a handful per interface; beyond
+/// this many they are dropped, which costs a path at worst.
+pub(crate) const NEWS_MAX: usize = 256;
+
+/// Threads that drive connections, shared by all links of the process. A connection stays on its thread, which
+/// moves several times the bytes of one that wanders between worker threads.
+const REACTORS_MAX: usize = 4;
+
+/// What a connection tells its link.
+pub(crate) enum News {
+    /// A local candidate for the other side.
+    Candidate(RTCIceCandidateInit),
+    /// No more local candidates follow.
+    GatheringDone,
+    /// The other side opened a channel.
+    Channel(Arc<dyn DataChannel>),
+    /// The connection is over; in words.
+    Ended(&'static str),
+}
+
+/// Passes callbacks on. They run on the connection's own task and must not wait.
+struct Listener {
+    news: mpsc::Sender<News>,
+}
+
+impl Listener {
+    fn tell(&self, news: News) {
+        if self.news.try_send(news).is_err() {
+            tracing::debug!("a connection had more to say than its link keeps, or its link is gone");
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Listener {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        match event.candidate.to_json() {
+            Ok(candidate) => self.tell(News::Candidate(candidate)),
+            Err(error) => tracing::debug!(%error, "a local candidate cannot be written down"),
+        }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.tell(News::GatheringDone);
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        tracing::debug!(%state, "connection");
+        match state {
+            RTCPeerConnectionState::Failed => self.tell(News::Ended("no network path to the other peer")),
+            RTCPeerConnectionState::Closed => self.tell(News::Ended("the connection was closed")),
+            RTCPeerConnectionState::Unspecified
+            | RTCPeerConnectionState::New
+            | RTCPeerConnectionState::Connecting
+            | RTCPeerConnectionState::Connected
+            | RTCPeerConnectionState::Disconnected
+            | _ => {}
+        }
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        self.tell(News::Channel(channel));
+    }
+}
+
+/// Builds a connection whose events go to `news`.
+///
+/// `is_local`: whether the swarm's tracker is on this machine, so that others may be, too; then the loopback
+/// interface is offered beside the others.
+pub(crate) async fn build(
+    ice_servers: &[IceServer],
+    is_local: bool,
+    news: mpsc::Sender<News>,
+) -> Result<Arc<dyn PeerConnection>, RtcError> {
+    // Browsers hide their addresses behind mDNS names. Without multicast they still reach us at ours.
+    match attempt(ice_servers, is_local, news.clone(), MulticastDnsMode::QueryOnly).await {
+        Ok(connection) => Ok(connection),
+        Err(error) => {
+            tracing::debug!(%error, "no connection with multicast DNS; trying without");
+            attempt(ice_servers, is_local, news, MulticastDnsMode::Disabled).await
+        }
+    }
+}
+
+async fn attempt(
+    ice_servers: &[IceServer],
+    is_local: bool,
+    news: mpsc::Sender<News>,
+    mdns: MulticastDnsMode,
+) -> Result<Arc<dyn PeerConnection>, RtcError> {
+    let servers = ice_servers.iter().map(|server| RTCIceServer {
+        urls: server.urls.clone(),
+        username: server.username.clone().unwrap_or_default(),
+        credential: server.credential.clone().unwrap_or_default(),
+    });
+    let configuration = RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).build();
+    let connection = PeerConnectionBuilder::new()
+        .with_configuration(configuration)
+        .with_setting_engine(settings(mdns))
+        .with_handler(Arc::new(Listener { news }))
+        .with_udp_addrs(local_addresses(is_local))
+        .with_dedicated_reactor_pool_size(reactor_count())
+        .build()
+        .await?;
+    Ok(Arc::new(connection))
+}
+
+fn settings(mdns: MulticastDnsMode) -> SettingEngine {
+    SettingEngineBuilder::new()
+        .with_multicast_dns_mode(mdns)
+        .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(ICE_FAILED), Some(ICE_KEEP_ALIVE))
+        .build()
+}
+
+fn reactor_count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(REACTORS_MAX)
+}
+
+/// Addresses to bind. A wildcard stands for every interface but loopback.
+fn local_addresses(is_local: bool) -> Vec<&'static str> {
+    let mut addresses = vec!["0.0.0.0:0"];
+    if is_local {
+        addresses.push("127.0.0.1:0");
+    }
+    if has_ipv6() {
+        addresses.push("[::]:0");
+    }
+    addresses
+}
+
+/// Whether this machine has a way into the IPv6 internet. Asks the routing table; sends nothing.
+fn has_ipv6() -> bool {
+    UdpSocket::bind("[::]:0").and_then(|socket| socket.connect("[2001:db8::1]:9")).is_ok()
+}

@@ -1,0 +1,3 @@
+//! The native peer against real sockets and files.
+
+mod link;
