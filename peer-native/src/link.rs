@@ -24,6 +24,7 @@ use swarm_core::peer_message::{
 use swarm_core::tracker_message::{IceServer, Signal};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::peer_connection::{PeerConnection, RTCIceCandidateInit, RTCSessionDescription};
 
@@ -41,6 +42,10 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Low-water mark until the core sets one, bytes.
 const LOW_WATER_DEFAULT: u64 = 32 * 1024;
+
+/// How often what is under way is looked at while it is above the low-water mark. The channel tells when it falls
+/// below, but not if frames that it had not yet split into packets were all that held it above.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What a link tells its driver.
 #[derive(Debug)]
@@ -238,6 +243,8 @@ impl Task {
         }
         let deadline = tokio::time::sleep(OPEN_TIMEOUT);
         tokio::pin!(deadline);
+        let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let is_open = *self.is_open.borrow();
             tokio::select! {
@@ -250,6 +257,7 @@ impl Task {
                 Some(channel) = queues.readers.recv() => self.note(channel).await?,
                 // `None` is seen by the first branch as well.
                 Some(frame) = queues.frames.recv(), if is_open => self.send(frame).await?,
+                _ = ticks.tick(), if self.is_above_low_water() => self.sample().await,
                 () = &mut deadline, if !is_open => {
                     return Err(format!("no connection within {} s", OPEN_TIMEOUT.as_secs()));
                 }
@@ -280,7 +288,7 @@ impl Task {
                 self.low_water.store(bytes, Ordering::Relaxed);
                 let Some(channel) = &self.data else { return Ok(()) };
                 set_threshold(channel, bytes).await.map_err(over)?;
-                sample(channel, &self.counters, bytes, &self.told).await;
+                self.sample().await;
                 Ok(())
             }
         }
@@ -389,8 +397,20 @@ impl Task {
         let bytes = frame.len() as u64;
         channel.send(BytesMut::from(Bytes::from(frame))).await.map_err(over)?;
         self.counters.sent.fetch_add(bytes, Ordering::Relaxed);
-        sample(channel, &self.counters, self.low_water.load(Ordering::Relaxed), &self.told).await;
+        self.sample().await;
         Ok(())
+    }
+
+    async fn sample(&self) {
+        if let Some(channel) = &self.data {
+            sample(channel, &self.counters, self.low_water.load(Ordering::Relaxed), &self.told).await;
+        }
+    }
+
+    fn is_above_low_water(&self) -> bool {
+        let sent = self.counters.sent.load(Ordering::Relaxed);
+        let released = self.counters.released.load(Ordering::Relaxed);
+        sent.saturating_sub(released) > self.low_water.load(Ordering::Relaxed)
     }
 
     /// Starts the reader of a channel.
