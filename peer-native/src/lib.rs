@@ -1,3 +1,5 @@
 //! x
+pub mod address;
 mod connection;
 pub mod link;
+pub mod tracker;

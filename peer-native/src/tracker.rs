@@ -1,0 +1,239 @@
+//! The way to the tracker: its WebSocket, and manifests over HTTP.
+//!
+//! Owns sockets, time limits on them, and errors in words. When to connect, what to say and how long to wait
+//! before the next attempt is the core's.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use swarm_core::SwarmId;
+use swarm_core::limits::{MANIFEST_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
+use swarm_core::peer::FetchError;
+use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use crate::address::TrackerAddress;
+
+/// Requests that may wait for the socket. The core sends a few a second; a socket that lets this many pile up
+/// is stuck.
+const REQUESTS_MAX: usize = 1024;
+
+/// For name resolution, connecting and the handshakes together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Trackers ping every 25 s; three missed pings mean that the tracker is gone without a word.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
+
+/// For the other side to confirm that the socket closes.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// For a manifest to be fetched or put.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Bytes of an error page that are read and shown.
+const ERROR_TEXT_BYTES_MAX: u64 = 200;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What a tracker's socket tells.
+#[derive(Debug)]
+pub enum TrackerEvent {
+    /// The socket is open.
+    Open,
+    /// The tracker sent a message.
+    Message(TrackerMessage),
+    /// The socket closed or could not be opened; in words. Nothing follows.
+    Closed(String),
+}
+
+/// Where sockets tell what happens: each under the number it was opened with.
+pub type TrackerEvents = mpsc::Sender<(u64, TrackerEvent)>;
+
+/// The driver's end of a socket to a tracker. Dropping it sends what is queued and closes the socket.
+#[derive(Debug)]
+pub struct Tracker {
+    requests: mpsc::Sender<PeerRequest>,
+    task: JoinHandle<()>,
+}
+
+impl Tracker {
+    /// Opens a socket on `runtime`. What follows is told by `events`, as number `number`.
+    pub fn connect(runtime: &Handle, address: &TrackerAddress, number: u64, events: TrackerEvents) -> Self {
+        let (requests, queue) = mpsc::channel(REQUESTS_MAX);
+        let url = address.socket_url();
+        let task = runtime.spawn(async move {
+            let reason = run(&url, number, queue, &events).await;
+            // An error means that the driver is gone.
+            let _ = events.send((number, TrackerEvent::Closed(reason))).await;
+        });
+        Self { requests, task }
+    }
+
+    /// Sends a request. `false` if the socket takes no more.
+    pub fn send(&self, request: PeerRequest) -> bool {
+        self.requests.try_send(request).is_ok()
+    }
+
+    /// Closes the socket; the task ends once all that was queued is sent.
+    pub fn close(self) -> JoinHandle<()> {
+        self.task
+    }
+}
+
+/// Until the socket closes; says why.
+async fn run(
+    url: &str,
+    number: u64,
+    mut requests: mpsc::Receiver<PeerRequest>,
+    events: &TrackerEvents,
+) -> String {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(TRACKER_MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(TRACKER_MESSAGE_BYTES_MAX));
+    let mut socket = match timeout(CONNECT_TIMEOUT, connect_async_with_config(url, Some(config), true)).await {
+        Ok(Ok((socket, _))) => socket,
+        Ok(Err(error)) => return format!("{url}: {}", in_words(&error)),
+        Err(_) => return format!("{url} does not answer"),
+    };
+    let _ = events.send((number, TrackerEvent::Open)).await;
+    loop {
+        tokio::select! {
+            request = requests.recv() => {
+                let Some(request) = request else { break };
+                if let Err(error) = socket.send(Message::text(request.encode())).await {
+                    return in_words(&error);
+                }
+            }
+            message = timeout(SILENCE_MAX, socket.next()) => {
+                let Ok(message) = message else { return "the tracker fell silent".into() };
+                match message {
+                    Some(Ok(message)) => match read(message) {
+                        Ok(Some(message)) => {
+                            let _ = events.send((number, TrackerEvent::Message(message))).await;
+                        }
+                        Ok(None) => {}
+                        Err(reason) => {
+                            close(&mut socket).await;
+                            return reason;
+                        }
+                    },
+                    Some(Err(error)) => return in_words(&error),
+                    None => return "the tracker closed the connection".into(),
+                }
+            }
+        }
+    }
+    close(&mut socket).await;
+    "closed by this side".into()
+}
+
+/// What a frame means: a message, nothing (pings are answered by the socket), or the end, in words.
+fn read(message: Message) -> Result<Option<TrackerMessage>, String> {
+    match message {
+        Message::Text(text) => TrackerMessage::decode(&text)
+            .map(Some)
+            .map_err(|error| format!("the tracker sent something else than this program expects: {error}")),
+        Message::Close(Some(frame)) if !frame.reason.is_empty() => {
+            Err(format!("the tracker closed the connection: {}", frame.reason))
+        }
+        Message::Close(_) => Err("the tracker closed the connection".into()),
+        Message::Binary(_) => Err("the tracker sent a binary frame; is it a tracker?".into()),
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
+    }
+}
+
+async fn close(socket: &mut Socket) {
+    let farewell = async {
+        socket.close(None).await?;
+        while let Some(message) = socket.next().await {
+            message?;
+        }
+        Ok::<(), tungstenite::Error>(())
+    };
+    match timeout(CLOSE_TIMEOUT, farewell).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing the tracker's socket"),
+        Err(_) => tracing::debug!("the tracker did not confirm that the socket closes"),
+    }
+}
+
+fn in_words(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Http(response) => {
+            format!("HTTP status {} where a tracker was expected; is the address right?", response.status())
+        }
+        tungstenite::Error::Io(error) => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".into(),
+            std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
+                "the connection broke off".into()
+            }
+            _ => error.to_string(),
+        },
+        tungstenite::Error::Protocol(_) => "the connection broke off, or this is no WebSocket".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Gets the manifest of `swarm`. Blocks; the bytes are not verified.
+pub fn fetch_manifest(address: &TrackerAddress, swarm: SwarmId) -> Result<Bytes, FetchError> {
+    let url = address.manifest_url(swarm);
+    let failed = |error: &ureq::Error| FetchError::Failed(format!("{url}: {}", http_in_words(error)));
+    let mut response = agent().get(&url).call().map_err(|error| failed(&error))?;
+    match response.status().as_u16() {
+        200 => {
+            let limit = MANIFEST_BYTES_MAX as u64 + 1;
+            let body = response.body_mut().with_config().limit(limit).read_to_vec();
+            body.map(Bytes::from).map_err(|error| failed(&error))
+        }
+        404 => Err(FetchError::NotFound),
+        status => Err(FetchError::Failed(format!("{url}: HTTP status {status}"))),
+    }
+}
+
+/// Puts a manifest's canonical bytes. Blocks. The error is in words.
+pub fn publish_manifest(address: &TrackerAddress, swarm: SwarmId, bytes: &[u8]) -> Result<(), String> {
+    let url = address.manifest_url(swarm);
+    let mut response = agent()
+        .put(&url)
+        .content_type("application/octet-stream")
+        .send(bytes)
+        .map_err(|error| format!("{url}: {}", http_in_words(&error)))?;
+    if response.status().is_success() {
+        return Ok(());
+    }
+    let text = response.body_mut().with_config().limit(ERROR_TEXT_BYTES_MAX).read_to_string();
+    let text = text.unwrap_or_default();
+    Err(format!("{url}: HTTP status {} {}", response.status().as_u16(), text.trim()))
+}
+
+/// One agent per call: manifests are fetched once in a life.
+fn agent() -> ureq::Agent {
+    // The socket does not go through a proxy either.
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(HTTP_TIMEOUT))
+        .http_status_as_error(false)
+        .proxy(None)
+        .build();
+    ureq::Agent::new_with_config(config)
+}
+
+fn http_in_words(error: &ureq::Error) -> String {
+    if let ureq::Error::Io(error) = error
+        && error.kind() == std::io::ErrorKind::ConnectionRefused
+    {
+        return "nothing listens there (connection refused)".into();
+    }
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
