@@ -1,0 +1,427 @@
+//! The driver of one [`Peer`]: a thread that feeds it what happens and does what it asks.
+//!
+//! Owns the clock, the order of things and the store; sockets and connections run as tasks of their own and
+//! reach the driver through bounded queues. Every decision is the core's.
+//!
+//! ```text
+//! handle ─ commands ─┐                                  ┌─→ tracker task, HTTP
+//! tracker ─ events ──┼─→ select ─Input→ Peer ─Output→ act ─→ link tasks
+//! links ─── events ──┤      ↑ poll_timeout              ├─→ store
+//! clock ─────────────┘                                  └─→ notices ─→ handle
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use swarm_core::peer::{Event, FetchError, Input, Output};
+use swarm_core::peer_message::DataHead;
+use swarm_core::tracker_message::TrackerMessageBody;
+use swarm_core::{Geometry, LinkId, Manifest, Peer, Timestamp, Verified};
+use swarm_core::{GroupRange, GroupSet};
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::address::TrackerAddress;
+use crate::handle::{Command, Content, DriverOptions, Notice};
+use crate::link::{Link, LinkEvent, LinkOptions, Overflow};
+use crate::store::{Opened, PartFile, Store, StoreError};
+use crate::tracker::{self, Tracker, TrackerEvent};
+
+/// Events of all links that may wait for the driver: 16 MiB of payload at most.
+const LINK_EVENTS_MAX: usize = 256;
+
+/// Link events handled between two looks at anything else.
+const LINK_EVENTS_AT_ONCE: usize = 32;
+
+/// Events of the tracker's socket that may wait for the driver.
+const TRACKER_EVENTS_MAX: usize = 64;
+
+/// What is known of the tree is saved this often while it grows…
+const SAVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// …but at most this many bytes a second of it on average.
+const SAVE_BYTES_PER_S: u64 = 2 * 1024 * 1024;
+
+/// Until the next look at the clock while nothing at all is due.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// For sockets and connections to close after a stop.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// What tasks other than links and the tracker's socket answer.
+enum Answer {
+    Manifest(Result<Bytes, FetchError>),
+    Published(Result<(), String>),
+    Opened(Result<Box<Opened>, StoreError>),
+}
+
+/// The driver's ends of its queues.
+pub(crate) struct Queues {
+    links: mpsc::Receiver<(LinkId, LinkEvent)>,
+    tracker: mpsc::Receiver<(u64, TrackerEvent)>,
+    answers: mpsc::Receiver<Answer>,
+}
+
+pub(crate) struct Driver {
+    peer: Peer,
+    swarm: swarm_core::SwarmId,
+    started: Instant,
+    /// Where tasks run; not this thread.
+    runtime: Handle,
+    address: TrackerAddress,
+    notices: broadcast::Sender<Notice>,
+
+    links: HashMap<LinkId, Link>,
+    link_events: mpsc::Sender<(LinkId, LinkEvent)>,
+    tracker: Option<Tracker>,
+    tracker_number: u64,
+    tracker_events: mpsc::Sender<(u64, TrackerEvent)>,
+    closing: Vec<JoinHandle<()>>,
+    answers: mpsc::Sender<Answer>,
+
+    /// Until the manifest is known.
+    content: Option<Content>,
+    store: Option<Store>,
+    geometry: Geometry,
+    saved_count: u32,
+    next_save: Instant,
+    /// What acting on outputs led to; taken in before anything else.
+    inputs: VecDeque<Input>,
+}
+
+impl Driver {
+    /// A driver whose tasks run on `runtime`, and its ends of the queues.
+    pub(crate) fn new(
+        options: DriverOptions,
+        runtime: Handle,
+        notices: broadcast::Sender<Notice>,
+    ) -> (Self, Queues) {
+        let (link_events, links) = mpsc::channel(LINK_EVENTS_MAX);
+        let (tracker_events, tracker) = mpsc::channel(TRACKER_EVENTS_MAX);
+        let (answer_sender, answers) = mpsc::channel(TRACKER_EVENTS_MAX);
+        let started = Instant::now();
+        let driver = Self {
+            swarm: options.peer.swarm,
+            peer: Peer::new(options.peer),
+            started,
+            runtime,
+            address: options.tracker,
+            notices,
+            links: HashMap::new(),
+            link_events,
+            tracker: None,
+            tracker_number: 0,
+            tracker_events,
+            closing: Vec::new(),
+            answers: answer_sender,
+            content: Some(options.content),
+            store: None,
+            geometry: Geometry::new(0),
+            saved_count: 0,
+            next_save: started,
+            inputs: VecDeque::from([Input::Start]),
+        };
+        (driver, Queues { links, tracker, answers })
+    }
+
+    /// Until it is told to stop, or nobody is left to tell it.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut queues: Queues) {
+        let mut batch = Vec::with_capacity(LINK_EVENTS_AT_ONCE);
+        self.settle();
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    None | Some(Command::Stop) => break,
+                    Some(Command::Input(input)) => self.inputs.push_back(input),
+                    // The asker may have given up waiting.
+                    Some(Command::Stats(reply)) => drop(reply.send(self.peer.stats())),
+                    Some(Command::NextMissing(group, reply)) => drop(reply.send(self.next_missing(group))),
+                },
+                Some((number, event)) = queues.tracker.recv() => self.tracker_event(number, event),
+                Some(answer) = queues.answers.recv() => self.answered(answer),
+                () = tokio::time::sleep_until(deadline.into()) => self.on_time(),
+                _ = queues.links.recv_many(&mut batch, LINK_EVENTS_AT_ONCE) => {
+                    for (link, event) in batch.drain(..) {
+                        self.link_event(link, event);
+                        self.settle();
+                    }
+                }
+            }
+            self.settle();
+        }
+        self.stop(queues).await;
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// When to look at the clock, at the latest.
+    fn deadline(&self) -> Instant {
+        let peer = self.peer.poll_timeout().map(|at| self.started + Duration::from_micros(at.as_micros()));
+        let save = self.is_growing().then_some(self.next_save);
+        peer.into_iter().chain(save).min().unwrap_or_else(|| Instant::now() + IDLE)
+    }
+
+    fn on_time(&mut self) {
+        let now = self.now();
+        if self.peer.poll_timeout().is_some_and(|at| at <= now) {
+            self.peer.handle_timeout(now);
+        }
+        if Instant::now() >= self.next_save {
+            self.save();
+        }
+    }
+
+    /// Takes in what is queued and does what follows, until nothing does.
+    fn settle(&mut self) {
+        loop {
+            while let Some(output) = self.peer.poll_output() {
+                self.act(output);
+            }
+            let Some(input) = self.inputs.pop_front() else { return };
+            self.peer.handle_input(self.now(), input);
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::ConnectTracker => self.connect_tracker(),
+            Output::DisconnectTracker => self.disconnect_tracker(),
+            Output::Tracker(request) => {
+                if self.tracker.as_ref().is_some_and(|tracker| !tracker.send(request)) {
+                    self.disconnect_tracker();
+                    self.inputs.push_back(Input::TrackerClosed("the tracker does not keep up".into()));
+                }
+            }
+            Output::FetchManifest => {
+                let (address, swarm) = (self.address.clone(), self.swarm);
+                self.ask(move || Answer::Manifest(tracker::fetch_manifest(&address, swarm)));
+            }
+            Output::PublishManifest(bytes) => {
+                let (address, swarm) = (self.address.clone(), self.swarm);
+                self.ask(move || Answer::Published(tracker::publish_manifest(&address, swarm, &bytes)));
+            }
+            Output::Connect { link, is_offerer, ice_servers } => {
+                let options = LinkOptions { is_offerer, ice_servers, is_local: self.address.is_local() };
+                let opened = Link::open(&self.runtime, link, options, self.link_events.clone());
+                self.links.insert(link, opened);
+            }
+            Output::RemoteSignal(link, signal) => self.with_link(link, |link| link.signal(signal)),
+            Output::CloseLink(link, reason) => {
+                tracing::debug!(link = link.0, reason, "closing a link");
+                self.links.remove(&link);
+            }
+            Output::Control(link, message) => self.with_link(link, |link| link.control(&message)),
+            Output::Data(link, head) => self.send_data(link, &head),
+            Output::LowWater(link, bytes) => self.with_link(link, |link| link.set_low_water(bytes)),
+            Output::Store(verified) => self.keep(&verified),
+            // A file that is fetched has room for all of it.
+            Output::Evict(range) => tracing::debug!(?range, "not needed any more"),
+            Output::Event(event) => self.event(event),
+        }
+    }
+
+    fn connect_tracker(&mut self) {
+        self.disconnect_tracker();
+        self.tracker_number += 1;
+        let events = self.tracker_events.clone();
+        self.tracker = Some(Tracker::connect(&self.runtime, &self.address, self.tracker_number, events));
+    }
+
+    fn disconnect_tracker(&mut self) {
+        self.closing.retain(|task| !task.is_finished());
+        self.closing.extend(self.tracker.take().map(Tracker::close));
+    }
+
+    fn tracker_event(&mut self, number: u64, event: TrackerEvent) {
+        // What a socket says that was given up on does not matter any more.
+        if number != self.tracker_number || self.tracker.is_none() {
+            return;
+        }
+        self.inputs.push_back(match event {
+            TrackerEvent::Open => Input::TrackerOpen,
+            TrackerEvent::Message(message) => {
+                if matches!(message.body, TrackerMessageBody::Swarm { .. }) {
+                    self.notice(Notice::Joined);
+                }
+                Input::Tracker(message)
+            }
+            TrackerEvent::Closed(reason) => {
+                self.tracker = None;
+                Input::TrackerClosed(reason)
+            }
+        });
+    }
+
+    /// Runs something that blocks where that harms nobody.
+    fn ask(&self, question: impl FnOnce() -> Answer + Send + 'static) {
+        let answers = self.answers.clone();
+        self.runtime.spawn_blocking(move || {
+            // An error means that the driver is gone.
+            let _ = answers.blocking_send(question());
+        });
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Manifest(result) => self.inputs.push_back(Input::ManifestFetched(result)),
+            Answer::Published(result) => self.inputs.push_back(Input::ManifestPublished(result)),
+            Answer::Opened(Ok(opened)) => self.store_opened(*opened),
+            Answer::Opened(Err(error)) => self.notice(Notice::StoreFailed(error.to_string())),
+        }
+    }
+
+    fn with_link(&mut self, id: LinkId, act: impl FnOnce(&Link) -> Result<(), Overflow>) {
+        if let Some(link) = self.links.get(&id)
+            && let Err(error) = act(link)
+        {
+            self.links.remove(&id);
+            self.inputs.push_back(Input::LinkClosed(id, error.to_string()));
+        }
+    }
+
+    fn link_event(&mut self, id: LinkId, event: LinkEvent) {
+        // What a link says that the core gave up does not matter any more.
+        let Some(link) = self.links.get(&id) else { return };
+        self.inputs.push_back(match event {
+            LinkEvent::Signal(signal) => Input::LocalSignal(id, signal),
+            LinkEvent::Open => Input::LinkOpen(id),
+            LinkEvent::Control(message) => Input::Control(id, message),
+            LinkEvent::Data(message) => Input::Data(id, message),
+            LinkEvent::Malformed(error) => Input::Malformed(id, error),
+            LinkEvent::Drained => Input::Buffered(id, link.buffered_bytes()),
+            LinkEvent::Closed(reason) => {
+                tracing::debug!(link = id.0, reason, "a link closed");
+                self.links.remove(&id);
+                Input::LinkClosed(id, reason)
+            }
+        });
+    }
+
+    fn send_data(&mut self, id: LinkId, head: &DataHead) {
+        let (Some(store), Some(_)) = (&mut self.store, self.links.get(&id)) else { return };
+        let geometry = self.geometry;
+        let payload_bytes = usize::try_from(geometry.len_bytes(head.range)).unwrap_or(0);
+        match head.encode_with(payload_bytes, |frame| store.read(head.range, geometry, frame)) {
+            Ok(frame) => self.with_link(id, |link| link.data(frame)),
+            Err(error) => self.store_failed(self.geometry.all(), &error),
+        }
+    }
+
+    fn keep(&mut self, verified: &Verified) {
+        let Some(store) = &mut self.store else { return };
+        if let Err(error) = store.write(verified, self.geometry) {
+            self.store_failed(verified.range(), &error);
+        }
+    }
+
+    fn store_failed(&mut self, range: GroupRange, error: &StoreError) {
+        self.inputs.push_back(Input::StoreFailed(range, error.to_string()));
+        self.notice(Notice::StoreFailed(error.to_string()));
+    }
+
+    fn event(&mut self, event: Event) {
+        match &event {
+            Event::ManifestReady(manifest) => self.open_store(manifest),
+            Event::Complete => {
+                if let Some(Err(error)) = self.store.as_mut().map(Store::finish) {
+                    self.store_failed(GroupRange::new(0, 0), &error);
+                } else {
+                    self.notice(Notice::Finished);
+                }
+            }
+            Event::TrackerUp
+            | Event::TrackerDown { .. }
+            | Event::UnknownSwarm
+            | Event::Waiting { .. }
+            | Event::Banned { .. }
+            | Event::Failed(_) => {}
+        }
+        self.notice(Notice::Peer(event));
+    }
+
+    fn open_store(&mut self, manifest: &Arc<Manifest>) {
+        self.geometry = manifest.geometry();
+        match self.content.take() {
+            None => {}
+            Some(Content::Full { file, tree }) => {
+                let held = GroupSet::full(self.geometry.group_count());
+                self.store_opened(Opened { store: Store::Full(file), held, tree: *tree });
+            }
+            Some(Content::Fetch(target)) => {
+                let manifest = Arc::clone(manifest);
+                self.ask(move || Answer::Opened(PartFile::open(&target, &manifest).map(Box::new)));
+            }
+        }
+    }
+
+    fn store_opened(&mut self, opened: Opened) {
+        let Opened { store, held, tree } = opened;
+        let held_bytes = held.runs(self.geometry.all()).map(|run| self.geometry.len_bytes(run)).sum();
+        self.store = Some(store);
+        self.saved_count = held.count();
+        self.next_save = Instant::now() + SAVE_INTERVAL;
+        self.notice(Notice::StoreReady { held_bytes });
+        self.inputs.push_back(Input::StoreReady { held, tree: Box::new(tree) });
+    }
+
+    fn next_missing(&self, group: u32) -> Option<u32> {
+        let held = self.peer.held()?;
+        Some(held.next_missing(group).unwrap_or(held.capacity()))
+    }
+
+    /// Whether something is held that the saved tree does not vouch for.
+    fn is_growing(&self) -> bool {
+        self.peer.held().is_some_and(|held| held.count() != self.saved_count)
+    }
+
+    fn save(&mut self) {
+        self.next_save = Instant::now() + SAVE_INTERVAL;
+        let (Some(store), Some(tree), Some(held)) = (&self.store, self.peer.tree(), self.peer.held()) else {
+            return;
+        };
+        if held.count() == self.saved_count {
+            return;
+        }
+        // Two nodes a group, roughly.
+        let bytes = u64::from(held.count()) * 64;
+        self.next_save += Duration::from_secs(bytes / SAVE_BYTES_PER_S);
+        match store.save_tree(tree) {
+            Ok(()) => self.saved_count = held.count(),
+            Err(error) => self.store_failed(GroupRange::new(0, 0), &error),
+        }
+    }
+
+    /// Leaves the swarm and waits, not for ever, until that is carried out.
+    async fn stop(mut self, mut queues: Queues) {
+        self.inputs.push_back(Input::Stop);
+        self.settle();
+        self.save();
+        self.disconnect_tracker();
+        self.links.clear();
+        drop(self.link_events);
+        let closing = async {
+            for task in self.closing {
+                // A task that panicked has closed its socket, too.
+                let _ = task.await;
+            }
+            // The queue ends when the last link's task has.
+            while queues.links.recv().await.is_some() {}
+        };
+        if timeout(STOP_TIMEOUT, closing).await.is_err() {
+            tracing::debug!("some connections did not close in time");
+        }
+    }
+
+    fn notice(&self, notice: Notice) {
+        // An error means that nobody listens.
+        let _ = self.notices.send(notice);
+    }
+}

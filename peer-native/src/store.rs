@@ -1,0 +1,320 @@
+//! Files that hold a content: whole ones that are seeded, partial ones that are fetched into.
+//!
+//! Owns what is on the disk and nothing else: only [`Verified`] bytes are ever written, and what a partial file
+//! holds after a restart is what hashes to the nodes of its tree.
+//!
+//! ```text
+//! FILE            whole; made by renaming FILE.part once everything is verified
+//! FILE.part       the content's length from the start, with holes
+//! FILE.part.tree  the content root, then the tree nodes known (`HashTree::export`)
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use swarm_core::{Geometry, GroupRange, GroupSet, HashTree, Manifest, Verified};
+
+/// Something about a file is not as it must be. The text names the file and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Stop serving: the bytes are no longer those that were published.
+    #[error("{} has changed since it was published; start again to publish what it is now", .0.display())]
+    Changed(PathBuf),
+    /// Stop serving what was asked for.
+    #[error("{} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Stop; everything fetched so far is kept.
+    #[error("no space left for {}; free some and fetch again, it goes on where it stopped", .0.display())]
+    Full(PathBuf),
+    /// Stop; everything fetched so far is kept.
+    #[error("{} cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Do not touch the file.
+    #[error("{} is something else already; move it away or choose another name", .0.display())]
+    Occupied(PathBuf),
+    /// Another process writes to it.
+    #[error("{} is in use; is it being fetched already?", .0.display())]
+    Busy(PathBuf),
+}
+
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::Read { path: path.to_owned(), source }
+}
+
+fn write_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            StoreError::Full(path.to_owned())
+        }
+        _ => StoreError::Write { path: path.to_owned(), source },
+    }
+}
+
+/// A file's identity as far as it shows that nobody wrote to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Length in bytes.
+    pub length_bytes: u64,
+    /// When it was last written to, as far as the platform says.
+    pub modified: Option<SystemTime>,
+}
+
+impl FileStamp {
+    /// The stamp of an open file.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { length_bytes: metadata.len(), modified: metadata.modified().ok() })
+    }
+}
+
+/// A whole file that is seeded, never written.
+#[derive(Debug)]
+pub struct FullFile {
+    path: PathBuf,
+    file: File,
+    stamp: FileStamp,
+}
+
+impl FullFile {
+    /// A file that was hashed while it had `stamp`.
+    pub const fn new(path: PathBuf, file: File, stamp: FileStamp) -> Self {
+        Self { path, file, stamp }
+    }
+
+    fn read(&mut self, span: std::ops::Range<u64>, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        if FileStamp::of(&self.file).map_err(read_error(&self.path))? != self.stamp {
+            return Err(StoreError::Changed(self.path.clone()));
+        }
+        read_span(&mut self.file, span, into).map_err(read_error(&self.path))
+    }
+}
+
+/// A file that is being fetched.
+#[derive(Debug)]
+pub struct PartFile {
+    target: PathBuf,
+    part: PathBuf,
+    sidecar: PathBuf,
+    file: File,
+    /// What the sidecar starts with: the content root.
+    root: [u8; 32],
+    is_finished: bool,
+}
+
+/// What a store holds when it is opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Groups held, all verified.
+    pub held: GroupSet,
+    /// The tree as far as it is known.
+    pub tree: HashTree,
+}
+
+impl PartFile {
+    /// Opens what an earlier fetch left of this content, or begins anew. A whole file is taken as it is.
+    /// Reads and hashes all that is there.
+    pub fn open(target: &Path, manifest: &Manifest) -> Result<Opened, StoreError> {
+        if target.exists() {
+            return open_whole(target, manifest);
+        }
+        let (part, sidecar) = (with_suffix(target, ".part"), with_suffix(target, ".part.tree"));
+        let saved = match fs::read(&sidecar) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(read_error(&sidecar)(error)),
+        };
+        let saved_tree = saved.as_deref().and_then(|bytes| bytes.strip_prefix(&manifest.root.0));
+        // A partial file without a sidecar of this content was left by somebody else.
+        if saved_tree.is_none() && (saved.is_some() || part.exists()) {
+            return Err(StoreError::Occupied(if saved.is_some() { sidecar } else { part }));
+        }
+        if saved_tree.is_none() {
+            // First, so that a partial file is never without one.
+            write_atomically(&sidecar, &[&manifest.root.0]).map_err(write_error(&sidecar))?;
+        }
+        let geometry = manifest.geometry();
+        let mut file = open_locked(&part)?;
+        file.set_len(geometry.length_bytes()).map_err(write_error(&part))?;
+        let tree = HashTree::import(geometry, manifest.root, saved_tree.unwrap_or_default());
+        let held = if saved_tree.is_some() {
+            held_groups(&mut file, &tree).map_err(read_error(&part))?
+        } else {
+            GroupSet::empty(geometry.group_count())
+        };
+        let store =
+            Self { target: target.to_owned(), part, sidecar, file, root: manifest.root.0, is_finished: false };
+        Ok(Opened { store: Store::Part(store), held, tree })
+    }
+
+    fn write(&mut self, verified: &Verified, geometry: Geometry) -> Result<(), StoreError> {
+        let start = geometry.offset(verified.range().start);
+        let written =
+            self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.write_all(verified.bytes()));
+        written.map_err(write_error(&self.part))
+    }
+
+    fn save_tree(&self, tree: &HashTree) -> Result<(), StoreError> {
+        write_atomically(&self.sidecar, &[&self.root, &tree.export()]).map_err(write_error(&self.sidecar))
+    }
+
+    fn finish(&mut self) -> Result<(), StoreError> {
+        if self.is_finished {
+            return Ok(());
+        }
+        self.file.sync_all().map_err(write_error(&self.part))?;
+        if self.target.exists() {
+            return Err(StoreError::Occupied(self.target.clone()));
+        }
+        fs::rename(&self.part, &self.target).map_err(write_error(&self.target))?;
+        self.is_finished = true;
+        if let Err(error) = fs::remove_file(&self.sidecar) {
+            tracing::warn!(%error, sidecar = %self.sidecar.display(), "cannot be removed");
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, span: std::ops::Range<u64>, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        read_span(&mut self.file, span, into).map_err(read_error(&self.part))
+    }
+}
+
+/// Where the bytes of a content are.
+#[derive(Debug)]
+pub enum Store {
+    /// In a file of the publisher.
+    Full(FullFile),
+    /// In a file being fetched.
+    Part(PartFile),
+}
+
+impl Store {
+    /// Appends the bytes of `range`.
+    pub fn read(
+        &mut self,
+        range: GroupRange,
+        geometry: Geometry,
+        into: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Full(file) => file.read(geometry.bytes(range), into),
+            Self::Part(file) => file.read(geometry.bytes(range), into),
+        }
+    }
+
+    /// Keeps verified bytes; a whole file has them already.
+    pub fn write(&mut self, verified: &Verified, geometry: Geometry) -> Result<(), StoreError> {
+        match self {
+            Self::Full(_) => Ok(()),
+            Self::Part(file) => file.write(verified, geometry),
+        }
+    }
+
+    /// Keeps what is known of the tree, so that the next start knows what to trust.
+    pub fn save_tree(&self, tree: &HashTree) -> Result<(), StoreError> {
+        match self {
+            Self::Full(_) => Ok(()),
+            Self::Part(file) if file.is_finished => Ok(()),
+            Self::Part(file) => file.save_tree(tree),
+        }
+    }
+
+    /// Everything is held: the file gets its name.
+    pub fn finish(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Full(_) => Ok(()),
+            Self::Part(file) => file.finish(),
+        }
+    }
+}
+
+/// A file that has its final name already: it is this content, or it is in the way.
+fn open_whole(path: &Path, manifest: &Manifest) -> Result<Opened, StoreError> {
+    let occupied = || StoreError::Occupied(path.to_owned());
+    let mut file = File::open(path).map_err(read_error(path))?;
+    if !file.metadata().map_err(read_error(path))?.is_file() {
+        return Err(occupied());
+    }
+    let stamp = FileStamp::of(&file).map_err(read_error(path))?;
+    if stamp.length_bytes != manifest.length_bytes {
+        return Err(occupied());
+    }
+    let tree = crate::hashing::hash(&mut file, |_| ()).map_err(read_error(path))?;
+    let tree = tree.filter(|tree| tree.root() == manifest.root).ok_or_else(occupied)?;
+    let held = GroupSet::full(manifest.geometry().group_count());
+    Ok(Opened { store: Store::Full(FullFile::new(path.to_owned(), file, stamp)), held, tree })
+}
+
+fn open_locked(path: &Path) -> Result<File, StoreError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(write_error(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(StoreError::Busy(path.to_owned())),
+        // Some network file systems know no locks.
+        Err(fs::TryLockError::Error(error)) => {
+            tracing::debug!(%error, "no lock on the partial file");
+            Ok(file)
+        }
+    }
+}
+
+/// Groups whose bytes in `file` are those of the content, by the nodes known.
+fn held_groups(file: &mut File, tree: &HashTree) -> io::Result<GroupSet> {
+    let geometry = tree.geometry();
+    let mut held = GroupSet::empty(geometry.group_count());
+    let mut bytes = Vec::new();
+    for group in geometry.all().iter() {
+        bytes.clear();
+        read_span(file, geometry.bytes(GroupRange::one(group)), &mut bytes)?;
+        if tree.is_group(group, &bytes) {
+            held.insert(GroupRange::one(group));
+        }
+    }
+    Ok(held)
+}
+
+fn read_span(file: &mut File, span: std::ops::Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
+    let length = span.end.saturating_sub(span.start);
+    file.seek(SeekFrom::Start(span.start))?;
+    let count = file.take(length).read_to_end(into)?;
+    if count as u64 == length { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Writes a file so that it is either as it was or as it is to be.
+pub(crate) fn write_atomically(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let new = with_suffix(path, &format!(".{}.new", std::process::id()));
+    let written = File::create(&new).and_then(|mut file| {
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_data()
+    });
+    written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {
+        // What could not be written is of no use; that it cannot be removed either is no news.
+        let _ = fs::remove_file(&new);
+    })
+}
