@@ -25,7 +25,9 @@ pub enum AddressError {
     #[error("`{0}` is not a tracker's address; one looks like ws://HOST:PORT/v1/swarm")]
     Tracker(String),
     /// Not a link or a swarm id.
-    #[error("`{0}` is not a link; one looks like http://HOST:PORT/#SWARMID, with an id of 64 hexadecimal digits")]
+    #[error(
+        "`{0}` is not a link; one looks like http://HOST:PORT/#SWARMID, with an id of 64 hexadecimal digits"
+    )]
     Link(String),
 }
 
@@ -48,7 +50,8 @@ impl TrackerAddress {
         let base = uri.path().trim_end_matches('/').strip_suffix(tail.trim_end_matches('/'))?;
         let is_known = scheme == plain || scheme == secure;
         // Names and passwords in addresses end up in logs.
-        let is_whole = is_known && uri.query().is_none() && !authority.contains('@') && uri.host() != Some("");
+        let is_whole =
+            is_known && uri.query().is_none() && !authority.contains('@') && uri.host() != Some("");
         let base = base.trim_end_matches('/').to_owned();
         is_whole.then(|| Self { is_secure: scheme == secure, authority: authority.to_owned(), base })
     }

@@ -27,6 +27,16 @@ const ICE_FAILED: Duration = Duration::from_secs(10);
 /// Interval of keep-alives on an idle path: below the 30 s after which home routers forget a mapping.
 const ICE_KEEP_ALIVE: Duration = Duration::from_secs(2);
 
+/// Interval of connectivity checks while a connection is built; nomination waits for the next one.
+const ICE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Checks of a path before it is given up on: two seconds of them.
+const ICE_CHECKS_MAX: u16 = 40;
+
+/// How long a path over a relay is held back while a direct one may still be found. Every other path is taken
+/// as soon as it works: a candidate that a check reveals is mostly one that is just being trickled.
+const ICE_RELAY_WAIT: Duration = Duration::from_millis(500);
+
 /// Things a connection may have said before its link listened. Candidates come a handful per interface; beyond
 /// this many they are dropped, which costs a path at worst.
 pub(crate) const NEWS_MAX: usize = 256;
@@ -139,6 +149,11 @@ async fn attempt(
 fn settings(mdns: MulticastDnsMode) -> SettingEngine {
     SettingEngineBuilder::new()
         .with_multicast_dns_mode(mdns)
+        .with_ice_connection_attempts(Some(ICE_CHECK_INTERVAL), Some(ICE_CHECKS_MAX))
+        .with_host_acceptance_min_wait(Some(Duration::ZERO))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_relay_acceptance_min_wait(Some(ICE_RELAY_WAIT))
         .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(ICE_FAILED), Some(ICE_KEEP_ALIVE))
         .build()
 }

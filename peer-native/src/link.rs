@@ -18,9 +18,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use swarm_core::LinkId;
 use swarm_core::limits::SIGNALS_PER_LINK_MAX;
-use swarm_core::peer_message::{
-    CONTROL_LABEL, DATA_LABEL, DataMessage, PeerDecodeError, PeerMessage,
-};
+use swarm_core::peer_message::{CONTROL_LABEL, DATA_LABEL, DataMessage, PeerDecodeError, PeerMessage};
 use swarm_core::tracker_message::{IceServer, Signal};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};

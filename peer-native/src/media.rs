@@ -54,9 +54,10 @@ fn mp4_duration_ms(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
         // Fragmented: the whole length is elsewhere, if anywhere.
         let mvex = find(file, moov.payload, MvexBox::TYPE)?;
         let mehd = mvex.map(|mvex| find(file, mvex.payload, MehdBox::TYPE)).transpose()?.flatten();
-        duration = mehd.map(|mehd| decode::<MehdBox>(file, &mehd)).transpose()?.map_or(0, |mehd| {
-            mehd.fragment_duration
-        });
+        duration = mehd
+            .map(|mehd| decode::<MehdBox>(file, &mehd))
+            .transpose()?
+            .map_or(0, |mehd| mehd.fragment_duration);
     }
     // All ones means that the writer did not know, in either width.
     let is_known = duration != 0 && duration != u64::from(u32::MAX) && duration != u64::MAX;
@@ -169,7 +170,8 @@ mod tests {
             damaged[index] = 0xff;
             let _ = duration_of(&damaged);
         }
-        let endless = [boxed(b"ftyp", &[0; 8]), [0, 0, 0, 8].to_vec(), b"free".to_vec()].concat().repeat(5000);
+        let endless =
+            [boxed(b"ftyp", &[0; 8]), [0, 0, 0, 8].to_vec(), b"free".to_vec()].concat().repeat(5000);
         assert_eq!(duration_of(&endless), None);
     }
 

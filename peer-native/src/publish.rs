@@ -95,7 +95,9 @@ pub fn publish(
     }
     let tree = hashing::hash(&mut file, progress).map_err(read_error)?;
     let tree = tree.ok_or_else(|| PublishError::Empty(path.to_owned()))?;
-    if FileStamp::of(&file).map_err(read_error)? != stamp || tree.geometry().length_bytes() != stamp.length_bytes {
+    if FileStamp::of(&file).map_err(read_error)? != stamp
+        || tree.geometry().length_bytes() != stamp.length_bytes
+    {
         return Err(PublishError::Changing(path.to_owned()));
     }
     let manifest_error = |source| PublishError::Manifest { path: path.to_owned(), source };

@@ -156,8 +156,14 @@ impl PartFile {
         } else {
             GroupSet::empty(geometry.group_count())
         };
-        let store =
-            Self { target: target.to_owned(), part, sidecar, file, root: manifest.root.0, is_finished: false };
+        let store = Self {
+            target: target.to_owned(),
+            part,
+            sidecar,
+            file,
+            root: manifest.root.0,
+            is_finished: false,
+        };
         Ok(Opened { store: Store::Part(store), held, tree })
     }
 

@@ -99,7 +99,8 @@ async fn run(
     let config = WebSocketConfig::default()
         .max_message_size(Some(TRACKER_MESSAGE_BYTES_MAX))
         .max_frame_size(Some(TRACKER_MESSAGE_BYTES_MAX));
-    let mut socket = match timeout(CONNECT_TIMEOUT, connect_async_with_config(url, Some(config), true)).await {
+    let mut socket = match timeout(CONNECT_TIMEOUT, connect_async_with_config(url, Some(config), true)).await
+    {
         Ok(Ok((socket, _))) => socket,
         Ok(Err(error)) => return format!("{url}: {}", in_words(&error)),
         Err(_) => return format!("{url} does not answer"),

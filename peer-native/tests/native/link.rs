@@ -104,7 +104,7 @@ async fn the_largest_frames_pass_in_order_and_under_back_pressure() {
         sender.link.data(largest_message(request).encode()).unwrap();
         most = most.max(sender.link.buffered_bytes());
     }
-    let mut receiver = receiving.await.unwrap();
+    let receiver = receiving.await.unwrap();
     assert!(most <= HIGH_WATER && most > LOW_WATER, "{most} bytes were under way at most");
     receiver.link.control(&PeerMessage::Ping { nonce: 7 }).unwrap();
     loop {

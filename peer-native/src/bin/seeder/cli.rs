@@ -1,0 +1,139 @@
+//! The command line. Kept stable: scripts and other programs rely on it.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// Shares files with everybody who opens their links, and fetches what others share.
+#[derive(Debug, Parser)]
+#[command(name = "seeder", version, about)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say more on stderr: -v what happens, -vv every detail. RUST_LOG overrides.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Write events to stdout instead of text: one JSON object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Publish files and serve them until stopped.
+    Seed(Seed),
+    /// Download a content, verify it, and serve others meanwhile.
+    Fetch(Fetch),
+    /// Show the manifest and the segment table of a file or a link.
+    Inspect(Inspect),
+}
+
+/// `seeder seed`.
+#[derive(Debug, Args)]
+pub(crate) struct Seed {
+    /// The files to publish.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Where the peers meet, such as ws://HOST:PORT/v1/swarm.
+    #[arg(long, value_name = "URL")]
+    pub(crate) tracker: String,
+
+    #[command(flatten)]
+    pub(crate) upload: Upload,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+/// `seeder fetch`.
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// A link such as http://HOST:PORT/#SWARMID, or a swarm id together with --tracker.
+    #[arg(value_name = "LINK|SWARMID")]
+    pub(crate) content: String,
+
+    /// Where the peers meet, such as ws://HOST:PORT/v1/swarm; default: what the link says.
+    #[arg(long, value_name = "URL")]
+    pub(crate) tracker: Option<String>,
+
+    /// Where the content goes. Until it is complete it is in FILE.part.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// Read like a player, at the media's rate, and report start and stalls.
+    #[arg(long)]
+    pub(crate) play: bool,
+
+    /// Go on serving others when the content is complete.
+    #[arg(long)]
+    pub(crate) stay: bool,
+
+    #[command(flatten)]
+    pub(crate) upload: Upload,
+}
+
+/// `seeder inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A file, or a link such as http://HOST:PORT/#SWARMID.
+    #[arg(value_name = "FILE|LINK")]
+    pub(crate) content: String,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+/// How much to upload.
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    /// Most to upload, in bits a second over all peers: 800K, 8M, 1.5G; `off` for nothing. Default: no limit.
+    #[arg(long = "upload-limit", value_name = "BITS")]
+    pub(crate) limit: Option<String>,
+}
+
+/// Where things are kept between starts.
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// Where hash trees and manifests are kept, so that the next start is fast and the link stays the same.
+    /// Default: the platform's directory for data, such as ~/.local/share/tributary.
+    #[arg(long = "data-dir", value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn limits_say_that_they_are_bits_a_second() {
+        for name in ["seed", "fetch"] {
+            let mut command = Cli::command();
+            let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
+            assert!(help.replace('\n', " ").contains("bits a second"), "{help}");
+        }
+    }
+
+    #[test]
+    fn the_documented_command_lines_are_understood() {
+        for line in [
+            "seeder seed a b --tracker ws://h:1/v1/swarm --upload-limit 8M --data-dir d --json",
+            "seeder fetch http://h:1/#00 -o f --play --stay --upload-limit 8M --json",
+            "seeder fetch 00 --tracker ws://h:1/v1/swarm -o f -vv",
+            "seeder inspect f --json",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap();
+        }
+        assert!(Cli::try_parse_from(["seeder", "seed", "--tracker", "ws://h:1/v1/swarm"]).is_err());
+    }
+}

@@ -1,0 +1,168 @@
+//! What the program says: events for programs on stdout, text for people, errors on stderr.
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use peer_native::player::Playback;
+use serde::Serialize;
+use swarm_core::SwarmId;
+use swarm_core::peer::Stats;
+
+/// One line of `--json`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event<'a> {
+    /// The tracker took the peer into the swarm.
+    Ready {
+        /// The swarm.
+        swarm: SwarmId,
+        /// What to open in a browser.
+        link: &'a str,
+    },
+    /// Once a second.
+    Progress {
+        /// The swarm.
+        swarm: SwarmId,
+        /// Bytes held, all verified.
+        bytes_verified: u64,
+        /// Bytes of the content; 0 until known.
+        bytes_total: u64,
+        /// Of those, from an initial peer.
+        from_initial: u64,
+        /// Of those, from other peers.
+        from_peers: u64,
+        /// Bytes sent to others.
+        uploaded: u64,
+        /// Links, open or being built.
+        links: usize,
+    },
+    /// The content is complete and verified.
+    Done(Done),
+    /// Something failed.
+    Error {
+        /// What, on what, and what to do.
+        text: &'a str,
+    },
+}
+
+/// How a fetch went.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Done {
+    /// From the start of the program.
+    pub(crate) seconds: f64,
+    /// Bytes of the content.
+    pub(crate) bytes: u64,
+    /// Of those, fetched from an initial peer.
+    pub(crate) from_initial: u64,
+    /// Of those, fetched from other peers.
+    pub(crate) from_peers: u64,
+    /// Bytes sent to others.
+    pub(crate) uploaded: u64,
+    /// Bytes that came twice.
+    pub(crate) duplicate_bytes: u64,
+    /// Bytes of proofs.
+    pub(crate) proof_bytes: u64,
+    /// With `--play`: until the first frame.
+    pub(crate) start_ms: Option<u64>,
+    /// With `--play`: how often playback stood still.
+    pub(crate) stalls: u32,
+    /// With `--play`: for how long.
+    pub(crate) stall_ms: u64,
+}
+
+impl Done {
+    /// From the peer's numbers and the player's.
+    pub(crate) fn new(seconds: f64, stats: &Stats, playback: Playback) -> Self {
+        Self {
+            seconds,
+            bytes: stats.bytes_total,
+            from_initial: stats.from_initial,
+            from_peers: stats.from_peers,
+            uploaded: stats.uploaded,
+            duplicate_bytes: stats.duplicate_bytes,
+            proof_bytes: stats.proof_bytes,
+            start_ms: playback.start_ms,
+            stalls: playback.stalls,
+            stall_ms: playback.stall_ms,
+        }
+    }
+}
+
+/// Says things the way the person or program asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reporter {
+    /// Whether a program listens.
+    pub(crate) is_json: bool,
+}
+
+impl Reporter {
+    /// To programs only.
+    pub(crate) fn event(self, event: &impl Serialize) {
+        if self.is_json {
+            // These events have string keys only and no fallible fields.
+            let line = serde_json::to_string(event).unwrap_or_default();
+            self.stdout(&line);
+        }
+    }
+
+    /// To people only: a result.
+    pub(crate) fn text(self, line: &str) {
+        if !self.is_json {
+            self.stdout(line);
+        }
+    }
+
+    /// To people, beside the results: a change of state.
+    pub(crate) fn note(self, line: &str) {
+        eprintln!("{}", one_line(line));
+    }
+
+    /// To both: a failure.
+    pub(crate) fn error(self, text: &str) {
+        let text = one_line(text);
+        eprintln!("error: {text}");
+        self.event(&Event::Error { text: &text });
+    }
+
+    /// To programs only: the link of a content that can be reached, or whose manifest is here.
+    pub(crate) fn ready(self, swarm: SwarmId, link: &str) {
+        self.event(&Event::Ready { swarm, link });
+    }
+
+    /// Where a peer stands.
+    pub(crate) fn progress(self, stats: &Stats) {
+        self.event(&Event::Progress {
+            swarm: stats.swarm,
+            bytes_verified: stats.bytes_verified,
+            bytes_total: stats.bytes_total,
+            from_initial: stats.from_initial,
+            from_peers: stats.from_peers,
+            uploaded: stats.uploaded,
+            links: stats.links.len(),
+        });
+    }
+
+    /// A bar on a terminal; nothing where a program listens or nobody looks.
+    pub(crate) fn bar(self, what: &str) -> ProgressBar {
+        let is_shown = !self.is_json && std::io::stderr().is_terminal();
+        let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let template =
+            "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes} {binary_bytes_per_sec} {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(what.to_owned());
+        bar
+    }
+
+    fn stdout(self, line: &str) {
+        let mut stdout = std::io::stdout().lock();
+        // Whoever closed our stdout does not want to hear of it.
+        let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

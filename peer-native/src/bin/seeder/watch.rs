@@ -1,0 +1,74 @@
+//! Watches a running peer for what a person must hear, each change of state once.
+
+use peer_native::Notice;
+use swarm_core::peer::Event;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::report::Reporter;
+
+/// The next notice; `None` when the peer has ended. What was missed is skipped: the rest says where it stands.
+pub(crate) async fn next(notices: &mut Receiver<Notice>) -> Option<Notice> {
+    loop {
+        match notices.recv().await {
+            Ok(notice) => return Some(notice),
+            Err(RecvError::Lagged(count)) => tracing::debug!(count, "notices were missed"),
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
+
+/// What was said last of the tracker, so that nothing is said twice.
+#[derive(Debug, Default)]
+pub(crate) struct TrackerWatch {
+    said: Option<String>,
+}
+
+impl TrackerWatch {
+    /// Says what a notice changes.
+    pub(crate) fn note(&mut self, notice: &Notice, tracker: &str, reporter: Reporter) {
+        match notice {
+            Notice::Peer(Event::TrackerDown { reason, retry_ms }) => {
+                tracing::debug!(reason, retry_ms, "no tracker");
+                self.say(
+                    format!("the tracker cannot be reached: {reason}; trying again until it can"),
+                    reporter,
+                );
+            }
+            Notice::Peer(Event::Waiting { reason }) => self.say(format!("waiting: {reason}"), reporter),
+            Notice::Joined => {
+                if self.said.take().is_some() {
+                    reporter.note(&format!("the tracker is reached: {tracker}"));
+                }
+            }
+            Notice::Peer(Event::Banned { link, reason }) => {
+                tracing::info!(link = link.0, reason, "a peer was banned");
+            }
+            Notice::Peer(
+                Event::TrackerUp
+                | Event::ManifestReady(_)
+                | Event::UnknownSwarm
+                | Event::Complete
+                | Event::Failed(_),
+            )
+            | Notice::StoreReady { .. }
+            | Notice::Finished
+            | Notice::StoreFailed(_) => {}
+        }
+    }
+
+    fn say(&mut self, text: String, reporter: Reporter) {
+        if self.said.as_ref() != Some(&text) {
+            reporter.note(&text);
+            self.said = Some(text);
+        }
+    }
+}
+
+/// Why a peer cannot go on, if that is what a notice says.
+pub(crate) fn failure(notice: &Notice) -> Option<&str> {
+    match notice {
+        Notice::Peer(Event::Failed(text)) | Notice::StoreFailed(text) => Some(text),
+        Notice::Peer(_) | Notice::Joined | Notice::StoreReady { .. } | Notice::Finished => None,
+    }
+}
