@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::decision::{ResumeKey, TrackerConfig};
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT, PING_INTERVAL,
-    SEND_TIMEOUT, STOP_TIMEOUT,
+    CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
+    PING_INTERVAL, SEND_TIMEOUT, STOP_TIMEOUT,
 };
 
 /// Everything that [`serve`](crate::serve) has to be told.

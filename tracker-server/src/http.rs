@@ -29,11 +29,13 @@ use crate::{page, socket};
 
 /// All routes.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
-    let anybody = SetResponseHeaderLayer::overriding(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let anybody =
+        SetResponseHeaderLayer::overriding(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     let no_sniffing =
         SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // A link names its swarm behind the `#`, which no referrer carries; other addresses need not leak either.
-    let no_referrer = SetResponseHeaderLayer::overriding(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let no_referrer =
+        SetResponseHeaderLayer::overriding(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let page = page::router(&hub.config.www);
     Router::new()
         .route("/v1/manifests/{swarm}", get(manifest).put(publish))
@@ -68,10 +70,13 @@ async fn swarm(
     if hub.stopping.is_cancelled() {
         return try_later("the tracker is stopping");
     }
-    let address = if hub.config.is_behind_proxy { forwarded_for(&headers).unwrap_or(address) } else { address };
+    let address =
+        if hub.config.is_behind_proxy { forwarded_for(&headers).unwrap_or(address) } else { address };
     match upgrade {
         Ok(upgrade) => socket::upgrade(hub, upgrade, address, permit),
-        Err(rejection) => refuse(rejection.status(), format_args!("this address is for WebSockets: {rejection}")),
+        Err(rejection) => {
+            refuse(rejection.status(), format_args!("this address is for WebSockets: {rejection}"))
+        }
     }
 }
 
@@ -117,7 +122,10 @@ async fn publish(
     let bytes = match timeout(BODY_TIMEOUT, to_bytes(body, MANIFEST_BYTES_MAX)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(_)) => {
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a manifest has at most 1 MiB and must arrive whole");
+            return refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "a manifest has at most 1 MiB and must arrive whole",
+            );
         }
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the manifest did not arrive in time"),
     };
@@ -153,9 +161,8 @@ async fn ready(State(hub): State<Arc<Hub>>) -> Response {
 
 async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
     match hub.metrics_text() {
-        Ok(text) => {
-            ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
-        }
+        Ok(text) => ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+            .into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error),
     }
 }

@@ -179,7 +179,10 @@ impl Hub {
             match outgoing {
                 Outgoing::Send(message) => {
                     if !outbox.push(message.encode()) {
-                        tracing::debug!(connection = connection.0, "a message was dropped: the connection closes");
+                        tracing::debug!(
+                            connection = connection.0,
+                            "a message was dropped: the connection closes"
+                        );
                     }
                 }
                 Outgoing::Close(reason) => outbox.close(reason),

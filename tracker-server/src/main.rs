@@ -41,17 +41,19 @@ async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn listen(address: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{address} is in use: stop what listens there, or choose another with --listen (port 0 takes any free one)"
-        ),
-        io::ErrorKind::PermissionDenied => {
-            anyhow::anyhow!("{address} may not be listened on by this user: choose a port above 1023 with --listen")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            anyhow::anyhow!("{address} is no address of this machine: choose one that is with --listen")
-        }
-        _ => anyhow::anyhow!("cannot listen on {address} ({error}): --listen takes HOST:PORT, such as 127.0.0.1:8080"),
+    TcpListener::bind(address).await.map_err(|error| {
+        let advice = if error.kind() == io::ErrorKind::AddrInUse {
+            "it is in use: stop what listens there, or choose another with --listen (port 0 takes any free one)"
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            "this user may not: choose a port above 1023 with --listen"
+        } else if error.kind() == io::ErrorKind::AddrNotAvailable {
+            "it is no address of this machine: choose one that is with --listen"
+        } else {
+            return anyhow::anyhow!(
+                "cannot listen on {address} ({error}): --listen takes HOST:PORT, such as 127.0.0.1:8080"
+            );
+        };
+        anyhow::anyhow!("cannot listen on {address}: {advice}")
     })
 }
 

@@ -207,7 +207,10 @@ mod tests {
         assert_eq!(outcome, Put::Added(vec![second]));
         assert!(store.bytes(first).is_some() && store.bytes(second).is_none());
         assert_eq!(put(&mut store, "third", &[]), (third, Put::Known));
-        assert_eq!(put(&mut store, "fifth", &[first, third]).1, Put::Added(vec![manifest("fourth").swarm_id().unwrap()]));
+        assert_eq!(
+            put(&mut store, "fifth", &[first, third]).1,
+            Put::Added(vec![manifest("fourth").swarm_id().unwrap()])
+        );
         assert_eq!(store.len(), 3);
     }
 
@@ -235,7 +238,8 @@ mod tests {
         put(&mut store, "first", &[]);
         let (second, _) = put(&mut store, "second", &[]);
         let catalogue = store.catalogue(|swarm| (u32::from(swarm == second), 7));
-        let lines: Vec<_> = catalogue.iter().map(|entry| (&entry.name[..], entry.seeders, entry.leechers)).collect();
+        let lines: Vec<_> =
+            catalogue.iter().map(|entry| (&entry.name[..], entry.seeders, entry.leechers)).collect();
         assert_eq!(lines, [("second", 1, 7), ("first", 0, 7)]);
         let json = serde_json::to_string(&catalogue[0]).unwrap();
         let expected = format!(

@@ -89,12 +89,16 @@ impl Options {
             bail!("--ice-server may be given {ICE_SERVERS_MAX} times at most");
         }
         let server = |url: &String| match url.split(':').next() {
-            Some("stun" | "stuns") => Ok(IceServer { urls: vec![url.clone()], username: None, credential: None }),
+            Some("stun" | "stuns") => {
+                Ok(IceServer { urls: vec![url.clone()], username: None, credential: None })
+            }
             Some("turn" | "turns") if self.ice_username.is_some() && self.ice_credential.is_some() => {
                 let (username, credential) = (self.ice_username.clone(), self.ice_credential.clone());
                 Ok(IceServer { urls: vec![url.clone()], username, credential })
             }
-            Some("turn" | "turns") => bail!("--ice-server {url} takes --ice-username and --ice-credential as well"),
+            Some("turn" | "turns") => {
+                bail!("--ice-server {url} takes --ice-username and --ice-credential as well")
+            }
             Some(_) | None => bail!("--ice-server {url} must begin with stun:, stuns:, turn: or turns:"),
         };
         self.ice_servers.iter().map(server).collect()
@@ -128,6 +132,9 @@ mod tests {
     #[test]
     fn an_address_that_no_browser_takes_is_refused() {
         let error = ice_servers(&["--ice-server", "example.org:3478"]).unwrap_err();
-        assert_eq!(error.to_string(), "--ice-server example.org:3478 must begin with stun:, stuns:, turn: or turns:");
+        assert_eq!(
+            error.to_string(),
+            "--ice-server example.org:3478 must begin with stun:, stuns:, turn: or turns:"
+        );
     }
 }

@@ -16,7 +16,10 @@ const NOT_FOUND: &str = "there is no such page\n";
 /// Serves the files below `www`, which need not be there yet.
 pub(crate) fn router(www: &Path) -> Router {
     if !www.is_dir() {
-        tracing::warn!("{} is missing: the page is not served until `cargo xtask build` made it", www.display());
+        tracing::warn!(
+            "{} is missing: the page is not served until `cargo xtask build` made it",
+            www.display()
+        );
     }
     let directory = www.to_owned();
     let missing = any(async move || {

@@ -82,7 +82,9 @@ impl Acceptor {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     // Out of file descriptors, most likely: accepting at once again would only spin.
-                    tracing::warn!("cannot accept a connection: {error}; is the limit on open files too low?");
+                    tracing::warn!(
+                        "cannot accept a connection: {error}; is the limit on open files too low?"
+                    );
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

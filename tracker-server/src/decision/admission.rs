@@ -9,8 +9,8 @@ use super::outgoing::ConnectionId;
 use super::refusal::Refusal;
 use super::token_bucket::{Rate, TokenBucket};
 use crate::limits::{
-    ADDRESS_BURST, ADDRESS_RATE_PER_S, ADDRESSES_SWEEP, CONNECT_COST, CONNECTION_BURST, CONNECTION_RATE_PER_S,
-    REFUSALS_MAX,
+    ADDRESS_BURST, ADDRESS_RATE_PER_S, ADDRESSES_SWEEP, CONNECT_COST, CONNECTION_BURST,
+    CONNECTION_RATE_PER_S, REFUSALS_MAX,
 };
 
 const CONNECTION_RATE: Rate = Rate { per_s: CONNECTION_RATE_PER_S, burst: CONNECTION_BURST };
@@ -81,7 +81,12 @@ impl Admission {
     }
 
     /// Lets a message of `cost` pass, or says how long to wait; at last, that it is enough.
-    pub(super) fn admit(&mut self, now: Timestamp, connection: ConnectionId, cost: u32) -> Result<(), Refusal> {
+    pub(super) fn admit(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        cost: u32,
+    ) -> Result<(), Refusal> {
         let Some(sender) = self.senders.get_mut(&connection) else { return Ok(()) };
         let own = sender.bucket.take(CONNECTION_RATE, now, cost);
         let shared = match self.addresses.get_mut(&sender.address) {
@@ -103,7 +108,8 @@ impl Admission {
     /// Drops addresses without connections and without debt once there are many.
     fn sweep(&mut self, now: Timestamp) {
         if self.addresses.len() >= ADDRESSES_SWEEP && self.addresses.len().is_power_of_two() {
-            self.addresses.retain(|_, entry| entry.connections > 0 || !entry.bucket.is_full(ADDRESS_RATE, now));
+            self.addresses
+                .retain(|_, entry| entry.connections > 0 || !entry.bucket.is_full(ADDRESS_RATE, now));
         }
     }
 }
@@ -167,7 +173,8 @@ mod tests {
         for connection in 0..200 {
             if connect(&mut admission, connection, "10.0.0.1").is_ok() {
                 let id = ConnectionId(connection);
-                passed += (0..CONNECTION_BURST).filter(|_| admission.admit(Timestamp::ZERO, id, 1).is_ok()).count();
+                passed +=
+                    (0..CONNECTION_BURST).filter(|_| admission.admit(Timestamp::ZERO, id, 1).is_ok()).count();
             }
         }
         assert!(passed < ADDRESS_BURST as usize);

@@ -61,7 +61,9 @@ pub struct Departure {
 impl Graph {
     /// Whether two peers are neighbours.
     pub fn is_linked(&self, left: PeerId, right: PeerId) -> bool {
-        self.nodes.get(&left).is_some_and(|node| node.viewers.contains(&right) || node.initial.contains(&right))
+        self.nodes
+            .get(&left)
+            .is_some_and(|node| node.viewers.contains(&right) || node.initial.contains(&right))
     }
 
     /// The neighbours of a peer, the viewers first.
@@ -139,7 +141,9 @@ impl Graph {
 
     /// Links two peers because one holds what the other wants, if both have room. Whether it did.
     pub fn link(&mut self, taker: PeerId, provider: PeerId) -> bool {
-        let (Some(left), Some(right)) = (self.nodes.get(&taker), self.nodes.get(&provider)) else { return false };
+        let (Some(left), Some(right)) = (self.nodes.get(&taker), self.nodes.get(&provider)) else {
+            return false;
+        };
         let has_room = match (left.is_initial, right.is_initial) {
             (false, true) => self.has_initial_room(provider),
             (false, false) => left.viewers.len() < DEGREE_WANT_MAX && right.viewers.len() < DEGREE_WANT_MAX,
@@ -168,9 +172,8 @@ impl Graph {
         if self.viewers.is_empty() {
             return None;
         }
-        let is_free = |other: PeerId| {
-            other != peer && self.degree(other) < DEGREE_MAX && !self.is_linked(peer, other)
-        };
+        let is_free =
+            |other: PeerId| other != peer && self.degree(other) < DEGREE_MAX && !self.is_linked(peer, other);
         let mut best: Option<(usize, PeerId)> = None;
         let mut found = 0;
         for _ in 0..DRAWS_MAX {

@@ -35,14 +35,12 @@ impl Refusal {
     /// A frame that is no request. One that breaks the size limit ends the connection.
     pub(super) fn undecodable(error: &TrackerDecodeError) -> Self {
         let refusal = Self::new(ErrorCode::BadRequest, error.to_string());
-        match error {
-            TrackerDecodeError::TooLong(_) => refusal.close(CloseReason::TooLong),
-            _ => refusal,
-        }
+        if let TrackerDecodeError::TooLong(_) = error { refusal.close(CloseReason::TooLong) } else { refusal }
     }
 
     pub(super) fn unsupported_version(version: u16) -> Self {
-        let text = format!("this tracker speaks protocol version {TRACKER_VERSION}; the peer speaks {version}");
+        let text =
+            format!("this tracker speaks protocol version {TRACKER_VERSION}; the peer speaks {version}");
         Self::new(ErrorCode::UnsupportedVersion, text).close(CloseReason::Version)
     }
 

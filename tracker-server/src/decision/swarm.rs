@@ -71,7 +71,8 @@ impl Swarm {
         self.assignments.remove(peer, &departure.neighbours);
         let told = departure.neighbours.iter().filter_map(|neighbour| self.connection(*neighbour));
         let gone = told.map(|connection| (connection, TrackerMessageBody::Gone { peer }));
-        let introduced = departure.introduced.iter().flat_map(|(lacking, other)| self.introduce(*lacking, *other));
+        let introduced =
+            departure.introduced.iter().flat_map(|(lacking, other)| self.introduce(*lacking, *other));
         gone.chain(introduced).collect()
     }
 
@@ -170,7 +171,9 @@ impl Swarm {
         let segment_count = self.directory.segment_count();
         let mut segments: Vec<u32> = by_urgency
             .iter()
-            .flat_map(|want| want.segments.0..want.segments.0.saturating_add(want.segments.1).min(segment_count))
+            .flat_map(|want| {
+                want.segments.0..want.segments.0.saturating_add(want.segments.1).min(segment_count)
+            })
             .take(ASSIGNED_PER_WANT_MAX)
             .collect();
         segments.sort_unstable();
@@ -181,13 +184,16 @@ impl Swarm {
         for segment in segments {
             let candidates: Vec<Candidate> =
                 linked.iter().filter_map(|provider| self.candidate(**provider, segment)).collect();
-            let Some(source) = self.assignments.choose(now, peer, segment, &candidates, rng) else { continue };
+            let Some(source) = self.assignments.choose(now, peer, segment, &candidates, rng) else {
+                continue;
+            };
             match by_source.iter_mut().find(|(other, _)| *other == source) {
                 Some((_, runs)) => push_segment(runs, segment),
                 None => by_source.push((source, vec![SegmentRun(segment, 1)])),
             }
         }
-        let message = |(source, segments)| TrackerMessageBody::Assign { segments, source, lease_ms: LEASE_MS };
+        let message =
+            |(source, segments)| TrackerMessageBody::Assign { segments, source, lease_ms: LEASE_MS };
         by_source.into_iter().map(message).collect()
     }
 
@@ -199,7 +205,8 @@ impl Swarm {
 
     /// Tells both sides of a new link of one another; the first makes the offer.
     fn introduce(&self, offering: PeerId, answering: PeerId) -> Notices {
-        let (Some(left), Some(right)) = (self.directory.record(offering), self.directory.record(answering)) else {
+        let (Some(left), Some(right)) = (self.directory.record(offering), self.directory.record(answering))
+        else {
             return Notices::new();
         };
         let connect = |peer, role, offer| TrackerMessageBody::Connect { peer, role, offer };
@@ -261,8 +268,12 @@ mod tests {
 
     #[test]
     fn a_want_names_providers_and_those_who_look_for_the_same_and_assigns_the_urgent() {
-        let (mut swarm, mut rng) =
-            joined([viewer(1, &[SegmentRun(0, 4)]), viewer(2, &[SegmentRun(3, 2)]), viewer(3, &[]), viewer(4, &[])]);
+        let (mut swarm, mut rng) = joined([
+            viewer(1, &[SegmentRun(0, 4)]),
+            viewer(2, &[SegmentRun(3, 2)]),
+            viewer(3, &[]),
+            viewer(4, &[]),
+        ]);
         swarm.want(Timestamp::ZERO, PeerId(4), &[want(3, 1, 100)], &mut rng);
         let wants = [want(9, 1, 0), want(4, 1, 500), want(2, 2, 1000)];
         let (answer, notices) = swarm.want(Timestamp::ZERO, PeerId(3), &wants, &mut rng);
@@ -276,11 +287,12 @@ mod tests {
         assert_eq!(runs(looking), [(4, vec![SegmentRun(3, 1)])]);
         let assigned: Vec<u32> = notices
             .iter()
-            .filter_map(|(_, message)| match message {
-                TrackerMessageBody::Assign { segments, lease_ms: LEASE_MS, .. } => Some(segments),
-                other => panic!("{other:?}"),
+            .flat_map(|(_, message)| {
+                let TrackerMessageBody::Assign { segments, lease_ms: LEASE_MS, .. } = message else {
+                    panic!("{message:?}")
+                };
+                segments
             })
-            .flatten()
             .flat_map(|run| run.0..run.0 + run.1)
             .collect();
         assert_eq!(assigned.len(), 3);

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use swarm_core::limits::{ICE_SERVERS_MAX, SEGMENTS_MAX};
 use swarm_core::tracker_message::{
-    IceServer, PeerRequest, PeerRequestBody, Role, Signal, TRACKER_VERSION,
-    TrackerDecodeError, TrackerMessage, TrackerMessageBody,
+    IceServer, PeerRequest, PeerRequestBody, Role, Signal, TRACKER_VERSION, TrackerDecodeError,
+    TrackerMessage, TrackerMessageBody,
 };
 use swarm_core::{PeerId, SwarmId, Timestamp};
 
@@ -142,7 +142,11 @@ impl Tracker {
     }
 
     /// A connection closed.
-    pub fn disconnected(&mut self, now: Timestamp, connection: ConnectionId) -> Vec<(ConnectionId, Outgoing)> {
+    pub fn disconnected(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+    ) -> Vec<(ConnectionId, Outgoing)> {
         self.admission.disconnect(now, connection);
         let Some(stage) = self.stages.remove(&connection) else { return Vec::new() };
         let notices = self.leave_swarm(stage);
@@ -216,7 +220,9 @@ impl Tracker {
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
             }
-            (_, Stage::Greeted { .. } | Stage::Left { .. }) => Err(Refusal::bad_request("join a swarm first")),
+            (_, Stage::Greeted { .. } | Stage::Left { .. }) => {
+                Err(Refusal::bad_request("join a swarm first"))
+            }
             (body, Stage::Joined { peer, swarm }) => self.meet_in_swarm(now, connection, peer, swarm, body),
         }
     }
@@ -252,7 +258,9 @@ impl Tracker {
             return Err(Refusal::unsupported_version(version));
         }
         match &self.config.token {
-            Some(expected) if !is_same_secret(expected, token.unwrap_or_default()) => Err(Refusal::forbidden()),
+            Some(expected) if !is_same_secret(expected, token.unwrap_or_default()) => {
+                Err(Refusal::forbidden())
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -304,11 +312,9 @@ impl Tracker {
 
     fn leave_swarm(&mut self, stage: Stage) -> Notices {
         match stage {
-            Stage::Joined { peer, swarm } => self
-                .swarms
-                .get_mut(&swarm)
-                .map(|swarm| swarm.leave(peer, &mut self.rng))
-                .unwrap_or_default(),
+            Stage::Joined { peer, swarm } => {
+                self.swarms.get_mut(&swarm).map(|swarm| swarm.leave(peer, &mut self.rng)).unwrap_or_default()
+            }
             Stage::Open | Stage::Greeted { .. } | Stage::Left { .. } => Notices::new(),
         }
     }

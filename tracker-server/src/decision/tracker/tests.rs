@@ -61,7 +61,13 @@ fn error_code(body: &TrackerMessageBody) -> ErrorCode {
 }
 
 fn hello(resume: Option<String>) -> PeerRequestBody {
-    PeerRequestBody::Hello { version: TRACKER_VERSION, capabilities: vec![], uplink_bps: 0, token: None, resume }
+    PeerRequestBody::Hello {
+        version: TRACKER_VERSION,
+        capabilities: vec![],
+        uplink_bps: 0,
+        token: None,
+        resume,
+    }
 }
 
 fn join(swarm: SwarmId) -> PeerRequestBody {
@@ -94,9 +100,8 @@ fn two_peers_of_a_swarm_are_introduced_and_the_newcomer_offers() {
     let (second, _) = welcome(&mut tracker, 2, None);
     let (answer, caused) = ask(&mut tracker, 2, join(SWARM));
     assert_eq!(answer, TrackerMessageBody::Swarm { seeders: 0, leechers: 2 });
-    let connect = |peer, offer| {
-        Outgoing::notice(TrackerMessageBody::Connect { peer, role: Role::Viewer, offer })
-    };
+    let connect =
+        |peer, offer| Outgoing::notice(TrackerMessageBody::Connect { peer, role: Role::Viewer, offer });
     assert_eq!(caused, [(ConnectionId(1), connect(second, false)), (ConnectionId(2), connect(first, true))]);
 }
 
@@ -114,13 +119,8 @@ fn hello_comes_first_and_once() {
 fn another_version_is_told_which_one_is_spoken_and_closed() {
     let mut tracker = tracker();
     connect(&mut tracker, 1);
-    let body = PeerRequestBody::Hello {
-        version: 9,
-        capabilities: vec![],
-        uplink_bps: 0,
-        token: None,
-        resume: None,
-    };
+    let body =
+        PeerRequestBody::Hello { version: 9, capabilities: vec![], uplink_bps: 0, token: None, resume: None };
     let (answer, caused) = ask(&mut tracker, 1, body);
     let TrackerMessageBody::Error { code, text, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(code, ErrorCode::UnsupportedVersion);
@@ -241,7 +241,8 @@ fn a_frame_that_is_no_request_is_answered() {
     let outgoing = tracker.handle_undecodable(NOW, ConnectionId(1), Some(4), &error);
     let [(_, Outgoing::Send(message))] = &outgoing[..] else { panic!("{outgoing:?}") };
     assert_eq!((message.id, error_code(&message.body)), (Some(4), ErrorCode::BadRequest));
-    let outgoing = tracker.handle_undecodable(NOW, ConnectionId(1), None, &TrackerDecodeError::TooLong(70_000));
+    let outgoing =
+        tracker.handle_undecodable(NOW, ConnectionId(1), None, &TrackerDecodeError::TooLong(70_000));
     assert_eq!(outgoing[1], (ConnectionId(1), Outgoing::Close(CloseReason::TooLong)));
 }
 
@@ -329,7 +330,7 @@ fn anything(chance: &mut fastrand::Rng, tokens: &[String], peers: &[PeerId]) -> 
     let run = SegmentRun(chance.u32(..12), chance.u32(..12));
     let peer = chance.choice(peers.iter().copied()).unwrap_or(PeerId(0));
     match chance.u32(..16) {
-        0..=3 => hello(chance.choice(tokens.iter().cloned()).filter(|_| peer.0 % 3 == 0)),
+        0..=3 => hello(chance.choice(tokens.iter().cloned()).filter(|_| peer.0.is_multiple_of(3))),
         4..=7 => PeerRequestBody::Join {
             swarm: if chance.bool() { SWARM } else { OTHER_SWARM },
             role: if chance.u32(..9) == 0 { Role::Initial } else { Role::Viewer },

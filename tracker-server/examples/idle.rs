@@ -1,0 +1,110 @@
+//! Measures what an idle connection costs a running tracker in memory.
+//!
+//! ```text
+//! tracker-server --listen 127.0.0.1:8080 --connections-per-address-max 100000 &
+//! cargo run --release -p tracker-server --example idle -- 127.0.0.1:8080 PID 2000
+//! ```
+//!
+//! Opens the given number of WebSockets, says hello and joins one swarm on each, waits until the tracker has
+//! nothing more to say, and prints by how much the resident memory of process PID grew for each. Reads
+//! `/proc`, so Linux only; the limit on open files must allow for the sockets.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::Full;
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use swarm_core::group::Geometry;
+use swarm_core::segmentation::doubling;
+use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, TRACKER_VERSION};
+use swarm_core::{ContentRoot, Manifest, SwarmId};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [address, pid, count] = &arguments[..] else { anyhow::bail!("usage: idle HOST:PORT PID COUNT") };
+    let address: SocketAddr = address.parse().context("HOST:PORT must be an address")?;
+    let count: usize = count.parse().context("COUNT must be a number")?;
+    let swarm = publish(address).await?;
+    // The first ones pay for what is made once: worker stacks, the allocator's arenas, the largest tables.
+    let mut sockets = enter_many(address, swarm, count / 10).await?;
+    let before = resident_bytes(pid)?;
+    let warm = sockets.len();
+    sockets.extend(enter_many(address, swarm, count).await?);
+    // Nobody is introduced any more once those who came last have heard of one another.
+    for socket in &mut sockets {
+        while timeout(Duration::from_millis(1), socket.next()).await.is_ok() {}
+    }
+    let after = resident_bytes(pid)?;
+    let grown = after.saturating_sub(before);
+    println!("{warm} connections: {before} bytes; {} more: {after} bytes", count);
+    println!("{} bytes for each idle connection", grown / count.max(1) as u64);
+    Ok(())
+}
+
+async fn enter_many(address: SocketAddr, swarm: SwarmId, count: usize) -> anyhow::Result<Vec<Socket>> {
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
+        sockets.push(enter(address, swarm).await?);
+    }
+    Ok(sockets)
+}
+
+async fn enter(address: SocketAddr, swarm: SwarmId) -> anyhow::Result<Socket> {
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/v1/swarm")).await?;
+    let hello = PeerRequestBody::Hello {
+        version: TRACKER_VERSION,
+        capabilities: vec![],
+        uplink_bps: 10_000_000,
+        token: None,
+        resume: None,
+    };
+    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None };
+    for (id, body) in [(1, hello), (2, join)] {
+        socket.send(Message::text(PeerRequest { id, body }.encode())).await?;
+        socket.next().await.context("the tracker closed the connection")??;
+    }
+    Ok(socket)
+}
+
+async fn publish(address: SocketAddr) -> anyhow::Result<SwarmId> {
+    let length_bytes = 30_000_000;
+    let manifest = Manifest {
+        name: "idle".into(),
+        media_type: "video/mp4".into(),
+        length_bytes,
+        root: ContentRoot([0; 32]),
+        segments: doubling(Geometry::new(length_bytes)),
+        duration_ms: None,
+        author: None,
+        created_s: 0,
+        trackers: vec![],
+    };
+    let swarm = manifest.swarm_id()?;
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+    let connection = tokio::spawn(connection);
+    let body = Full::new(Bytes::from(manifest.to_bytes()?));
+    let request = Request::put(format!("/v1/manifests/{swarm}")).header("host", "tracker").body(body)?;
+    let status = sender.send_request(request).await?.status();
+    connection.abort();
+    anyhow::ensure!(status.is_success(), "the manifest was refused: {status}");
+    Ok(swarm)
+}
+
+fn resident_bytes(pid: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("no such process")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    let kibibytes: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    Ok(kibibytes * 1024)
+}

@@ -1,0 +1,171 @@
+//! What the tracker does about those that break the rules.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Signal, TrackerMessageBody};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::{PATIENCE, Server, Socket, code_of, request};
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_not_ignored() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let mut socket = Socket::open(server.address).await?;
+    for (frame, id) in [
+        (Message::text("{"), None),
+        (Message::text(r#"{"id":5,"type":"dance"}"#), Some(5)),
+        (Message::text(r#"{"id":6,"type":"leave"}"#), Some(6)),
+        (Message::text(r#"[1,2,3]"#), None),
+        (Message::binary(&b"hello"[..]), None),
+    ] {
+        socket.send_raw(frame.clone()).await?;
+        let answer = socket.receive().await?;
+        assert_eq!((answer.id, code_of(&answer.body)?), (id, ErrorCode::BadRequest), "{frame:?}");
+    }
+    socket.hello(None).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_frame_beyond_the_limit_closes_the_connection() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let mut socket = Socket::open(server.address).await?;
+    socket.hello(None).await?;
+    socket.send_raw(Message::text("x".repeat(65_537))).await?;
+    assert_eq!(socket.close_code().await?, 1009);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_closed() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.hello = Duration::from_millis(50)).await?;
+    let mut socket = Socket::open(server.address).await?;
+    assert_eq!(socket.close_code().await?, 1002);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_answers_no_ping_is_closed_and_leaves_its_swarm() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| {
+        config.deadlines.hello = Duration::from_millis(200);
+        config.deadlines.ping = Duration::from_millis(100);
+    })
+    .await?;
+    let swarm = server.publish("film").await?;
+    // Pongs are sent while reading; this socket is not read from.
+    let (mut silent, _) = Socket::enter(server.address, swarm, &[]).await?;
+    server.wait_for_metric("tributary_tracker_closes_total{reason=\"silent\"} 1").await?;
+    server.wait_for_metric("tributary_tracker_peers 0").await?;
+    assert_eq!(silent.close_code().await?, 1008);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_answers_pings_stays() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| {
+        config.deadlines.hello = Duration::from_millis(20);
+        config.deadlines.ping = Duration::from_millis(20);
+    })
+    .await?;
+    let mut socket = Socket::open(server.address).await?;
+    socket.hello(None).await?;
+    use futures_util::StreamExt;
+    for _ in 0..10 {
+        let frame = timeout(PATIENCE, socket.inner.next()).await?;
+        assert!(matches!(frame, Some(Ok(Message::Ping(_)))), "{frame:?}");
+        socket.inner.flush().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_closed_and_does_not_hold_up_others() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.send = Duration::from_millis(300)).await?;
+    let swarm = server.publish("film").await?;
+    let (_deaf, deaf_id) = Socket::enter(server.address, swarm, &[]).await?;
+    let is_gone = async {
+        let sdp = "x".repeat(16_000);
+        loop {
+            let (mut talker, _) = Socket::enter(server.address, swarm, &[]).await?;
+            for _ in 0..400 {
+                let signal = Signal::Offer { sdp: sdp.clone() };
+                let answer = talker.ask(PeerRequestBody::Signal { to: deaf_id, signal }).await?;
+                if answer != TrackerMessageBody::Ok {
+                    return code_of(&answer);
+                }
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE * 2, is_gone).await??, ErrorCode::UnknownPeer);
+    server.wait_for_metric("tributary_tracker_closes_total{reason=\"slow_reader\"} 1").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flood_is_refused_then_closed() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let mut socket = Socket::open(server.address).await?;
+    for _ in 0..1000 {
+        socket.inner.feed(Message::text("{")).await?;
+    }
+    socket.inner.flush().await?;
+    assert_eq!(socket.close_code().await?, 1008);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_that_has_enough_connections_is_told_so() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.tracker.connections_per_address_max = 1).await?;
+    let mut first = Socket::open(server.address).await?;
+    first.hello(None).await?;
+    let mut second = Socket::open(server.address).await?;
+    let refused = second.receive().await?;
+    assert_eq!((refused.id, code_of(&refused.body)?), (None, ErrorCode::Full));
+    assert_eq!(second.close_code().await?, 1013);
+    drop(first);
+    server.wait_for_metric("tributary_tracker_connections 0").await?;
+    Socket::open(server.address).await?.hello(None).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_last_place_is_not_served() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.connections_max = 1).await?;
+    let mut only = Socket::open(server.address).await?;
+    only.hello(None).await?;
+    assert!(server.get("/healthz").await.is_err());
+    drop(only);
+    let is_served = async { while server.get("/healthz").await.is_err() {} };
+    timeout(PATIENCE, is_served).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_arrive_is_cut() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.header = Duration::from_millis(50)).await?;
+    let mut stream = TcpStream::connect(server.address).await?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: tracker\r\nx-slow: ").await?;
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer)).await??;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let long = "x".repeat(100_000);
+    let headers = [("x-long", long.as_str())];
+    // It may also be cut off while it still sends, which reads as an error.
+    if let Ok(answer) = request(server.address, "GET", "/healthz", &headers, Bytes::new()).await {
+        assert_eq!(answer.status, 431);
+    }
+    assert_eq!(server.get("/healthz").await?.status, 200);
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Manifests, the catalogue, health and the page.
+
+use swarm_core::manifest::swarm_id_of;
+
+use crate::harness::{Server, Socket, manifest, request};
+
+#[tokio::test]
+async fn a_manifest_is_kept_and_given_to_anybody() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let (swarm, bytes) = manifest("film")?;
+    let path = format!("/v1/manifests/{swarm}");
+    let missing = server.get(&path).await?;
+    assert_eq!(missing.status, 404);
+    assert_eq!(missing.text(), format!("no content {swarm} is published here\n"));
+    assert_eq!(server.put(&path, bytes.clone()).await?.status, 201);
+    assert_eq!(server.put(&path, bytes.clone()).await?.status, 200);
+    let answer = server.get(&path).await?;
+    assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &bytes[..]));
+    assert_eq!(answer.header("content-type"), "application/octet-stream");
+    assert!(answer.header("cache-control").contains("immutable"));
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_not_what_its_address_says_is_refused_in_one_line() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let (swarm, mut bytes) = manifest("film")?;
+    bytes[20] ^= 1;
+    let answer = server.put(&format!("/v1/manifests/{swarm}"), bytes.clone()).await?;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.text(), format!("the manifest hashes to {}, not to {swarm}\n", swarm_id_of(&bytes)));
+    let garbage = b"anything".to_vec();
+    let answer = server.put(&format!("/v1/manifests/{}", swarm_id_of(&garbage)), garbage).await?;
+    assert_eq!((answer.status.as_u16(), answer.text().lines().count()), (400, 1));
+    let answer = server.put("/v1/manifests/short", bytes).await?;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.text()[..]),
+        (400, "a swarm id must be 64 hexadecimal digits\n")
+    );
+    let answer = server.put(&format!("/v1/manifests/{swarm}"), vec![0; 1024 * 1024 + 1]).await?;
+    assert_eq!(answer.status, 413);
+    assert_eq!(server.get("/v1/swarms").await?.text(), "[]");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_publish_token_is_asked_of_publishers_only() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.publish_token = Some("let me".into())).await?;
+    let (swarm, bytes) = manifest("film")?;
+    let path = format!("/v1/manifests/{swarm}");
+    assert_eq!(server.put(&path, bytes.clone()).await?.status, 401);
+    let headers = [("authorization", "Bearer let me")];
+    assert_eq!(request(server.address, "PUT", &path, &headers, bytes.into()).await?.status, 201);
+    assert_eq!(server.get(&path).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_catalogue_counts_who_is_there() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let swarm = server.publish("film").await?;
+    let _viewer = Socket::enter(server.address, swarm, &[]).await?;
+    let answer = server.get("/v1/swarms").await?;
+    let catalogue: serde_json::Value = serde_json::from_slice(&answer.body)?;
+    let expected = serde_json::json!([{
+        "swarm": swarm.to_string(), "name": "film", "media_type": "video/mp4", "length_bytes": 400_000,
+        "duration_ms": 5000, "seeders": 0, "leechers": 1, "created_s": 1,
+    }]);
+    assert_eq!(catalogue, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_told() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    assert_eq!(server.get("/healthz").await?.text(), "ok\n");
+    assert_eq!(server.get("/readyz").await?.status, 200);
+    let mut socket = Socket::open(server.address).await?;
+    socket.hello(None).await?;
+    let metrics = server.get("/metrics").await?.text();
+    for line in ["tributary_tracker_connections 1", "tributary_tracker_requests_total{type=\"hello\"} 1"] {
+        assert!(metrics.lines().any(|found| found == line), "{metrics}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_address_for_websockets_says_so_to_others() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let answer = server.get("/v1/swarm").await?;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().starts_with("this address is for WebSockets"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_built_says_how_to_build_it() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let answer = server.get("/").await?;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.text(), "the page is not built: run `cargo xtask build`\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_page_is_served_compressed_and_checked_for_freshness() -> anyhow::Result<()> {
+    let www = tempfile::tempdir()?;
+    std::fs::write(www.path().join("index.html"), "<!doctype html>")?;
+    std::fs::write(www.path().join("peer.wasm"), "plain")?;
+    std::fs::write(www.path().join("peer.wasm.br"), "small")?;
+    let directory = www.path().to_owned();
+    let server = Server::start_with(|config| config.www = directory).await?;
+    let index = server.get("/").await?;
+    assert_eq!((&index.text()[..], index.header("cache-control")), ("<!doctype html>", "no-cache"));
+    assert_eq!(index.header("x-content-type-options"), "nosniff");
+    let headers = [("accept-encoding", "gzip, br")];
+    let wasm = request(server.address, "GET", "/peer.wasm", &headers, bytes::Bytes::new()).await?;
+    assert_eq!((&wasm.text()[..], wasm.header("content-encoding")), ("small", "br"));
+    assert_eq!(wasm.header("content-type"), "application/wasm");
+    assert_eq!(server.get("/peer.wasm").await?.text(), "plain");
+    let missing = server.get("/nothing").await?;
+    assert_eq!((missing.status.as_u16(), &missing.text()[..]), (404, "there is no such page\n"));
+    let outside = server.get("/../Cargo.toml").await?;
+    assert_eq!(outside.status, 404);
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The tracker over real sockets: one server on a free port for each test, peers played by hand.
+
+mod binary;
+mod harness;
+mod hostile;
+mod http;
+mod session;
+mod stopping;
