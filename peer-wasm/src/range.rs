@@ -140,7 +140,7 @@ fn attachment(name: &str) -> String {
     value
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use proptest::prelude::*;
     use swarm_core::segmentation::doubling;
