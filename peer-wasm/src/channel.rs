@@ -189,7 +189,8 @@ pub(crate) fn words(error: JsValue) -> String {
         .map_or_else(|| "the browser refused".to_owned(), |error| String::from(error.message()))
 }
 
-#[cfg(all(test, target_arch = "wasm32"))]
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
 mod tests {
     use std::cell::RefCell;
 

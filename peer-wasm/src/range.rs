@@ -140,7 +140,8 @@ fn attachment(name: &str) -> String {
     value
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use proptest::prelude::*;
     use swarm_core::segmentation::doubling;

@@ -267,7 +267,8 @@ impl Drop for Port {
     }
 }
 
-#[cfg(all(test, target_arch = "wasm32"))]
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
 mod tests {
     use std::cell::RefCell;
 
