@@ -68,8 +68,9 @@ impl Channel {
 #[derive(Debug)]
 pub(crate) struct Direct {
     channel: RtcDataChannel,
-    on_message: Closure<dyn FnMut(MessageEvent)>,
-    on_change: [Closure<dyn FnMut(Event)>; 3],
+    /// Kept for as long as the channel may call them.
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_change: [Closure<dyn FnMut(Event)>; 3],
 }
 
 impl Direct {
@@ -96,7 +97,7 @@ impl Direct {
         if channel.ready_state() == RtcDataChannelState::Open {
             listener(ChannelEvent::Open);
         }
-        Self { channel, on_message, on_change }
+        Self { channel, _on_message: on_message, _on_change: on_change }
     }
 }
 
@@ -107,7 +108,6 @@ impl Drop for Direct {
         self.channel.set_onclose(None);
         self.channel.set_onbufferedamountlow(None);
         self.channel.close();
-        let _ = (&self.on_message, &self.on_change);
     }
 }
 
@@ -119,7 +119,7 @@ pub(crate) struct Relayed {
     posted_bytes: Cell<u64>,
     /// What the window last said: bytes buffered there, and bytes it had been posted by then.
     reported: Rc<Cell<(u64, u64)>>,
-    on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
 }
 
 impl Relayed {
@@ -135,7 +135,7 @@ impl Relayed {
             }
         });
         port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        Self { port, posted_bytes: Cell::new(0), reported, on_message }
+        Self { port, posted_bytes: Cell::new(0), reported, _on_message: on_message }
     }
 
     fn send(&self, frame: &[u8]) -> Result<(), String> {
@@ -161,7 +161,6 @@ impl Drop for Relayed {
         self.port.set_onmessage(None);
         self.post("close", 1.0);
         self.port.close();
-        let _ = &self.on_message;
     }
 }
 
@@ -188,4 +187,65 @@ pub(crate) fn words(error: JsValue) -> String {
     error
         .dyn_ref::<js_sys::Error>()
         .map_or_else(|| "the browser refused".to_owned(), |error| String::from(error.message()))
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod tests {
+    use std::cell::RefCell;
+
+    use wasm_bindgen_test::wasm_bindgen_test;
+    use web_sys::MessageChannel;
+
+    use super::*;
+    use crate::fixture::{next, turn};
+
+    /// A relayed channel, the window's end of its port, and what the channel told so far.
+    fn relayed() -> (Channel, MessagePort, Rc<RefCell<Vec<ChannelEvent>>>) {
+        let pair = MessageChannel::new().unwrap();
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let sink = Rc::clone(&told);
+        let listener: Listener = Rc::new(move |event| sink.borrow_mut().push(event));
+        (Channel::Relayed(Relayed::new(pair.port1(), &listener)), pair.port2(), told)
+    }
+
+    fn report(port: &MessagePort, json: &str) {
+        port.post_message(&js_sys::JSON::parse(json).unwrap()).unwrap();
+    }
+
+    async fn told_count(told: &Rc<RefCell<Vec<ChannelEvent>>>, count: usize) {
+        while told.borrow().len() < count {
+            turn().await;
+        }
+    }
+
+    #[wasm_bindgen_test]
+    async fn a_relayed_channel_carries_frames_both_ways() {
+        let (channel, window, told) = relayed();
+        channel.send(&[1, 2, 3]).unwrap();
+        let frame: ArrayBuffer = next(&window).await.dyn_into().unwrap();
+        assert_eq!(Uint8Array::new(&frame).to_vec(), [1, 2, 3]);
+        report(&window, r#"{"state": "open", "buffered": 0, "seen": 0}"#);
+        let answer = Uint8Array::from(&[9u8, 8][..]).buffer();
+        window.post_message(&answer).unwrap();
+        told_count(&told, 2).await;
+        let told = told.borrow();
+        assert!(matches!(&told[0], ChannelEvent::Open));
+        assert!(matches!(&told[1], ChannelEvent::Frame(bytes) if bytes[..] == [9, 8]));
+        window.close();
+    }
+
+    #[wasm_bindgen_test]
+    async fn what_is_on_its_way_to_the_window_counts_as_buffered() {
+        let (channel, window, told) = relayed();
+        channel.send(&[0; 100]).unwrap();
+        channel.send(&[0; 50]).unwrap();
+        assert_eq!(channel.buffered_bytes(), 150);
+        report(&window, r#"{"state": "taken", "buffered": 70, "seen": 100}"#);
+        report(&window, r#"{"state": "drained", "buffered": 20, "seen": 150}"#);
+        told_count(&told, 1).await;
+        assert!(matches!(told.borrow()[0], ChannelEvent::Drained));
+        assert_eq!(channel.buffered_bytes(), 20);
+        window.close();
+    }
 }

@@ -9,6 +9,8 @@ mod channel;
 mod digest;
 mod driver;
 mod execute;
+#[cfg(test)]
+mod fixture;
 mod link;
 mod page;
 pub mod range;

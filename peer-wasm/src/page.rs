@@ -84,8 +84,10 @@ impl Attachment {
 impl FromPage {
     /// Reads a message; the error in words, for the console.
     pub(crate) fn read(data: &JsValue) -> Result<(Self, Attachment), String> {
-        let text = JSON::stringify(data).map_err(|_| "a message cannot be written as JSON".to_owned())?;
-        let message = serde_json::from_str(&String::from(text)).map_err(|error| error.to_string())?;
+        // What JSON has no form for, such as `undefined`, stringifies to no string.
+        let text = JSON::stringify(data).ok().map(JsValue::from).and_then(|text| text.as_string());
+        let text = text.ok_or_else(|| "a message has no form in JSON".to_owned())?;
+        let message = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         Ok((message, Attachment::of(data)))
     }
 }
@@ -141,4 +143,49 @@ impl ToPage<'_> {
 pub(crate) fn to_object<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
     let text = serde_json::to_string(value).map_err(|error| JsValue::from_str(&error.to_string()))?;
     JSON::parse(&text)
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    fn object(json: &str) -> JsValue {
+        JSON::parse(json).unwrap()
+    }
+
+    #[wasm_bindgen_test]
+    fn a_message_is_read_with_what_json_cannot_say() {
+        let data = object(r#"{"type": "channel", "link": 3, "label": "data"}"#);
+        let pair = web_sys::MessageChannel::new().unwrap();
+        Reflect::set(&data, &"port".into(), &pair.port1()).unwrap();
+        let (message, attachment) = FromPage::read(&data).unwrap();
+        assert!(matches!(message, FromPage::Channel { link: 3, label } if label == "data"));
+        assert!(matches!(attachment, Attachment::Port(_)));
+        pair.port1().close();
+    }
+
+    #[wasm_bindgen_test]
+    fn signals_and_limits_are_read_as_the_page_writes_them() {
+        let json = r#"{"type": "signal", "link": 1, "signal": {"kind": "candidate", "candidate": "c",
+            "sdp_mid": "0", "sdp_m_line_index": 0}}"#;
+        let (message, _) = FromPage::read(&object(json)).unwrap();
+        assert!(matches!(message, FromPage::Signal { link: 1, signal: Signal::Candidate { .. } }));
+        let json = r#"{"type": "upload", "limit": {"mode": "capped", "bits_per_s": 5000000}}"#;
+        let (message, _) = FromPage::read(&object(json)).unwrap();
+        let FromPage::Upload { limit } = message else { panic!("{message:?}") };
+        assert_eq!(UploadLimit::from(limit), UploadLimit::BitsPerSecond(5_000_000));
+        assert!(FromPage::read(&object(r#"{"type": "no such thing"}"#)).is_err());
+        assert!(FromPage::read(&JsValue::UNDEFINED).is_err());
+    }
+
+    #[wasm_bindgen_test]
+    fn what_the_page_is_told_is_a_plain_object() {
+        let object = to_object(&ToPage::TrackerDown { reason: "gone", retry_ms: 500 }).unwrap();
+        let field = |name: &str| Reflect::get(&object, &name.into()).unwrap();
+        assert_eq!(field("type").as_string().as_deref(), Some("tracker_down"));
+        assert_eq!(field("retry_ms").as_f64(), Some(500.0));
+    }
 }

@@ -141,6 +141,7 @@ fn attachment(name: &str) -> String {
 }
 
 #[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use proptest::prelude::*;
     use swarm_core::segmentation::doubling;

@@ -32,6 +32,10 @@ const DELIVERY_BYTES_MAX: u64 = 256 * 1024;
 /// What a download is assumed to have in hand: it wants bytes in order, and none of them urgently.
 const DOWNLOAD_AHEAD_MS: u32 = 9_000;
 
+/// What a reader is assumed to have in hand that takes no bytes while a newer one is open: after a seek a
+/// browser may keep the old one for a while, and what plays is the new one's.
+const SUPERSEDED_AHEAD_MS: u32 = 30_000;
+
 /// What a service worker says to a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -181,8 +185,15 @@ impl Readers {
     /// Takes how much media the player has in hand; the positions of all readers, if that changed.
     pub(crate) fn set_ahead(&mut self, ahead_ms: u32, store: &Store) -> Vec<Input> {
         self.ahead_ms = ahead_ms;
+        let newest = self.open.iter().rfind(|(_, reader)| !reader.is_download).map(|(id, _)| *id);
         let headed = self.open.iter().filter(|(_, reader)| reader.is_headed);
-        headed.map(|(id, reader)| reader.position(ReaderId(*id), store, ahead_ms)).collect()
+        headed
+            .map(|(id, reader)| {
+                let is_superseded = Some(*id) != newest && !reader.is_pulled;
+                let ahead_ms = if is_superseded { ahead_ms.max(SUPERSEDED_AHEAD_MS) } else { ahead_ms };
+                reader.position(ReaderId(*id), store, ahead_ms)
+            })
+            .collect()
     }
 
     /// Tells those who wait that they do not wait for somebody gone.
@@ -253,5 +264,107 @@ impl Drop for Port {
         let _ =
             self.port.remove_event_listener_with_callback("close", self.on_close.as_ref().unchecked_ref());
         self.port.close();
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod tests {
+    use std::cell::RefCell;
+
+    use swarm_core::segmentation::doubling;
+    use swarm_core::{ContentRoot, Geometry, GroupRange};
+    use wasm_bindgen_test::wasm_bindgen_test;
+    use web_sys::MessageChannel;
+
+    use super::*;
+    use crate::fixture::{GROUP, content, next, turn};
+    use crate::store::STORE_BYTES_MAX;
+
+    fn manifest(geometry: Geometry) -> Manifest {
+        Manifest {
+            name: "film.mp4".into(),
+            media_type: "video/mp4".into(),
+            length_bytes: geometry.length_bytes(),
+            root: ContentRoot([0; 32]),
+            segments: doubling(geometry),
+            duration_ms: None,
+            author: None,
+            created_s: 0,
+            trackers: vec![],
+        }
+    }
+
+    type Calls = Rc<RefCell<Vec<(ReaderId, Call)>>>;
+
+    fn readers() -> (Readers, Calls) {
+        let calls = Calls::default();
+        let sink = Rc::clone(&calls);
+        (Readers::new(Rc::new(move |id, call| sink.borrow_mut().push((id, call)))), calls)
+    }
+
+    fn say_pull(port: &MessagePort) {
+        port.post_message(&js_sys::JSON::parse(r#"{"type": "pull"}"#).unwrap()).unwrap();
+    }
+
+    fn field(message: &JsValue, name: &str) -> JsValue {
+        Reflect::get(message, &name.into()).unwrap()
+    }
+
+    #[wasm_bindgen_test]
+    async fn bytes_are_delivered_when_pulled_and_as_soon_as_held() {
+        let (content, geometry, verified) = content();
+        let (manifest, mut store) = (manifest(geometry), Store::new(geometry, STORE_BYTES_MAX));
+        let (mut readers, calls) = readers();
+        let pair = MessageChannel::new().unwrap();
+        let window = pair.port2();
+        let range = format!("bytes={}-{}", GROUP - 2, GROUP + 2);
+        assert!(readers.open(pair.port1(), Some(range), false).is_none());
+
+        let told = readers.serve(&manifest, &store);
+        assert!(matches!(told[..], [Input::ReaderAt { group: 0, ahead_ms: 0, .. }]), "{told:?}");
+        assert_eq!(field(&next(&window).await, "status").as_f64(), Some(206.0));
+
+        say_pull(&window);
+        while calls.borrow().is_empty() {
+            turn().await;
+        }
+        let (id, call) = calls.borrow()[0];
+        assert!(readers.handle(id, call, Some(&store)).is_none(), "nothing is held yet");
+        store.put(&verified(GroupRange::one(0))).unwrap();
+        let told = readers.serve(&manifest, &store);
+        assert!(matches!(told[..], [Input::ReaderAt { group: 1, .. }]), "{told:?}");
+        let buffer: ArrayBuffer = next(&window).await.dyn_into().unwrap();
+        assert_eq!(Uint8Array::new(&buffer).to_vec(), content[GROUP - 2..GROUP]);
+
+        store.put(&verified(GroupRange::one(1))).unwrap();
+        assert!(readers.serve(&manifest, &store).is_empty(), "nothing more was pulled");
+        assert!(matches!(readers.handle(id, Call::Pull, Some(&store)), Some(Input::ReaderClosed(_))));
+        let buffer: ArrayBuffer = next(&window).await.dyn_into().unwrap();
+        assert_eq!(Uint8Array::new(&buffer).to_vec(), content[GROUP..GROUP + 3]);
+        window.close();
+    }
+
+    #[wasm_bindgen_test]
+    async fn a_read_beyond_the_content_gets_its_head_and_moves_nothing() {
+        let (_, geometry, _) = content();
+        let (manifest, store) = (manifest(geometry), Store::new(geometry, STORE_BYTES_MAX));
+        let (mut readers, _) = readers();
+        let pair = MessageChannel::new().unwrap();
+        readers.open(pair.port1(), Some("bytes=9999999-".into()), false);
+        assert!(readers.serve(&manifest, &store).is_empty());
+        assert_eq!(field(&next(&pair.port2()).await, "status").as_f64(), Some(416.0));
+        assert!(readers.handle(ReaderId(0), Call::Cancel, Some(&store)).is_some());
+        pair.port2().close();
+    }
+
+    #[wasm_bindgen_test]
+    fn the_oldest_reader_ends_when_there_are_too_many() {
+        let (mut readers, _) = readers();
+        let ends: Vec<_> = (0..=READERS_MAX)
+            .filter_map(|_| readers.open(MessageChannel::new().unwrap().port1(), None, false))
+            .collect();
+        assert!(matches!(ends[..], [Input::ReaderClosed(ReaderId(0))]), "{ends:?}");
+        readers.fail("the test is over");
     }
 }

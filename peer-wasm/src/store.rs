@@ -112,29 +112,10 @@ fn index(offset: u64) -> usize {
 }
 
 #[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
-    use swarm_core::TreeBuilder;
-    use swarm_core::limits::GROUP_BYTES;
-
     use super::*;
-
-    const GROUP: usize = GROUP_BYTES as usize;
-
-    /// A content of four groups, the last of 100 bytes, and its groups verified one message at a time.
-    fn content() -> (Vec<u8>, Geometry, impl Fn(GroupRange) -> Verified) {
-        let content: Vec<u8> = (0..3 * GROUP + 100).map(|at| (at / 7) as u8).collect();
-        let mut builder = TreeBuilder::new();
-        content.chunks(GROUP).for_each(|group| builder.push(group));
-        let tree = builder.finish().unwrap();
-        let geometry = Geometry::new(content.len() as u64);
-        let all = Bytes::from(content.clone());
-        let verified = move |range: GroupRange| {
-            let span = geometry.bytes(range);
-            let proof = tree.prove(range, |_| false).unwrap();
-            tree.clone().verify(range, &proof, all.slice(index(span.start)..index(span.end))).unwrap()
-        };
-        (content, geometry, verified)
-    }
+    use crate::fixture::{GROUP, content};
 
     #[test]
     fn what_is_put_is_read_back_across_groups_up_to_the_first_gap() {

@@ -42,6 +42,8 @@ function watch(link) {
   };
   controlSharing((limit) => session.upload(limit));
   addEventListener("pagehide", () => session.stop());
+  // A page brought back whole has left the swarm.
+  addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload(); });
   Object.assign(window, {
     tributary: {
       /** @returns {Stats} */ stats: () => session.stats(),
