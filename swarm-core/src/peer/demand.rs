@@ -116,6 +116,9 @@ impl Demand {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     /// 1000 groups at 10 groups a second.

@@ -212,6 +212,9 @@ fn runs_of<T>(items: &[T], chosen: impl Fn(&T) -> bool) -> Vec<SegmentRun> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::id::ContentRoot;
     use crate::manifest::tests::sample;

@@ -137,6 +137,9 @@ pub(crate) fn is_target(link: &Link) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::group::Geometry;
     use crate::id::PeerId;

@@ -354,6 +354,9 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const GEOMETRY: Geometry = Geometry::new(100 * 16384);

@@ -96,6 +96,9 @@ pub(crate) fn part_of(bytes: &Bytes, part: u16) -> (u16, Bytes) {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]

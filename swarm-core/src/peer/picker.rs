@@ -182,6 +182,9 @@ impl Candidates<'_> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::id::{ContentRoot, PeerId};
     use crate::manifest::tests::sample;

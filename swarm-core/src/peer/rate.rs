@@ -93,6 +93,9 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     fn feed(rate: &mut Rate, from_ms: u64, frames: u64, bytes: u64, every_ms: u64) {

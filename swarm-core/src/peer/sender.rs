@@ -127,6 +127,9 @@ fn frame_groups(rate: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::group::Geometry;
     use crate::id::PeerId;

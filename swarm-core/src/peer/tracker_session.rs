@@ -206,6 +206,9 @@ fn take_due(is_joined: bool, now: Timestamp, next: &mut Timestamp, interval: Dur
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     #[test]

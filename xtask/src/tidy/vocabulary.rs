@@ -7,13 +7,12 @@ use crate::tidy::Finding;
 use crate::tidy::source::{Language, Line, Source};
 
 /// Words that are refused in names and in comments, and the word to use.
-const WORDS: [(&str, &str); 10] = [
+const WORDS: [(&str, &str); 9] = [
     ("torrent", "swarm"),
     ("piece", "group, segment or range"),
     ("pieces", "groups, segments or ranges"),
     ("chunk", "group, segment or part"),
     ("chunks", "groups, segments or parts"),
-    ("room", "swarm"),
     ("rooms", "swarms"),
     ("downloader", "leecher or peer"),
     ("uploader", "peer"),
@@ -43,14 +42,10 @@ const PHRASES: [(&str, &str); 5] = [
 ];
 
 /// Text that is taken out before looking, with the reason.
-const ALLOWED: [(&str, &str); 12] = [
+const ALLOWED: [(&str, &str); 8] = [
     ("BLAKE3 chunks", "the hash's own unit of 1024 bytes"),
     ("BLAKE3 chunk", "the hash's own unit of 1024 bytes"),
     ("last chunk", "the hash's own unit, where a tree ends"),
-    ("leaves room", "English"),
-    ("leave room", "English"),
-    ("room for", "English"),
-    ("room left", "English"),
     ("HTTP client", "the opposite of an HTTP server"),
     ("WebDriver client", "the opposite of a WebDriver server"),
     ("BitTorrent client", "programs of another system"),
