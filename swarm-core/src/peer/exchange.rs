@@ -125,7 +125,11 @@ impl Peer {
             Some(reason) => {
                 self.outputs.push_back(Output::Control(id, PeerMessage::Reject { id: request, reason }))
             }
-            None if range.len() <= REQUEST_GROUPS_MAX => link.serve(request, range, class),
+            None if range.len() <= REQUEST_GROUPS_MAX => {
+                // What was pushed to it a moment ago is its answer already.
+                let pushed: Vec<GroupRange> = self.injection.pushed_to(id).collect();
+                link.serve(request, range, class, &pushed);
+            }
             None => self.ban(id, "it asked for more than a request may".to_owned()),
         }
     }

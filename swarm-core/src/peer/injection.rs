@@ -80,6 +80,11 @@ impl Injection {
         self.pushes.push_back((now, link, range));
     }
 
+    /// What was pushed to a link and may not have been announced yet.
+    pub(crate) fn pushed_to(&self, link: LinkId) -> impl Iterator<Item = GroupRange> + '_ {
+        self.pushes.iter().filter(move |(_, to, _)| *to == link).map(|(_, _, range)| *range)
+    }
+
     /// Pushes that were not announced in time no longer count.
     pub(crate) fn expire(&mut self, now: Timestamp) {
         while let Some((_, _, range)) = self.pushes.pop_front_if(|(at, _, _)| now >= *at + ANNOUNCE_TIMEOUT) {

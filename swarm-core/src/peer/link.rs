@@ -311,7 +311,13 @@ impl Link {
         self.last_progress = now;
         self.is_stalled = false;
         let mut expected = 0;
-        if let Some(ask) = self.asks.get_mut(&id) {
+        // An injection (0) answers whatever request of ours was on its way meanwhile.
+        let answered = |(ask, state): (&u32, &Ask)| {
+            (*ask == id || id == 0 && !state.range.and(range).is_empty()).then_some(*ask)
+        };
+        let answered: Vec<u32> = self.asks.iter().filter_map(answered).collect();
+        for id in answered {
+            let Some(ask) = self.asks.get_mut(&id) else { continue };
             for group in range.and(ask.range).iter() {
                 let bit = 1 << (group - ask.range.start);
                 if ask.missing & bit != 0 {
@@ -319,12 +325,12 @@ impl Link {
                     expected += geometry.len_bytes(GroupRange::one(group));
                 }
             }
-            self.outstanding_bytes = self.outstanding_bytes.saturating_sub(expected);
             if ask.missing == 0 {
                 self.asks.remove(&id);
                 self.size.completed();
             }
         }
+        self.outstanding_bytes = self.outstanding_bytes.saturating_sub(expected);
         let late = geometry.len_bytes(range).saturating_sub(expected);
         let is_asked_for = late <= self.late_bytes;
         self.late_bytes = self.late_bytes.saturating_sub(late);
@@ -346,9 +352,12 @@ impl Link {
         STALL_MIN.max(self.rtt_or_guess() * 4)
     }
 
-    /// Registers a request of the other side.
-    pub(crate) fn serve(&mut self, id: u32, range: GroupRange, class: Class) {
-        self.serves.push_back(Serve { id, class, range, unsent: mask_of(range) });
+    /// Registers a request of the other side, but for what was sent to it already.
+    pub(crate) fn serve(&mut self, id: u32, range: GroupRange, class: Class, sent: &[GroupRange]) {
+        let mut serve = Serve { id, class, range, unsent: mask_of(range) };
+        if !sent.iter().any(|run| serve.sent(*run)) {
+            self.serves.push_back(serve);
+        }
     }
 }
 
@@ -403,7 +412,14 @@ mod tests {
     #[test]
     fn groups_are_served_as_they_become_held() {
         let mut link = link();
-        link.serve(1, GroupRange::new(20, 26), Class::Window);
+        link.serve(
+            9,
+            GroupRange::new(30, 32),
+            Class::Window,
+            &[GroupRange::one(30), GroupRange::new(31, 40)],
+        );
+        assert!(link.serves.is_empty(), "both groups are on their way");
+        link.serve(1, GroupRange::new(20, 26), Class::Window, &[]);
         let mut held = GroupSet::empty(100);
         held.insert(GroupRange::new(22, 26));
         let serve = link.serves.front_mut().unwrap();

@@ -142,7 +142,7 @@ mod tests {
             assert!(link.set_geometry(Geometry::new(1000 * 16384)));
             link.state = LinkState::Open;
             for (start, class) in *serves {
-                link.serve(*start + 1, GroupRange::new(*start, *start + 64), *class);
+                link.serve(*start + 1, GroupRange::new(*start, *start + 64), *class, &[]);
             }
             (LinkId(id), link)
         });

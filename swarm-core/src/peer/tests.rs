@@ -48,6 +48,21 @@ fn a_viewer_gets_the_whole_content_and_says_so_once() {
 }
 
 #[test]
+fn urgent_requests_and_injection_never_bring_the_same_group_twice() {
+    let mut net = net(4 * MIB, 1);
+    assert!(net.run(MINUTE, |net| net.nodes[1].peer.held().is_some()));
+    let reader = |group| Input::ReaderAt { reader: ReaderId(1), group, ahead_ms: 0 };
+    for group in (0..256).step_by(8) {
+        net.tell(1, reader(group));
+        assert!(
+            net.run(MINUTE, |net| (group..group + 8).all(|group| net.nodes[1].store.contains_key(&group)))
+        );
+    }
+    assert_eq!(net.nodes[1].peer.stats().duplicate_bytes, 0);
+    assert_eq!(net.nodes[0].peer.stats().uploaded, 4 * MIB as u64);
+}
+
+#[test]
 fn viewers_serve_one_another() {
     let mut net = net(4 * MIB, 4);
     assert!(net.run(MINUTE, |net| (1..5).all(|node| net.is_complete(node))));
