@@ -1,3 +1,9 @@
-//! The native peer against real sockets and files.
+//! The native peer against real sockets, files and processes.
 
+mod command;
+mod content;
 mod link;
+mod publish;
+mod store;
+mod swarm;
+mod tracker;
