@@ -56,12 +56,17 @@ fn read_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 }
 
 fn write_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    move |source| match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            StoreError::Full(path.to_owned())
+    move |source| {
+        if is_full(&source) {
+            return StoreError::Full(path.to_owned());
         }
-        _ => StoreError::Write { path: path.to_owned(), source },
+        StoreError::Write { path: path.to_owned(), source }
     }
+}
+
+/// Whether the disk, the person's share of it or the file may not grow any more.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 /// A file's identity as far as it shows that nobody wrote to it.
@@ -175,12 +180,12 @@ impl PartFile {
     fn save_tree(&self, tree: &HashTree) -> Result<(), StoreError> {
         let parts: [&[u8]; 2] = [&self.root, &tree.export()];
         write_atomically(&self.sidecar, &parts)
-            .or_else(|error| match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                    self.give_up_spare();
-                    write_atomically(&self.sidecar, &parts)
+            .or_else(|error| {
+                if !is_full(&error) {
+                    return Err(error);
                 }
-                _ => Err(error),
+                self.give_up_spare();
+                write_atomically(&self.sidecar, &parts)
             })
             .map_err(write_error(&self.sidecar))
     }
