@@ -209,6 +209,7 @@ impl PartFile {
         }
         fs::rename(&self.part, &self.target).map_err(write_error(&self.target))?;
         self.is_finished = true;
+        self.give_up_spare();
         if let Err(error) = fs::remove_file(&self.sidecar) {
             tracing::warn!(%error, sidecar = %self.sidecar.display(), "cannot be removed");
         }
