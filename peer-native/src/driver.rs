@@ -10,16 +10,15 @@
 //! clock ─────────────┘                                  └─→ notices ─→ handle
 //! ```
 
+mod storing;
+mod tracking;
+
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use swarm_core::peer::{Event, FetchError, Input, Output};
-use swarm_core::peer_message::DataHead;
-use swarm_core::tracker_message::TrackerMessageBody;
-use swarm_core::{Geometry, LinkId, Manifest, Peer, Timestamp, Verified};
-use swarm_core::{GroupRange, GroupSet};
+use swarm_core::{Geometry, GroupRange, LinkId, Peer, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
@@ -28,7 +27,7 @@ use tokio::time::timeout;
 use crate::address::TrackerAddress;
 use crate::handle::{Command, Content, DriverOptions, Notice};
 use crate::link::{Link, LinkEvent, LinkOptions, Overflow};
-use crate::store::{Opened, PartFile, Store, StoreError};
+use crate::store::{Opened, Store, StoreError};
 use crate::tracker::{self, Tracker, TrackerEvent};
 
 /// Events of all links that may wait for the driver: 16 MiB of payload at most.
@@ -39,12 +38,6 @@ const LINK_EVENTS_AT_ONCE: usize = 32;
 
 /// Events of the tracker's socket that may wait for the driver.
 const TRACKER_EVENTS_MAX: usize = 64;
-
-/// What is known of the tree is saved this often while it grows…
-const SAVE_INTERVAL: Duration = Duration::from_secs(2);
-
-/// …but at most this many bytes a second of it on average.
-const SAVE_BYTES_PER_S: u64 = 2 * 1024 * 1024;
 
 /// Until the next look at the clock while nothing at all is due.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -228,38 +221,6 @@ impl Driver {
         }
     }
 
-    fn connect_tracker(&mut self) {
-        self.disconnect_tracker();
-        self.tracker_number += 1;
-        let events = self.tracker_events.clone();
-        self.tracker = Some(Tracker::connect(&self.runtime, &self.address, self.tracker_number, events));
-    }
-
-    fn disconnect_tracker(&mut self) {
-        self.closing.retain(|task| !task.is_finished());
-        self.closing.extend(self.tracker.take().map(Tracker::close));
-    }
-
-    fn tracker_event(&mut self, number: u64, event: TrackerEvent) {
-        // What a socket says that was given up on does not matter any more.
-        if number != self.tracker_number || self.tracker.is_none() {
-            return;
-        }
-        self.inputs.push_back(match event {
-            TrackerEvent::Open => Input::TrackerOpen,
-            TrackerEvent::Message(message) => {
-                if matches!(message.body, TrackerMessageBody::Swarm { .. }) {
-                    self.notice(Notice::Joined);
-                }
-                Input::Tracker(message)
-            }
-            TrackerEvent::Closed(reason) => {
-                self.tracker = None;
-                Input::TrackerClosed(reason)
-            }
-        });
-    }
-
     /// Runs something that blocks where that harms nobody.
     fn ask(&self, question: impl FnOnce() -> Answer + Send + 'static) {
         let answers = self.answers.clone();
@@ -305,28 +266,6 @@ impl Driver {
         });
     }
 
-    fn send_data(&mut self, id: LinkId, head: &DataHead) {
-        let (Some(store), Some(_)) = (&mut self.store, self.links.get(&id)) else { return };
-        let geometry = self.geometry;
-        let payload_bytes = usize::try_from(geometry.len_bytes(head.range)).unwrap_or(0);
-        match head.encode_with(payload_bytes, |frame| store.read(head.range, geometry, frame)) {
-            Ok(frame) => self.with_link(id, |link| link.data(frame)),
-            Err(error) => self.store_failed(self.geometry.all(), &error),
-        }
-    }
-
-    fn keep(&mut self, verified: &Verified) {
-        let Some(store) = &mut self.store else { return };
-        if let Err(error) = store.write(verified, self.geometry) {
-            self.store_failed(verified.range(), &error);
-        }
-    }
-
-    fn store_failed(&mut self, range: GroupRange, error: &StoreError) {
-        self.inputs.push_back(Input::StoreFailed(range, error.to_string()));
-        self.notice(Notice::StoreFailed(error.to_string()));
-    }
-
     fn event(&mut self, event: Event) {
         match &event {
             Event::ManifestReady(manifest) => self.open_store(manifest),
@@ -345,58 +284,6 @@ impl Driver {
             | Event::Failed(_) => {}
         }
         self.notice(Notice::Peer(event));
-    }
-
-    fn open_store(&mut self, manifest: &Arc<Manifest>) {
-        self.geometry = manifest.geometry();
-        match self.content.take() {
-            None => {}
-            Some(Content::Full { file, tree }) => {
-                let held = GroupSet::full(self.geometry.group_count());
-                self.store_opened(Opened { store: Store::Full(file), held, tree: *tree });
-            }
-            Some(Content::Fetch(target)) => {
-                let manifest = Arc::clone(manifest);
-                self.ask(move || Answer::Opened(PartFile::open(&target, &manifest).map(Box::new)));
-            }
-        }
-    }
-
-    fn store_opened(&mut self, opened: Opened) {
-        let Opened { store, held, tree } = opened;
-        let held_bytes = held.runs(self.geometry.all()).map(|run| self.geometry.len_bytes(run)).sum();
-        self.store = Some(store);
-        self.saved_count = held.count();
-        self.next_save = Instant::now() + SAVE_INTERVAL;
-        self.notice(Notice::StoreReady { held_bytes });
-        self.inputs.push_back(Input::StoreReady { held, tree: Box::new(tree) });
-    }
-
-    fn next_missing(&self, group: u32) -> Option<u32> {
-        let held = self.peer.held()?;
-        Some(held.next_missing(group).unwrap_or(held.capacity()))
-    }
-
-    /// Whether something is held that the saved tree does not vouch for.
-    fn is_growing(&self) -> bool {
-        self.peer.held().is_some_and(|held| held.count() != self.saved_count)
-    }
-
-    fn save(&mut self) {
-        self.next_save = Instant::now() + SAVE_INTERVAL;
-        let (Some(store), Some(tree), Some(held)) = (&self.store, self.peer.tree(), self.peer.held()) else {
-            return;
-        };
-        if held.count() == self.saved_count {
-            return;
-        }
-        // Two nodes a group, roughly.
-        let bytes = u64::from(held.count()) * 64;
-        self.next_save += Duration::from_secs(bytes / SAVE_BYTES_PER_S);
-        match store.save_tree(tree) {
-            Ok(()) => self.saved_count = held.count(),
-            Err(error) => self.store_failed(GroupRange::new(0, 0), &error),
-        }
     }
 
     /// Leaves the swarm and waits, not for ever, until that is carried out.

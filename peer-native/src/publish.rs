@@ -77,9 +77,11 @@ pub fn publish(
     data_dir: Option<&DataDir>,
     progress: impl FnMut(u64),
 ) -> Result<Publication, PublishError> {
-    let read_error = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => PublishError::Missing(path.to_owned()),
-        _ => PublishError::Read { path: path.to_owned(), source },
+    let read_error = |source: io::Error| {
+        if source.kind() == io::ErrorKind::NotFound {
+            return PublishError::Missing(path.to_owned());
+        }
+        PublishError::Read { path: path.to_owned(), source }
     };
     check(path).map_err(read_error)?.map_or(Ok(()), Err)?;
     let canonical = path.canonicalize().map_err(read_error)?;

@@ -7,6 +7,7 @@
 //! FILE            whole; made by renaming FILE.part once everything is verified
 //! FILE.part       the content's length from the start, with holes
 //! FILE.part.tree  the content root, then the tree nodes known (`HashTree::export`)
+//! FILE.part.spare zeros, given up when the disk is full, so that the tree can still be saved
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -55,12 +56,17 @@ fn read_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 }
 
 fn write_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    move |source| match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            StoreError::Full(path.to_owned())
+    move |source| {
+        if is_full(&source) {
+            return StoreError::Full(path.to_owned());
         }
-        _ => StoreError::Write { path: path.to_owned(), source },
+        StoreError::Write { path: path.to_owned(), source }
     }
+}
+
+/// Whether the disk, the person's share of it or the file may not grow any more.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 /// A file's identity as far as it shows that nobody wrote to it.
@@ -108,6 +114,7 @@ pub struct PartFile {
     target: PathBuf,
     part: PathBuf,
     sidecar: PathBuf,
+    spare: PathBuf,
     file: File,
     /// What the sidecar starts with: the content root.
     root: [u8; 32],
@@ -156,14 +163,10 @@ impl PartFile {
         } else {
             GroupSet::empty(geometry.group_count())
         };
-        let store = Self {
-            target: target.to_owned(),
-            part,
-            sidecar,
-            file,
-            root: manifest.root.0,
-            is_finished: false,
-        };
+        let spare = with_suffix(target, ".part.spare");
+        reserve(&spare, geometry).map_err(write_error(&part))?;
+        let (target, root) = (target.to_owned(), manifest.root.0);
+        let store = Self { target, part, sidecar, spare, file, root, is_finished: false };
         Ok(Opened { store: Store::Part(store), held, tree })
     }
 
@@ -175,7 +178,25 @@ impl PartFile {
     }
 
     fn save_tree(&self, tree: &HashTree) -> Result<(), StoreError> {
-        write_atomically(&self.sidecar, &[&self.root, &tree.export()]).map_err(write_error(&self.sidecar))
+        let parts: [&[u8]; 2] = [&self.root, &tree.export()];
+        write_atomically(&self.sidecar, &parts)
+            .or_else(|error| {
+                if !is_full(&error) {
+                    return Err(error);
+                }
+                self.give_up_spare();
+                write_atomically(&self.sidecar, &parts)
+            })
+            .map_err(write_error(&self.sidecar))
+    }
+
+    fn give_up_spare(&self) {
+        match fs::remove_file(&self.spare) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%error, spare = %self.spare.display(), "cannot be removed");
+            }
+            Ok(()) | Err(_) => {}
+        }
     }
 
     fn finish(&mut self) -> Result<(), StoreError> {
@@ -188,6 +209,7 @@ impl PartFile {
         }
         fs::rename(&self.part, &self.target).map_err(write_error(&self.target))?;
         self.is_finished = true;
+        self.give_up_spare();
         if let Err(error) = fs::remove_file(&self.sidecar) {
             tracing::warn!(%error, sidecar = %self.sidecar.display(), "cannot be removed");
         }
@@ -196,6 +218,12 @@ impl PartFile {
 
     fn read(&mut self, span: std::ops::Range<u64>, into: &mut Vec<u8>) -> Result<(), StoreError> {
         read_span(&mut self.file, span, into).map_err(read_error(&self.part))
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        self.give_up_spare();
     }
 }
 
@@ -282,6 +310,14 @@ fn open_locked(path: &Path) -> Result<File, StoreError> {
             Ok(file)
         }
     }
+}
+
+/// Takes the room that a saved tree will need at most: two hashes and a few bits for each group.
+fn reserve(path: &Path, geometry: Geometry) -> io::Result<()> {
+    let length = (u64::from(geometry.group_count()) + 1) * 72;
+    let mut file = File::create(path)?;
+    io::copy(&mut io::repeat(0).take(length), &mut file)?;
+    file.sync_data()
 }
 
 /// Groups whose bytes in `file` are those of the content, by the nodes known.

@@ -4,6 +4,7 @@
 //! before the next attempt is the core's.
 
 use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -168,20 +169,27 @@ async fn close(socket: &mut Socket) {
 }
 
 fn in_words(error: &tungstenite::Error) -> String {
-    match error {
-        tungstenite::Error::Http(response) => {
-            format!("HTTP status {} where a tracker was expected; is the address right?", response.status())
-        }
-        tungstenite::Error::Io(error) => match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".into(),
-            std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
-                "the connection broke off".into()
-            }
-            _ => error.to_string(),
-        },
-        tungstenite::Error::Protocol(_) => "the connection broke off, or this is no WebSocket".into(),
-        other => other.to_string(),
+    if let tungstenite::Error::Http(response) = error {
+        return format!(
+            "HTTP status {} where a tracker was expected; is the address right?",
+            response.status().as_u16()
+        );
     }
+    if let tungstenite::Error::Protocol(_) = error {
+        return "the connection broke off, or this is no WebSocket".into();
+    }
+    if let tungstenite::Error::Io(error) = error {
+        return io_in_words(error).unwrap_or_else(|| error.to_string());
+    }
+    error.to_string()
+}
+
+fn io_in_words(error: &io::Error) -> Option<String> {
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        return Some("nothing listens there (connection refused)".into());
+    }
+    let is_broken = matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+    is_broken.then(|| "the connection broke off".into())
 }
 
 /// Gets the manifest of `swarm`. Blocks; the bytes are not verified.
@@ -229,9 +237,9 @@ fn agent() -> ureq::Agent {
 
 fn http_in_words(error: &ureq::Error) -> String {
     if let ureq::Error::Io(error) = error
-        && error.kind() == std::io::ErrorKind::ConnectionRefused
+        && let Some(words) = io_in_words(error)
     {
-        return "nothing listens there (connection refused)".into();
+        return words;
     }
     match error.source() {
         Some(source) => format!("{error}: {source}"),

@@ -16,9 +16,10 @@ use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
 use crate::cli::Fetch;
+use crate::ending::Ending;
 use crate::report::{Done, Reporter};
 use crate::watch::{self, TrackerWatch};
-use crate::{INTERRUPTED, amount, asked_to_end, seed};
+use crate::{INTERRUPTED, amount, seed};
 
 /// How long a swarm may be unknown before it is given up on: its seeder may be just about to publish.
 const UNKNOWN_MAX: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ enum End {
 }
 
 /// Runs the command.
-pub(crate) async fn run(options: Fetch, reporter: Reporter) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let content: ContentAddress = options.content.parse()?;
     let tracker = match &options.tracker {
@@ -83,7 +84,7 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter) -> anyhow::Result<Ex
         reporter,
         bar: reporter.bar("fetching"),
     };
-    let result = fetching.run(notices, options.stay).await;
+    let result = fetching.run(notices, options.stay, &ending).await;
     fetching.peer.stop().await;
     fetching.bar.finish_and_clear();
     match result? {
@@ -122,17 +123,19 @@ fn check_output(output: &Path) -> anyhow::Result<()> {
 
 impl Fetching {
     /// Until the content is complete, or the program is asked to end, or it cannot go on.
-    async fn run(&mut self, mut notices: broadcast::Receiver<Notice>, stay: bool) -> anyhow::Result<End> {
+    async fn run(
+        &mut self,
+        mut notices: broadcast::Receiver<Notice>,
+        stay: bool,
+        ending: &Ending,
+    ) -> anyhow::Result<End> {
         let mut tracker_watch = TrackerWatch::default();
         let mut is_complete = false;
         let mut ticks = interval(Duration::from_secs(1));
         let mut player_ticks = interval(PLAYER_TICK);
-        let end = asked_to_end();
-        tokio::pin!(end);
         loop {
             tokio::select! {
-                result = &mut end => {
-                    result?;
+                () = ending.asked() => {
                     return Ok(if is_complete { End::Complete } else { End::Interrupted });
                 }
                 _ = player_ticks.tick(), if self.player.is_some() => self.play().await?,

@@ -13,6 +13,7 @@ use swarm_core::peer::FetchError;
 use swarm_core::{Manifest, SwarmId};
 
 use crate::cli::Inspect;
+use crate::ending::Ending;
 use crate::report::Reporter;
 use crate::{amount, seed};
 
@@ -26,15 +27,15 @@ struct Event<'a> {
 }
 
 /// Runs the command.
-pub(crate) async fn run(options: Inspect, reporter: Reporter) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(options: Inspect, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
     let path = Path::new(&options.content);
     let is_link = !path.exists() && options.content.contains('#');
     let (swarm, manifest) = if is_link {
         let content: ContentAddress = options.content.parse()?;
-        (content.swarm, fetched(content).await?)
+        (content.swarm, fetched(content, &ending).await?)
     } else {
         let data_dir = seed::data_dir(options.data.dir);
-        let publication = seed::published(path, data_dir.as_ref(), reporter).await?;
+        let publication = seed::published(path, data_dir.as_ref(), reporter, &ending).await?;
         (publication.swarm, publication.manifest.as_ref().clone())
     };
     reporter.text(&table(swarm, &manifest)?);
@@ -42,12 +43,16 @@ pub(crate) async fn run(options: Inspect, reporter: Reporter) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-async fn fetched(content: ContentAddress) -> anyhow::Result<Manifest> {
+async fn fetched(content: ContentAddress, ending: &Ending) -> anyhow::Result<Manifest> {
     let swarm = content.swarm;
     let address = content.tracker.context("the link names no tracker")?;
     let shown = address.to_string();
     let fetch = tokio::task::spawn_blocking(move || tracker::fetch_manifest(&address, swarm));
-    match fetch.await.context("fetching failed from within")? {
+    let result = tokio::select! {
+        result = fetch => result.context("fetching failed from within")?,
+        () = ending.asked() => bail!("stopped before the manifest was here"),
+    };
+    match result {
         Ok(bytes) => Manifest::from_bytes(swarm, &bytes).context("the tracker's manifest cannot be used"),
         Err(FetchError::NotFound) => bail!("the tracker {shown} does not know swarm {swarm}; check the link"),
         Err(FetchError::Failed(reason)) => bail!("the manifest cannot be fetched: {reason}"),

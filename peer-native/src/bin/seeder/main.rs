@@ -6,6 +6,7 @@
 
 mod amount;
 mod cli;
+mod ending;
 mod fetch;
 mod inspect;
 mod report;
@@ -20,6 +21,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use cli::{Cli, Command};
+use ending::Ending;
 use report::Reporter;
 
 /// Exit code of a fetch that was stopped.
@@ -44,10 +46,11 @@ fn run(cli: Cli, reporter: Reporter) -> anyhow::Result<ExitCode> {
         .build()
         .context("this machine gives no threads or sockets")?;
     let result = runtime.block_on(async {
+        let ending = Ending::listen()?;
         match cli.command {
-            Command::Seed(options) => seed::run(options, reporter).await,
-            Command::Fetch(options) => fetch::run(options, reporter).await,
-            Command::Inspect(options) => inspect::run(options, reporter).await,
+            Command::Seed(options) => seed::run(options, reporter, ending).await,
+            Command::Fetch(options) => fetch::run(options, reporter, ending).await,
+            Command::Inspect(options) => inspect::run(options, reporter, ending).await,
         }
     });
     // A manifest that is just being fetched is of no interest any more.
@@ -70,19 +73,4 @@ fn start_logging(verbose: u8) {
     } else {
         logs.init();
     }
-}
-
-/// Until the person or the system asks the program to end.
-async fn asked_to_end() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("no signals here")?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result.context("no signals here"),
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.context("no signals here")
 }

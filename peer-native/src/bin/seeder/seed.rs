@@ -15,10 +15,11 @@ use swarm_core::{Instance, SwarmId};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use crate::amount;
 use crate::cli::Seed;
+use crate::ending::Ending;
 use crate::report::Reporter;
 use crate::watch::{self, TrackerWatch};
-use crate::{amount, asked_to_end};
 
 /// Notices of all peers that may wait to be shown.
 const NOTICES_MAX: usize = 256;
@@ -32,13 +33,13 @@ struct Seeding {
 }
 
 /// Runs the command.
-pub(crate) async fn run(options: Seed, reporter: Reporter) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
     let tracker: TrackerAddress = options.tracker.parse()?;
     let upload = amount::upload_limit(options.upload.limit.as_deref())?;
     let data_dir = data_dir(options.data.dir);
     let mut publications: Vec<(PathBuf, Publication)> = Vec::new();
     for path in options.files {
-        let publication = published(&path, data_dir.as_ref(), reporter).await?;
+        let publication = published(&path, data_dir.as_ref(), reporter, &ending).await?;
         if publications.iter().any(|(_, known)| known.swarm == publication.swarm) {
             reporter.note(&format!("{} is named twice; it is seeded once", path.display()));
         } else {
@@ -61,7 +62,7 @@ pub(crate) async fn run(options: Seed, reporter: Reporter) -> anyhow::Result<Exi
             }
         });
     }
-    let result = serve(&mut seedings, queue, &tracker, reporter).await;
+    let result = serve(&mut seedings, queue, &tracker, reporter, &ending).await;
     for seeding in &seedings {
         seeding.peer.stop().await;
     }
@@ -74,16 +75,15 @@ async fn serve(
     mut notices: mpsc::Receiver<(usize, Notice)>,
     tracker: &TrackerAddress,
     reporter: Reporter,
+    ending: &Ending,
 ) -> anyhow::Result<()> {
     let mut tracker_watch = TrackerWatch::default();
     let mut left_count = seedings.len();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let end = asked_to_end();
-    tokio::pin!(end);
     loop {
         tokio::select! {
-            result = &mut end => return result,
+            () = ending.asked() => return Ok(()),
             _ = ticks.tick(), if reporter.is_json => {
                 for seeding in seedings.iter() {
                     if let Ok(stats) = seeding.peer.stats().await {
@@ -129,6 +129,7 @@ pub(crate) async fn published(
     path: &Path,
     data_dir: Option<&DataDir>,
     reporter: Reporter,
+    ending: &Ending,
 ) -> anyhow::Result<Publication> {
     let bar = reporter.bar("hashing");
     bar.set_length(path.metadata().map_or(0, |metadata| metadata.len()));
@@ -139,10 +140,7 @@ pub(crate) async fn published(
     // A file may take minutes; the program is to end at once when asked. Nothing is saved before it is complete.
     let publication = tokio::select! {
         result = hashing => result.context("hashing failed from within")??,
-        result = asked_to_end() => {
-            result?;
-            bail!("stopped while {} was being hashed", path.display());
-        }
+        () = ending.asked() => bail!("stopped while {} was being hashed", path.display()),
     };
     bar.finish_and_clear();
     if publication.is_tree_reused {

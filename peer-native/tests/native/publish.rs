@@ -1,0 +1,107 @@
+//! Publishing: the same file gives the same swarm, and hashing is done once.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use peer_native::hashing::DataDir;
+use peer_native::publish::{Publication, PublishError, publish};
+use peer_native::store::{Store, StoreError};
+use swarm_core::GroupRange;
+
+use crate::content::{self, bytes};
+
+const LENGTH: usize = 3 * 1024 * 1024 + 5;
+
+fn published(path: &Path, data_dir: &DataDir) -> Publication {
+    publish(path, Some(data_dir), |_| ()).unwrap()
+}
+
+#[test]
+fn a_second_start_finds_the_tree_and_names_the_same_swarm() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::at(directory.path().join("data"));
+    let path = content::file(directory.path(), "film.mp4", 1, LENGTH);
+    let mut last = 0;
+    let first = publish(&path, Some(&data_dir), |bytes| last = bytes).unwrap();
+    assert_eq!(last, LENGTH as u64);
+    assert!(!first.is_tree_reused);
+    assert_eq!((first.manifest.name.as_str(), first.manifest.media_type.as_str()), ("film.mp4", "video/mp4"));
+    assert_eq!(first.manifest.root.0, *blake3::hash(&bytes(1, LENGTH)).as_bytes());
+    let second = publish(&path, Some(&data_dir), |_| panic!("hashed again")).unwrap();
+    assert!(second.is_tree_reused);
+    assert_eq!((second.swarm, second.manifest), (first.swarm, first.manifest));
+    assert_eq!(second.tree.export(), first.tree.export());
+}
+
+#[test]
+fn a_touched_file_is_hashed_again_but_stays_the_same_swarm() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::at(directory.path().join("data"));
+    let path = content::file(directory.path(), "film", 1, LENGTH);
+    // An hour ago, so that its publication is told from one of now.
+    let first = published(&path, &data_dir);
+    let earlier = SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(earlier).unwrap();
+    let second = published(&path, &data_dir);
+    assert!(!second.is_tree_reused);
+    assert_eq!(second.swarm, first.swarm);
+    content::file(directory.path(), "film", 2, LENGTH);
+    assert_ne!(published(&path, &data_dir).swarm, first.swarm);
+}
+
+#[test]
+fn damage_in_the_data_directory_only_costs_hashing_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::at(directory.path().join("data"));
+    let path = content::file(directory.path(), "film", 1, LENGTH);
+    let first = published(&path, &data_dir);
+    for kind in ["trees", "manifests", "files"] {
+        let entry = fs::read_dir(data_dir.path().join(kind)).unwrap().next().unwrap().unwrap().path();
+        let mut saved = fs::read(&entry).unwrap();
+        let middle = saved.len() / 2;
+        saved[middle] ^= 0x55;
+        fs::write(&entry, saved).unwrap();
+        let again = published(&path, &data_dir);
+        assert!(!again.is_tree_reused, "{kind}");
+        assert_eq!(again.tree.root(), first.tree.root());
+        assert!(published(&path, &data_dir).is_tree_reused, "{kind} was not mended");
+    }
+}
+
+#[test]
+fn what_cannot_be_published_is_named_with_advice() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = |name: &str| publish(&directory.path().join(name), None, |_| ()).unwrap_err();
+    assert!(matches!(error("nothing"), PublishError::Missing(_)));
+    assert!(matches!(error("."), PublishError::NotAFile(_)));
+    content::file(directory.path(), "empty", 1, 0);
+    assert!(matches!(error("empty"), PublishError::Empty(_)));
+    assert!(error("empty").to_string().contains("empty"));
+    let long = fs::File::create(directory.path().join("long")).unwrap();
+    long.set_len((64 << 30) + 1).unwrap();
+    assert!(matches!(error("long"), PublishError::TooLong(_)));
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_does_not_stop_publishing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = content::file(directory.path(), "film", 1, LENGTH);
+    let data_dir = DataDir::at(path.join("not a directory"));
+    assert!(!published(&path, &data_dir).is_tree_reused);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_seeded_is_not_served_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = content::file(directory.path(), "film", 1, LENGTH);
+    let publication = publish(&path, None, |_| ()).unwrap();
+    let mut store = Store::Full(publication.file);
+    let geometry = publication.tree.geometry();
+    let mut read = Vec::new();
+    store.read(GroupRange::one(1), geometry, &mut read).unwrap();
+    assert_eq!(read, bytes(1, LENGTH)[16384..2 * 16384]);
+    fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
+    let error = store.read(GroupRange::one(0), geometry, &mut read).unwrap_err();
+    assert!(matches!(error, StoreError::Changed(_)));
+}
