@@ -1,4 +1,4 @@
-//! Measures what an idle connection costs a running tracker in memory.
+//! Measures what an idle connection costs a running tracker in memory, and how fast it answers meanwhile.
 //!
 //! ```text
 //! tracker-server --listen 127.0.0.1:8080 --connections-per-address-max 100000 &
@@ -6,11 +6,12 @@
 //! ```
 //!
 //! Opens the given number of WebSockets, says hello and joins one swarm on each, waits until the tracker has
-//! nothing more to say, and prints by how much the resident memory of process PID grew for each. Reads
-//! `/proc`, so Linux only; the limit on open files must allow for the sockets.
+//! nothing more to say, and prints by how much the resident memory of process PID grew for each. Then it
+//! announces a segment on each in turn and prints the median time to the answer. Reads `/proc`, so Linux only;
+//! the limit on open files must allow for the sockets.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -21,7 +22,8 @@ use hyper_util::rt::TokioIo;
 use swarm_core::group::Geometry;
 use swarm_core::segmentation::doubling;
 use swarm_core::tracker_message::{
-    ErrorCode, PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
+    ErrorCode, PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, TrackerMessage,
+    TrackerMessageBody,
 };
 use swarm_core::{ContentRoot, Manifest, SwarmId};
 use tokio::net::TcpStream;
@@ -53,7 +55,28 @@ async fn main() -> anyhow::Result<()> {
     let grown = after.saturating_sub(before);
     println!("{warm} connections: {before} bytes; {count} more: {after} bytes");
     println!("{} bytes for each idle connection", grown / count.max(1) as u64);
+    let mut times = Vec::with_capacity(sockets.len());
+    for socket in &mut sockets {
+        times.push(announce(socket).await?);
+    }
+    times.sort_unstable();
+    println!("{:?} from an announcement to its answer, median", times.get(times.len() / 2));
     Ok(())
+}
+
+/// Tells the tracker of a segment; how long the answer took.
+async fn announce(socket: &mut Socket) -> anyhow::Result<Duration> {
+    let id = 3;
+    let body = PeerRequestBody::Have { gained: vec![SegmentRun(0, 1)], dropped: vec![] };
+    let frame = Message::text(PeerRequest { id, body }.encode());
+    let began = Instant::now();
+    socket.send(frame).await?;
+    loop {
+        let frame = socket.next().await.context("the tracker closed the connection")??;
+        if frame.is_text() && TrackerMessage::decode(frame.to_text()?)?.id == Some(id) {
+            return Ok(began.elapsed());
+        }
+    }
 }
 
 async fn enter_many(address: SocketAddr, swarm: SwarmId, count: usize) -> anyhow::Result<Vec<Socket>> {
