@@ -60,7 +60,9 @@ async fn main() -> anyhow::Result<()> {
         times.push(announce(socket).await?);
     }
     times.sort_unstable();
-    println!("{:?} from an announcement to its answer, median", times.get(times.len() / 2));
+    if let Some(median) = times.get(times.len() / 2) {
+        println!("{median:?} from an announcement to its answer, median");
+    }
     Ok(())
 }
 
