@@ -1,4 +1,4 @@
-//! Measures what an idle connection costs a running tracker in memory.
+//! Measures what an idle connection costs a running tracker in memory, and how fast it answers meanwhile.
 //!
 //! ```text
 //! tracker-server --listen 127.0.0.1:8080 --connections-per-address-max 100000 &
@@ -6,11 +6,12 @@
 //! ```
 //!
 //! Opens the given number of WebSockets, says hello and joins one swarm on each, waits until the tracker has
-//! nothing more to say, and prints by how much the resident memory of process PID grew for each. Reads
-//! `/proc`, so Linux only; the limit on open files must allow for the sockets.
+//! nothing more to say, and prints by how much the resident memory of process PID grew for each. Then it
+//! announces a segment on each in turn and prints the median time to the answer. Reads `/proc`, so Linux only;
+//! the limit on open files must allow for the sockets.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -20,10 +21,13 @@ use hyper::Request;
 use hyper_util::rt::TokioIo;
 use swarm_core::group::Geometry;
 use swarm_core::segmentation::doubling;
-use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, TRACKER_VERSION};
+use swarm_core::tracker_message::{
+    ErrorCode, PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, TrackerMessage,
+    TrackerMessageBody,
+};
 use swarm_core::{ContentRoot, Manifest, SwarmId};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -43,24 +47,54 @@ async fn main() -> anyhow::Result<()> {
     sockets.extend(enter_many(address, swarm, count).await?);
     // Nobody is introduced any more once those who came last have heard of one another.
     for socket in &mut sockets {
-        while timeout(Duration::from_millis(1), socket.next()).await.is_ok() {}
+        while let Ok(frame) = timeout(Duration::from_millis(1), socket.next()).await {
+            frame.context("the tracker closed a connection that should be idle")??;
+        }
     }
     let after = resident_bytes(pid)?;
     let grown = after.saturating_sub(before);
-    println!("{warm} connections: {before} bytes; {} more: {after} bytes", count);
+    println!("{warm} connections: {before} bytes; {count} more: {after} bytes");
     println!("{} bytes for each idle connection", grown / count.max(1) as u64);
+    let mut times = Vec::with_capacity(sockets.len());
+    for socket in &mut sockets {
+        times.push(announce(socket).await?);
+    }
+    times.sort_unstable();
+    if let Some(median) = times.get(times.len() / 2) {
+        println!("{median:?} from an announcement to its answer, median");
+    }
     Ok(())
+}
+
+/// Tells the tracker of a segment; how long the answer took.
+async fn announce(socket: &mut Socket) -> anyhow::Result<Duration> {
+    let id = 3;
+    let body = PeerRequestBody::Have { gained: vec![SegmentRun(0, 1)], dropped: vec![] };
+    let frame = Message::text(PeerRequest { id, body }.encode());
+    let began = Instant::now();
+    socket.send(frame).await?;
+    loop {
+        let frame = socket.next().await.context("the tracker closed the connection")??;
+        if frame.is_text() && TrackerMessage::decode(frame.to_text()?)?.id == Some(id) {
+            return Ok(began.elapsed());
+        }
+    }
 }
 
 async fn enter_many(address: SocketAddr, swarm: SwarmId, count: usize) -> anyhow::Result<Vec<Socket>> {
     let mut sockets = Vec::with_capacity(count);
-    for _ in 0..count {
-        sockets.push(enter(address, swarm).await?);
+    while sockets.len() < count {
+        match enter(address, swarm).await? {
+            Some(socket) => sockets.push(socket),
+            // All come from one address, which may not knock any faster.
+            None => sleep(Duration::from_millis(100)).await,
+        }
     }
     Ok(sockets)
 }
 
-async fn enter(address: SocketAddr, swarm: SwarmId) -> anyhow::Result<Socket> {
+/// A connection that has joined; none if the tracker refused it for its rate.
+async fn enter(address: SocketAddr, swarm: SwarmId) -> anyhow::Result<Option<Socket>> {
     let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/v1/swarm")).await?;
     let hello = PeerRequestBody::Hello {
         version: TRACKER_VERSION,
@@ -72,9 +106,15 @@ async fn enter(address: SocketAddr, swarm: SwarmId) -> anyhow::Result<Socket> {
     let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None };
     for (id, body) in [(1, hello), (2, join)] {
         socket.send(Message::text(PeerRequest { id, body }.encode())).await?;
-        socket.next().await.context("the tracker closed the connection")??;
+        let answer = socket.next().await.context("the tracker closed the connection")??;
+        let answer = TrackerMessage::decode(answer.to_text()?)?.body;
+        if let TrackerMessageBody::Error { code: ErrorCode::RateLimited, .. } = answer {
+            return Ok(None);
+        } else if let TrackerMessageBody::Error { text, .. } = answer {
+            anyhow::bail!("the tracker refuses: {text}");
+        }
     }
-    Ok(socket)
+    Ok(Some(socket))
 }
 
 async fn publish(address: SocketAddr) -> anyhow::Result<SwarmId> {

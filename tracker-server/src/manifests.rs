@@ -1,6 +1,6 @@
 //! The manifests that the tracker keeps: a bounded store in memory and the catalogue made from it.
 //!
-//! Owns what is kept and what has to go; receiving and delivering over HTTP is [`crate::http`]'s business.
+//! Owns what is kept and what has to go; receiving and delivering over HTTP is `http`'s business.
 
 use std::collections::BTreeMap;
 

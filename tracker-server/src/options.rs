@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) listen: String,
 
     /// Directory of the built page.
-    #[arg(long, value_name = "DIR", default_value = "dist")]
+    #[arg(long, alias = "page", value_name = "DIR", default_value = "dist")]
     www: PathBuf,
 
     /// Server that peers use to find their way through NAT: stun:HOST:PORT or turn:HOST:PORT; repeatable.

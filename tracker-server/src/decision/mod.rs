@@ -10,13 +10,13 @@
 //! | module | owns |
 //! |---|---|
 //! | [`tracker`] | connections, identities, which request is allowed when |
-//! | [`swarm`] | one swarm: wires the next three together |
+//! | `swarm` | one swarm: wires the next three together |
 //! | [`directory`] | who holds and who looks for which segments |
 //! | [`graph`] | who is a neighbour of whom |
 //! | [`assignment`] | who sends which segment to whom |
-//! | [`admission`], [`token_bucket`] | limits for each connection and each address |
+//! | `admission`, [`token_bucket`] | limits for each connection and each address |
 //! | [`resume`] | resume tokens |
-//! | [`refusal`], [`outgoing`] | what is said and why |
+//! | `refusal`, [`outgoing`] | what is said and why |
 
 mod admission;
 pub mod assignment;

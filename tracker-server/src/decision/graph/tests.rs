@@ -1,3 +1,5 @@
+//! The graph as a whole: its degrees, its width, and what is left of both while peers come and go.
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Conversations with the tracker, one rule each; then storms of anything at all, replayable by their seed.
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
