@@ -31,8 +31,8 @@ async function refresh() {
   try {
     const response = await fetch("/v1/swarms");
     if (!response.ok) throw new Error(`it answered with status ${response.status}`);
-    /** @type {{swarms: Entry[]}} */
-    const { swarms } = await response.json();
+    /** @type {Entry[]} */
+    const swarms = await response.json();
     setText(note, swarms.length > 0 ? "" : "Nothing yet. A publisher starts with: seeder seed FILE --tracker ADDRESS");
     note.hidden = swarms.length > 0;
     byId("catalogue-list").replaceChildren(...swarms.map(item));
