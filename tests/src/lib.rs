@@ -1,1 +1,26 @@
-//! placeholder
+//! The harness of the end-to-end tests: real tracker and seeder processes, real browsers, false trackers.
+//!
+//! Each test starts what it needs and owns it; whatever it owns ends with it, also when it fails. Nothing
+//! here knows how the programs work inside: they are told what a person would tell them and watched at the
+//! same places. Waiting is always for a condition, with a deadline that names it.
+//!
+//! The programs come from `TRIBUTARY_BIN_DIR`, the page from `TRIBUTARY_PAGE_DIR`; `cargo xtask test` builds
+//! both and sets them.
+
+pub mod browser;
+pub mod content;
+pub mod disk;
+pub mod events;
+pub mod false_tracker;
+pub mod places;
+pub mod program;
+pub mod scene;
+pub mod seeder;
+pub mod tracker;
+pub mod wait;
+
+pub use browser::{Tab, TabStats};
+pub use events::{Done, Event};
+pub use program::{Ended, Program};
+pub use seeder::{Fetch, Seeder};
+pub use tracker::Tracker;

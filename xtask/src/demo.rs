@@ -44,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, listen: SocketAddr) -> Result<()> {
 
 fn start(workspace: &Workspace, listen: SocketAddr, parts: &mut Vec<Part>) -> Result<()> {
     let mut tracker = Command::new(workspace.release_dir().join("tracker-server"));
-    tracker.arg("--listen").arg(listen.to_string()).arg("--page").arg(workspace.dist_dir());
+    tracker.arg("--listen").arg(listen.to_string()).arg("--www").arg(workspace.dist_dir());
     let (part, page) = Part::start("the tracker", &mut tracker, "http://")?;
     parts.push(part);
 

@@ -93,5 +93,6 @@ fn sources(workspace: &Workspace) -> Result<Vec<Source>> {
             sources.push(Source::new(workspace.root(), path, text));
         }
     }
+    source::mark_test_modules(&mut sources);
     Ok(sources)
 }

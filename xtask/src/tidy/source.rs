@@ -86,6 +86,29 @@ fn mark_tests(path: &str, text: &str, lines: &mut [Line]) {
     }
 }
 
+/// Files that are modules of tests by what another file says: `#[cfg(test)] mod fixture;`.
+pub(super) fn mark_test_modules(sources: &mut [Source]) {
+    let paths: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    for source in sources.iter_mut().filter(|source| paths.contains(&source.path)) {
+        source.lines.iter_mut().for_each(|line| line.is_test = true);
+    }
+}
+
+/// Where the test modules that a file declares without a body may be.
+fn test_modules(source: &Source) -> Vec<String> {
+    let (folder, name) = source.path.rsplit_once('/').unwrap_or(("", &source.path));
+    let folder = match name {
+        "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
+        name => format!("{folder}/{}", name.trim_end_matches(".rs")),
+    };
+    let pairs = source.lines.iter().zip(source.lines.iter().skip(1));
+    let declared = pairs.filter(|(first, _)| first.code.trim() == "#[cfg(test)]");
+    let modules = declared.filter_map(|(_, second)| {
+        second.code.trim().trim_start_matches("pub(crate) ").strip_prefix("mod ")?.strip_suffix(';')
+    });
+    modules.flat_map(|name| [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]).collect()
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 enum State {
     #[default]
@@ -231,6 +254,18 @@ mod tests {
         assert_eq!(lines[0].1, "// yes");
         assert!(lines[0].0.contains("fn f<'a>(x: &'a str)"));
         assert_eq!(lines[1].0, "let bar = 1;");
+    }
+
+    #[test]
+    fn a_file_that_another_declares_a_test_module_is_tests() {
+        let mut sources = [
+            Source::fake("a/src/lib.rs", "#[cfg(test)]\nmod fixture;\nmod b;\n"),
+            Source::fake("a/src/fixture.rs", "fn f() {}\n"),
+            Source::fake("a/src/b.rs", "#[cfg(test)]\npub(crate) mod c;\n"),
+            Source::fake("a/src/b/c.rs", "fn f() {}\n"),
+        ];
+        mark_test_modules(&mut sources);
+        assert_eq!(sources.each_ref().map(Source::is_test), [false, true, false, true]);
     }
 
     #[test]

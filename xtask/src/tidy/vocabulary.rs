@@ -42,7 +42,7 @@ const PHRASES: [(&str, &str); 5] = [
 ];
 
 /// Text that is taken out before looking, with the reason.
-const ALLOWED: [(&str, &str); 8] = [
+const ALLOWED: [(&str, &str); 9] = [
     ("BLAKE3 chunks", "the hash's own unit of 1024 bytes"),
     ("BLAKE3 chunk", "the hash's own unit of 1024 bytes"),
     ("last chunk", "the hash's own unit, where a tree ends"),
@@ -51,6 +51,7 @@ const ALLOWED: [(&str, &str); 8] = [
     ("BitTorrent client", "programs of another system"),
     ("ReadableStream chunk", "what the Streams standard calls it"),
     ("clientId", "what the Service Worker standard calls it"),
+    ("{Client}", "the Service Worker standard's type"),
 ];
 
 /// No refused word in names and comments.

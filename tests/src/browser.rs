@@ -1,0 +1,262 @@
+//! Real Chromium: one process a tab, driven over WebDriver.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tempfile::TempDir;
+use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
+use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
+
+use crate::places::system_program;
+use crate::program::Program;
+use crate::wait;
+
+/// How long the driver or a browser may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long one script may run in a page.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What every browser is started with: quiet, without a screen, playing without a click, and with candidates
+/// that name addresses, since nothing here answers for `.local` names.
+const FLAGS: [&str; 11] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+];
+
+/// The program that starts browsers.
+#[derive(Debug)]
+pub struct Driver {
+    _program: Program,
+    url: String,
+}
+
+impl Driver {
+    /// Starts it on a free port.
+    pub fn start() -> Result<Self> {
+        let mut command = Command::new(system_program(&["chromedriver"])?);
+        let program = Program::start("chromedriver", command.arg("--port=0"))?;
+        let port = program.wait_stdout("the port", START_TIMEOUT, |line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        })?;
+        Ok(Self { _program: program, url: format!("http://127.0.0.1:{port}") })
+    }
+}
+
+/// One tab in a browser of its own.
+#[derive(Debug)]
+pub struct Tab {
+    name: String,
+    driver: WebDriver,
+    _profile: TempDir,
+}
+
+/// What `window.tributary.stats()` says.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TabStats {
+    /// The swarm.
+    pub swarm: String,
+    /// Bytes of the content; 0 until known.
+    pub bytes_total: u64,
+    /// Bytes held, all verified.
+    pub bytes_verified: u64,
+    /// Of those that came, from an initial peer.
+    pub from_initial: u64,
+    /// Of those that came, from other peers.
+    pub from_peers: u64,
+    /// Bytes sent to others.
+    pub uploaded: u64,
+    /// Bytes that came though they were held.
+    pub duplicate_bytes: u64,
+    /// Bytes of proofs.
+    pub proof_bytes: u64,
+    /// Links.
+    pub links: Vec<TabLink>,
+    /// From the start of the navigation to the first frame, ms.
+    pub first_frame_ms: Option<u64>,
+    /// How often playback stood still.
+    pub stalls: u32,
+    /// For how long, ms.
+    pub stall_ms: u64,
+}
+
+/// One link of a tab.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TabLink {
+    /// `initial` or `viewer`.
+    pub kind: String,
+    /// `connecting`, `greeting` or `open`.
+    pub state: String,
+}
+
+impl TabStats {
+    /// Whether everything is held.
+    pub fn is_complete(&self) -> bool {
+        self.bytes_total > 0 && self.bytes_verified == self.bytes_total
+    }
+
+    /// Open links to peers of this kind.
+    pub fn open_links(&self, kind: &str) -> usize {
+        self.links.iter().filter(|link| link.kind == kind && link.state == "open").count()
+    }
+}
+
+impl Tab {
+    /// Starts a browser with these flags besides the usual ones.
+    pub async fn start(driver: &Driver, name: &str, flags: &[&str]) -> Result<Self> {
+        let profile = tempfile::tempdir().context("no folder for a browser profile")?;
+        let mut wishes = DesiredCapabilities::chrome();
+        let binary = system_program(&["chromium", "chromium-browser", "google-chrome"])?;
+        wishes.set_binary(&binary.to_string_lossy())?;
+        for flag in FLAGS.iter().chain(flags) {
+            wishes.add_arg(flag)?;
+        }
+        wishes.add_arg(&format!("--user-data-dir={}", profile.path().display()))?;
+        wishes.set_browser_log_level(LoggingPrefsLogLevel::All)?;
+        let start = WebDriver::new(driver.url.as_str(), wishes);
+        let driver = tokio::time::timeout(START_TIMEOUT, start)
+            .await
+            .with_context(|| format!("{name} does not start"))?
+            .with_context(|| format!("{name} cannot be started"))?;
+        driver.set_script_timeout(SCRIPT_TIMEOUT).await?;
+        Ok(Self { name: name.to_owned(), driver, _profile: profile })
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Opens a page.
+    pub async fn open(&self, url: &str) -> Result<()> {
+        self.driver.goto(url).await.with_context(|| format!("{} cannot open {url}", self.name))
+    }
+
+    /// Runs a script in every page that is opened from now on, before the page's own.
+    pub async fn run_first(&self, script: &str) -> Result<()> {
+        self.driver.cdp().page().add_script_to_evaluate_on_new_document(script).await?;
+        Ok(())
+    }
+
+    /// The value of a JavaScript expression, which may be a promise.
+    pub async fn value<T: DeserializeOwned>(&self, expression: &str) -> Result<T> {
+        let script = format!("return (async () => ({expression}))();");
+        let answer = self.driver.execute(script, Vec::new()).await;
+        let answer = answer.with_context(|| format!("{}: cannot run `{expression}`", self.name))?;
+        let value = answer.json().clone();
+        serde_json::from_value(value.clone())
+            .with_context(|| format!("{}: `{expression}` is {value}, which was not expected", self.name))
+    }
+
+    /// Waits until a JavaScript expression is true.
+    pub async fn wait_for(&self, what: &str, timeout: Duration, expression: &str) -> Result<()> {
+        let expression = format!("Boolean({expression})");
+        let what = format!("{}: {what}", self.name);
+        wait::until(&what, timeout, async || Ok(self.value::<bool>(&expression).await?.then_some(()))).await
+    }
+
+    /// What the page says of itself, at this moment.
+    pub async fn stats(&self) -> Result<TabStats> {
+        self.value("window.tributary.stats()").await
+    }
+
+    /// Waits until the page's account satisfies a condition.
+    pub async fn wait_stats(
+        &self,
+        what: &str,
+        timeout: Duration,
+        is_met: impl Fn(&TabStats) -> bool,
+    ) -> Result<TabStats> {
+        let mut last = None;
+        let found = wait::until(&format!("{}: {what}", self.name), timeout, async || {
+            let stats = self.stats().await?;
+            let is_met = is_met(&stats);
+            last = Some(stats.clone());
+            Ok(is_met.then_some(stats))
+        })
+        .await;
+        found.with_context(|| format!("the last account was {last:?}"))
+    }
+
+    /// BLAKE3 of all bytes that the tab holds, in hexadecimal digits; `None` while some are missing.
+    pub async fn digest(&self) -> Result<Option<String>> {
+        self.value("window.tributary.digest()").await
+    }
+
+    /// Waits until the video plays beyond `seconds`.
+    pub async fn wait_playing_beyond(&self, seconds: f64, timeout: Duration) -> Result<()> {
+        let expression = format!(
+            "(video => video && !video.seeking && !video.error && video.readyState >= 2 \
+             && video.currentTime > {seconds})(document.querySelector('video'))"
+        );
+        let waited = self.wait_for(&format!("playback beyond {seconds} s"), timeout, &expression).await;
+        match waited {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.context(self.playback().await)),
+        }
+    }
+
+    /// Moves playback, as a person does with the bar below the picture.
+    pub async fn seek(&self, seconds: f64) -> Result<()> {
+        let expression = format!("document.querySelector('video').currentTime = {seconds}");
+        self.value::<f64>(&expression).await.map(drop)
+    }
+
+    /// Waits until the video has ended by itself.
+    pub async fn wait_ended(&self, timeout: Duration) -> Result<()> {
+        match self.wait_for("the end of the film", timeout, "document.querySelector('video').ended").await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.context(self.playback().await)),
+        }
+    }
+
+    /// Waits until the page says something, as a person would read it. `words` are in lower case.
+    pub async fn wait_words(&self, words: &str, timeout: Duration) -> Result<()> {
+        let expression = format!("document.body?.innerText.toLowerCase().includes({})", json!(words));
+        match self.wait_for(&format!("the words “{words}”"), timeout, &expression).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let text: String = self.value("document.body?.innerText ?? ''").await.unwrap_or_default();
+                Err(error.context(format!("the page says: {text}")))
+            }
+        }
+    }
+
+    /// What was written to the console since this was last asked.
+    pub async fn console(&self) -> Vec<String> {
+        let entries = self.driver.browser_log().await.unwrap_or_default();
+        entries.into_iter().map(|entry| format!("{} {}", entry.level, entry.message)).collect()
+    }
+
+    /// Saves what a person would see.
+    pub async fn picture(&self, path: &Path) -> Result<()> {
+        self.driver.screenshot(path).await.with_context(|| format!("no picture of {}", self.name))
+    }
+
+    /// Ends the browser.
+    pub async fn close(self) -> Result<()> {
+        self.driver.quit().await.with_context(|| format!("{} does not end", self.name))
+    }
+
+    async fn playback(&self) -> String {
+        let expression = "(({currentTime, readyState, paused, ended, seeking, error}) => JSON.stringify(\
+                          {currentTime, readyState, paused, ended, seeking, error: error?.message}))\
+                          (document.querySelector('video') ?? {})";
+        self.value(expression).await.unwrap_or_else(|error| format!("no video: {error:#}"))
+    }
+}

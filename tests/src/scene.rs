@@ -1,0 +1,83 @@
+//! A test with browsers: its tabs, what is shown of them if it fails, and that they end with it.
+
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use futures_util::FutureExt;
+
+use crate::browser::{Driver, Tab};
+use crate::places::kept_dir;
+
+/// How long a test with browsers may take in all.
+const SCENE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Browsers of one test.
+#[derive(Debug)]
+pub struct Scene {
+    name: String,
+    driver: Driver,
+    tabs: Vec<Arc<Tab>>,
+}
+
+impl Scene {
+    /// Plays a scene. If it fails, the console and a picture of each tab are kept; all tabs end.
+    pub async fn play(name: &str, script: impl AsyncFnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let mut scene = Self { name: name.to_owned(), driver: Driver::start()?, tabs: Vec::new() };
+        let played =
+            AssertUnwindSafe(tokio::time::timeout(SCENE_TIMEOUT, script(&mut scene))).catch_unwind().await;
+        let result = match played {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(anyhow!("the scene took longer than {} s", SCENE_TIMEOUT.as_secs())),
+            Err(panic) => Err(anyhow!("panicked: {}", words_of(panic.as_ref()))),
+        };
+        if result.is_err() {
+            scene.show().await;
+        }
+        for tab in scene.tabs.drain(..) {
+            if let Some(tab) = Arc::into_inner(tab) {
+                tab.close().await?;
+            }
+        }
+        result
+    }
+
+    /// A new browser with an empty tab.
+    pub async fn tab(&mut self) -> Result<Arc<Tab>> {
+        self.tab_with(&[]).await
+    }
+
+    /// A new browser with further flags.
+    pub async fn tab_with(&mut self, flags: &[&str]) -> Result<Arc<Tab>> {
+        let name = format!("tab {}", self.tabs.len() + 1);
+        let tab = Arc::new(Tab::start(&self.driver, &name, flags).await?);
+        self.tabs.push(Arc::clone(&tab));
+        Ok(tab)
+    }
+
+    async fn show(&self) {
+        for tab in &self.tabs {
+            eprintln!("--- {}: {} ---", self.name, tab.name());
+            for line in tab.console().await {
+                eprintln!("  {line}");
+            }
+            match self.keep_picture(tab).await {
+                Ok(path) => eprintln!("  picture: {}", path.display()),
+                Err(error) => eprintln!("  {error:#}"),
+            }
+        }
+    }
+
+    async fn keep_picture(&self, tab: &Tab) -> Result<PathBuf> {
+        let path = kept_dir()?.join(format!("{}, {}.png", self.name, tab.name()));
+        tab.picture(&path).await?;
+        Ok(path)
+    }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
+}

@@ -1,0 +1,76 @@
+//! A tracker process.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::places::{binary, page_dir};
+use crate::program::{Ended, Program};
+
+/// How long it may take to listen.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A running tracker that serves the page.
+#[derive(Debug)]
+pub struct Tracker {
+    program: Program,
+    /// `HOST:PORT`.
+    address: String,
+}
+
+impl Tracker {
+    /// Starts a tracker on a free port.
+    pub fn start() -> Result<Self> {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// Starts a tracker at an address that another had.
+    pub fn start_at(listen: &str) -> Result<Self> {
+        let program = Self::program(listen)?;
+        let page = program.wait_stdout("the address", READY_TIMEOUT, |line| {
+            let url = line.split_whitespace().find(|word| word.starts_with("http://"))?;
+            Some(url.trim_start_matches("http://").trim_end_matches('/').to_owned())
+        })?;
+        Ok(Self { program, address: page })
+    }
+
+    /// Starts the process without waiting until it listens.
+    pub fn program(listen: &str) -> Result<Program> {
+        let mut command = Command::new(binary("tracker-server")?);
+        command.args(["--listen", listen]).arg("--www").arg(page_dir()).env("RUST_BACKTRACE", "1");
+        Program::start("tracker", &mut command)
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What peers are given.
+    pub fn url(&self) -> String {
+        format!("ws://{}/v1/swarm", self.address)
+    }
+
+    /// A page or an answer of it.
+    pub fn http(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Status and body of an answer.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        let url = self.http(path);
+        let response = reqwest::get(&url).await.with_context(|| format!("no answer from {url}"))?;
+        Ok((response.status().as_u16(), response.text().await?))
+    }
+
+    /// Asks it to stop.
+    pub fn stop(&self) -> Result<Ended> {
+        self.program.stop()
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&self) -> Result<Ended> {
+        self.program.kill()
+    }
+}
