@@ -116,6 +116,8 @@ pub enum PeerMessage {
         is_serving: bool,
         /// Whether it is an initial peer that injects: it is to be asked for urgent groups only.
         is_injecting: bool,
+        /// Whether it takes whatever is injected: its appetite is the whole content.
+        wants_all: bool,
         /// How long its upload queue takes to drain, ms.
         upload_queue_ms: u32,
         /// Group that it plays, if it does.

@@ -44,6 +44,8 @@ impl Peer {
                     }
                     self.announced(id, &have, &[]);
                     self.ask_links_for_manifest();
+                    let early = self.links.get_mut(&id).map_or_else(Vec::new, Link::take_early);
+                    early.into_iter().for_each(|message| self.data_message(now, id, message));
                 }
             }
             PeerMessage::Have { gained, dropped } => self.announced(id, &gained, &dropped),
@@ -56,9 +58,10 @@ impl Peer {
                 }
             }
             PeerMessage::Reject { id: request, reason } => self.rejected(now, id, request, reason),
-            PeerMessage::Status { is_serving, is_injecting, .. } => {
+            PeerMessage::Status { is_serving, is_injecting, wants_all, .. } => {
                 if let Some(link) = self.links.get_mut(&id) {
-                    (link.is_serving, link.is_injecting) = (is_serving, is_injecting);
+                    (link.is_serving, link.is_injecting, link.wants_all) =
+                        (is_serving, is_injecting, wants_all);
                 }
             }
             PeerMessage::ManifestAsk { part } => {
@@ -170,9 +173,15 @@ impl Peer {
     /// Payload arrived: verified here or not at all.
     pub(super) fn data_message(&mut self, now: Timestamp, id: LinkId, message: DataMessage) {
         let (Some(link), Some(holdings)) = (self.links.get_mut(&id), &mut self.holdings) else { return };
+        if !link.is_open() {
+            if !link.keep_early(message) {
+                self.ban(id, "it sent too much before it greeted".to_owned());
+            }
+            return;
+        }
         let DataMessage { head, payload } = message;
         let (geometry, range) = (holdings.geometry(), head.range);
-        if range.end > geometry.group_count() || !link.is_open() {
+        if range.end > geometry.group_count() {
             return self.ban(id, "it sent groups that do not exist".to_owned());
         }
         let length = geometry.len_bytes(range);

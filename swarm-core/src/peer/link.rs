@@ -10,10 +10,12 @@ use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::{Instance, PeerId};
 use crate::limits::{REQUEST_GROUPS_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
-use crate::peer_message::Class;
+use crate::peer_message::{Class, DataMessage};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
+/// Data messages kept that overtook the greeting: a data channel's buffer full of single groups.
+const EARLY_DATA_MAX: usize = 32;
 /// Round-trip time of a link that has not been measured: an ordinary path across a country.
 const RTT_GUESS: Duration = Duration::from_millis(50);
 /// Shortest silence that counts as a stall.
@@ -108,6 +110,9 @@ pub(crate) struct Link {
     /// Announcements from before the geometry was known.
     early: Vec<GroupRange>,
 
+    /// Payload that overtook the greeting: the two channels are not ordered against one another.
+    early_data: Vec<DataMessage>,
+
     asks: BTreeMap<u32, Ask>,
     last_request: u32,
     /// Bytes that may still come for requests that have ended, or twice: more is an intrusion.
@@ -157,6 +162,7 @@ impl Link {
             have: None,
             knows: None,
             early: Vec::new(),
+            early_data: Vec::new(),
             asks: BTreeMap::new(),
             last_request: 0,
             late_bytes: 0,
@@ -295,6 +301,17 @@ impl Link {
         self.asks.insert(self.last_request, ask);
         self.outstanding_bytes += geometry.len_bytes(range);
         self.last_request
+    }
+
+    /// Keeps payload that overtook the greeting. `false` if there is too much of it.
+    pub(crate) fn keep_early(&mut self, message: DataMessage) -> bool {
+        self.early_data.push(message);
+        self.early_data.len() <= EARLY_DATA_MAX
+    }
+
+    /// What overtook the greeting.
+    pub(crate) fn take_early(&mut self) -> Vec<DataMessage> {
+        std::mem::take(&mut self.early_data)
     }
 
     pub(crate) fn asks(&self) -> &BTreeMap<u32, Ask> {

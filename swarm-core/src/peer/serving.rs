@@ -104,13 +104,12 @@ impl Peer {
             && self.links.values().any(|link| injection::is_target(link) || is_newcomer(link))
     }
 
-    /// Whether this peer's appetite is the whole content.
+    /// Whether this peer's appetite is the whole content, and it has a store to put it.
     pub(super) fn wants_all(&self) -> bool {
-        let length = self.manifest.as_ref().map(|manifest| manifest.length_bytes);
-        match self.config.appetite {
+        self.holdings.as_ref().is_some_and(|holdings| match self.config.appetite {
             Appetite::Everything => true,
-            Appetite::Viewer { budget_bytes } => length.is_some_and(|length| length <= budget_bytes),
-        }
+            Appetite::Viewer { budget_bytes } => holdings.geometry().length_bytes() <= budget_bytes,
+        })
     }
 
     /// Neighbours hear when injection begins and ends.
@@ -122,10 +121,12 @@ impl Peer {
         }
     }
 
-    fn tell_status(&mut self) {
+    /// Tells neighbours how we stand.
+    pub(super) fn tell_status(&mut self) {
         let status = PeerMessage::Status {
             is_serving: !self.budget.is_off(),
             is_injecting: self.is_injecting_told,
+            wants_all: self.wants_all(),
             upload_queue_ms: self.upload_queue_ms(),
             playhead: self.demand.as_ref().and_then(super::Demand::playhead),
         };

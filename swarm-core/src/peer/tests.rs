@@ -63,6 +63,16 @@ fn urgent_requests_and_injection_never_bring_the_same_group_twice() {
 }
 
 #[test]
+fn payload_that_overtakes_the_greeting_is_kept() {
+    let mut net = net(MIB, 1);
+    net.slow_control_of(0);
+    assert!(net.run(MINUTE, |net| net.is_complete(1)));
+    let events = &net.nodes[1].events;
+    assert!(!events.iter().any(|event| matches!(event, Event::Banned { .. })), "{events:?}");
+    assert_eq!(net.nodes[0].peer.stats().uploaded, MIB as u64);
+}
+
+#[test]
 fn viewers_serve_one_another() {
     let mut net = net(4 * MIB, 4);
     assert!(net.run(MINUTE, |net| (1..5).all(|node| net.is_complete(node))));

@@ -333,6 +333,8 @@ impl Peer {
             }
             self.link_geometry(id, geometry);
         }
+        // From now on there is somewhere to put what is injected.
+        self.tell_status();
         self.tell_tracker(now);
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Net {
     queue: BTreeMap<(Timestamp, u64), (usize, Input)>,
     sequence: u64,
     members: BTreeSet<usize>,
+    /// Whose control messages take three times as long as payload.
+    slow_control: Option<usize>,
     /// How many trackers died; each had ids of its own.
     trackers: u64,
     /// Whom the tracker names just now.
@@ -91,6 +93,7 @@ impl Net {
             queue: BTreeMap::new(),
             sequence: 0,
             members: BTreeSet::new(),
+            slow_control: None,
             trackers: 0,
             introducing: None,
         }
@@ -153,6 +156,10 @@ impl Net {
         for (other, link) in links {
             self.later(DELAY, other, Input::LinkClosed(link, "gone".into()));
         }
+    }
+
+    pub(crate) fn slow_control_of(&mut self, node: usize) {
+        self.slow_control = Some(node);
     }
 
     pub(crate) fn kill_tracker(&mut self) {
@@ -228,8 +235,10 @@ impl Net {
                 if let crate::peer_message::PeerMessage::Request { range, .. } = &message {
                     self.nodes[node].requested.push(*range);
                 }
+                let is_late = self.slow_control == Some(node);
                 if let Some((other, theirs)) = self.nodes[node].links.get(&link).copied() {
-                    self.later(DELAY, other, Input::Control(theirs, message));
+                    let delay = if is_late { 3 * DELAY } else { DELAY };
+                    self.later(delay, other, Input::Control(theirs, message));
                 }
             }
             Output::Data(link, head) => self.send(node, link, head),
