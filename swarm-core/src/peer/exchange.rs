@@ -186,8 +186,8 @@ impl Peer {
         }
         let length = geometry.len_bytes(range);
         link.rate.carried(now, length);
-        let is_injection = head.request == 0 && link.role == Role::Initial;
-        if !link.came(now, geometry, head.request, range) && !is_injection {
+        let is_strange_injection = head.request == 0 && link.role != Role::Initial;
+        if !link.came(now, geometry, head.request, range) || is_strange_injection {
             return self.ban(id, "it sent what nobody asked for".to_owned());
         }
         if link.asks().is_empty() {

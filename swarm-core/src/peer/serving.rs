@@ -62,21 +62,19 @@ impl Peer {
         self.answer(frame)
     }
 
-    /// Takes a frame off its request.
-    fn answer(&mut self, frame: super::sender::Frame) -> Option<Departure> {
-        let link = self.links.get_mut(&frame.link)?;
-        let serve = link.serves.get_mut(frame.serve)?;
-        let request = serve.id;
-        if serve.sent(frame.range) {
-            link.serves.remove(frame.serve);
-        }
-        Some(Departure { link: frame.link, request, range: frame.range })
+    fn answer(&self, frame: super::sender::Frame) -> Option<Departure> {
+        let serve = self.links.get(&frame.link)?.serves.get(frame.serve)?;
+        Some(Departure { link: frame.link, request: serve.id, range: frame.range })
     }
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {
         let Departure { link: id, request, range } = *departure;
         let (Some(holdings), Some(link)) = (&self.holdings, self.links.get_mut(&id)) else { return };
-        let Some(proof) = holdings.tree().prove(range, |groups| link.knows(groups)) else { return };
+        let Some(proof) = holdings.tree().prove(range, |groups| link.knows(groups)) else {
+            // It cannot be for groups that are held; were it so, nobody is to wait for them for ever.
+            link.serves.retain(|serve| serve.id != request);
+            return;
+        };
         let payload = holdings.geometry().len_bytes(range);
         let proof_bytes = (proof.hashes.len() * size_of::<NodeHash>()) as u64;
         let frame_bytes = payload + proof_bytes + HEAD_BYTES;
