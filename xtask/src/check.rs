@@ -48,5 +48,5 @@ fn javascript(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     process::run(workspace.command("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]))?;
-    process::run(workspace.command("npx").args(["--no-install", "tsc", "--noEmit"]))
+    process::run(workspace.command("npm").args(["run", "--silent", "check"]))
 }
