@@ -1,6 +1,7 @@
 //! Native tier: tracker and seeder processes, without browsers.
 
 mod bad_input;
+mod hostile;
 mod publishing;
 mod swarm;
 mod tracker;
