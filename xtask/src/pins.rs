@@ -42,10 +42,12 @@ pub(crate) struct SystemProgram {
 /// Runs swarm-core's unit tests as WebAssembly.
 pub(crate) const NODE: SystemProgram = SystemProgram { programs: &["node"], package: "nodejs" };
 
-/// What the end-to-end tiers run: a browser, its driver, the maker of test films, network namespaces.
-pub(crate) const END_TO_END: [SystemProgram; 4] = [
+/// What the browser tier runs: a browser, its driver, and the maker of test films.
+pub(crate) const BROWSER: [SystemProgram; 3] = [
     SystemProgram { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" },
     SystemProgram { programs: &["chromedriver"], package: "chromium-driver" },
     SystemProgram { programs: &["ffmpeg"], package: "ffmpeg" },
-    SystemProgram { programs: &["ip"], package: "iproute2" },
 ];
+
+/// Lays out networks for native peers.
+pub(crate) const NETWORK: SystemProgram = SystemProgram { programs: &["ip"], package: "iproute2" };

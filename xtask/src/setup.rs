@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::pins::{END_TO_END, NODE, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET};
+use crate::pins::{BROWSER, NETWORK, NODE, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET};
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
 
@@ -21,14 +21,23 @@ pub(crate) enum Need {
     Trunk,
     /// Node, which runs WebAssembly tests.
     Node,
-    /// Browser, driver, ffmpeg and network programs of the end-to-end tiers.
-    EndToEnd,
+    /// Browser, driver and ffmpeg.
+    Browser,
+    /// Network programs.
+    Network,
 }
 
 impl Need {
     /// Everything.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::WasmTarget, Self::Lints, Self::WasmBindgen, Self::Trunk, Self::Node, Self::EndToEnd];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::WasmTarget,
+        Self::Lints,
+        Self::WasmBindgen,
+        Self::Trunk,
+        Self::Node,
+        Self::Browser,
+        Self::Network,
+    ];
 
     /// What building the page takes.
     pub(crate) const PAGE: [Self; 3] = [Self::WasmTarget, Self::WasmBindgen, Self::Trunk];
@@ -50,7 +59,8 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             }
             Need::Trunk => tool(workspace, &TRUNK)?,
             Need::Node => programs.push(NODE),
-            Need::EndToEnd => programs.extend(END_TO_END),
+            Need::Browser => programs.extend(BROWSER),
+            Need::Network => programs.push(NETWORK),
         }
     }
     system_programs(&programs)
