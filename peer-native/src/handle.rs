@@ -1,6 +1,6 @@
 //! The application's end of a running peer: what it is made of, what it tells, what it can be told.
 //!
-//! The other end is the [`driver`](crate::driver), on a thread of its own.
+//! The other end is the driver, on a thread of its own.
 
 use std::path::PathBuf;
 
