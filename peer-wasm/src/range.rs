@@ -1,7 +1,7 @@
 //! HTTP ranges, as RFC 9110 §14 has them: which bytes of a content a request wants, and the head of the
 //! answer.
 //!
-//! Pure. Who delivers the bytes is [`reader`](crate::reader)'s affair; that the head is made into a
+//! Pure. Who delivers the bytes is `reader`'s affair; that the head is made into a
 //! `Response` is the service worker's.
 
 use std::fmt::Write as _;
