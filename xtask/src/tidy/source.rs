@@ -72,15 +72,14 @@ impl Source {
 /// Test modules stand at the end of their file; the end-to-end crate and every `tests` folder are all test.
 fn mark_tests(path: &str, text: &str, lines: &mut [Line]) {
     let is_all = path.split('/').any(|part| part == "tests" || part == "tests.rs");
-    let first = text.lines().position(|line| line.trim_start().starts_with("#[cfg(test)]"));
-    // Attributes on single items stand before code that is no test: only a module ends the file.
-    let is_module = |at: usize| {
-        text.lines()
-            .skip(at + 1)
-            .find(|line| !line.starts_with("#["))
-            .is_some_and(|line| line.contains("mod "))
+    // Attributes on single items, and modules kept in other files, stand before code that is no test: only a
+    // module with a body ends the file.
+    let is_module = |at: &usize| {
+        let item = text.lines().skip(at + 1).find(|line| !line.starts_with("#["));
+        item.is_some_and(|line| line.contains("mod ") && !line.trim_end().ends_with(';'))
     };
-    let first = if is_all { Some(0) } else { first.filter(|at| is_module(*at)) };
+    let marked = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("#[cfg(test)]"));
+    let first = if is_all { Some(0) } else { marked.map(|(at, _)| at).find(is_module) };
     if let Some(first) = first {
         lines.iter_mut().skip(first).for_each(|line| line.is_test = true);
     }
