@@ -22,8 +22,10 @@ const EARLY_DATA_MAX: usize = 32;
 const RTT_GUESS: Duration = Duration::from_millis(50);
 /// Shortest silence that counts as a stall.
 const STALL_MIN: Duration = Duration::from_millis(750);
-/// Least and most bytes handed to a data channel and not yet sent.
-const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=256 * 1024;
+/// Least and most bytes handed to a data channel and not yet sent. Natively this counts what is not yet
+/// acknowledged, too: more than 128 KiB in one burst overflows the socket of a browser that is busy playing
+/// (its kernel buffer holds about 92 packets), and a lost tail costs a second of silence.
+const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=128 * 1024;
 /// The channel's buffer lasts about this long at the link's upload rate.
 const BUFFER_TIME: Duration = Duration::from_millis(100);
 
