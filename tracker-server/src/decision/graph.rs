@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use swarm_core::PeerId;
 
+use super::draw;
 use crate::limits::{DEGREE_MAX, DEGREE_MIN, DEGREE_TARGET, DEGREE_WANT_MAX, INITIAL_DEGREE_MAX};
 
 /// Candidates drawn for one link, of which the one with the fewest links is taken. Two would already keep
@@ -97,7 +98,7 @@ impl Graph {
     pub fn join_initial(&mut self, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<PeerId> {
         self.nodes.insert(peer, Node { is_initial: true, ..Node::default() });
         self.initial.push(peer);
-        let neighbours = rng.choose_multiple(self.viewers.iter().copied(), INITIAL_DEGREE_MAX);
+        let neighbours = draw::some(rng, &self.viewers, INITIAL_DEGREE_MAX);
         for viewer in &neighbours {
             self.add(*viewer, peer);
         }
@@ -169,15 +170,12 @@ impl Graph {
 
     /// A viewer with room and few links, not `peer` and not its neighbour.
     fn draw(&self, peer: PeerId, rng: &mut fastrand::Rng) -> Option<PeerId> {
-        if self.viewers.is_empty() {
-            return None;
-        }
         let is_free =
             |other: PeerId| other != peer && self.degree(other) < DEGREE_MAX && !self.is_linked(peer, other);
         let mut best: Option<(usize, PeerId)> = None;
         let mut found = 0;
         for _ in 0..DRAWS_MAX {
-            let other = self.viewers[rng.usize(..self.viewers.len())];
+            let other = draw::one(rng, &self.viewers)?;
             if is_free(other) {
                 let degree = self.degree(other);
                 best = best.filter(|(least, _)| *least <= degree).or(Some((degree, other)));
@@ -188,17 +186,17 @@ impl Graph {
             }
         }
         let scan = || {
-            let (before, behind) = self.viewers.split_at(rng.usize(..self.viewers.len()));
+            let (before, behind) = self.viewers.split_at(draw::index(rng, self.viewers.len())?);
             behind.iter().chain(before).copied().find(|other| is_free(*other))
         };
         best.map(|(_, other)| other).or_else(scan)
     }
 
     fn without_initial(&self, initial: PeerId, rng: &mut fastrand::Rng) -> Option<PeerId> {
-        if self.viewers.is_empty() || !self.has_initial_room(initial) {
+        if !self.has_initial_room(initial) {
             return None;
         }
-        let (before, behind) = self.viewers.split_at(rng.usize(..self.viewers.len()));
+        let (before, behind) = self.viewers.split_at(draw::index(rng, self.viewers.len())?);
         behind.iter().chain(before).copied().find(|viewer| !self.is_linked(*viewer, initial))
     }
 

@@ -15,12 +15,14 @@
 //! | [`graph`] | who is a neighbour of whom |
 //! | [`assignment`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
+//! | `draw` | choices by chance that are the same on every machine |
 //! | [`resume`] | resume tokens |
 //! | `refusal`, [`outgoing`] | what is said and why |
 
 mod admission;
 pub mod assignment;
 pub mod directory;
+mod draw;
 pub mod graph;
 pub mod outgoing;
 mod refusal;
