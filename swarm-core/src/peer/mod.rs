@@ -34,6 +34,7 @@ mod linking;
 mod manifest_source;
 mod output;
 mod picker;
+mod policy;
 mod rate;
 mod requesting;
 mod rescue;
@@ -54,6 +55,7 @@ use bytes::Bytes;
 
 pub use input::{Appetite, FetchError, Input, PeerConfig, UploadLimit};
 pub use output::{Event, Output};
+pub use policy::{Order, Policy};
 pub use stats::{LinkState, LinkStats, Stats};
 
 use crate::group::GroupRange;

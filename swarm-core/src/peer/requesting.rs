@@ -32,8 +32,11 @@ impl Peer {
             return;
         }
         for need in demand.needs(now) {
-            self.request_urgent(now, &need);
-            self.request_window(now, need.window, Some(&need));
+            if self.config.policy.has_urgent {
+                self.request_urgent(now, &need);
+            }
+            let window = if self.config.policy.has_urgent { need.window } else { need.all() };
+            self.request_window(now, window, Some(&need));
         }
         if self.has_room() {
             self.request_marked(now);
@@ -143,7 +146,8 @@ impl Peer {
                 }
                 let groups_max = link.size.groups(link.rate.bytes_per_s(), None);
                 let groups_max = groups_max.min(u32::try_from(room).unwrap_or(u32::MAX));
-                let pick = view.background(link, &spared, groups_max, &mut chance);
+                let order = self.config.policy.order;
+                let pick = view.background(link, &spared, groups_max, order, &mut chance);
                 self.chance = chance;
                 let Some(range) = pick else { break };
                 self.request(now, id, range, Class::Background, None);

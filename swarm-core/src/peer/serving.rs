@@ -87,7 +87,10 @@ impl Peer {
 
     /// Whether this is an initial peer that holds something that no viewer holds.
     fn has_to_inject(&self) -> bool {
-        self.config.role == Role::Initial && !self.budget.is_off() && !self.copies.present().is_full()
+        self.config.role == Role::Initial
+            && self.config.policy.has_injection
+            && !self.budget.is_off()
+            && !self.copies.present().is_full()
     }
 
     /// Whether it has somebody to inject to, too.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use self::net::{Fault, Net};
-use super::{Appetite, Event, Input, Peer, PeerConfig, UploadLimit};
+use super::{Appetite, Event, Input, Peer, PeerConfig, Policy, UploadLimit};
 use crate::group::GroupRange;
 use crate::id::{Instance, LinkId, PeerId, ReaderId};
 use crate::peer_message::{Class, PeerMessage};
@@ -306,6 +306,7 @@ proptest! {
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
             token: None,
+            policy: Policy::default(),
         });
         let mut now = Timestamp::ZERO;
         peer.handle_input(now, Input::Start);
