@@ -118,6 +118,9 @@ pub(crate) struct Arguments {
     /// End after this much simulated time, s
     #[arg(long, default_value_t = 3600.0)]
     limit: f64,
+    /// Say how it went second by second, too
+    #[arg(long)]
+    timeline: bool,
     /// Seed; the same seed gives the same run
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -173,6 +176,7 @@ impl Arguments {
             has_author_rules: self.rules,
             policy: policy(self.policy),
             has_random_graph: self.policy == PolicyName::RandomGraph,
+            has_timeline: self.timeline,
             limit_s: self.limit,
             seed: self.seed,
             ..Scenario::default()

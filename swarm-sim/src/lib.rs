@@ -13,7 +13,7 @@
 //! | `network`, `link` | how bytes travel |
 //! | `tracking` | the tracker and the way to it |
 //! | `misfortune` | who joins and what goes wrong |
-//! | `report` | what it comes to |
+//! | `report`, `timeline` | what it comes to, and how it went |
 
 mod chance;
 mod content;
@@ -24,9 +24,11 @@ mod node;
 mod queue;
 mod report;
 mod scenario;
+mod timeline;
 mod trace;
 mod tracking;
 mod world;
 
 pub use report::{Report, run};
 pub use scenario::{Scenario, Span};
+pub use timeline::Moment;

@@ -5,6 +5,7 @@ use swarm_core::tracker_message::Role;
 
 use crate::node::Node;
 use crate::scenario::Scenario;
+use crate::timeline::Moment;
 use crate::world::World;
 
 /// What a run comes to. Times of media are in ms from a viewer's first open link.
@@ -44,6 +45,9 @@ pub struct Report {
     pub uplink_pct: f64,
     /// Of the viewers that finished, those who had all that the author marked before all else; null without rules.
     pub marked_first_pct: Option<f64>,
+    /// How it went, second by second; only if asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Moment>,
     /// Digest of everything that happened.
     pub trace_hash: String,
     /// Processor time of the run, s; not part of what is reproducible.
@@ -99,6 +103,7 @@ fn report(world: &World) -> Report {
         marked_first_pct: world.scenario.has_author_rules.then(|| {
             firsts.iter().filter(|first| **first).count() as f64 * 100.0 / firsts.len().max(1) as f64
         }),
+        timeline: world.timeline.moments().to_vec(),
         trace_hash: world.trace.digest(),
         cpu_seconds: 0.0,
     }

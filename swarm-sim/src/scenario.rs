@@ -74,6 +74,8 @@ pub struct Scenario {
     pub policy: Policy,
     /// Whether the tracker's graph is a plain random one.
     pub has_random_graph: bool,
+    /// Whether it is noted, second by second, how it went.
+    pub has_timeline: bool,
     /// Simulated time after which the run ends, done or not, s.
     pub limit_s: f64,
     /// Seed of everything.
@@ -109,6 +111,7 @@ impl Default for Scenario {
             has_author_rules: false,
             policy: Policy::default(),
             has_random_graph: false,
+            has_timeline: false,
             limit_s: 3600.0,
             seed: 1,
         }
@@ -153,12 +156,12 @@ fn cycled(list: &[f64], viewer: u32) -> f64 {
 }
 
 /// Bytes a second of a rate in Mbit/s; at least 1.
-pub fn bytes_per_s(mbps: f64) -> u64 {
+pub(crate) fn bytes_per_s(mbps: f64) -> u64 {
     ((mbps * 125_000.0) as u64).max(1)
 }
 
 /// Microseconds of a time in seconds.
-pub fn micros_of(seconds: f64) -> u64 {
+pub(crate) fn micros_of(seconds: f64) -> u64 {
     (seconds * 1e6) as u64
 }
 

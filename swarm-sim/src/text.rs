@@ -54,6 +54,19 @@ pub(crate) fn answer(scenario: &Scenario, report: &Report) -> String {
         report.seeder_copies * scenario.content_bytes() as f64 / 1e6,
         f64::from(report.peers) * scenario.content_bytes() as f64 / 1e6
     ));
+    for moment in &report.timeline {
+        line(format!(
+            "{:5.0} s  held {:5.1} % (least {:5.1}), injected {:5.1} %, uplinks {:5.1} % busy, publisher {:5.1} %, {}/{} done",
+            moment.at_s,
+            moment.held_pct,
+            moment.held_pct_min,
+            moment.injected_pct,
+            moment.uplink_pct,
+            moment.seeder_pct,
+            moment.done,
+            moment.viewers
+        ));
+    }
     let shortage = shortage(scenario);
     if let Some(shortage) = shortage {
         line(shortage);

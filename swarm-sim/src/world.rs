@@ -19,6 +19,7 @@ use crate::misfortune::Misfortune;
 use crate::node::{Conduct, Node};
 use crate::queue::Queue;
 use crate::scenario::{Scenario, micros_of};
+use crate::timeline::Timeline;
 use crate::trace::Trace;
 
 /// Between two looks of a player at what is held, µs.
@@ -66,6 +67,7 @@ pub(crate) enum Event {
     Plays(usize),
     Seeks(usize),
     Misfortune(Misfortune),
+    Sample,
 }
 
 /// Bytes by what they were for.
@@ -94,6 +96,7 @@ pub(crate) struct World {
     pub(crate) injected: GroupSet,
     /// Misfortunes that are still to come.
     pub(crate) pending_misfortunes: usize,
+    pub(crate) timeline: Timeline,
 }
 
 impl World {
@@ -114,6 +117,7 @@ impl World {
             awaited: 0,
             injected,
             pending_misfortunes: 0,
+            timeline: Timeline::default(),
             scenario,
         };
         world.start_tracker();
@@ -124,6 +128,7 @@ impl World {
             world.add_viewer(viewer, at, true);
         }
         world.plan_misfortunes();
+        world.queue.push(0, Event::Sample);
         world
     }
 
@@ -177,6 +182,7 @@ impl World {
             Event::Plays(node) => self.plays(node),
             Event::Seeks(node) => self.seeks(node),
             Event::Misfortune(misfortune) => self.strike(misfortune),
+            Event::Sample => self.sample(),
         }
     }
 
