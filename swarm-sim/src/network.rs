@@ -193,22 +193,13 @@ impl World {
     /// What a liar says instead: that it holds everything.
     fn lie(&self, message: PeerMessage) -> Option<PeerMessage> {
         match message {
-            PeerMessage::Hello { version, swarm, peer, instance, is_injecting, .. } => {
+            PeerMessage::Hello { version, swarm, peer, instance, standing, .. } => {
                 let have = vec![self.content.manifest.geometry().all()];
-                let (is_serving, wants_all) = (true, true);
-                Some(PeerMessage::Hello {
-                    version,
-                    swarm,
-                    peer,
-                    instance,
-                    is_serving,
-                    is_injecting,
-                    wants_all,
-                    have,
-                })
+                Some(PeerMessage::Hello { version, swarm, peer, instance, standing, have })
             }
             PeerMessage::Have { .. } | PeerMessage::Reject { .. } => None,
             PeerMessage::Request { .. }
+            | PeerMessage::Need { .. }
             | PeerMessage::Cancel { .. }
             | PeerMessage::Status { .. }
             | PeerMessage::ManifestAsk { .. }

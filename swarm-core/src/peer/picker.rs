@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::chance::Chance;
+use super::copies::Copies;
 use super::holdings::Holdings;
-use super::injection::Copies;
 use super::link::Link;
 use super::policy::Order;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
 use crate::limits::GROUP_BYTES;
-use crate::peer_message::Class;
+use crate::peer_message::{Class, Serving};
 use crate::tracker_message::Role;
 
 /// Runs of candidates that a background pick compares. Rarest of 32 is within the rarest 3 % on average,
@@ -62,9 +62,14 @@ impl View<'_> {
         free.filter(is_held_somewhere).min_by_key(|group| self.copies.of(*group))
     }
 
-    /// Whether any link could send `group`, busy or not.
+    /// Whether any link could send `group` at once if it were not busy.
     pub(crate) fn has_source(&self, group: u32) -> bool {
-        self.links.values().any(|link| provides(link, group))
+        self.links.values().any(|link| provides(link, group) && link.serves(Class::Urgent))
+    }
+
+    /// Whether some initial peer that injects would push `group` if it were told that it is needed.
+    pub(crate) fn has_injector(&self, group: u32) -> bool {
+        self.links.values().any(|link| provides(link, group) && link.standing.serving == Serving::Needs)
     }
 
     /// The link that would deliver a group soonest. Without room on any, `None`.
@@ -77,7 +82,7 @@ impl View<'_> {
         let candidates = self.links.iter().filter(|(_, link)| {
             provides(link, group)
                 && !(is_spared && link.role == Role::Initial)
-                && (class == Class::Urgent || !link.is_injecting)
+                && link.serves(class)
                 && (link.room_bytes() >= size
                     || (class == Class::Urgent && link.time_to_deliver(size) < time_left))
         });
@@ -114,7 +119,7 @@ impl View<'_> {
         order: Order,
         chance: &mut Chance,
     ) -> Option<GroupRange> {
-        let have = link.have().filter(|_| !link.is_injecting)?;
+        let have = link.have().filter(|_| link.serves(Class::Background))?;
         for tier in self.holdings.tiers() {
             let candidates = Candidates {
                 have: have.words(),
