@@ -307,7 +307,7 @@ impl Tracker {
         let notices = swarm.join(newcomer, &mut self.rng);
         let (seeders, leechers) = swarm.counts();
         self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });
-        Ok((TrackerMessageBody::Swarm { seeders, leechers }, notices))
+        Ok((TrackerMessageBody::Swarm { seeders, leechers, at_risk: Vec::new() }, notices))
     }
 
     fn leave_swarm(&mut self, stage: Stage) -> Notices {

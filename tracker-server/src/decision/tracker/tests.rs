@@ -101,7 +101,7 @@ fn two_peers_of_a_swarm_are_introduced_and_the_newcomer_offers() {
     connect(&mut tracker, 2);
     let (second, _) = welcome(&mut tracker, 2, None);
     let (answer, caused) = ask(&mut tracker, 2, join(SWARM));
-    assert_eq!(answer, TrackerMessageBody::Swarm { seeders: 0, leechers: 2 });
+    assert_eq!(answer, TrackerMessageBody::Swarm { seeders: 0, leechers: 2, at_risk: Vec::new() });
     let connect =
         |peer, offer| Outgoing::notice(TrackerMessageBody::Connect { peer, role: Role::Viewer, offer });
     assert_eq!(caused, [(ConnectionId(1), connect(second, false)), (ConnectionId(2), connect(first, true))]);
