@@ -43,21 +43,57 @@ pub const WANT_COST: u32 = 5;
 /// Refused messages in a row after which a connection is closed: it does not listen.
 pub const REFUSALS_MAX: u32 = 64;
 
-/// Links that the graph aims at for each peer.
+/// Links that the graph keeps for each viewer, apart from those with initial peers and those on top for a
+/// `want`. Even, so that a newcomer's ends are those of whole links.
 pub const DEGREE_TARGET: usize = 12;
 
-/// Links below which a peer is given more when one of its neighbours leaves.
+/// Links that a newcomer has at least when it must wait for the rest.
 pub const DEGREE_MIN: usize = 8;
 
-/// Links above which the graph gives a peer no more.
-pub const DEGREE_MAX: usize = 16;
+/// One in how many viewers may have fewer links than the target for a while.
+pub const WAITING_SHARE: usize = 25;
 
-/// Links up to which a peer may come by its own `want`s; leaves room below
-/// [`LINKS_MAX`](swarm_core::limits::LINKS_MAX) for connections that are still being closed.
-pub const DEGREE_WANT_MAX: usize = 20;
+/// One in how many viewers may lack one link for a while, because a neighbour left.
+pub const ORPHANED_SHARE: usize = 4;
+
+/// How long a viewer waits for newcomers to bring the links that it lacks, ms; then it is given them.
+pub const SETTLE_MS: u32 = 10_000;
+
+/// Links of a viewer that may be chosen for nearness in playhead: a third of the target, so that the rest is
+/// still a random graph of degree 8, which spreads well by itself.
+pub const NEAR_MAX: usize = 4;
+
+/// A viewer changes a link for nearness once in this time, ms.
+pub const NEAR_INTERVAL_MS: u32 = 30_000;
+
+/// Viewers looked at for one that plays nearer.
+pub const NEAR_CANDIDATES_MAX: usize = 24;
+
+/// Segments that count as no distance: what is so near is as good as the same.
+pub const NEAR_SLACK_SEGMENTS: u32 = 8;
+
+/// Links of a viewer on top of the regular graph, by its own `want`s and by those of others. All in all a
+/// viewer has 12 + 4 + 2; this leaves room below [`LINKS_MAX`](swarm_core::limits::LINKS_MAX) for connections
+/// that are still being closed.
+pub const WANTED_MAX: usize = 4;
+
+/// How long a wanted link stands before it may give way to another, ms.
+pub const WANTED_HOLD_MS: u32 = 10_000;
 
 /// Links of an initial peer; *sim*: 4/8/16/32 links end at 1.15/1.08/1.04/1.03 of the bound.
 pub const INITIAL_DEGREE_MAX: usize = 32;
+
+/// Links of an initial peer on top, for `want`s that nobody else can meet.
+pub const INITIAL_WANTED_MAX: usize = 8;
+
+/// Initial peers of one viewer.
+pub const INITIAL_PER_VIEWER_MAX: usize = 2;
+
+/// Interval at which an initial peer exchanges viewers, ms; also how long a viewer keeps its place at least.
+pub const ROTATION_MS: u32 = 30_000;
+
+/// Viewers that an initial peer exchanges at a time: an eighth of its links.
+pub const ROTATED_MAX: usize = 4;
 
 /// Providers that one `want` may introduce.
 pub const CONNECTS_PER_WANT_MAX: usize = 2;

@@ -91,6 +91,11 @@ impl Directory {
         self.peers.get(&peer)
     }
 
+    /// Upload capacity of a peer, bits a second; 0 if not known.
+    pub fn uplink_bps(&self, peer: PeerId) -> u64 {
+        self.record(peer).map_or(0, |record| record.uplink_bps)
+    }
+
     /// Enters a peer. The caller has checked the bounds and that it is not in the swarm.
     pub fn insert(&mut self, newcomer: Newcomer) {
         let have = match newcomer.role {

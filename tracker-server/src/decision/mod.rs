@@ -15,6 +15,7 @@
 //! | [`graph`] | who is a neighbour of whom |
 //! | [`assignment`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
+//! | `pool` | a set of peers to draw from |
 //! | `draw` | choices by chance that are the same on every machine |
 //! | [`resume`] | resume tokens |
 //! | `refusal`, [`outgoing`] | what is said and why |
@@ -25,6 +26,7 @@ pub mod directory;
 mod draw;
 pub mod graph;
 pub mod outgoing;
+mod pool;
 mod refusal;
 pub mod resume;
 pub mod segment_set;

@@ -5,7 +5,7 @@ use swarm_core::{PeerId, Timestamp};
 
 use super::assignment::{Assignments, Candidate};
 use super::directory::{Directory, Newcomer, Record};
-use super::graph::Graph;
+use super::graph::{Change, Graph};
 use super::outgoing::ConnectionId;
 use super::segment_set::SegmentSet;
 use crate::limits::{
@@ -54,34 +54,47 @@ impl Swarm {
     }
 
     /// Enters a peer that is not in the swarm and for which there is room, and introduces its neighbours.
-    pub(super) fn join(&mut self, newcomer: Newcomer, rng: &mut fastrand::Rng) -> Notices {
+    pub(super) fn join(&mut self, now: Timestamp, newcomer: Newcomer, rng: &mut fastrand::Rng) -> Notices {
         let Newcomer { peer, role, .. } = newcomer;
         self.directory.insert(newcomer);
-        let neighbours = match role {
-            Role::Initial => self.graph.join_initial(peer, rng),
-            Role::Viewer => self.graph.join_viewer(peer, rng),
+        let changes = match role {
+            Role::Initial => self.graph.join_initial(now, peer, rng),
+            Role::Viewer => self.graph.join_viewer(now, peer, rng),
         };
-        neighbours.into_iter().flat_map(|neighbour| self.introduce(peer, neighbour)).collect()
+        self.tell(&changes)
     }
 
-    /// Takes a peer out; its neighbours hear of it and get new links where they have become few.
-    pub(super) fn leave(&mut self, peer: PeerId, rng: &mut fastrand::Rng) -> Notices {
+    /// Takes a peer out; its neighbours hear of it, and of what makes up for it.
+    pub(super) fn leave(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Notices {
         self.directory.remove(peer);
-        let departure = self.graph.leave(peer, rng);
+        let uplink_bps = |peer| self.directory.uplink_bps(peer);
+        let departure = self.graph.leave(now, peer, uplink_bps, rng);
         self.assignments.remove(peer, &departure.neighbours);
         let told = departure.neighbours.iter().filter_map(|neighbour| self.connection(*neighbour));
-        let gone = told.map(|connection| (connection, TrackerMessageBody::Gone { peer }));
-        let introduced =
-            departure.introduced.iter().flat_map(|(lacking, other)| self.introduce(*lacking, *other));
-        gone.chain(introduced).collect()
+        let mut notices: Notices =
+            told.map(|connection| (connection, TrackerMessageBody::Gone { peer })).collect();
+        notices.extend(self.tell(&departure.changes));
+        notices
     }
 
     pub(super) fn change(&mut self, peer: PeerId, gained: &[SegmentRun], dropped: &[SegmentRun]) {
         self.directory.change(peer, gained, dropped);
     }
 
-    pub(super) fn report(&mut self, peer: PeerId, uplink_bps: u64, playhead: Option<u32>) {
+    /// Notes how a peer is doing; a good moment to look after its links.
+    pub(super) fn report(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        uplink_bps: u64,
+        playhead: Option<u32>,
+        rng: &mut fastrand::Rng,
+    ) -> Notices {
         self.directory.report(peer, uplink_bps, playhead);
+        let uplink_bps = |peer| self.directory.uplink_bps(peer);
+        let mut changes = self.graph.settle(now, peer, rng);
+        changes.extend(self.graph.rotate(now, uplink_bps, rng));
+        self.tell(&changes)
     }
 
     /// Answers what a peer looks for: who provides it and who looks for it too; then introduces providers if
@@ -105,7 +118,7 @@ impl Swarm {
             providing: self.entries(&providers, &wanted, |record| &record.have),
             looking: self.entries(&looking, &wanted, |record| &record.looking),
         };
-        let mut notices = self.introduce_providers(peer, &providers);
+        let mut notices = self.introduce_providers(now, peer, &providers);
         if let Some(connection) = self.connection(peer) {
             let assigned = self.assign(now, peer, wants, &providers, rng);
             notices.extend(assigned.into_iter().map(|message| (connection, message)));
@@ -145,14 +158,17 @@ impl Swarm {
         peers.iter().filter_map(|peer| self.directory.entry(*peer, wanted, &of)).collect()
     }
 
-    fn introduce_providers(&mut self, peer: PeerId, providers: &[PeerId]) -> Notices {
+    fn introduce_providers(&mut self, now: Timestamp, peer: PeerId, providers: &[PeerId]) -> Notices {
         let linked = providers.iter().filter(|provider| self.graph.is_linked(peer, **provider)).count();
         let mut lacking = CONNECTS_PER_WANT_MAX.saturating_sub(linked);
         let mut notices = Notices::new();
         for provider in providers {
-            if lacking > 0 && self.graph.link(peer, *provider) {
+            if lacking == 0 {
+                break;
+            }
+            if let Some(changes) = self.graph.link_wanted(now, peer, *provider) {
                 lacking -= 1;
-                notices.extend(self.introduce(peer, *provider));
+                notices.extend(self.tell(&changes));
             }
         }
         notices
@@ -203,18 +219,23 @@ impl Swarm {
         Some(Candidate { peer: provider, is_initial, uplink_bps: record.uplink_bps })
     }
 
-    /// Tells both sides of a new link of one another; the first makes the offer.
-    fn introduce(&self, offering: PeerId, answering: PeerId) -> Notices {
-        let (Some(left), Some(right)) = (self.directory.record(offering), self.directory.record(answering))
-        else {
-            return Notices::new();
+    /// Tells both sides of each change.
+    fn tell(&self, changes: &[Change]) -> Notices {
+        changes.iter().flat_map(|change| self.tell_one(*change).into_iter().flatten()).collect()
+    }
+
+    fn tell_one(&self, change: Change) -> Option<[(ConnectionId, TrackerMessageBody); 2]> {
+        let (Change::Linked(left, right) | Change::Unlinked(left, right)) = change;
+        let (left_record, right_record) = (self.directory.record(left)?, self.directory.record(right)?);
+        let body = |peer, role, offer| match change {
+            Change::Linked(..) => TrackerMessageBody::Connect { peer, role, offer },
+            Change::Unlinked(..) => TrackerMessageBody::Unlink { peer },
         };
-        let connect = |peer, role, offer| TrackerMessageBody::Connect { peer, role, offer };
         // The answering side first: it then knows of the link before the offer can arrive.
-        vec![
-            (right.connection, connect(offering, left.role, false)),
-            (left.connection, connect(answering, right.role, true)),
-        ]
+        Some([
+            (right_record.connection, body(left, left_record.role, false)),
+            (left_record.connection, body(right, right_record.role, true)),
+        ])
     }
 }
 
@@ -245,7 +266,7 @@ mod tests {
         let mut swarm = Swarm::new(10);
         let mut rng = fastrand::Rng::with_seed(1);
         for newcomer in newcomers {
-            swarm.join(newcomer, &mut rng);
+            swarm.join(Timestamp::ZERO, newcomer, &mut rng);
         }
         (swarm, rng)
     }
@@ -257,7 +278,8 @@ mod tests {
     #[test]
     fn a_newcomer_offers_to_everybody_in_a_small_swarm() {
         let (mut swarm, mut rng) = joined([viewer(1, &[]), viewer(2, &[])]);
-        let notices = swarm.join(Newcomer { role: Role::Initial, ..viewer(3, &[]) }, &mut rng);
+        let notices =
+            swarm.join(Timestamp::ZERO, Newcomer { role: Role::Initial, ..viewer(3, &[]) }, &mut rng);
         let connect = |peer, role, offer| TrackerMessageBody::Connect { peer: PeerId(peer), role, offer };
         assert_eq!(notices.len(), 4);
         for peer in [1, 2] {
@@ -325,7 +347,11 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         for peer in 1..=100 {
             let newcomer = viewer(u64::MAX - peer, &holes);
-            swarm.join(Newcomer { uplink_bps: u64::MAX, playhead: Some(16_383), ..newcomer }, &mut rng);
+            swarm.join(
+                Timestamp::ZERO,
+                Newcomer { uplink_bps: u64::MAX, playhead: Some(16_383), ..newcomer },
+                &mut rng,
+            );
             let all = [want(0, 16_384, 0)];
             swarm.want(Timestamp::ZERO, PeerId(u64::MAX - peer), &all, &mut rng);
         }

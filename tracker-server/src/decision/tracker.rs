@@ -149,7 +149,7 @@ impl Tracker {
     ) -> Vec<(ConnectionId, Outgoing)> {
         self.admission.disconnect(now, connection);
         let Some(stage) = self.stages.remove(&connection) else { return Vec::new() };
-        let notices = self.leave_swarm(stage);
+        let notices = self.leave_swarm(now, stage);
         if let Some(peer) = stage.peer() {
             self.connections.remove(&peer);
         }
@@ -215,7 +215,7 @@ impl Tracker {
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open) => Err(Refusal::bad_request("say hello first")),
             (PeerRequestBody::Join { swarm, role, have, playhead }, Stage::Greeted { peer, uplink_bps }) => {
-                self.join(swarm, Newcomer { peer, connection, role, have, uplink_bps, playhead })
+                self.join(now, swarm, Newcomer { peer, connection, role, have, uplink_bps, playhead })
             }
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
@@ -240,9 +240,13 @@ impl Tracker {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
             PeerRequestBody::Signal { to, signal } => return relay(swarm, peer, to, signal),
-            PeerRequestBody::Report { uplink_bps, playhead, .. } => swarm.report(peer, uplink_bps, playhead),
+            PeerRequestBody::Report { uplink_bps, playhead, .. } => {
+                let notices = swarm.report(now, peer, uplink_bps, playhead, &mut self.rng);
+                let (seeders, leechers) = swarm.counts();
+                return Ok((TrackerMessageBody::Swarm { seeders, leechers, at_risk: Vec::new() }, notices));
+            }
             PeerRequestBody::Leave => {
-                let notices = swarm.leave(peer, &mut self.rng);
+                let notices = swarm.leave(now, peer, &mut self.rng);
                 self.stages.insert(connection, Stage::Left { peer });
                 return Ok((TrackerMessageBody::Ok, notices));
             }
@@ -298,23 +302,25 @@ impl Tracker {
         }
     }
 
-    fn join(&mut self, swarm_id: SwarmId, newcomer: Newcomer) -> Met {
+    fn join(&mut self, now: Timestamp, swarm_id: SwarmId, newcomer: Newcomer) -> Met {
         let Newcomer { peer, connection, role, .. } = newcomer;
         let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
         if !swarm.has_room(role) {
             return Err(Refusal::swarm_full(role == Role::Initial));
         }
-        let notices = swarm.join(newcomer, &mut self.rng);
+        let notices = swarm.join(now, newcomer, &mut self.rng);
         let (seeders, leechers) = swarm.counts();
         self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });
         Ok((TrackerMessageBody::Swarm { seeders, leechers, at_risk: Vec::new() }, notices))
     }
 
-    fn leave_swarm(&mut self, stage: Stage) -> Notices {
+    fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {
         match stage {
-            Stage::Joined { peer, swarm } => {
-                self.swarms.get_mut(&swarm).map(|swarm| swarm.leave(peer, &mut self.rng)).unwrap_or_default()
-            }
+            Stage::Joined { peer, swarm } => self
+                .swarms
+                .get_mut(&swarm)
+                .map(|swarm| swarm.leave(now, peer, &mut self.rng))
+                .unwrap_or_default(),
             Stage::Open | Stage::Greeted { .. } | Stage::Left { .. } => Notices::new(),
         }
     }
