@@ -108,11 +108,32 @@ pub const LOOKING_MAX: usize = 24;
 /// Runs of segments named for one peer in a `peers` message: keeps the message below 64 KiB.
 pub const RUNS_PER_ENTRY_MAX: usize = 32;
 
-/// Segments assigned in answer to one `want`, the most urgent first.
+/// Segments considered for assignment in answer to one `want`, the most urgent.
+pub const ASSIGNABLE_PER_WANT_MAX: usize = 256;
+
+/// Segments assigned in answer to one `want`, the most important first.
 pub const ASSIGNED_PER_WANT_MAX: usize = 16;
 
 /// Leases that one source may have to serve at a time.
 pub const LEASES_PER_SOURCE_MAX: usize = 16;
+
+/// Leases at an initial peer that one viewer may have: the others want some, too.
+pub const INITIAL_LEASES_PER_TAKER_MAX: usize = 4;
+
+/// Viewers that hold a segment at most for it to be at risk.
+pub const AT_RISK_HOLDERS_MAX: u32 = 1;
+
+/// Runs of segments at risk that a peer is told of.
+pub const AT_RISK_RUNS_MAX: usize = 32;
+
+/// How old the list of segments at risk may be, ms: making it looks at every segment.
+pub const AT_RISK_REFRESH_MS: u32 = 1_000;
+
+/// Verdicts upon one source that count, the latest.
+pub const VERDICTS_MAX: usize = 16;
+
+/// Verdicts upon one source without which it has full marks.
+pub const VERDICTS_MIN: usize = 3;
 
 /// For how long an assignment stands, ms: short, so that a source that went silent is soon replaced.
 pub const LEASE_MS: u32 = 5_000;

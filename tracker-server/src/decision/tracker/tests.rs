@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Want};
 
 use super::*;
@@ -10,6 +11,7 @@ use crate::limits::{CONNECTION_BURST, REFUSALS_MAX};
 
 const NOW: Timestamp = Timestamp::ZERO;
 const SWARM: SwarmId = SwarmId([1; 32]);
+const PLAIN: Wish = Wish { priority: 3, period: Period::Playback };
 const OTHER_SWARM: SwarmId = SwarmId([2; 32]);
 
 fn config(seed: u64) -> TrackerConfig {
@@ -24,8 +26,8 @@ fn config(seed: u64) -> TrackerConfig {
 
 fn tracker() -> Tracker {
     let mut tracker = Tracker::new(config(1));
-    tracker.add_swarm(SWARM, 10);
-    tracker.add_swarm(OTHER_SWARM, 10);
+    tracker.add_swarm(SWARM, [PLAIN; 10]);
+    tracker.add_swarm(OTHER_SWARM, [PLAIN; 10]);
     tracker
 }
 
@@ -160,7 +162,7 @@ fn an_unknown_swarm_may_be_tried_again_on_the_same_connection() {
         answer,
         TrackerMessageBody::Error { code: ErrorCode::UnknownSwarm, retry_after_ms: Some(1000), .. }
     ));
-    tracker.add_swarm(late, 1);
+    tracker.add_swarm(late, [PLAIN; 1]);
     assert!(matches!(ask(&mut tracker, 1, join(late)).0, TrackerMessageBody::Swarm { .. }));
     assert_eq!(error_code(&ask(&mut tracker, 1, join(SWARM)).0), ErrorCode::BadRequest);
 }
@@ -275,8 +277,8 @@ fn a_swarm_is_forgotten_only_when_nobody_is_in_it() {
 fn storm(seed: u64) -> Vec<(ConnectionId, Outgoing)> {
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut tracker = Tracker::new(config(seed));
-    tracker.add_swarm(SWARM, 10);
-    tracker.add_swarm(OTHER_SWARM, 10);
+    tracker.add_swarm(SWARM, [PLAIN; 10]);
+    tracker.add_swarm(OTHER_SWARM, [PLAIN; 10]);
     let mut open: BTreeSet<ConnectionId> = BTreeSet::new();
     let mut tokens: Vec<String> = Vec::new();
     let mut peers: Vec<PeerId> = vec![PeerId(5)];
