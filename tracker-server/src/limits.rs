@@ -1,14 +1,27 @@
 //! Every number that bounds what the outside may ask of a tracker, with its unit and its reason.
 //!
 //! Limits on the messages themselves are those of [`swarm_core::limits`].
+//!
+//! # A crowd behind one address
+//!
+//! A campus or a provider may hide its viewers behind one address, and a thousand of them may open the page within
+//! a second. What each then costs that address, in messages: 10 for its connection, 1 for `hello`, 10 for `join`;
+//! for each of some 20 links that are built in the first seconds, its own and those that later comers bring, one
+//! description and up to 10 candidates, 220 together; a few `want`s and reports: about 250. So
+//! [`ADDRESS_BURST`] lets 1,000 come at once, and [`ADDRESS_RATE_PER_S`] lets 20 more come each second. Afterwards
+//! a viewer says about 2 messages a second (`have`, `report`), so that 1,000 of them stay within half the rate.
+//!
+//! Behind a reverse proxy all connections come from the proxy's address; with `--behind-proxy` the tracker
+//! counts by `X-Forwarded-For` instead. Without it all viewers together have the limits of one address.
 
 use std::time::Duration;
 
 /// Connections of all kinds that are open at a time, by default; each costs a file descriptor.
 pub const CONNECTIONS_MAX: usize = 16_384;
 
-/// WebSocket connections from one address (one /64 of IPv6), by default: a large household or a lecture hall.
-pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 512;
+/// WebSocket connections from one address (one /64 of IPv6), by default: a crowd behind one address, and an
+/// eighth of all connections, so that no single address takes the places of all others.
+pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 2_048;
 
 /// Addresses remembered before those that are idle and unpunished are forgotten.
 pub const ADDRESSES_SWEEP: usize = 4096;
@@ -22,14 +35,14 @@ pub const INITIAL_PEERS_MAX: usize = 8;
 /// Messages a second from one connection, over time.
 pub const CONNECTION_RATE_PER_S: u32 = 50;
 
-/// Messages from one connection at once: an initial peer answers 32 newcomers with a dozen candidates each.
+/// Messages from one connection at once: an initial peer answers 40 newcomers with a dozen candidates each.
 pub const CONNECTION_BURST: u32 = 600;
 
-/// Messages a second from one address, over time.
-pub const ADDRESS_RATE_PER_S: u32 = 2_000;
+/// Messages a second from one address, over time: a tenth of what one core decides upon.
+pub const ADDRESS_RATE_PER_S: u32 = 5_000;
 
-/// Messages from one address at once: a lecture hall that opens the page together.
-pub const ADDRESS_BURST: u32 = 40_000;
+/// Messages from one address at once: a thousand viewers that open the page together.
+pub const ADDRESS_BURST: u32 = 250_000;
 
 /// What opening a connection costs its address, in messages.
 pub const CONNECT_COST: u32 = 10;

@@ -7,7 +7,7 @@ use swarm_core::tracker_message::{PeerEntry, Want};
 
 use super::super::network::Network;
 use super::*;
-use crate::limits::{LEASE_MS, LOOKING_MAX, PROVIDERS_MAX};
+use crate::limits::{INITIAL_DEGREE_MAX, INITIAL_WANTED_MAX, LEASE_MS, LOOKING_MAX, PROVIDERS_MAX};
 
 const PLAIN: Wish = Wish { priority: 3, period: Period::Playback };
 
@@ -130,4 +130,106 @@ fn hostile_wants_neither_panic_nor_assign_more_than_the_limit() {
     let segments = vec![SegmentRun(0, 10)];
     let assign = TrackerMessageBody::Assign { segments, source: PeerId(1), lease_ms: LEASE_MS };
     assert_eq!(notices, [(ConnectionId(2), assign)]);
+}
+
+#[test]
+fn both_sides_of_a_link_that_is_split_are_told() {
+    let (mut swarm, mut rng) = joined((1..=13).map(|peer| viewer(peer, &[])));
+    let notices = swarm.join(Timestamp::ZERO, viewer(14, &[]), &mut rng);
+    let unlinks: Vec<_> = notices
+        .iter()
+        .filter_map(|(to, body)| {
+            if let TrackerMessageBody::Unlink { peer } = body { Some((to.0, peer.0)) } else { None }
+        })
+        .collect();
+    assert_eq!(unlinks.len(), 12);
+    for (left, right) in &unlinks {
+        assert!(unlinks.contains(&(*right, *left)), "{left} was told and {right} was not");
+        assert!(*left != 14 && !swarm.graph.is_linked(PeerId(*left), PeerId(*right)));
+    }
+}
+
+#[test]
+fn what_somebody_wants_and_one_viewer_holds_is_at_risk_for_all() {
+    let (mut swarm, mut rng) = joined((1..=3).map(|peer| viewer(peer, &[])));
+    swarm.join(Timestamp::ZERO, Newcomer { role: Role::Initial, ..viewer(9, &[]) }, &mut rng);
+    swarm.change(PeerId(1), &[SegmentRun(0, 6)], &[]);
+    swarm.change(PeerId(2), &[SegmentRun(0, 5)], &[]);
+    swarm.want(Timestamp::ZERO, PeerId(3), &[want(4, 3, 0)], &mut rng);
+    let state = swarm.state(Timestamp::from_millis(5000));
+    let at_risk = vec![SegmentRun(5, 2)];
+    assert_eq!(state, TrackerMessageBody::Swarm { seeders: 1, leechers: 3, at_risk });
+}
+
+#[test]
+fn a_crowd_that_wants_what_only_a_full_initial_peer_has_brings_it_a_few_links_and_leases() {
+    let (mut swarm, mut rng) = joined([Newcomer { role: Role::Initial, ..viewer(1000, &[]) }]);
+    for peer in 1..=200 {
+        swarm.join(Timestamp::ZERO, viewer(peer, &[]), &mut rng);
+    }
+    let mut leases = Vec::new();
+    for peer in 1..=200 {
+        let (_, notices) = swarm.want(Timestamp::ZERO, PeerId(peer), &[want(0, 10, 0)], &mut rng);
+        leases.extend(notices.into_iter().filter_map(|(_, body)| {
+            if let TrackerMessageBody::Assign { segments, .. } = body { Some(segments) } else { None }
+        }));
+    }
+    let initial = PeerId(1000);
+    assert_eq!(swarm.graph.neighbours(initial).count(), INITIAL_DEGREE_MAX + INITIAL_WANTED_MAX);
+    let segments: u32 = leases.iter().flatten().map(|run| run.1).sum();
+    assert_eq!(segments, 10, "each segment is sent once: {leases:?}");
+    assert!(leases.len() >= 3, "to more than two takers");
+}
+
+#[test]
+fn what_is_rare_and_what_the_author_wants_first_is_assigned_first() {
+    let first = Wish { period: Period::Start, ..PLAIN };
+    let high = Wish { priority: 7, ..PLAIN };
+    let mut wishes = [PLAIN; 40];
+    (wishes[30], wishes[20]) = (first, high);
+    let mut swarm = Swarm::new(wishes);
+    let mut rng = fastrand::Rng::with_seed(1);
+    let all = [SegmentRun(0, 40)];
+    let but_one = [SegmentRun(0, 10), SegmentRun(11, 29)];
+    for newcomer in [viewer(1, &all), viewer(2, &but_one), viewer(3, &[])] {
+        swarm.join(Timestamp::ZERO, newcomer, &mut rng);
+    }
+    assert_eq!(swarm.most_important(&[want(0, 40, 500), want(5, 1, 0)])[..4], [30, 5, 10, 20]);
+}
+
+#[test]
+fn a_source_that_its_neighbours_complain_about_is_asked_less() {
+    let all = [SegmentRun(0, 10)];
+    let (mut swarm, mut rng) = joined((1..=6).map(|peer| viewer(peer, if peer < 3 { &all } else { &[] })));
+    let report = |peer, bytes, failures| Report {
+        received: vec![Received { peer: PeerId(peer), bytes, failures }],
+        uplink_bps: 0,
+        playhead: None,
+    };
+    for round in 0..10 {
+        for reporter in 3..=6 {
+            let now = Timestamp::from_millis(round * 5000);
+            swarm.report(now, PeerId(reporter), report(1, 0, 9), &mut rng);
+            swarm.report(now, PeerId(reporter), report(2, 1 << 20, 0), &mut rng);
+        }
+    }
+    let (_, notices) = swarm.want(Timestamp::ZERO, PeerId(6), &[want(0, 10, 0)], &mut rng);
+    let segments = vec![SegmentRun(0, 10)];
+    let assign = TrackerMessageBody::Assign { segments, source: PeerId(2), lease_ms: LEASE_MS };
+    assert_eq!(notices, [(ConnectionId(6), assign)]);
+    let stranger = report(77, 1, 0);
+    swarm.report(Timestamp::ZERO, PeerId(6), stranger, &mut rng);
+    assert_eq!(swarm.successes.of(PeerId(77)), super::super::success::SUCCESS_MAX);
+}
+
+#[test]
+fn what_a_peer_is_told_does_not_grow_with_the_swarm() {
+    let notices_of_joins = |count: u64| {
+        let (mut swarm, mut rng) = joined((1..=count).map(|peer| viewer(peer, &[])));
+        let joins = count + 1..=count + 100;
+        joins.map(|peer| swarm.join(Timestamp::ZERO, viewer(peer, &[]), &mut rng).len()).sum::<usize>()
+    };
+    let (small, large) = (notices_of_joins(100), notices_of_joins(2000));
+    println!("notices of 100 joins: {small} at 100 viewers, {large} at 2,000");
+    assert!(large <= small * 5 / 4 && large <= 100 * 36, "{small}, {large}");
 }

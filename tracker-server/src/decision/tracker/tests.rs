@@ -206,6 +206,19 @@ fn neighbours_hear_when_a_peer_leaves_or_its_connection_ends() {
 }
 
 #[test]
+fn a_report_is_answered_with_the_state_of_the_swarm() {
+    let mut tracker = tracker();
+    enter(&mut tracker, 1, SWARM);
+    let want = Want { segments: SegmentRun(3, 2), remaining_ms: 0 };
+    ask(&mut tracker, 1, PeerRequestBody::Want { segments: vec![want] });
+    let report = PeerRequestBody::Report { received: vec![], uplink_bps: 0, playhead: None };
+    let later = Timestamp::from_millis(5000);
+    let outgoing = tracker.handle(later, ConnectionId(1), PeerRequest { id: 5, body: report });
+    let body = TrackerMessageBody::Swarm { seeders: 0, leechers: 1, at_risk: vec![SegmentRun(3, 2)] };
+    assert_eq!(outgoing, [(ConnectionId(1), Outgoing::Send(TrackerMessage { id: Some(5), body }))]);
+}
+
+#[test]
 fn a_peer_that_resumes_keeps_its_id() {
     let mut tracker = tracker();
     connect(&mut tracker, 1);
