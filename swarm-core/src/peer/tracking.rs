@@ -100,7 +100,8 @@ impl Peer {
                 self.tracker_refused(now, message.id, code, text, retry_after);
             }
             // Who provides what is heard first-hand over links; the lists matter to peers without any.
-            TrackerMessageBody::Peers { .. } | TrackerMessageBody::Ok => {}
+            TrackerMessageBody::Peers { .. } | TrackerMessageBody::Unlink { .. } | TrackerMessageBody::Ok => {
+            }
         }
     }
 

@@ -317,7 +317,7 @@ impl Net {
                     node,
                     Input::Tracker(TrackerMessage {
                         id,
-                        body: TrackerMessageBody::Swarm { seeders: 0, leechers: 0 },
+                        body: TrackerMessageBody::Swarm { seeders: 0, leechers: 0, at_risk: Vec::new() },
                     }),
                 );
                 let others: Vec<usize> =
