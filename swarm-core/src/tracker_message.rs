@@ -41,6 +41,15 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SegmentRun(pub u32, pub u32);
 
+/// An initial peer's share of the injection: of every `count` segments the one that is `index`-th.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Counted from 0.
+    pub index: u32,
+    /// Initial peers in the swarm, at least 1.
+    pub count: u32,
+}
+
 /// An offer, an answer or an ICE candidate on its way through the tracker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -268,6 +277,9 @@ pub enum TrackerMessageBody {
         /// Segments that are wanted and that one viewer holds at most, the author's most important first.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         at_risk: Vec<SegmentRun>,
+        /// To an initial peer: its share of the injection.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        share: Option<Share>,
     },
     /// Who provides and who looks for segments; answers `want`.
     Peers {
@@ -436,7 +448,7 @@ mod tests {
         assert_eq!(unlink.encode(), text);
         assert_eq!(TrackerMessage::decode(text).unwrap(), unlink);
         let at_risk = vec![SegmentRun(7, 2)];
-        let body = TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk };
+        let body = TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk, share: None };
         let swarm = TrackerMessage { id: Some(7), body };
         let text = r#"{"id":7,"type":"swarm","seeders":1,"leechers":4,"at_risk":[[7,2]]}"#;
         assert_eq!(swarm.encode(), text);

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use swarm_core::Timestamp;
 use swarm_core::peer::Input;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
-use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig};
+use swarm_core::{Manifest, Timestamp};
+use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wish};
 
 use crate::world::{Event, World};
 
@@ -76,7 +76,7 @@ impl World {
     pub(crate) fn publish(&mut self, node: usize) {
         let result = match &mut self.tracker {
             Some(tracker) => {
-                tracker.add_swarm(self.content.swarm, self.content.manifest.segments.len());
+                tracker.add_swarm(self.content.swarm, wishes(&self.content.manifest));
                 Ok(())
             }
             None => Err("no tracker".into()),
@@ -141,4 +141,9 @@ impl World {
             }
         }
     }
+}
+
+/// What the author says about each segment.
+fn wishes(manifest: &Manifest) -> impl Iterator<Item = Wish> + '_ {
+    manifest.segments.iter().map(|segment| Wish { priority: segment.priority, period: segment.period })
 }

@@ -8,7 +8,7 @@ use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::limits::{RUNS_MAX, SEGMENT_RUNS_MAX};
 use crate::manifest::{Manifest, Period};
-use crate::tracker_message::SegmentRun;
+use crate::tracker_message::{SegmentRun, Share};
 use crate::tree::{HashTree, Proof, Verified, VerifyError};
 
 /// Groups of equal standing by the author's word, in the order in which they are wanted.
@@ -166,6 +166,17 @@ impl Holdings {
             }
         }
         (gained, dropped)
+    }
+
+    /// Groups of the segments that are an initial peer's share.
+    pub(crate) fn share(&self, share: Share) -> GroupSet {
+        let mut groups = GroupSet::empty(self.geometry().group_count());
+        for (index, (range, _)) in (0u32..).zip(self.manifest.segment_ranges()) {
+            if index % share.count.max(1) == share.index {
+                groups.insert(range);
+            }
+        }
+        groups
     }
 
     /// The segment that holds `group`.

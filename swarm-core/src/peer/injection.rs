@@ -198,6 +198,7 @@ fn uplink_of(link: &Link) -> u64 {
 /// Whether groups may be pushed to a link: a viewer that has a store and serves others.
 pub(crate) fn is_target(link: &Link) -> bool {
     link.is_open()
+        && !link.is_retiring
         && link.role == Role::Viewer
         && !link.standing.wants.is_empty()
         && link.standing.serving != Serving::Nothing

@@ -100,6 +100,8 @@ pub(crate) struct Link {
     pub(crate) instance: Option<Instance>,
     /// How it says that it stands.
     pub(crate) standing: Standing,
+    /// Whether the tracker took it out of the graph: it is closed once nothing is under way on it.
+    pub(crate) is_retiring: bool,
     /// Bytes pushed to it for each of its upload capacity, on the injection's clock.
     pub(crate) injected: u64,
     /// Signals passed to its connection so far.
@@ -160,6 +162,7 @@ impl Link {
             since: now,
             instance: None,
             standing: Standing { serving: Serving::Everything, wants: GroupRange::new(0, 0), uplink: 0 },
+            is_retiring: false,
             injected: 0,
             signals: 0,
             have: None,
@@ -201,7 +204,7 @@ impl Link {
 
     /// Whether groups can be asked of it now.
     pub(crate) fn is_provider(&self) -> bool {
-        self.is_open() && self.standing.serving != Serving::Nothing && !self.is_stalled
+        self.is_open() && self.standing.serving != Serving::Nothing && !self.is_stalled && !self.is_retiring
     }
 
     /// Whether it answers requests of a class now.

@@ -22,13 +22,17 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// An open link that has not answered a ping for this long is dead.
 const PONG_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// A link that was taken out of the graph is closed after this long, whatever is under way.
+const RETIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
 impl Peer {
     /// The tracker named a counterpart.
     pub(super) fn connect(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) {
         let known =
             self.links.iter().find(|(_, link)| link.peer == peer).map(|(id, link)| (*id, link.is_open()));
         if let Some((id, is_open)) = known {
-            if is_open {
+            if let Some(link) = self.links.get_mut(&id).filter(|_| is_open) {
+                link.is_retiring = false;
                 return;
             }
             // Named again while the first attempt hangs: the newer introduction counts.
@@ -44,6 +48,27 @@ impl Peer {
         self.links.insert(id, link);
         let ice_servers = Arc::clone(&self.tracker.ice_servers);
         self.outputs.push_back(Output::Connect { link: id, is_offerer, ice_servers });
+    }
+
+    /// The tracker took a link out of the graph.
+    pub(super) fn unlink(&mut self, now: Timestamp, peer: PeerId) {
+        let Some((id, link)) = self.links.iter_mut().find(|(_, link)| link.peer == peer) else { return };
+        if link.is_open() {
+            link.is_retiring = true;
+            link.since = now;
+        } else {
+            let id = *id;
+            self.close_link(id, "no longer a neighbour");
+        }
+    }
+
+    /// Closes links that were taken out of the graph and have nothing under way.
+    pub(super) fn retire_links(&mut self) {
+        let is_idle =
+            |link: &Link| link.asks().is_empty() && link.serves.is_empty() && link.buffered_bytes == 0;
+        let retired = self.links.iter().filter(|(_, link)| link.is_retiring && is_idle(link));
+        let retired: Vec<LinkId> = retired.map(|(id, _)| *id).collect();
+        retired.into_iter().for_each(|id| self.close_link(id, "no longer a neighbour"));
     }
 
     /// Rate of a link about which nothing is known: the median of the others.
@@ -183,6 +208,10 @@ impl Peer {
                 }
                 continue;
             }
+            if link.is_retiring && now >= link.since + RETIRE_TIMEOUT {
+                self.close_link(id, "no longer a neighbour");
+                continue;
+            }
             match link.ping {
                 Some((_, left)) if now >= left + PONG_TIMEOUT => self.close_link(id, "no answer for 15 s"),
                 None if now >= link.next_ping => {
@@ -212,6 +241,7 @@ impl Peer {
             return Some(link.since + CONNECT_TIMEOUT);
         }
         let ping = link.ping.map_or(link.next_ping, |(_, left)| left + PONG_TIMEOUT);
+        let ping = if link.is_retiring { ping.min(link.since + RETIRE_TIMEOUT) } else { ping };
         Some(self.rescue_deadline(link).map_or(ping, |rescue| ping.min(rescue)))
     }
 }

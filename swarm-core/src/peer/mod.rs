@@ -66,6 +66,7 @@ use crate::id::{Instance, LinkId};
 use crate::manifest::Manifest;
 use crate::peer_message::Standing;
 use crate::time::Timestamp;
+use crate::tracker_message::Share;
 use crate::tree::HashTree;
 use chance::Chance;
 use copies::Copies;
@@ -126,6 +127,10 @@ pub struct Peer {
     next_need: Timestamp,
     banned: VecDeque<Instance>,
 
+    /// Groups of segments that are rare in the whole swarm, as the tracker said last.
+    at_risk: GroupSet,
+    /// Of an initial peer, its part of the injection.
+    share: Option<Share>,
     /// Groups that the tracker assigned to the initial peer, until when.
     leases: Vec<(GroupRange, Timestamp)>,
     assigned: GroupSet,
@@ -169,6 +174,8 @@ impl Peer {
             needs_told: Vec::new(),
             next_need: Timestamp::ZERO,
             banned: VecDeque::new(),
+            at_risk: GroupSet::default(),
+            share: None,
             leases: Vec::new(),
             assigned: GroupSet::default(),
             news_at: None,
@@ -286,6 +293,7 @@ impl Peer {
 
     /// What follows from any change: news are told, requests made, requests served.
     fn settle(&mut self, now: Timestamp) {
+        self.retire_links();
         self.tell_news(now);
         self.tell_tracker(now);
         self.tell_standing(now);

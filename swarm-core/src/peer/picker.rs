@@ -35,6 +35,8 @@ pub(crate) struct View<'a> {
     pub(crate) wanted: GroupRange,
     /// Groups the tracker assigned to the initial peer.
     pub(crate) assigned: &'a GroupSet,
+    /// Groups that are rare in the whole swarm.
+    pub(crate) at_risk: &'a GroupSet,
 }
 
 impl View<'_> {
@@ -154,7 +156,7 @@ impl View<'_> {
     }
 
     fn rarest_of(&self, groups: Vec<u32>) -> Option<u32> {
-        groups.into_iter().min_by_key(|group| self.copies.of(*group))
+        groups.into_iter().min_by_key(|group| (self.copies.of(*group), !self.at_risk.has(*group)))
     }
 }
 
@@ -224,6 +226,7 @@ mod tests {
         links: BTreeMap<LinkId, Link>,
         copies: Copies,
         assigned: GroupSet,
+        at_risk: GroupSet,
     }
 
     impl Swarm {
@@ -245,6 +248,7 @@ mod tests {
                 links: links.collect(),
                 holdings: Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree, 1),
                 assigned: GroupSet::empty(GROUPS),
+                at_risk: GroupSet::empty(GROUPS),
                 copies,
             }
         }
@@ -256,6 +260,7 @@ mod tests {
                 copies: &self.copies,
                 wanted: GroupRange::new(0, GROUPS),
                 assigned: &self.assigned,
+                at_risk: &self.at_risk,
             }
         }
     }

@@ -75,6 +75,7 @@ impl Peer {
             copies: &self.copies,
             wanted: self.wanted(holdings),
             assigned: &self.assigned,
+            at_risk: &self.at_risk,
         })
     }
 

@@ -23,7 +23,7 @@ use crate::manifest::Manifest;
 use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
 use crate::tracker_message::{
-    ErrorCode, PeerRequestBody, Received, Role, SegmentRun, TRACKER_VERSION, TrackerMessage,
+    ErrorCode, PeerRequestBody, Received, Role, SegmentRun, Share, TRACKER_VERSION, TrackerMessage,
     TrackerMessageBody,
 };
 use crate::tree::HashTree;
@@ -77,12 +77,14 @@ impl Peer {
                     self.event(Event::TrackerUp);
                 }
             }
-            TrackerMessageBody::Swarm { .. } => {
+            TrackerMessageBody::Swarm { at_risk, share, .. } => {
                 if matches!(self.tracker.state, State::Joining(_)) {
                     self.tracker.state = State::Joined;
                 }
+                self.swarm_state(&at_risk, share);
             }
             TrackerMessageBody::Connect { peer, role, offer } => self.connect(now, peer, role, offer),
+            TrackerMessageBody::Unlink { peer } => self.unlink(now, peer),
             TrackerMessageBody::Signal { from, signal } => self.remote_signal(from, signal),
             TrackerMessageBody::Gone { peer } => {
                 // An open link outlives the tracker's knowledge of it; one being built cannot.
@@ -100,8 +102,22 @@ impl Peer {
                 self.tracker_refused(now, message.id, code, text, retry_after);
             }
             // Who provides what is heard first-hand over links; the lists matter to peers without any.
-            TrackerMessageBody::Peers { .. } | TrackerMessageBody::Unlink { .. } | TrackerMessageBody::Ok => {
-            }
+            TrackerMessageBody::Peers { .. } | TrackerMessageBody::Ok => {}
+        }
+    }
+
+    /// What is rare in the whole swarm, and which part of the injection is ours.
+    fn swarm_state(&mut self, at_risk: &[SegmentRun], share: Option<Share>) {
+        let Some(holdings) = &self.holdings else { return };
+        let count = holdings.geometry().group_count();
+        let mut groups = GroupSet::empty(count);
+        for run in at_risk.iter().take(RUNS_MAX) {
+            groups.insert(holdings.groups_of(*run));
+        }
+        self.at_risk = groups;
+        if let Some(share) = share.filter(|share| self.share != Some(*share) && share.count > 0) {
+            self.share = Some(share);
+            self.injection.set_own(holdings.share(share));
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod want;
 
-use swarm_core::tracker_message::{Received, Role, SegmentRun, TrackerMessageBody};
+use swarm_core::tracker_message::{Received, Role, SegmentRun, Share, TrackerMessageBody};
 use swarm_core::{PeerId, Timestamp};
 
 use super::assignment::Assignments;
@@ -52,9 +52,14 @@ impl Swarm {
     }
 
     /// The state of the swarm, as peers are told it.
-    pub(super) fn state(&mut self, now: Timestamp) -> TrackerMessageBody {
+    pub(super) fn state(&mut self, now: Timestamp, peer: PeerId) -> TrackerMessageBody {
         let (seeders, leechers) = self.counts();
-        TrackerMessageBody::Swarm { seeders, leechers, at_risk: self.directory.rarity.at_risk(now) }
+        let initial = self.directory.initial();
+        let count = u32::try_from(initial.len()).unwrap_or(u32::MAX);
+        let index =
+            initial.iter().position(|other| *other == peer).and_then(|index| u32::try_from(index).ok());
+        let share = index.map(|index| Share { index, count });
+        TrackerMessageBody::Swarm { seeders, leechers, at_risk: self.directory.rarity.at_risk(now), share }
     }
 
     /// Peers that hold everything, and peers that do not.

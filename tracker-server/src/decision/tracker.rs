@@ -249,7 +249,7 @@ impl Tracker {
             PeerRequestBody::Report { received, uplink_bps, playhead } => {
                 let report = Report { received, uplink_bps, playhead };
                 let notices = swarm.report(now, peer, report, &mut self.rng);
-                return Ok((swarm.state(now), notices));
+                return Ok((swarm.state(now, peer), notices));
             }
             PeerRequestBody::Leave => {
                 let notices = swarm.leave(now, peer, &mut self.rng);
@@ -322,7 +322,7 @@ impl Tracker {
         }
         let notices = swarm.join(now, newcomer, &mut self.rng);
         self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });
-        Ok((swarm.state(now), notices))
+        Ok((swarm.state(now, peer), notices))
     }
 
     fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {

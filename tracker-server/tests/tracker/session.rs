@@ -80,7 +80,12 @@ async fn an_unknown_swarm_can_be_joined_once_it_is_published() -> anyhow::Result
     server.publish("film").await?;
     assert_eq!(
         socket.ask(join).await?,
-        TrackerMessageBody::Swarm { seeders: 1, leechers: 0, at_risk: Vec::new() }
+        TrackerMessageBody::Swarm {
+            seeders: 1,
+            leechers: 0,
+            at_risk: Vec::new(),
+            share: Some(Share { index: 0, count: 1 })
+        }
     );
     Ok(())
 }

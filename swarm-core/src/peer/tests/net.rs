@@ -317,7 +317,12 @@ impl Net {
                     node,
                     Input::Tracker(TrackerMessage {
                         id,
-                        body: TrackerMessageBody::Swarm { seeders: 0, leechers: 0, at_risk: Vec::new() },
+                        body: TrackerMessageBody::Swarm {
+                            seeders: 0,
+                            leechers: 0,
+                            at_risk: Vec::new(),
+                            share: None,
+                        },
                     }),
                 );
                 let others: Vec<usize> =
