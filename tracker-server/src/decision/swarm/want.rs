@@ -151,7 +151,7 @@ impl Swarm {
 
     /// The segments to assign: what the author wants at the start, then the most urgent, among these what is
     /// rare, then by the author's priority.
-    fn most_important(&self, wants: &[Want]) -> Vec<u32> {
+    pub(super) fn most_important(&self, wants: &[Want]) -> Vec<u32> {
         let mut by_urgency: Vec<&Want> = wants.iter().collect();
         by_urgency.sort_by_key(|want| want.remaining_ms);
         let rarity = &self.directory.rarity;
