@@ -73,9 +73,14 @@ impl Rarity {
         self.rank(segment) <= PRIORITY_MAX
     }
 
+    /// Viewers that hold a segment.
+    pub fn holders(&self, segment: u32) -> u32 {
+        self.segment(segment).map_or(0, |segment| segment.holders)
+    }
+
     /// Whether so few viewers hold a segment that it may be lost.
     pub fn is_rare(&self, segment: u32) -> bool {
-        self.segment(segment).is_some_and(|segment| segment.holders <= AT_RISK_HOLDERS_MAX)
+        self.holders(segment) <= AT_RISK_HOLDERS_MAX
     }
 
     /// A viewer that held `before` holds `after`.
