@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use swarm_core::Timestamp;
-use swarm_core::manifest::{PRIORITY_MAX, Period};
+use swarm_core::manifest::{self, PRIORITY_MAX, Period};
 use swarm_core::tracker_message::SegmentRun;
 
 use super::segment_set::SegmentSet;
@@ -19,6 +19,12 @@ pub struct Wish {
     pub priority: u8,
     /// When the author wants it transferred.
     pub period: Period,
+}
+
+impl From<&manifest::Segment> for Wish {
+    fn from(segment: &manifest::Segment) -> Self {
+        Self { priority: segment.priority, period: segment.period }
+    }
 }
 
 impl Wish {
