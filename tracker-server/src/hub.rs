@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use swarm_core::manifest::Segment;
 use swarm_core::tracker_message::{PeerRequest, TrackerDecodeError, TrackerMessageBody};
 use swarm_core::{Manifest, SwarmId, Timestamp};
 use tokio::sync::Semaphore;
@@ -133,8 +132,7 @@ impl Hub {
                 for evicted in evicted {
                     tracker.remove_swarm(*evicted);
                 }
-                let wish = |segment: &Segment| Wish { priority: segment.priority, period: segment.period };
-                tracker.add_swarm(swarm, manifest.segments.iter().map(wish));
+                tracker.add_swarm(swarm, manifest.segments.iter().map(Wish::from));
             }
             Put::Known | Put::Full => {}
         }

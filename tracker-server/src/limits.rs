@@ -26,7 +26,7 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 2_048;
 /// Addresses remembered before those that are idle and unpunished are forgotten.
 pub const ADDRESSES_SWEEP: usize = 4096;
 
-/// Peers in one swarm: bounds the scans of the directory to well under a millisecond.
+/// Peers in one swarm: bounds the scan for the only holder of a segment to well under a millisecond.
 pub const PEERS_PER_SWARM_MAX: usize = 10_000;
 
 /// Peers of one swarm that may call themselves initial: the publisher and a few mirrors.
@@ -114,6 +114,9 @@ pub const CONNECTS_PER_WANT_MAX: usize = 2;
 /// Providers considered for one `want`, and named in its answer; with
 /// [`LOOKING_MAX`] it makes [`PEERS_PER_MESSAGE_MAX`](swarm_core::limits::PEERS_PER_MESSAGE_MAX).
 pub const PROVIDERS_MAX: usize = 40;
+
+/// Viewers looked at for one `want`, where any that are meant will do.
+pub const LOOKED_AT_MAX: usize = 1_000;
 
 /// Peers looking for the same segments, named in the answer to one `want`.
 pub const LOOKING_MAX: usize = 24;

@@ -12,7 +12,7 @@ use super::network::Network;
 use super::outgoing::ConnectionId;
 use super::rarity::{Rarity, Wish};
 use super::segment_set::SegmentSet;
-use crate::limits::{RUNS_PER_ENTRY_MAX, UPLINK_MAX_BPS};
+use crate::limits::{AT_RISK_HOLDERS_MAX, LOOKED_AT_MAX, RUNS_PER_ENTRY_MAX, UPLINK_MAX_BPS};
 
 /// What the tracker knows of one peer.
 #[derive(Debug)]
@@ -176,10 +176,12 @@ impl Directory {
 
     /// The first `count_max` viewers from `from` on, in the order of ids and round the end, that `is_meant`.
     ///
-    /// Ids are drawn at random, so that a random `from` gives a random choice. Stops when it has enough.
+    /// Ids are drawn at random, so that a random `from` gives a random choice. Stops when it has enough, or has
+    /// looked at `looked_max`.
     pub fn viewers_from(
         &self,
         from: PeerId,
+        looked_max: usize,
         count_max: usize,
         is_meant: impl Fn(PeerId, &Record) -> bool,
     ) -> Vec<PeerId> {
@@ -187,19 +189,29 @@ impl Directory {
         let before = self.peers.range((Bound::Unbounded, Bound::Excluded(from)));
         behind
             .chain(before)
+            .take(looked_max)
             .filter(|(peer, record)| record.role == Role::Viewer && is_meant(**peer, record))
             .take(count_max)
             .map(|(peer, _)| *peer)
             .collect()
     }
 
-    /// What of `wanted` is rare.
-    pub fn rare(&self, wanted: &SegmentSet) -> SegmentSet {
-        let mut rare = SegmentSet::empty(self.rarity.segment_count());
-        for segment in wanted.iter().filter(|segment| self.rarity.is_rare(*segment)) {
-            rare.insert(SegmentRun(segment, 1));
+    /// What of `wanted` viewers hold, and what of that so few hold that these are hardly met by looking at some.
+    pub fn held_and_scarce(&self, wanted: &SegmentSet) -> (SegmentSet, SegmentSet) {
+        let scarce_max = self.peers.len() * 4 / LOOKED_AT_MAX;
+        let scarce_max = u32::try_from(scarce_max).unwrap_or(u32::MAX).max(AT_RISK_HOLDERS_MAX);
+        let segment_count = self.rarity.segment_count();
+        let (mut held, mut scarce) = (SegmentSet::empty(segment_count), SegmentSet::empty(segment_count));
+        for segment in wanted.iter() {
+            let holders = self.rarity.holders(segment);
+            if holders > 0 {
+                held.insert(SegmentRun(segment, 1));
+            }
+            if (1..=scarce_max).contains(&holders) {
+                scarce.insert(SegmentRun(segment, 1));
+            }
         }
-        rare
+        (held, scarce)
     }
 
     /// Whether a peer holds something of `wanted`.
@@ -309,10 +321,8 @@ mod tests {
         directory.change(PeerId(2), &[SegmentRun(4, 1)], &[]);
         directory.insert(viewer(4, &[SegmentRun(0, 5)]));
         assert_eq!(at_risk(&mut directory, 2000), [SegmentRun(5, 1)]);
-        assert_eq!(
-            directory.rare(&SegmentSet::full(10)).iter().collect::<Vec<_>>(),
-            [0, 1, 2, 3, 5, 6, 7, 8, 9]
-        );
+        let (held, scarce) = directory.held_and_scarce(&SegmentSet::of(10, &[SegmentRun(3, 4)]));
+        assert_eq!((held.iter().collect(), scarce.iter().collect()), (vec![3, 4], vec![3]));
         directory.remove(PeerId(4));
         assert_eq!(at_risk(&mut directory, 4000), [SegmentRun(4, 2)]);
         directory.change(PeerId(1), &[SegmentRun(0, 10)], &[]);
@@ -324,11 +334,12 @@ mod tests {
     #[test]
     fn a_choice_goes_round_the_end_and_stops_when_it_has_enough() {
         let directory = swarm_of(&[1, 5, 9]);
-        let from = |from, count_max| directory.viewers_from(PeerId(from), count_max, |_, _| true);
+        let from = |from, count_max| directory.viewers_from(PeerId(from), 9, count_max, |_, _| true);
         assert_eq!(from(5, 2), [PeerId(5), PeerId(9)]);
         assert_eq!(from(6, 9), [PeerId(9), PeerId(1), PeerId(5)]);
-        let not_five = directory.viewers_from(PeerId(0), 9, |peer, _| peer != PeerId(5));
+        let not_five = directory.viewers_from(PeerId(0), 9, 9, |peer, _| peer != PeerId(5));
         assert_eq!(not_five, [PeerId(1), PeerId(9)]);
+        assert_eq!(directory.viewers_from(PeerId(0), 2, 9, |peer, _| peer != PeerId(5)), [PeerId(1)]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use swarm_core::Timestamp;
-use swarm_core::manifest::{PRIORITY_MAX, Period};
+use swarm_core::manifest::{self, PRIORITY_MAX, Period};
 use swarm_core::tracker_message::SegmentRun;
 
 use super::segment_set::SegmentSet;
@@ -19,6 +19,12 @@ pub struct Wish {
     pub priority: u8,
     /// When the author wants it transferred.
     pub period: Period,
+}
+
+impl From<&manifest::Segment> for Wish {
+    fn from(segment: &manifest::Segment) -> Self {
+        Self { priority: segment.priority, period: segment.period }
+    }
 }
 
 impl Wish {
@@ -73,9 +79,14 @@ impl Rarity {
         self.rank(segment) <= PRIORITY_MAX
     }
 
+    /// Viewers that hold a segment.
+    pub fn holders(&self, segment: u32) -> u32 {
+        self.segment(segment).map_or(0, |segment| segment.holders)
+    }
+
     /// Whether so few viewers hold a segment that it may be lost.
     pub fn is_rare(&self, segment: u32) -> bool {
-        self.segment(segment).is_some_and(|segment| segment.holders <= AT_RISK_HOLDERS_MAX)
+        self.holders(segment) <= AT_RISK_HOLDERS_MAX
     }
 
     /// A viewer that held `before` holds `after`.

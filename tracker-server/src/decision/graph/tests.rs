@@ -282,7 +282,7 @@ fn places_at_an_initial_peer_rotate_until_everybody_had_one_and_the_strong_keep_
     let mut swarm = Swarm::new(5);
     swarm.join_initial(INITIAL);
     (1..=64).for_each(|peer| swarm.join(peer));
-    let is_strong = |peer: PeerId| peer.0 % 8 == 0;
+    let is_strong = |peer: PeerId| peer.0.is_multiple_of(8);
     let uplink_bps = |peer: PeerId| if is_strong(peer) { 50_000_000 } else { 2_000_000 };
     assert_eq!(swarm.rotate(ROTATION_MS - 1, uplink_bps), 0, "nobody held a place for long enough");
     let mut had: BTreeSet<PeerId> = swarm.told[&INITIAL].clone();

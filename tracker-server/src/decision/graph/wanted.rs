@@ -11,10 +11,10 @@ use swarm_core::{PeerId, Timestamp};
 use super::{Change, Graph, Kind};
 use crate::limits::{INITIAL_WANTED_MAX, WANTED_HOLD_MS, WANTED_MAX};
 
-/// Room for one more wanted link.
-enum Room {
-    Free,
-    /// After this link was given up.
+/// How one more wanted link can be had.
+enum Way {
+    OnTop,
+    /// For the link with this peer.
     Instead(PeerId),
 }
 
@@ -31,27 +31,25 @@ impl Graph {
             return Some(self.take_changes());
         }
         let provider_max = if is_initial { INITIAL_WANTED_MAX } else { WANTED_MAX };
-        let rooms = [
-            (taker, self.room(now, taker, WANTED_MAX)?),
-            (provider, self.room(now, provider, provider_max)?),
-        ];
+        let ways =
+            [(taker, self.way(now, taker, WANTED_MAX)?), (provider, self.way(now, provider, provider_max)?)];
         self.link(now, taker, provider, Kind::Wanted);
-        for (peer, room) in rooms {
-            match room {
-                Room::Instead(other) if self.is_linked(peer, other) => self.unlink(peer, other),
-                Room::Instead(_) | Room::Free => {}
+        for (peer, way) in ways {
+            match way {
+                Way::Instead(other) if self.is_linked(peer, other) => self.unlink(peer, other),
+                Way::Instead(_) | Way::OnTop => {}
             }
         }
         Some(self.take_changes())
     }
 
-    fn room(&self, now: Timestamp, peer: PeerId, max: usize) -> Option<Room> {
+    fn way(&self, now: Timestamp, peer: PeerId, max: usize) -> Option<Way> {
         let wanted: Vec<_> = self.links(peer).filter(|link| link.kind == Kind::Wanted).collect();
         if wanted.len() < max {
-            return Some(Room::Free);
+            return Some(Way::OnTop);
         }
         let oldest = wanted.into_iter().min_by_key(|link| link.since)?;
         let hold = Duration::from_millis(u64::from(WANTED_HOLD_MS));
-        (oldest.since + hold <= now).then_some(Room::Instead(oldest.peer))
+        (oldest.since + hold <= now).then_some(Way::Instead(oldest.peer))
     }
 }

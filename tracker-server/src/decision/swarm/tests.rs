@@ -234,3 +234,20 @@ fn what_a_peer_is_told_does_not_grow_with_the_swarm() {
     println!("notices of 100 joins: {small} at 100 viewers, {large} at 2,000");
     assert!(large <= small * 5 / 4 && large <= 100 * 36, "{small}, {large}");
 }
+
+#[test]
+fn the_only_holder_is_found_in_a_large_swarm_and_named_first() {
+    let (mut swarm, mut rng) = joined((1..=3000).map(|peer| viewer(peer, &[SegmentRun(1, 3)])));
+    swarm.change(PeerId(1234), &[SegmentRun(7, 1)], &[]);
+    let taker = (1..).map(PeerId).find(|peer| !swarm.graph.is_linked(*peer, PeerId(1234))).unwrap();
+    let (answer, notices) = swarm.want(Timestamp::ZERO, taker, &[want(1, 7, 0)], &mut rng);
+    let TrackerMessageBody::Peers { providing, .. } = answer else { panic!("{answer:?}") };
+    let strangers: Vec<_> =
+        providing.iter().filter(|entry| !swarm.graph.is_linked(taker, entry.peer)).collect();
+    assert!(!strangers.is_empty() && providing.iter().any(|entry| entry.peer == PeerId(1234)));
+    assert!(swarm.graph.is_linked(taker, PeerId(1234)), "no neighbour holds what it wants");
+    assert_eq!(
+        notices.iter().filter(|(_, body)| matches!(body, TrackerMessageBody::Connect { .. })).count(),
+        2
+    );
+}

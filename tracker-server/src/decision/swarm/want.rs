@@ -8,8 +8,8 @@ use super::super::directory::Record;
 use super::super::segment_set::SegmentSet;
 use super::{Notices, Swarm};
 use crate::limits::{
-    ASSIGNABLE_PER_WANT_MAX, ASSIGNED_PER_WANT_MAX, CONNECTS_PER_WANT_MAX, LEASE_MS, LOOKING_MAX,
-    PROVIDERS_MAX,
+    ASSIGNABLE_PER_WANT_MAX, ASSIGNED_PER_WANT_MAX, CONNECTS_PER_WANT_MAX, LEASE_MS, LOOKED_AT_MAX,
+    LOOKING_MAX, PROVIDERS_MAX,
 };
 
 impl Swarm {
@@ -27,7 +27,7 @@ impl Swarm {
         self.directory.look(peer, wanted.clone());
         let providers = self.providers(peer, &wanted, rng);
         let from = PeerId(rng.u64(..));
-        let looking = self.directory.viewers_from(from, LOOKING_MAX, |other, record| {
+        let looking = self.directory.viewers_from(from, LOOKED_AT_MAX, LOOKING_MAX, |other, record| {
             other != peer && record.looking.is_overlapping(&wanted)
         });
         let answer = TrackerMessageBody::Peers {
@@ -43,7 +43,7 @@ impl Swarm {
     }
 
     /// Peers that hold something of `wanted`: neighbours first, then viewers by chance, those that hold what is
-    /// rare before others, then initial peers.
+    /// scarce before others, then initial peers.
     fn providers(&self, peer: PeerId, wanted: &SegmentSet, rng: &mut fastrand::Rng) -> Vec<PeerId> {
         if wanted.is_empty() {
             return Vec::new();
@@ -55,19 +55,17 @@ impl Swarm {
             .filter(|neighbour| self.directory.record(*neighbour).is_some_and(is_holder))
             .take(PROVIDERS_MAX)
             .collect();
-        let initial_count = self.directory.initial().len();
-        for rare in [Some(self.directory.rare(wanted)), None] {
-            let room = PROVIDERS_MAX.saturating_sub(providers.len() + initial_count);
-            if room == 0 || rare.as_ref().is_some_and(SegmentSet::is_empty) {
+        // A few holders must be found wherever they are; of many, some are soon met.
+        let (held, scarce) = self.directory.held_and_scarce(wanted);
+        for (sought, looked_max) in [(scarce, usize::MAX), (held, LOOKED_AT_MAX)] {
+            let room = PROVIDERS_MAX.saturating_sub(providers.len() + self.directory.initial().len());
+            if sought.is_empty() || room == 0 {
                 continue;
             }
-            let others = self.directory.viewers_from(PeerId(rng.u64(..)), room, |other, record| {
-                other != peer
-                    && rare
-                        .as_ref()
-                        .map_or_else(|| is_holder(record), |rare| record.have.is_overlapping(rare))
-                    && !providers.contains(&other)
-            });
+            let others =
+                self.directory.viewers_from(PeerId(rng.u64(..)), looked_max, room, |other, record| {
+                    other != peer && record.have.is_overlapping(&sought) && !providers.contains(&other)
+                });
             providers.extend(others);
         }
         let initial = self.directory.initial().iter().copied();
@@ -151,7 +149,7 @@ impl Swarm {
 
     /// The segments to assign: what the author wants at the start, then the most urgent, among these what is
     /// rare, then by the author's priority.
-    fn most_important(&self, wants: &[Want]) -> Vec<u32> {
+    pub(super) fn most_important(&self, wants: &[Want]) -> Vec<u32> {
         let mut by_urgency: Vec<&Want> = wants.iter().collect();
         by_urgency.sort_by_key(|want| want.remaining_ms);
         let rarity = &self.directory.rarity;
