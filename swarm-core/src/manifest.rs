@@ -51,7 +51,7 @@ pub enum SegmentKind {
     Index,
     /// Media that starts at a keyframe.
     Media,
-    /// Bytes without known structure.
+    /// Anything else: bytes without known structure, or media cut between keyframes.
     Data,
 }
 
@@ -78,9 +78,9 @@ pub struct Segment {
     pub priority: u8,
     /// When to transfer it.
     pub period: Period,
-    /// Presentation time of its first sample, ms.
+    /// Presentation time of the keyframe it starts at, or about that of where it is cut otherwise, ms.
     pub time_ms: Option<u64>,
-    /// Duration of its samples, ms.
+    /// Until the next segment with a time, or the end of the media, ms.
     pub duration_ms: Option<u64>,
 }
 
