@@ -179,14 +179,17 @@ mod tests {
     fn manifest(name: &str) -> Manifest {
         Manifest {
             name: name.into(),
+            title: None,
             media_type: "video/mp4".into(),
             length_bytes: 1000,
             root: ContentRoot([0; 32]),
             segments: doubling(Geometry::new(1000)),
             duration_ms: None,
+            chapters: Vec::new(),
             author: None,
             created_s: 5,
             trackers: vec![],
+            attachments: Vec::new(),
         }
     }
 
