@@ -142,14 +142,17 @@ fn describe(path: &Path, file: &mut File, tree: &HashTree) -> Manifest {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Manifest {
         name: shortened(name),
+        title: None,
         media_type: media::media_type(path),
         length_bytes: geometry.length_bytes(),
         root: tree.root(),
         segments: segmentation::doubling(geometry),
         duration_ms: media::duration_ms(file),
+        chapters: Vec::new(),
         author: None,
         created_s: created.as_secs(),
         trackers: Vec::new(),
+        attachments: Vec::new(),
     }
 }
 

@@ -152,14 +152,17 @@ mod tests {
     fn manifest(media_type: &str) -> Manifest {
         Manifest {
             name: "a film; \"é\".mp4".into(),
+            title: None,
             media_type: media_type.into(),
             length_bytes: 1000,
             root: ContentRoot([1; 32]),
             segments: doubling(Geometry::new(1000)),
             duration_ms: None,
+            chapters: Vec::new(),
             author: None,
             created_s: 0,
             trackers: vec![],
+            attachments: Vec::new(),
         }
     }
 

@@ -284,14 +284,17 @@ mod tests {
     fn manifest(geometry: Geometry) -> Manifest {
         Manifest {
             name: "film.mp4".into(),
+            title: None,
             media_type: "video/mp4".into(),
             length_bytes: geometry.length_bytes(),
             root: ContentRoot([0; 32]),
             segments: doubling(geometry),
             duration_ms: None,
+            chapters: Vec::new(),
             author: None,
             created_s: 0,
             trackers: vec![],
+            attachments: Vec::new(),
         }
     }
 

@@ -27,6 +27,22 @@ pub const TEXT_BYTES_MAX: usize = 1024;
 /// Tracker addresses in one manifest.
 pub const TRACKERS_MAX: usize = 16;
 
+/// Media times and durations in a manifest, ms: 49 days. Keeps an entry of the segment table within 20 bytes
+/// and sums of two times far from overflow.
+pub const MEDIA_MS_MAX: u64 = u32::MAX as u64;
+
+/// Chapters in one manifest: one a minute for 17 hours.
+pub const CHAPTERS_MAX: usize = 1024;
+
+/// Bytes of a poster in a manifest: a photograph 640 pixels wide.
+pub const POSTER_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of one subtitle file in a manifest: five hours of dense dialogue.
+pub const SUBTITLES_BYTES_MAX: usize = 256 * 1024;
+
+/// Subtitle files in one manifest; that all fit together is up to [`MANIFEST_BYTES_MAX`].
+pub const SUBTITLES_MAX: usize = 16;
+
 /// Bytes of one message on a data channel: what every browser accepts without fragmentation support.
 pub const FRAME_BYTES_MAX: usize = 65_535;
 

@@ -3,11 +3,15 @@
 //! Canonical bytes are the magic `TRB1` followed by the `postcard` form of [`Manifest`]. Only bytes that
 //! encode back to themselves are accepted, so that one manifest has exactly one [`SwarmId`].
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::group::{Geometry, GroupRange};
 use crate::id::{ContentRoot, SwarmId};
-use crate::limits::{CONTENT_BYTES_MAX, MANIFEST_BYTES_MAX, SEGMENTS_MAX, TEXT_BYTES_MAX, TRACKERS_MAX};
+use crate::limits::{
+    CHAPTERS_MAX, CONTENT_BYTES_MAX, MANIFEST_BYTES_MAX, MEDIA_MS_MAX, POSTER_BYTES_MAX, SEGMENTS_MAX,
+    SUBTITLES_BYTES_MAX, SUBTITLES_MAX, TEXT_BYTES_MAX, TRACKERS_MAX,
+};
 
 const MAGIC: &[u8; 4] = b"TRB1";
 
@@ -80,11 +84,68 @@ pub struct Segment {
     pub duration_ms: Option<u64>,
 }
 
+/// A part of the media that the author gave a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chapter {
+    /// Where it begins, ms. It ends where the next one begins.
+    pub time_ms: u64,
+    /// What it is called, for people; possibly empty.
+    pub name: String,
+}
+
+/// What an attachment is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttachmentKind {
+    /// A picture shown before the media plays: JPEG, PNG or WebP. One at most.
+    Poster,
+    /// Text shown with the media: WebVTT.
+    Subtitles,
+}
+
+/// Something small that travels inside the manifest, so that the link authenticates it and it is there at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// What it is for.
+    pub kind: AttachmentKind,
+    /// Its media type; [`AttachmentKind`] says which there may be.
+    pub media_type: String,
+    /// Language tag (BCP 47), such as `en` or `pt-BR`, where known.
+    pub language: Option<String>,
+    /// What a menu calls it, where the author said.
+    pub label: Option<String>,
+    /// The file itself.
+    pub bytes: Bytes,
+}
+
+impl Attachment {
+    /// A page makes something of these bytes, so only types that cannot carry a program are let in.
+    fn check(&self) -> Result<(), ManifestError> {
+        let (media_types, bytes_max): (&[&str], usize) = match self.kind {
+            AttachmentKind::Poster => (&["image/jpeg", "image/png", "image/webp"], POSTER_BYTES_MAX),
+            AttachmentKind::Subtitles => (&["text/vtt"], SUBTITLES_BYTES_MAX),
+        };
+        if !media_types.contains(&self.media_type.as_str()) {
+            return Err(ManifestError::Invalid(
+                "a poster is no JPEG, PNG or WebP, or subtitles are no WebVTT",
+            ));
+        }
+        if self.bytes.is_empty() || self.bytes.len() > bytes_max {
+            return Err(ManifestError::Invalid(
+                "an attachment is empty, a poster above 64 KiB, or subtitles above 256 KiB",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// What an author publishes about one content. Its digest is the swarm's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// File name, for people.
     pub name: String,
+    /// What it is called, for people, where that is known; otherwise they are shown the name.
+    pub title: Option<String>,
     /// Media type, such as `video/mp4`.
     pub media_type: String,
     /// Length of the content in bytes.
@@ -95,12 +156,16 @@ pub struct Manifest {
     pub segments: Vec<Segment>,
     /// Duration of the media, ms, where known.
     pub duration_ms: Option<u64>,
+    /// Named parts of the media, in the order of their times.
+    pub chapters: Vec<Chapter>,
     /// Who published it, in their own words.
     pub author: Option<String>,
     /// When it was published, seconds since 1970.
     pub created_s: u64,
     /// Addresses of trackers beside the one that the link names.
     pub trackers: Vec<String>,
+    /// Poster and subtitles.
+    pub attachments: Vec<Attachment>,
 }
 
 impl Manifest {
@@ -109,7 +174,7 @@ impl Manifest {
         self.check()?;
         let bytes = postcard::to_extend(self, MAGIC.to_vec()).map_err(|_| ManifestError::Malformed)?;
         if bytes.len() > MANIFEST_BYTES_MAX {
-            return Err(ManifestError::Invalid("longer than 1 MiB; use fewer segments"));
+            return Err(ManifestError::Invalid("longer than 1 MiB; use fewer or smaller attachments"));
         }
         Ok(bytes)
     }
@@ -157,16 +222,46 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), ManifestError> {
-        let texts = [&self.name, &self.media_type].into_iter().chain(&self.author).chain(&self.trackers);
-        if texts.into_iter().any(|text| text.len() > TEXT_BYTES_MAX) {
+        self.check_texts()?;
+        if self.length_bytes == 0 || self.length_bytes > CONTENT_BYTES_MAX {
+            return Err(ManifestError::Invalid("the content must have 1 byte to 64 GiB"));
+        }
+        self.check_segments()?;
+        let is_in_order = self.chapters.is_sorted_by_key(|chapter| chapter.time_ms);
+        if self.chapters.len() > CHAPTERS_MAX || !is_in_order {
+            return Err(ManifestError::Invalid("more than 1,024 chapters, or they are not in order"));
+        }
+        let in_segments = self.segments.iter().flat_map(|segment| [segment.time_ms, segment.duration_ms]);
+        let in_chapters = self.chapters.iter().map(|chapter| Some(chapter.time_ms));
+        let mut times = in_segments.chain(in_chapters).chain([self.duration_ms]).flatten();
+        if times.any(|time_ms| time_ms > MEDIA_MS_MAX) {
+            return Err(ManifestError::Invalid("a time or duration is beyond 49 days"));
+        }
+        self.attachments.iter().try_for_each(Attachment::check)?;
+        let count = |kind| self.attachments.iter().filter(|attachment| attachment.kind == kind).count();
+        if count(AttachmentKind::Poster) > 1 || count(AttachmentKind::Subtitles) > SUBTITLES_MAX {
+            return Err(ManifestError::Invalid("more than one poster or 16 subtitles"));
+        }
+        Ok(())
+    }
+
+    fn check_texts(&self) -> Result<(), ManifestError> {
+        let own = [&self.name, &self.media_type].into_iter().chain(&self.title).chain(&self.author);
+        let attached = self.attachments.iter().flat_map(|attachment| {
+            [&attachment.media_type].into_iter().chain(&attachment.language).chain(&attachment.label)
+        });
+        let chapters = self.chapters.iter().map(|chapter| &chapter.name);
+        let mut texts = own.chain(&self.trackers).chain(chapters).chain(attached);
+        if texts.any(|text| text.len() > TEXT_BYTES_MAX) {
             return Err(ManifestError::Invalid("a text is longer than 1024 bytes"));
         }
         if self.trackers.len() > TRACKERS_MAX {
             return Err(ManifestError::Invalid("more than 16 trackers"));
         }
-        if self.length_bytes == 0 || self.length_bytes > CONTENT_BYTES_MAX {
-            return Err(ManifestError::Invalid("the content must have 1 byte to 64 GiB"));
-        }
+        Ok(())
+    }
+
+    fn check_segments(&self) -> Result<(), ManifestError> {
         if self.segments.len() > SEGMENTS_MAX {
             return Err(ManifestError::Invalid("more than 16,384 segments"));
         }
@@ -197,15 +292,91 @@ pub(crate) mod tests {
     pub(crate) fn sample(length_bytes: u64, root: ContentRoot) -> Manifest {
         Manifest {
             name: "film.mp4".into(),
+            title: Some("A film".into()),
             media_type: "video/mp4".into(),
             length_bytes,
             root,
             segments: doubling(Geometry::new(length_bytes)),
             duration_ms: Some(60_000),
+            chapters: vec![Chapter { time_ms: 30_000, name: "Finale".into() }],
             author: Some("somebody".into()),
             created_s: 1_700_000_000,
             trackers: vec![],
+            attachments: vec![subtitles("WEBVTT\n")],
         }
+    }
+
+    fn subtitles(text: &str) -> Attachment {
+        Attachment {
+            kind: AttachmentKind::Subtitles,
+            media_type: "text/vtt".into(),
+            language: Some("en".into()),
+            label: None,
+            bytes: text.to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn canonical_bytes_are_those_of_the_protocol_document() {
+        let bytes = sample(100, ContentRoot([7; 32])).to_bytes().unwrap();
+        let root = [7; 32];
+        let expected: [&[u8]; 15] = [
+            b"TRB1",
+            b"\x08film.mp4",
+            b"\x01\x06A film",
+            b"\x09video/mp4",
+            b"\x64",
+            &root,
+            // One segment: a group of data of priority 3 at playback, without times.
+            &[1, 1, 3, 3, 1, 0, 0],
+            // 60,000 ms.
+            &[1, 0xe0, 0xd4, 0x03],
+            // One chapter at 30,000 ms.
+            b"\x01\xb0\xea\x01\x06Finale",
+            b"\x01\x08somebody",
+            // 1,700,000,000 s.
+            &[0x80, 0xe2, 0xcf, 0xaa, 0x06],
+            // No trackers; one attachment, of kind subtitles.
+            &[0, 1, 1],
+            b"\x08text/vtt",
+            // Language, and no label.
+            b"\x01\x02en\x00",
+            b"\x07WEBVTT\n",
+        ];
+        assert_eq!(bytes, expected.concat());
+    }
+
+    #[test]
+    fn an_entry_of_the_segment_table_has_at_most_twenty_bytes() {
+        let segment = Segment {
+            group_count: crate::limits::GROUPS_MAX,
+            kind: SegmentKind::Data,
+            priority: PRIORITY_MAX,
+            period: Period::Background,
+            time_ms: Some(MEDIA_MS_MAX),
+            duration_ms: Some(MEDIA_MS_MAX),
+        };
+        assert!(postcard::to_allocvec(&segment).unwrap().len() <= 20);
+    }
+
+    #[test]
+    fn what_a_page_could_not_show_is_refused() {
+        let refused = |change: fn(&mut Manifest)| {
+            let mut manifest = sample(100, ContentRoot([7; 32]));
+            change(&mut manifest);
+            assert!(matches!(manifest.to_bytes(), Err(ManifestError::Invalid(_))), "{manifest:?}");
+        };
+        refused(|manifest| manifest.attachments = vec![subtitles("WEBVTT"); SUBTITLES_MAX + 1]);
+        refused(|manifest| manifest.attachments = vec![subtitles("")]);
+        refused(|manifest| manifest.attachments = vec![subtitles(&" ".repeat(SUBTITLES_BYTES_MAX + 1))]);
+        refused(|manifest| manifest.attachments[0].media_type = "text/html".into());
+        refused(|manifest| manifest.attachments[0].kind = AttachmentKind::Poster);
+        refused(|manifest| manifest.attachments = vec![subtitles(&" ".repeat(SUBTITLES_BYTES_MAX)); 5]);
+        refused(|manifest| manifest.title = Some("a".repeat(TEXT_BYTES_MAX + 1)));
+        refused(|manifest| manifest.chapters = vec![manifest.chapters[0].clone(); CHAPTERS_MAX + 1]);
+        refused(|manifest| manifest.chapters.push(Chapter { time_ms: 0, name: String::new() }));
+        refused(|manifest| manifest.chapters[0].time_ms = MEDIA_MS_MAX + 1);
+        refused(|manifest| manifest.segments[0].duration_ms = Some(MEDIA_MS_MAX + 1));
     }
 
     #[test]

@@ -121,14 +121,17 @@ async fn publish(address: SocketAddr) -> anyhow::Result<SwarmId> {
     let length_bytes = 30_000_000;
     let manifest = Manifest {
         name: "idle".into(),
+        title: None,
         media_type: "video/mp4".into(),
         length_bytes,
         root: ContentRoot([0; 32]),
         segments: doubling(Geometry::new(length_bytes)),
         duration_ms: None,
+        chapters: Vec::new(),
         author: None,
         created_s: 0,
         trackers: vec![],
+        attachments: Vec::new(),
     };
     let swarm = manifest.swarm_id()?;
     let stream = TokioIo::new(TcpStream::connect(address).await?);

@@ -99,6 +99,7 @@ impl Manifests {
             bytes,
             turn: self.turn,
             name: manifest.name.clone(),
+            title: None,
             media_type: manifest.media_type.clone(),
             length_bytes: manifest.length_bytes,
             duration_ms: manifest.duration_ms,
@@ -184,9 +185,11 @@ mod tests {
             root: ContentRoot([0; 32]),
             segments: doubling(Geometry::new(1000)),
             duration_ms: None,
+            chapters: Vec::new(),
             author: None,
             created_s: 5,
             trackers: vec![],
+            attachments: Vec::new(),
         }
     }
 

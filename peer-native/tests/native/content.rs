@@ -36,14 +36,17 @@ pub(crate) fn described(bytes: &[u8]) -> (HashTree, Manifest) {
     let tree = builder.finish().unwrap();
     let manifest = Manifest {
         name: "a file".into(),
+        title: None,
         media_type: "application/octet-stream".into(),
         length_bytes: bytes.len() as u64,
         root: tree.root(),
         segments: segmentation::doubling(Geometry::new(bytes.len() as u64)),
         duration_ms: None,
+        chapters: Vec::new(),
         author: None,
         created_s: 0,
         trackers: Vec::new(),
+        attachments: Vec::new(),
     };
     (tree, manifest)
 }

@@ -93,14 +93,17 @@ pub(crate) fn manifest(name: &str) -> anyhow::Result<(SwarmId, Vec<u8>)> {
     let length_bytes = 400_000;
     let manifest = Manifest {
         name: name.into(),
+        title: None,
         media_type: "video/mp4".into(),
         length_bytes,
         root: ContentRoot([3; 32]),
         segments: doubling(Geometry::new(length_bytes)),
         duration_ms: Some(5000),
+        chapters: Vec::new(),
         author: None,
         created_s: 1,
         trackers: vec![],
+        attachments: Vec::new(),
     };
     Ok((manifest.swarm_id()?, manifest.to_bytes()?))
 }
