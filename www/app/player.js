@@ -23,7 +23,7 @@ export function contentUrl({ swarm, name }) {
 
 export class Player {
   /** @type {PlaybackStats} */
-  stats = { first_frame_ms: null, stalls: 0, stall_ms: 0 };
+  stats = { first_frame_ms: null, first_frame_at_s: null, stalls: 0, stall_ms: 0 };
   #stage;
   #onPlaying;
   /** @type {HTMLMediaElement | undefined} */
@@ -114,14 +114,16 @@ export class Player {
 
   /** @param {HTMLMediaElement} media */
   #measure(media) {
-    const first = () => { this.stats.first_frame_ms ??= Math.round(performance.now()); };
-    if (media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media) {
-      media.requestVideoFrameCallback(first);
-      // A hidden tab presents no frames.
-      media.addEventListener("loadeddata", () => { if (document.hidden) first(); });
-    } else {
-      media.addEventListener("loadeddata", first);
-    }
+    /** @param {number} seconds where the media begins to be seen or heard */
+    const first = (seconds) => {
+      if (this.stats.first_frame_ms !== null) return;
+      this.stats.first_frame_ms = Math.round(performance.now());
+      this.stats.first_frame_at_s = seconds;
+    };
+    const showsFrames = media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media;
+    if (showsFrames) media.requestVideoFrameCallback((_, { mediaTime }) => first(mediaTime));
+    // A hidden tab presents no frames.
+    media.addEventListener("loadeddata", () => { if (!showsFrames || document.hidden) first(media.currentTime); });
     /** @type {number | undefined} */
     let stalledAt;
     let isSeeking = false;

@@ -59,6 +59,7 @@
  *
  * @typedef {object} PlaybackStats what only the window can measure
  * @property {number | null} first_frame_ms from the start of the navigation
+ * @property {number | null} first_frame_at_s where in the media that was
  * @property {number} stalls
  * @property {number} stall_ms
  *
