@@ -68,8 +68,9 @@ pub fn media_type(path: &Path) -> String {
 
 /// Reads what is to be known of an open file. `name` is what remarks call it. Never fails: what cannot be read is a
 /// remark, and the content is cut without it.
-pub fn examine(file: &mut (impl Read + Seek), name: &str) -> Media {
+pub fn examine(file: &mut (impl Read + Seek), name: &str, media_type: &str) -> Media {
     let mut media = Media::default();
+    playable::warn_of_container(media_type, name, &mut media.remarks);
     let found = match kind(file) {
         Ok(Some(Container::Mp4)) => mp4::examine(file, name, &mut media),
         Ok(Some(Container::Matroska)) => matroska::examine(file, name, &mut media),
@@ -137,8 +138,10 @@ mod tests {
 
     #[test]
     fn a_file_of_no_known_container_has_no_structure_and_no_remarks() {
-        for bytes in [&b""[..], b"a", b"a text that is long enough to look at", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"] {
-            let media = examine(&mut io::Cursor::new(bytes), "a");
+        for bytes in
+            [&b""[..], b"a", b"a text that is long enough to look at", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"]
+        {
+            let media = examine(&mut io::Cursor::new(bytes), "a", "text/plain");
             assert_eq!(media.structure, Structure::default());
             assert!(media.remarks.is_empty());
         }

@@ -92,8 +92,7 @@ impl Statement {
     /// Adds `--background RANGE`.
     pub fn add_background(&mut self, text: &str) -> Result<(), RuleError> {
         let place = format!("--background {text}");
-        let scope =
-            span::time_range(text).map_err(|text| RuleError { place: place.clone(), text })?;
+        let scope = span::time_range(text).map_err(|text| RuleError { place: place.clone(), text })?;
         self.add(Rule { scope, priority: None, period: Some(Period::Background) }, place)
     }
 
@@ -213,8 +212,7 @@ mod tests {
 
     #[test]
     fn flags_are_rules_after_those_of_the_file() {
-        let mut statement =
-            Statement::parse("f", "[[rule]]\nkind = \"header\"\npriority = 1").unwrap();
+        let mut statement = Statement::parse("f", "[[rule]]\nkind = \"header\"\npriority = 1").unwrap();
         statement.add_priority("0:00-0:30=7").unwrap();
         statement.add_background("1:20:00-").unwrap();
         let rules = statement.rules();

@@ -8,7 +8,7 @@ use std::ops::Range;
 use shiguredo_mp4::boxes::{
     HdlrBox, MdatBox, MfraBox, MoofBox, MoovBox, SidxBox, TfhdBox, TrafBox, TrakBox, TrexBox, TrunBox,
 };
-use shiguredo_mp4::{BoxHeader, Decode, SampleFlags};
+use shiguredo_mp4::{Decode, SampleFlags};
 use swarm_core::segmentation::Keyframe;
 
 use crate::media::boxes::{self, Found};
@@ -40,7 +40,8 @@ pub(super) fn examine(
         && let Some(index) = whole_index(file, &found, span.end)?
     {
         media.structure.indexes.push(found.span);
-        if let Some(tail) = boxes::next(file, index.end, span.end)?.filter(|tail| tail.kind == MfraBox::TYPE) {
+        if let Some(tail) = boxes::next(file, index.end, span.end)?.filter(|tail| tail.kind == MfraBox::TYPE)
+        {
             media.structure.indexes.push(tail.span);
         }
         media.structure.keyframes = index.keyframes;
@@ -158,9 +159,12 @@ impl<'a> Walk<'a> {
     }
 
     fn has_keyframe(&self, traf: &TrafBox) -> bool {
-        let default = default_of(traf, self.defaults, |tfhd| tfhd.default_sample_flags, |trex| {
-            trex.default_sample_flags
-        });
+        let default = default_of(
+            traf,
+            self.defaults,
+            |tfhd| tfhd.default_sample_flags,
+            |trex| trex.default_sample_flags,
+        );
         let is_keyframe = |flags: SampleFlags| !flags.sample_is_non_sync_sample();
         traf.trun_boxes.iter().any(|trun| {
             let mut flags = trun.samples.iter().enumerate().map(|(index, sample)| {
@@ -173,9 +177,12 @@ impl<'a> Walk<'a> {
 
     /// How long the samples of a fragment last, in the track's time scale.
     fn duration(&self, traf: &TrafBox) -> u64 {
-        let default = default_of(traf, self.defaults, |tfhd| tfhd.default_sample_duration, |trex| {
-            trex.default_sample_duration
-        });
+        let default = default_of(
+            traf,
+            self.defaults,
+            |tfhd| tfhd.default_sample_duration,
+            |trex| trex.default_sample_duration,
+        );
         let samples = traf.trun_boxes.iter().flat_map(|trun| &trun.samples);
         samples.map(|sample| u64::from(sample.duration.or(default).unwrap_or(0))).sum()
     }
@@ -226,6 +233,8 @@ fn sample_count_of(bytes: &[u8], trun: &Found) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use shiguredo_mp4::BoxHeader;
+
     use super::*;
 
     fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
@@ -239,7 +248,8 @@ mod tests {
         let trun = boxed(b"trun", &[&[0; 4][..], &16_000_000u32.to_be_bytes()].concat());
         let mfhd = boxed(b"mfhd", &[0; 8]);
         let tfhd = boxed(b"tfhd", &[0, 0, 0, 0, 0, 0, 0, 1]);
-        let moof = |trun: &[u8]| boxed(b"moof", &[&mfhd[..], &boxed(b"traf", &[&tfhd[..], trun].concat())].concat());
+        let moof =
+            |trun: &[u8]| boxed(b"moof", &[&mfhd[..], &boxed(b"traf", &[&tfhd[..], trun].concat())].concat());
         let read = |bytes: &[u8]| {
             let mut file = io::Cursor::new(bytes);
             let found = boxes::next(&mut file, 0, bytes.len() as u64).unwrap().unwrap();

@@ -48,11 +48,7 @@ fn split_at(headers: &mut Vec<Range<u64>>, span: &Range<u64>) {
 }
 
 /// Reads all but the extent of the index; where that starts.
-fn read(
-    file: &mut (impl Read + Seek),
-    name: &str,
-    media: &mut Media,
-) -> Result<Option<u64>, MediaError> {
+fn read(file: &mut (impl Read + Seek), name: &str, media: &mut Media) -> Result<Option<u64>, MediaError> {
     let (reader, progress) = Skimming::new(file)?;
     let mut demuxer = MatroskaFile::open(reader)?;
     // Opening ends at the first cluster.
@@ -61,12 +57,14 @@ fn read(
     media.structure.duration_ms = duration_ms(demuxer.info());
     media.title = demuxer.info().title().map(|title| shortened(title.to_owned(), TEXT_BYTES_MAX));
     media.structure.chapters = chapters(&demuxer);
-    for track in demuxer.tracks() {
-        let is_video = track.track_type() == TrackType::Video;
-        if is_video || track.track_type() == TrackType::Audio {
-            playable::warn_of_matroska(track.codec_id(), is_video, name, &mut media.remarks);
-        }
-    }
+    let seen_or_heard = demuxer
+        .tracks()
+        .iter()
+        .filter(|track| [TrackType::Video, TrackType::Audio].contains(&track.track_type()));
+    let unplayed = seen_or_heard.filter_map(|track| {
+        playable::unplayed_of_matroska(track.codec_id(), track.track_type() == TrackType::Video)
+    });
+    playable::warn_of_codecs(&unplayed.collect::<Vec<_>>(), name, &mut media.remarks);
     let leading = leading_track(demuxer.tracks()).ok_or(MediaError::Odd("it has no tracks"))?;
     let mut walk = Walk::new(leading, demuxer.info());
     let walked = walk.run(&mut demuxer, &progress);
@@ -219,7 +217,7 @@ mod tests {
     }
 
     fn examined(bytes: &[u8]) -> Media {
-        crate::media::examine(&mut Cursor::new(bytes), "film.webm")
+        crate::media::examine(&mut Cursor::new(bytes), "film.webm", "video/webm")
     }
 
     /// A table of contents that names places from the segment's start on.

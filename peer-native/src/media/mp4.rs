@@ -5,10 +5,10 @@
 //! fragmented  ftyp moov [sidx] (moof mdat)* [mfra]     sidx, or else every moof: `fragments`
 //! ```
 
-use std::io::{Read, Seek};
+use std::io::{Cursor, Read, Seek};
 
 use shiguredo_mp4::Decode;
-use shiguredo_mp4::boxes::{HdlrBox, MdatBox, MoofBox, MoovBox, SidxBox, TrakBox};
+use shiguredo_mp4::boxes::{HdlrBox, MdatBox, MoofBox, MoovBox, MvexBox, MvhdBox, SidxBox, TrakBox};
 
 use crate::media::boxes::{self, Found};
 use crate::media::{Media, MediaError, Remark, fragments, length_of, playable, samples};
@@ -40,13 +40,13 @@ pub(super) fn examine(
         return Err(MediaError::Odd("it has no index (`moov`), so it was not written to its end"));
     };
     set_headers(media, &moov, landmarks.media.as_ref(), name);
-    let bytes = boxes::read(file, &moov, MOOV_BYTES_MAX)?;
-    let (header, _) = MoovBox::decode(&bytes)?;
-    drop(bytes);
-    playable::warn_of_mp4(&header, name, &mut media.remarks);
+    let header = read_moov(file, &moov)?;
+    playable::warn_of_codecs(&playable::unplayed_of_mp4(&header), name, &mut media.remarks);
     let movie = Movie::new(&header);
     media.structure.duration_ms = movie.duration_ms;
-    let Some(track) = leading_track(&header) else { return Err(MediaError::Odd("it has no tracks")) };
+    let Some(track) = leading_track(&header) else {
+        return Err(MediaError::Odd("it has no tracks that can be read"));
+    };
     if header.mvex_box.is_some() {
         let first = landmarks.sidx.as_ref().or(landmarks.media.as_ref());
         let from = first.map_or(moov.span.end, |first| first.span.start);
@@ -57,9 +57,36 @@ pub(super) fn examine(
     }
     match media.structure.keyframes.last() {
         None => Err(MediaError::Odd("no keyframes are to be found in it")),
-        Some(last) if last.offset >= length => Err(MediaError::Odd("it is cut off before the end of its media")),
+        Some(last) if last.offset >= length => {
+            Err(MediaError::Odd("it is cut off before the end of its media"))
+        }
         Some(_) => Ok(()),
     }
+}
+
+/// Reads a `moov` track by track, so that one that makes no sense does not cost what the others say.
+fn read_moov(file: &mut (impl Read + Seek), moov: &Found) -> Result<MoovBox, MediaError> {
+    let bytes = boxes::read(file, moov, MOOV_BYTES_MAX)?;
+    let mut memory = Cursor::new(&bytes);
+    let (mut mvhd, mut mvex, mut trak_boxes) = (None, None, Vec::new());
+    let mut at = moov.payload_start - moov.span.start;
+    while let Some(child) = boxes::next(&mut memory, at, bytes.len() as u64)? {
+        let range = usize::try_from(at).unwrap_or(usize::MAX)..;
+        let from_child = bytes.get(range).unwrap_or_default();
+        at = child.span.end;
+        if child.kind == MvhdBox::TYPE {
+            mvhd = Some(MvhdBox::decode(from_child)?.0);
+        } else if child.kind == MvexBox::TYPE {
+            mvex = Some(MvexBox::decode(from_child)?.0);
+        } else if child.kind == TrakBox::TYPE {
+            match TrakBox::decode(from_child) {
+                Ok((trak, _)) => trak_boxes.push(trak),
+                Err(error) => tracing::info!(%error, "a track is passed over"),
+            }
+        }
+    }
+    let mvhd_box = mvhd.ok_or(MediaError::Odd("its index (`moov`) has no header"))?;
+    Ok(MoovBox { mvhd_box, trak_boxes, mvex_box: mvex, unknown_boxes: Vec::new() })
 }
 
 /// The clock of the whole film.
@@ -98,8 +125,7 @@ pub(super) struct TrackClock {
 impl TrackClock {
     pub(super) fn new(track: &TrakBox, movie_timescale: u32) -> Self {
         let edits = track.edts_box.as_ref().and_then(|edts| edts.elst_box.as_ref());
-        let mut clock =
-            Self { timescale: track.mdia_box.mdhd_box.timescale.get(), start: 0, delay_ms: 0 };
+        let mut clock = Self { timescale: track.mdia_box.mdhd_box.timescale.get(), start: 0, delay_ms: 0 };
         for edit in edits.iter().flat_map(|elst| &elst.entries) {
             if edit.media_time >= 0 {
                 clock.start = edit.media_time;
@@ -135,9 +161,8 @@ pub(super) fn to_ms(time: i128, timescale: u32) -> u64 {
 
 /// The track whose keyframes decide where playback can start: video before sound.
 fn leading_track(header: &MoovBox) -> Option<&TrakBox> {
-    let of_type = |handler| {
-        header.trak_boxes.iter().find(move |trak| trak.mdia_box.hdlr_box.handler_type == handler)
-    };
+    let of_type =
+        |handler| header.trak_boxes.iter().find(move |trak| trak.mdia_box.hdlr_box.handler_type == handler);
     of_type(HdlrBox::HANDLER_TYPE_VIDE).or_else(|| of_type(HdlrBox::HANDLER_TYPE_SOUN))
 }
 
@@ -167,7 +192,8 @@ fn set_headers(media: &mut Media, moov: &Found, first_media: Option<&Found>, nam
     let is_after = |first: &&Found| first.span.start < moov.span.start;
     if let Some(first) = first_media.filter(is_after) {
         media.structure.headers = vec![0..first.payload_start, moov.span.clone()];
-        let text = format!("{name} has its index (`moov`) at the end, which is fine here: peers get it first");
+        let text =
+            format!("{name} has its index (`moov`) at the end, which is fine here: peers get it first");
         media.remarks.push(Remark::Info(text));
     } else {
         media.structure.headers.push(0..moov.span.end);
@@ -176,8 +202,6 @@ fn set_headers(media: &mut Media, moov: &Found, first_media: Option<&Found>, nam
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use super::*;
 
     fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
@@ -200,7 +224,7 @@ mod tests {
     }
 
     fn examined(bytes: &[u8]) -> Media {
-        crate::media::examine(&mut Cursor::new(bytes), "film.mp4")
+        crate::media::examine(&mut Cursor::new(bytes), "film.mp4", "video/mp4")
     }
 
     fn duration_of(moov: &[u8]) -> Option<u64> {

@@ -49,8 +49,16 @@ fn reencode(name: &str) -> String {
     format!("ffmpeg -i {} -c:v libx264 -pix_fmt yuv420p -c:a aac {}", quoted(name), quoted(&renamed(name)))
 }
 
-/// Warns of tracks of an MP4 that browsers do not play.
-pub(super) fn warn_of_mp4(header: &MoovBox, name: &str, remarks: &mut Vec<Remark>) {
+/// A track that most browsers do not play.
+#[derive(Debug)]
+pub(super) struct Unplayed {
+    codec: String,
+    is_video: bool,
+}
+
+/// The tracks of an MP4 that browsers do not play.
+pub(super) fn unplayed_of_mp4(header: &MoovBox) -> Vec<Unplayed> {
+    let mut unplayed = Vec::new();
     for track in &header.trak_boxes {
         let handler = track.mdia_box.hdlr_box.handler_type;
         let entries = &track.mdia_box.minf_box.stbl_box.stsd_box.entries;
@@ -61,19 +69,38 @@ pub(super) fn warn_of_mp4(header: &MoovBox, name: &str, remarks: &mut Vec<Remark
                 SampleEntry::Hev1(_) | SampleEntry::Hvc1(_) => "HEVC".to_owned(),
                 other => four_letters(other.box_type()),
             };
-            warn_of_codec(&codec, is_video, name, remarks);
+            unplayed.push(Unplayed { codec, is_video });
         }
     }
+    unplayed
 }
 
-/// Warns of a track of Matroska that browsers do not play.
-pub(super) fn warn_of_matroska(codec: &str, is_video: bool, name: &str, remarks: &mut Vec<Remark>) {
+/// A track of Matroska, if browsers do not play it.
+pub(super) fn unplayed_of_matroska(codec: &str, is_video: bool) -> Option<Unplayed> {
     let is_played = MATROSKA_CODECS.contains(&codec)
         || MATROSKA_CODEC_PREFIXES.iter().any(|prefix| codec.starts_with(prefix));
-    if !is_played {
-        let shown = if codec == "V_MPEGH/ISO/HEVC" { "HEVC" } else { codec };
-        warn_of_codec(shown, is_video, name, remarks);
+    let shown = if codec == "V_MPEGH/ISO/HEVC" { "HEVC" } else { codec };
+    (!is_played).then(|| Unplayed { codec: shown.to_owned(), is_video })
+}
+
+/// Warns of tracks that browsers do not play.
+pub(super) fn warn_of_codecs(unplayed: &[Unplayed], name: &str, remarks: &mut Vec<Remark>) {
+    if unplayed.is_empty() {
+        return;
     }
+    let is_picture = unplayed.iter().any(|track| track.is_video);
+    let what = if is_picture { "picture" } else { "sound" };
+    let codecs: Vec<&str> = unplayed.iter().map(|track| track.codec.as_str()).collect();
+    let codecs = codecs.join(", ");
+    // The picture takes long to encode; what is good of it is kept.
+    let remedy = if is_picture {
+        reencode(name)
+    } else {
+        format!("ffmpeg -i {} -c:v copy -c:a aac {}", quoted(name), quoted(&renamed(name)))
+    };
+    let text =
+        format!("most browsers do not play the {what} of {name} ({codecs}); re-encode it with: {remedy}");
+    remarks.push(Remark::Warning(text));
 }
 
 /// Warns of a container that browsers do not open, or not all of them.
@@ -107,17 +134,6 @@ fn is_played(entry: &SampleEntry) -> bool {
             SOUND_TYPES.contains(&unknown.box_type) || VIDEO_TYPES.contains(&unknown.box_type)
         }
     }
-}
-
-fn warn_of_codec(codec: &str, is_video: bool, name: &str, remarks: &mut Vec<Remark>) {
-    let (what, remedy) = if is_video {
-        ("picture", reencode(name))
-    } else {
-        let (from, to) = (quoted(name), quoted(&renamed(name)));
-        ("sound", format!("ffmpeg -i {from} -c:v copy -c:a aac {to}"))
-    };
-    let text = format!("most browsers do not play the {what} ({codec}) of {name}; re-encode it with: {remedy}");
-    remarks.push(Remark::Warning(text));
 }
 
 fn four_letters(kind: BoxType) -> String {
@@ -156,15 +172,26 @@ mod tests {
     #[test]
     fn codecs_of_no_browser_are_named_with_the_remedy() {
         let mut remarks = Vec::new();
-        for codec in ["V_VP9", "A_OPUS", "A_AAC/MPEG4/LC", "V_MPEG4/ISO/AVC"] {
-            warn_of_matroska(codec, true, "a.mkv", &mut remarks);
-        }
+        let unplayed = |codecs: &[(&str, bool)]| -> Vec<Unplayed> {
+            codecs.iter().filter_map(|(codec, is_video)| unplayed_of_matroska(codec, *is_video)).collect()
+        };
+        let played =
+            [("V_VP9", true), ("V_MPEG4/ISO/AVC", true), ("A_OPUS", false), ("A_AAC/MPEG4/LC", false)];
+        warn_of_codecs(&unplayed(&played), "a.mkv", &mut remarks);
         assert!(remarks.is_empty());
-        warn_of_matroska("V_MPEGH/ISO/HEVC", true, "a.mkv", &mut remarks);
-        warn_of_matroska("A_AC3", false, "a b.mkv", &mut remarks);
+        warn_of_codecs(&unplayed(&[("V_MPEGH/ISO/HEVC", true), ("A_AC3", false)]), "a.mkv", &mut remarks);
+        warn_of_codecs(&unplayed(&[("V_VP9", true), ("A_AC3", false)]), "a b.mkv", &mut remarks);
         let warnings = warnings(&remarks);
-        assert!(warnings[0].contains("HEVC") && warnings[0].contains("-c:v libx264"), "{}", warnings[0]);
-        assert!(warnings[1].contains("A_AC3") && warnings[1].contains("'a b.mkv' -c:v copy"), "{}", warnings[1]);
+        assert!(
+            warnings[0].contains("(HEVC, A_AC3)") && warnings[0].contains("-c:v libx264"),
+            "{}",
+            warnings[0]
+        );
+        assert!(
+            warnings[1].contains("(A_AC3)") && warnings[1].contains("'a b.mkv' -c:v copy"),
+            "{}",
+            warnings[1]
+        );
     }
 
     #[test]

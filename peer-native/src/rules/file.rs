@@ -14,8 +14,8 @@ use crate::rules::{RuleError, Stated, Statement, span};
 /// Reads the text of a rules file.
 pub(super) fn parse(name: &str, text: &str) -> Result<Statement, RuleError> {
     let source = Source { name, text };
-    let written: Written = toml::from_str(text)
-        .map_err(|error| source.error(error.span().unwrap_or(0..0), error.message()))?;
+    let written: Written =
+        toml::from_str(text).map_err(|error| source.error(error.span().unwrap_or(0..0), error.message()))?;
     source.check_text(written.title.as_ref())?;
     source.check_text(written.author.as_ref())?;
     source.check_count("rule", written.rule.get(RULES_MAX).map(Spanned::span), RULES_MAX)?;

@@ -43,7 +43,8 @@ pub(super) fn time_range(text: &str) -> Result<Scope, String> {
 
 /// Reads a stretch of bytes: the first one, and the first one that is not meant any more.
 pub(super) fn byte_range(text: &str) -> Result<Scope, String> {
-    let error = || format!("`{text}` is no stretch of bytes; write it like 0-65536, or 65536- for all that follows");
+    let error =
+        || format!("`{text}` is no stretch of bytes; write it like 0-65536, or 65536- for all that follows");
     let (start, end) = ends(text).ok_or_else(error)?;
     let offset = |text: &str| whole(text).ok_or_else(error);
     let start = start.map_or(Ok(0), offset)?;
@@ -58,7 +59,8 @@ pub(super) fn byte_range(text: &str) -> Result<Scope, String> {
 fn ends(text: &str) -> Option<(Option<&str>, Option<&str>)> {
     let (start, end) = text.split_once('-')?;
     let written = |end: &'_ str| !end.trim().is_empty();
-    let (start, end) = (Some(start.trim()).filter(|end| written(end)), Some(end.trim()).filter(|end| written(end)));
+    let (start, end) =
+        (Some(start.trim()).filter(|end| written(end)), Some(end.trim()).filter(|end| written(end)));
     (start.is_some() || end.is_some()).then_some((start, end))
 }
 
@@ -101,7 +103,25 @@ mod tests {
         ] {
             assert_eq!(time_ms(text), Ok(ms), "{text}");
         }
-        for text in ["", ":", "1:", ":30", "1:5", "1:60", "1:5:00", "1:60:00", "-1", "1:2:3:4", "1e3", "+1", "1.", "1.x", "ü", "99999999999999999999", "2000:00:00"] {
+        for text in [
+            "",
+            ":",
+            "1:",
+            ":30",
+            "1:5",
+            "1:60",
+            "1:5:00",
+            "1:60:00",
+            "-1",
+            "1:2:3:4",
+            "1e3",
+            "+1",
+            "1.",
+            "1.x",
+            "ü",
+            "99999999999999999999",
+            "2000:00:00",
+        ] {
             assert!(time_ms(text).unwrap_err().contains("no time"), "{text}");
         }
     }
