@@ -200,6 +200,8 @@ fn element_span(file: &mut (impl Read + Seek), at: u64) -> io::Result<Option<Ran
 mod tests {
     use std::io::Cursor;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::media::Remark;
 
@@ -231,6 +233,88 @@ mod tests {
 
     fn is_warned(media: &Media) -> bool {
         matches!(media.remarks.as_slice(), [Remark::Warning(_)])
+    }
+
+    /// A film of three clusters of 2 s, each a frame of sound, a keyframe and another frame; an index at the end.
+    fn film() -> Vec<u8> {
+        let info = [
+            element(&[0x2a, 0xd7, 0xb1], &1_000_000u32.to_be_bytes()),
+            element(&[0x44, 0x89], &6000f64.to_be_bytes()),
+            element(&[0x7b, 0xa9], "The river".as_bytes()),
+            element(&[0x4d, 0x80], b"test"),
+            element(&[0x57, 0x41], b"test"),
+        ];
+        let track = |number: u8, kind: u8, codec: &str, rest: Vec<u8>| {
+            let fields = [
+                element(&[0xd7], &[number]),
+                element(&[0x73, 0xc5], &[number]),
+                element(&[0x83], &[kind]),
+                element(&[0x86], codec.as_bytes()),
+                rest,
+            ];
+            element(&[0xae], &fields.concat())
+        };
+        let size = element(&[0xe0], &[element(&[0xb0], &[160]), element(&[0xba], &[90])].concat());
+        let tracks = [track(1, 1, "V_VP9", size), track(2, 2, "A_AC3", element(&[0xe1], &[]))];
+        let display = element(&[0x80], &element(&[0x85], "Opening".as_bytes()));
+        let atom = [element(&[0x73, 0xc4], &[1]), element(&[0x91], &[0]), display].concat();
+        let chapters = element(&[0x10, 0x43, 0xa7, 0x70], &element(&[0x45, 0xb9], &element(&[0xb6], &atom)));
+        let frame =
+            |track: u8, flags: u8| element(&[0xa3], &[&[0x80 | track, 0, 0, flags][..], &[7; 9000]].concat());
+        let cluster = |index: u16| {
+            let time = element(&[0xe7], &(index * 2000).to_be_bytes());
+            element(&[0x1f, 0x43, 0xb6, 0x75], &[time, frame(2, 0x80), frame(1, 0x80), frame(1, 0)].concat())
+        };
+        let place = [element(&[0xf7], &[1]), element(&[0xf1], &[0])].concat();
+        let cue = [element(&[0xb3], &[0]), element(&[0xb7], &place)].concat();
+        let parts = [
+            element(&[0x15, 0x49, 0xa9, 0x66], &info.concat()),
+            element(&[0x16, 0x54, 0xae, 0x6b], &tracks.concat()),
+            chapters,
+            cluster(0),
+            cluster(1),
+            cluster(2),
+            element(&[0x1c, 0x53, 0xbb, 0x6b], &element(&[0xbb], &cue)),
+        ];
+        [head(), element(&[0x18, 0x53, 0x80, 0x67], &parts.concat())].concat()
+    }
+
+    #[test]
+    fn a_film_is_read_without_reading_its_frames() {
+        let film = film();
+        let media = examined(&film);
+        let find = |id: [u8; 4]| -> Vec<u64> {
+            let found = film.windows(4).enumerate().filter(|(_, window)| *window == id);
+            found.map(|(at, _)| at as u64).collect()
+        };
+        let clusters = find([0x1f, 0x43, 0xb6, 0x75]);
+        let cues = find([0x1c, 0x53, 0xbb, 0x6b])[0];
+        assert_eq!(media.structure.headers, [0..clusters[0]]);
+        assert_eq!(media.structure.indexes, [cues..film.len() as u64]);
+        let keyframes: Vec<_> =
+            media.structure.keyframes.iter().map(|one| (one.offset, one.time_ms)).collect();
+        assert_eq!(keyframes, [(clusters[0], 0), (clusters[1], 2000), (clusters[2], 4000)]);
+        assert_eq!((media.structure.duration_ms, media.title.as_deref()), (Some(6000), Some("The river")));
+        assert_eq!(media.structure.chapters, [Chapter { time_ms: 0, name: "Opening".into() }]);
+        assert!(matches!(media.remarks.as_slice(), [Remark::Warning(text)] if text.contains("A_AC3")));
+    }
+
+    proptest! {
+        #[test]
+        fn damage_costs_knowledge_and_nothing_else(
+            cut in 0usize..90_000,
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        ) {
+            let mut film = film();
+            film.truncate(cut.max(8));
+            // Fields are rare among frames: most of the damage goes where fields are.
+            let fields: Vec<usize> = (4..film.len()).filter(|at| film[*at] != 7).collect();
+            for (at, value) in damage {
+                film[*at.get(&fields)] = value;
+            }
+            let media = examined(&film);
+            prop_assert!(media.structure.keyframes.len() <= 9);
+        }
     }
 
     #[test]

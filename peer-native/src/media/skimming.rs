@@ -21,7 +21,7 @@ const ELEMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const OPERATIONS_MAX: u64 = 200_000_000;
 
 /// Operations until a header counts as endless.
-const HEADER_OPERATIONS_MAX: u64 = 10_000_000;
+const HEADER_OPERATIONS_MAX: u64 = 5_000_000;
 
 /// First byte and rest of the id of a Matroska cluster.
 const CLUSTER_ID: (u8, [u8; 3]) = (0x1f, [0x43, 0xb6, 0x75]);

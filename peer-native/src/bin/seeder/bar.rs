@@ -60,7 +60,13 @@ fn shown(manifest: &Manifest, width: usize) -> Vec<&Segment> {
     }
     // A content of fewer bytes than cells leaves some without any: they show what is before them.
     let mut last = manifest.segments.first();
-    shown.into_iter().filter_map(|cell| { last = cell.or(last); last }).collect()
+    shown
+        .into_iter()
+        .filter_map(|cell| {
+            last = cell.or(last);
+            last
+        })
+        .collect()
 }
 
 /// Smaller for what is wanted earlier.

@@ -32,7 +32,13 @@ pub(crate) fn list(options: List, reporter: Reporter) -> anyhow::Result<ExitCode
         let path = listing.path.display().to_string();
         let size = length_bytes.map(amount::size).unwrap_or_default();
         reporter.text(&format!("{state:<9} {size:>10}  {path}\n{:>22} {link}", ""));
-        reporter.event(&Event::Listed { swarm: listing.swarm, link: &link, path: &path, length_bytes, state });
+        reporter.event(&Event::Listed {
+            swarm: listing.swarm,
+            link: &link,
+            path: &path,
+            length_bytes,
+            state,
+        });
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -50,7 +56,8 @@ pub(crate) fn remove(options: Remove, reporter: Reporter) -> anyhow::Result<Exit
 }
 
 fn existing(chosen: Option<PathBuf>) -> anyhow::Result<DataDir> {
-    publishing::data_dir(chosen).context("there is no catalogue without a data directory; name one with --data-dir")
+    publishing::data_dir(chosen)
+        .context("there is no catalogue without a data directory; name one with --data-dir")
 }
 
 /// How a file is now, compared to when it was seeded.

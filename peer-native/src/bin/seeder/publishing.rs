@@ -46,7 +46,8 @@ pub(crate) fn jobs(
         ensure!(statement == Statement::default(), "rules and titles are for a file; name it");
         return catalogued(tracker.as_ref(), data_dir, reporter);
     }
-    let tracker = tracker.context("--tracker is missing: where the peers meet, such as ws://HOST:PORT/v1/swarm")?;
+    let tracker =
+        tracker.context("--tracker is missing: where the peers meet, such as ws://HOST:PORT/v1/swarm")?;
     let files = folder::files(&options.files)?;
     ensure!(
         files.len() == 1 || statement == Statement::default(),
@@ -63,7 +64,8 @@ fn catalogued(
     data_dir: Option<&DataDir>,
     reporter: Reporter,
 ) -> anyhow::Result<Vec<Job>> {
-    let data_dir = data_dir.context("there is no catalogue without a data directory; name one with --data-dir")?;
+    let data_dir =
+        data_dir.context("there is no catalogue without a data directory; name one with --data-dir")?;
     let listings = data_dir.catalogue().context("the catalogue cannot be read")?;
     ensure!(!listings.is_empty(), "nothing was seeded from here yet; name a file");
     let mut jobs = Vec::new();
@@ -80,10 +82,8 @@ fn catalogued(
                 tracker,
                 added_s: Some(listing.added_s),
             }),
-            Err(error) => reporter.note(&format!(
-                "{error:#}; left out. `seeder remove {}` forgets it",
-                listing.path.display()
-            )),
+            Err(error) => reporter
+                .note(&format!("{error:#}; left out. `seeder remove {}` forgets it", listing.path.display())),
         }
     }
     match jobs.len() {

@@ -44,8 +44,8 @@ struct Seeder {
     watches: Vec<(String, TrackerWatch)>,
     /// Given to the tasks that listen to peers.
     notices: mpsc::Sender<(usize, Notice)>,
-    /// Whether files remain to be published.
-    is_publishing: bool,
+    /// Files that remain to be published.
+    left_count: usize,
     reporter: Reporter,
 }
 
@@ -54,18 +54,12 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
     let upload = amount::upload_limit(options.upload.limit.as_deref())?;
     let data_dir = publishing::data_dir(options.data.dir.clone());
     let jobs = publishing::jobs(&options, data_dir.as_ref(), reporter)?;
+    let left_count = jobs.len();
     let (ready, publications) = mpsc::channel(1);
     tokio::spawn(publishing::publish_all(jobs, data_dir.clone(), reporter, ready));
     let (notices, queue) = mpsc::channel(NOTICES_MAX);
-    let mut seeder = Seeder {
-        upload,
-        data_dir,
-        seedings: Vec::new(),
-        watches: Vec::new(),
-        notices,
-        is_publishing: true,
-        reporter,
-    };
+    let mut seeder =
+        Seeder { upload, data_dir, seedings: Vec::new(), watches: Vec::new(), notices, left_count, reporter };
     let result = seeder.serve(publications, queue, &ending).await;
     for seeding in &seeder.seedings {
         seeding.peer.stop().await;
@@ -92,14 +86,14 @@ impl Seeder {
                     return Ok(());
                 }
                 _ = ticks.tick(), if self.reporter.is_json => self.report().await,
-                publication = publications.recv(), if self.is_publishing => match publication {
-                    Some(Ok((job, publication))) => self.start(job, publication)?,
-                    Some(Err(error)) => {
-                        self.is_publishing = !publications.is_closed() || !publications.is_empty();
-                        self.fail(&format!("{error:#}"))?;
+                publication = publications.recv(), if self.left_count > 0 => {
+                    self.left_count -= 1;
+                    match publication {
+                        Some(Ok((job, publication))) => self.start(job, publication)?,
+                        Some(Err(error)) => self.fail(&format!("{error:#}"))?,
+                        None => self.fail("publishing ended from within")?,
                     }
-                    None => self.is_publishing = false,
-                },
+                }
                 notice = notices.recv() => {
                     let Some((index, notice)) = notice else { bail!("nothing is left to serve") };
                     self.hear(index, &notice).await?;
@@ -181,7 +175,7 @@ impl Seeder {
         if matches!(notice, Notice::Joined) && !seeding.is_announced {
             seeding.is_announced = true;
             let link = seeding.tracker.link(seeding.swarm);
-            if self.seedings.len() > 1 || self.is_publishing {
+            if self.seedings.len() > 1 || self.left_count > 0 {
                 self.reporter.text(&format!("link: {link}  {}", self.name(index)));
             } else {
                 self.reporter.text(&format!("link: {link}"));
@@ -211,7 +205,7 @@ impl Seeder {
     /// One file less: said if others remain, the end if not.
     fn fail(&self, text: &str) -> anyhow::Result<()> {
         let is_alone = self.seedings.iter().all(|seeding| seeding.is_stopped);
-        if is_alone && !self.is_publishing {
+        if is_alone && self.left_count == 0 {
             bail!("{text}");
         }
         self.reporter.error(text);
