@@ -76,8 +76,9 @@ pub struct Structure {
 }
 
 impl Structure {
-    /// The groups that a scope other than [`Scope::Kind`] names: every group that has a byte of it. Times are
-    /// widened to whole GOPs. `None` if there is no such thing in this content.
+    /// The groups that a scope other than [`Scope::Kind`] names: of bytes every group that has one of them, of times
+    /// and chapters whole GOPs, each from the group in which its keyframe starts to before that of the next one.
+    /// `None` if there is no such thing in this content.
     pub fn groups(&self, geometry: Geometry, scope: &Scope) -> Option<GroupRange> {
         scope.groups(geometry, &Timeline::new(geometry, self), &self.chapters)
     }

@@ -67,7 +67,10 @@ fn a_folder_is_seeded_again_without_being_named_until_it_is_removed() -> Result<
     let listed = said(home.path(), &["list"])?;
     ensure!(listed.len() == 1 && listed[0]["state"] == "changed", "{listed:?}");
     let (program, changed) = seeding(home.path(), &[], 1)?;
-    ensure!(changed.len() == 1 && changed.is_disjoint(&links), "a changed file must have another link: {changed:?}");
+    ensure!(
+        changed.len() == 1 && changed.is_disjoint(&links),
+        "a changed file must have another link: {changed:?}"
+    );
     program.stop()?;
     fs::remove_dir_all(&folder)?;
     ensure!(said(home.path(), &["list"])?[0]["state"] == "missing");
@@ -85,9 +88,10 @@ async fn a_file_that_fails_does_not_stop_the_others() -> Result<()> {
     let (program, links) = seeding(home.path(), &[&names[0], &names[1], "--tracker", &tracker.url()], 2)?;
     // Written to while it is seeded: noticed at the next read, before it is served wrongly.
     random_file(&one, 100_000, 3)?;
-    let fetches = links.iter().enumerate().map(|(index, link)| {
-        Fetch::start(link, &home.path().join(format!("copy{index}")), &["--stay"])
-    });
+    let fetches = links
+        .iter()
+        .enumerate()
+        .map(|(index, link)| Fetch::start(link, &home.path().join(format!("copy{index}")), &["--stay"]));
     let fetches: Vec<Fetch> = fetches.collect::<Result<_>>()?;
     program.wait_stderr("the changed file's name", TIMEOUT, |lines| {
         lines.iter().find(|line| line.contains("one.bin has changed")).map(drop)

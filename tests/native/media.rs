@@ -136,7 +136,10 @@ fn chapters_title_and_poster_come_from_the_file() -> Result<()> {
         ]);
         ensure!(manifest["chapters"] == chapters, "{name}: {}", manifest["chapters"]);
         let attachments = &manifest["attachments"];
-        ensure!(attachments[0]["kind"] == "poster" && attachments[0]["media_type"] == "image/jpeg", "{attachments}");
+        ensure!(
+            attachments[0]["kind"] == "poster" && attachments[0]["media_type"] == "image/jpeg",
+            "{attachments}"
+        );
         ensure!(attachments[0]["length"].as_u64().is_some_and(|length| length > 500), "{attachments}");
         if name.ends_with("mkv") {
             ensure!(manifest["title"] == "A river", "{}", manifest["title"]);
@@ -201,7 +204,8 @@ fn damaged_films_are_published_with_what_can_be_read_of_them() -> Result<()> {
                 bytes.truncate(1 + next(whole.len()));
             }
             fs::write(&damaged, &bytes)?;
-            segments(folder.path(), &damaged).with_context(|| format!("{} with seed {seed}", film.display()))?;
+            segments(folder.path(), &damaged)
+                .with_context(|| format!("{} with seed {seed}", film.display()))?;
         }
     }
     Ok(())

@@ -34,9 +34,7 @@ impl Tier {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
             Self::Native => &[Need::Network, Need::Ffmpeg],
-            Self::Browser => {
-                &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Ffmpeg]
-            }
+            Self::Browser => &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Ffmpeg],
         }
     }
 

@@ -289,8 +289,11 @@ mod tests {
         };
         let clusters = find([0x1f, 0x43, 0xb6, 0x75]);
         let cues = find([0x1c, 0x53, 0xbb, 0x6b])[0];
-        assert_eq!(media.structure.headers, [0..clusters[0]]);
-        assert_eq!(media.structure.indexes, [cues..film.len() as u64]);
+        let (header, index) = (0..clusters[0], cues..film.len() as u64);
+        assert_eq!(
+            (&media.structure.headers[..], &media.structure.indexes[..]),
+            (&[header][..], &[index][..])
+        );
         let keyframes: Vec<_> =
             media.structure.keyframes.iter().map(|one| (one.offset, one.time_ms)).collect();
         assert_eq!(keyframes, [(clusters[0], 0), (clusters[1], 2000), (clusters[2], 4000)]);

@@ -146,11 +146,6 @@ impl TrackClock {
         let time = i128::from(decode_time) + i128::from(composition) - i128::from(self.start);
         to_ms(time, self.timescale).saturating_add(self.delay_ms)
     }
-
-    /// A duration of the track's media.
-    pub(super) fn duration_ms(self, duration: u64) -> u64 {
-        to_ms(duration.into(), self.timescale)
-    }
 }
 
 /// A time in units of a time scale, ms; 0 if it is negative.

@@ -65,10 +65,8 @@ pub(super) fn unplayed_of_mp4(header: &MoovBox) -> Vec<Unplayed> {
         let is_video = handler == HdlrBox::HANDLER_TYPE_VIDE;
         let is_media = is_video || handler == HdlrBox::HANDLER_TYPE_SOUN;
         if let Some(entry) = entries.iter().find(|entry| is_media && !is_played(entry)) {
-            let codec = match entry {
-                SampleEntry::Hev1(_) | SampleEntry::Hvc1(_) => "HEVC".to_owned(),
-                other => four_letters(other.box_type()),
-            };
+            let is_hevc = matches!(entry, SampleEntry::Hev1(_) | SampleEntry::Hvc1(_));
+            let codec = if is_hevc { "HEVC".to_owned() } else { four_letters(entry.box_type()) };
             unplayed.push(Unplayed { codec, is_video });
         }
     }

@@ -103,7 +103,10 @@ fn inspecting_the_sample_clip_shows_its_header_and_gops() {
     });
     assert_eq!(segments[0], expected);
     let first = &segments[1];
-    assert_eq!((&first["kind"], &first["priority"], &first["time_ms"]), (&"media".into(), &6.into(), &0.into()));
+    assert_eq!(
+        (&first["kind"], &first["priority"], &first["time_ms"]),
+        (&"media".into(), &6.into(), &0.into())
+    );
     let end = segments.iter().fold(0, |offset, segment| {
         assert_eq!(segment["offset"], offset);
         offset + segment["length"].as_u64().unwrap()
@@ -122,8 +125,10 @@ fn the_example_rules_do_what_they_say() {
     assert_eq!(event["chapters"].as_array().unwrap().len(), 3);
     let at = |time_ms: u64| {
         let segments = event["segments"].as_array().unwrap().iter();
-        let found = segments.filter(|segment| segment["time_ms"].as_u64().is_some_and(|start| start <= time_ms));
-        let segment = found.last().unwrap();
+        let is_earlier = |segment: &&serde_json::Value| {
+            segment["time_ms"].as_u64().is_some_and(|start_ms| start_ms <= time_ms)
+        };
+        let segment = segments.rev().find(is_earlier).unwrap();
         (segment["priority"].as_u64().unwrap(), segment["period"].as_str().unwrap().to_owned())
     };
     assert_eq!(at(0), (5, "start".to_owned()));

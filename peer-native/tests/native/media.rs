@@ -22,7 +22,12 @@ const HEADER_BYTES: usize = 26_514;
 #[test]
 fn a_file_that_was_cut_off_is_cut_at_the_keyframes_that_are_left() {
     let media = media::examine(&mut Cursor::new(CLIP.as_slice()), "river.mp4", "video/mp4");
-    assert!(media.remarks.iter().any(|remark| matches!(remark, Remark::Warning(text) if text.contains("cut off"))));
+    assert!(
+        media
+            .remarks
+            .iter()
+            .any(|remark| matches!(remark, Remark::Warning(text) if text.contains("cut off")))
+    );
     let segments = segmentation::segments(Geometry::new(CLIP.len() as u64), &media.structure, &[]);
     assert!(segments.iter().filter(|segment| segment.time_ms.is_some()).count() > 3);
 }

@@ -127,17 +127,17 @@ fn a_film_with_more_gops_than_segments_gets_longer_ones() {
 }
 
 #[test]
-fn a_rule_covers_exactly_the_groups_that_have_what_it_names() {
+fn a_rule_covers_exactly_the_groups_that_it_names() {
     let (geometry, structure) = film(GROUP / 2, 300, 10 * GROUP);
     let scope = Scope::Time { start_ms: 61_000, end_ms: Some(70_000) };
-    // GOPs 30 to 34: from the middle of group 300 to the middle of group 350.
-    assert_eq!(structure.groups(geometry, &scope), Some(GroupRange::new(300, 351)));
+    // GOPs 30 to 34: from the middle of group 300 to the middle of group 350, which belongs to what starts there.
+    assert_eq!(structure.groups(geometry, &scope), Some(GroupRange::new(300, 350)));
     let rules = [rule(scope, 7, Some(Period::Background))];
     let segments = segments(geometry, &structure, &rules);
     for group in 0..geometry.group_count() {
         let (_, segment) = segment_at(&segments, group);
         let is_marked = segment.priority == 7 && segment.period == Period::Background;
-        assert_eq!(is_marked, (300..351).contains(&group), "group {group}: {segment:?}");
+        assert_eq!(is_marked, (300..350).contains(&group), "group {group}: {segment:?}");
     }
     let (start, segment) = segment_at(&segments, 300);
     assert_eq!((start, segment.kind, segment.time_ms), (300, SegmentKind::Media, Some(60_000)));
@@ -186,8 +186,9 @@ fn chapters_start_segments_and_can_be_named() {
     let segments = segments(geometry, &structure, &rules);
     assert_eq!(segment_at(&segments, 500).0, 500);
     assert_eq!((segment_at(&segments, 1).1.priority, segment_at(&segments, 500).1.priority), (5, 7));
-    // Where the finale ends and the credits begin in the same group, the finale has it.
-    assert_eq!((segment_at(&segments, 750).1.priority, segment_at(&segments, 751).1.priority), (7, 3));
+    // The group in which the finale ends and the credits begin belongs to the credits.
+    assert_eq!((segment_at(&segments, 749).1.priority, segment_at(&segments, 750).1.priority), (7, 5));
+    assert_eq!(segment_at(&segments, 750).1.kind, SegmentKind::Media);
     assert_eq!(structure.groups(geometry, &Scope::Chapter("Nowhere".into())), None);
     assert!(segments.iter().all(|segment| segment.priority > 0));
 }

@@ -51,11 +51,9 @@ impl Timeline {
             let earlier = self.keyframes.partition_point(|keyframe| keyframe.time_ms < end_ms);
             self.keyframes.get(earlier)
         });
-        let end = first_after.map_or(self.geometry.group_count(), |keyframe| {
-            // The group with the last bytes before it, which may be the one where it starts.
-            group_of(keyframe.offset.saturating_sub(1)).saturating_add(1)
-        });
-        Some(GroupRange::new(start, end)).filter(|range| !range.is_empty())
+        // As everywhere, the group in which a keyframe starts belongs to what starts there; but no stretch is nothing.
+        let end = first_after.map_or(self.geometry.group_count(), |keyframe| group_of(keyframe.offset));
+        Some(GroupRange::new(start, end.max(start.saturating_add(1))))
     }
 
     /// The moment at an offset: between two keyframes in proportion to the bytes. `None` before the first one, and
