@@ -99,7 +99,6 @@ impl Manifests {
             bytes,
             turn: self.turn,
             name: manifest.name.clone(),
-            title: None,
             media_type: manifest.media_type.clone(),
             length_bytes: manifest.length_bytes,
             duration_ms: manifest.duration_ms,
@@ -180,6 +179,7 @@ mod tests {
     fn manifest(name: &str) -> Manifest {
         Manifest {
             name: name.into(),
+            title: None,
             media_type: "video/mp4".into(),
             length_bytes: 1000,
             root: ContentRoot([0; 32]),
