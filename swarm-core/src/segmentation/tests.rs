@@ -1,4 +1,5 @@
 //! Segmentation: what it makes of films, and what holds for whatever it is given.
+#![expect(clippy::single_range_in_vec_init, reason = "a film may have a single header")]
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

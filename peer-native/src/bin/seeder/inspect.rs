@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use console::Term;
 use peer_native::address::ContentAddress;
+use peer_native::rules::Statement;
 use peer_native::tracker;
 use serde::Serialize;
 use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Period, SegmentKind};
@@ -104,6 +105,10 @@ pub(crate) async fn run(options: Inspect, reporter: Reporter, ending: Ending) ->
     let is_link = !path.exists() && options.content.contains('#');
     let statement = author::statement(&options.author)?;
     let (swarm, manifest) = if is_link {
+        ensure!(
+            statement == Statement::default(),
+            "rules and titles are for files; a link has what its author said"
+        );
         let content: ContentAddress = options.content.parse()?;
         (content.swarm, fetched(content, &ending).await?)
     } else {
