@@ -10,7 +10,6 @@
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
 //! | [`rules`], [`subtitles`], `poster` | what the author says beside the content |
 //! | [`folder`], [`data_dir`] | which files to publish; what is kept between starts |
-//! | [`player`] | a player without a screen |
 //!
 //! What to ask of whom, when, and whom to serve is in `swarm-core`; nothing here decides that.
 
@@ -23,7 +22,6 @@ pub mod handle;
 pub mod hashing;
 pub mod link;
 pub mod media;
-pub mod player;
 mod poster;
 pub mod publish;
 pub mod rules;
