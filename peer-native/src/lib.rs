@@ -8,18 +8,25 @@
 //! | [`tracker`], [`address`] | the tracker's socket, manifests over HTTP, links that people write |
 //! | [`store`] | files that hold a content, wholly or in part |
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
+//! | [`rules`], [`subtitles`], `poster` | what the author says beside the content |
+//! | [`folder`], [`data_dir`] | which files to publish; what is kept between starts |
 //!
 //! What to ask of whom, when, and whom to serve is in `swarm-core`; nothing here decides that.
 
 pub mod address;
 mod connection;
+pub mod data_dir;
 mod driver;
+pub mod folder;
 pub mod handle;
 pub mod hashing;
 pub mod link;
 pub mod media;
+mod poster;
 pub mod publish;
+pub mod rules;
 pub mod store;
+pub mod subtitles;
 pub mod tracker;
 
 pub use handle::{Content, DriverOptions, Notice, PeerHandle};

@@ -1,7 +1,8 @@
 //! From a file to something that can be seeded: its manifest, its tree and the open file.
 //!
-//! Publishing the same file again gives the same swarm: what was made the first time is found in the
-//! [`DataDir`] as long as the content is the same. Cutting into segments is the core's.
+//! Publishing the same file again with the same to say about it gives the same swarm: what was made the first time is
+//! found in the [`DataDir`] as long as the content is the same. Cutting into segments is the core's, reading the file's
+//! structure is [`media`]'s.
 
 use std::fs::File;
 use std::io;
@@ -10,12 +11,14 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use swarm_core::limits::{CONTENT_BYTES_MAX, TEXT_BYTES_MAX};
-use swarm_core::manifest::ManifestError;
+use swarm_core::manifest::{Attachment, ManifestError};
 use swarm_core::{HashTree, Manifest, SwarmId, segmentation};
 
-use crate::hashing::{self, DataDir, Entry};
-use crate::media;
+use crate::data_dir::{DataDir, Record};
+use crate::media::{self, Remark};
+use crate::rules::{RuleError, Statement};
 use crate::store::{FileStamp, FullFile};
+use crate::{hashing, poster, subtitles};
 
 /// A file that cannot be published. The text names it and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +28,7 @@ pub enum PublishError {
     #[error("{} does not exist; check the name", .0.display())]
     Missing(PathBuf),
     /// A directory or a device.
-    #[error("{} is not a file; name the files in it one by one, or pack them into one", .0.display())]
+    #[error("{} is not a file; name files", .0.display())]
     NotAFile(PathBuf),
     /// Nothing to share.
     #[error("{} is empty; there is nothing to share", .0.display())]
@@ -44,6 +47,9 @@ pub enum PublishError {
         /// Why.
         source: io::Error,
     },
+    /// What the author said does not fit this content.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
     /// The manifest breaks a rule.
     #[error("{} cannot be published: {source}", path.display())]
     Manifest {
@@ -65,8 +71,12 @@ pub struct Publication {
     pub tree: HashTree,
     /// The file.
     pub file: FullFile,
+    /// Where the file is, whatever it was called.
+    pub path: PathBuf,
     /// Whether the tree was found in the data directory.
     pub is_tree_reused: bool,
+    /// What the publisher should know; empty where the manifest was found in the data directory.
+    pub remarks: Vec<Remark>,
 }
 
 /// Publishes a file. `progress` is told the bytes hashed so far. Blocks.
@@ -74,91 +84,147 @@ pub struct Publication {
 /// That nothing can be saved in `data_dir` is a warning: the next start hashes again and names another swarm.
 pub fn publish(
     path: &Path,
+    statement: &Statement,
     data_dir: Option<&DataDir>,
     progress: impl FnMut(u64),
 ) -> Result<Publication, PublishError> {
-    let read_error = |source: io::Error| {
-        if source.kind() == io::ErrorKind::NotFound {
-            return PublishError::Missing(path.to_owned());
-        }
-        PublishError::Read { path: path.to_owned(), source }
-    };
-    check(path).map_err(read_error)?.map_or(Ok(()), Err)?;
+    let read_error = |source: io::Error| read_error(path, source);
+    check(path)?;
     let canonical = path.canonicalize().map_err(read_error)?;
     let mut file = File::open(path).map_err(read_error)?;
     let stamp = FileStamp::of(&file).map_err(read_error)?;
-    let known = data_dir.and_then(|data_dir| data_dir.entry(&canonical));
-    if let (Some(data_dir), Some(entry)) = (data_dir, known.as_ref().filter(|entry| entry.is_current(stamp)))
-        && let Some(manifest) = data_dir.manifest(entry.swarm)
-        && let Some(tree) = data_dir.tree(manifest.geometry(), manifest.root)
-    {
-        let (manifest, swarm, file) = (manifest.into(), entry.swarm, FullFile::new(canonical, file, stamp));
-        return Ok(Publication { manifest, swarm, tree, file, is_tree_reused: true });
-    }
-    let tree = hashing::hash(&mut file, progress).map_err(read_error)?;
-    let tree = tree.ok_or_else(|| PublishError::Empty(path.to_owned()))?;
-    if FileStamp::of(&file).map_err(read_error)? != stamp
-        || tree.geometry().length_bytes() != stamp.length_bytes
-    {
-        return Err(PublishError::Changing(path.to_owned()));
-    }
-    let manifest_error = |source| PublishError::Manifest { path: path.to_owned(), source };
+    let mut remarks = Vec::new();
+    let media_type = media::media_type(path);
+    let is_film = media_type.starts_with("video/") || media_type.starts_with("audio/");
+    let subtitles = if is_film { subtitles::beside(path, &mut remarks) } else { Vec::new() };
+    let said = digest(statement, &subtitles);
+
+    let known = data_dir.and_then(|data_dir| data_dir.record(&canonical));
+    let current = known.as_ref().filter(|record| record.is_current(stamp));
+    let geometry = swarm_core::Geometry::new(stamp.length_bytes);
+    let saved_tree = current.and_then(|record| data_dir?.tree(geometry, record.root));
+    let is_tree_reused = saved_tree.is_some();
+    let tree = match saved_tree {
+        Some(tree) => tree,
+        None => hashed(path, &mut file, stamp, progress)?,
+    };
     // The same content at the same place keeps its manifest though somebody touched the file.
-    let earlier = known.filter(|entry| entry.root == tree.root());
-    let earlier = earlier.and_then(|entry| data_dir?.manifest(entry.swarm));
-    let manifest = earlier.unwrap_or_else(|| describe(path, &mut file, &tree));
+    let known = known.filter(|record| record.root == tree.root());
+    let earlier = known.as_ref().and_then(|record| record.swarm(&said));
+    let earlier = earlier.and_then(|swarm| data_dir?.manifest(swarm));
+    let manifest = match earlier {
+        Some(manifest) => manifest,
+        None => {
+            let about = About { path, media_type, statement, subtitles };
+            about.describe(&mut file, &tree, &mut remarks)?
+        }
+    };
+    let manifest_error = |source| PublishError::Manifest { path: path.to_owned(), source };
     let bytes = manifest.to_bytes().map_err(manifest_error)?;
     let swarm = manifest.swarm_id().map_err(manifest_error)?;
-    let entry = Entry::new(&canonical, stamp, tree.root(), swarm);
+    let mut record = match known {
+        Some(record) => record.with_stamp(stamp),
+        None => Record::new(&canonical, stamp, tree.root()),
+    };
+    record.publish(&said, swarm);
     if let Some(data_dir) = data_dir
-        && let Err(error) = data_dir.save(&entry, &bytes, &tree)
+        && let Err(error) = data_dir.save(&record, swarm, &bytes, &tree)
     {
         tracing::warn!(
             "cannot save in {}: {error}; the next start hashes again and the link will be another",
             data_dir.path().display()
         );
     }
-    let file = FullFile::new(canonical, file, stamp);
-    Ok(Publication { manifest: manifest.into(), swarm, tree, file, is_tree_reused: false })
+    let file = FullFile::new(canonical.clone(), file, stamp);
+    let manifest = manifest.into();
+    Ok(Publication { manifest, swarm, tree, file, path: canonical, is_tree_reused, remarks })
 }
 
 /// What is wrong with a file before it is even opened: opening a pipe would wait for its writer.
-fn check(path: &Path) -> io::Result<Option<PublishError>> {
-    let metadata = path.metadata()?;
-    Ok(if !metadata.is_file() {
-        Some(PublishError::NotAFile(path.to_owned()))
-    } else if metadata.len() == 0 {
-        Some(PublishError::Empty(path.to_owned()))
-    } else if metadata.len() > CONTENT_BYTES_MAX {
-        Some(PublishError::TooLong(path.to_owned()))
-    } else {
-        None
-    })
-}
-
-fn describe(path: &Path, file: &mut File, tree: &HashTree) -> Manifest {
-    let geometry = tree.geometry();
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Manifest {
-        name: shortened(name),
-        title: None,
-        media_type: media::media_type(path),
-        length_bytes: geometry.length_bytes(),
-        root: tree.root(),
-        segments: segmentation::doubling(geometry),
-        duration_ms: media::duration_ms(file),
-        chapters: Vec::new(),
-        author: None,
-        created_s: created.as_secs(),
-        trackers: Vec::new(),
-        attachments: Vec::new(),
+pub fn check(path: &Path) -> Result<(), PublishError> {
+    let metadata = path.metadata().map_err(|source| read_error(path, source))?;
+    if !metadata.is_file() {
+        return Err(PublishError::NotAFile(path.to_owned()));
+    }
+    match metadata.len() {
+        0 => Err(PublishError::Empty(path.to_owned())),
+        1..=CONTENT_BYTES_MAX => Ok(()),
+        _ => Err(PublishError::TooLong(path.to_owned())),
     }
 }
 
-/// A name cut to what a manifest takes, at a character's boundary.
-fn shortened(mut name: String) -> String {
-    let end = (0..=name.len().min(TEXT_BYTES_MAX)).rev().find(|end| name.is_char_boundary(*end));
-    name.truncate(end.unwrap_or(0));
-    name
+fn read_error(path: &Path, source: io::Error) -> PublishError {
+    if source.kind() == io::ErrorKind::NotFound {
+        return PublishError::Missing(path.to_owned());
+    }
+    PublishError::Read { path: path.to_owned(), source }
+}
+
+/// Hashes a file and makes sure that nobody wrote to it meanwhile.
+fn hashed(
+    path: &Path,
+    file: &mut File,
+    stamp: FileStamp,
+    progress: impl FnMut(u64),
+) -> Result<HashTree, PublishError> {
+    let read_error = |source: io::Error| read_error(path, source);
+    let tree = hashing::hash(file, progress).map_err(read_error)?;
+    let tree = tree.ok_or_else(|| PublishError::Empty(path.to_owned()))?;
+    let is_same = FileStamp::of(file).map_err(read_error)? == stamp;
+    if !is_same || tree.geometry().length_bytes() != stamp.length_bytes {
+        return Err(PublishError::Changing(path.to_owned()));
+    }
+    Ok(tree)
+}
+
+/// Tells whether the author says the same as before about the same content. What programs add by themselves, such as a
+/// poster, is no part of it: a link must not depend on what is installed.
+fn digest(statement: &Statement, subtitles: &[Attachment]) -> String {
+    // Plain data with string keys: it has a form.
+    let said = serde_json::to_vec(&(statement.digest_input(), subtitles)).unwrap_or_default();
+    blake3::hash(&said).to_hex().to_string()
+}
+
+/// What is known of a file before it is read.
+struct About<'a> {
+    path: &'a Path,
+    media_type: String,
+    statement: &'a Statement,
+    subtitles: Vec<Attachment>,
+}
+
+impl About<'_> {
+    fn describe(
+        self,
+        file: &mut File,
+        tree: &HashTree,
+        remarks: &mut Vec<Remark>,
+    ) -> Result<Manifest, PublishError> {
+        let geometry = tree.geometry();
+        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut media = media::examine(file, &name, &self.media_type);
+        remarks.append(&mut media.remarks);
+        let mut structure = media.structure;
+        if !self.statement.chapters().is_empty() {
+            structure.chapters = self.statement.chapters().to_vec();
+        }
+        remarks.extend(self.statement.check(geometry, &structure)?.into_iter().map(Remark::Warning));
+        let is_video = self.media_type.starts_with("video/");
+        let poster = if is_video { poster::of_film(self.path, structure.duration_ms) } else { None };
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Manifest {
+            name: media::shortened(name, TEXT_BYTES_MAX),
+            title: self.statement.title.clone().or(media.title),
+            media_type: self.media_type,
+            length_bytes: geometry.length_bytes(),
+            root: tree.root(),
+            segments: segmentation::segments(geometry, &structure, &self.statement.rules()),
+            duration_ms: structure.duration_ms.filter(|ms| *ms <= swarm_core::limits::MEDIA_MS_MAX),
+            chapters: structure.chapters,
+            author: self.statement.author.clone(),
+            created_s: created.as_secs(),
+            trackers: Vec::new(),
+            attachments: poster.into_iter().chain(self.subtitles).collect(),
+        })
+    }
 }

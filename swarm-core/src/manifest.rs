@@ -3,14 +3,17 @@
 //! Canonical bytes are the magic `TRB1` followed by the `postcard` form of [`Manifest`]. Only bytes that
 //! encode back to themselves are accepted, so that one manifest has exactly one [`SwarmId`].
 
-use bytes::Bytes;
+mod attachment;
+
 use serde::{Deserialize, Serialize};
+
+pub use attachment::{Attachment, AttachmentKind};
 
 use crate::group::{Geometry, GroupRange};
 use crate::id::{ContentRoot, SwarmId};
 use crate::limits::{
-    CHAPTERS_MAX, CONTENT_BYTES_MAX, MANIFEST_BYTES_MAX, MEDIA_MS_MAX, POSTER_BYTES_MAX, SEGMENTS_MAX,
-    SUBTITLES_BYTES_MAX, SUBTITLES_MAX, TEXT_BYTES_MAX, TRACKERS_MAX,
+    CHAPTERS_MAX, CONTENT_BYTES_MAX, MANIFEST_BYTES_MAX, MEDIA_MS_MAX, SEGMENTS_MAX, SUBTITLES_MAX,
+    TEXT_BYTES_MAX, TRACKERS_MAX,
 };
 
 const MAGIC: &[u8; 4] = b"TRB1";
@@ -51,7 +54,7 @@ pub enum SegmentKind {
     Index,
     /// Media that starts at a keyframe.
     Media,
-    /// Bytes without known structure.
+    /// Anything else: bytes without known structure, or media cut between keyframes.
     Data,
 }
 
@@ -78,9 +81,9 @@ pub struct Segment {
     pub priority: u8,
     /// When to transfer it.
     pub period: Period,
-    /// Presentation time of its first sample, ms.
+    /// Presentation time of the keyframe it starts at, or about that of where it is cut otherwise, ms.
     pub time_ms: Option<u64>,
-    /// Duration of its samples, ms.
+    /// Until the next segment with a time, or the end of the media, ms.
     pub duration_ms: Option<u64>,
 }
 
@@ -91,52 +94,6 @@ pub struct Chapter {
     pub time_ms: u64,
     /// What it is called, for people; possibly empty.
     pub name: String,
-}
-
-/// What an attachment is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttachmentKind {
-    /// A picture shown before the media plays: JPEG, PNG or WebP. One at most.
-    Poster,
-    /// Text shown with the media: WebVTT.
-    Subtitles,
-}
-
-/// Something small that travels inside the manifest, so that the link authenticates it and it is there at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attachment {
-    /// What it is for.
-    pub kind: AttachmentKind,
-    /// Its media type; [`AttachmentKind`] says which there may be.
-    pub media_type: String,
-    /// Language tag (BCP 47), such as `en` or `pt-BR`, where known.
-    pub language: Option<String>,
-    /// What a menu calls it, where the author said.
-    pub label: Option<String>,
-    /// The file itself.
-    pub bytes: Bytes,
-}
-
-impl Attachment {
-    /// A page makes something of these bytes, so only types that cannot carry a program are let in.
-    fn check(&self) -> Result<(), ManifestError> {
-        let (media_types, bytes_max): (&[&str], usize) = match self.kind {
-            AttachmentKind::Poster => (&["image/jpeg", "image/png", "image/webp"], POSTER_BYTES_MAX),
-            AttachmentKind::Subtitles => (&["text/vtt"], SUBTITLES_BYTES_MAX),
-        };
-        if !media_types.contains(&self.media_type.as_str()) {
-            return Err(ManifestError::Invalid(
-                "a poster is no JPEG, PNG or WebP, or subtitles are no WebVTT",
-            ));
-        }
-        if self.bytes.is_empty() || self.bytes.len() > bytes_max {
-            return Err(ManifestError::Invalid(
-                "an attachment is empty, a poster above 64 KiB, or subtitles above 256 KiB",
-            ));
-        }
-        Ok(())
-    }
 }
 
 /// What an author publishes about one content. Its digest is the swarm's id.
@@ -287,6 +244,7 @@ pub(crate) mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::limits::SUBTITLES_BYTES_MAX;
     use crate::segmentation::doubling;
 
     pub(crate) fn sample(length_bytes: u64, root: ContentRoot) -> Manifest {

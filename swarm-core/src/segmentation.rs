@@ -1,72 +1,124 @@
-//! How a content is cut into segments of varied length (DESIGN §4, M1).
+//! How a content is cut into segments of varied length (DESIGN §4; M1, M2, M8).
 //!
-//! Without known media structure the lengths double from 64 KiB to 4 MiB: the first bytes, which decide
-//! how soon anything starts, travel in small units; the bulk travels in few.
+//! A pure function over plain data: how long the content is, what is known of its media ([`Structure`]) and what
+//! the author wants ([`Rule`]). Reading files and rules is the publisher's; what peers make of the table is in
+//! [`peer`](crate::peer).
+//!
+//! ```text
+//! bytes     0 ──────────────────────────────────────────────────────────────── end
+//! segments  header │ first GOP │ 64 KiB │ 128 KiB │ … │ 4 MiB │ 4 MiB │ … │ index
+//! priority  7      │ 6         │ 3      │ 3       │   │ 3     │ 3     │   │ 7
+//! period    start  │ start     │ playback …                              │ start
+//! ```
+//!
+//! * **Headers and indexes** come first in priority wherever they lie, so that an MP4 with its `moov` at the end
+//!   starts as fast as one with it at the front. They own every group that has a byte of them.
+//! * **The first GOP** is what a player shows first.
+//! * **The rest** has lengths that double from 64 KiB to 4 MiB, each cut at the last keyframe before its target
+//!   length: what is needed soon travels in small units, the bulk in few. A GOP longer than its target is one
+//!   segment if it fits 4 MiB.
+//!
+//! A boundary lies before the group in which a keyframe's bytes start. So a group with the end of one GOP and the
+//! start of the next belongs to the later segment: whoever starts or seeks there needs that segment alone, while
+//! whoever plays on from the earlier one needs the later one next in any case.
 
-use crate::group::Geometry;
-use crate::limits::{GROUP_BYTES, SEGMENTS_MAX};
-use crate::manifest::{PRIORITY_DEFAULT, Period, Segment, SegmentKind};
+mod cutting;
+mod rule;
+mod timeline;
 
-/// Groups in the first segment: 64 KiB.
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+pub use rule::{Kind, Rule, Scope};
+
+use crate::group::{Geometry, GroupRange};
+use crate::limits::{CHAPTERS_MAX, GROUP_BYTES};
+use crate::manifest::{Chapter, Segment};
+use cutting::Plan;
+use timeline::Timeline;
+
+/// Groups in the first segment without media structure: 64 KiB.
 const FIRST_GROUPS: u32 = 64 * 1024 / GROUP_BYTES;
 
 /// Groups in the longest ordinary segment: 4 MiB.
 const LONGEST_GROUPS: u32 = 4 * 1024 * 1024 / GROUP_BYTES;
 
-/// Cuts a content without media structure into segments of doubling length.
-///
-/// The last segment is what remains. A content beyond 64 GiB would exceed the segment limit; up to it, the
-/// longest segment suffices (16,384 × 4 MiB).
-pub fn doubling(geometry: Geometry) -> Vec<Segment> {
-    let mut remaining = geometry.group_count();
-    // Leave one entry for every doubling step; the rest of the table must be able to hold the content.
-    let entries = u32::try_from(SEGMENTS_MAX).unwrap_or(u32::MAX) - 8;
-    let longest = LONGEST_GROUPS.max(remaining.div_ceil(entries));
-    let mut length = FIRST_GROUPS;
-    let mut segments = Vec::new();
-    while remaining > 0 {
-        let group_count = length.min(remaining);
-        segments.push(Segment {
-            group_count,
-            kind: SegmentKind::Data,
-            priority: PRIORITY_DEFAULT,
-            period: Period::Playback,
-            time_ms: None,
-            duration_ms: None,
-        });
-        remaining -= group_count;
-        length = length.saturating_mul(2).min(longest);
-    }
-    segments
+/// Headers and indexes that are told apart, at most; further ones travel with the media around them.
+pub const LANDMARKS_MAX: usize = 256;
+
+/// Rules for one content, at most.
+pub const RULES_MAX: usize = 1024;
+
+/// A place where playback can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyframe {
+    /// Where its bytes start, with what must be read before them (a fragment's or cluster's header).
+    pub offset: u64,
+    /// Presentation time, ms.
+    pub time_ms: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
+/// What is known of a content's media. The default is a content without media structure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Structure {
+    /// Byte ranges of container headers, without which nothing plays.
+    pub headers: Vec<Range<u64>>,
+    /// Byte ranges of indexes.
+    pub indexes: Vec<Range<u64>>,
+    /// Keyframes in the order of their bytes. Those whose times run backwards are passed over.
+    pub keyframes: Vec<Keyframe>,
+    /// Duration, ms, where known.
+    pub duration_ms: Option<u64>,
+    /// Named parts, in the order of their times.
+    pub chapters: Vec<Chapter>,
+}
 
-    use super::*;
-    use crate::limits::CONTENT_BYTES_MAX;
-
-    fn lengths(length_bytes: u64) -> Vec<u32> {
-        doubling(Geometry::new(length_bytes)).iter().map(|segment| segment.group_count).collect()
+impl Structure {
+    /// The groups that a scope other than [`Scope::Kind`] names: of bytes every group that has one of them, of times
+    /// and chapters whole GOPs, each from the group in which its keyframe starts to before that of the next one.
+    /// `None` if there is no such thing in this content.
+    pub fn groups(&self, geometry: Geometry, scope: &Scope) -> Option<GroupRange> {
+        scope.groups(geometry, &Timeline::new(geometry, self), &self.chapters)
     }
+}
 
-    #[test]
-    fn lengths_double_up_to_four_mebibytes() {
-        let mib = 1024 * 1024;
-        assert_eq!(lengths(1), [1]);
-        assert_eq!(lengths(64 * 1024), [4]);
-        assert_eq!(lengths(64 * 1024 + 1), [4, 1]);
-        assert_eq!(lengths(13 * mib), [4, 8, 16, 32, 64, 128, 256, 256, 68]);
-        assert!(lengths(0).is_empty());
+/// Cuts a content into segments.
+///
+/// Rules apply in their order, each to what those before it left: the last one that names a group decides, its
+/// priority and its period separately. Rules force boundaries, so that each covers exactly the groups it names,
+/// and so do chapters. A rule that names nothing has no effect; ask [`Structure::groups`] to tell the author.
+///
+/// The segments tile the content, at most [`SEGMENTS_MAX`](crate::limits::SEGMENTS_MAX) of them: for a content
+/// that would need more, the longest length doubles until they suffice.
+pub fn segments(geometry: Geometry, structure: &Structure, rules: &[Rule]) -> Vec<Segment> {
+    let timeline = Timeline::new(geometry, structure);
+    let chapters = structure.chapters.get(..CHAPTERS_MAX).unwrap_or(&structure.chapters);
+    let rules = rules.get(..RULES_MAX).unwrap_or(rules);
+    let named: Vec<Option<GroupRange>> =
+        rules.iter().map(|rule| rule.scope.groups(geometry, &timeline, chapters)).collect();
+    let chapter_groups: Vec<u32> =
+        chapters.iter().filter_map(|chapter| timeline.group_before(chapter.time_ms)).collect();
+    let mut plan = Plan::new(geometry, structure, &timeline);
+    plan.force_in_media(chapter_groups.iter().copied());
+    for (rule, range) in rules.iter().zip(&named) {
+        let ends = range.iter().flat_map(|range| [range.start, range.end]);
+        if rule.scope.has_times() { plan.force_in_media(ends) } else { plan.force(ends) }
     }
+    let mut cuts = plan.cuts();
+    for (rule, range) in rules.iter().zip(named) {
+        for cut in &mut cuts {
+            if rule.is_about(cut, range, &chapter_groups) {
+                rule.apply(&mut cut.segment);
+            }
+        }
+    }
+    timeline.set_times(geometry, &mut cuts);
+    cuts.into_iter().map(|cut| cut.segment).collect()
+}
 
-    #[test]
-    fn the_largest_content_fits_the_table() {
-        let table = lengths(CONTENT_BYTES_MAX);
-        assert!(table.len() <= SEGMENTS_MAX);
-        let total: u64 = table.iter().map(|count| u64::from(*count)).sum();
-        assert_eq!(total, CONTENT_BYTES_MAX / u64::from(GROUP_BYTES));
-    }
+/// Cuts a content without media structure into segments of doubling length; the last one is what remains.
+pub fn doubling(geometry: Geometry) -> Vec<Segment> {
+    segments(geometry, &Structure::default(), &[])
 }

@@ -31,14 +31,17 @@ impl Content {
             builder.finish().unwrap_or_else(|| HashTree::unknown(geometry, swarm_core::ContentRoot([0; 32])));
         let mut manifest = Manifest {
             name: "simulated".into(),
+            title: None,
             media_type: "video/mp4".into(),
             length_bytes: length,
             root: tree.root(),
             segments: segmentation::doubling(geometry),
             duration_ms: (scenario.media_mbps > 0.0).then(|| length * 1000 / scenario.media_bytes_per_s()),
+            chapters: Vec::new(),
             author: None,
             created_s: 0,
             trackers: Vec::new(),
+            attachments: Vec::new(),
         };
         let mut marked = GroupSet::empty(geometry.group_count());
         if scenario.has_author_rules {

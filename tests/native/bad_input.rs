@@ -42,7 +42,7 @@ fn files_that_cannot_be_shared_are_named() -> Result<()> {
     };
     seed("missing", &["does not exist"])?;
     seed("empty", &["empty"])?;
-    seed("folder", &["not a file"])
+    seed("folder", &["no files to share"])
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Native tier: tracker and seeder processes, without browsers.
 
 mod bad_input;
+mod catalogue;
 mod hostile;
+mod media;
 mod publishing;
 mod swarm;
 mod tracker;

@@ -8,6 +8,7 @@
 //! both and sets them.
 
 pub mod browser;
+pub mod clip;
 pub mod content;
 pub mod disk;
 pub mod events;

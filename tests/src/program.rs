@@ -116,6 +116,15 @@ impl Program {
         self.wait_end(STOP_TIMEOUT)
     }
 
+    /// The most memory that it held at a time so far, bytes.
+    pub fn memory_max_bytes(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid.as_raw_nonzero());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM in the status")?;
+        Ok(kib.trim().parse::<u64>()? * 1024)
+    }
+
     /// What it wrote to standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.watched.lock().stdout.clone()

@@ -22,6 +22,16 @@ pub fn command(home: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// What `seeder inspect` says of a file or a link, as JSON.
+pub fn inspected(home: &Path, content: &Path, options: &[&str]) -> Result<serde_json::Value> {
+    let mut command = command(home)?;
+    command.arg("inspect").arg(content).arg("--json").args(options);
+    let ended = Program::start("inspect", &mut command)?.wait_end(READY_TIMEOUT)?;
+    let line = ended.stdout.first().filter(|_| ended.status.success());
+    let line = line.with_context(|| format!("it failed: {ended:?}"))?;
+    serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))
+}
+
 /// A publisher: the initial peer of one content.
 #[derive(Debug)]
 pub struct Seeder {
@@ -61,6 +71,11 @@ impl Seeder {
             Event::Ready { .. } | Event::Done(_) | Event::Error { .. } => None,
         });
         sent.unwrap_or(0)
+    }
+
+    /// The process, for whatever else is to be known of it.
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
     /// Asks it to stop.

@@ -10,9 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use swarm_core::manifest::Period;
-use swarm_core::tracker_message::{
-    PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, Want,
-};
+use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, Want};
 use swarm_core::{SwarmId, Timestamp};
 use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wish};
 

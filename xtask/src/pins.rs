@@ -42,11 +42,13 @@ pub(crate) struct SystemProgram {
 /// Runs swarm-core's unit tests as WebAssembly.
 pub(crate) const NODE: SystemProgram = SystemProgram { programs: &["node"], package: "nodejs" };
 
-/// What the browser tier runs: a browser, its driver, and the maker of test films.
-pub(crate) const BROWSER: [SystemProgram; 3] = [
+/// Makes test films.
+pub(crate) const FFMPEG: SystemProgram = SystemProgram { programs: &["ffmpeg"], package: "ffmpeg" };
+
+/// What the browser tier runs: a browser and its driver.
+pub(crate) const BROWSER: [SystemProgram; 2] = [
     SystemProgram { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" },
     SystemProgram { programs: &["chromedriver"], package: "chromium-driver" },
-    SystemProgram { programs: &["ffmpeg"], package: "ffmpeg" },
 ];
 
 /// Lays out networks for native peers.

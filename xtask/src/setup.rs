@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::pins::{BROWSER, NETWORK, NODE, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET};
+use crate::pins::{BROWSER, FFMPEG, NETWORK, NODE, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET};
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
 
@@ -21,21 +21,24 @@ pub(crate) enum Need {
     Trunk,
     /// Node, which runs WebAssembly tests.
     Node,
-    /// Browser, driver and ffmpeg.
+    /// Browser and driver.
     Browser,
+    /// ffmpeg, which makes films.
+    Ffmpeg,
     /// Network programs.
     Network,
 }
 
 impl Need {
     /// Everything.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::WasmTarget,
         Self::Lints,
         Self::WasmBindgen,
         Self::Trunk,
         Self::Node,
         Self::Browser,
+        Self::Ffmpeg,
         Self::Network,
     ];
 
@@ -60,6 +63,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             Need::Trunk => tool(workspace, &TRUNK)?,
             Need::Node => programs.push(NODE),
             Need::Browser => programs.extend(BROWSER),
+            Need::Ffmpeg => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),
         }
     }

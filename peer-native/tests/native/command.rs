@@ -17,12 +17,22 @@ fn bad_input_is_one_line_and_a_failure() {
     let directory = tempfile::tempdir().unwrap();
     content::file(directory.path(), "empty", 1, 0);
     content::file(directory.path(), "film", 1, 100);
+    std::fs::create_dir(directory.path().join("folder")).unwrap();
+    std::fs::write(directory.path().join("bad.toml"), "[[rule]]\ntime = \"0:0-1\"\n").unwrap();
     let id = "ab".repeat(32);
     let link = format!("http://127.0.0.1:9/#{id}");
     let cases: &[(&[&str], &str)] = &[
         (&["seed", "nothing", "--tracker", TRACKER], "nothing does not exist"),
         (&["seed", "empty", "--tracker", TRACKER], "empty is empty"),
-        (&["seed", ".", "--tracker", TRACKER], "is not a file"),
+        (&["seed", "folder", "--tracker", TRACKER], "no files to share"),
+        (&["seed", "film"], "--tracker is missing"),
+        (&["seed", "film", "--tracker", TRACKER, "--rules", "bad.toml"], "bad.toml:2:8: "),
+        (&["seed", "film", "--tracker", TRACKER, "--rules", "none.toml"], "none.toml: cannot be read"),
+        (&["seed", "film", "--tracker", TRACKER, "--priority", "0:00-1"], "such as 0:00-0:30=7"),
+        (&["seed", "film", "bad.toml", "--tracker", TRACKER, "--title", "T"], "are for one file"),
+        (&["seed", "--data-dir", "none"], "nothing was seeded from here"),
+        (&["remove", "film", "--data-dir", "none"], "is not in the list"),
+        (&["inspect", "film", "--priority", "0:00-0:01=7"], "nothing is known of times"),
         (&["seed", "film", "--tracker", "http://h/"], "not a tracker's address"),
         (&["seed", "film", "--tracker", TRACKER, "--upload-limit", "8 M"], "no upload limit"),
         (&["fetch", "nonsense", "-o", "x"], "is not a link"),
@@ -69,4 +79,74 @@ fn inspecting_a_file_shows_what_it_would_be_published_as() {
     assert_eq!(event["length_bytes"], 200_000);
     assert_eq!(event["segments"].as_array().unwrap().len(), 3);
     assert!(text.contains(event["swarm"].as_str().unwrap()), "the swarm stays the same");
+}
+
+/// The output of `inspect --json` for the sample clip, with further arguments.
+fn inspected(directory: &Path, arguments: &[&str]) -> serde_json::Value {
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample/river.mp4");
+    let mut all = vec!["inspect", clip.to_str().unwrap(), "--json", "--data-dir", "data"];
+    all.extend(arguments);
+    let output = seeder(directory, &all);
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn inspecting_the_sample_clip_shows_its_header_and_gops() {
+    let directory = tempfile::tempdir().unwrap();
+    let event = inspected(directory.path(), &[]);
+    assert_eq!(event["duration_ms"], 30_000);
+    let segments = event["segments"].as_array().unwrap();
+    let expected = serde_json::json!({
+        "offset": 0, "length": 32_768, "kind": "header", "priority": 7, "period": "start",
+        "time_ms": null, "duration_ms": null
+    });
+    assert_eq!(segments[0], expected);
+    let first = &segments[1];
+    assert_eq!(
+        (&first["kind"], &first["priority"], &first["time_ms"]),
+        (&"media".into(), &6.into(), &0.into())
+    );
+    let end = segments.iter().fold(0, |offset, segment| {
+        assert_eq!(segment["offset"], offset);
+        offset + segment["length"].as_u64().unwrap()
+    });
+    assert_eq!(end, event["length_bytes"].as_u64().unwrap());
+    let played: u64 = segments.iter().filter_map(|segment| segment["duration_ms"].as_u64()).sum();
+    assert_eq!(played, 30_000);
+}
+
+#[test]
+fn the_example_rules_do_what_they_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample/rules.toml");
+    let event = inspected(directory.path(), &["--rules", rules.to_str().unwrap()]);
+    assert_eq!(event["title"], "The river");
+    assert_eq!(event["chapters"].as_array().unwrap().len(), 3);
+    let at = |time_ms: u64| {
+        let segments = event["segments"].as_array().unwrap().iter();
+        let is_earlier = |segment: &&serde_json::Value| {
+            segment["time_ms"].as_u64().is_some_and(|start_ms| start_ms <= time_ms)
+        };
+        let segment = segments.rev().find(is_earlier).unwrap();
+        (segment["priority"].as_u64().unwrap(), segment["period"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(at(0), (5, "start".to_owned()));
+    assert_eq!(at(9_000), (3, "playback".to_owned()));
+    assert_eq!(at(11_000), (7, "playback".to_owned()));
+    assert_eq!(at(23_000), (7, "playback".to_owned()));
+    assert_eq!(at(25_000), (5, "playback".to_owned()));
+    assert_eq!(at(29_000), (0, "background".to_owned()));
+}
+
+#[test]
+fn inspecting_draws_a_bar_with_its_legend() {
+    let directory = tempfile::tempdir().unwrap();
+    content::file(directory.path(), "film", 1, 500_000);
+    let arguments = ["inspect", "film", "--priority", "0-1=7"];
+    assert!(!seeder(directory.path(), &arguments).status.success(), "times where there are none");
+    let text = String::from_utf8(seeder(directory.path(), &["inspect", "film"]).stdout).unwrap();
+    let bar = "▄".repeat(80);
+    assert!(text.contains(&format!("\n{bar}\n{}\n{}\n", "d".repeat(80), "p".repeat(80))), "{text}");
+    assert!(text.contains("height: priority"), "{text}");
 }

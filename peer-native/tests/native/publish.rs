@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use peer_native::hashing::DataDir;
-use peer_native::publish::{Publication, PublishError, publish};
+use peer_native::data_dir::DataDir;
+use peer_native::publish::{self, Publication, PublishError};
+use peer_native::rules::Statement;
 use peer_native::store::{Store, StoreError};
 use swarm_core::GroupRange;
 
@@ -13,8 +14,20 @@ use crate::content::{self, bytes};
 
 const LENGTH: usize = 3 * 1024 * 1024 + 5;
 
+fn publish(
+    path: &Path,
+    data_dir: Option<&DataDir>,
+    progress: impl FnMut(u64),
+) -> Result<Publication, PublishError> {
+    publish::publish(path, &Statement::default(), data_dir, progress)
+}
+
 fn published(path: &Path, data_dir: &DataDir) -> Publication {
     publish(path, Some(data_dir), |_| ()).unwrap()
+}
+
+fn published_saying(path: &Path, statement: &Statement, data_dir: &DataDir) -> Publication {
+    publish::publish(path, statement, Some(data_dir), |_| ()).unwrap()
 }
 
 #[test]
@@ -63,7 +76,8 @@ fn damage_in_the_data_directory_only_costs_hashing_again() {
         saved[middle] ^= 0x55;
         fs::write(&entry, saved).unwrap();
         let again = published(&path, &data_dir);
-        assert!(!again.is_tree_reused, "{kind}");
+        // Without its manifest a content is described again, for which it need not be hashed.
+        assert_eq!(again.is_tree_reused, kind == "manifests", "{kind}");
         assert_eq!(again.tree.root(), first.tree.root());
         assert!(published(&path, &data_dir).is_tree_reused, "{kind} was not mended");
     }
@@ -104,4 +118,59 @@ fn a_file_that_changes_while_it_is_seeded_is_not_served_any_more() {
     fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
     let error = store.read(GroupRange::one(0), geometry, &mut read).unwrap_err();
     assert!(matches!(error, StoreError::Changed(_)));
+}
+
+#[test]
+fn what_the_author_says_makes_another_swarm_and_each_keeps_its_link() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::at(directory.path().join("data"));
+    let path = content::file(directory.path(), "film", 1, LENGTH);
+    let plain = published(&path, &data_dir);
+    let text = "title = \"T\"\n[[rule]]\nbytes = \"100000-\"\nperiod = \"background\"";
+    let statement = Statement::parse("film.toml", text).unwrap();
+    let ruled = published_saying(&path, &statement, &data_dir);
+    assert!(ruled.is_tree_reused, "it was hashed again only because something was said");
+    assert_ne!(ruled.swarm, plain.swarm);
+    assert_eq!(ruled.manifest.title.as_deref(), Some("T"));
+    let last = ruled.manifest.segments.last().unwrap();
+    assert_eq!(last.period, swarm_core::manifest::Period::Background);
+    assert_eq!(published(&path, &data_dir).swarm, plain.swarm);
+    assert_eq!(published_saying(&path, &statement, &data_dir).swarm, ruled.swarm);
+}
+
+#[test]
+fn a_rule_that_cannot_mean_this_content_is_an_error_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = content::file(directory.path(), "film", 1, LENGTH);
+    let statement = Statement::parse("film.toml", "[[rule]]\nchapter = \"Finale\"\npriority = 7").unwrap();
+    let error = publish::publish(&path, &statement, None, |_| ()).unwrap_err();
+    assert!(error.to_string().starts_with("film.toml:2:11: there is no chapter `Finale`"), "{error}");
+}
+
+#[test]
+fn subtitles_beside_a_film_travel_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::at(directory.path().join("data"));
+    let path = content::file(directory.path(), "film.mp4", 1, LENGTH);
+    let without = published(&path, &data_dir);
+    fs::write(directory.path().join("film.en.vtt"), "WEBVTT\n").unwrap();
+    let with = published(&path, &data_dir);
+    assert_ne!(with.swarm, without.swarm);
+    let attached = &with.manifest.attachments[0];
+    assert_eq!((attached.language.as_deref(), &attached.bytes[..]), (Some("en"), &b"WEBVTT\n"[..]));
+    fs::remove_file(directory.path().join("film.en.vtt")).unwrap();
+    assert_eq!(published(&path, &data_dir).swarm, without.swarm);
+}
+
+#[test]
+fn whatever_has_a_byte_can_be_published() {
+    let directory = tempfile::tempdir().unwrap();
+    let picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0";
+    for (name, bytes) in [("a.png", &picture[..]), ("a.txt", b"text"), ("one", b"1"), ("a.mp4", b"1")] {
+        let path = directory.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let publication = publish(&path, None, |_| ()).unwrap();
+        assert_eq!(publication.manifest.segments.len(), 1, "{name}");
+        assert_eq!(publication.remarks, [], "{name}");
+    }
 }

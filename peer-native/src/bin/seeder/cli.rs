@@ -26,6 +26,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Publish files and serve them until stopped.
     Seed(Seed),
+    /// Show what was seeded from here, which `seed` without files seeds again.
+    List(List),
+    /// Take a file out of that list.
+    Remove(Remove),
     /// Download a content, verify it, and serve others meanwhile.
     Fetch(Fetch),
     /// Show the manifest and the segment table of a file or a link.
@@ -35,16 +39,57 @@ pub(crate) enum Command {
 /// `seeder seed`.
 #[derive(Debug, Args)]
 pub(crate) struct Seed {
-    /// The files to publish.
-    #[arg(required = true, value_name = "FILE")]
+    /// The files to publish, and folders whose files to publish. Without any: all that `seeder list` shows.
+    #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Where the peers meet, such as ws://HOST:PORT/v1/swarm.
+    /// Where the peers meet, such as ws://HOST:PORT/v1/swarm. Without files: default, where each was last seeded.
     #[arg(long, value_name = "URL")]
-    pub(crate) tracker: String,
+    pub(crate) tracker: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) author: Author,
 
     #[command(flatten)]
     pub(crate) upload: Upload,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+/// What the author says about one content.
+#[derive(Debug, Args)]
+pub(crate) struct Author {
+    /// A TOML file with title, chapters and rules; see docs/publishing.md.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+
+    /// Priority of a stretch of time, from 0 to 7 (3 where nothing is said): 0:00-0:30=7. May be repeated.
+    #[arg(long, value_name = "TIME-TIME=N")]
+    pub(crate) priority: Vec<String>,
+
+    /// A stretch of time to transfer only with spare capacity: 1:20:00-. May be repeated.
+    #[arg(long, value_name = "TIME-TIME")]
+    pub(crate) background: Vec<String>,
+
+    /// What the content is called. Default: what the rules or the file say, or else the file's name.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+}
+
+/// `seeder list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+/// `seeder remove`.
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// The file, its swarm id, or the first 8 digits of that or more.
+    #[arg(value_name = "FILE|SWARMID")]
+    pub(crate) content: String,
 
     #[command(flatten)]
     pub(crate) data: Data,
@@ -83,6 +128,9 @@ pub(crate) struct Inspect {
     /// A file, or a link such as http://HOST:PORT/#SWARMID.
     #[arg(value_name = "FILE|LINK")]
     pub(crate) content: String,
+
+    #[command(flatten)]
+    pub(crate) author: Author,
 
     #[command(flatten)]
     pub(crate) data: Data,
@@ -131,9 +179,13 @@ mod tests {
             "seeder fetch http://h:1/#00 -o f --play --stay --upload-limit 8M --json",
             "seeder fetch 00 --tracker ws://h:1/v1/swarm -o f -vv",
             "seeder inspect f --json",
+            "seeder seed f --rules f.toml --priority 0:00-0:30=7 --background 1:20:00- --tracker ws://h:1/v1/swarm",
+            "seeder seed",
+            "seeder list --json",
+            "seeder remove f --data-dir d",
+            "seeder inspect f --rules f.toml --title T",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap();
         }
-        assert!(Cli::try_parse_from(["seeder", "seed", "--tracker", "ws://h:1/v1/swarm"]).is_err());
     }
 }

@@ -4,42 +4,124 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use console::Term;
 use peer_native::address::ContentAddress;
+use peer_native::rules::Statement;
 use peer_native::tracker;
 use serde::Serialize;
-use swarm_core::manifest::{Period, SegmentKind};
+use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Period, SegmentKind};
 use swarm_core::peer::FetchError;
-use swarm_core::{Manifest, SwarmId};
+use swarm_core::{ContentRoot, Manifest, SwarmId};
 
 use crate::cli::Inspect;
 use crate::ending::Ending;
 use crate::report::Reporter;
-use crate::{amount, seed};
+use crate::{amount, author, bar, publishing};
+
+/// Columns of the bar where nobody looks at it.
+const COLUMNS_DEFAULT: u16 = 80;
 
 /// The line of `--json`.
 #[derive(Serialize)]
 struct Event<'a> {
     event: &'static str,
     swarm: SwarmId,
-    #[serde(flatten)]
-    manifest: &'a Manifest,
+    name: &'a str,
+    title: Option<&'a str>,
+    media_type: &'a str,
+    length_bytes: u64,
+    root: ContentRoot,
+    duration_ms: Option<u64>,
+    author: Option<&'a str>,
+    created_s: u64,
+    trackers: &'a [String],
+    chapters: &'a [Chapter],
+    attachments: Vec<AttachmentLine<'a>>,
+    segments: Vec<SegmentLine>,
+}
+
+#[derive(Serialize)]
+struct AttachmentLine<'a> {
+    kind: AttachmentKind,
+    media_type: &'a str,
+    language: Option<&'a str>,
+    label: Option<&'a str>,
+    length: usize,
+}
+
+#[derive(Serialize)]
+struct SegmentLine {
+    offset: u64,
+    length: u64,
+    kind: SegmentKind,
+    priority: u8,
+    period: Period,
+    time_ms: Option<u64>,
+    duration_ms: Option<u64>,
+}
+
+impl<'a> Event<'a> {
+    fn new(swarm: SwarmId, manifest: &'a Manifest) -> Self {
+        let geometry = manifest.geometry();
+        let attachment = |attachment: &'a Attachment| AttachmentLine {
+            kind: attachment.kind,
+            media_type: &attachment.media_type,
+            language: attachment.language.as_deref(),
+            label: attachment.label.as_deref(),
+            length: attachment.bytes.len(),
+        };
+        let segments = manifest.segment_ranges().map(|(range, segment)| SegmentLine {
+            offset: geometry.offset(range.start),
+            length: geometry.len_bytes(range),
+            kind: segment.kind,
+            priority: segment.priority,
+            period: segment.period,
+            time_ms: segment.time_ms,
+            duration_ms: segment.duration_ms,
+        });
+        Self {
+            event: "manifest",
+            swarm,
+            name: &manifest.name,
+            title: manifest.title.as_deref(),
+            media_type: &manifest.media_type,
+            length_bytes: manifest.length_bytes,
+            root: manifest.root,
+            duration_ms: manifest.duration_ms,
+            author: manifest.author.as_deref(),
+            created_s: manifest.created_s,
+            trackers: &manifest.trackers,
+            chapters: &manifest.chapters,
+            attachments: manifest.attachments.iter().map(attachment).collect(),
+            segments: segments.collect(),
+        }
+    }
 }
 
 /// Runs the command.
 pub(crate) async fn run(options: Inspect, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
     let path = Path::new(&options.content);
     let is_link = !path.exists() && options.content.contains('#');
+    let statement = author::statement(&options.author)?;
     let (swarm, manifest) = if is_link {
+        ensure!(
+            statement == Statement::default(),
+            "rules and titles are for files; a link has what its author said"
+        );
         let content: ContentAddress = options.content.parse()?;
         (content.swarm, fetched(content, &ending).await?)
     } else {
-        let data_dir = seed::data_dir(options.data.dir);
-        let publication = seed::published(path, data_dir.as_ref(), reporter, &ending).await?;
+        let data_dir = publishing::data_dir(options.data.dir);
+        let publication = publishing::published(path, &statement, data_dir.as_ref(), reporter, "hashing");
+        let publication = tokio::select! {
+            publication = publication => publication?,
+            () = ending.asked() => bail!("stopped while {} was being hashed", path.display()),
+        };
         (publication.swarm, publication.manifest.as_ref().clone())
     };
-    reporter.text(&table(swarm, &manifest)?);
-    reporter.event(&Event { event: "manifest", swarm, manifest: &manifest });
+    reporter.text(&table(swarm, &manifest, &Term::stdout())?);
+    reporter.event(&Event::new(swarm, &manifest));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,11 +142,24 @@ async fn fetched(content: ContentAddress, ending: &Ending) -> anyhow::Result<Man
 }
 
 /// The manifest and its segments for people.
-fn table(swarm: SwarmId, manifest: &Manifest) -> Result<String, std::fmt::Error> {
+fn table(swarm: SwarmId, manifest: &Manifest, terminal: &Term) -> Result<String, std::fmt::Error> {
+    let mut text = head(swarm, manifest)?;
+    let columns = terminal.size_checked().map_or(COLUMNS_DEFAULT, |(_, columns)| columns);
+    writeln!(text, "{}", bar::draw(manifest, columns.into(), terminal.features().colors_supported()))?;
+    writeln!(text, "{}", bar::LEGEND)?;
+    text.push_str(&segments(manifest)?);
+    Ok(text)
+}
+
+/// What the manifest says of the content as a whole.
+fn head(swarm: SwarmId, manifest: &Manifest) -> Result<String, std::fmt::Error> {
     let geometry = manifest.geometry();
     let mut text = String::new();
     writeln!(text, "swarm     {swarm}")?;
     writeln!(text, "name      {}", printable(&manifest.name))?;
+    if let Some(title) = &manifest.title {
+        writeln!(text, "title     {}", printable(title))?;
+    }
     writeln!(text, "type      {}", printable(&manifest.media_type))?;
     let (length, groups) = (manifest.length_bytes, geometry.group_count());
     writeln!(text, "length    {length} bytes ({}), {groups} groups", amount::size(length))?;
@@ -80,7 +175,26 @@ fn table(swarm: SwarmId, manifest: &Manifest) -> Result<String, std::fmt::Error>
     for tracker in &manifest.trackers {
         writeln!(text, "tracker   {}", printable(tracker))?;
     }
+    for chapter in &manifest.chapters {
+        writeln!(text, "chapter   {} {}", seconds(chapter.time_ms), printable(&chapter.name))?;
+    }
+    for attachment in &manifest.attachments {
+        let kind = match attachment.kind {
+            AttachmentKind::Poster => "poster   ",
+            AttachmentKind::Subtitles => "subtitles",
+        };
+        let marks = [&attachment.language, &attachment.label].map(|mark| mark.as_deref().map(printable));
+        let marks = marks.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        writeln!(text, "{kind} {} {marks}", amount::size(attachment.bytes.len() as u64))?;
+    }
     writeln!(text, "segments  {}", manifest.segments.len())?;
+    Ok(text)
+}
+
+/// The segments, a line each.
+fn segments(manifest: &Manifest) -> Result<String, std::fmt::Error> {
+    let geometry = manifest.geometry();
+    let mut text = String::new();
     write!(text, "{:>6} {:>14} {:>12} kind   priority period     time", "", "offset", "length")?;
     for (index, (range, segment)) in manifest.segment_ranges().enumerate() {
         write!(

@@ -5,10 +5,14 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped before a fetch was complete.
 
 mod amount;
+mod author;
+mod bar;
+mod catalogue;
 mod cli;
 mod ending;
 mod fetch;
 mod inspect;
+mod publishing;
 mod report;
 mod seed;
 mod watch;
@@ -49,6 +53,8 @@ fn run(cli: Cli, reporter: Reporter) -> anyhow::Result<ExitCode> {
         let ending = Ending::listen()?;
         match cli.command {
             Command::Seed(options) => seed::run(options, reporter, ending).await,
+            Command::List(options) => catalogue::list(options, reporter),
+            Command::Remove(options) => catalogue::remove(options, reporter),
             Command::Fetch(options) => fetch::run(options, reporter, ending).await,
             Command::Inspect(options) => inspect::run(options, reporter, ending).await,
         }

@@ -38,6 +38,26 @@ pub(crate) enum Event<'a> {
     },
     /// The content is complete and verified.
     Done(Done),
+    /// A file that `seed` without files would seed.
+    Listed {
+        /// The swarm.
+        swarm: SwarmId,
+        /// What to open in a browser.
+        link: &'a str,
+        /// Where the file is.
+        path: &'a str,
+        /// Its length, if it is there.
+        length_bytes: Option<u64>,
+        /// `unchanged` since it was seeded, `changed` or `missing`.
+        state: &'static str,
+    },
+    /// A file was taken out of the list.
+    Removed {
+        /// The swarm.
+        swarm: SwarmId,
+        /// Where the file is.
+        path: &'a str,
+    },
     /// Something failed.
     Error {
         /// What, on what, and what to do.
@@ -147,8 +167,7 @@ impl Reporter {
         let is_shown = !self.is_json && std::io::stderr().is_terminal();
         let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        let template =
-            "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes} {binary_bytes_per_sec} {msg}";
+        let template = "{prefix} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

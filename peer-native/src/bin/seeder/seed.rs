@@ -1,13 +1,13 @@
 //! `seeder seed`: publishes files and serves them until stopped.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use peer_native::address::TrackerAddress;
-use peer_native::hashing::DataDir;
-use peer_native::publish::{self, Publication};
+use peer_native::data_dir::{DataDir, Listing};
+use peer_native::publish::Publication;
 use peer_native::{Content, DriverOptions, Notice, PeerHandle};
 use swarm_core::peer::{Appetite, PeerConfig, Policy, UploadLimit};
 use swarm_core::tracker_message::Role;
@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::amount;
 use crate::cli::Seed;
 use crate::ending::Ending;
+use crate::publishing::{self, Job};
 use crate::report::Reporter;
 use crate::watch::{self, TrackerWatch};
 
@@ -28,32 +29,108 @@ const NOTICES_MAX: usize = 256;
 struct Seeding {
     swarm: SwarmId,
     path: PathBuf,
+    tracker: TrackerAddress,
     peer: PeerHandle,
     is_announced: bool,
+    is_stopped: bool,
+}
+
+/// All that is being seeded.
+struct Seeder {
+    upload: UploadLimit,
+    data_dir: Option<DataDir>,
+    seedings: Vec<Seeding>,
+    /// What was said last of each tracker.
+    watches: Vec<(String, TrackerWatch)>,
+    /// Given to the tasks that listen to peers.
+    notices: mpsc::Sender<(usize, Notice)>,
+    /// Files that remain to be published.
+    left_count: usize,
+    reporter: Reporter,
 }
 
 /// Runs the command.
 pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
-    let tracker: TrackerAddress = options.tracker.parse()?;
     let upload = amount::upload_limit(options.upload.limit.as_deref())?;
-    let data_dir = data_dir(options.data.dir);
-    let mut publications: Vec<(PathBuf, Publication)> = Vec::new();
-    for path in options.files {
-        let publication = published(&path, data_dir.as_ref(), reporter, &ending).await?;
-        if publications.iter().any(|(_, known)| known.swarm == publication.swarm) {
-            reporter.note(&format!("{} is named twice; it is seeded once", path.display()));
-        } else {
-            publications.push((path, publication));
+    let data_dir = publishing::data_dir(options.data.dir.clone());
+    let jobs = publishing::jobs(&options, data_dir.as_ref(), reporter)?;
+    let left_count = jobs.len();
+    let (ready, publications) = mpsc::channel(1);
+    tokio::spawn(publishing::publish_all(jobs, data_dir.clone(), reporter, ready));
+    let (notices, queue) = mpsc::channel(NOTICES_MAX);
+    let mut seeder =
+        Seeder { upload, data_dir, seedings: Vec::new(), watches: Vec::new(), notices, left_count, reporter };
+    let result = seeder.serve(publications, queue, &ending).await;
+    for seeding in &seeder.seedings {
+        seeding.peer.stop().await;
+    }
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+impl Seeder {
+    /// Until the program is asked to end, or nothing is left to serve.
+    async fn serve(
+        &mut self,
+        mut publications: mpsc::Receiver<anyhow::Result<(Job, Publication)>>,
+        mut notices: mpsc::Receiver<(usize, Notice)>,
+        ending: &Ending,
+    ) -> anyhow::Result<()> {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = ending.asked() => {
+                    if self.seedings.is_empty() {
+                        bail!("stopped before anything was hashed to its end");
+                    }
+                    return Ok(());
+                }
+                _ = ticks.tick(), if self.reporter.is_json => self.report().await,
+                publication = publications.recv(), if self.left_count > 0 => {
+                    self.left_count -= 1;
+                    match publication {
+                        Some(Ok((job, publication))) => self.start(job, publication)?,
+                        Some(Err(error)) => self.fail(&format!("{error:#}"))?,
+                        None => self.fail("publishing ended from within")?,
+                    }
+                }
+                notice = notices.recv() => {
+                    let Some((index, notice)) = notice else { bail!("nothing is left to serve") };
+                    self.hear(index, &notice).await?;
+                }
+            }
         }
     }
-    let (notices, queue) = mpsc::channel(NOTICES_MAX);
-    let mut seedings = Vec::new();
-    for (index, (path, publication)) in publications.into_iter().enumerate() {
-        let swarm = publication.swarm;
-        let (peer, mut receiver) = PeerHandle::start(driver_options(publication, &tracker, upload)?)
+
+    async fn report(&self) {
+        for seeding in self.seedings.iter().filter(|seeding| !seeding.is_stopped) {
+            if let Ok(stats) = seeding.peer.stats().await {
+                self.reporter.progress(&stats);
+            }
+        }
+    }
+
+    /// Starts to seed a file that is ready.
+    fn start(&mut self, job: Job, publication: Publication) -> anyhow::Result<()> {
+        let (swarm, path) = (publication.swarm, publication.path.clone());
+        if self.seedings.iter().any(|seeding| seeding.swarm == swarm) {
+            self.reporter.note(&format!("{} is named twice; it is seeded once", job.path.display()));
+            return Ok(());
+        }
+        self.list(&job, swarm, &path);
+        let (peer, mut receiver) = PeerHandle::start(driver_options(publication, &job.tracker, self.upload)?)
             .with_context(|| format!("{} cannot be seeded", path.display()))?;
-        seedings.push(Seeding { swarm, path, peer, is_announced: false });
-        let notices = notices.clone();
+        let index = self.seedings.len();
+        let tracker = job.tracker;
+        self.seedings.push(Seeding {
+            swarm,
+            path: job.path,
+            tracker,
+            peer,
+            is_announced: false,
+            is_stopped: false,
+        });
+        let notices = self.notices.clone();
         tokio::spawn(async move {
             while let Some(notice) = watch::next(&mut receiver).await {
                 if notices.send((index, notice)).await.is_err() {
@@ -61,92 +138,79 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
                 }
             }
         });
+        Ok(())
     }
-    let result = serve(&mut seedings, queue, &tracker, reporter, &ending).await;
-    for seeding in &seedings {
-        seeding.peer.stop().await;
-    }
-    result.map(|()| ExitCode::SUCCESS)
-}
 
-/// Until the program is asked to end, or nothing is left to serve.
-async fn serve(
-    seedings: &mut [Seeding],
-    mut notices: mpsc::Receiver<(usize, Notice)>,
-    tracker: &TrackerAddress,
-    reporter: Reporter,
-    ending: &Ending,
-) -> anyhow::Result<()> {
-    let mut tracker_watch = TrackerWatch::default();
-    let mut left_count = seedings.len();
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = ending.asked() => return Ok(()),
-            _ = ticks.tick(), if reporter.is_json => {
-                for seeding in seedings.iter() {
-                    if let Ok(stats) = seeding.peer.stats().await {
-                        reporter.progress(&stats);
-                    }
-                }
-            }
-            notice = notices.recv() => {
-                let Some((index, notice)) = notice else { bail!("nothing is left to serve") };
-                let Some(seeding) = seedings.get_mut(index) else { continue };
-                tracker_watch.note(&notice, &tracker.to_string(), reporter);
-                if matches!(notice, Notice::Joined) && !seeding.is_announced {
-                    seeding.is_announced = true;
-                    let link = tracker.link(seeding.swarm);
-                    reporter.text(&format!("link: {link}"));
-                    reporter.ready(seeding.swarm, &link);
-                }
-                if let Some(text) = watch::failure(&notice) {
-                    left_count -= 1;
-                    seeding.peer.stop().await;
-                    if left_count == 0 {
-                        bail!("{text}");
-                    }
-                    reporter.error(text);
-                    tracing::info!(path = %seeding.path.display(), "not seeded any more");
-                }
-            }
+    /// Puts a file into the catalogue, so that the next start may do without its name.
+    fn list(&self, job: &Job, swarm: SwarmId, path: &std::path::Path) {
+        let Some(data_dir) = &self.data_dir else { return };
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let listing = Listing {
+            path: path.to_owned(),
+            swarm,
+            tracker: job.tracker.to_string(),
+            statement: job.statement.clone(),
+            added_s: job.added_s.unwrap_or(now_s),
+        };
+        if let Err(error) = data_dir.list(&listing) {
+            tracing::warn!(
+                "cannot list {} in {}: {error}; name it again at the next start",
+                path.display(),
+                data_dir.path().display()
+            );
         }
     }
-}
 
-/// Where trees and manifests are kept.
-pub(crate) fn data_dir(chosen: Option<PathBuf>) -> Option<DataDir> {
-    let data_dir = chosen.map(DataDir::at).or_else(DataDir::of_platform);
-    if data_dir.is_none() {
-        tracing::warn!("no home directory; name one with --data-dir, or the link will change at every start");
+    async fn hear(&mut self, index: usize, notice: &Notice) -> anyhow::Result<()> {
+        let Some(seeding) = self.seedings.get_mut(index) else { return Ok(()) };
+        let tracker = seeding.tracker.to_string();
+        let known = self.watches.iter().position(|(known, _)| *known == tracker);
+        let at = known.unwrap_or_else(|| {
+            self.watches.push((tracker.clone(), TrackerWatch::default()));
+            self.watches.len() - 1
+        });
+        if let Some((_, watch)) = self.watches.get_mut(at) {
+            watch.note(notice, &tracker, self.reporter);
+        }
+        if matches!(notice, Notice::Joined) && !seeding.is_announced {
+            seeding.is_announced = true;
+            let link = seeding.tracker.link(seeding.swarm);
+            if self.seedings.len() > 1 || self.left_count > 0 {
+                self.reporter.text(&format!("link: {link}  {}", self.name(index)));
+            } else {
+                self.reporter.text(&format!("link: {link}"));
+            }
+            self.announce(index, &link);
+            return Ok(());
+        }
+        if let Some(text) = watch::failure(notice) {
+            seeding.is_stopped = true;
+            seeding.peer.stop().await;
+            tracing::info!(path = %seeding.path.display(), "not seeded any more");
+            self.fail(text)?;
+        }
+        Ok(())
     }
-    data_dir
-}
 
-/// Hashes a file, or finds that it was hashed before.
-pub(crate) async fn published(
-    path: &Path,
-    data_dir: Option<&DataDir>,
-    reporter: Reporter,
-    ending: &Ending,
-) -> anyhow::Result<Publication> {
-    let bar = reporter.bar("hashing");
-    bar.set_length(path.metadata().map_or(0, |metadata| metadata.len()));
-    let (own_path, own_dir, own_bar) = (path.to_owned(), data_dir.cloned(), bar.clone());
-    let hashing = tokio::task::spawn_blocking(move || {
-        publish::publish(&own_path, own_dir.as_ref(), |bytes| own_bar.set_position(bytes))
-    });
-    // A file may take minutes; the program is to end at once when asked. Nothing is saved before it is complete.
-    let publication = tokio::select! {
-        result = hashing => result.context("hashing failed from within")??,
-        () = ending.asked() => bail!("stopped while {} was being hashed", path.display()),
-    };
-    bar.finish_and_clear();
-    if publication.is_tree_reused {
-        reporter.note(&format!("{}: the hash tree saved earlier is used", path.display()));
+    fn name(&self, index: usize) -> String {
+        self.seedings.get(index).map(|seeding| seeding.path.display().to_string()).unwrap_or_default()
     }
-    Ok(publication)
+
+    fn announce(&self, index: usize, link: &str) {
+        if let Some(seeding) = self.seedings.get(index) {
+            self.reporter.ready(seeding.swarm, link);
+        }
+    }
+
+    /// One file less: said if others remain, the end if not.
+    fn fail(&self, text: &str) -> anyhow::Result<()> {
+        let is_alone = self.seedings.iter().all(|seeding| seeding.is_stopped);
+        if is_alone && self.left_count == 0 {
+            bail!("{text}");
+        }
+        self.reporter.error(text);
+        Ok(())
+    }
 }
 
 fn driver_options(

@@ -136,12 +136,13 @@ fn hostile_wants_neither_panic_nor_assign_more_than_the_limit() {
 fn both_sides_of_a_link_that_is_split_are_told() {
     let (mut swarm, mut rng) = joined((1..=13).map(|peer| viewer(peer, &[])));
     let notices = swarm.join(Timestamp::ZERO, viewer(14, &[]), &mut rng);
-    let unlinks: Vec<_> = notices
-        .iter()
-        .filter_map(|(to, body)| {
-            if let TrackerMessageBody::Unlink { peer } = body { Some((to.0, peer.0)) } else { None }
-        })
-        .collect();
+    let unlinks: Vec<_> =
+        notices
+            .iter()
+            .filter_map(|(to, body)| {
+                if let TrackerMessageBody::Unlink { peer } = body { Some((to.0, peer.0)) } else { None }
+            })
+            .collect();
     assert_eq!(unlinks.len(), 12);
     for (left, right) in &unlinks {
         assert!(unlinks.contains(&(*right, *left)), "{left} was told and {right} was not");

@@ -1,0 +1,143 @@
+//! From files that a person names to publications, one after the other, with a progress bar.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use peer_native::address::TrackerAddress;
+use peer_native::data_dir::DataDir;
+use peer_native::folder;
+use peer_native::media::Remark;
+use peer_native::publish::{self, Publication};
+use peer_native::rules::Statement;
+use tokio::sync::mpsc;
+
+use crate::author;
+use crate::cli::Seed;
+use crate::report::Reporter;
+
+/// A file to publish.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) path: PathBuf,
+    pub(crate) statement: Statement,
+    pub(crate) tracker: TrackerAddress,
+    /// When it came into the catalogue, if it is from there.
+    pub(crate) added_s: Option<u64>,
+}
+
+/// Where trees and manifests are kept.
+pub(crate) fn data_dir(chosen: Option<PathBuf>) -> Option<DataDir> {
+    let data_dir = chosen.map(DataDir::at).or_else(DataDir::of_platform);
+    if data_dir.is_none() {
+        tracing::warn!("no home directory; name one with --data-dir, or the link will change at every start");
+    }
+    data_dir
+}
+
+/// The files to publish: those named, or else those of the catalogue.
+pub(crate) fn jobs(
+    options: &Seed,
+    data_dir: Option<&DataDir>,
+    reporter: Reporter,
+) -> anyhow::Result<Vec<Job>> {
+    let tracker = options.tracker.as_deref().map(str::parse::<TrackerAddress>).transpose()?;
+    let statement = author::statement(&options.author)?;
+    if options.files.is_empty() {
+        ensure!(statement == Statement::default(), "rules and titles are for a file; name it");
+        return catalogued(tracker.as_ref(), data_dir, reporter);
+    }
+    let tracker =
+        tracker.context("--tracker is missing: where the peers meet, such as ws://HOST:PORT/v1/swarm")?;
+    let files = folder::files(&options.files)?;
+    ensure!(
+        files.len() == 1 || statement == Statement::default(),
+        "rules and titles are for one file; publish the others in a call of their own"
+    );
+    // Known at once, before hours of hashing.
+    files.iter().try_for_each(|path| publish::check(path))?;
+    let job = |path| Job { path, statement: statement.clone(), tracker: tracker.clone(), added_s: None };
+    Ok(files.into_iter().map(job).collect())
+}
+
+fn catalogued(
+    tracker: Option<&TrackerAddress>,
+    data_dir: Option<&DataDir>,
+    reporter: Reporter,
+) -> anyhow::Result<Vec<Job>> {
+    let data_dir =
+        data_dir.context("there is no catalogue without a data directory; name one with --data-dir")?;
+    let listings = data_dir.catalogue().context("the catalogue cannot be read")?;
+    ensure!(!listings.is_empty(), "nothing was seeded from here yet; name a file");
+    let mut jobs = Vec::new();
+    for listing in listings {
+        let there = publish::check(&listing.path).map_err(anyhow::Error::from);
+        let usable = there.and_then(|()| match tracker {
+            Some(tracker) => Ok(tracker.clone()),
+            None => Ok(listing.tracker.parse()?),
+        });
+        match usable {
+            Ok(tracker) => jobs.push(Job {
+                path: listing.path,
+                statement: listing.statement,
+                tracker,
+                added_s: Some(listing.added_s),
+            }),
+            Err(error) => reporter
+                .note(&format!("{error:#}; left out. `seeder remove {}` forgets it", listing.path.display())),
+        }
+    }
+    match jobs.len() {
+        0 => bail!("none of the files seeded from here is there any more"),
+        1..=folder::FILES_MAX => Ok(jobs),
+        _ => bail!("the catalogue has more than {} files; remove some", folder::FILES_MAX),
+    }
+}
+
+/// Publishes one file after the other and hands each on as soon as it is ready.
+pub(crate) async fn publish_all(
+    jobs: Vec<Job>,
+    data_dir: Option<DataDir>,
+    reporter: Reporter,
+    ready: mpsc::Sender<anyhow::Result<(Job, Publication)>>,
+) {
+    let count = jobs.len();
+    for (index, job) in jobs.into_iter().enumerate() {
+        let title =
+            if count == 1 { "hashing".to_owned() } else { format!("hashing {} of {count}", index + 1) };
+        let published = published(&job.path, &job.statement, data_dir.as_ref(), reporter, &title).await;
+        if ready.send(published.map(|publication| (job, publication))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Hashes a file, or finds that it was hashed before.
+pub(crate) async fn published(
+    path: &Path,
+    statement: &Statement,
+    data_dir: Option<&DataDir>,
+    reporter: Reporter,
+    title: &str,
+) -> anyhow::Result<Publication> {
+    let bar = reporter.bar(title);
+    bar.set_length(path.metadata().map_or(0, |metadata| metadata.len()));
+    let (own_path, own_dir, own_bar) = (path.to_owned(), data_dir.cloned(), bar.clone());
+    let own_statement = statement.clone();
+    let hashing = tokio::task::spawn_blocking(move || {
+        publish::publish(&own_path, &own_statement, own_dir.as_ref(), |bytes| own_bar.set_position(bytes))
+    });
+    // A file may take minutes; whoever waits for this ends at once when asked. Nothing is saved before it is complete.
+    let publication = hashing.await.context("hashing failed from within")?;
+    bar.finish_and_clear();
+    let publication = publication?;
+    for remark in &publication.remarks {
+        match remark {
+            Remark::Info(text) => reporter.note(text),
+            Remark::Warning(text) => reporter.note(&format!("warning: {text}")),
+        }
+    }
+    if publication.is_tree_reused {
+        reporter.note(&format!("{}: the hash tree saved earlier is used", path.display()));
+    }
+    Ok(publication)
+}

@@ -1,0 +1,260 @@
+//! What is kept between starts: hash trees and manifests, so that a file is hashed once and keeps its link, and the
+//! catalogue of what is seeded.
+//!
+//! ```text
+//! DATA-DIR/trees/ROOT.tree          the whole tree (`HashTree::export`)
+//! DATA-DIR/manifests/SWARM.manifest canonical bytes
+//! DATA-DIR/files/DIGEST.json        for the file at the path of this digest: `Record`
+//! DATA-DIR/catalogue/DIGEST.json    the same for a file that is seeded: `Listing`
+//! ```
+//! Every file here is written atomically and checked when read, so that several seeders may share a directory
+//! and a damaged one only costs hashing again.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use swarm_core::{ContentRoot, Geometry, HashTree, Manifest, SwarmId};
+
+use crate::rules::Statement;
+use crate::store::{FileStamp, write_atomically};
+
+/// Bytes of a saved record or listing, at most: a path has 4 KiB, a statement a thousand rules.
+const ENTRY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Publications of one file that are remembered: as many things may be said of it and taken back.
+const PUBLISHED_MAX: usize = 16;
+
+/// Files in a catalogue, at most.
+const LISTINGS_MAX: usize = 4096;
+
+/// What is remembered of a file that was published or inspected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Where the file is.
+    path: PathBuf,
+    length_bytes: u64,
+    /// Nanoseconds since 1970, where the platform says.
+    modified_ns: Option<u64>,
+    /// Its content root.
+    pub root: ContentRoot,
+    /// What it was published as, the latest last.
+    published: Vec<Published>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Published {
+    /// Digest of all that the author said beside the content.
+    said: String,
+    swarm: SwarmId,
+}
+
+impl Record {
+    /// The record of a file with this content.
+    pub fn new(path: &Path, stamp: FileStamp, root: ContentRoot) -> Self {
+        let (length_bytes, modified_ns) = (stamp.length_bytes, nanoseconds(stamp));
+        Self { path: path.to_owned(), length_bytes, modified_ns, root, published: Vec::new() }
+    }
+
+    /// Whether the file is as it was. Never true where the platform does not say when files are written.
+    pub fn is_current(&self, stamp: FileStamp) -> bool {
+        let modified_ns = nanoseconds(stamp);
+        self.length_bytes == stamp.length_bytes && modified_ns.is_some() && self.modified_ns == modified_ns
+    }
+
+    /// What the content was published as when the author said this.
+    pub fn swarm(&self, said: &str) -> Option<SwarmId> {
+        self.published.iter().find(|published| published.said == said).map(|published| published.swarm)
+    }
+
+    /// Notes what the content was published as.
+    pub fn publish(&mut self, said: &str, swarm: SwarmId) {
+        self.published.retain(|published| published.said != said);
+        if self.published.len() >= PUBLISHED_MAX {
+            self.published.remove(0);
+        }
+        self.published.push(Published { said: said.to_owned(), swarm });
+    }
+
+    /// The record of the same content at another time.
+    pub fn with_stamp(self, stamp: FileStamp) -> Self {
+        Self { length_bytes: stamp.length_bytes, modified_ns: nanoseconds(stamp), ..self }
+    }
+}
+
+fn nanoseconds(stamp: FileStamp) -> Option<u64> {
+    let since = stamp.modified?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
+}
+
+/// A file in the catalogue: what it takes to seed it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// The swarm that it was last seeded as.
+    pub swarm: SwarmId,
+    /// The tracker that it was last seeded at.
+    pub tracker: String,
+    /// What the author said.
+    pub statement: Statement,
+    /// Seconds since 1970.
+    pub added_s: u64,
+}
+
+/// The directory where all this is.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    path: PathBuf,
+}
+
+impl DataDir {
+    /// The directory at `path`, made when something is saved.
+    pub const fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The platform's directory for data of programs; `None` without a home.
+    pub fn of_platform() -> Option<Self> {
+        use etcetera::BaseStrategy;
+        let strategy = etcetera::choose_base_strategy().ok()?;
+        Some(Self { path: strategy.data_dir().join("tributary") })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is remembered of the file at a canonical path.
+    pub fn record(&self, path: &Path) -> Option<Record> {
+        let record: Record = read_json(&self.entry_path("files", path)).ok()?;
+        (record.path == path).then_some(record)
+    }
+
+    /// The saved tree of a content, if all of it is there and intact.
+    pub fn tree(&self, geometry: Geometry, root: ContentRoot) -> Option<HashTree> {
+        let saved = fs::read(self.tree_path(root)).ok()?;
+        let tree = HashTree::import(geometry, root, &saved);
+        // Only whole trees are saved; one that lost nothing on its way is whole.
+        (tree.export() == saved).then_some(tree)
+    }
+
+    /// The saved manifest of a swarm.
+    pub fn manifest(&self, swarm: SwarmId) -> Option<Manifest> {
+        let saved = fs::read(self.manifest_path(swarm)).ok()?;
+        Manifest::from_bytes(swarm, &saved).ok()
+    }
+
+    /// Saves all that the next start needs of a file that was published as `swarm`.
+    pub fn save(&self, record: &Record, swarm: SwarmId, manifest: &[u8], tree: &HashTree) -> io::Result<()> {
+        for directory in ["trees", "manifests", "files"] {
+            fs::create_dir_all(self.path.join(directory))?;
+        }
+        write_atomically(&self.tree_path(record.root), &[&tree.export()])?;
+        write_atomically(&self.manifest_path(swarm), &[manifest])?;
+        write_atomically(&self.entry_path("files", &record.path), &[&serde_json::to_vec_pretty(record)?])
+    }
+
+    /// Puts a file into the catalogue, or in place of what was said of it before.
+    pub fn list(&self, listing: &Listing) -> io::Result<()> {
+        fs::create_dir_all(self.path.join("catalogue"))?;
+        write_atomically(
+            &self.entry_path("catalogue", &listing.path),
+            &[&serde_json::to_vec_pretty(listing)?],
+        )
+    }
+
+    /// The catalogue, in the order in which its files came. Damaged entries are left out.
+    pub fn catalogue(&self) -> io::Result<Vec<Listing>> {
+        let entries = match fs::read_dir(self.path.join("catalogue")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut listings = Vec::new();
+        for entry in entries.take(LISTINGS_MAX) {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                match read_json::<Listing>(&path) {
+                    Ok(listing) => listings.push(listing),
+                    Err(error) => tracing::warn!(%error, path = %path.display(), "an entry cannot be read"),
+                }
+            }
+        }
+        listings.sort_by(|one, other| (one.added_s, &one.path).cmp(&(other.added_s, &other.path)));
+        Ok(listings)
+    }
+
+    /// Takes a file out of the catalogue; whether it was there. What is remembered of it stays, so that it keeps its
+    /// link if it comes back.
+    pub fn unlist(&self, path: &Path) -> io::Result<bool> {
+        match fs::remove_file(self.entry_path("catalogue", path)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn tree_path(&self, root: ContentRoot) -> PathBuf {
+        self.path.join("trees").join(format!("{root}.tree"))
+    }
+
+    fn manifest_path(&self, swarm: SwarmId) -> PathBuf {
+        self.path.join("manifests").join(format!("{swarm}.manifest"))
+    }
+
+    fn entry_path(&self, directory: &str, path: &Path) -> PathBuf {
+        let digest = blake3::hash(path.as_os_str().as_encoded_bytes());
+        self.path.join(directory).join(format!("{}.json", digest.to_hex()))
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
+    let mut text = Vec::new();
+    File::open(path)?.take(ENTRY_BYTES_MAX).read_to_end(&mut text)?;
+    serde_json::from_slice(&text).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_remembers_the_latest_of_what_it_was_published_as() {
+        let stamp = FileStamp { length_bytes: 1, modified: None };
+        let mut record = Record::new(Path::new("a"), stamp, ContentRoot([0; 32]));
+        for index in 0..20u8 {
+            record.publish(&index.to_string(), SwarmId([index; 32]));
+        }
+        record.publish("19", SwarmId([99; 32]));
+        assert_eq!(record.swarm("3"), None);
+        assert_eq!(record.swarm("4"), Some(SwarmId([4; 32])));
+        assert_eq!(record.swarm("19"), Some(SwarmId([99; 32])));
+        assert!(!record.is_current(stamp), "the platform does not say when it was written");
+    }
+
+    #[test]
+    fn the_catalogue_keeps_one_entry_a_file_until_it_is_taken_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(directory.path().join("data"));
+        assert_eq!(data_dir.catalogue().unwrap(), []);
+        let listing = |path: &str, added_s| Listing {
+            path: path.into(),
+            swarm: SwarmId([1; 32]),
+            tracker: "ws://h/v1/swarm".into(),
+            statement: Statement::default(),
+            added_s,
+        };
+        data_dir.list(&listing("a", 5)).unwrap();
+        data_dir.list(&listing("b", 3)).unwrap();
+        data_dir.list(&listing("a", 4)).unwrap();
+        assert_eq!(data_dir.catalogue().unwrap(), [listing("b", 3), listing("a", 4)]);
+        fs::write(directory.path().join("data/catalogue/x.json"), "{").unwrap();
+        assert!(data_dir.unlist(Path::new("b")).unwrap());
+        assert!(!data_dir.unlist(Path::new("b")).unwrap());
+        assert_eq!(data_dir.catalogue().unwrap(), [listing("a", 4)]);
+    }
+}

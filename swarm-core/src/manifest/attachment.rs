@@ -1,0 +1,53 @@
+//! What is small enough to travel inside the manifest, and of which kinds.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{POSTER_BYTES_MAX, SUBTITLES_BYTES_MAX};
+use crate::manifest::ManifestError;
+
+/// What an attachment is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttachmentKind {
+    /// A picture shown before the media plays: JPEG, PNG or WebP. One at most.
+    Poster,
+    /// Text shown with the media: WebVTT.
+    Subtitles,
+}
+
+/// Something small that travels inside the manifest, so that the link authenticates it and it is there at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// What it is for.
+    pub kind: AttachmentKind,
+    /// Its media type; [`AttachmentKind`] says which there may be.
+    pub media_type: String,
+    /// Language tag (BCP 47), such as `en` or `pt-BR`, where known.
+    pub language: Option<String>,
+    /// What a menu calls it, where the author said.
+    pub label: Option<String>,
+    /// The file itself.
+    pub bytes: Bytes,
+}
+
+impl Attachment {
+    /// A page makes something of these bytes, so only types that cannot carry a program are let in.
+    pub(super) fn check(&self) -> Result<(), ManifestError> {
+        let (media_types, bytes_max): (&[&str], usize) = match self.kind {
+            AttachmentKind::Poster => (&["image/jpeg", "image/png", "image/webp"], POSTER_BYTES_MAX),
+            AttachmentKind::Subtitles => (&["text/vtt"], SUBTITLES_BYTES_MAX),
+        };
+        if !media_types.contains(&self.media_type.as_str()) {
+            return Err(ManifestError::Invalid(
+                "a poster is no JPEG, PNG or WebP, or subtitles are no WebVTT",
+            ));
+        }
+        if self.bytes.is_empty() || self.bytes.len() > bytes_max {
+            return Err(ManifestError::Invalid(
+                "an attachment is empty, a poster above 64 KiB, or subtitles above 256 KiB",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Several files, folders, and what is remembered of them between starts.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tests::content::random_file;
+use tests::{Event, Fetch, Program, Tracker, seeder, wait};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs `seeder` to its end; the JSON that it wrote.
+fn said(home: &Path, arguments: &[&str]) -> Result<Vec<Value>> {
+    let mut command = seeder::command(home)?;
+    let ended = Program::start("seeder", command.args(arguments).arg("--json"))?.wait_end(TIMEOUT)?;
+    ensure!(ended.status.success(), "{ended:?}");
+    ended.stdout.iter().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// Seeds until `count` contents are announced; the process and the links.
+fn seeding(home: &Path, arguments: &[&str], count: usize) -> Result<(Program, BTreeSet<String>)> {
+    let mut command = seeder::command(home)?;
+    let program = Program::start("seeder", command.arg("seed").args(arguments).arg("--json"))?;
+    let seen = RefCell::new(BTreeSet::new());
+    let links = program.wait_stdout(&format!("{count} links"), TIMEOUT, |line| {
+        if let Some(Event::Ready { link, .. }) = Event::read(line) {
+            seen.borrow_mut().insert(link);
+        }
+        (seen.borrow().len() == count).then(|| seen.borrow().clone())
+    })?;
+    Ok((program, links))
+}
+
+#[test]
+fn a_folder_is_seeded_again_without_being_named_until_it_is_removed() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let folder = home.path().join("films");
+    fs::create_dir_all(folder.join("more"))?;
+    random_file(&folder.join("one.bin"), 100_000, 1)?;
+    random_file(&folder.join("more/two.bin"), 200_000, 2)?;
+    fs::write(folder.join(".hidden"), "not for others")?;
+    let tracker = Tracker::start()?;
+    let folder_name = folder.to_str().context("a folder without a name")?;
+    let (program, links) = seeding(home.path(), &[folder_name, "--tracker", &tracker.url()], 2)?;
+    ensure!(links.len() == 2, "{links:?}");
+    program.stop()?;
+
+    let listed = said(home.path(), &["list"])?;
+    let listed_links: BTreeSet<String> =
+        listed.iter().filter_map(|entry| entry["link"].as_str()).map(str::to_owned).collect();
+    ensure!(listed_links == links, "{listed:?}");
+    ensure!(listed.iter().all(|entry| entry["state"] == "unchanged"), "{listed:?}");
+
+    let (program, again) = seeding(home.path(), &[], 2)?;
+    ensure!(again == links, "{again:?} instead of {links:?}");
+    let fetch = Fetch::start(again.first().context("no link")?, &home.path().join("copy"), &[])?;
+    fetch.wait_done(TIMEOUT)?;
+    program.stop()?;
+
+    let removed = folder.join("one.bin").display().to_string();
+    said(home.path(), &["remove", &removed])?;
+    random_file(&folder.join("more/two.bin"), 200_000, 3)?;
+    let listed = said(home.path(), &["list"])?;
+    ensure!(listed.len() == 1 && listed[0]["state"] == "changed", "{listed:?}");
+    let (program, changed) = seeding(home.path(), &[], 1)?;
+    ensure!(
+        changed.len() == 1 && changed.is_disjoint(&links),
+        "a changed file must have another link: {changed:?}"
+    );
+    program.stop()?;
+    fs::remove_dir_all(&folder)?;
+    ensure!(said(home.path(), &["list"])?[0]["state"] == "missing");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_fails_does_not_stop_the_others() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let (one, two) = (home.path().join("one.bin"), home.path().join("two.bin"));
+    random_file(&one, 100_000, 1)?;
+    random_file(&two, 100_000, 2)?;
+    let tracker = Tracker::start()?;
+    let names = [one.display().to_string(), two.display().to_string()];
+    let (program, links) = seeding(home.path(), &[&names[0], &names[1], "--tracker", &tracker.url()], 2)?;
+    // Written to while it is seeded: noticed at the next read, before it is served wrongly.
+    random_file(&one, 100_000, 3)?;
+    let fetches = links
+        .iter()
+        .enumerate()
+        .map(|(index, link)| Fetch::start(link, &home.path().join(format!("copy{index}")), &["--stay"]));
+    let fetches: Vec<Fetch> = fetches.collect::<Result<_>>()?;
+    program.wait_stderr("the changed file's name", TIMEOUT, |lines| {
+        lines.iter().find(|line| line.contains("one.bin has changed")).map(drop)
+    })?;
+    let whole = fs::read(&two)?;
+    wait::until("the other file is fetched", TIMEOUT, async || {
+        Ok(fetches.iter().any(|fetch| fs::read(&fetch.output).is_ok_and(|copy| copy == whole)).then_some(()))
+    })
+    .await
+}
