@@ -30,9 +30,12 @@ const READERS_MAX: usize = 24;
 /// Bytes handed over at a time.
 const DELIVERY_BYTES_MAX: u64 = 256 * 1024;
 
-/// What a reader is assumed to have in hand that wants bytes in order, and none of them urgently: a download,
-/// or a player that will play elsewhere.
-const PATIENT_AHEAD_MS: u32 = 9_000;
+/// What a download is assumed to have in hand: it wants bytes in order, and none of them urgently.
+const DOWNLOAD_AHEAD_MS: u32 = 9_000;
+
+/// What a player is assumed to have in hand that only looks at media on its way to where it will play: the next
+/// few groups are urgent, since it waits for them, and not the two seconds that playing from there would take.
+const DETOUR_AHEAD_MS: u32 = 1_900;
 
 /// What a reader is assumed to have in hand that takes no bytes while a newer one is open: after a seek a
 /// browser may keep the old one for a while, and what plays is the new one's.
@@ -263,8 +266,11 @@ fn say(port: &MessagePort, word: &Word<'_>) {
 
 impl Reader {
     fn position(&self, id: ReaderId, store: &Store, ahead_ms: u32, expected: Option<&Expected>) -> Input {
-        let is_patient = self.is_download || expected.is_some_and(|expected| expected.is_detour(self.at));
-        let ahead_ms = if is_patient { PATIENT_AHEAD_MS } else { ahead_ms };
+        let ahead_ms = match expected {
+            _ if self.is_download => DOWNLOAD_AHEAD_MS,
+            Some(expected) if expected.is_detour(self.at) => DETOUR_AHEAD_MS,
+            Some(_) | None => ahead_ms,
+        };
         Input::ReaderAt { reader: id, group: store.geometry().group_at(self.at), ahead_ms }
     }
 }
@@ -390,7 +396,7 @@ mod tests {
             Input::ReaderAt { ahead_ms, .. } => *ahead_ms,
             other => panic!("{other:?}"),
         };
-        assert_eq!(told.iter().map(ahead).collect::<Vec<_>>(), [0, PATIENT_AHEAD_MS]);
+        assert_eq!(told.iter().map(ahead).collect::<Vec<_>>(), [0, DETOUR_AHEAD_MS]);
 
         assert_eq!(readers.set_ahead(0, &store).len(), 2);
         let told = readers.set_ahead(400, &store);
