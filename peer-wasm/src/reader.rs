@@ -392,9 +392,9 @@ mod tests {
         readers.open(head.port1(), Some("bytes=0-".into()), false);
         readers.open(detour.port1(), Some(format!("bytes={}-", 50 * GROUP)), false);
         let told = readers.serve(&film, &store);
-        let ahead = |told: &Input| match told {
-            Input::ReaderAt { ahead_ms, .. } => *ahead_ms,
-            other => panic!("{other:?}"),
+        let ahead = |told: &Input| {
+            let Input::ReaderAt { ahead_ms, .. } = told else { panic!("{told:?}") };
+            *ahead_ms
         };
         assert_eq!(told.iter().map(ahead).collect::<Vec<_>>(), [0, DETOUR_AHEAD_MS]);
 
