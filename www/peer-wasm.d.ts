@@ -2,7 +2,12 @@
 
 export default function init(options: { module_or_path: Promise<Response> }): Promise<unknown>;
 
-export function start(swarm: string, socket: WebSocket, manifest: Promise<Response>): Session;
+export function start(
+  swarm: string,
+  time: string | undefined,
+  socket: WebSocket,
+  manifest: Promise<Response>,
+): Session;
 
 export class Session {
   handle(data: unknown): void;

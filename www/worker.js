@@ -2,8 +2,8 @@
 // Loads the peer into its worker. While the module compiles, the tracker's socket is being opened and the
 // manifest fetched; what the page says meanwhile is kept. All else is in peer-wasm.
 
-/** The swarm's id is the worker's name, so that nothing waits for a first message. */
-const swarm = self.name;
+/** The worker's name says what to play and from when, so that nothing waits for a first message. */
+const [swarm, time] = self.name.split("&t=", 2);
 
 /** @type {MessageEvent[]} */
 const early = [];
@@ -20,7 +20,7 @@ manifest.catch(() => {});
 try {
   const { default: init, start } = await glue;
   await init({ module_or_path: wasm });
-  const session = start(swarm, socket, manifest);
+  const session = start(swarm, time, socket, manifest);
   self.onmessage = (event) => session.handle(event.data);
   for (const event of early.splice(0)) session.handle(event.data);
 } catch (error) {

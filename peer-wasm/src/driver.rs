@@ -23,7 +23,7 @@ use crate::reader::Call;
 use crate::state::State;
 
 /// Time between two accounts of how things stand, µs.
-const SNAPSHOT_INTERVAL_US: u64 = 200_000;
+const SNAPSHOT_INTERVAL_US: u64 = 250_000;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -44,9 +44,11 @@ pub(crate) enum Happening {
     Timer,
 }
 
-/// What the loader began before this module was compiled.
+/// What the link says beside the swarm, and what the loader began before this module was compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Early {
+    /// Where playback is to begin.
+    pub(crate) start_ms: Option<u64>,
     /// The tracker's socket.
     pub(crate) socket: Option<WebSocket>,
     /// A response that brings the manifest.

@@ -1,12 +1,15 @@
 //! Carries out what the core asks: on the tracker's socket, in the window, on channels and in the store.
 
+use std::sync::Arc;
+
 use swarm_core::peer::Event;
 use swarm_core::peer_message::DataHead;
-use swarm_core::{GroupSet, HashTree, Input, LinkId, Output, Timestamp, Verified};
+use swarm_core::{GroupSet, HashTree, Input, LinkId, Manifest, Output, Timestamp, Verified};
 
 use crate::driver::{Happening, cannot_publish};
 use crate::link::{Lane, Link};
 use crate::page::{Attachment, ToPage};
+use crate::start;
 use crate::state::{State, tell};
 use crate::store::{STORE_BYTES_MAX, Store};
 use crate::tracker::fetch_manifest;
@@ -126,25 +129,34 @@ impl State {
         }
     }
 
+    /// The manifest is here: opens a store and says where reading begins, before anybody reads.
+    fn begin(&mut self, now: Timestamp, manifest: Arc<Manifest>) {
+        let start_ms = self.start_ms.filter(|_| start::has_time(&manifest));
+        let start_ms = start_ms.filter(|start_ms| {
+            let is_within = manifest.duration_ms.is_none_or(|duration_ms| *start_ms < duration_ms);
+            if !is_within {
+                let reason = "the link's time lies beyond the end; playing from the beginning";
+                ToPage::BadStart { reason }.post(&self.scope);
+            }
+            is_within
+        });
+        ToPage::post_content(&self.scope, self.swarm, &manifest, start_ms);
+        let geometry = manifest.geometry();
+        let tree = Box::new(HashTree::unknown(geometry, manifest.root));
+        let expected = start_ms.and_then(|start_ms| self.readers.expect(&manifest, start_ms));
+        self.content = Some((manifest, Store::new(geometry, STORE_BYTES_MAX)));
+        let held = GroupSet::empty(geometry.group_count());
+        self.input(now, Input::StoreReady { held, tree });
+        if let Some(input) = expected {
+            self.input(now, input);
+        }
+        self.serve_readers(now);
+    }
+
     fn announce(&mut self, now: Timestamp, event: Event) {
         let scope = &self.scope;
         match event {
-            Event::ManifestReady(manifest) => {
-                ToPage::Content {
-                    swarm: self.swarm,
-                    name: &manifest.name,
-                    media_type: &manifest.media_type,
-                    length_bytes: manifest.length_bytes,
-                    duration_ms: manifest.duration_ms,
-                }
-                .post(scope);
-                let geometry = manifest.geometry();
-                let tree = Box::new(HashTree::unknown(geometry, manifest.root));
-                self.content = Some((manifest, Store::new(geometry, STORE_BYTES_MAX)));
-                let held = GroupSet::empty(geometry.group_count());
-                self.input(now, Input::StoreReady { held, tree });
-                self.serve_readers(now);
-            }
+            Event::ManifestReady(manifest) => self.begin(now, manifest),
             Event::TrackerUp => ToPage::TrackerUp.post(scope),
             Event::TrackerDown { reason, retry_ms } => {
                 ToPage::TrackerDown { reason: &reason, retry_ms }.post(scope);

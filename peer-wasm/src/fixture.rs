@@ -1,11 +1,50 @@
-//! A small content for tests.
+//! Small contents for tests.
 
 use bytes::Bytes;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::{Geometry, GroupRange, TreeBuilder, Verified};
+use swarm_core::manifest::{Period, Segment, SegmentKind};
+use swarm_core::segmentation::doubling;
+use swarm_core::{ContentRoot, Geometry, GroupRange, Manifest, TreeBuilder, Verified};
 
 /// Bytes in a group.
 pub(crate) const GROUP: usize = GROUP_BYTES as usize;
+
+/// The manifest of a content of that length.
+pub(crate) fn manifest(length_bytes: u64, media_type: &str) -> Manifest {
+    Manifest {
+        name: "film.mp4".into(),
+        title: None,
+        media_type: media_type.into(),
+        length_bytes,
+        root: ContentRoot([1; 32]),
+        segments: doubling(Geometry::new(length_bytes)),
+        duration_ms: None,
+        chapters: vec![],
+        author: None,
+        created_s: 0,
+        trackers: vec![],
+        attachments: vec![],
+    }
+}
+
+/// A manifest whose times are known: 4 groups of header, then three segments of 10 s and 100 groups each.
+pub(crate) fn film() -> Manifest {
+    let media = |index: u64| Segment {
+        group_count: 100,
+        kind: SegmentKind::Media,
+        priority: 3,
+        period: Period::Playback,
+        time_ms: Some(index * 10_000),
+        duration_ms: Some(10_000),
+    };
+    let header =
+        Segment { group_count: 4, kind: SegmentKind::Header, time_ms: None, duration_ms: None, ..media(0) };
+    Manifest {
+        segments: std::iter::once(header).chain((0..3).map(media)).collect(),
+        duration_ms: Some(30_000),
+        ..manifest(304 * u64::from(GROUP_BYTES), "video/mp4")
+    }
+}
 
 /// A content of four groups, the last of 100 bytes, and its groups verified on demand.
 pub(crate) fn content() -> (Vec<u8>, Geometry, impl Fn(GroupRange) -> Verified) {

@@ -5,6 +5,7 @@
 //!
 //! File names are those of `peer-native`, so that one can be read beside the other.
 
+pub mod bar;
 mod channel;
 mod digest;
 mod driver;
@@ -15,6 +16,7 @@ mod link;
 mod page;
 pub mod range;
 mod reader;
+pub mod start;
 mod state;
 pub mod store;
 mod tracker;
@@ -51,10 +53,15 @@ impl Session {
 
 /// Starts a peer of the swarm that `swarm` names.
 ///
-/// `socket` and `manifest` (a promise of a `Response`) are what the loader began to get meanwhile. The error
-/// says what is wrong, for a person.
+/// `time` is where the link says that playback begins, in its own words. `socket` and `manifest` (a promise of
+/// a `Response`) are what the loader began to get meanwhile. The error says what is wrong, for a person.
 #[wasm_bindgen]
-pub fn start(swarm: &str, socket: Option<WebSocket>, manifest: Option<Promise>) -> Result<Session, JsValue> {
+pub fn start(
+    swarm: &str,
+    time: Option<String>,
+    socket: Option<WebSocket>,
+    manifest: Option<Promise>,
+) -> Result<Session, JsValue> {
     let scope: DedicatedWorkerGlobalScope = js_sys::global()
         .dyn_into()
         .map_err(|_| JsValue::from_str("the peer runs in a dedicated worker only"))?;
@@ -74,7 +81,12 @@ pub fn start(swarm: &str, socket: Option<WebSocket>, manifest: Option<Promise>) 
         token: None,
         policy: Policy::default(),
     };
-    let driver = Driver::new(scope, config, Early { socket, manifest });
+    let start_ms = time.as_deref().and_then(start::parse);
+    if time.is_some() && start_ms.is_none() {
+        let reason = "the link's time is not understood (write 2:15 or 135); playing from the beginning";
+        ToPage::BadStart { reason }.post(&scope);
+    }
+    let driver = Driver::new(scope, config, Early { start_ms, socket, manifest });
     driver.tell(Happening::Input(Input::Start));
     Ok(Session { driver })
 }

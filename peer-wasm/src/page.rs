@@ -1,18 +1,18 @@
-//! What the page and the worker say to each other: small objects, described here and in `www/types.js`.
+//! What the page and the worker say to each other: small objects, described here and in `www/app/types.js`.
 //!
-//! They cross as JSON-shaped objects; what JSON cannot say (a channel, a port) rides along as a property
-//! of the object and is taken by [`Attachment`].
+//! They cross as JSON-shaped objects; what JSON cannot say rides along as a property of the object: a channel
+//! or a port from the page, taken by [`Attachment`], and bytes to it.
 
-use js_sys::{JSON, Reflect};
+use js_sys::{Array, JSON, Reflect, Uint8Array};
 use serde::{Deserialize, Serialize};
+use swarm_core::manifest;
 use swarm_core::peer::{Stats, UploadLimit};
 use swarm_core::tracker_message::{IceServer, Signal};
-use swarm_core::{LinkId, SwarmId};
+use swarm_core::{LinkId, Manifest, SwarmId};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, MessagePort, RtcDataChannel};
 
-/// Parts into which the progress line divides the content, at most.
-pub(crate) const CELLS_MAX: u32 = 240;
+use crate::bar;
 
 /// What the page tells the worker.
 #[derive(Debug, Deserialize)]
@@ -26,8 +26,8 @@ pub(crate) enum FromPage {
     Closed { link: u32, reason: String },
     /// The service worker wants bytes, to be sent to the attached port.
     Read { swarm: String, range: Option<String>, is_download: bool },
-    /// How much media lies buffered beyond what plays.
-    Player { ahead_ms: u32 },
+    /// What plays, and how much media lies buffered beyond it.
+    Player { at_ms: u32, ahead_ms: u32 },
     /// The person changed how much may be uploaded.
     Upload { limit: Upload },
     /// Asks for stats at once.
@@ -102,16 +102,29 @@ pub(crate) enum ToPage<'a> {
     Signal { link: LinkId, signal: &'a Signal },
     /// Close the link's connection.
     Close { link: LinkId },
-    /// The manifest is here.
+    /// The manifest is here. With `attachments`, an array of [`to_attachment`]'s objects.
     Content {
         swarm: SwarmId,
         name: &'a str,
+        title: Option<&'a str>,
+        author: Option<&'a str>,
         media_type: &'a str,
         length_bytes: u64,
         duration_ms: Option<u64>,
+        /// Where the link says that playback begins.
+        start_ms: Option<u64>,
+        segments: Vec<bar::Row>,
+        chapters: Vec<bar::Mark<'a>>,
     },
-    /// How things stand; `id` answers `Fresh`.
-    Stats { id: Option<u32>, stats: &'a Stats, cells: Vec<u8> },
+    /// The link's time cannot be used; in words.
+    BadStart { reason: &'a str },
+    /// How things stand; `id` answers `Fresh`. With `cells`, `shares` and `risks`: see [`bar::Levels`].
+    Stats {
+        id: Option<u32>,
+        stats: &'a Stats,
+        /// About where what plays lies, in parts of the content.
+        playhead: Option<f64>,
+    },
     /// Answers `Digest`; no digest while groups are missing.
     Digest { id: u32, digest: Option<String> },
     /// The tracker knows us.
@@ -133,10 +146,56 @@ pub(crate) enum ToPage<'a> {
 impl ToPage<'_> {
     /// Posts the message. A page that cannot take it is gone, and this worker with it.
     pub(crate) fn post(&self, scope: &DedicatedWorkerGlobalScope) {
-        if let Ok(object) = to_object(self) {
-            let _ = scope.post_message(&object);
-        }
+        self.post_with(scope, &[]);
     }
+
+    /// Posts the message with what JSON cannot say.
+    pub(crate) fn post_with(&self, scope: &DedicatedWorkerGlobalScope, extras: &[(&str, JsValue)]) {
+        let Ok(object) = to_object(self) else { return };
+        for (name, value) in extras {
+            let _ = Reflect::set(&object, &JsValue::from_str(name), value);
+        }
+        let _ = scope.post_message(&object);
+    }
+
+    /// Tells the page of a content whose manifest is here.
+    pub(crate) fn post_content(
+        scope: &DedicatedWorkerGlobalScope,
+        swarm: SwarmId,
+        manifest: &Manifest,
+        start_ms: Option<u64>,
+    ) {
+        let content = ToPage::Content {
+            swarm,
+            name: &manifest.name,
+            title: manifest.title.as_deref(),
+            author: manifest.author.as_deref(),
+            media_type: &manifest.media_type,
+            length_bytes: manifest.length_bytes,
+            duration_ms: manifest.duration_ms,
+            start_ms,
+            segments: bar::rows(manifest),
+            chapters: bar::marks(manifest),
+        };
+        let attachments: Array =
+            manifest.attachments.iter().filter_map(|own| to_attachment(own).ok()).collect();
+        content.post_with(scope, &[("attachments", attachments.into())]);
+    }
+}
+
+/// `{kind, media_type, language, label, bytes: Uint8Array}`.
+fn to_attachment(attachment: &manifest::Attachment) -> Result<JsValue, JsValue> {
+    let manifest::Attachment { kind, media_type, language, label, bytes } = attachment;
+    let object = to_object(&serde_json::json!({
+        "kind": kind, "media_type": media_type, "language": language, "label": label,
+    }))?;
+    Reflect::set(&object, &"bytes".into(), &to_array(bytes))?;
+    Ok(object)
+}
+
+/// A copy that can cross to the page.
+pub(crate) fn to_array(bytes: &[u8]) -> JsValue {
+    Uint8Array::from(bytes).into()
 }
 
 /// A plain object of the same shape.
@@ -179,6 +238,22 @@ mod tests {
         assert_eq!(UploadLimit::from(limit), UploadLimit::BitsPerSecond(5_000_000));
         assert!(FromPage::read(&object(r#"{"type": "no such thing"}"#)).is_err());
         assert!(FromPage::read(&JsValue::UNDEFINED).is_err());
+    }
+
+    #[wasm_bindgen_test]
+    fn an_attachment_crosses_with_its_bytes() {
+        let attachment = manifest::Attachment {
+            kind: manifest::AttachmentKind::Subtitles,
+            media_type: "text/vtt".into(),
+            language: Some("en".into()),
+            label: None,
+            bytes: b"WEBVTT".to_vec().into(),
+        };
+        let object = to_attachment(&attachment).unwrap();
+        let field = |name: &str| Reflect::get(&object, &name.into()).unwrap();
+        assert_eq!(field("kind").as_string().as_deref(), Some("subtitles"));
+        assert!(field("label").is_null());
+        assert_eq!(Uint8Array::new(&field("bytes")).to_vec(), b"WEBVTT");
     }
 
     #[wasm_bindgen_test]

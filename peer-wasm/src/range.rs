@@ -144,26 +144,12 @@ fn attachment(name: &str) -> String {
 #[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use proptest::prelude::*;
-    use swarm_core::segmentation::doubling;
-    use swarm_core::{ContentRoot, Geometry};
 
     use super::*;
+    use crate::fixture;
 
     fn manifest(media_type: &str) -> Manifest {
-        Manifest {
-            name: "a film; \"é\".mp4".into(),
-            title: None,
-            media_type: media_type.into(),
-            length_bytes: 1000,
-            root: ContentRoot([1; 32]),
-            segments: doubling(Geometry::new(1000)),
-            duration_ms: None,
-            chapters: Vec::new(),
-            author: None,
-            created_s: 0,
-            trackers: vec![],
-            attachments: Vec::new(),
-        }
+        Manifest { name: "a film; \"é\".mp4".into(), ..fixture::manifest(1000, media_type) }
     }
 
     fn header<'a>(head: &'a Head, name: &str) -> Option<&'a str> {

@@ -21,6 +21,7 @@ use web_sys::{Event, MessageEvent, MessagePort};
 
 use crate::page::to_object;
 use crate::range::{Head, Wanted};
+use crate::start;
 use crate::store::Store;
 
 /// Open answers; beyond it the oldest is ended. A player keeps two or three.
@@ -31,6 +32,10 @@ const DELIVERY_BYTES_MAX: u64 = 256 * 1024;
 
 /// What a download is assumed to have in hand: it wants bytes in order, and none of them urgently.
 const DOWNLOAD_AHEAD_MS: u32 = 9_000;
+
+/// What a player is assumed to have in hand that only looks at media on its way to where it will play: the next
+/// few groups are urgent, since it waits for them, and not the two seconds that playing from there would take.
+const DETOUR_AHEAD_MS: u32 = 1_900;
 
 /// What a reader is assumed to have in hand that takes no bytes while a newer one is open: after a seek a
 /// browser may keep the old one for a while, and what plays is the new one's.
@@ -76,6 +81,23 @@ struct Port {
     on_close: Closure<dyn FnMut(Event)>,
 }
 
+/// Where playback is to begin: the core hears of it before the player has read the headers and asks there.
+#[derive(Debug)]
+struct Expected {
+    reader: ReaderId,
+    /// Where the media begins: what lies before are headers, which the player needs at once.
+    media_start: u64,
+    /// Where it will read.
+    at: u64,
+}
+
+impl Expected {
+    /// Whether a player that reads there only looks for something: it will play elsewhere.
+    const fn is_detour(&self, at: u64) -> bool {
+        self.media_start <= at && at < self.at
+    }
+}
+
 /// All open answers.
 pub(crate) struct Readers {
     open: BTreeMap<u32, Reader>,
@@ -83,11 +105,31 @@ pub(crate) struct Readers {
     serial: u32,
     /// Media buffered in the player, as last told.
     ahead_ms: u32,
+    /// Until the player has media in hand.
+    expected: Option<Expected>,
 }
 
 impl Readers {
     pub(crate) const fn new(listener: Listener) -> Self {
-        Self { open: BTreeMap::new(), listener, serial: 0, ahead_ms: 0 }
+        Self { open: BTreeMap::new(), listener, serial: 0, ahead_ms: 0, expected: None }
+    }
+
+    /// Playback is to begin at `start_ms`: a position for the core before there is a reader, where the
+    /// segment table knows one.
+    pub(crate) fn expect(&mut self, manifest: &Manifest, start_ms: u64) -> Option<Input> {
+        let group = start::group_at(manifest, start_ms)?;
+        let geometry = manifest.geometry();
+        let first_media = manifest.segment_ranges().find(|(_, segment)| segment.time_ms.is_some());
+        let media_start = first_media.map_or(0, |(range, _)| geometry.offset(range.start));
+        let reader = self.next_id();
+        self.expected = Some(Expected { reader, media_start, at: geometry.offset(group) });
+        Some(Input::ReaderAt { reader, group, ahead_ms: 0 })
+    }
+
+    const fn next_id(&mut self) -> ReaderId {
+        let id = ReaderId(self.serial);
+        self.serial += 1;
+        id
     }
 
     /// Opens a reader for what `range` asks. Its head is sent as soon as [`Readers::serve`] is called with
@@ -99,8 +141,7 @@ impl Readers {
         is_download: bool,
     ) -> Option<Input> {
         let ended = if self.open.len() < READERS_MAX { None } else { self.open.pop_first() };
-        let id = ReaderId(self.serial);
-        self.serial += 1;
+        let id = self.next_id();
         let reader = Reader {
             port: Port::new(port, id, &self.listener),
             at: 0,
@@ -151,7 +192,7 @@ impl Readers {
         let bytes = wanted.bytes(manifest.length_bytes);
         (reader.at, reader.end, reader.is_headed) = (bytes.start, bytes.end, true);
         reader.port.say(&Word::Head(&Head::new(&wanted, manifest, reader.is_download)));
-        (!bytes.is_empty()).then(|| reader.position(id, store, ahead_ms))
+        (!bytes.is_empty()).then(|| reader.position(id, store, ahead_ms, self.expected.as_ref()))
     }
 
     /// Sends the next bytes if they are waited for and held; the reader's new position.
@@ -179,21 +220,21 @@ impl Readers {
             self.open.remove(&id.0);
             return Some(Input::ReaderClosed(id));
         }
-        Some(reader.position(id, store, self.ahead_ms))
+        Some(reader.position(id, store, self.ahead_ms, self.expected.as_ref()))
     }
 
     /// Takes how much media the player has in hand; the positions of all readers, if that changed.
     pub(crate) fn set_ahead(&mut self, ahead_ms: u32, store: &Store) -> Vec<Input> {
         self.ahead_ms = ahead_ms;
+        let reached = self.expected.take_if(|_| ahead_ms > 0);
         let newest = self.open.iter().rfind(|(_, reader)| !reader.is_download).map(|(id, _)| *id);
         let headed = self.open.iter().filter(|(_, reader)| reader.is_headed);
-        headed
-            .map(|(id, reader)| {
-                let is_superseded = Some(*id) != newest && !reader.is_pulled;
-                let ahead_ms = if is_superseded { ahead_ms.max(SUPERSEDED_AHEAD_MS) } else { ahead_ms };
-                reader.position(ReaderId(*id), store, ahead_ms)
-            })
-            .collect()
+        let positions = headed.map(|(id, reader)| {
+            let is_superseded = Some(*id) != newest && !reader.is_pulled;
+            let ahead_ms = if is_superseded { ahead_ms.max(SUPERSEDED_AHEAD_MS) } else { ahead_ms };
+            reader.position(ReaderId(*id), store, ahead_ms, self.expected.as_ref())
+        });
+        positions.chain(reached.map(|expected| Input::ReaderClosed(expected.reader))).collect()
     }
 
     /// Tells those who wait that they do not wait for somebody gone.
@@ -224,8 +265,12 @@ fn say(port: &MessagePort, word: &Word<'_>) {
 }
 
 impl Reader {
-    fn position(&self, id: ReaderId, store: &Store, ahead_ms: u32) -> Input {
-        let ahead_ms = if self.is_download { DOWNLOAD_AHEAD_MS } else { ahead_ms };
+    fn position(&self, id: ReaderId, store: &Store, ahead_ms: u32, expected: Option<&Expected>) -> Input {
+        let ahead_ms = match expected {
+            _ if self.is_download => DOWNLOAD_AHEAD_MS,
+            Some(expected) if expected.is_detour(self.at) => DETOUR_AHEAD_MS,
+            Some(_) | None => ahead_ms,
+        };
         Input::ReaderAt { reader: id, group: store.geometry().group_at(self.at), ahead_ms }
     }
 }
@@ -272,31 +317,13 @@ impl Drop for Port {
 mod tests {
     use std::cell::RefCell;
 
-    use swarm_core::segmentation::doubling;
-    use swarm_core::{ContentRoot, Geometry, GroupRange};
+    use swarm_core::GroupRange;
     use wasm_bindgen_test::wasm_bindgen_test;
     use web_sys::MessageChannel;
 
     use super::*;
-    use crate::fixture::{GROUP, content, next, turn};
+    use crate::fixture::{GROUP, content, film, manifest, next, turn};
     use crate::store::STORE_BYTES_MAX;
-
-    fn manifest(geometry: Geometry) -> Manifest {
-        Manifest {
-            name: "film.mp4".into(),
-            title: None,
-            media_type: "video/mp4".into(),
-            length_bytes: geometry.length_bytes(),
-            root: ContentRoot([0; 32]),
-            segments: doubling(geometry),
-            duration_ms: None,
-            chapters: Vec::new(),
-            author: None,
-            created_s: 0,
-            trackers: vec![],
-            attachments: Vec::new(),
-        }
-    }
 
     type Calls = Rc<RefCell<Vec<(ReaderId, Call)>>>;
 
@@ -317,7 +344,8 @@ mod tests {
     #[wasm_bindgen_test]
     async fn bytes_are_delivered_when_pulled_and_as_soon_as_held() {
         let (content, geometry, verified) = content();
-        let (manifest, mut store) = (manifest(geometry), Store::new(geometry, STORE_BYTES_MAX));
+        let (manifest, mut store) =
+            (manifest(geometry.length_bytes(), "video/mp4"), Store::new(geometry, STORE_BYTES_MAX));
         let (mut readers, calls) = readers();
         let pair = MessageChannel::new().unwrap();
         let window = pair.port2();
@@ -349,9 +377,40 @@ mod tests {
     }
 
     #[wasm_bindgen_test]
+    async fn where_playback_begins_is_told_before_anybody_reads_and_until_media_is_in_hand() {
+        let film = film();
+        let store = Store::new(film.geometry(), STORE_BYTES_MAX);
+        let (mut readers, _) = readers();
+        let told = readers.expect(&film, 25_000);
+        assert!(
+            matches!(told, Some(Input::ReaderAt { reader: ReaderId(0), group: 234, ahead_ms: 0 })),
+            "{told:?}"
+        );
+
+        // The headers are as pressing; media on the way there is not.
+        let (head, detour) = (MessageChannel::new().unwrap(), MessageChannel::new().unwrap());
+        readers.open(head.port1(), Some("bytes=0-".into()), false);
+        readers.open(detour.port1(), Some(format!("bytes={}-", 50 * GROUP)), false);
+        let told = readers.serve(&film, &store);
+        let ahead = |told: &Input| {
+            let Input::ReaderAt { ahead_ms, .. } = told else { panic!("{told:?}") };
+            *ahead_ms
+        };
+        assert_eq!(told.iter().map(ahead).collect::<Vec<_>>(), [0, DETOUR_AHEAD_MS]);
+
+        assert_eq!(readers.set_ahead(0, &store).len(), 2);
+        let told = readers.set_ahead(400, &store);
+        assert!(matches!(told[..], [_, _, Input::ReaderClosed(ReaderId(0))]), "{told:?}");
+        assert_eq!(readers.set_ahead(500, &store).len(), 2);
+        readers.fail("the test is over");
+        [head, detour].iter().for_each(|pair| pair.port2().close());
+    }
+
+    #[wasm_bindgen_test]
     async fn a_read_beyond_the_content_gets_its_head_and_moves_nothing() {
         let (_, geometry, _) = content();
-        let (manifest, store) = (manifest(geometry), Store::new(geometry, STORE_BYTES_MAX));
+        let (manifest, store) =
+            (manifest(geometry.length_bytes(), "video/mp4"), Store::new(geometry, STORE_BYTES_MAX));
         let (mut readers, _) = readers();
         let pair = MessageChannel::new().unwrap();
         readers.open(pair.port1(), Some("bytes=9999999-".into()), false);

@@ -10,10 +10,11 @@ use js_sys::Promise;
 use swarm_core::{Input, LinkId, Manifest, Peer, SwarmId, Timestamp};
 use web_sys::{DedicatedWorkerGlobalScope, MessagePort};
 
+use crate::bar::{Levels, place_at};
 use crate::digest::{Digest, Progress};
 use crate::driver::{Driver, Early, Happening};
 use crate::link::Link;
-use crate::page::{Attachment, CELLS_MAX, FromPage, ToPage};
+use crate::page::{Attachment, FromPage, ToPage, to_array};
 use crate::reader::{Readers, refuse};
 use crate::store::Store;
 use crate::tracker::Tracker;
@@ -33,6 +34,10 @@ pub(crate) struct State {
     /// Links to which bulk was sent since their buffers were last looked at.
     pub(crate) fed: Vec<LinkId>,
     pub(crate) driver: Weak<Driver>,
+    /// Where the link says that playback begins.
+    pub(crate) start_ms: Option<u64>,
+    /// What plays, as the page last said.
+    player_ms: Option<u64>,
     /// Why the peer cannot go on, if it cannot.
     pub(crate) failure: Option<String>,
 }
@@ -61,6 +66,8 @@ impl State {
             has_news: false,
             fed: Vec::new(),
             driver,
+            start_ms: early.start_ms,
+            player_ms: None,
             failure: None,
         }
     }
@@ -118,7 +125,8 @@ impl State {
                     self.read(now, &swarm, port, range, is_download);
                 }
             }
-            FromPage::Player { ahead_ms } => {
+            FromPage::Player { at_ms, ahead_ms } => {
+                self.player_ms = Some(u64::from(at_ms));
                 if let Some((_, store)) = &self.content {
                     for input in self.readers.set_ahead(ahead_ms, store) {
                         self.input(now, input);
@@ -167,8 +175,14 @@ impl State {
     /// Tells the page how things stand, and waiting readers that they are not forgotten.
     pub(crate) fn post_snapshot(&self, id: Option<u32>) {
         let stats = self.peer.stats();
-        let cells = self.content.as_ref().map(|(_, store)| cells(store)).unwrap_or_default();
-        ToPage::Stats { id, stats: &stats, cells }.post(&self.scope);
+        let content = self.content.as_ref().map(|(manifest, _)| manifest);
+        let playhead = content.zip(self.player_ms).and_then(|(manifest, at_ms)| place_at(manifest, at_ms));
+        let levels = content.zip(self.peer.held().zip(self.peer.well_held()));
+        let levels = levels.map(|(manifest, (held, well_held))| Levels::new(manifest, held, &well_held));
+        let Levels { cells, shares, risks } = levels.unwrap_or_default();
+        let arrays = [("cells", cells), ("shares", shares), ("risks", risks)];
+        let arrays = arrays.map(|(name, bytes)| (name, to_array(&bytes)));
+        ToPage::Stats { id, stats: &stats, playhead }.post_with(&self.scope, &arrays);
         self.readers.say_alive();
     }
 
@@ -192,18 +206,4 @@ pub(crate) fn tell(driver: &Weak<Driver>, happening: Happening) {
     if let Some(driver) = driver.upgrade() {
         driver.tell(happening);
     }
-}
-
-/// How much of each equal part of the content is held, 0 to 255.
-fn cells(store: &Store) -> Vec<u8> {
-    let groups = u64::from(store.geometry().group_count());
-    let count = groups.min(u64::from(CELLS_MAX));
-    let edge = |cell: u64| u32::try_from(cell * groups / count.max(1)).unwrap_or(u32::MAX);
-    (0..count)
-        .map(|cell| {
-            let part = swarm_core::GroupRange::new(edge(cell), edge(cell + 1));
-            let share = u64::from(store.held().count_in(part)) * 255 / u64::from(part.len()).max(1);
-            u8::try_from(share).unwrap_or(u8::MAX)
-        })
-        .collect()
 }

@@ -30,6 +30,20 @@ impl GroupSet {
         set
     }
 
+    /// The groups that at least two of `sets` hold; sets of another capacity do not count.
+    pub fn in_two_of<'a>(capacity: u32, sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        let (mut once, mut twice) = (Self::empty(capacity), Self::empty(capacity));
+        for set in sets.into_iter().filter(|set| set.capacity == capacity) {
+            let counted = once.words.iter_mut().zip(&mut twice.words);
+            for ((once, twice), word) in counted.zip(&set.words) {
+                *twice |= *once & word;
+                *once |= word;
+            }
+        }
+        twice.count = twice.words.iter().map(|word| word.count_ones()).sum();
+        twice
+    }
+
     /// One past the largest index the set can hold.
     pub const fn capacity(&self) -> u32 {
         self.capacity
@@ -191,6 +205,19 @@ mod tests {
         assert!(!set.has(70) && !set.has(u32::MAX));
         assert_eq!(set.next_missing(60), None);
         assert!(!set.has_all(GroupRange::new(60, 71)));
+    }
+
+    #[test]
+    fn groups_in_two_of_several_sets_are_found() {
+        let set = |capacity, start, end| {
+            let mut set = GroupSet::empty(capacity);
+            set.insert(GroupRange::new(start, end));
+            set
+        };
+        let sets = [set(100, 0, 70), set(100, 60, 80), set(100, 78, 100), set(200, 0, 200)];
+        let twice = GroupSet::in_two_of(100, &sets);
+        assert_eq!(twice.iter().collect::<Vec<_>>(), [(60..70).collect::<Vec<_>>(), vec![78, 79]].concat());
+        assert_eq!(twice.count(), 12);
     }
 
     proptest! {

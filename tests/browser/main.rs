@@ -1,6 +1,8 @@
 //! Browser tier: tracker, seeder and real Chromium, one process a tab.
 
+mod describing;
 mod messages;
 mod outliving;
 mod reading;
+mod starting;
 mod watching;

@@ -23,6 +23,18 @@ async fn bad_links_and_unknown_swarms_are_said() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_time_that_is_none_is_said_and_the_rest_goes_on() -> Result<()> {
+    let tracker = Tracker::start()?;
+    Scene::play("bad time", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(&tracker.http(&format!("/#{}&t=soon", "ab".repeat(32)))).await?;
+        tab.wait_words("the link's time is not understood", TIMEOUT).await?;
+        tab.wait_words("nobody here knows this content", TIMEOUT).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_without_webrtc_is_told_so() -> Result<()> {
     let tracker = Tracker::start()?;
     Scene::play("no WebRTC", async |scene| {

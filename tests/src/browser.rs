@@ -89,6 +89,8 @@ pub struct TabStats {
     pub links: Vec<TabLink>,
     /// From the start of the navigation to the first frame, ms.
     pub first_frame_ms: Option<u64>,
+    /// Where in the media the first frame was, seconds.
+    pub first_frame_at_s: Option<f64>,
     /// How often playback stood still.
     pub stalls: u32,
     /// For how long, ms.

@@ -28,6 +28,8 @@ pub struct CatalogueEntry {
     pub swarm: SwarmId,
     /// File name, for people.
     pub name: String,
+    /// What it is called, where the author said.
+    pub title: Option<String>,
     /// Media type, such as `video/mp4`.
     pub media_type: String,
     /// Length of the content, bytes.
@@ -48,6 +50,7 @@ struct Kept {
     /// Grows with every `put`: the smallest is the one put longest ago.
     turn: u64,
     name: String,
+    title: Option<String>,
     media_type: String,
     length_bytes: u64,
     duration_ms: Option<u64>,
@@ -99,6 +102,7 @@ impl Manifests {
             bytes,
             turn: self.turn,
             name: manifest.name.clone(),
+            title: manifest.title.clone(),
             media_type: manifest.media_type.clone(),
             length_bytes: manifest.length_bytes,
             duration_ms: manifest.duration_ms,
@@ -132,6 +136,7 @@ impl Manifests {
             CatalogueEntry {
                 swarm: *swarm,
                 name: kept.name.clone(),
+                title: kept.title.clone(),
                 media_type: kept.media_type.clone(),
                 length_bytes: kept.length_bytes,
                 duration_ms: kept.duration_ms,

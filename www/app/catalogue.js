@@ -9,6 +9,7 @@ import { formatBytes, formatCount, formatDuration } from "./format.js";
  * @typedef {object} Entry
  * @property {string} swarm
  * @property {string} name
+ * @property {string | null} [title]
  * @property {string} media_type
  * @property {number} length_bytes
  * @property {number | null} [duration_ms]
@@ -35,7 +36,7 @@ async function refresh() {
     const swarms = await response.json();
     setText(note, swarms.length > 0 ? "" : "Nothing yet. A publisher starts with: seeder seed FILE --tracker ADDRESS");
     note.hidden = swarms.length > 0;
-    byId("catalogue-list").replaceChildren(...swarms.map(item));
+    show(swarms);
   } catch (error) {
     note.hidden = false;
     const reason = error instanceof TypeError ? "it cannot be reached" : String(error);
@@ -43,13 +44,48 @@ async function refresh() {
   }
 }
 
+/** What is shown, by swarm: kept, so that nothing flickers and no picture is asked for twice.
+ * @type {Map<string, {item: HTMLElement, facts: HTMLElement}>} */
+const shown = new Map();
+
+/** @param {Entry[]} swarms */
+function show(swarms) {
+  const items = swarms.map((entry) => {
+    const known = shown.get(entry.swarm) ?? item(entry);
+    shown.set(entry.swarm, known);
+    setText(known.facts, facts(entry));
+    return known.item;
+  });
+  const list = byId("catalogue-list");
+  const isSame = items.length === list.children.length && items.every((item, index) => item === list.children[index]);
+  if (!isSame) list.replaceChildren(...items);
+}
+
 /** @param {Entry} entry */
-function item(entry) {
-  const facts = [formatBytes(entry.length_bytes)];
-  if (entry.duration_ms) facts.push(formatDuration(entry.duration_ms));
-  facts.push(formatCount(entry.leechers + entry.seeders, "peer", "peers"));
-  const link = element("a", {},
-    element("strong", { text: entry.name }), element("span", { className: "quiet", text: facts.join(" · ") }));
-  link.href = `/#${entry.swarm}`;
-  return element("li", {}, link);
+function facts({ length_bytes, duration_ms, leechers, seeders }) {
+  const facts = [formatBytes(length_bytes), formatCount(leechers + seeders, "peer", "peers")];
+  if (duration_ms) facts.unshift(formatDuration(duration_ms));
+  return facts.join(" · ");
+}
+
+/** @param {Entry} entry */
+function item({ swarm, name, title, media_type }) {
+  const facts = element("span", { className: "quiet" });
+  const text = element("span", { className: "entry-text" }, element("strong", { text: title || name }), facts);
+  const link = element("a", {}, text);
+  link.href = `/#${swarm}`;
+  if (media_type.startsWith("video/")) addPoster(link, swarm);
+  return { item: element("li", {}, link), facts };
+}
+
+/**
+ * Adds the poster once it is here; a content need not have one.
+ * @param {HTMLElement} link
+ * @param {string} swarm
+ */
+function addPoster(link, swarm) {
+  const poster = element("img");
+  poster.alt = "";
+  poster.onload = () => link.prepend(poster);
+  poster.src = `/v1/manifests/${swarm}/poster`;
 }

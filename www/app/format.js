@@ -24,6 +24,14 @@ export function formatDuration(ms) {
 }
 
 /**
+ * A share of something; 100 % only if it is all.
+ * @param {number} share from 0 to 1
+ */
+export function formatShare(share) {
+  return `${Math.floor(share * 100)} %`;
+}
+
+/**
  * @param {number} count
  * @param {string} one
  * @param {string} many

@@ -23,8 +23,7 @@ function list() {
 
 /** @param {string} link what follows the # */
 function watch(link) {
-  const [id, ...settings] = link.split("&");
-  if (!/^[0-9a-f]{64}$/i.test(id)) {
+  if (!/^[0-9a-f]{64}(&|$)/i.test(link)) {
     notice("fatal", "Bad link: after the # there must be 64 hexadecimal digits. Ask for the link again.", true);
     return list();
   }
@@ -32,8 +31,7 @@ function watch(link) {
   if (!started) {
     return view.fatal("This browser has no WebRTC, or it is turned off; without it no peer can be reached.");
   }
-  const startS = Number(new URLSearchParams(settings.join("&")).get("t")) || 0;
-  const session = new Session(started, startS, view, byId("stage"));
+  const session = new Session(started, view, byId("stage"));
   session.await(startService((ask, port) => session.read(ask, port)));
   session.onContent = (content) => {
     const download = byId("download", HTMLAnchorElement);

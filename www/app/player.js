@@ -1,7 +1,8 @@
 // @ts-check
 // Shows a content: video, audio, picture, text or a link to save it. Measures what only a player can: the
-// first frame, stalls, and how much media lies ahead.
+// first frame, stalls, what plays and how much media lies ahead.
 
+import { posterUrl, tracks } from "./attachments.js";
 import { element } from "./dom.js";
 
 /** @import { Content, PlaybackStats } from "./types.js" */
@@ -9,8 +10,8 @@ import { element } from "./dom.js";
 /** Text shown at most. */
 const TEXT_BYTES_MAX = 256 * 1024;
 
-/** How often the peer hears how much media lies ahead. */
-const AHEAD_INTERVAL_MS = 250;
+/** How often the peer hears what plays and how much media lies ahead. */
+const TELL_INTERVAL_MS = 250;
 
 /**
  * Where the service worker answers for a content.
@@ -22,30 +23,41 @@ export function contentUrl({ swarm, name }) {
 
 export class Player {
   /** @type {PlaybackStats} */
-  stats = { first_frame_ms: null, stalls: 0, stall_ms: 0 };
+  stats = { first_frame_ms: null, first_frame_at_s: null, stalls: 0, stall_ms: 0 };
   #stage;
-  #onAhead;
+  #onPlaying;
+  /** @type {HTMLMediaElement | undefined} */
+  #media;
 
   /**
    * @param {HTMLElement} stage
-   * @param {(aheadMs: number) => void} onAhead
+   * @param {(seconds: number, aheadSeconds: number) => void} onPlaying
    */
-  constructor(stage, onAhead) {
+  constructor(stage, onPlaying) {
     this.#stage = stage;
-    this.#onAhead = onAhead;
+    this.#onPlaying = onPlaying;
+  }
+
+  /**
+   * Plays from there, if anything plays.
+   * @param {number} seconds
+   */
+  seek(seconds) {
+    if (!this.#media) return;
+    this.#media.currentTime = seconds;
+    void this.#begin(this.#media);
   }
 
   /**
    * @param {Content} content
-   * @param {number} startS
    * @returns {Promise<void>} once it is shown; what fails is said in the stage
    */
-  async show(content, startS) {
+  async show(content) {
     const [kind, subtype] = content.media_type.split(";", 1)[0].trim().toLowerCase().split("/");
     switch (kind) {
       case "video":
       case "audio":
-        return this.#play(kind, content, startS);
+        return this.#play(kind, content);
       case "image":
         return this.#picture(content);
       case "text":
@@ -57,23 +69,26 @@ export class Player {
   /**
    * @param {"video" | "audio"} kind
    * @param {Content} content
-   * @param {number} startS
    */
-  #play(kind, content, startS) {
-    const media = element(kind);
+  #play(kind, content) {
+    const media = this.#media = element(kind);
     media.controls = true;
     media.preload = "auto";
-    if (media instanceof HTMLVideoElement) media.playsInline = true;
-    media.setAttribute("aria-label", content.name);
+    if (media instanceof HTMLVideoElement) {
+      media.playsInline = true;
+      const poster = posterUrl(content.attachments);
+      if (poster) media.poster = poster;
+    }
+    media.setAttribute("aria-label", content.title || content.name);
     this.#measure(media);
-    media.addEventListener("loadedmetadata", () => {
-      if (startS > 0) media.currentTime = startS;
-    }, { once: true });
     media.addEventListener("error", () => {
       const reason = media.error?.message || "the browser cannot decode it";
       this.#say(`Playback stopped: ${reason}. The file can still be saved.`, true);
     });
-    media.src = contentUrl(content);
+    // The browser begins at the fragment's time: nothing before it is decoded or shown.
+    const start = content.start_ms === null ? "" : `#t=${content.start_ms / 1000}`;
+    media.src = `${contentUrl(content)}${start}`;
+    media.append(...tracks(content.attachments));
     this.#replace(media);
     this.#begin(media);
   }
@@ -99,14 +114,16 @@ export class Player {
 
   /** @param {HTMLMediaElement} media */
   #measure(media) {
-    const first = () => { this.stats.first_frame_ms ??= Math.round(performance.now()); };
-    if (media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media) {
-      media.requestVideoFrameCallback(first);
-      // A hidden tab presents no frames.
-      media.addEventListener("loadeddata", () => { if (document.hidden) first(); });
-    } else {
-      media.addEventListener("loadeddata", first);
-    }
+    /** @param {number} seconds where the media begins to be seen or heard */
+    const first = (seconds) => {
+      if (this.stats.first_frame_ms !== null) return;
+      this.stats.first_frame_ms = Math.round(performance.now());
+      this.stats.first_frame_at_s = seconds;
+    };
+    const showsFrames = media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media;
+    if (showsFrames) media.requestVideoFrameCallback((_, { mediaTime }) => first(mediaTime));
+    // A hidden tab presents no frames.
+    media.addEventListener("loadeddata", () => { if (!showsFrames || document.hidden) first(media.currentTime); });
     /** @type {number | undefined} */
     let stalledAt;
     let isSeeking = false;
@@ -125,12 +142,12 @@ export class Player {
     for (const event of ["playing", "canplay"]) {
       media.addEventListener(event, () => { isSeeking = false; resume(); });
     }
-    let toldMs = -1;
+    let told = "";
     setInterval(() => {
-      const aheadMs = Math.round(ahead(media) * 1000);
-      if (aheadMs !== toldMs) this.#onAhead(aheadMs);
-      toldMs = aheadMs;
-    }, AHEAD_INTERVAL_MS);
+      const now = /** @type {const} */ ([media.currentTime, ahead(media)]);
+      if (now.join() !== told) this.#onPlaying(...now);
+      told = now.join();
+    }, TELL_INTERVAL_MS);
   }
 
   /** @param {Content} content */

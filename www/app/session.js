@@ -13,7 +13,6 @@ import { Player, contentUrl } from "./player.js";
 const QUESTIONS_MAX = 64;
 
 export class Session {
-  #startS;
   #view;
   #worker;
   #connections;
@@ -33,12 +32,10 @@ export class Session {
 
   /**
    * @param {import("./types.js").Started} started
-   * @param {number} startS
    * @param {View} view
    * @param {HTMLElement} stage
    */
-  constructor({ swarm, worker, early }, startS, view, stage) {
-    this.#startS = startS;
+  constructor({ swarm, worker, early }, view, stage) {
     this.#view = view;
     this.#stats = {
       swarm, bytes_total: 0, bytes_verified: 0, from_initial: 0, from_peers: 0, uploaded: 0,
@@ -46,7 +43,11 @@ export class Session {
     };
     this.#worker = worker;
     this.#connections = new Connections((message, transfer) => this.post(message, transfer));
-    this.#player = new Player(stage, (aheadMs) => this.post({ type: "player", ahead_ms: aheadMs }));
+    this.#player = new Player(stage, (seconds, aheadSeconds) => {
+      view.playing(seconds);
+      this.post({ type: "player", at_ms: Math.round(seconds * 1000), ahead_ms: Math.round(aheadSeconds * 1000) });
+    });
+    view.onSeek = (seconds) => this.#player.seek(seconds);
     this.#service = Promise.resolve();
     worker.onmessage = (event) => this.#take(event);
     worker.onerror = (event) => this.#take(event);
@@ -140,9 +141,10 @@ export class Session {
       case "signal": return this.#connections.signal(message.link, message.signal);
       case "close": return this.#connections.close(message.link);
       case "content": return void this.#show(message);
+      case "bad_start": return notice("start", `${capital(message.reason)}.`);
       case "stats":
         this.#stats = message.stats;
-        this.#view.stats(message.stats, message.cells);
+        this.#view.stats(message.stats, message);
         return message.id === null ? undefined : this.#settle(message.id, undefined);
       case "digest": return this.#settle(message.id, message.digest);
       case "tracker_up":
@@ -170,11 +172,16 @@ export class Session {
       return; // said already
     }
     this.onContent(content);
-    await this.#player.show(content, this.#startS);
+    await this.#player.show(content);
   }
 
   /** Where the content can be saved from. */
   static downloadUrl = (/** @type {Content} */ content) => `${contentUrl(content)}?download=1`;
+}
+
+/** @param {string} words */
+function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /**

@@ -4,18 +4,22 @@
 /** @import { Started } from "./types.js" */
 
 /** What was started; nothing without a good link, or where the browser lacks what it takes. */
-export const started = start(location.hash.slice(1).split("&")[0].toLowerCase());
+export const started = start(location.hash.slice(1));
 
 /**
- * @param {string} swarm
+ * @param {string} link what follows the #
  * @returns {Started | undefined}
  */
-function start(swarm) {
+function start(link) {
+  const [id, ...settings] = link.split("&");
+  const swarm = id.toLowerCase();
+  const time = new URLSearchParams(settings.join("&")).get("t");
   if (!/^[0-9a-f]{64}$/.test(swarm) || typeof Worker !== "function" || typeof RTCPeerConnection !== "function") {
     return undefined;
   }
-  // The worker takes the swarm from its name, so that it need not wait for a message.
-  const worker = new Worker("/worker.js", { type: "module", name: swarm });
+  // The worker takes swarm and time from its name, so that it need not wait for a message.
+  const name = time === null ? swarm : `${swarm}&t=${time}`;
+  const worker = new Worker("/worker.js", { type: "module", name });
   /** @type {(MessageEvent | ErrorEvent)[]} */
   const early = [];
   worker.onmessage = (event) => early.push(event);

@@ -2,6 +2,34 @@
 // Shapes that cross between window, worker and service worker. The Rust side is peer-wasm/src/page.rs.
 
 /**
+ * @typedef {object} Segment
+ * @property {number} length_bytes
+ * @property {"header" | "index" | "media" | "data"} kind
+ * @property {number} priority 0 to 7
+ * @property {"start" | "playback" | "background"} period
+ * @property {number | null} time_ms
+ * @property {number | null} duration_ms
+ *
+ * @typedef {Segment & {left: number, right: number}} Placed a segment from `left` to `right`, 0 to 1
+ *
+ * @typedef {object} Chapter
+ * @property {number} time_ms
+ * @property {string} name
+ * @property {number | null} place where it begins, in parts of the content
+ *
+ * @typedef {object} Attachment
+ * @property {"poster" | "subtitles"} kind
+ * @property {string} media_type
+ * @property {string | null} language
+ * @property {string | null} label
+ * @property {Uint8Array<ArrayBuffer>} bytes
+ *
+ * @typedef {object} Levels what is here; see peer-wasm/src/bar.rs
+ * @property {Uint8Array} cells
+ * @property {Uint8Array} shares
+ * @property {Uint8Array} risks
+ * @property {number | null} playhead
+ *
  * @typedef {{kind: "offer", sdp: string} | {kind: "answer", sdp: string}
  *   | {kind: "candidate", candidate: string, sdp_mid: string | null, sdp_m_line_index: number | null}
  *   | {kind: "end_of_candidates"}} Signal
@@ -31,6 +59,7 @@
  *
  * @typedef {object} PlaybackStats what only the window can measure
  * @property {number | null} first_frame_ms from the start of the navigation
+ * @property {number | null} first_frame_at_s where in the media that was
  * @property {number} stalls
  * @property {number} stall_ms
  *
@@ -39,9 +68,15 @@
  * @typedef {object} Content
  * @property {string} swarm
  * @property {string} name
+ * @property {string | null} title
+ * @property {string | null} author
  * @property {string} media_type
  * @property {number} length_bytes
  * @property {number | null} duration_ms
+ * @property {number | null} start_ms
+ * @property {Segment[]} segments
+ * @property {Chapter[]} chapters
+ * @property {Attachment[]} attachments
  *
  * @typedef {{mode: "unlimited"} | {mode: "capped", bits_per_s: number} | {mode: "off"}} Upload
  *
@@ -49,7 +84,8 @@
  *   | {type: "signal", link: number, signal: Signal}
  *   | {type: "close", link: number}
  *   | ({type: "content"} & Content)
- *   | {type: "stats", id: number | null, stats: PeerStats, cells: number[]}
+ *   | {type: "bad_start", reason: string}
+ *   | ({type: "stats", id: number | null, stats: PeerStats} & Levels)
  *   | {type: "digest", id: number, digest: string | null}
  *   | {type: "tracker_up"}
  *   | {type: "tracker_down", reason: string, retry_ms: number}
@@ -63,7 +99,7 @@
  *   | {type: "channel", link: number, label: string, channel?: RTCDataChannel, port?: MessagePort}
  *   | {type: "closed", link: number, reason: string}
  *   | {type: "read", swarm: string, range: string | null, is_download: boolean, port: MessagePort}
- *   | {type: "player", ahead_ms: number}
+ *   | {type: "player", at_ms: number, ahead_ms: number}
  *   | {type: "upload", limit: Upload}
  *   | {type: "fresh", id: number}
  *   | {type: "digest", id: number}

@@ -1,10 +1,12 @@
 // @ts-check
 // Everything that is seen while watching, except the player.
 
+import { Bar } from "./bar.js";
+import { Chapters } from "./chapters.js";
 import { byId, element, notice, setText } from "./dom.js";
 import { formatBytes, formatDuration, formatRate } from "./format.js";
 
-/** @import { Content, LinkStats, PeerStats } from "./types.js" */
+/** @import { Content, Levels, LinkStats, PeerStats } from "./types.js" */
 
 /** Rates shown are means over this long. */
 const RATE_WINDOW_MS = 2000;
@@ -26,20 +28,38 @@ export class View {
   #past = [];
   /** @type {number | undefined} */
   #countdown;
+  #bar = new Bar();
+  #chapters = new Chapters();
+  /** Called with the second to play from. @type {(seconds: number) => void} */
+  onSeek = () => {};
 
   constructor() {
     byId("watch").hidden = false;
+    this.#bar.onSeek = this.#chapters.onSeek = (seconds) => this.onSeek(seconds);
     this.tracker("connecting", "Connecting to the tracker …");
   }
 
   /** @param {Content} content */
   content(content) {
     notice("unknown", "");
-    document.title = `${content.name} · Tributary`;
-    setText(byId("title"), content.name);
+    const title = content.title || content.name;
+    document.title = `${title} · Tributary`;
+    setText(byId("title"), title);
     const facts = [formatBytes(content.length_bytes), content.media_type];
     if (content.duration_ms) facts.unshift(formatDuration(content.duration_ms));
+    if (content.author) facts.unshift(`by ${content.author}`);
+    if (title !== content.name) facts.push(content.name);
     setText(byId("facts"), facts.join(" · "));
+    this.#bar.content(content);
+    this.#chapters.content(content.chapters);
+  }
+
+  /**
+   * What plays now.
+   * @param {number} seconds
+   */
+  playing(seconds) {
+    this.#chapters.at(seconds);
   }
 
   /**
@@ -96,9 +116,9 @@ export class View {
 
   /**
    * @param {PeerStats} stats
-   * @param {number[]} cells
+   * @param {Levels} levels
    */
-  stats(stats, cells) {
+  stats(stats, levels) {
     const now = performance.now();
     this.#past.push({ at: now, stats });
     while (this.#past.length > 2 && now - this.#past[0].at > RATE_WINDOW_MS) this.#past.shift();
@@ -108,33 +128,8 @@ export class View {
       const rate = now > at ? ((stats[field] - before[field]) * 1000) / (now - at) : 0;
       setText(byId(`${id}-rate`), rate < 1 ? "" : formatRate(rate));
     }
-    this.#progress(stats, cells);
+    this.#bar.levels(levels, stats.links.some(({ state }) => state === "open"));
     this.#links(stats.links);
-  }
-
-  /**
-   * @param {PeerStats} stats
-   * @param {number[]} cells
-   */
-  #progress(stats, cells) {
-    const line = byId("progress");
-    const share = stats.bytes_total > 0 ? stats.bytes_verified / stats.bytes_total : 0;
-    line.setAttribute("aria-valuenow", String(Math.floor(share * 100)));
-    line.title = `${formatBytes(stats.bytes_verified)} of ${formatBytes(stats.bytes_total)} verified`;
-    const canvas = line.querySelector("canvas");
-    const context = canvas?.getContext("2d");
-    if (!canvas || !context) return;
-    const width = Math.round(canvas.clientWidth * devicePixelRatio);
-    const height = Math.round(canvas.clientHeight * devicePixelRatio);
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    context.clearRect(0, 0, width, height);
-    context.fillStyle = getComputedStyle(canvas).color;
-    cells.forEach((cell, index) => {
-      if (cell === 0) return;
-      const [left, right] = [index, index + 1].map((edge) => Math.round((edge * width) / cells.length));
-      context.globalAlpha = 0.25 + (0.75 * cell) / 255;
-      context.fillRect(left, 0, right - left, height);
-    });
   }
 
   /** @param {LinkStats[]} links */

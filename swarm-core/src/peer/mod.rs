@@ -276,6 +276,16 @@ impl Peer {
         self.holdings.as_ref().map(Holdings::held)
     }
 
+    /// The groups that are not at risk as seen from here: held, or held by at least two linked peers. `None`
+    /// until the store is ready.
+    pub fn well_held(&self) -> Option<GroupSet> {
+        let held = self.held()?;
+        let links = self.links.values().filter(|link| link.is_open());
+        let mut well = GroupSet::in_two_of(held.capacity(), links.filter_map(Link::have));
+        well.union_with(held);
+        Some(well)
+    }
+
     /// The tree of the content as far as it is known; `None` until the store is ready. For stores that
     /// want to resume: see [`HashTree::export`].
     pub fn tree(&self) -> Option<&HashTree> {

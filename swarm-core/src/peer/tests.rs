@@ -73,6 +73,17 @@ fn payload_that_overtakes_the_greeting_is_kept() {
 }
 
 #[test]
+fn what_only_one_linked_peer_holds_is_at_risk() {
+    let mut net = net(16 * MIB, 1);
+    assert!(net.run(MINUTE, |net| net.nodes[1].peer.held().is_some_and(|held| held.count() > 8)));
+    let peer = &net.nodes[1].peer;
+    assert_eq!(peer.well_held().as_ref(), peer.held(), "the initial peer alone has the rest");
+    net.add(Role::Initial, net.manifest.geometry().all(), UPLINK);
+    assert!(net.run(MINUTE, |net| net.nodes[1].peer.well_held().is_some_and(|well| well.is_full())));
+    assert!(!net.is_complete(1), "two initial peers have what it lacks");
+}
+
+#[test]
 fn viewers_serve_one_another() {
     let mut net = net(4 * MIB, 4);
     assert!(net.run(MINUTE, |net| (1..5).all(|node| net.is_complete(node))));

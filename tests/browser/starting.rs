@@ -1,0 +1,40 @@
+//! Links that name a moment: it is what is shown first, and what is fetched first.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tests::content::film;
+use tests::scene::Scene;
+use tests::{Seeder, Tracker};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The moment that the links name, and how they write it.
+const START_SECONDS: f64 = 45.0;
+const START: &str = "&t=0:45";
+
+/// Share of the film that may be here when the moment is shown. From the beginning to there it is three
+/// quarters; the moment itself takes a few parts in a hundred.
+const SHARE_MAX: f64 = 0.4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_with_a_time_shows_that_moment_before_the_film_up_to_it_is_here() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start()?;
+    // Twice the film's rate: the time to fetch it up to the moment would be seen.
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--upload-limit", "10M"])?;
+    Scene::play("a start in the middle", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(&format!("{}{START}", seeder.link())).await?;
+        let shown = |stats: &tests::TabStats| stats.first_frame_ms.is_some();
+        let account = tab.wait_stats("the first frame", TIMEOUT, shown).await?;
+        let at = account.first_frame_at_s.context("a frame without a time")?;
+        ensure!((at - START_SECONDS).abs() < 0.1, "the first frame was that at {at} s");
+        let share = account.bytes_verified as f64 / account.bytes_total as f64;
+        eprintln!("figures: at the first frame {:.1} % were here: {account:?}", share * 100.0);
+        ensure!(share < SHARE_MAX, "{:.0} % came before the moment was shown", share * 100.0);
+        tab.wait_playing_beyond(START_SECONDS + 1.0, TIMEOUT).await
+    })
+    .await
+}
