@@ -1,5 +1,6 @@
 //! The command line: every bad input is one line that says what failed and what to do.
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -19,12 +20,15 @@ fn bad_input_is_one_line_and_a_failure() {
     content::file(directory.path(), "film", 1, 100);
     let id = "ab".repeat(32);
     let link = format!("http://127.0.0.1:9/#{id}");
+    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
     let cases: &[(&[&str], &str)] = &[
         (&["seed", "nothing", "--tracker", TRACKER], "nothing does not exist"),
         (&["seed", "empty", "--tracker", TRACKER], "empty is empty"),
         (&["seed", ".", "--tracker", TRACKER], "is not a file"),
         (&["seed", "film", "--tracker", "http://h/"], "not a tracker's address"),
         (&["seed", "film", "--tracker", TRACKER, "--upload-limit", "8 M"], "no upload limit"),
+        (&["seed", "film", "--tracker", TRACKER, "--udp-port", &port], "choose another with --udp-port"),
         (&["fetch", "nonsense", "-o", "x"], "is not a link"),
         (&["fetch", "http://127.0.0.1:9/#12", "-o", "x"], "is not a link"),
         (&["fetch", &id, "-o", "x"], "needs --tracker"),

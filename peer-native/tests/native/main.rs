@@ -5,6 +5,7 @@
 mod command;
 mod content;
 mod link;
+mod port;
 mod publish;
 mod store;
 mod swarm;

@@ -15,19 +15,20 @@ use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
 /// Bytes that may come twice because messages crossed, over a link's life: one channel's buffer.
-const CROSSED_BYTES_MAX: u64 = 256 * 1024;
+const CROSSED_BYTES_MAX: u64 = *BUFFER_BYTES.end();
 /// Data messages kept that overtook the greeting: a data channel's buffer full of single groups.
 const EARLY_DATA_MAX: usize = 32;
 /// Round-trip time of a link that has not been measured: an ordinary path across a country.
 const RTT_GUESS: Duration = Duration::from_millis(50);
+/// Pings of a new link that follow one another closely: the first meet two ends that are busy starting.
+const PONGS_EARLY: u32 = 6;
 /// Shortest silence that counts as a stall.
 const STALL_MIN: Duration = Duration::from_millis(750);
-/// Least and most bytes handed to a data channel and not yet sent. Natively this counts what is not yet
-/// acknowledged, too: more than 128 KiB in one burst overflows the socket of a browser that is busy playing
-/// (its kernel buffer holds about 92 packets), and a lost tail costs a second of silence.
-const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=128 * 1024;
-/// The channel's buffer lasts about this long at the link's upload rate.
-const BUFFER_TIME: Duration = Duration::from_millis(100);
+/// Least and most bytes handed to a data channel and not yet sent; natively, not yet acknowledged.
+const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=1024 * 1024;
+/// Beyond two round trips, the channel's buffer lasts this long at the link's upload rate: two ends that share a
+/// busy processor take a few milliseconds to answer on a path that takes none.
+const BUFFER_TIME: Duration = Duration::from_millis(5);
 
 /// A request that we made.
 #[derive(Debug, Clone)]
@@ -130,6 +131,10 @@ pub(crate) struct Link {
     pub(crate) rate: Rate,
     pub(crate) size: RequestSize,
     pub(crate) rtt: Option<Duration>,
+    /// The path's own round-trip time, without what waits on it: about the least measured lately.
+    rtt_least: Option<Duration>,
+    /// Pings answered so far.
+    pongs: u32,
     /// The ping under way: nonce and when it left.
     pub(crate) ping: Option<(u32, Timestamp)>,
     pub(crate) next_ping: Timestamp,
@@ -176,6 +181,8 @@ impl Link {
             rate: Rate::new(rate_guess),
             size: RequestSize::new(),
             rtt: None,
+            rtt_least: None,
+            pongs: 0,
             ping: None,
             next_ping: now,
             serves: VecDeque::new(),
@@ -191,6 +198,20 @@ impl Link {
 
     pub(crate) fn is_open(&self) -> bool {
         self.state == LinkState::Open
+    }
+
+    /// A ping was answered after this long.
+    pub(crate) fn measured_rtt(&mut self, sample: Duration) {
+        // The usual smoothing of round-trip times (RFC 6298 §2.3).
+        self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
+        self.pongs = self.pongs.saturating_add(1);
+        // Rises by a sixteenth a ping, so that a path that became longer is found out.
+        self.rtt_least = Some(self.rtt_least.map_or(sample, |least| sample.min(least * 17 / 16)));
+    }
+
+    /// Whether its round-trip time is known well enough to be measured rarely.
+    pub(crate) fn is_rtt_settled(&self) -> bool {
+        self.pongs >= PONGS_EARLY
     }
 
     /// Counts a signal; whether it is still within the limit.
@@ -273,10 +294,12 @@ impl Link {
         }
     }
 
-    /// Most bytes that may wait on its data channel.
+    /// Most bytes that may wait on its data channel: twice what the path holds, so that a link finds out what it
+    /// can carry, and what it can carry never waits for an acknowledgement. Little while nothing was measured.
     pub(crate) fn buffer_bytes_max(&self) -> u64 {
-        super::sizing::bytes_in(self.upload_rate.bytes_per_s(), BUFFER_TIME)
-            .clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())
+        let time = self.rtt_least.map_or(Duration::ZERO, |rtt| rtt * 2 + BUFFER_TIME);
+        let bytes = super::sizing::bytes_in(self.upload_rate.bytes_per_s(), time);
+        bytes.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())
     }
 
     /// Whether another frame may be handed to its data channel.
@@ -417,8 +440,8 @@ mod tests {
         let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 2), Class::Window);
         link.end_ask(GEOMETRY, id);
         let late = || GroupRange::new(0, 2);
-        let tolerated = (0..20).take_while(|_| link.came(Timestamp::ZERO, GEOMETRY, id, late())).count();
-        assert_eq!(tolerated, 8, "what was asked for once, and what may cross, but not without end");
+        let tolerated = (0..99).take_while(|_| link.came(Timestamp::ZERO, GEOMETRY, id, late())).count();
+        assert_eq!(tolerated, 32, "what was asked for once, and what may cross, but not without end");
     }
 
     #[test]
@@ -440,6 +463,21 @@ mod tests {
         assert_eq!(link.end_ask(GEOMETRY, id), [0, 2]);
         assert_eq!(link.outstanding_bytes, 0);
         assert!(link.end_ask(GEOMETRY, id).is_empty());
+    }
+
+    #[test]
+    fn a_channel_holds_two_round_trips_of_its_rate_and_the_least_counts() {
+        let buffer = |rate: u64, rtts_ms: &[u64]| {
+            let mut link = Link::new(Timestamp::ZERO, PeerId(1), Role::Viewer, rate);
+            rtts_ms.iter().for_each(|rtt| link.measured_rtt(Duration::from_millis(*rtt)));
+            link.buffer_bytes_max()
+        };
+        assert_eq!(buffer(4_000_000, &[100]), 820_000);
+        assert_eq!(buffer(4_000_000, &[100, 400]), 850_000, "what waits on the path is not the path's");
+        assert_eq!(buffer(4_000_000, &[100, 20]), 180_000);
+        assert_eq!(buffer(100_000, &[20]), 64 * 1024);
+        assert_eq!(buffer(50_000_000, &[100]), 1024 * 1024);
+        assert_eq!(buffer(50_000_000, &[]), 64 * 1024);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use peer_native::address::TrackerAddress;
 use peer_native::hashing::DataDir;
 use peer_native::publish::{self, Publication};
-use peer_native::{Content, DriverOptions, Notice, PeerHandle};
+use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
 use swarm_core::peer::{Appetite, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Instance, SwarmId};
@@ -36,6 +36,7 @@ struct Seeding {
 pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
     let tracker: TrackerAddress = options.tracker.parse()?;
     let upload = amount::upload_limit(options.upload.limit.as_deref())?;
+    let network = options.reach.network()?;
     let data_dir = data_dir(options.data.dir);
     let mut publications: Vec<(PathBuf, Publication)> = Vec::new();
     for path in options.files {
@@ -50,8 +51,9 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
     let mut seedings = Vec::new();
     for (index, (path, publication)) in publications.into_iter().enumerate() {
         let swarm = publication.swarm;
-        let (peer, mut receiver) = PeerHandle::start(driver_options(publication, &tracker, upload)?)
-            .with_context(|| format!("{} cannot be seeded", path.display()))?;
+        let (peer, mut receiver) =
+            PeerHandle::start(driver_options(publication, &tracker, &network, upload)?)
+                .with_context(|| format!("{} cannot be seeded", path.display()))?;
         seedings.push(Seeding { swarm, path, peer, is_announced: false });
         let notices = notices.clone();
         tokio::spawn(async move {
@@ -152,6 +154,7 @@ pub(crate) async fn published(
 fn driver_options(
     publication: Publication,
     tracker: &TrackerAddress,
+    network: &Network,
     upload: UploadLimit,
 ) -> anyhow::Result<DriverOptions> {
     let peer = PeerConfig {
@@ -165,7 +168,7 @@ fn driver_options(
         token: None,
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
-    Ok(DriverOptions { peer, tracker: tracker.clone(), content })
+    Ok(DriverOptions { peer, tracker: tracker.clone(), content, network: network.clone() })
 }
 
 /// Bytes that nobody can guess.
