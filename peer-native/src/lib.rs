@@ -9,7 +9,6 @@
 //! | [`tracker`], [`address`] | the tracker's socket, manifests over HTTP, links that people write |
 //! | [`store`] | files that hold a content, wholly or in part |
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
-//! | [`player`] | a player without a screen |
 //!
 //! What to ask of whom, when, and whom to serve is in `swarm-core`; nothing here decides that.
 
@@ -22,7 +21,6 @@ pub mod link;
 pub mod media;
 mod mux;
 mod network;
-pub mod player;
 pub mod publish;
 pub mod store;
 pub mod tracker;

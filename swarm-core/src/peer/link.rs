@@ -4,31 +4,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::rate::Rate;
-use super::sizing::{RequestSize, pipeline_target_bytes};
+use super::round_trip::RoundTrip;
+use super::sizing::{CHANNEL_BYTES_MAX, RequestSize, channel_bytes_max, pipeline_target_bytes};
 use super::stats::LinkState;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::{Instance, PeerId};
 use crate::limits::{REQUEST_GROUPS_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
-use crate::peer_message::{Class, DataMessage};
+use crate::peer_message::{Class, DataMessage, Serving, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
 /// Bytes that may come twice because messages crossed, over a link's life: one channel's buffer.
-const CROSSED_BYTES_MAX: u64 = *BUFFER_BYTES.end();
+const CROSSED_BYTES_MAX: u64 = CHANNEL_BYTES_MAX;
 /// Data messages kept that overtook the greeting: a data channel's buffer full of single groups.
 const EARLY_DATA_MAX: usize = 32;
-/// Round-trip time of a link that has not been measured: an ordinary path across a country.
-const RTT_GUESS: Duration = Duration::from_millis(50);
-/// Pings of a new link that follow one another closely: the first meet two ends that are busy starting.
-const PONGS_EARLY: u32 = 6;
 /// Shortest silence that counts as a stall.
 const STALL_MIN: Duration = Duration::from_millis(750);
-/// Least and most bytes handed to a data channel and not yet sent; natively, not yet acknowledged.
-const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=1024 * 1024;
-/// Beyond two round trips, the channel's buffer lasts this long at the link's upload rate: two ends that share a
-/// busy processor take a few milliseconds to answer on a path that takes none.
-const BUFFER_TIME: Duration = Duration::from_millis(5);
 
 /// A request that we made.
 #[derive(Debug, Clone)]
@@ -99,12 +91,10 @@ pub(crate) struct Link {
     /// When the state was entered.
     pub(crate) since: Timestamp,
     pub(crate) instance: Option<Instance>,
-    /// Whether it serves requests.
-    pub(crate) is_serving: bool,
-    /// Whether it injects, and is asked for urgent groups only.
-    pub(crate) is_injecting: bool,
-    /// Whether it takes whatever is injected.
-    pub(crate) wants_all: bool,
+    /// How it says that it stands.
+    pub(crate) standing: Standing,
+    /// Bytes pushed to it for each of its upload capacity, on the injection's clock.
+    pub(crate) injected: u64,
     /// Signals passed to its connection so far.
     signals: usize,
 
@@ -130,11 +120,7 @@ pub(crate) struct Link {
     pub(crate) is_stalled: bool,
     pub(crate) rate: Rate,
     pub(crate) size: RequestSize,
-    pub(crate) rtt: Option<Duration>,
-    /// The path's own round-trip time, without what waits on it: about the least measured lately.
-    rtt_least: Option<Duration>,
-    /// Pings answered so far.
-    pongs: u32,
+    pub(crate) rtt: RoundTrip,
     /// The ping under way: nonce and when it left.
     pub(crate) ping: Option<(u32, Timestamp)>,
     pub(crate) next_ping: Timestamp,
@@ -144,6 +130,8 @@ pub(crate) struct Link {
     /// Bytes on its data channel that have not left.
     pub(crate) buffered_bytes: u64,
     pub(crate) upload_rate: Rate,
+    /// When bytes last left its data channel, or began to wait there.
+    pub(crate) last_drain: Timestamp,
     /// The low-water mark the driver was told.
     pub(crate) low_water_bytes: u64,
 
@@ -164,9 +152,8 @@ impl Link {
             state: LinkState::Connecting,
             since: now,
             instance: None,
-            is_serving: true,
-            is_injecting: false,
-            wants_all: false,
+            standing: Standing { serving: Serving::Everything, wants: GroupRange::new(0, 0), uplink: 0 },
+            injected: 0,
             signals: 0,
             have: None,
             knows: None,
@@ -180,14 +167,13 @@ impl Link {
             is_stalled: false,
             rate: Rate::new(rate_guess),
             size: RequestSize::new(),
-            rtt: None,
-            rtt_least: None,
-            pongs: 0,
+            rtt: RoundTrip::default(),
             ping: None,
             next_ping: now,
             serves: VecDeque::new(),
             buffered_bytes: 0,
             upload_rate: Rate::new(rate_guess),
+            last_drain: now,
             low_water_bytes: 0,
             received: 0,
             reported: 0,
@@ -200,20 +186,6 @@ impl Link {
         self.state == LinkState::Open
     }
 
-    /// A ping was answered after this long.
-    pub(crate) fn measured_rtt(&mut self, sample: Duration) {
-        // The usual smoothing of round-trip times (RFC 6298 §2.3).
-        self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
-        self.pongs = self.pongs.saturating_add(1);
-        // Rises by a sixteenth a ping, so that a path that became longer is found out.
-        self.rtt_least = Some(self.rtt_least.map_or(sample, |least| sample.min(least * 17 / 16)));
-    }
-
-    /// Whether its round-trip time is known well enough to be measured rarely.
-    pub(crate) fn is_rtt_settled(&self) -> bool {
-        self.pongs >= PONGS_EARLY
-    }
-
     /// Counts a signal; whether it is still within the limit.
     pub(crate) fn admit_signal(&mut self) -> bool {
         self.signals += 1;
@@ -222,11 +194,20 @@ impl Link {
 
     /// Whether groups can be asked of it now.
     pub(crate) fn is_provider(&self) -> bool {
-        self.is_open() && self.is_serving && !self.is_stalled
+        self.is_open() && self.standing.serving != Serving::Nothing && !self.is_stalled
+    }
+
+    /// Whether it answers requests of a class now.
+    pub(crate) fn serves(&self, class: Class) -> bool {
+        match self.standing.serving {
+            Serving::Everything => true,
+            Serving::Urgent => class == Class::Urgent,
+            Serving::Nothing | Serving::Needs => false,
+        }
     }
 
     pub(crate) fn rtt_or_guess(&self) -> Duration {
-        self.rtt.unwrap_or(RTT_GUESS)
+        self.rtt.or_guess()
     }
 
     /// The geometry became known: announcements made before are taken in. `false` if one was impossible.
@@ -281,25 +262,31 @@ impl Link {
         }
         self.serves.retain_mut(|serve| !serve.sent(range));
         self.upload_rate.begin(now);
+        if self.buffered_bytes == 0 {
+            self.last_drain = now;
+        }
         self.buffered_bytes += bytes;
     }
 
     /// The driver says how much is still buffered.
-    pub(crate) fn drained(&mut self, now: Timestamp, buffered_bytes: u64) {
+    /// Returns how many bytes have left.
+    pub(crate) fn drained(&mut self, now: Timestamp, buffered_bytes: u64) -> u64 {
         let buffered_bytes = buffered_bytes.min(self.buffered_bytes);
-        self.upload_rate.carried(now, self.buffered_bytes - buffered_bytes);
+        let carried = self.buffered_bytes - buffered_bytes;
+        self.upload_rate.carried(now, carried);
         self.buffered_bytes = buffered_bytes;
+        if carried > 0 {
+            self.last_drain = now;
+        }
         if buffered_bytes == 0 {
             self.upload_rate.end(now);
         }
+        carried
     }
 
-    /// Most bytes that may wait on its data channel: twice what the path holds, so that a link finds out what it
-    /// can carry, and what it can carry never waits for an acknowledgement. Little while nothing was measured.
+    /// Most bytes that may wait on its data channel.
     pub(crate) fn buffer_bytes_max(&self) -> u64 {
-        let time = self.rtt_least.map_or(Duration::ZERO, |rtt| rtt * 2 + BUFFER_TIME);
-        let bytes = super::sizing::bytes_in(self.upload_rate.bytes_per_s(), time);
-        bytes.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())
+        channel_bytes_max(self.upload_rate.bytes_per_s(), self.rtt_or_guess(), self.rtt.least())
     }
 
     /// Whether another frame may be handed to its data channel.
@@ -463,21 +450,6 @@ mod tests {
         assert_eq!(link.end_ask(GEOMETRY, id), [0, 2]);
         assert_eq!(link.outstanding_bytes, 0);
         assert!(link.end_ask(GEOMETRY, id).is_empty());
-    }
-
-    #[test]
-    fn a_channel_holds_two_round_trips_of_its_rate_and_the_least_counts() {
-        let buffer = |rate: u64, rtts_ms: &[u64]| {
-            let mut link = Link::new(Timestamp::ZERO, PeerId(1), Role::Viewer, rate);
-            rtts_ms.iter().for_each(|rtt| link.measured_rtt(Duration::from_millis(*rtt)));
-            link.buffer_bytes_max()
-        };
-        assert_eq!(buffer(4_000_000, &[100]), 820_000);
-        assert_eq!(buffer(4_000_000, &[100, 400]), 850_000, "what waits on the path is not the path's");
-        assert_eq!(buffer(4_000_000, &[100, 20]), 180_000);
-        assert_eq!(buffer(100_000, &[20]), 64 * 1024);
-        assert_eq!(buffer(50_000_000, &[100]), 1024 * 1024);
-        assert_eq!(buffer(50_000_000, &[]), 64 * 1024);
     }
 
     #[test]

@@ -90,9 +90,7 @@ impl Peer {
             swarm: self.config.swarm,
             peer: self.tracker.peer.unwrap_or(PeerId(0)),
             instance: self.config.instance,
-            is_serving: !self.budget.is_off(),
-            is_injecting: self.expects_to_inject(),
-            wants_all: self.wants_all(),
+            standing: self.standing(),
             have: messages.next().unwrap_or_default().to_vec(),
         };
         self.outputs.push_back(Output::Control(id, hello));
@@ -203,8 +201,8 @@ impl Peer {
     pub(super) fn ponged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Some((_, left)) = link.ping.take_if(|(expected, _)| *expected == nonce) {
-            link.measured_rtt(now.since(left));
-            let interval = if link.is_rtt_settled() { PING_INTERVAL } else { PING_INTERVAL_EARLY };
+            link.rtt.measured(now.since(left));
+            let interval = if link.rtt.is_settled() { PING_INTERVAL } else { PING_INTERVAL_EARLY };
             link.next_ping = now + interval;
         }
     }
