@@ -44,10 +44,12 @@ pub enum PortError {
 
 impl PortError {
     fn new(port: u16, error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse(port),
-            io::ErrorKind::PermissionDenied => Self::Denied(port),
-            _ => Self::Other(port, error),
+        if error.kind() == io::ErrorKind::AddrInUse {
+            Self::InUse(port)
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            Self::Denied(port)
+        } else {
+            Self::Other(port, error)
         }
     }
 }
