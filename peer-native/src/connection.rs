@@ -18,6 +18,9 @@ use webrtc::peer_connection::{
     RTCPeerConnectionState, SettingEngine, SettingEngineBuilder,
 };
 
+use crate::link::LinkOptions;
+use crate::network::{LinkRuntime, stretched};
+
 /// Without an answer for this long a path counts as interrupted.
 const ICE_DISCONNECTED: Duration = Duration::from_secs(5);
 
@@ -37,6 +40,9 @@ const ICE_CHECKS_MAX: u16 = 40;
 /// as soon as it works: a candidate that a check reveals is mostly one that is just being trickled.
 const ICE_RELAY_WAIT: Duration = Duration::from_millis(500);
 
+/// How long a browser's mDNS name is asked for.
+const MDNS_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Things a connection may have said before its link listened. Candidates come a handful per interface; beyond
 /// this many they are dropped, which costs a path at worst.
 pub(crate) const NEWS_MAX: usize = 256;
@@ -55,6 +61,36 @@ pub(crate) enum News {
     Channel(Arc<dyn DataChannel>),
     /// The connection is over; in words.
     Ended(&'static str),
+}
+
+/// A connection that cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    /// The crate says so.
+    #[error("{0}")]
+    Rtc(#[from] RtcError),
+    /// The system gives no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// What the two sides of a connection know each other by while they look for a path (RFC 8839, section 5.4).
+struct Credentials {
+    fragment: String,
+    password: String,
+}
+
+impl Credentials {
+    fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 24];
+        getrandom::fill(&mut bytes)?;
+        let (fragment, password) = bytes.split_at(8);
+        Ok(Self { fragment: hexadecimal(fragment), password: hexadecimal(password) })
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Passes callbacks on. They run on the connection's own task and must not wait.
@@ -105,56 +141,69 @@ impl PeerConnectionEventHandler for Listener {
 }
 
 /// Builds a connection whose events go to `news`.
-///
-/// `is_local`: whether the swarm's tracker is on this machine, so that others may be, too; then the loopback
-/// interface is offered beside the others.
 pub(crate) async fn build(
-    ice_servers: &[IceServer],
-    is_local: bool,
+    options: &LinkOptions,
     news: mpsc::Sender<News>,
-) -> Result<Arc<dyn PeerConnection>, RtcError> {
+) -> Result<Arc<dyn PeerConnection>, BuildError> {
     // Browsers hide their addresses behind mDNS names. Without multicast they still reach us at ours.
-    match attempt(ice_servers, is_local, news.clone(), MulticastDnsMode::QueryOnly).await {
+    match attempt(options, news.clone(), MulticastDnsMode::QueryOnly).await {
         Ok(connection) => Ok(connection),
         Err(error) => {
             tracing::debug!(%error, "no connection with multicast DNS; trying without");
-            attempt(ice_servers, is_local, news, MulticastDnsMode::Disabled).await
+            attempt(options, news, MulticastDnsMode::Disabled).await
         }
     }
 }
 
 async fn attempt(
-    ice_servers: &[IceServer],
-    is_local: bool,
+    options: &LinkOptions,
     news: mpsc::Sender<News>,
     mdns: MulticastDnsMode,
-) -> Result<Arc<dyn PeerConnection>, RtcError> {
-    let servers = ice_servers.iter().map(|server| RTCIceServer {
-        urls: server.urls.clone(),
-        username: server.username.clone().unwrap_or_default(),
-        credential: server.credential.clone().unwrap_or_default(),
-    });
-    let configuration = RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).build();
+) -> Result<Arc<dyn PeerConnection>, BuildError> {
+    let credentials = Credentials::random()?;
+    let port = options.network.shared();
+    let membership = port.map(|port| port.join(&credentials.fragment));
+    let servers = servers(&options.ice_servers, port.is_some());
+    let configuration = RTCConfigurationBuilder::new().with_ice_servers(servers).build();
     let connection = PeerConnectionBuilder::new()
         .with_configuration(configuration)
-        .with_setting_engine(settings(mdns))
+        .with_setting_engine(settings(mdns, credentials))
         .with_handler(Arc::new(Listener { news }))
-        .with_udp_addrs(local_addresses(is_local))
+        .with_runtime(Arc::new(LinkRuntime::new(membership)))
+        .with_udp_addrs(local_addresses(options.is_local))
         .with_dedicated_reactor_pool_size(reactor_count())
         .build()
         .await?;
     Ok(Arc::new(connection))
 }
 
-fn settings(mdns: MulticastDnsMode) -> SettingEngine {
+/// The servers that are of use. A relay knows its users by their addresses, so on a shared port it would take all
+/// connections for one; whoever opens a port is to be reached without.
+fn servers(ice_servers: &[IceServer], is_port_shared: bool) -> Vec<RTCIceServer> {
+    let is_useful = |url: &&String| !(is_port_shared && url.starts_with("turn"));
+    let servers = ice_servers.iter().map(|server| RTCIceServer {
+        urls: server.urls.iter().filter(is_useful).cloned().collect(),
+        username: server.username.clone().unwrap_or_default(),
+        credential: server.credential.clone().unwrap_or_default(),
+    });
+    servers.filter(|server| !server.urls.is_empty()).collect()
+}
+
+fn settings(mdns: MulticastDnsMode, credentials: Credentials) -> SettingEngine {
     SettingEngineBuilder::new()
+        .with_ice_credentials(credentials.fragment, credentials.password)
         .with_multicast_dns_mode(mdns)
-        .with_ice_connection_attempts(Some(ICE_CHECK_INTERVAL), Some(ICE_CHECKS_MAX))
+        .with_multicast_dns_timeout(Some(stretched(MDNS_TIMEOUT)))
+        .with_ice_connection_attempts(Some(stretched(ICE_CHECK_INTERVAL)), Some(ICE_CHECKS_MAX))
         .with_host_acceptance_min_wait(Some(Duration::ZERO))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
-        .with_relay_acceptance_min_wait(Some(ICE_RELAY_WAIT))
-        .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(ICE_FAILED), Some(ICE_KEEP_ALIVE))
+        .with_relay_acceptance_min_wait(Some(stretched(ICE_RELAY_WAIT)))
+        .with_ice_timeouts(
+            Some(stretched(ICE_DISCONNECTED)),
+            Some(stretched(ICE_FAILED)),
+            Some(stretched(ICE_KEEP_ALIVE)),
+        )
         .build()
 }
 
@@ -177,4 +226,25 @@ fn local_addresses(is_local: bool) -> Vec<&'static str> {
 /// Whether this machine has a way into the IPv6 internet. Asks the routing table; sends nothing.
 fn has_ipv6() -> bool {
     UdpSocket::bind("[::]:0").and_then(|socket| socket.connect("[2001:db8::1]:9")).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_a_shared_port_relays_are_left_out() {
+        let server = |urls: &[&str]| IceServer {
+            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+            username: None,
+            credential: None,
+        };
+        let known = [server(&["stun:s:1", "turn:t:1"]), server(&["turns:t:2"])];
+        let urls = |is_port_shared| {
+            let servers = servers(&known, is_port_shared).into_iter();
+            servers.map(|server| server.urls).collect::<Vec<_>>()
+        };
+        assert_eq!(urls(true), [["stun:s:1"]]);
+        assert_eq!(urls(false), [vec!["stun:s:1", "turn:t:1"], vec!["turns:t:2"]]);
+    }
 }

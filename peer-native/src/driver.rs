@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use crate::address::TrackerAddress;
 use crate::handle::{Command, Content, DriverOptions, Notice};
 use crate::link::{Link, LinkEvent, LinkOptions, Overflow};
+use crate::network::Network;
 use crate::store::{Opened, Store, StoreError};
 use crate::tracker::{self, Tracker, TrackerEvent};
 
@@ -66,6 +67,7 @@ pub(crate) struct Driver {
     /// Where tasks run; not this thread.
     runtime: Handle,
     address: TrackerAddress,
+    network: Network,
     notices: broadcast::Sender<Notice>,
 
     links: HashMap<LinkId, Link>,
@@ -103,6 +105,7 @@ impl Driver {
             started,
             runtime,
             address: options.tracker,
+            network: options.network,
             notices,
             links: HashMap::new(),
             link_events,
@@ -202,7 +205,8 @@ impl Driver {
                 self.ask(move || Answer::Published(tracker::publish_manifest(&address, swarm, &bytes)));
             }
             Output::Connect { link, is_offerer, ice_servers } => {
-                let options = LinkOptions { is_offerer, ice_servers, is_local: self.address.is_local() };
+                let (is_local, network) = (self.address.is_local(), self.network.clone());
+                let options = LinkOptions { is_offerer, ice_servers, is_local, network };
                 let opened = Link::open(&self.runtime, link, options, self.link_events.clone());
                 self.links.insert(link, opened);
             }

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::address::TrackerAddress;
 use crate::driver::Driver;
+use crate::network::Network;
 use crate::store::FullFile;
 
 /// Commands of the application that may wait for the driver.
@@ -42,6 +43,8 @@ pub struct DriverOptions {
     pub tracker: TrackerAddress,
     /// Where its content is.
     pub content: Content,
+    /// How it reaches the network.
+    pub network: Network,
 }
 
 /// Something the application may want to know.

@@ -5,6 +5,7 @@
 //! | [`handle`] | a running peer as an application sees it |
 //! | `driver` | the thread that feeds the core and does what it asks |
 //! | [`link`], `connection` | one WebRTC connection each, its channels and frames |
+//! | `network`, `mux` | the clock and the sockets of connections; one UDP port for all of them |
 //! | [`tracker`], [`address`] | the tracker's socket, manifests over HTTP, links that people write |
 //! | [`store`] | files that hold a content, wholly or in part |
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
@@ -23,6 +24,8 @@ pub mod hashing;
 pub mod link;
 pub mod media;
 mod poster;
+mod mux;
+mod network;
 pub mod publish;
 pub mod rules;
 pub mod store;
@@ -30,3 +33,5 @@ pub mod subtitles;
 pub mod tracker;
 
 pub use handle::{Content, DriverOptions, Notice, PeerHandle};
+pub use mux::PortError;
+pub use network::Network;

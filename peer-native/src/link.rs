@@ -24,12 +24,15 @@ use swarm_core::tracker_message::{IceServer, Signal};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::network::Network;
+
 /// Signals, control messages and settings that may wait for a link's task. Control messages are small and sent
 /// at once; only a task that does not run lets this many pile up.
 const COMMANDS_MAX: usize = 512;
 
-/// Data frames that may wait for a link's task; the core keeps at most 256 KiB under way.
-const FRAMES_MAX: usize = 64;
+/// Data frames that may wait for a link's task: the core keeps at most 1 MiB under way, in frames of 16 KiB or
+/// more but for the end of a content.
+const FRAMES_MAX: usize = 128;
 
 /// What a link tells its driver.
 #[derive(Debug)]
@@ -60,8 +63,10 @@ pub struct LinkOptions {
     pub is_offerer: bool,
     /// Servers for connection building.
     pub ice_servers: Arc<[IceServer]>,
-    /// Whether the other side may be on this machine.
+    /// Whether the other side may be on this machine: then the loopback interface is offered beside the others.
     pub is_local: bool,
+    /// Where its sockets come from.
+    pub network: Network,
 }
 
 /// A queue towards a link is full, or the link is over: it is to be given up.

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// How long a process may take to end when asked to, before it is made to.
@@ -128,6 +129,16 @@ impl Program {
     /// What it wrote to standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.watched.lock().stdout.clone()
+    }
+
+    /// Seconds of processor time that it took so far, user and system. Linux.
+    pub fn cpu_s(&self) -> Result<f64> {
+        let path = format!("/proc/{}/stat", self.pid.as_raw_nonzero());
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        // After the name, which may contain anything: user and system time are the 12th and 13th field.
+        let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(ticks as f64 / clock_ticks_per_second() as f64)
     }
 
     fn signal(&self, signal: Signal) {

@@ -16,10 +16,14 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A command that runs `seeder`; where it keeps things between starts is inside `home`.
 pub fn command(home: &Path) -> Result<Command> {
-    let mut command = Command::new(binary("seeder")?);
+    Ok(command_of(&binary("seeder")?, home))
+}
+
+fn command_of(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
     // A trace for a person would be found by the tests of bad input: they ask for one on purpose.
     command.env("RUST_BACKTRACE", "1").env("HOME", home).env("XDG_DATA_HOME", home).env_remove("RUST_LOG");
-    Ok(command)
+    command
 }
 
 /// What `seeder inspect` says of a file or a link, as JSON.
@@ -43,7 +47,18 @@ pub struct Seeder {
 impl Seeder {
     /// Publishes a file and waits until the tracker knows it. `options` are further arguments.
     pub fn start(tracker: &Tracker, file: &Path, home: &Path, options: &[&str]) -> Result<Self> {
-        let mut command = command(home)?;
+        Self::start_program(&binary("seeder")?, tracker, file, home, options)
+    }
+
+    /// The same with a program that was built elsewhere.
+    pub fn start_program(
+        program: &Path,
+        tracker: &Tracker,
+        file: &Path,
+        home: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
+        let mut command = command_of(program, home);
         command.arg("seed").arg(file).args(["--json", "--tracker", &tracker.url()]).args(options);
         let program = Program::start("seeder", &mut command)?;
         let (swarm, link) = program.wait_stdout("ready", READY_TIMEOUT, |line| match Event::read(line)? {
@@ -76,6 +91,11 @@ impl Seeder {
     /// The process, for whatever else is to be known of it.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Seconds of processor time that it took so far.
+    pub fn cpu_s(&self) -> Result<f64> {
+        self.program.cpu_s()
     }
 
     /// Asks it to stop.

@@ -68,14 +68,15 @@ fn decode(label: &str, frame: Bytes) -> LinkEvent {
     event.unwrap_or_else(LinkEvent::Malformed)
 }
 
-/// Notes what the other side has acknowledged, and tells the driver if little is left under way.
+/// Notes what the other side has acknowledged, and tells the driver if that was news and little is left under way.
 pub(super) async fn sample(channel: &Arc<dyn DataChannel>, counters: &Counters, low_water: u64, told: &Told) {
     // In this order the sum can only be too high for a moment, never too low.
     let sent = counters.sent.load(Ordering::Relaxed);
     let Ok(outstanding) = channel.outstanding_bytes().await else { return };
     let outstanding = outstanding as u64;
-    counters.released.fetch_max(sent.saturating_sub(outstanding), Ordering::Release);
-    if outstanding <= low_water {
+    let released = sent.saturating_sub(outstanding);
+    let known = counters.released.fetch_max(released, Ordering::Release);
+    if known < released && outstanding <= low_water {
         told.tell(LinkEvent::Drained).await;
     }
 }

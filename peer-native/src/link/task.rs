@@ -16,6 +16,7 @@ use webrtc::peer_connection::{PeerConnection, RTCIceCandidateInit, RTCSessionDes
 use super::reader::{Channel, Reader, sample};
 use super::{Command, Counters, LinkEvent, LinkOptions, Told};
 use crate::connection::{self, NEWS_MAX, News};
+use crate::network::Network;
 
 /// Until both channels are open, from the start.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -23,13 +24,15 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Low-water mark until the core sets one, bytes.
 const LOW_WATER_DEFAULT: u64 = 32 * 1024;
 
-/// How often what is under way is looked at while it is above the low-water mark. The channel tells when it falls
-/// below, but not if frames that it had not yet split into packets were all that held it above.
+/// How often what is under way is looked at while something is. The channel tells when it falls below the
+/// low-water mark, but not if frames that it had not yet split into packets were all that held it above, nor when
+/// the rest has arrived. While nothing is under way nothing is looked at.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The state of a link's task.
 struct Task {
     connection: Arc<dyn PeerConnection>,
+    network: Network,
     told: Told,
     counters: Arc<Counters>,
     /// Remote candidates that came before the remote description; bounded by the limit on signals.
@@ -52,13 +55,14 @@ pub(super) async fn run(
     told: Told,
 ) -> String {
     let (news, news_queue) = mpsc::channel(NEWS_MAX);
-    let connection = match connection::build(&options.ice_servers, options.is_local, news).await {
+    let connection = match connection::build(&options, news).await {
         Ok(connection) => connection,
         Err(error) => return format!("a connection cannot be created: {error}"),
     };
     let (readers, reader_queue) = mpsc::channel(4);
     let mut task = Task {
         connection: connection.clone(),
+        network: options.network,
         told,
         counters,
         early: Vec::new(),
@@ -109,7 +113,7 @@ impl Task {
                 Some(channel) = queues.readers.recv() => self.note(channel).await?,
                 // `None` is seen by the first branch as well.
                 Some(frame) = queues.frames.recv(), if is_open => self.send(frame).await?,
-                _ = ticks.tick(), if self.is_above_low_water() => self.sample().await,
+                _ = ticks.tick(), if self.has_bytes_under_way() => self.sample().await,
                 () = &mut deadline, if !is_open => {
                     return Err(format!("no connection within {} s", OPEN_TIMEOUT.as_secs()));
                 }
@@ -201,10 +205,10 @@ impl Task {
     async fn hear(&mut self, news: News) -> Result<(), String> {
         match news {
             News::Candidate(candidate) => {
-                if is_reachable(&candidate.candidate) {
+                for line in self.network.told(&candidate.candidate) {
                     let signal = Signal::Candidate {
-                        candidate: candidate.candidate,
-                        sdp_mid: candidate.sdp_mid,
+                        candidate: line,
+                        sdp_mid: candidate.sdp_mid.clone(),
                         sdp_m_line_index: candidate.sdp_mline_index,
                     };
                     self.told.tell(LinkEvent::Signal(signal)).await;
@@ -249,7 +253,6 @@ impl Task {
         let bytes = frame.len() as u64;
         channel.send(BytesMut::from(Bytes::from(frame))).await.map_err(over)?;
         self.counters.sent.fetch_add(bytes, Ordering::Relaxed);
-        self.sample().await;
         Ok(())
     }
 
@@ -259,10 +262,8 @@ impl Task {
         }
     }
 
-    fn is_above_low_water(&self) -> bool {
-        let sent = self.counters.sent.load(Ordering::Relaxed);
-        let released = self.counters.released.load(Ordering::Relaxed);
-        sent.saturating_sub(released) > self.low_water.load(Ordering::Relaxed)
+    fn has_bytes_under_way(&self) -> bool {
+        self.counters.sent.load(Ordering::Relaxed) > self.counters.released.load(Ordering::Relaxed)
     }
 
     /// Starts the reader of a channel.
@@ -282,11 +283,6 @@ impl Task {
 
 async fn set_threshold(channel: &Arc<dyn DataChannel>, bytes: u64) -> Result<(), webrtc::error::Error> {
     channel.set_buffered_amount_low_threshold(u32::try_from(bytes).unwrap_or(u32::MAX)).await
-}
-
-/// Whether anybody could dial this candidate: a machine without a network yields the wildcard address.
-fn is_reachable(candidate: &str) -> bool {
-    !matches!(candidate.split_whitespace().nth(4), None | Some("0.0.0.0" | "::"))
 }
 
 fn unusable(error: webrtc::error::Error) -> String {

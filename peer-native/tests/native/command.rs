@@ -1,5 +1,6 @@
 //! The command line: every bad input is one line that says what failed and what to do.
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -21,6 +22,8 @@ fn bad_input_is_one_line_and_a_failure() {
     std::fs::write(directory.path().join("bad.toml"), "[[rule]]\ntime = \"0:0-1\"\n").unwrap();
     let id = "ab".repeat(32);
     let link = format!("http://127.0.0.1:9/#{id}");
+    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
     let cases: &[(&[&str], &str)] = &[
         (&["seed", "nothing", "--tracker", TRACKER], "nothing does not exist"),
         (&["seed", "empty", "--tracker", TRACKER], "empty is empty"),
@@ -35,6 +38,7 @@ fn bad_input_is_one_line_and_a_failure() {
         (&["inspect", "film", "--priority", "0:00-0:01=7"], "nothing is known of times"),
         (&["seed", "film", "--tracker", "http://h/"], "not a tracker's address"),
         (&["seed", "film", "--tracker", TRACKER, "--upload-limit", "8 M"], "no upload limit"),
+        (&["seed", "film", "--tracker", TRACKER, "--udp-port", &port], "choose another with --udp-port"),
         (&["fetch", "nonsense", "-o", "x"], "is not a link"),
         (&["fetch", "http://127.0.0.1:9/#12", "-o", "x"], "is not a link"),
         (&["fetch", &id, "-o", "x"], "needs --tracker"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use peer_native::Network;
 use peer_native::link::{Link, LinkEvent, LinkOptions};
 use swarm_core::limits::FRAME_BYTES_MAX;
 use swarm_core::peer_message::{DataHead, DataMessage, PeerMessage};
@@ -19,26 +20,32 @@ const HIGH_WATER: u64 = 256 * 1024;
 const LOW_WATER: u64 = 128 * 1024;
 
 /// One side of a connection with what it has said so far.
-struct Side {
-    link: Link,
+pub(crate) struct Side {
+    pub(crate) link: Link,
     events: mpsc::Receiver<(LinkId, LinkEvent)>,
 }
 
 impl Side {
     fn new(id: u32, is_offerer: bool) -> Self {
+        Self::on(&Network::own_ports(), id, is_offerer)
+    }
+
+    /// A side whose sockets come from this network.
+    pub(crate) fn on(network: &Network, id: u32, is_offerer: bool) -> Self {
         let (sender, events) = mpsc::channel(64);
-        let options = LinkOptions { is_offerer, ice_servers: [].into(), is_local: true };
+        let network = network.clone();
+        let options = LinkOptions { is_offerer, ice_servers: [].into(), is_local: true, network };
         Self { link: Link::open(&Handle::current(), LinkId(id), options, sender), events }
     }
 
-    async fn next(&mut self) -> LinkEvent {
+    pub(crate) async fn next(&mut self) -> LinkEvent {
         let event = tokio::time::timeout(DEADLINE, self.events.recv()).await;
         event.expect("an event within the deadline").expect("the link lives").1
     }
 }
 
 /// Hands signals to and fro until both sides are open; returns the signals of both.
-async fn connect(offerer: &mut Side, answerer: &mut Side) -> Vec<Signal> {
+pub(crate) async fn connect(offerer: &mut Side, answerer: &mut Side) -> Vec<Signal> {
     let (mut open, mut signals) = (0, Vec::new());
     while open < 2 {
         let (event, other) = tokio::select! {
@@ -64,7 +71,7 @@ async fn connected() -> (Side, Side, Vec<Signal>) {
     (offerer, answerer, signals)
 }
 
-fn largest_message(request: u32) -> DataMessage {
+pub(crate) fn largest_message(request: u32) -> DataMessage {
     let head = DataHead {
         request,
         range: GroupRange::new(0, 3),

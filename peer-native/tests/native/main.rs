@@ -6,6 +6,7 @@ mod command;
 mod content;
 mod link;
 mod media;
+mod port;
 mod publish;
 mod store;
 mod swarm;

@@ -14,14 +14,14 @@ use crate::content::{self, DEADLINE, wait_until};
 use crate::tracker::{Manner, TestTracker};
 
 /// A running `seeder` with the lines it writes. Killed when dropped.
-struct Process {
-    child: Child,
+pub(crate) struct Process {
+    pub(crate) child: Child,
     events: Receiver<Value>,
     notes: Receiver<String>,
 }
 
 impl Process {
-    fn start(directory: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seeder"));
         Self::run(command.current_dir(directory).args(arguments).arg("--json"))
     }
@@ -46,7 +46,7 @@ impl Process {
     }
 
     /// The next event of a kind.
-    fn event(&self, kind: &str) -> Value {
+    pub(crate) fn event(&self, kind: &str) -> Value {
         loop {
             let event = self.events.recv_timeout(DEADLINE);
             let event = event.unwrap_or_else(|_| panic!("no `{kind}`: {:?}", self.said()));
@@ -75,7 +75,7 @@ impl Process {
         assert!(status.success());
     }
 
-    fn exit(&mut self) -> ExitStatus {
+    pub(crate) fn exit(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the process to end", || {
             status = self.child.try_wait().unwrap();
@@ -93,16 +93,16 @@ impl Drop for Process {
 }
 
 /// A tracker, a seeded file and its link.
-struct Scene {
-    directory: TempDir,
-    bytes: Vec<u8>,
-    tracker: TestTracker,
-    seeder: Process,
-    link: String,
+pub(crate) struct Scene {
+    pub(crate) directory: TempDir,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) tracker: TestTracker,
+    pub(crate) seeder: Process,
+    pub(crate) link: String,
 }
 
 impl Scene {
-    async fn new(length: usize, manner: Manner, options: &[&str]) -> Self {
+    pub(crate) async fn new(length: usize, manner: Manner, options: &[&str]) -> Self {
         let tracker = TestTracker::start(manner).await;
         let directory = tempfile::tempdir().unwrap();
         content::file(directory.path(), "film", 1, length);
@@ -114,13 +114,13 @@ impl Scene {
         Self { directory, bytes: content::bytes(1, length), tracker, seeder, link }
     }
 
-    fn fetch(&self, output: &str, options: &[&str]) -> Process {
+    pub(crate) fn fetch(&self, output: &str, options: &[&str]) -> Process {
         let mut arguments = vec!["fetch", self.link.as_str(), "-o", output];
         arguments.extend(options);
         Process::start(self.directory.path(), &arguments)
     }
 
-    fn check(&self, output: &str) {
+    pub(crate) fn check(&self, output: &str) {
         assert!(std::fs::read(self.directory.path().join(output)).unwrap() == self.bytes, "{output} differs");
         assert!(!self.directory.path().join(format!("{output}.part")).exists());
         assert!(!self.directory.path().join(format!("{output}.part.tree")).exists());

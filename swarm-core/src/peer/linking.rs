@@ -19,6 +19,8 @@ use crate::tracker_message::{PeerRequestBody, Role, Signal};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Interval of pings on an open link; also how soon a dead one is noticed.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval of a new link's first pings.
+const PING_INTERVAL_EARLY: Duration = Duration::from_millis(100);
 /// An open link that has not answered a ping for this long is dead.
 const PONG_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -228,10 +230,9 @@ impl Peer {
     pub(super) fn ponged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Some((_, left)) = link.ping.take_if(|(expected, _)| *expected == nonce) {
-            let sample = now.since(left);
-            // The usual smoothing of round-trip times (RFC 6298 §2.3).
-            link.rtt = Some(link.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
-            link.next_ping = now + PING_INTERVAL;
+            link.rtt.measured(now.since(left));
+            let interval = if link.rtt.is_settled() { PING_INTERVAL } else { PING_INTERVAL_EARLY };
+            link.next_ping = now + interval;
         }
     }
 

@@ -39,6 +39,7 @@ mod policy;
 mod rate;
 mod requesting;
 mod rescue;
+mod round_trip;
 mod sender;
 mod serving;
 mod sizing;
@@ -332,7 +333,7 @@ fn link_stats(link: &Link) -> LinkStats {
         peer: link.peer,
         kind: link.role,
         rate: link.rate.measured().unwrap_or(0),
-        rtt_ms: link.rtt.map(|rtt| u32::try_from(rtt.as_millis()).unwrap_or(u32::MAX)),
+        rtt_ms: link.rtt.smoothed().map(|rtt| u32::try_from(rtt.as_millis()).unwrap_or(u32::MAX)),
         state: link.state,
         received: link.received,
         sent: link.sent,

@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::Peer;
 use super::injection::Field;
 use super::input::UploadLimit;
-use super::link::BUFFER_TIME;
 use super::output::Output;
 use super::sender::frame_groups_max;
-use super::sizing::bytes_in;
+use super::sizing::{CHANNEL_TIME, bytes_in};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer_message::{DataHead, PeerMessage, RejectReason, Serving};
@@ -92,7 +91,7 @@ impl Peer {
             .fold((0, Duration::ZERO), |(waiting, rtt), link| {
                 (waiting + link.buffered_bytes, rtt.max(link.rtt_or_guess()))
             });
-        waiting < bytes_in(self.uplink.bytes_per_s(), rtt + BUFFER_TIME).max(WAITING_BYTES_MIN)
+        waiting < bytes_in(self.uplink.bytes_per_s(), rtt + CHANNEL_TIME).max(WAITING_BYTES_MIN)
     }
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {

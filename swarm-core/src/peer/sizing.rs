@@ -1,4 +1,5 @@
-//! How much to ask of a link: the size of a request and how much may be outstanding (M6, DESIGN §7).
+//! How much to ask of a link: the size of a request and how much may be outstanding (M6, DESIGN §7); and how much
+//! may wait on its way out.
 //!
 //! Outstanding bytes must cover a round trip and the other side's queue, or the link runs dry; anything
 //! beyond delays what turns out to be urgent. Requests start small and double as they complete, so that a
@@ -16,6 +17,25 @@ const PIPELINE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 const PIPELINE_SLACK: Duration = Duration::from_millis(250);
 /// A request lasts about this long at the link's rate.
 const REQUEST_TIME: Duration = Duration::from_millis(250);
+
+/// Least bytes that may wait on a data channel, natively until they are acknowledged: one group.
+const CHANNEL_BYTES_MIN: u64 = 16 * 1024;
+/// Most on a path that is not long: more in one burst overflows the socket of a browser that is busy playing (its
+/// kernel buffer holds about 92 packets).
+const CHANNEL_BYTES_SHORT_PATH: u64 = 128 * 1024;
+/// Most on any path.
+pub(crate) const CHANNEL_BYTES_MAX: u64 = 1024 * 1024;
+/// Beyond a round trip, what waits on a channel lasts about this long at the link's upload rate.
+pub(crate) const CHANNEL_TIME: Duration = Duration::from_millis(100);
+
+/// Bytes that may wait on the data channel of a link of the given upload rate (bytes/s) and round-trip times: the
+/// usual one, and the path's own if measured. Twice what a long path holds, so that the link finds out what it
+/// can carry.
+pub(crate) fn channel_bytes_max(rate: u64, rtt: Duration, rtt_least: Option<Duration>) -> u64 {
+    let path = bytes_in(rate, rtt_least.unwrap_or_default() * 2);
+    let most = path.clamp(CHANNEL_BYTES_SHORT_PATH, CHANNEL_BYTES_MAX);
+    bytes_in(rate, rtt.saturating_add(CHANNEL_TIME)).clamp(CHANNEL_BYTES_MIN, most)
+}
 
 /// Bytes that may be outstanding on a link of the given rate (bytes/s) and round-trip time.
 pub(crate) fn pipeline_target_bytes(rate: u64, rtt: Duration) -> u64 {
@@ -72,6 +92,20 @@ mod tests {
         assert_eq!(pipeline_target_bytes(1_000_000, rtt), 300_000);
         assert_eq!(pipeline_target_bytes(10_000, rtt), 32 * 1024);
         assert_eq!(pipeline_target_bytes(u64::MAX, rtt), 2 * 1024 * 1024);
+    }
+
+    #[test]
+    fn a_channel_holds_more_on_a_long_path_only() {
+        let channel = |rate, rtt, least: Option<u64>| {
+            channel_bytes_max(rate, Duration::from_millis(rtt), least.map(Duration::from_millis))
+        };
+        assert_eq!(channel(500_000, 20, Some(20)), 60_000);
+        assert_eq!(channel(20_000_000, 10, Some(2)), 128 * 1024);
+        assert_eq!(channel(20_000_000, 50, None), 128 * 1024);
+        assert_eq!(channel(4_000_000, 100, Some(100)), 800_000);
+        assert_eq!(channel(4_000_000, 300, Some(100)), 800_000, "what waits on the path is not the path's");
+        assert_eq!(channel(40_000_000, 100, Some(100)), 1024 * 1024);
+        assert_eq!(channel(1000, 20, Some(20)), 16 * 1024);
     }
 
     #[test]

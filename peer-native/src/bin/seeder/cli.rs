@@ -1,8 +1,10 @@
 //! The command line. Kept stable: scripts and other programs rely on it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use peer_native::{Network, PortError};
 
 /// Shares files with everybody who opens their links, and fetches what others share.
 #[derive(Debug, Parser)]
@@ -52,6 +54,9 @@ pub(crate) struct Seed {
 
     #[command(flatten)]
     pub(crate) upload: Upload,
+
+    #[command(flatten)]
+    pub(crate) reach: Reach,
 
     #[command(flatten)]
     pub(crate) data: Data,
@@ -120,6 +125,9 @@ pub(crate) struct Fetch {
 
     #[command(flatten)]
     pub(crate) upload: Upload,
+
+    #[command(flatten)]
+    pub(crate) reach: Reach,
 }
 
 /// `seeder inspect`.
@@ -142,6 +150,30 @@ pub(crate) struct Upload {
     /// Most to upload, in bits a second over all peers: 800K, 8M, 1.5G; `off` for nothing. Default: no limit.
     #[arg(long = "upload-limit", value_name = "BITS")]
     pub(crate) limit: Option<String>,
+}
+
+/// How others reach this machine.
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    /// Carry all connections over this one UDP port, to be opened in a firewall. Default: free ports. Relays
+    /// (TURN) are then not used from this side.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) udp_port: Option<u16>,
+
+    /// A public address that a router maps to this machine, port by port; may be repeated.
+    #[arg(long = "external-ip", value_name = "IP")]
+    pub(crate) external_ips: Vec<IpAddr>,
+}
+
+impl Reach {
+    /// Opens the port, if one is named. Runs in a tokio runtime.
+    pub(crate) fn network(&self) -> Result<Network, PortError> {
+        let network = match self.udp_port {
+            Some(port) => Network::shared_port(port)?,
+            None => Network::own_ports(),
+        };
+        Ok(network.with_external(&self.external_ips))
+    }
 }
 
 /// Where things are kept between starts.
@@ -177,6 +209,7 @@ mod tests {
         for line in [
             "seeder seed a b --tracker ws://h:1/v1/swarm --upload-limit 8M --data-dir d --json",
             "seeder fetch http://h:1/#00 -o f --play --stay --upload-limit 8M --json",
+            "seeder seed a --tracker ws://h:1/v1/swarm --udp-port 7000 --external-ip 203.0.113.7",
             "seeder fetch 00 --tracker ws://h:1/v1/swarm -o f -vv",
             "seeder inspect f --json",
             "seeder seed f --rules f.toml --priority 0:00-0:30=7 --background 1:20:00- --tracker ws://h:1/v1/swarm",

@@ -69,6 +69,7 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
         peer: config,
         tracker: tracker.clone(),
         content: Content::Fetch(options.output.clone()),
+        network: options.reach.network()?,
     };
     let (peer, notices) = PeerHandle::start(driver).context("a peer cannot be started")?;
     let mut fetching = Fetching {

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use peer_native::address::TrackerAddress;
 use peer_native::data_dir::{DataDir, Listing};
 use peer_native::publish::Publication;
-use peer_native::{Content, DriverOptions, Notice, PeerHandle};
+use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
 use swarm_core::peer::{Appetite, PeerConfig, Policy, UploadLimit};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Instance, SwarmId};
@@ -38,6 +38,7 @@ struct Seeding {
 /// All that is being seeded.
 struct Seeder {
     upload: UploadLimit,
+    network: Network,
     data_dir: Option<DataDir>,
     seedings: Vec<Seeding>,
     /// What was said last of each tracker.
@@ -52,6 +53,7 @@ struct Seeder {
 /// Runs the command.
 pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
     let upload = amount::upload_limit(options.upload.limit.as_deref())?;
+    let network = options.reach.network()?;
     let data_dir = publishing::data_dir(options.data.dir.clone());
     let jobs = publishing::jobs(&options, data_dir.as_ref(), reporter)?;
     let left_count = jobs.len();
@@ -59,7 +61,7 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
     tokio::spawn(publishing::publish_all(jobs, data_dir.clone(), reporter, ready));
     let (notices, queue) = mpsc::channel(NOTICES_MAX);
     let mut seeder =
-        Seeder { upload, data_dir, seedings: Vec::new(), watches: Vec::new(), notices, left_count, reporter };
+        Seeder { upload, network, data_dir, seedings: Vec::new(), watches: Vec::new(), notices, left_count, reporter };
     let result = seeder.serve(publications, queue, &ending).await;
     for seeding in &seeder.seedings {
         seeding.peer.stop().await;
@@ -118,7 +120,7 @@ impl Seeder {
             return Ok(());
         }
         self.list(&job, swarm, &path);
-        let (peer, mut receiver) = PeerHandle::start(driver_options(publication, &job.tracker, self.upload)?)
+        let (peer, mut receiver) = PeerHandle::start(driver_options(publication, &job.tracker, &self.network, self.upload)?)
             .with_context(|| format!("{} cannot be seeded", path.display()))?;
         let index = self.seedings.len();
         let tracker = job.tracker;
@@ -216,6 +218,7 @@ impl Seeder {
 fn driver_options(
     publication: Publication,
     tracker: &TrackerAddress,
+    network: &Network,
     upload: UploadLimit,
 ) -> anyhow::Result<DriverOptions> {
     let peer = PeerConfig {
@@ -230,7 +233,7 @@ fn driver_options(
         policy: Policy::default(),
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
-    Ok(DriverOptions { peer, tracker: tracker.clone(), content })
+    Ok(DriverOptions { peer, tracker: tracker.clone(), content, network: network.clone() })
 }
 
 /// Bytes that nobody can guess.
