@@ -34,7 +34,7 @@ impl Tier {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
             Self::Native => &[Need::Network],
-            Self::Browser => &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser],
+            Self::Browser => &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Films],
         }
     }
 
