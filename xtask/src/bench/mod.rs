@@ -3,11 +3,11 @@
 //! One subcommand each. [`swarm`] is a whole swarm in network namespaces:
 //!
 //! ```text
-//! options ─→ swarm ─→ run ─┬→ network   namespaces, rate caps, interface counters
-//!                          ├→ system    which programs are run and how: ours, or libtorrent to compare with
-//!                          ├→ program   one process: what it says, its CPU time, its end
+//! options ─→ swarm ─→ run ─┬→ stage ─┬→ network   namespaces, rate caps, interface counters
+//!                          │         ├→ system    which programs, ours or those to compare with
+//!                          │         └→ program   one process: what it says, its CPU time, its end
 //!                          ├→ faults    who is killed when
-//!                          └→ record ─→ report   pure: bound, timeline, JSON
+//!                          └→ record ─→ report    pure: bound, timeline, JSON
 //! ```
 
 mod bound;
@@ -19,6 +19,7 @@ mod program;
 mod record;
 mod report;
 mod run;
+mod stage;
 mod swarm;
 mod system;
 mod timeline;
