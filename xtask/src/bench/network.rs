@@ -122,6 +122,15 @@ impl Network {
         Ok(places.iter().map(of_place).collect())
     }
 
+    /// Share of what each place had to send that was lost because its uplink's queue was full.
+    pub(crate) fn losses(places: &[Place]) -> Result<Vec<f64>> {
+        let queues = |place: &Place| {
+            let line = ["-n", &place.namespace, "-json", "-statistics", "qdisc", "show", "dev", "eth0"];
+            loss(&quietly("tc", &line)?)
+        };
+        places.iter().map(queues).collect()
+    }
+
     fn at_switch(&self, arguments: &[&str]) -> Result<()> {
         ip(&[&["-n", &self.switch], arguments].concat()).map(drop)
     }
@@ -213,6 +222,19 @@ fn port_counters(json: &str) -> Result<HashMap<String, Counters>> {
     Ok(counters.collect())
 }
 
+/// Share of frames that a queue lost, from what `tc -json -statistics qdisc show` prints.
+fn loss(json: &str) -> Result<f64> {
+    #[derive(Deserialize)]
+    struct Queue {
+        packets: u64,
+        drops: u64,
+    }
+    let queues: Vec<Queue> = serde_json::from_str(json).context("cannot read what `tc` counted")?;
+    let (sent, lost) =
+        queues.iter().fold((0, 0), |(sent, lost), queue| (sent + queue.packets, lost + queue.drops));
+    Ok(if lost == 0 { 0.0 } else { lost as f64 / (sent + lost) as f64 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +247,13 @@ mod tests {
         let expected = Counters { sent: 2_091_460, received: 49_726, frames_sent: 1386 };
         assert_eq!(counters, HashMap::from([("port3".to_owned(), expected)]));
         assert!(port_counters("not JSON").is_err());
+    }
+
+    #[test]
+    fn a_loss_is_a_share_of_what_was_to_be_sent() {
+        let json = r#"[{"kind":"tbf","bytes":28750544,"packets":300,"drops":100,"backlog":34000}]"#;
+        assert_eq!(loss(json).unwrap(), 0.25);
+        assert_eq!(loss("[]").unwrap(), 0.0);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Record {
     pub(crate) tracker_cpu_s: Option<f64>,
     /// Interfaces over time.
     pub(crate) timeline: Timeline,
+    /// Share of frames that each uplink lost: the seeder's, then the leechers'.
+    pub(crate) losses: Vec<f64>,
     /// Processes that wanted to run when the run began and when it ended, a minute's mean.
     pub(crate) load: [f64; 2],
 }

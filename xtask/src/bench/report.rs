@@ -39,6 +39,8 @@ pub(crate) struct Report {
     proof_pct: Option<f64>,
     /// What leechers received beyond payload, in per cent of it.
     overhead_pct: f64,
+    /// Frames that the queues of the uplinks lost, in per cent of what was to be sent.
+    uplink_loss_pct: f64,
     cpu_s: Cpu,
     spent_s: SpentReport,
     uplink_use_pct: UplinkUse,
@@ -128,6 +130,7 @@ impl Report {
             duplicates_pct: share_pct(record, |leecher| leecher.done.duplicate_bytes),
             proof_pct: share_pct(record, |leecher| leecher.done.proof_bytes),
             overhead_pct: round((received as f64 / payload as f64 - 1.0) * 100.0),
+            uplink_loss_pct: round(mean(&record.losses) * 100.0),
             cpu_s: Cpu {
                 mean: round(mean(&cpu)),
                 max: round(cpu.iter().copied().fold(0.0, f64::max)),
@@ -244,6 +247,7 @@ mod tests {
             length_bytes: 1_000_000,
             leechers: vec![leecher(9.0, 300), leecher(10.0, 500)],
             seeder: Progress { bytes_verified: 1_000_000, uploaded: 1_200_000 },
+            losses: vec![0.0, 0.02, 0.04],
             ..Record::default()
         };
         let counters = |sent, received| Counters { sent, received, ..Counters::default() };
@@ -272,6 +276,7 @@ mod tests {
             ("seeder_copies_payload", 1.2),
             ("duplicates_pct", 1.0),
             ("overhead_pct", 9.0),
+            ("uplink_loss_pct", 2.0),
         ] {
             assert_eq!(report[key], expected, "{key}");
         }

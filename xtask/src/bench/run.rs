@@ -89,6 +89,7 @@ impl Run<'_> {
             }
         }
         self.sample()?;
+        self.record.losses = self.stage.losses()?;
         self.record.load[1] = load1();
         let deadline = Instant::now() + LAST_WORDS;
         while let Some(heard) = self.stage.hear(deadline.saturating_duration_since(Instant::now())) {
@@ -176,8 +177,10 @@ impl Run<'_> {
     }
 
     fn sample(&mut self) -> Result<()> {
-        let at_s = self.start.elapsed().as_secs_f64();
+        let before_s = self.start.elapsed().as_secs_f64();
         let now = self.stage.counters()?;
+        // Asking takes a while on a busy machine.
+        let at_s = f64::midpoint(before_s, self.start.elapsed().as_secs_f64());
         let pairs = now.iter().zip(&self.counters_at_start);
         let counters = pairs.map(|(now, start)| now.since(*start)).collect();
         self.record.timeline.push(Sample { at_s, counters });

@@ -112,6 +112,11 @@ impl<'a> Stage<'a> {
         self.network.counters(&self.peers)
     }
 
+    /// Share of frames that each peer's uplink lost, in the same order.
+    pub(crate) fn losses(&self) -> Result<Vec<f64>> {
+        Network::losses(&self.peers)
+    }
+
     /// CPU time of all who run, seconds.
     pub(crate) fn cpu_s(&self) -> impl Iterator<Item = (Who, f64)> {
         self.programs.iter().filter_map(|(who, program)| Some((*who, program.cpu_s()?)))
