@@ -43,7 +43,8 @@ pub(crate) struct Report {
     uplink_loss_pct: f64,
     cpu_s: Cpu,
     spent_s: SpentReport,
-    uplink_use_pct: UplinkUse,
+    /// `null` if the swarm never got under way.
+    uplink_use_pct: Option<UplinkUse>,
     /// From each leecher's own start; `null` for those that are not complete.
     peer_seconds: Vec<Option<f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,19 +173,22 @@ impl Play {
     }
 }
 
-fn uplink_use(record: &Record, uplinks: &[Rate], first_done_s: f64) -> UplinkUse {
-    let from_s = record.timeline.under_way_s(uplinks).min(first_done_s);
+fn uplink_use(record: &Record, uplinks: &[Rate], first_done_s: f64) -> Option<UplinkUse> {
+    let from_s = record.timeline.under_way_s(uplinks);
+    if from_s >= first_done_s {
+        return None;
+    }
     let used = record.timeline.uplink_use(uplinks, from_s, first_done_s);
     let leechers = used.get(1..).unwrap_or_default();
     let pct = |share: f64| round(share * 100.0);
-    UplinkUse {
+    Some(UplinkUse {
         from_s: round(from_s),
         to_s: round(first_done_s),
         seeder: pct(used.first().copied().unwrap_or(0.0)),
         mean: pct(mean(leechers)),
         min: pct(leechers.iter().copied().fold(f64::INFINITY, f64::min)),
         max: pct(leechers.iter().copied().fold(0.0, f64::max)),
-    }
+    })
 }
 
 fn own_seconds(leecher: &Leecher) -> Option<f64> {
@@ -284,6 +288,8 @@ mod tests {
         assert_eq!(report["proof_pct"], serde_json::Value::Null);
         assert_eq!(report["spent_s"]["payload"], 4.0);
         assert!(report.get("play").is_none());
+        // It never sent at three quarters of what it could.
+        assert_eq!(report["uplink_use_pct"], serde_json::Value::Null);
     }
 
     #[test]
