@@ -8,7 +8,6 @@
 //! | [`tracker`], [`address`] | the tracker's socket, manifests over HTTP, links that people write |
 //! | [`store`] | files that hold a content, wholly or in part |
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
-//! | [`player`] | a player without a screen |
 //!
 //! What to ask of whom, when, and whom to serve is in `swarm-core`; nothing here decides that.
 
@@ -19,7 +18,6 @@ pub mod handle;
 pub mod hashing;
 pub mod link;
 pub mod media;
-pub mod player;
 pub mod publish;
 pub mod store;
 pub mod tracker;

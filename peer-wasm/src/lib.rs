@@ -22,7 +22,7 @@ mod tracker;
 use std::rc::Rc;
 
 use js_sys::Promise;
-use swarm_core::peer::{Appetite, PeerConfig, UploadLimit};
+use swarm_core::peer::{Appetite, PeerConfig, Policy, UploadLimit};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Input, Instance, SwarmId};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -72,6 +72,7 @@ pub fn start(swarm: &str, socket: Option<WebSocket>, manifest: Option<Promise>) 
         appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
         upload: UploadLimit::Unlimited,
         token: None,
+        policy: Policy::default(),
     };
     let driver = Driver::new(scope, config, Early { socket, manifest });
     driver.tell(Happening::Input(Input::Start));

@@ -155,7 +155,7 @@ impl GroupSet {
 }
 
 /// The words that `range` touches, each with the mask of its bits.
-fn masks(range: GroupRange) -> impl Iterator<Item = (usize, u64)> {
+pub(crate) fn masks(range: GroupRange) -> impl Iterator<Item = (usize, u64)> {
     let (first, last) = (range.start / BITS, range.end.saturating_sub(1) / BITS);
     let words = if range.is_empty() { 0..0 } else { first..last + 1 };
     words.map(move |index| {

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod manifest;
 pub mod peer;
 pub mod peer_message;
+pub mod player;
 pub mod segmentation;
 pub mod time;
 pub mod tracker_message;

@@ -60,6 +60,9 @@ pub const REQUESTS_PER_LINK_MAX: usize = 256;
 /// Groups that one request may name: 1 MiB, the largest request size.
 pub const REQUEST_GROUPS_MAX: u32 = 64;
 
+/// Ranges in one `need`: what is urgent lies close together.
+pub const NEED_RANGES_MAX: usize = 16;
+
 /// Runs of segments in one list that a peer tells a tracker: two lists of them fit a message.
 pub const SEGMENT_RUNS_MAX: usize = 2048;
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::group::GroupRange;
 use crate::id::{Instance, PeerId, SwarmId};
-use crate::limits::{FRAME_BYTES_MAX, FRAME_GROUPS_MAX, MANIFEST_PART_BYTES, REQUEST_GROUPS_MAX, RUNS_MAX};
+use crate::limits::{
+    FRAME_BYTES_MAX, FRAME_GROUPS_MAX, MANIFEST_PART_BYTES, NEED_RANGES_MAX, REQUEST_GROUPS_MAX, RUNS_MAX,
+};
 use crate::tree::{NodeHash, PROOF_HASHES_MAX, Proof};
 
 /// Version of the peer protocol that this crate speaks.
@@ -56,6 +58,32 @@ pub enum RejectReason {
     NotHeld,
     /// This peer does not upload (any more).
     NotServing,
+    /// This initial peer injects, and takes needs only.
+    Injecting,
+}
+
+/// What a peer serves just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Serving {
+    /// Nothing: it does not upload.
+    Nothing,
+    /// Whatever is asked for.
+    Everything,
+    /// It is an initial peer that injects and has upload to spare: urgent requests, and needs.
+    Urgent,
+    /// It is an initial peer that injects: needs only.
+    Needs,
+}
+
+/// How a peer stands towards its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// What it serves.
+    pub serving: Serving,
+    /// Groups that may be injected to it: its appetite. Empty without a store to put them.
+    pub wants: GroupRange,
+    /// What it can upload, bytes a second; 0 if not known.
+    pub uplink: u64,
 }
 
 /// A message on the control channel.
@@ -71,12 +99,8 @@ pub enum PeerMessage {
         peer: PeerId,
         /// Tells two links between the same pair apart from links to others.
         instance: Instance,
-        /// Whether the sender serves requests at all.
-        is_serving: bool,
-        /// Whether it is an initial peer that injects: it is to be asked for urgent groups only.
-        is_injecting: bool,
-        /// Whether it takes whatever is injected: its appetite is the whole content.
-        wants_all: bool,
+        /// How it stands.
+        standing: Standing,
         /// Groups that it holds: the first runs; more follow in `Have`.
         have: Vec<GroupRange>,
     },
@@ -98,6 +122,12 @@ pub enum PeerMessage {
         /// Milliseconds until the first group is due.
         remaining_ms: u32,
     },
+    /// To an initial peer that injects: these groups are needed soon, and no neighbour of the sender holds them.
+    /// They are pushed before others, once, to one of those who need them. In place of what was said before.
+    Need {
+        /// The groups, at most 16 ranges of at most 64.
+        ranges: Vec<GroupRange>,
+    },
     /// Takes a request back. Groups on their way may still arrive.
     Cancel {
         /// The request.
@@ -112,12 +142,8 @@ pub enum PeerMessage {
     },
     /// How the sender of this message is doing; at most once a second.
     Status {
-        /// Whether it serves requests at all.
-        is_serving: bool,
-        /// Whether it is an initial peer that injects: it is to be asked for urgent groups only.
-        is_injecting: bool,
-        /// Whether it takes whatever is injected: its appetite is the whole content.
-        wants_all: bool,
+        /// How it stands.
+        standing: Standing,
         /// How long its upload queue takes to drain, ms.
         upload_queue_ms: u32,
         /// Group that it plays, if it does.
@@ -163,6 +189,10 @@ impl PeerMessage {
             Self::Hello { have, .. } => have.len() <= RUNS_MAX,
             Self::Have { gained, dropped } => gained.len() <= RUNS_MAX && dropped.len() <= RUNS_MAX,
             Self::Request { id, range, .. } => *id != 0 && (1..=REQUEST_GROUPS_MAX).contains(&range.len()),
+            Self::Need { ranges } => {
+                ranges.len() <= NEED_RANGES_MAX
+                    && ranges.iter().all(|range| range.len() <= REQUEST_GROUPS_MAX)
+            }
             Self::ManifestPart { part, part_count, bytes } => {
                 bytes.len() <= MANIFEST_PART_BYTES && (part < part_count || *part_count == 0)
             }

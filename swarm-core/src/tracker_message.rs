@@ -176,7 +176,7 @@ pub enum PeerRequestBody {
         /// The signal.
         signal: Signal,
     },
-    /// How transfers went; answered by `ok`.
+    /// How transfers went; answered by `swarm`.
     Report {
         /// By counterpart.
         received: Vec<Received>,
@@ -259,12 +259,15 @@ pub enum TrackerMessageBody {
         /// Interval of `report`, ms.
         report_interval_ms: u32,
     },
-    /// Counts of the swarm; answers `join`.
+    /// State of the swarm; answers `join` and `report`.
     Swarm {
         /// Peers that hold everything.
         seeders: u32,
         /// Peers that lack something.
         leechers: u32,
+        /// Segments that are wanted and that one viewer holds at most, the author's most important first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        at_risk: Vec<SegmentRun>,
     },
     /// Who provides and who looks for segments; answers `want`.
     Peers {
@@ -281,6 +284,12 @@ pub enum TrackerMessageBody {
         role: Role,
         /// Whether the receiver of this message makes the offer.
         offer: bool,
+    },
+    /// The link with this peer is no longer one of the swarm's: close it once nothing is outstanding on it.
+    /// A later [`Connect`](Self::Connect) takes this back.
+    Unlink {
+        /// The peer.
+        peer: PeerId,
     },
     /// Get these segments from this source.
     Assign {
@@ -357,6 +366,11 @@ impl TrackerMessage {
         {
             return Err(TrackerDecodeError::Invalid("a signal is too long"));
         }
+        if let TrackerMessageBody::Swarm { at_risk, .. } = &message.body
+            && at_risk.len() > RUNS_MAX
+        {
+            return Err(TrackerDecodeError::Invalid("a list has more than 4096 entries"));
+        }
         Ok(message)
     }
 
@@ -417,6 +431,16 @@ mod tests {
         let text = r#"{"type":"signal","from":"00000000000000ff","signal":{"kind":"candidate","candidate":"candidate:1","sdp_mid":"0","sdp_m_line_index":0}}"#;
         assert_eq!(signal.encode(), text);
         assert_eq!(TrackerMessage::decode(text).unwrap(), signal);
+        let unlink = TrackerMessage::notice(TrackerMessageBody::Unlink { peer: PeerId(255) });
+        let text = r#"{"type":"unlink","peer":"00000000000000ff"}"#;
+        assert_eq!(unlink.encode(), text);
+        assert_eq!(TrackerMessage::decode(text).unwrap(), unlink);
+        let at_risk = vec![SegmentRun(7, 2)];
+        let body = TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk };
+        let swarm = TrackerMessage { id: Some(7), body };
+        let text = r#"{"id":7,"type":"swarm","seeders":1,"leechers":4,"at_risk":[[7,2]]}"#;
+        assert_eq!(swarm.encode(), text);
+        assert_eq!(TrackerMessage::decode(text).unwrap(), swarm);
         let error = r#"{"id":4,"type":"error","code":"teapot","text":"no","retry_after_ms":5}"#;
         let TrackerMessageBody::Error { code, .. } = TrackerMessage::decode(error).unwrap().body else {
             panic!("not an error")

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use swarm_core::manifest::Segment;
 use swarm_core::tracker_message::{PeerRequest, TrackerDecodeError, TrackerMessageBody};
 use swarm_core::{Manifest, SwarmId, Timestamp};
 use tokio::sync::Semaphore;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::ServerConfig;
-use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker};
+use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
 use crate::limits::PUBLICATIONS_MAX;
 use crate::manifests::{CatalogueEntry, Manifests, Put};
 use crate::metrics::{Levels, Metrics};
@@ -132,7 +133,8 @@ impl Hub {
                 for evicted in evicted {
                     tracker.remove_swarm(*evicted);
                 }
-                tracker.add_swarm(swarm, manifest.segments.len());
+                let wish = |segment: &Segment| Wish { priority: segment.priority, period: segment.period };
+                tracker.add_swarm(swarm, manifest.segments.iter().map(wish));
             }
             Put::Known | Put::Full => {}
         }

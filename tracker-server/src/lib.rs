@@ -6,23 +6,35 @@
 //! ```
 //!
 //! * [`decision`] is pure: what the tracker decides, without clock, socket or lock. The simulator runs it too.
-//! * [`serve`] is everything else: the accept loop, HTTP, WebSockets, deadlines and the way to stop.
+//! * `serve` is everything else: the accept loop, HTTP, WebSockets, deadlines and the way to stop. It comes with
+//!   the feature `server`, which is on by default.
 //! * [`limits`] bounds what the outside may ask.
 //!
 //! Both protocols are written down in `docs/protocol.md`.
 
+#[cfg(feature = "server")]
 pub mod config;
 pub mod decision;
+#[cfg(feature = "server")]
 mod http;
+#[cfg(feature = "server")]
 mod hub;
 pub mod limits;
+#[cfg(feature = "server")]
 pub mod manifests;
+#[cfg(feature = "server")]
 mod metrics;
+#[cfg(feature = "server")]
 mod outbox;
+#[cfg(feature = "server")]
 mod page;
+#[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
 mod socket;
 
+#[cfg(feature = "server")]
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};
+#[cfg(feature = "server")]
 pub use server::serve;

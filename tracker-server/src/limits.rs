@@ -1,14 +1,27 @@
 //! Every number that bounds what the outside may ask of a tracker, with its unit and its reason.
 //!
 //! Limits on the messages themselves are those of [`swarm_core::limits`].
+//!
+//! # A crowd behind one address
+//!
+//! A campus or a provider may hide its viewers behind one address, and a thousand of them may open the page within
+//! a second. What each then costs that address, in messages: 10 for its connection, 1 for `hello`, 10 for `join`;
+//! for each of some 20 links that are built in the first seconds, its own and those that later comers bring, one
+//! description and up to 10 candidates, 220 together; a few `want`s and reports: about 250. So
+//! [`ADDRESS_BURST`] lets 1,000 come at once, and [`ADDRESS_RATE_PER_S`] lets 20 more come each second. Afterwards
+//! a viewer says about 2 messages a second (`have`, `report`), so that 1,000 of them stay within half the rate.
+//!
+//! Behind a reverse proxy all connections come from the proxy's address; with `--behind-proxy` the tracker
+//! counts by `X-Forwarded-For` instead. Without it all viewers together have the limits of one address.
 
 use std::time::Duration;
 
 /// Connections of all kinds that are open at a time, by default; each costs a file descriptor.
 pub const CONNECTIONS_MAX: usize = 16_384;
 
-/// WebSocket connections from one address (one /64 of IPv6), by default: a large household or a lecture hall.
-pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 512;
+/// WebSocket connections from one address (one /64 of IPv6), by default: a crowd behind one address, and an
+/// eighth of all connections, so that no single address takes the places of all others.
+pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 2_048;
 
 /// Addresses remembered before those that are idle and unpunished are forgotten.
 pub const ADDRESSES_SWEEP: usize = 4096;
@@ -22,14 +35,14 @@ pub const INITIAL_PEERS_MAX: usize = 8;
 /// Messages a second from one connection, over time.
 pub const CONNECTION_RATE_PER_S: u32 = 50;
 
-/// Messages from one connection at once: an initial peer answers 32 newcomers with a dozen candidates each.
+/// Messages from one connection at once: an initial peer answers 40 newcomers with a dozen candidates each.
 pub const CONNECTION_BURST: u32 = 600;
 
-/// Messages a second from one address, over time.
-pub const ADDRESS_RATE_PER_S: u32 = 2_000;
+/// Messages a second from one address, over time: a tenth of what one core decides upon.
+pub const ADDRESS_RATE_PER_S: u32 = 5_000;
 
-/// Messages from one address at once: a lecture hall that opens the page together.
-pub const ADDRESS_BURST: u32 = 40_000;
+/// Messages from one address at once: a thousand viewers that open the page together.
+pub const ADDRESS_BURST: u32 = 250_000;
 
 /// What opening a connection costs its address, in messages.
 pub const CONNECT_COST: u32 = 10;
@@ -43,21 +56,57 @@ pub const WANT_COST: u32 = 5;
 /// Refused messages in a row after which a connection is closed: it does not listen.
 pub const REFUSALS_MAX: u32 = 64;
 
-/// Links that the graph aims at for each peer.
+/// Links that the graph keeps for each viewer, apart from those with initial peers and those on top for a
+/// `want`. Even, so that a newcomer's ends are those of whole links.
 pub const DEGREE_TARGET: usize = 12;
 
-/// Links below which a peer is given more when one of its neighbours leaves.
+/// Links that a newcomer has at least when it must wait for the rest.
 pub const DEGREE_MIN: usize = 8;
 
-/// Links above which the graph gives a peer no more.
-pub const DEGREE_MAX: usize = 16;
+/// One in how many viewers may have fewer links than the target for a while.
+pub const WAITING_SHARE: usize = 25;
 
-/// Links up to which a peer may come by its own `want`s; leaves room below
-/// [`LINKS_MAX`](swarm_core::limits::LINKS_MAX) for connections that are still being closed.
-pub const DEGREE_WANT_MAX: usize = 20;
+/// One in how many viewers may lack one link for a while, because a neighbour left.
+pub const ORPHANED_SHARE: usize = 4;
+
+/// How long a viewer waits for newcomers to bring the links that it lacks, ms; then it is given them.
+pub const SETTLE_MS: u32 = 10_000;
+
+/// Links of a viewer that may be chosen for nearness in playhead: a third of the target, so that the rest is
+/// still a random graph of degree 8, which spreads well by itself.
+pub const NEAR_MAX: usize = 4;
+
+/// A viewer changes a link for nearness once in this time, ms.
+pub const NEAR_INTERVAL_MS: u32 = 30_000;
+
+/// Viewers looked at for one that plays nearer.
+pub const NEAR_CANDIDATES_MAX: usize = 24;
+
+/// Segments that count as no distance: what is so near is as good as the same.
+pub const NEAR_SLACK_SEGMENTS: u32 = 8;
+
+/// Links of a viewer on top of the regular graph, by its own `want`s and by those of others. All in all a
+/// viewer has 12 + 4 + 2; this leaves room below [`LINKS_MAX`](swarm_core::limits::LINKS_MAX) for connections
+/// that are still being closed.
+pub const WANTED_MAX: usize = 4;
+
+/// How long a wanted link stands before it may give way to another, ms.
+pub const WANTED_HOLD_MS: u32 = 10_000;
 
 /// Links of an initial peer; *sim*: 4/8/16/32 links end at 1.15/1.08/1.04/1.03 of the bound.
 pub const INITIAL_DEGREE_MAX: usize = 32;
+
+/// Links of an initial peer on top, for `want`s that nobody else can meet.
+pub const INITIAL_WANTED_MAX: usize = 8;
+
+/// Initial peers of one viewer.
+pub const INITIAL_PER_VIEWER_MAX: usize = 2;
+
+/// Interval at which an initial peer exchanges viewers, ms; also how long a viewer keeps its place at least.
+pub const ROTATION_MS: u32 = 30_000;
+
+/// Viewers that an initial peer exchanges at a time: an eighth of its links.
+pub const ROTATED_MAX: usize = 4;
 
 /// Providers that one `want` may introduce.
 pub const CONNECTS_PER_WANT_MAX: usize = 2;
@@ -72,11 +121,32 @@ pub const LOOKING_MAX: usize = 24;
 /// Runs of segments named for one peer in a `peers` message: keeps the message below 64 KiB.
 pub const RUNS_PER_ENTRY_MAX: usize = 32;
 
-/// Segments assigned in answer to one `want`, the most urgent first.
+/// Segments considered for assignment in answer to one `want`, the most urgent.
+pub const ASSIGNABLE_PER_WANT_MAX: usize = 256;
+
+/// Segments assigned in answer to one `want`, the most important first.
 pub const ASSIGNED_PER_WANT_MAX: usize = 16;
 
 /// Leases that one source may have to serve at a time.
 pub const LEASES_PER_SOURCE_MAX: usize = 16;
+
+/// Leases at an initial peer that one viewer may have: the others want some, too.
+pub const INITIAL_LEASES_PER_TAKER_MAX: usize = 4;
+
+/// Viewers that hold a segment at most for it to be at risk.
+pub const AT_RISK_HOLDERS_MAX: u32 = 1;
+
+/// Runs of segments at risk that a peer is told of.
+pub const AT_RISK_RUNS_MAX: usize = 32;
+
+/// How old the list of segments at risk may be, ms: making it looks at every segment.
+pub const AT_RISK_REFRESH_MS: u32 = 1_000;
+
+/// Verdicts upon one source that count, the latest.
+pub const VERDICTS_MAX: usize = 16;
+
+/// Verdicts upon one source without which it has full marks.
+pub const VERDICTS_MIN: usize = 3;
 
 /// For how long an assignment stands, ms: short, so that a source that went silent is soon replaced.
 pub const LEASE_MS: u32 = 5_000;

@@ -161,7 +161,7 @@ fn answer(
             report_interval_ms: 1000,
         })],
         PeerRequestBody::Join { swarm, role, .. } => {
-            let mut answers = vec![reply(TrackerMessageBody::Swarm { seeders: 1, leechers: 1 })];
+            let mut answers = vec![reply(TrackerMessageBody::Swarm { seeders: 1, leechers: 1, at_risk: Vec::new() })];
             for (other, (_, other_role, other_sender)) in
                 state.members.iter().filter(|(_, (other_swarm, ..))| *other_swarm == swarm)
             {

@@ -41,6 +41,13 @@ pub(crate) struct Need {
     pub(crate) slack: Duration,
 }
 
+impl Need {
+    /// Urgent groups and window together.
+    pub(crate) const fn all(&self) -> GroupRange {
+        GroupRange::new(self.urgent.start, self.window.end)
+    }
+}
+
 /// All readers of the content.
 #[derive(Debug, Clone)]
 pub(crate) struct Demand {

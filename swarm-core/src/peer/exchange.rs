@@ -1,7 +1,7 @@
 //! Messages of links: what counterparts announce, ask and send.
 
 use super::Peer;
-use super::injection::Copies;
+use super::copies::Copies;
 use super::link::Link;
 use super::manifest_source::part_of;
 use super::output::Output;
@@ -9,7 +9,7 @@ use super::stats::LinkState;
 use crate::group::{Geometry, GroupRange};
 use crate::id::LinkId;
 use crate::limits::{REQUEST_GROUPS_MAX, REQUESTS_PER_LINK_MAX};
-use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerMessage, RejectReason};
+use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerMessage, RejectReason, Serving};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
@@ -25,22 +25,12 @@ impl Peer {
             return;
         }
         match message {
-            PeerMessage::Hello {
-                version,
-                swarm,
-                instance,
-                is_serving,
-                is_injecting,
-                wants_all,
-                have,
-                ..
-            } => {
+            PeerMessage::Hello { version, swarm, instance, standing, have, .. } => {
                 if version != PEER_VERSION || swarm != self.config.swarm {
                     self.close_link(id, "it speaks another version or shares another content");
                 } else if self.greeted(now, id, instance) {
                     if let Some(link) = self.links.get_mut(&id) {
-                        (link.is_serving, link.is_injecting, link.wants_all) =
-                            (is_serving, is_injecting, wants_all);
+                        link.standing = standing;
                     }
                     self.announced(id, &have, &[]);
                     self.ask_links_for_manifest();
@@ -58,10 +48,10 @@ impl Peer {
                 }
             }
             PeerMessage::Reject { id: request, reason } => self.rejected(now, id, request, reason),
-            PeerMessage::Status { is_serving, is_injecting, wants_all, .. } => {
+            PeerMessage::Need { ranges } => self.injection.needed(id, ranges),
+            PeerMessage::Status { standing, .. } => {
                 if let Some(link) = self.links.get_mut(&id) {
-                    (link.is_serving, link.is_injecting, link.wants_all) =
-                        (is_serving, is_injecting, wants_all);
+                    link.standing = standing;
                 }
             }
             PeerMessage::ManifestAsk { part } => {
@@ -114,9 +104,12 @@ impl Peer {
     fn asked_of_us(&mut self, id: LinkId, request: u32, range: GroupRange, class: Class) {
         let group_count = self.holdings.as_ref().map_or(0, |holdings| holdings.geometry().group_count());
         let is_off = self.budget.is_off();
+        let is_injecting = self.standing_told.is_some_and(|told| told.serving == Serving::Needs);
         let Some(link) = self.links.get_mut(&id) else { return };
         let reason = if is_off {
             Some(RejectReason::NotServing)
+        } else if is_injecting {
+            Some(RejectReason::Injecting)
         } else if range.end > group_count {
             Some(RejectReason::NotHeld)
         } else if link.serves.len() >= REQUESTS_PER_LINK_MAX {
@@ -142,7 +135,8 @@ impl Peer {
         let missing = self.end_ask(id, request);
         let Some(link) = self.links.get_mut(&id) else { return };
         match reason {
-            RejectReason::NotServing => link.is_serving = false,
+            RejectReason::NotServing => link.standing.serving = Serving::Nothing,
+            RejectReason::Injecting => link.standing.serving = Serving::Needs,
             RejectReason::Busy => {
                 link.size.failed();
                 link.is_stalled = true;

@@ -32,6 +32,8 @@ pub(crate) struct Holdings {
     pub(crate) asked: GroupSet,
     gained: GroupSet,
     dropped: GroupSet,
+    /// Groups that must be held together before they are announced; see [`super::Policy`].
+    forward_groups: u32,
     tiers: Vec<Tier>,
     /// Segments announced to the tracker as whole.
     told_segments: Vec<bool>,
@@ -39,7 +41,7 @@ pub(crate) struct Holdings {
 
 impl Holdings {
     /// What a store holds already. The sets are cut to the content.
-    pub(crate) fn new(manifest: Arc<Manifest>, held: &GroupSet, tree: HashTree) -> Self {
+    pub(crate) fn new(manifest: Arc<Manifest>, held: &GroupSet, tree: HashTree, forward_groups: u32) -> Self {
         let count = manifest.geometry().group_count();
         let mut own = GroupSet::empty(count);
         own.union_with(held);
@@ -49,6 +51,7 @@ impl Holdings {
             asked: GroupSet::empty(count),
             gained: GroupSet::empty(count),
             dropped: GroupSet::empty(count),
+            forward_groups: forward_groups.max(1),
             tiers: tiers(&manifest),
             told_segments: vec![false; manifest.segments.len()],
             manifest,
@@ -97,11 +100,21 @@ impl Holdings {
         for group in fresh {
             bytes += self.geometry().len_bytes(group);
             self.held.insert(group);
-            self.gained.insert(group);
+            self.announce(group);
             self.dropped.remove(group);
         }
         self.asked.remove(range);
         bytes
+    }
+
+    /// Notes that neighbours are to hear of a group, with the unit of forwarding that it completes.
+    fn announce(&mut self, group: GroupRange) {
+        let start = group.start / self.forward_groups * self.forward_groups;
+        let unit =
+            GroupRange::new(start, start.saturating_add(self.forward_groups)).and(self.geometry().all());
+        if self.held.has_all(unit) {
+            self.gained.insert(unit);
+        }
     }
 
     /// A range is no longer in the store.
@@ -224,7 +237,7 @@ mod tests {
         let mut manifest = sample(1024 * 1024, ContentRoot([1; 32]));
         change(&mut manifest);
         let tree = HashTree::unknown(manifest.geometry(), manifest.root);
-        Holdings::new(Arc::new(manifest), &GroupSet::empty(10_000), tree)
+        Holdings::new(Arc::new(manifest), &GroupSet::empty(10_000), tree, 1)
     }
 
     #[test]

@@ -1,83 +1,82 @@
 //! The initial peer's first push of each group (DESIGN §7): once, to one viewer, in the author's order.
 //!
-//! While some group is held by no viewer the initial peer does not wait to be asked. It pushes the next such
-//! group to the viewer that was given least and whose channel has room, and the viewers spread it among
-//! themselves; only urgent requests are served beside. That is what keeps the initial peer's load at about
-//! one copy however many watch.
+//! While some group that is wanted is held by no viewer the initial peer does not wait to be asked. It pushes the
+//! next such group to the viewer that was given least for its upload capacity and whose channel has room, and the
+//! viewers spread it among themselves. That is what keeps the initial peer's load at about one copy however many
+//! watch. A viewer that needs a group soon says so ([`Need`](crate::peer_message::PeerMessage::Need)): the group
+//! goes before others, still once.
 //!
 //! What is injected follows from what viewers announce, so it mends itself: a group whose last holder leaves,
 //! or that was pushed and is not announced in time, is simply next again.
+//!
+//! Several initial peers take turns by segment; one that has finished its own helps the others from the end.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::copies::Copies;
 use super::holdings::Tier;
 use super::link::Link;
 use crate::group::GroupRange;
-use crate::group_set::GroupSet;
+use crate::group_set::{GroupSet, masks};
 use crate::id::LinkId;
+use crate::peer_message::Serving;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
 /// A pushed group that its receiver has not announced after this long is pushed again.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Upload capacity of a viewer that does not know its own, bytes a second.
+const UPLINK_GUESS: u64 = 250_000;
 
-/// How many viewers hold each group, over open links.
-#[derive(Debug, Default)]
-pub(crate) struct Copies {
-    counts: Vec<u16>,
-    /// Groups that at least one viewer holds.
-    present: GroupSet,
+/// What a choice looks at.
+pub(crate) struct Field<'a> {
+    /// The author's order.
+    pub(crate) tiers: &'a [Tier],
+    pub(crate) held: &'a GroupSet,
+    pub(crate) copies: &'a Copies,
+    pub(crate) links: &'a BTreeMap<LinkId, Link>,
 }
 
-impl Copies {
-    pub(crate) fn new(group_count: u32) -> Self {
-        Self { counts: vec![0; group_count as usize], present: GroupSet::empty(group_count) }
-    }
-
-    /// A viewer came to hold a group.
-    pub(crate) fn add(&mut self, group: u32) {
-        if let Some(count) = self.counts.get_mut(group as usize) {
-            *count = count.saturating_add(1);
-            self.present.insert(GroupRange::one(group));
-        }
-    }
-
-    /// A viewer that held a group no longer does, or left.
-    pub(crate) fn remove(&mut self, group: u32) {
-        if let Some(count) = self.counts.get_mut(group as usize) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.present.remove(GroupRange::one(group));
-            }
-        }
-    }
-
-    pub(crate) fn of(&self, group: u32) -> u16 {
-        self.counts.get(group as usize).copied().unwrap_or(0)
-    }
-
-    pub(crate) const fn present(&self) -> &GroupSet {
-        &self.present
-    }
-}
-
-/// Groups on their way to their first viewer.
+/// Groups on their way to their first viewer, and those that somebody needs soon.
 #[derive(Debug, Default)]
 pub(crate) struct Injection {
     under_way: GroupSet,
     pushes: VecDeque<(Timestamp, LinkId, GroupRange)>,
+    /// What each viewer said last that it needs.
+    needs: BTreeMap<LinkId, Vec<GroupRange>>,
+    /// Groups of the segments that are this initial peer's to inject.
+    own: GroupSet,
+    /// Virtual time of start-time fair queueing (Goyal, Vin, Cheng 1996): a newcomer starts here, not at nothing.
+    clock: u64,
 }
 
 impl Injection {
     pub(crate) fn new(group_count: u32) -> Self {
-        Self { under_way: GroupSet::empty(group_count), pushes: VecDeque::new() }
+        Self { under_way: GroupSet::empty(group_count), own: GroupSet::full(group_count), ..Self::default() }
+    }
+
+    /// Which groups are this initial peer's to inject first.
+    pub(crate) fn set_own(&mut self, own: GroupSet) {
+        self.own = own;
+    }
+
+    /// A viewer needs these groups soon, and none of its neighbours holds them; in place of what it said before.
+    pub(crate) fn needed(&mut self, link: LinkId, ranges: Vec<GroupRange>) {
+        self.needs.insert(link, ranges);
     }
 
     /// Groups leave for a viewer.
-    pub(crate) fn pushed(&mut self, now: Timestamp, link: LinkId, range: GroupRange) {
+    pub(crate) fn pushed(&mut self, now: Timestamp, id: LinkId, link: &mut Link, range: GroupRange) {
         self.under_way.insert(range);
-        self.pushes.push_back((now, link, range));
+        self.pushes.push_back((now, id, range));
+        self.clock = self.start_of(link);
+        link.injected = self.clock + (u64::from(range.len()) << 32) / uplink_of(link);
+    }
+
+    /// When, on the clock, the next push to a link begins.
+    fn start_of(&self, link: &Link) -> u64 {
+        link.injected.max(self.clock)
     }
 
     /// What was pushed to a link and may not have been announced yet.
@@ -92,10 +91,11 @@ impl Injection {
         }
     }
 
-    /// A link closed: what was on its way there is next again.
+    /// A link closed: what was on its way there is next again, and what it needed is nobody's need.
     pub(crate) fn forget(&mut self, link: LinkId) {
         let (lost, live): (VecDeque<_>, _) = self.pushes.drain(..).partition(|(_, to, _)| *to == link);
         self.pushes = live;
+        self.needs.remove(&link);
         for (_, _, range) in lost {
             self.under_way.remove(range);
         }
@@ -106,38 +106,115 @@ impl Injection {
         self.pushes.front().map(|(at, _, _)| *at + ANNOUNCE_TIMEOUT)
     }
 
-    /// The next push: the first run of groups, in the author's order, that no viewer holds or is being sent,
-    /// at most `groups_max` long; to the viewer that was sent least among those with room.
-    pub(crate) fn next(
-        &self,
-        tiers: &[Tier],
-        held: &GroupSet,
-        copies: &Copies,
-        links: &BTreeMap<LinkId, Link>,
-        groups_max: impl Fn(&Link) -> u32,
-    ) -> Option<(LinkId, GroupRange)> {
-        let with_room = links.iter().filter(|(_, link)| is_target(link) && link.has_channel_room());
-        let (id, link) = with_room.min_by_key(|(id, link)| (link.sent, **id))?;
-        let lacks = |group: u32| held.has(group) && !copies.present.has(group) && !self.under_way.has(group);
-        let first = tiers.iter().find_map(|tier| self.first_lacking(&tier.groups, held, copies))?;
-        let run = GroupRange::new(first, first + groups_max(link)).iter().take_while(|group| lacks(*group));
-        Some((*id, GroupRange::new(first, first + u32::try_from(run.count()).unwrap_or(1))))
+    /// Whether a group is held, and neither held by a viewer nor on its way to one.
+    pub(crate) fn is_lacking(&self, group: u32, field: &Field<'_>) -> bool {
+        field.held.has(group) && !field.copies.present().has(group) && !self.under_way.has(group)
     }
 
-    fn first_lacking(&self, tier: &GroupSet, held: &GroupSet, copies: &Copies) -> Option<u32> {
-        let words = tier.words().iter().zip(held.words());
-        let covered = copies.present.words().iter().zip(self.under_way.words());
-        let lacking = words
-            .zip(covered)
-            .map(|((tier, held), (present, under_way))| tier & held & !(present | under_way));
-        let (index, word) = (0u32..).zip(lacking).find(|(_, word)| *word != 0)?;
-        Some(index * u64::BITS + word.trailing_zeros())
+    /// The next push: first what is needed, then in the author's order; to the viewer that was given least for
+    /// its upload among those that want it and have room.
+    pub(crate) fn next(
+        &self,
+        field: &Field<'_>,
+        groups_max: impl Fn(&Link) -> u32,
+    ) -> Option<(LinkId, GroupRange)> {
+        let targets: Vec<(LinkId, &Link)> = field
+            .links
+            .iter()
+            .filter(|(_, link)| is_target(link) && link.has_channel_room())
+            .map(|(id, link)| (*id, link))
+            .collect();
+        let wanted = union(targets.iter().map(|(_, link)| link.standing.wants));
+        if wanted.is_empty() {
+            return None;
+        }
+        let (id, link, first) = self.next_need(field, &targets).or_else(|| {
+            let first = self.next_in_order(field, &wanted)?;
+            let wanting = targets.iter().filter(|(_, link)| link.standing.wants.has(first));
+            let (id, link) = wanting.min_by_key(|(id, link)| (self.start_of(link), *id))?;
+            Some((*id, *link, first))
+        })?;
+        let limit = GroupRange::new(first, first.saturating_add(groups_max(link))).and(link.standing.wants);
+        let run = limit.iter().take_while(|group| self.is_lacking(*group, field)).count();
+        Some((id, GroupRange::new(first, first + u32::try_from(run).unwrap_or(1))))
+    }
+
+    /// The first group that some viewer needs: of those with needs the one that was given least.
+    fn next_need<'a>(
+        &self,
+        field: &Field<'_>,
+        targets: &[(LinkId, &'a Link)],
+    ) -> Option<(LinkId, &'a Link, u32)> {
+        let askers = targets.iter().filter_map(|(id, link)| {
+            let groups = self.needs.get(id)?.iter().flat_map(|range| range.and(link.standing.wants).iter());
+            let first = groups.into_iter().find(|group| self.is_lacking(*group, field))?;
+            Some((*id, *link, first))
+        });
+        askers.min_by_key(|(id, link, _)| (self.start_of(link), *id))
+    }
+
+    /// The first lacking group of the first tier that has one; of what other initial peers have yet to inject,
+    /// the last: whoever is done sooner meets the others once.
+    fn next_in_order(&self, field: &Field<'_>, wanted: &[GroupRange]) -> Option<u32> {
+        let own = field.tiers.iter().find_map(|tier| {
+            let sets = [&tier.groups, &self.own];
+            let (index, word) = wanted.iter().find_map(|range| self.lacking(sets, field, *range).next())?;
+            group_of(index, word.trailing_zeros())
+        });
+        own.or_else(|| {
+            let sets = [&field.tiers.last()?.groups, field.held];
+            let (index, word) =
+                wanted.iter().rev().find_map(|range| self.lacking(sets, field, *range).last())?;
+            group_of(index, u64::BITS - 1 - word.leading_zeros())
+        })
+    }
+
+    /// The words, with their places, of the groups of a range that are in both sets and lacking; none is empty.
+    fn lacking<'a>(
+        &'a self,
+        sets: [&'a GroupSet; 2],
+        field: &'a Field<'_>,
+        range: GroupRange,
+    ) -> impl Iterator<Item = (usize, u64)> + 'a {
+        let at = |set: &GroupSet, index: usize| set.words().get(index).copied().unwrap_or(0);
+        let words = masks(range.and(GroupRange::new(0, field.held.capacity()))).map(move |(index, mask)| {
+            let covered = at(field.copies.present(), index) | at(&self.under_way, index);
+            let candidates =
+                sets.iter().fold(at(field.held, index) & mask, |word, set| word & at(set, index));
+            (index, candidates & !covered)
+        });
+        words.filter(|(_, word)| *word != 0)
     }
 }
 
-/// Whether groups may be pushed to a link: a viewer that wants everything and serves others.
+fn group_of(index: usize, bit: u32) -> Option<u32> {
+    Some(u32::try_from(index).ok()? * u64::BITS + bit)
+}
+
+fn uplink_of(link: &Link) -> u64 {
+    if link.standing.uplink == 0 { UPLINK_GUESS } else { link.standing.uplink.max(1000) }
+}
+
+/// Whether groups may be pushed to a link: a viewer that has a store and serves others.
 pub(crate) fn is_target(link: &Link) -> bool {
-    link.is_open() && link.role == Role::Viewer && link.wants_all && link.is_serving
+    link.is_open()
+        && link.role == Role::Viewer
+        && !link.standing.wants.is_empty()
+        && link.standing.serving != Serving::Nothing
+}
+
+/// Ranges as few, in order, without overlap.
+pub(crate) fn union(ranges: impl Iterator<Item = GroupRange>) -> Vec<GroupRange> {
+    let mut sorted: Vec<GroupRange> = ranges.filter(|range| !range.is_empty()).collect();
+    sorted.sort_unstable();
+    let mut merged: Vec<GroupRange> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            Some(_) | None => merged.push(range),
+        }
+    }
+    merged
 }
 
 #[cfg(test)]
@@ -158,7 +235,7 @@ mod tests {
             let mut link = Link::new(Timestamp::ZERO, PeerId(u64::from(id)), Role::Viewer, 1000);
             assert!(link.set_geometry(Geometry::new(u64::from(GROUPS) * 16384)));
             link.state = LinkState::Open;
-            link.wants_all = true;
+            link.standing.wants = GroupRange::new(0, GROUPS);
             (LinkId(id), link)
         });
         links.collect()
@@ -177,12 +254,14 @@ mod tests {
         let mut injection = Injection::new(GROUPS);
         let held = GroupSet::full(GROUPS);
         let mut pushes = Vec::new();
-        while let Some((id, range)) = injection.next(&tiers, &held, copies, links, |_| 3) {
-            injection.pushed(Timestamp::ZERO, id, range);
-            links.get_mut(&id).unwrap().sent += u64::from(range.len());
+        loop {
+            let field = Field { tiers: &tiers, held: &held, copies, links };
+            let Some((id, range)) = injection.next(&field, |_| 3) else { return pushes };
+            let link = links.get_mut(&id).unwrap();
+            link.sent += u64::from(range.len());
+            injection.pushed(Timestamp::ZERO, id, link, range);
             pushes.push((id.0, range));
         }
-        pushes
     }
 
     #[test]
@@ -213,16 +292,17 @@ mod tests {
     #[test]
     fn a_push_that_is_lost_or_never_announced_is_next_again() {
         let links = viewers(1);
+        let mut target = viewers(1).remove(&LinkId(0)).unwrap();
         let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
         let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
         let mut injection = Injection::new(GROUPS);
-        let next =
-            |injection: &Injection| injection.next(&tiers, &held, &copies, &links, |_| 1).unwrap().1.start;
-        injection.pushed(Timestamp::ZERO, LinkId(0), GroupRange::one(0));
+        let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
+        let next = |injection: &Injection| injection.next(&field, |_| 1).unwrap().1.start;
+        injection.pushed(Timestamp::ZERO, LinkId(0), &mut target, GroupRange::one(0));
         assert_eq!(next(&injection), 1);
         injection.expire(Timestamp::ZERO + ANNOUNCE_TIMEOUT);
         assert_eq!(next(&injection), 0);
-        injection.pushed(Timestamp::ZERO, LinkId(5), GroupRange::one(0));
+        injection.pushed(Timestamp::ZERO, LinkId(5), &mut target, GroupRange::one(0));
         injection.forget(LinkId(5));
         assert_eq!(next(&injection), 0);
         assert_eq!(injection.deadline(), None);
@@ -231,8 +311,59 @@ mod tests {
     #[test]
     fn viewers_that_do_not_serve_or_want_little_are_given_nothing() {
         let mut links = viewers(2);
-        links.get_mut(&LinkId(0)).unwrap().is_serving = false;
-        links.get_mut(&LinkId(1)).unwrap().wants_all = false;
+        links.get_mut(&LinkId(0)).unwrap().standing.serving = Serving::Nothing;
+        links.get_mut(&LinkId(1)).unwrap().standing.wants = GroupRange::new(0, 0);
         assert!(push_all(&mut links, &Copies::new(GROUPS)).is_empty());
+    }
+    #[test]
+    fn a_need_goes_before_the_order_to_whoever_has_it() {
+        let mut links = viewers(2);
+        let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
+        let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
+        let mut injection = Injection::new(GROUPS);
+        injection.needed(LinkId(1), vec![GroupRange::new(10, 12)]);
+        let mut order = Vec::new();
+        for _ in 0..3 {
+            let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
+            let (id, range) = injection.next(&field, |_| 1).unwrap();
+            injection.pushed(Timestamp::ZERO, id, links.get_mut(&id).unwrap(), range);
+            order.push((id.0, range.start));
+        }
+        assert_eq!(order, [(1, 10), (1, 11), (0, 0)]);
+    }
+
+    #[test]
+    fn more_goes_to_who_can_upload_more_and_a_newcomer_only_gets_its_share() {
+        let mut links = viewers(2);
+        links.get_mut(&LinkId(1)).unwrap().standing.uplink = 3 * UPLINK_GUESS;
+        push_all(&mut links, &Copies::new(GROUPS));
+        assert_eq!((links[&LinkId(0)].sent, links[&LinkId(1)].sent), (6, 14));
+        let mut injection = Injection::new(GROUPS);
+        let mut target = links.remove(&LinkId(0)).unwrap();
+        target.injected = 0;
+        (0..10).for_each(|group| {
+            injection.pushed(Timestamp::ZERO, LinkId(0), &mut target, GroupRange::one(group))
+        });
+        let newcomer = viewers(1).remove(&LinkId(0)).unwrap();
+        assert!(injection.start_of(&newcomer) + (1 << 32) / UPLINK_GUESS >= injection.start_of(&target));
+    }
+
+    #[test]
+    fn initial_peers_that_share_the_work_begin_with_their_own_and_meet_once() {
+        let mut links = viewers(1);
+        let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
+        let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
+        let mut injection = Injection::new(GROUPS);
+        let mut own = GroupSet::empty(GROUPS);
+        own.insert(GroupRange::new(4, 6));
+        injection.set_own(own);
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
+            let (id, range) = injection.next(&field, |_| 1).unwrap();
+            injection.pushed(Timestamp::ZERO, id, links.get_mut(&id).unwrap(), range);
+            order.push(range.start);
+        }
+        assert_eq!(order, [4, 5, 19, 18]);
     }
 }

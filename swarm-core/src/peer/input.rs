@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::policy::Policy;
 use crate::group_set::GroupSet;
 use crate::id::{Instance, LinkId, ReaderId, SwarmId};
 use crate::manifest::Manifest;
@@ -53,6 +54,8 @@ pub struct PeerConfig {
     pub upload: UploadLimit,
     /// Permission to use a closed tracker.
     pub token: Option<String>,
+    /// Which parts of the method the peer follows; the default in earnest.
+    pub policy: Policy,
 }
 
 /// Why a manifest could not be fetched over HTTP.

@@ -10,7 +10,7 @@ use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::{Instance, PeerId};
 use crate::limits::{REQUEST_GROUPS_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
-use crate::peer_message::{Class, DataMessage};
+use crate::peer_message::{Class, DataMessage, Serving, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
@@ -25,9 +25,9 @@ const STALL_MIN: Duration = Duration::from_millis(750);
 /// Least and most bytes handed to a data channel and not yet sent. Natively this counts what is not yet
 /// acknowledged, too: more than 128 KiB in one burst overflows the socket of a browser that is busy playing
 /// (its kernel buffer holds about 92 packets), and a lost tail costs a second of silence.
-const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=128 * 1024;
-/// The channel's buffer lasts about this long at the link's upload rate.
-const BUFFER_TIME: Duration = Duration::from_millis(100);
+const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 16 * 1024..=128 * 1024;
+/// Beyond a round trip, the channel's buffer lasts about this long at the link's upload rate.
+pub(crate) const BUFFER_TIME: Duration = Duration::from_millis(100);
 
 /// A request that we made.
 #[derive(Debug, Clone)]
@@ -98,12 +98,10 @@ pub(crate) struct Link {
     /// When the state was entered.
     pub(crate) since: Timestamp,
     pub(crate) instance: Option<Instance>,
-    /// Whether it serves requests.
-    pub(crate) is_serving: bool,
-    /// Whether it injects, and is asked for urgent groups only.
-    pub(crate) is_injecting: bool,
-    /// Whether it takes whatever is injected.
-    pub(crate) wants_all: bool,
+    /// How it says that it stands.
+    pub(crate) standing: Standing,
+    /// Bytes pushed to it for each of its upload capacity, on the injection's clock.
+    pub(crate) injected: u64,
     /// Signals passed to its connection so far.
     signals: usize,
 
@@ -139,6 +137,8 @@ pub(crate) struct Link {
     /// Bytes on its data channel that have not left.
     pub(crate) buffered_bytes: u64,
     pub(crate) upload_rate: Rate,
+    /// When bytes last left its data channel, or began to wait there.
+    pub(crate) last_drain: Timestamp,
     /// The low-water mark the driver was told.
     pub(crate) low_water_bytes: u64,
 
@@ -159,9 +159,8 @@ impl Link {
             state: LinkState::Connecting,
             since: now,
             instance: None,
-            is_serving: true,
-            is_injecting: false,
-            wants_all: false,
+            standing: Standing { serving: Serving::Everything, wants: GroupRange::new(0, 0), uplink: 0 },
+            injected: 0,
             signals: 0,
             have: None,
             knows: None,
@@ -181,6 +180,7 @@ impl Link {
             serves: VecDeque::new(),
             buffered_bytes: 0,
             upload_rate: Rate::new(rate_guess),
+            last_drain: now,
             low_water_bytes: 0,
             received: 0,
             reported: 0,
@@ -201,7 +201,16 @@ impl Link {
 
     /// Whether groups can be asked of it now.
     pub(crate) fn is_provider(&self) -> bool {
-        self.is_open() && self.is_serving && !self.is_stalled
+        self.is_open() && self.standing.serving != Serving::Nothing && !self.is_stalled
+    }
+
+    /// Whether it answers requests of a class now.
+    pub(crate) fn serves(&self, class: Class) -> bool {
+        match self.standing.serving {
+            Serving::Everything => true,
+            Serving::Urgent => class == Class::Urgent,
+            Serving::Nothing | Serving::Needs => false,
+        }
     }
 
     pub(crate) fn rtt_or_guess(&self) -> Duration {
@@ -260,22 +269,31 @@ impl Link {
         }
         self.serves.retain_mut(|serve| !serve.sent(range));
         self.upload_rate.begin(now);
+        if self.buffered_bytes == 0 {
+            self.last_drain = now;
+        }
         self.buffered_bytes += bytes;
     }
 
     /// The driver says how much is still buffered.
-    pub(crate) fn drained(&mut self, now: Timestamp, buffered_bytes: u64) {
+    /// Returns how many bytes have left.
+    pub(crate) fn drained(&mut self, now: Timestamp, buffered_bytes: u64) -> u64 {
         let buffered_bytes = buffered_bytes.min(self.buffered_bytes);
-        self.upload_rate.carried(now, self.buffered_bytes - buffered_bytes);
+        let carried = self.buffered_bytes - buffered_bytes;
+        self.upload_rate.carried(now, carried);
         self.buffered_bytes = buffered_bytes;
+        if carried > 0 {
+            self.last_drain = now;
+        }
         if buffered_bytes == 0 {
             self.upload_rate.end(now);
         }
+        carried
     }
 
     /// Most bytes that may wait on its data channel.
     pub(crate) fn buffer_bytes_max(&self) -> u64 {
-        super::sizing::bytes_in(self.upload_rate.bytes_per_s(), BUFFER_TIME)
+        super::sizing::bytes_in(self.upload_rate.bytes_per_s(), self.rtt_or_guess() + BUFFER_TIME)
             .clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())
     }
 

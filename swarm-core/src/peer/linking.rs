@@ -88,9 +88,7 @@ impl Peer {
             swarm: self.config.swarm,
             peer: self.tracker.peer.unwrap_or(PeerId(0)),
             instance: self.config.instance,
-            is_serving: !self.budget.is_off(),
-            is_injecting: self.expects_to_inject(),
-            wants_all: self.wants_all(),
+            standing: self.standing(),
             have: messages.next().unwrap_or_default().to_vec(),
         };
         self.outputs.push_back(Output::Control(id, hello));

@@ -24,6 +24,7 @@
 
 mod backoff;
 mod chance;
+mod copies;
 mod demand;
 mod exchange;
 mod holdings;
@@ -34,12 +35,14 @@ mod linking;
 mod manifest_source;
 mod output;
 mod picker;
+mod policy;
 mod rate;
 mod requesting;
 mod rescue;
 mod sender;
 mod serving;
 mod sizing;
+mod standing;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -54,20 +57,24 @@ use bytes::Bytes;
 
 pub use input::{Appetite, FetchError, Input, PeerConfig, UploadLimit};
 pub use output::{Event, Output};
+pub use policy::{Order, Policy};
 pub use stats::{LinkState, LinkStats, Stats};
 
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::{Instance, LinkId};
 use crate::manifest::Manifest;
+use crate::peer_message::Standing;
 use crate::time::Timestamp;
 use crate::tree::HashTree;
 use chance::Chance;
+use copies::Copies;
 use demand::Demand;
 use holdings::Holdings;
-use injection::{Copies, Injection};
+use injection::Injection;
 use link::Link;
 use manifest_source::ManifestSource;
+use rate::Rate;
 use sender::{Budget, Turns};
 use tracker_session::TrackerSession;
 
@@ -108,7 +115,15 @@ pub struct Peer {
     copies: Copies,
     /// Of an initial peer; idle in others.
     injection: Injection,
-    is_injecting_told: bool,
+    /// What neighbours were told of how we stand.
+    standing_told: Option<Standing>,
+    next_standing: Timestamp,
+    standing_due: Option<Timestamp>,
+    /// What is carried while anything waits to leave.
+    uplink: Rate,
+    /// Groups that initial peers were told are needed, and when that is to be said again.
+    needs_told: Vec<GroupRange>,
+    next_need: Timestamp,
     banned: VecDeque<Instance>,
 
     /// Groups that the tracker assigned to the initial peer, until when.
@@ -147,7 +162,12 @@ impl Peer {
             last_link: 0,
             copies: Copies::default(),
             injection: Injection::default(),
-            is_injecting_told: false,
+            standing_told: None,
+            next_standing: Timestamp::ZERO,
+            standing_due: None,
+            uplink: Rate::new(rate::RATE_GUESS),
+            needs_told: Vec::new(),
+            next_need: Timestamp::ZERO,
             banned: VecDeque::new(),
             leases: Vec::new(),
             assigned: GroupSet::default(),
@@ -180,11 +200,7 @@ impl Peer {
             Input::Control(link, message) => self.control_message(now, link, message),
             Input::Data(link, message) => self.data_message(now, link, message),
             Input::Malformed(link, error) => self.ban(link, error.to_string()),
-            Input::Buffered(link, bytes) => {
-                if let Some(link) = self.links.get_mut(&link) {
-                    link.drained(now, bytes);
-                }
-            }
+            Input::Buffered(link, bytes) => self.drained(now, link, bytes),
             Input::StoreReady { held, tree } => self.store_ready(now, &held, *tree),
             Input::StoreFailed(range, _) => self.store_failed(now, range),
             Input::ReaderAt { reader, group, ahead_ms } => {
@@ -226,6 +242,7 @@ impl Peer {
             self.news_at,
             self.serve_at,
             self.injection.deadline(),
+            self.standing_due,
             self.tick_at,
         ];
         links.chain(others.into_iter().flatten()).min()
@@ -271,7 +288,7 @@ impl Peer {
     fn settle(&mut self, now: Timestamp) {
         self.tell_news(now);
         self.tell_tracker(now);
-        self.tell_injecting();
+        self.tell_standing(now);
         self.request_more(now);
         self.serve_more(now);
         self.tell_completion();

@@ -11,14 +11,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::chance::Chance;
+use super::copies::Copies;
 use super::holdings::Holdings;
-use super::injection::Copies;
 use super::link::Link;
+use super::policy::Order;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
 use crate::limits::GROUP_BYTES;
-use crate::peer_message::Class;
+use crate::peer_message::{Class, Serving};
 use crate::tracker_message::Role;
 
 /// Runs of candidates that a background pick compares. Rarest of 32 is within the rarest 3 % on average,
@@ -61,9 +62,14 @@ impl View<'_> {
         free.filter(is_held_somewhere).min_by_key(|group| self.copies.of(*group))
     }
 
-    /// Whether any link could send `group`, busy or not.
+    /// Whether any link could send `group` at once if it were not busy.
     pub(crate) fn has_source(&self, group: u32) -> bool {
-        self.links.values().any(|link| provides(link, group))
+        self.links.values().any(|link| provides(link, group) && link.serves(Class::Urgent))
+    }
+
+    /// Whether some initial peer that injects would push `group` if it were told that it is needed.
+    pub(crate) fn has_injector(&self, group: u32) -> bool {
+        self.links.values().any(|link| provides(link, group) && link.standing.serving == Serving::Needs)
     }
 
     /// The link that would deliver a group soonest. Without room on any, `None`.
@@ -76,7 +82,7 @@ impl View<'_> {
         let candidates = self.links.iter().filter(|(_, link)| {
             provides(link, group)
                 && !(is_spared && link.role == Role::Initial)
-                && (class == Class::Urgent || !link.is_injecting)
+                && link.serves(class)
                 && (link.room_bytes() >= size
                     || (class == Class::Urgent && link.time_to_deliver(size) < time_left))
         });
@@ -110,9 +116,10 @@ impl View<'_> {
         link: &Link,
         spared: &[u64],
         groups_max: u32,
+        order: Order,
         chance: &mut Chance,
     ) -> Option<GroupRange> {
-        let have = link.have().filter(|_| !link.is_injecting)?;
+        let have = link.have().filter(|_| link.serves(Class::Background))?;
         for tier in self.holdings.tiers() {
             let candidates = Candidates {
                 have: have.words(),
@@ -121,16 +128,33 @@ impl View<'_> {
                 tier: tier.groups.words(),
                 spared: (link.role == Role::Initial).then_some(spared),
             };
-            let start = self.wanted.start + chance.below(self.wanted.len());
-            let runs = candidates.sample(self.wanted, start);
-            let rarest = runs.into_iter().min_by_key(|group| self.copies.of(*group));
-            if let Some(first) = rarest {
+            let first = match order {
+                Order::Sequential => candidates.sample(self.wanted, self.wanted.start, 1).first().copied(),
+                Order::Random => {
+                    candidates.sample(self.wanted, self.chance_start(chance), 1).first().copied()
+                }
+                Order::Method => {
+                    self.rarest_of(candidates.sample(self.wanted, self.chance_start(chance), SAMPLE_RUNS))
+                }
+                Order::Rarest => {
+                    self.rarest_of(candidates.sample(self.wanted, self.chance_start(chance), usize::MAX))
+                }
+            };
+            if let Some(first) = first {
                 let limit = GroupRange::new(first, first.saturating_add(groups_max)).and(self.wanted);
                 let run = limit.iter().take_while(|group| candidates.has(*group)).count();
                 return Some(GroupRange::new(first, first + u32::try_from(run).unwrap_or(0)));
             }
         }
         None
+    }
+
+    fn chance_start(&self, chance: &mut Chance) -> u32 {
+        self.wanted.start + chance.below(self.wanted.len())
+    }
+
+    fn rarest_of(&self, groups: Vec<u32>) -> Option<u32> {
+        groups.into_iter().min_by_key(|group| self.copies.of(*group))
     }
 }
 
@@ -158,12 +182,12 @@ impl Candidates<'_> {
         self.word((group / u64::BITS) as usize) >> (group % u64::BITS) & 1 == 1
     }
 
-    /// First groups of up to [`SAMPLE_RUNS`] runs inside `wanted`, going round once from `start`.
-    fn sample(&self, wanted: GroupRange, start: u32) -> Vec<u32> {
+    /// First groups of up to `runs_max` runs inside `wanted`, going round once from `start`.
+    fn sample(&self, wanted: GroupRange, start: u32, runs_max: usize) -> Vec<u32> {
         let mut found = Vec::new();
         for part in [GroupRange::new(start, wanted.end), GroupRange::new(wanted.start, start)] {
             let mut at = part.start;
-            while at < part.end && found.len() < SAMPLE_RUNS {
+            while at < part.end && found.len() < runs_max {
                 let rest = self.word((at / u64::BITS) as usize) >> (at % u64::BITS);
                 if rest == 0 {
                     at = (at / u64::BITS + 1) * u64::BITS;
@@ -219,7 +243,7 @@ mod tests {
             });
             Self {
                 links: links.collect(),
-                holdings: Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree),
+                holdings: Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree, 1),
                 assigned: GroupSet::empty(GROUPS),
                 copies,
             }
@@ -252,7 +276,8 @@ mod tests {
         let spared = view.spared();
         let mut chance = Chance::new(1);
         for _ in 0..50 {
-            let pick = view.background(&swarm.links[&LinkId(0)], &spared, 4, &mut chance).unwrap();
+            let pick =
+                view.background(&swarm.links[&LinkId(0)], &spared, 4, Order::Method, &mut chance).unwrap();
             assert!(pick.iter().all(|group| group >= 10 || group == 5), "{pick:?}");
         }
     }
@@ -279,12 +304,15 @@ mod tests {
             Arc::new(sample(u64::from(GROUPS) * 16384, ContentRoot([1; 32]))),
             &GroupSet::empty(GROUPS),
             HashTree::unknown(view.holdings.geometry(), ContentRoot([1; 32])),
+            1,
         );
         for group in (0..GROUPS).step_by(10) {
             holed.gain(GroupRange::one(group));
         }
         let view = View { holdings: &holed, ..view };
-        let pick = view.background(&swarm.links[&LinkId(0)], &view.spared(), 4, &mut Chance::new(3)).unwrap();
+        let pick = view
+            .background(&swarm.links[&LinkId(0)], &view.spared(), 4, Order::Method, &mut Chance::new(3))
+            .unwrap();
         assert_eq!(pick, GroupRange::new(191, 195));
         assert_eq!(view.rarest(GroupRange::new(150, 200)), Some(191));
     }
@@ -295,10 +323,12 @@ mod tests {
         let mut manifest = sample(u64::from(GROUPS) * 16384, ContentRoot([1; 32]));
         manifest.segments[2].priority = 7;
         let tree = HashTree::unknown(manifest.geometry(), manifest.root);
-        swarm.holdings = Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree);
+        swarm.holdings = Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree, 1);
         let view = swarm.view();
         for seed in 0..20 {
-            let pick = view.background(&swarm.links[&LinkId(0)], &[], 64, &mut Chance::new(seed)).unwrap();
+            let pick = view
+                .background(&swarm.links[&LinkId(0)], &[], 64, Order::Method, &mut Chance::new(seed))
+                .unwrap();
             assert!(pick.start >= 12 && pick.end <= 28, "{pick:?}");
         }
     }
@@ -312,7 +342,9 @@ mod tests {
         assert_eq!(view.earliest(ALL), Some(100));
         assert_eq!(view.extend(&swarm.links[&LinkId(0)], 100, ALL, 64), GroupRange::new(100, 110));
         for seed in 0..20 {
-            let pick = view.background(&swarm.links[&LinkId(0)], &[], 64, &mut Chance::new(seed)).unwrap();
+            let pick = view
+                .background(&swarm.links[&LinkId(0)], &[], 64, Order::Method, &mut Chance::new(seed))
+                .unwrap();
             assert!(pick.start >= 100 && pick.end <= 110, "{pick:?}");
         }
     }

@@ -9,9 +9,9 @@ use super::picker::View;
 use super::{Demand, Holdings, Peer};
 use crate::group::GroupRange;
 use crate::id::LinkId;
-use crate::limits::GROUP_BYTES;
+use crate::limits::{GROUP_BYTES, NEED_RANGES_MAX, REQUEST_GROUPS_MAX};
 use crate::manifest::{PRIORITY_DEFAULT, Period};
-use crate::peer_message::{Class, PeerMessage};
+use crate::peer_message::{Class, PeerMessage, Serving};
 use crate::time::Timestamp;
 use crate::tracker_message::{PeerRequestBody, SegmentRun, Want};
 
@@ -20,6 +20,8 @@ use crate::tracker_message::{PeerRequestBody, SegmentRun, Want};
 const RAREST_EVERY: u32 = 4;
 /// Urgent groups without a source are told to the tracker at most this often.
 const WANT_INTERVAL: Duration = Duration::from_secs(1);
+/// Needs that last are told again after this long.
+const NEED_INTERVAL: Duration = Duration::from_secs(1);
 /// Of a viewer's budget this share lies ahead of the playhead; the rest is what was played, for others.
 const AHEAD_SHARE: (u64, u64) = (3, 4);
 
@@ -31,10 +33,15 @@ impl Peer {
         if !self.links.values().any(|link| link.is_provider()) {
             return;
         }
+        let mut needs = Vec::new();
         for need in demand.needs(now) {
-            self.request_urgent(now, &need);
-            self.request_window(now, need.window, Some(&need));
+            if self.config.policy.has_urgent {
+                self.request_urgent(now, &need, &mut needs);
+            }
+            let window = if self.config.policy.has_urgent { need.window } else { need.all() };
+            self.request_window(now, window, Some(&need));
         }
+        self.tell_needs(now, needs);
         if self.has_room() {
             self.request_marked(now);
             self.request_background(now);
@@ -47,7 +54,7 @@ impl Peer {
     }
 
     /// The groups that this peer wants at all.
-    fn wanted(&self, holdings: &Holdings) -> GroupRange {
+    pub(super) fn wanted(&self, holdings: &Holdings) -> GroupRange {
         let geometry = holdings.geometry();
         match self.config.appetite {
             Appetite::Viewer { budget_bytes } if geometry.length_bytes() > budget_bytes => {
@@ -72,12 +79,16 @@ impl Peer {
     }
 
     /// Earliest first; what no link can send is told to the tracker.
-    fn request_urgent(&mut self, now: Timestamp, need: &Need) {
+    fn request_urgent(&mut self, now: Timestamp, need: &Need, needs: &mut Vec<GroupRange>) {
         let mut at = need.urgent;
         while let Some((group, time_left)) = self.earliest(need, at) {
             let Some(view) = self.view() else { return };
             if !view.has_source(group) {
-                self.want(now, group, time_left);
+                if view.has_injector(group) {
+                    add_need(needs, group);
+                } else {
+                    self.want(now, group, time_left);
+                }
                 at.start = group + 1;
             } else if let Some(link) = view.provider(group, Class::Urgent, time_left) {
                 self.request_run(now, link, group, at, Class::Urgent, Some(time_left));
@@ -143,7 +154,8 @@ impl Peer {
                 }
                 let groups_max = link.size.groups(link.rate.bytes_per_s(), None);
                 let groups_max = groups_max.min(u32::try_from(room).unwrap_or(u32::MAX));
-                let pick = view.background(link, &spared, groups_max, &mut chance);
+                let order = self.config.policy.order;
+                let pick = view.background(link, &spared, groups_max, order, &mut chance);
                 self.chance = chance;
                 let Some(range) = pick else { break };
                 self.request(now, id, range, Class::Background, None);
@@ -189,6 +201,22 @@ impl Peer {
             .push_back(Output::Control(id, PeerMessage::Request { id: request, range, class, remaining_ms }));
     }
 
+    /// Initial peers that inject hear what is urgent and held by no other neighbour: when that is more than they
+    /// were told, and again while it lasts.
+    fn tell_needs(&mut self, now: Timestamp, needs: Vec<GroupRange>) {
+        let is_told = |need: &GroupRange| self.needs_told.iter().any(|told| told.and(*need) == *need);
+        if needs.is_empty() || (needs.iter().all(is_told) && now < self.next_need) {
+            return;
+        }
+        self.next_need = now + NEED_INTERVAL;
+        for (id, _) in
+            self.links.iter().filter(|(_, link)| link.is_open() && link.standing.serving == Serving::Needs)
+        {
+            self.outputs.push_back(Output::Control(*id, PeerMessage::Need { ranges: needs.clone() }));
+        }
+        self.needs_told = needs;
+    }
+
     /// No link can send an urgent group: the tracker may know who can.
     fn want(&mut self, now: Timestamp, group: u32, time_left: Duration) {
         if now < self.next_want || !self.tracker.is_up() {
@@ -226,5 +254,15 @@ impl Peer {
             holdings.lose(range);
             self.outputs.push_back(Output::Evict(range));
         }
+    }
+}
+
+/// Adds a group behind those that are needed already, as far as a message goes.
+fn add_need(needs: &mut Vec<GroupRange>, group: u32) {
+    let room = NEED_RANGES_MAX - needs.len();
+    match needs.last_mut() {
+        Some(last) if last.end == group && last.len() < REQUEST_GROUPS_MAX => last.end += 1,
+        Some(_) | None if room > 0 => needs.push(GroupRange::one(group)),
+        Some(_) | None => {}
     }
 }

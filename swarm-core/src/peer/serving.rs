@@ -1,19 +1,26 @@
 //! Sending: hands frames to data channels while somebody waits or something is to be injected, channels have
 //! room and the cap admits it.
 
+use std::time::Duration;
+
+use super::Peer;
+use super::injection::Field;
 use super::input::UploadLimit;
-use super::link::Link;
+use super::link::BUFFER_TIME;
 use super::output::Output;
 use super::sender::frame_groups_max;
-use super::stats::LinkState;
-use super::{Appetite, Peer, injection};
+use super::sizing::bytes_in;
 use crate::group::GroupRange;
 use crate::id::LinkId;
-use crate::peer_message::{DataHead, PeerMessage, RejectReason};
+use crate::peer_message::{DataHead, PeerMessage, RejectReason, Serving};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 use crate::tree::NodeHash;
 
+/// A channel from which nothing has left for this long holds up no other.
+const STUCK_AFTER: Duration = Duration::from_millis(1000);
+/// Bytes that may wait on all channels together, at least: two small frames.
+const WAITING_BYTES_MIN: u64 = 40 * 1024;
 /// Bytes of a data message beside proof and payload, about.
 const HEAD_BYTES: u64 = 12;
 
@@ -35,7 +42,12 @@ impl Peer {
                 self.serve_at = (is_waited_for || self.is_injecting()).then_some(ready_at);
                 break;
             }
-            let Some(departure) = self.next_departure(now) else { break };
+            let Some(departure) = self.next_departure(now) else {
+                if self.has_uplink_room(now) {
+                    self.uplink.slacken();
+                }
+                break;
+            };
             self.depart(now, &departure);
         }
         self.adjust_low_water();
@@ -44,17 +56,21 @@ impl Peer {
     /// Urgent requests first; then, in an initial peer, injection; then all other requests.
     fn next_departure(&mut self, now: Timestamp) -> Option<Departure> {
         let holdings = self.holdings.as_ref()?;
+        if !self.has_uplink_room(now) {
+            return None;
+        }
         let is_injecting = self.is_injecting();
-        if is_injecting && let Some(frame) = self.turns.next_urgent(&self.links, holdings.held()) {
-            // Whoever asks first for a group that nobody has gets its injection.
-            self.injection.pushed(now, frame.link, frame.range);
+        let serves_urgent = self.standing_told.is_none_or(|told| told.serving != Serving::Needs);
+        if is_injecting
+            && serves_urgent
+            && let Some(frame) = self.turns.next_urgent(&self.links, holdings.held())
+        {
             return self.answer(frame);
         }
         if is_injecting {
             let (tiers, held) = (holdings.tiers(), holdings.held());
-            let push = self.injection.next(tiers, held, &self.copies, &self.links, frame_groups_max);
-            if let Some((link, range)) = push {
-                self.injection.pushed(now, link, range);
+            let field = Field { tiers, held, copies: &self.copies, links: &self.links };
+            if let Some((link, range)) = self.injection.next(&field, frame_groups_max) {
                 return Some(Departure { link, request: 0, range });
             }
         }
@@ -65,6 +81,18 @@ impl Peer {
     fn answer(&self, frame: super::sender::Frame) -> Option<Departure> {
         let serve = self.links.get(&frame.link)?.serves.get(frame.serve)?;
         Some(Departure { link: frame.link, request: serve.id, range: frame.range })
+    }
+
+    /// Whether what waits on all channels together leaves the uplink in time for what may become urgent. A
+    /// channel that has not moved for a while is stuck and no part of it.
+    fn has_uplink_room(&self, now: Timestamp) -> bool {
+        let moving = self.links.values().filter(|link| now < link.last_drain + STUCK_AFTER);
+        let (waiting, rtt) = moving
+            .filter(|link| link.buffered_bytes > 0)
+            .fold((0, Duration::ZERO), |(waiting, rtt), link| {
+                (waiting + link.buffered_bytes, rtt.max(link.rtt_or_guess()))
+            });
+        waiting < bytes_in(self.uplink.bytes_per_s(), rtt + BUFFER_TIME).max(WAITING_BYTES_MIN)
     }
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {
@@ -78,72 +106,41 @@ impl Peer {
         let payload = holdings.geometry().len_bytes(range);
         let proof_bytes = (proof.hashes.len() * size_of::<NodeHash>()) as u64;
         let frame_bytes = payload + proof_bytes + HEAD_BYTES;
+        if self.config.role == Role::Initial {
+            // An answer is an injection, too, if nobody has what it carries.
+            self.injection.pushed(now, id, link, range);
+        }
         link.handed_over(now, range, frame_bytes);
         link.sent += payload;
+        self.uplink.begin(now);
         self.totals.uploaded += payload;
         self.budget.spend(now, frame_bytes);
         self.outputs.push_back(Output::Data(id, DataHead { request, range, proof }));
     }
 
-    /// Whether this is an initial peer that holds something that no viewer holds.
-    fn has_to_inject(&self) -> bool {
-        self.config.role == Role::Initial && !self.budget.is_off() && !self.copies.present().is_full()
-    }
-
-    /// Whether it has somebody to inject to, too.
-    fn is_injecting(&self) -> bool {
-        self.has_to_inject() && self.links.values().any(injection::is_target)
-    }
-
-    /// Whether it has, or has reason to hope that a newcomer will be, somebody to inject to.
-    pub(super) fn expects_to_inject(&self) -> bool {
-        let is_newcomer = |link: &Link| link.state == LinkState::Greeting;
-        self.has_to_inject()
-            && self.links.values().any(|link| injection::is_target(link) || is_newcomer(link))
-    }
-
-    /// Whether this peer's appetite is the whole content, and it has a store to put it.
-    pub(super) fn wants_all(&self) -> bool {
-        self.holdings.as_ref().is_some_and(|holdings| match self.config.appetite {
-            Appetite::Everything => true,
-            Appetite::Viewer { budget_bytes } => holdings.geometry().length_bytes() <= budget_bytes,
-        })
-    }
-
-    /// Neighbours hear when injection begins and ends.
-    pub(super) fn tell_injecting(&mut self) {
-        let is_injecting = self.expects_to_inject();
-        if is_injecting != self.is_injecting_told {
-            self.is_injecting_told = is_injecting;
-            self.tell_status();
-        }
-    }
-
-    /// Tells neighbours how we stand.
-    pub(super) fn tell_status(&mut self) {
-        let status = PeerMessage::Status {
-            is_serving: !self.budget.is_off(),
-            is_injecting: self.is_injecting_told,
-            wants_all: self.wants_all(),
-            upload_queue_ms: self.upload_queue_ms(),
-            playhead: self.demand.as_ref().and_then(super::Demand::playhead),
-        };
-        for (id, _) in self.links.iter().filter(|(_, link)| link.state != LinkState::Connecting) {
-            self.outputs.push_back(Output::Control(*id, status.clone()));
-        }
-    }
-
     /// How long what waits on all channels takes to leave, ms.
-    fn upload_queue_ms(&self) -> u32 {
+    pub(super) fn upload_queue_ms(&self) -> u32 {
         let queues =
             self.links.values().map(|link| link.buffered_bytes * 1000 / link.upload_rate.bytes_per_s());
         queues.max().map_or(0, |ms| u32::try_from(ms).unwrap_or(u32::MAX))
     }
 
-    /// Channels report when half of what they may hold has left; drivers hear of changes over a quarter.
+    /// Some of what waited on a channel has left.
+    pub(super) fn drained(&mut self, now: Timestamp, id: LinkId, buffered_bytes: u64) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let carried = link.drained(now, buffered_bytes);
+        self.uplink.carried(now, carried);
+        if self.links.values().all(|link| link.buffered_bytes == 0) {
+            self.uplink.end(now);
+        }
+    }
+
+    /// Channels report when half of what they may hold, or of what they do hold if that is less, has left;
+    /// drivers hear of changes over a quarter.
     fn adjust_low_water(&mut self) {
-        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_open()) {
-            let wanted = link.buffer_bytes_max() / 2;
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_open() && link.buffered_bytes > 0)
+        {
+            let wanted = link.buffer_bytes_max().min(link.buffered_bytes) / 2;
             if wanted.abs_diff(link.low_water_bytes) * 4 > link.low_water_bytes {
                 link.low_water_bytes = wanted;
                 self.outputs.push_back(Output::LowWater(*id, wanted));
@@ -151,20 +148,17 @@ impl Peer {
         }
     }
 
-    /// The person or program changed how much may be uploaded. Neighbours hear whether we serve at all.
+    /// The person or program changed how much may be uploaded; [`Peer::settle`] tells neighbours.
     pub(super) fn set_upload(&mut self, limit: UploadLimit) {
-        let was_off = self.budget.is_off();
         self.config.upload = limit;
         self.budget.set(limit);
-        let is_off = self.budget.is_off();
-        if is_off == was_off {
-            return;
-        }
-        self.tell_status();
-        for (id, link) in self.links.iter_mut().filter(|_| is_off) {
+    }
+
+    /// Whatever waits to be served will not be.
+    pub(super) fn reject_all(&mut self, reason: RejectReason) {
+        for (id, link) in &mut self.links {
             for serve in link.serves.drain(..) {
-                let reject = PeerMessage::Reject { id: serve.id, reason: RejectReason::NotServing };
-                self.outputs.push_back(Output::Control(*id, reject));
+                self.outputs.push_back(Output::Control(*id, PeerMessage::Reject { id: serve.id, reason }));
             }
         }
     }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use self::net::{Fault, Net};
-use super::{Appetite, Event, Input, Peer, PeerConfig, UploadLimit};
+use super::{Appetite, Event, Input, Peer, PeerConfig, Policy, UploadLimit};
 use crate::group::GroupRange;
 use crate::id::{Instance, LinkId, PeerId, ReaderId};
-use crate::peer_message::{Class, PeerMessage};
+use crate::peer_message::{Class, PeerMessage, Serving, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::{Role, TrackerMessage, TrackerMessageBody};
 
@@ -247,9 +247,7 @@ fn any_input() -> impl Strategy<Value = Input> {
             swarm: crate::SwarmId([0; 32]),
             peer: PeerId(1),
             instance: Instance(instance),
-            is_serving: true,
-            is_injecting: false,
-            wants_all: true,
+            standing: Standing { serving: Serving::Everything, wants: GroupRange::new(0, 0), uplink: 0 },
             have: vec![have],
         }),
         (range(), range())
@@ -306,6 +304,7 @@ proptest! {
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
             token: None,
+            policy: Policy::default(),
         });
         let mut now = Timestamp::ZERO;
         peer.handle_input(now, Input::Start);

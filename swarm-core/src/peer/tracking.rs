@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Peer;
+use super::copies::Copies;
 use super::demand::Demand;
 use super::holdings::Holdings;
-use super::injection::{Copies, Injection};
+use super::injection::Injection;
 use super::input::FetchError;
 use super::manifest_source::Progress;
 use super::output::{Event, Output};
 use super::stats::LinkState;
 use super::tracker_session::{Refusal, State};
-use super::{Peer, UploadLimit};
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
@@ -99,7 +100,8 @@ impl Peer {
                 self.tracker_refused(now, message.id, code, text, retry_after);
             }
             // Who provides what is heard first-hand over links; the lists matter to peers without any.
-            TrackerMessageBody::Peers { .. } | TrackerMessageBody::Ok => {}
+            TrackerMessageBody::Peers { .. } | TrackerMessageBody::Unlink { .. } | TrackerMessageBody::Ok => {
+            }
         }
     }
 
@@ -197,14 +199,9 @@ impl Peer {
         self.holdings.as_ref()?.segment_of(self.demand.as_ref()?.playhead()?)
     }
 
-    /// Estimated upload capacity, bits a second: what the links carried, within the cap.
+    /// Estimated upload capacity, bits a second.
     fn uplink_bps(&self) -> u64 {
-        let measured: u64 = self.links.values().filter_map(|link| link.upload_rate.measured()).sum();
-        match self.config.upload {
-            UploadLimit::Off => 0,
-            UploadLimit::BitsPerSecond(bits) => bits,
-            UploadLimit::Unlimited => measured.saturating_mul(8),
-        }
+        self.uplink_bytes_per_s().saturating_mul(8)
     }
 
     /// Tells the tracker what is due: segments gained, and how transfers went.
@@ -320,7 +317,7 @@ impl Peer {
         self.injection = Injection::new(geometry.group_count());
         self.assigned = GroupSet::empty(geometry.group_count());
         self.demand = Some(Demand::new(geometry, manifest.rate_bytes_per_s()));
-        let holdings = Holdings::new(manifest, held, tree);
+        let holdings = Holdings::new(manifest, held, tree, self.config.policy.forward_groups);
         let runs: Vec<GroupRange> = holdings.held().runs(geometry.all()).collect();
         self.holdings = Some(holdings);
         self.has_segment_news = true;
@@ -334,7 +331,7 @@ impl Peer {
             self.link_geometry(id, geometry);
         }
         // From now on there is somewhere to put what is injected.
-        self.tell_status();
+        self.tell_status(self.standing());
         self.tell_tracker(now);
     }
 

@@ -170,7 +170,7 @@ mod tests {
     fn many_connections_of_one_address_share_its_limit() {
         let mut admission = Admission::new(u32::MAX);
         let mut passed = 0;
-        for connection in 0..200 {
+        for connection in 0..1000 {
             if connect(&mut admission, connection, "10.0.0.1").is_ok() {
                 let id = ConnectionId(connection);
                 passed +=

@@ -3,13 +3,13 @@
 //! An assignment is advice with an end: the source is not told, the taker asks it, and the tracker counts
 //! the lease as load until it ends. The tracker never schedules every transfer; only those asked for.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use swarm_core::{PeerId, Timestamp};
 
-use crate::limits::{LEASE_MS, LEASES_PER_SOURCE_MAX, UPLINK_UNKNOWN_BPS};
+use super::success::SUCCESS_MAX;
+use crate::limits::{INITIAL_LEASES_PER_TAKER_MAX, LEASE_MS, LEASES_PER_SOURCE_MAX, UPLINK_UNKNOWN_BPS};
 
 /// A peer that could send a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,24 @@ pub struct Candidate {
     pub is_initial: bool,
     /// Its upload capacity, bits a second; 0 if not known.
     pub uplink_bps: u64,
+    /// How well it serves, 0 to [`SUCCESS_MAX`].
+    pub success: u32,
+    /// Whether it is in the taker's network.
+    pub is_near: bool,
+}
+
+impl Candidate {
+    /// How long one more lease beside `lease_count` others would take, if all segments were of one length: in
+    /// no unit, for comparison.
+    fn load(&self, lease_count: usize) -> u64 {
+        let uplink = if self.uplink_bps == 0 { UPLINK_UNKNOWN_BPS } else { self.uplink_bps };
+        // Even a source that fails most of the time is better than none.
+        let success = u64::from(self.success.clamp(SUCCESS_MAX / 20, SUCCESS_MAX));
+        let load = (lease_count as u64 + 1).saturating_mul(1 << 40)
+            / (uplink / u64::from(SUCCESS_MAX) * success).max(1);
+        // A network of its own is a quarter better, not more: what has room comes first.
+        if self.is_near { load / 4 * 3 } else { load }
+    }
 }
 
 #[derive(Debug)]
@@ -38,9 +56,12 @@ pub struct Assignments {
 impl Assignments {
     /// Chooses who sends `segment` to `taker` and notes the lease; `None` if nobody has room.
     ///
-    /// The candidate with the least load for its uplink, viewers before initial peers, ties by chance. A
-    /// taker that asks again while a lease stands has not been served: somebody else is chosen if there is
-    /// anybody else.
+    /// The candidate with the least load for its uplink and success, viewers before initial peers, ties by
+    /// chance. A taker that asks again while a lease stands has not been served: somebody else is chosen if
+    /// there is anybody else.
+    ///
+    /// An initial peer is not chosen for a segment that an initial peer is sending already: whoever gets it there
+    /// will spread it, and a crowd that comes at once must not fall upon the publisher.
     pub fn choose(
         &mut self,
         now: Timestamp,
@@ -56,14 +77,14 @@ impl Assignments {
             let before = leases.len();
             leases.retain(|lease| lease.taker != taker || lease.segment != segment);
             let has_failed = leases.len() < before;
-            if leases.len() >= LEASES_PER_SOURCE_MAX {
+            let lease_count = leases.len();
+            let has_room = lease_count < LEASES_PER_SOURCE_MAX
+                && (!candidate.is_initial || self.has_initial_room(candidate.peer, taker, segment));
+            if !has_room {
                 continue;
             }
-            let uplink = if candidate.uplink_bps == 0 { UPLINK_UNKNOWN_BPS } else { candidate.uplink_bps };
-            // Seconds of upload that the lease would wait for, if all segments were of one length.
-            let load = (leases.len() as u64 + 1).saturating_mul(1 << 40) / uplink;
-            let score = Reverse((has_failed, candidate.is_initial, load, rng.u32(..)));
-            if best.as_ref().is_none_or(|(least, _)| score > *least) {
+            let score = (has_failed, candidate.is_initial, candidate.load(lease_count), rng.u32(..));
+            if best.as_ref().is_none_or(|(least, _)| score < *least) {
                 best = Some((score, candidate.peer));
             }
         }
@@ -71,6 +92,12 @@ impl Assignments {
         let until = now + Duration::from_millis(u64::from(LEASE_MS));
         self.by_source.entry(source).or_default().push(Lease { taker, segment, until });
         Some(source)
+    }
+
+    fn has_initial_room(&self, initial: PeerId, taker: PeerId, segment: u32) -> bool {
+        let leases = self.by_source.get(&initial).map_or(&[][..], Vec::as_slice);
+        leases.iter().all(|lease| lease.segment != segment)
+            && leases.iter().filter(|lease| lease.taker == taker).count() < INITIAL_LEASES_PER_TAKER_MAX
     }
 
     /// Forgets a peer that left, as a source and as a taker.
@@ -91,7 +118,7 @@ mod tests {
     const TAKER: PeerId = PeerId(100);
 
     fn viewer(peer: u64, uplink_bps: u64) -> Candidate {
-        Candidate { peer: PeerId(peer), is_initial: false, uplink_bps }
+        Candidate { peer: PeerId(peer), is_initial: false, uplink_bps, success: SUCCESS_MAX, is_near: false }
     }
 
     fn choose(
@@ -130,6 +157,38 @@ mod tests {
         assert_eq!(choose(&mut assignments, 1000, 5, &candidates), Some(2));
         let only = [viewer(2, 1_000_000)];
         assert_eq!(choose(&mut assignments, 2000, 5, &only), Some(2));
+    }
+
+    #[test]
+    fn of_a_crowd_that_wants_the_same_one_is_sent_to_the_initial_peer_and_none_takes_all_its_leases() {
+        let mut assignments = Assignments::default();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let initial = [Candidate { is_initial: true, ..viewer(1, 0) }];
+        let mut chosen = Vec::new();
+        for taker in 100..200 {
+            for segment in 0..8 {
+                if assignments.choose(Timestamp::ZERO, PeerId(taker), segment, &initial, &mut rng).is_some() {
+                    chosen.push((taker, segment));
+                }
+            }
+        }
+        let first_takers = (0..8).map(|segment| (100 + u64::from(segment / 4), segment)).collect::<Vec<_>>();
+        assert_eq!(chosen, first_takers);
+        let holder = [initial[0], viewer(2, 0)];
+        assert_eq!(assignments.choose(Timestamp::ZERO, PeerId(300), 0, &holder, &mut rng), Some(PeerId(2)));
+    }
+
+    #[test]
+    fn a_source_that_fails_gets_less_and_one_in_the_same_network_a_little_more() {
+        let mut assignments = Assignments::default();
+        let failing = Candidate { success: 0, ..viewer(1, 10_000_000) };
+        let near = Candidate { is_near: true, ..viewer(3, 10_000_000) };
+        let candidates = [failing, viewer(2, 10_000_000), near];
+        let chosen: Vec<_> =
+            (0..14).filter_map(|segment| choose(&mut assignments, 0, segment, &candidates)).collect();
+        let count = |peer| chosen.iter().filter(|chosen| **chosen == peer).count();
+        assert_eq!((count(1), count(2), count(3)), (0, 6, 8));
+        assert_eq!(choose(&mut assignments, 0, 99, &[failing]), Some(1), "better than nobody");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::ops::Bound;
 use swarm_core::PeerId;
 use swarm_core::tracker_message::{PeerEntry, Role, SegmentRun};
 
+use super::network::Network;
 use super::outgoing::ConnectionId;
+use super::rarity::{Rarity, Wish};
 use super::segment_set::SegmentSet;
 use crate::limits::{RUNS_PER_ENTRY_MAX, UPLINK_MAX_BPS};
 
@@ -27,6 +29,8 @@ pub struct Record {
     pub uplink_bps: u64,
     /// Segment that it plays.
     pub playhead: Option<u32>,
+    /// The network that it is in.
+    pub network: Network,
 }
 
 /// What a peer says of itself when it joins.
@@ -44,26 +48,24 @@ pub struct Newcomer {
     pub uplink_bps: u64,
     /// Segment that it plays.
     pub playhead: Option<u32>,
+    /// The network that it is in.
+    pub network: Network,
 }
 
 /// Everybody in one swarm.
 #[derive(Debug)]
 pub struct Directory {
-    segment_count: u32,
+    /// How rare each segment is, by what the records say.
+    pub(super) rarity: Rarity,
     peers: BTreeMap<PeerId, Record>,
     initial: Vec<PeerId>,
     seeder_count: usize,
 }
 
 impl Directory {
-    /// The directory of a content that nobody shares yet.
-    pub const fn new(segment_count: u32) -> Self {
-        Self { segment_count, peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0 }
-    }
-
-    /// Segments in the content.
-    pub const fn segment_count(&self) -> u32 {
-        self.segment_count
+    /// The directory of a content that nobody shares yet; a wish for each segment.
+    pub fn new(wishes: impl IntoIterator<Item = Wish>) -> Self {
+        Self { rarity: Rarity::new(wishes), peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0 }
     }
 
     /// Number of peers.
@@ -91,15 +93,23 @@ impl Directory {
         self.peers.get(&peer)
     }
 
+    /// Upload capacity of a peer, bits a second; 0 if not known.
+    pub fn uplink_bps(&self, peer: PeerId) -> u64 {
+        self.record(peer).map_or(0, |record| record.uplink_bps)
+    }
+
     /// Enters a peer. The caller has checked the bounds and that it is not in the swarm.
     pub fn insert(&mut self, newcomer: Newcomer) {
+        let segment_count = self.rarity.segment_count();
         let have = match newcomer.role {
-            Role::Initial => SegmentSet::full(self.segment_count),
-            Role::Viewer => SegmentSet::of(self.segment_count, &newcomer.have),
+            Role::Initial => SegmentSet::full(segment_count),
+            Role::Viewer => SegmentSet::of(segment_count, &newcomer.have),
         };
         self.seeder_count += usize::from(have.is_full());
         if newcomer.role == Role::Initial {
             self.initial.push(newcomer.peer);
+        } else {
+            self.rarity.held(&SegmentSet::default(), &have);
         }
         let record = Record {
             connection: newcomer.connection,
@@ -108,6 +118,7 @@ impl Directory {
             looking: SegmentSet::default(),
             uplink_bps: newcomer.uplink_bps.min(UPLINK_MAX_BPS),
             playhead: self.checked(newcomer.playhead),
+            network: newcomer.network,
         };
         self.peers.insert(newcomer.peer, record);
     }
@@ -117,6 +128,10 @@ impl Directory {
         let record = self.peers.remove(&peer)?;
         self.seeder_count -= usize::from(record.have.is_full());
         self.initial.retain(|initial| *initial != peer);
+        if record.role == Role::Viewer {
+            self.rarity.held(&record.have, &SegmentSet::default());
+        }
+        self.rarity.looked(&record.looking, &SegmentSet::default());
         Some(record)
     }
 
@@ -125,7 +140,7 @@ impl Directory {
         let Some(record) = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer) else {
             return;
         };
-        let was_seeder = record.have.is_full();
+        let (held, looked) = (record.have.clone(), record.looking.clone());
         for run in dropped {
             record.have.remove(*run);
         }
@@ -133,13 +148,16 @@ impl Directory {
             record.have.insert(*run);
             record.looking.remove(*run);
         }
+        self.rarity.held(&held, &record.have);
+        self.rarity.looked(&looked, &record.looking);
         self.seeder_count += usize::from(record.have.is_full());
-        self.seeder_count -= usize::from(was_seeder);
+        self.seeder_count -= usize::from(held.is_full());
     }
 
     /// Notes what a peer looks for, in place of what it looked for before.
     pub fn look(&mut self, peer: PeerId, wanted: SegmentSet) {
         if let Some(record) = self.peers.get_mut(&peer) {
+            self.rarity.looked(&record.looking, &wanted);
             record.looking = wanted;
         }
     }
@@ -175,6 +193,27 @@ impl Directory {
             .collect()
     }
 
+    /// What of `wanted` is rare.
+    pub fn rare(&self, wanted: &SegmentSet) -> SegmentSet {
+        let mut rare = SegmentSet::empty(self.rarity.segment_count());
+        for segment in wanted.iter().filter(|segment| self.rarity.is_rare(*segment)) {
+            rare.insert(SegmentRun(segment, 1));
+        }
+        rare
+    }
+
+    /// Whether a peer holds something of `wanted`.
+    pub fn is_holding(&self, peer: PeerId, wanted: &SegmentSet) -> bool {
+        self.record(peer).is_some_and(|record| record.have.is_overlapping(wanted))
+    }
+
+    /// Takes what a peer holds out of `wanted`.
+    pub fn cover(&self, peer: PeerId, wanted: &mut SegmentSet) {
+        if let Some(record) = self.record(peer) {
+            wanted.remove_all(&record.have);
+        }
+    }
+
     /// A peer as it is described to one that provides or wants `wanted`: `of` picks the set that counts.
     pub fn entry(
         &self,
@@ -193,13 +232,20 @@ impl Directory {
     }
 
     fn checked(&self, playhead: Option<u32>) -> Option<u32> {
-        playhead.filter(|segment| *segment < self.segment_count)
+        playhead.filter(|segment| *segment < self.rarity.segment_count())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use swarm_core::Timestamp;
+    use swarm_core::manifest::Period;
+
     use super::*;
+
+    const PLAIN: Wish = Wish { priority: 3, period: Period::Playback };
 
     fn viewer(peer: u64, have: &[SegmentRun]) -> Newcomer {
         Newcomer {
@@ -209,11 +255,12 @@ mod tests {
             have: have.to_vec(),
             uplink_bps: 0,
             playhead: None,
+            network: Network::of(Ipv4Addr::LOCALHOST.into()),
         }
     }
 
     fn swarm_of(peers: &[u64]) -> Directory {
-        let mut directory = Directory::new(10);
+        let mut directory = Directory::new([PLAIN; 10]);
         peers.iter().for_each(|peer| directory.insert(viewer(*peer, &[])));
         directory
     }
@@ -249,6 +296,29 @@ mod tests {
         directory.look(PeerId(1), SegmentSet::of(10, &[SegmentRun(2, 3)]));
         directory.change(PeerId(1), &[SegmentRun(2, 2)], &[]);
         assert_eq!(directory.record(PeerId(1)).unwrap().looking.iter().collect::<Vec<_>>(), [4]);
+    }
+
+    #[test]
+    fn rarity_follows_what_viewers_hold_and_look_for_and_does_not_count_initial_peers() {
+        let mut directory = swarm_of(&[1, 2]);
+        let at_risk =
+            |directory: &mut Directory, at_ms| directory.rarity.at_risk(Timestamp::from_millis(at_ms));
+        directory.insert(Newcomer { role: Role::Initial, ..viewer(3, &[]) });
+        directory.look(PeerId(1), SegmentSet::of(10, &[SegmentRun(4, 2)]));
+        assert_eq!(at_risk(&mut directory, 0), [SegmentRun(4, 2)]);
+        directory.change(PeerId(2), &[SegmentRun(4, 1)], &[]);
+        directory.insert(viewer(4, &[SegmentRun(0, 5)]));
+        assert_eq!(at_risk(&mut directory, 2000), [SegmentRun(5, 1)]);
+        assert_eq!(
+            directory.rare(&SegmentSet::full(10)).iter().collect::<Vec<_>>(),
+            [0, 1, 2, 3, 5, 6, 7, 8, 9]
+        );
+        directory.remove(PeerId(4));
+        assert_eq!(at_risk(&mut directory, 4000), [SegmentRun(4, 2)]);
+        directory.change(PeerId(1), &[SegmentRun(0, 10)], &[]);
+        assert!(at_risk(&mut directory, 6000).is_empty(), "nobody looks for it any more");
+        directory.remove(PeerId(1));
+        assert!(at_risk(&mut directory, 8000).is_empty());
     }
 
     #[test]

@@ -1,52 +1,72 @@
-//! Who is a neighbour of whom: a near-regular random graph, kept so while peers come and go (DESIGN §7).
+//! Who is a neighbour of whom (DESIGN §7): a regular random graph of viewers, and the initial peers' links.
 //!
-//! A newcomer is linked to viewers chosen at random with a preference for those that have few links, and to
-//! the initial peers while these have room. Links of initial peers are counted apart: they are the way the
-//! content enters the swarm, the graph among viewers is how it spreads.
+//! ```text
+//! kind      between                  how many                        kept by
+//! Random    viewers                  12 a viewer, with Near          regular
+//! Near      viewers, by playhead     at most 4 of these 12           nearness, through `swap`
+//! Wanted    a taker and a provider   at most 4 a viewer, on top      wanted
+//! Initial   viewer and initial peer  32 an initial peer, 2 a viewer  initial
+//! ```
 //!
-//! No link is ever taken away from peers that use it, so that the number of links a newcomer gets decides
-//! the mean: each brings as many as it gets. [`DEGREE_MIN`] a newcomer would fill every peer up to
-//! [`DEGREE_MAX`] and leave the next one only the latest comers to choose from, which makes a chain of the
-//! graph; so once the mean has reached the target, a newcomer gets half the target.
+//! A regular graph is what spreads a content evenly: 100 peers, *sim*: random links, 8 on average → 1.20 of the
+//! bound, exactly 8 each → 1.03. Links of initial peers are counted apart: they are the way the content enters
+//! the swarm, the graph among viewers is how it spreads.
 //!
-//! The degrees so reached lie between half the target and [`DEGREE_MAX`], the latest comers lowest, and any
-//! viewer is a few links from any other. Equal degrees for all would need links to be taken away again.
-//!
-//! Not in here: nearness in playhead and the rotation of initial peers among many viewers.
+//! This module owns the links themselves; what is to be added and given up is decided in the modules named
+//! above. Each of their operations returns the changes that the peers must hear of, in order.
+
+mod initial;
+mod regular;
+mod wanted;
 
 use std::collections::BTreeMap;
 
-use swarm_core::PeerId;
+use swarm_core::{PeerId, Timestamp};
 
-use crate::limits::{DEGREE_MAX, DEGREE_MIN, DEGREE_TARGET, DEGREE_WANT_MAX, INITIAL_DEGREE_MAX};
+use super::pool::Pool;
+use crate::limits::DEGREE_TARGET;
 
-/// Candidates drawn for one link, of which the one with the fewest links is taken. Two would already keep
-/// the graph near-regular ("the power of two choices"); always the least of all would link each newcomer to
-/// the newcomers before it and so make a chain.
-const SAMPLE: usize = 3;
-
-/// Draws in vain before the search turns from sampling to a scan.
-const DRAWS_MAX: usize = 12;
-
-#[derive(Debug, Default)]
-struct Node {
-    is_initial: bool,
-    /// Position in `viewers`, for a viewer.
-    index: usize,
-    viewers: Vec<PeerId>,
-    initial: Vec<PeerId>,
+/// Why two peers are linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Chosen by chance.
+    Random,
+    /// Chosen because they play nearly the same.
+    Near,
+    /// One wanted what the other holds.
+    Wanted,
+    /// One of them is an initial peer.
+    Initial,
 }
 
-/// The graph of one swarm.
-#[derive(Debug, Default)]
-pub struct Graph {
-    nodes: BTreeMap<PeerId, Node>,
-    /// The viewers, in no order, to draw from.
-    viewers: Vec<PeerId>,
-    /// The initial peers, in the order they came.
-    initial: Vec<PeerId>,
-    /// Links between viewers.
-    link_count: usize,
+impl Kind {
+    /// Whether the link is one of those that the graph keeps at the target.
+    pub const fn is_regular(self) -> bool {
+        match self {
+            Self::Random | Self::Near => true,
+            Self::Wanted | Self::Initial => false,
+        }
+    }
+}
+
+/// A link as one of its ends sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The other end.
+    pub peer: PeerId,
+    /// Why they are linked.
+    pub kind: Kind,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What two peers are to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// They are neighbours now; the first makes the offer.
+    Linked(PeerId, PeerId),
+    /// They are no longer.
+    Unlinked(PeerId, PeerId),
 }
 
 /// What follows when a peer leaves.
@@ -54,174 +74,193 @@ pub struct Graph {
 pub struct Departure {
     /// Who was linked to it.
     pub neighbours: Vec<PeerId>,
-    /// New links that make up for those lost; the first of each pair is the one that lacked it.
-    pub introduced: Vec<(PeerId, PeerId)>,
+    /// How its place is filled.
+    pub changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+struct Node {
+    is_initial: bool,
+    /// When it came, or lost a neighbour.
+    waits_since: Timestamp,
+    links: Vec<Link>,
+    /// How often a viewer was given an initial peer.
+    turns: u32,
+    /// When an initial peer may exchange viewers again.
+    next_rotation: Timestamp,
+}
+
+impl Node {
+    fn count(&self, is_meant: impl Fn(Kind) -> bool) -> usize {
+        self.links.iter().filter(|link| is_meant(link.kind)).count()
+    }
+}
+
+/// The graph of one swarm.
+#[derive(Debug, Default)]
+pub struct Graph {
+    nodes: BTreeMap<PeerId, Node>,
+    viewers: Pool,
+    /// Viewers that have fewer regular links than the target.
+    below: Pool,
+    /// Viewers without any initial peer.
+    without_initial: Pool,
+    /// The initial peers, in the order they came.
+    initial: Vec<PeerId>,
+    /// What has been changed and not yet been told.
+    changes: Vec<Change>,
 }
 
 impl Graph {
     /// Whether two peers are neighbours.
     pub fn is_linked(&self, left: PeerId, right: PeerId) -> bool {
-        self.nodes
-            .get(&left)
-            .is_some_and(|node| node.viewers.contains(&right) || node.initial.contains(&right))
+        self.kind(left, right).is_some()
     }
 
-    /// The neighbours of a peer, the viewers first.
+    /// The links of a peer.
+    pub fn links(&self, peer: PeerId) -> impl Iterator<Item = Link> + '_ {
+        self.nodes.get(&peer).into_iter().flat_map(|node| node.links.iter().copied())
+    }
+
+    /// The neighbours of a peer.
     pub fn neighbours(&self, peer: PeerId) -> impl Iterator<Item = PeerId> + '_ {
-        self.nodes.get(&peer).into_iter().flat_map(|node| node.viewers.iter().chain(&node.initial)).copied()
+        self.links(peer).map(|link| link.peer)
     }
 
-    /// Enters a viewer and returns its first neighbours, initial peers before others.
-    pub fn join_viewer(&mut self, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<PeerId> {
-        let is_below_target = self.link_count * 2 <= self.viewers.len() * DEGREE_TARGET;
-        let wanted = if self.viewers.len() <= DEGREE_TARGET {
-            DEGREE_TARGET
-        } else if is_below_target {
-            DEGREE_MIN
-        } else {
-            DEGREE_TARGET / 2
-        };
-        self.nodes.insert(peer, Node { index: self.viewers.len(), ..Node::default() });
-        self.viewers.push(peer);
-        let mut neighbours: Vec<PeerId> =
-            self.initial.iter().copied().filter(|initial| self.has_initial_room(*initial)).collect();
-        for initial in &neighbours {
-            self.add(peer, *initial);
-        }
-        neighbours.extend(self.fill(peer, wanted, rng));
-        neighbours
+    /// Enters a viewer: its initial peers first, then its place in the regular graph.
+    pub fn join_viewer(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<Change> {
+        let waiting = self.below.len();
+        self.enter(now, peer, false);
+        self.link_initial(now, peer);
+        self.place(now, peer, waiting, rng);
+        self.take_changes()
     }
 
-    /// Enters an initial peer and returns its first neighbours: viewers at random, never other initial
-    /// peers, which have nothing to give one another.
-    pub fn join_initial(&mut self, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<PeerId> {
-        self.nodes.insert(peer, Node { is_initial: true, ..Node::default() });
-        self.initial.push(peer);
-        let neighbours = rng.choose_multiple(self.viewers.iter().copied(), INITIAL_DEGREE_MAX);
-        for viewer in &neighbours {
-            self.add(*viewer, peer);
-        }
-        neighbours
+    /// Enters an initial peer and links viewers to it; never other initial peers, which have nothing to give
+    /// one another.
+    pub fn join_initial(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<Change> {
+        self.enter(now, peer, true);
+        self.first_viewers(now, peer, rng);
+        self.take_changes()
     }
 
-    /// Takes a peer out, gives new links to those left with fewer than [`DEGREE_MIN`], and its place at the
-    /// initial peers to viewers that have none there.
-    pub fn leave(&mut self, peer: PeerId, rng: &mut fastrand::Rng) -> Departure {
+    /// Takes a peer out and makes up for it: the neighbours it leaves behind are linked with one another, and
+    /// its place at an initial peer goes to a viewer that has none.
+    pub fn leave(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        uplink_bps: impl Fn(PeerId) -> u64,
+        rng: &mut fastrand::Rng,
+    ) -> Departure {
         let Some(node) = self.nodes.remove(&peer) else { return Departure::default() };
-        if node.is_initial {
-            self.initial.retain(|initial| *initial != peer);
-        } else {
-            self.link_count -= node.viewers.len();
-            self.viewers.swap_remove(node.index);
-            if let Some(moved) = self.viewers.get(node.index).and_then(|moved| self.nodes.get_mut(moved)) {
-                moved.index = node.index;
-            }
+        self.initial.retain(|initial| *initial != peer);
+        for pool in [&mut self.viewers, &mut self.below, &mut self.without_initial] {
+            pool.set(peer, false);
         }
-        let neighbours: Vec<PeerId> = node.viewers.iter().chain(&node.initial).copied().collect();
-        for neighbour in &neighbours {
-            if let Some(other) = self.nodes.get_mut(neighbour) {
-                other.viewers.retain(|linked| *linked != peer);
-                other.initial.retain(|linked| *linked != peer);
+        for link in &node.links {
+            if let Some(other) = self.nodes.get_mut(&link.peer) {
+                other.links.retain(|back| back.peer != peer);
+                other.waits_since = now;
             }
+            self.note(link.peer);
         }
-        let mut introduced = Vec::new();
+        let neighbours = node.links.iter().map(|link| link.peer).collect();
         if !node.is_initial {
-            for lacking in node.viewers {
-                let given = self.fill(lacking, DEGREE_MIN, rng);
-                introduced.extend(given.into_iter().map(|other| (lacking, other)));
+            let of = |is_meant: fn(Kind) -> bool| {
+                node.links.iter().filter(move |link| is_meant(link.kind)).map(|link| link.peer)
+            };
+            self.close_gap(now, of(Kind::is_regular), rng);
+            for initial in of(|kind| kind == Kind::Initial) {
+                self.refill(now, initial, &uplink_bps, rng);
             }
         }
-        introduced.extend(node.initial.into_iter().filter_map(|initial| {
-            let viewer = self.without_initial(initial, rng)?;
-            self.add(viewer, initial);
-            Some((viewer, initial))
-        }));
-        Departure { neighbours, introduced }
+        Departure { neighbours, changes: self.take_changes() }
     }
 
-    /// Links two peers because one holds what the other wants, if both have room. Whether it did.
-    pub fn link(&mut self, taker: PeerId, provider: PeerId) -> bool {
-        let (Some(left), Some(right)) = (self.nodes.get(&taker), self.nodes.get(&provider)) else {
-            return false;
-        };
-        let has_room = match (left.is_initial, right.is_initial) {
-            (false, true) => self.has_initial_room(provider),
-            (false, false) => left.viewers.len() < DEGREE_WANT_MAX && right.viewers.len() < DEGREE_WANT_MAX,
-            (true, _) => false,
-        };
-        let is_new = taker != provider && has_room && !self.is_linked(taker, provider);
-        if is_new {
-            self.add(taker, provider);
-        }
-        is_new
-    }
-
-    /// Links a viewer to others until it has `wanted` viewers; returns the new ones.
-    fn fill(&mut self, peer: PeerId, wanted: usize, rng: &mut fastrand::Rng) -> Vec<PeerId> {
-        let mut given = Vec::new();
-        while self.degree(peer) < wanted {
-            let Some(other) = self.draw(peer, rng) else { break };
-            self.add(peer, other);
-            given.push(other);
-        }
-        given
-    }
-
-    /// A viewer with room and few links, not `peer` and not its neighbour.
-    fn draw(&self, peer: PeerId, rng: &mut fastrand::Rng) -> Option<PeerId> {
-        if self.viewers.is_empty() {
+    /// Links `left` and `right` for their nearness; for it each gives up the neighbour named beside it, and
+    /// these two are linked instead. So everybody has as many links as before. `None` if that cannot be.
+    pub fn swap(
+        &mut self,
+        now: Timestamp,
+        (left, left_gives): (PeerId, PeerId),
+        (right, right_gives): (PeerId, PeerId),
+    ) -> Option<Vec<Change>> {
+        let gives = |peer, other| self.kind(peer, other).is_some_and(Kind::is_regular);
+        let can_be = gives(left, left_gives)
+            && gives(right, right_gives)
+            && self.is_free(left, right)
+            && self.is_free(left_gives, right_gives);
+        if !can_be {
             return None;
         }
-        let is_free =
-            |other: PeerId| other != peer && self.degree(other) < DEGREE_MAX && !self.is_linked(peer, other);
-        let mut best: Option<(usize, PeerId)> = None;
-        let mut found = 0;
-        for _ in 0..DRAWS_MAX {
-            let other = self.viewers[rng.usize(..self.viewers.len())];
-            if is_free(other) {
-                let degree = self.degree(other);
-                best = best.filter(|(least, _)| *least <= degree).or(Some((degree, other)));
-                found += 1;
-            }
-            if found == SAMPLE {
-                break;
-            }
-        }
-        let scan = || {
-            let (before, behind) = self.viewers.split_at(rng.usize(..self.viewers.len()));
-            behind.iter().chain(before).copied().find(|other| is_free(*other))
-        };
-        best.map(|(_, other)| other).or_else(scan)
+        self.link(now, left, right, Kind::Near);
+        self.link(now, left_gives, right_gives, Kind::Random);
+        self.unlink(left, left_gives);
+        self.unlink(right, right_gives);
+        Some(self.take_changes())
     }
 
-    fn without_initial(&self, initial: PeerId, rng: &mut fastrand::Rng) -> Option<PeerId> {
-        if self.viewers.is_empty() || !self.has_initial_room(initial) {
-            return None;
-        }
-        let (before, behind) = self.viewers.split_at(rng.usize(..self.viewers.len()));
-        behind.iter().chain(before).copied().find(|viewer| !self.is_linked(*viewer, initial))
-    }
-
-    fn has_initial_room(&self, initial: PeerId) -> bool {
-        self.degree(initial) < INITIAL_DEGREE_MAX
-    }
-
-    /// Viewers linked to a peer.
+    /// Regular links of a viewer.
     fn degree(&self, peer: PeerId) -> usize {
-        self.nodes.get(&peer).map_or(0, |node| node.viewers.len())
+        self.nodes.get(&peer).map_or(0, |node| node.count(Kind::is_regular))
     }
 
-    /// Links a viewer with a viewer or an initial peer.
-    fn add(&mut self, viewer: PeerId, other: PeerId) {
-        let is_initial = self.nodes.get(&other).is_some_and(|node| node.is_initial);
-        if let Some(node) = self.nodes.get_mut(&viewer) {
-            let list = if is_initial { &mut node.initial } else { &mut node.viewers };
-            list.push(other);
+    fn kind(&self, left: PeerId, right: PeerId) -> Option<Kind> {
+        self.links(left).find(|link| link.peer == right).map(|link| link.kind)
+    }
+
+    /// Whether a regular link between two viewers could be added.
+    fn is_free(&self, left: PeerId, right: PeerId) -> bool {
+        left != right && !self.kind(left, right).is_some_and(Kind::is_regular)
+    }
+
+    fn enter(&mut self, now: Timestamp, peer: PeerId, is_initial: bool) {
+        let (links, turns, next_rotation) = (Vec::new(), 0, now);
+        self.nodes.insert(peer, Node { is_initial, waits_since: now, links, turns, next_rotation });
+        if is_initial {
+            self.initial.push(peer);
+        } else {
+            self.viewers.set(peer, true);
+            self.note(peer);
         }
-        if let Some(node) = self.nodes.get_mut(&other) {
-            node.viewers.push(viewer);
+    }
+
+    /// Links two peers that are not linked, or that are for another reason, which then counts no longer.
+    fn link(&mut self, now: Timestamp, left: PeerId, right: PeerId, kind: Kind) {
+        if !self.is_linked(left, right) {
+            self.changes.push(Change::Linked(left, right));
         }
-        self.link_count += usize::from(!is_initial);
+        for (peer, other) in [(left, right), (right, left)] {
+            let Some(node) = self.nodes.get_mut(&peer) else { continue };
+            match node.links.iter_mut().find(|link| link.peer == other) {
+                Some(link) => link.kind = kind,
+                None => node.links.push(Link { peer: other, kind, since: now }),
+            }
+            node.turns += u32::from(kind == Kind::Initial);
+            self.note(peer);
+        }
+    }
+
+    fn unlink(&mut self, left: PeerId, right: PeerId) {
+        for (peer, other) in [(left, right), (right, left)] {
+            if let Some(node) = self.nodes.get_mut(&peer) {
+                node.links.retain(|link| link.peer != other);
+            }
+            self.note(peer);
+        }
+        self.changes.push(Change::Unlinked(left, right));
+    }
+
+    /// Brings the sets up to date with the links of a peer.
+    fn note(&mut self, peer: PeerId) {
+        let Some(node) = self.nodes.get(&peer).filter(|node| !node.is_initial) else { return };
+        self.below.set(peer, node.count(Kind::is_regular) < DEGREE_TARGET);
+        self.without_initial.set(peer, node.count(|kind| kind == Kind::Initial) == 0);
+    }
+
+    fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
     }
 }
 

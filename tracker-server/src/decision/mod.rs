@@ -10,26 +10,35 @@
 //! | module | owns |
 //! |---|---|
 //! | [`tracker`] | connections, identities, which request is allowed when |
-//! | `swarm` | one swarm: wires the next three together |
-//! | [`directory`] | who holds and who looks for which segments |
-//! | [`graph`] | who is a neighbour of whom |
-//! | [`assignment`] | who sends which segment to whom |
+//! | `swarm` | one swarm: wires the next three rows together |
+//! | [`directory`], [`rarity`] | who holds and who looks for which segments; which are at risk |
+//! | [`graph`], [`nearness`] | who is a neighbour of whom |
+//! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
+//! | `pool` | a set of peers to draw from |
+//! | `draw` | choices by chance that are the same on every machine |
 //! | [`resume`] | resume tokens |
 //! | `refusal`, [`outgoing`] | what is said and why |
 
 mod admission;
 pub mod assignment;
 pub mod directory;
+mod draw;
 pub mod graph;
+pub mod nearness;
+pub mod network;
 pub mod outgoing;
+mod pool;
+pub mod rarity;
 mod refusal;
 pub mod resume;
 pub mod segment_set;
+pub mod success;
 mod swarm;
 pub mod token_bucket;
 pub mod tracker;
 
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
+pub use rarity::Wish;
 pub use resume::ResumeKey;
 pub use tracker::{Tracker, TrackerConfig};

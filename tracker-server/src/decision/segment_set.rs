@@ -58,6 +58,22 @@ impl SegmentSet {
         self.0.iter()
     }
 
+    /// The segments that are not in `other`, in order.
+    pub fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
+        let others = other.0.words().iter().copied().chain(std::iter::repeat(0));
+        let words = self.0.words().iter().zip(others).map(|(own, others)| own & !others);
+        (0u32..).zip(words).filter(|(_, word)| *word != 0).flat_map(|(index, word)| {
+            (0..u64::BITS).filter(move |bit| word >> bit & 1 == 1).map(move |bit| index * u64::BITS + bit)
+        })
+    }
+
+    /// Takes the segments of another set out.
+    pub fn remove_all(&mut self, other: &Self) {
+        for run in other.0.runs(GroupRange::new(0, other.0.capacity())) {
+            self.0.remove(run);
+        }
+    }
+
     /// Whether a segment is in both sets.
     pub fn is_overlapping(&self, other: &Self) -> bool {
         self.0.words().iter().zip(other.0.words()).any(|(left, right)| left & right != 0)
@@ -90,6 +106,18 @@ mod tests {
         assert!(left.is_overlapping(&right));
         assert_eq!(left.runs_in_both(&right, 9), [SegmentRun(3, 2), SegmentRun(10, 2), SegmentRun(14, 1)]);
         assert_eq!(left.runs_in_both(&right, 1), [SegmentRun(3, 2)]);
+    }
+
+    #[test]
+    fn what_one_set_has_and_the_other_lacks_is_told_whatever_their_lengths() {
+        let left = SegmentSet::of(200, &[SegmentRun(0, 3), SegmentRun(150, 2)]);
+        let right = SegmentSet::of(100, &[SegmentRun(1, 50)]);
+        assert_eq!(left.not_in(&right).collect::<Vec<_>>(), [0, 150, 151]);
+        assert_eq!(right.not_in(&left).count(), 48);
+        assert_eq!(left.not_in(&SegmentSet::default()).count(), 5);
+        let mut rest = left.clone();
+        rest.remove_all(&right);
+        assert_eq!(rest.iter().collect::<Vec<_>>(), [0, 150, 151]);
     }
 
     #[test]

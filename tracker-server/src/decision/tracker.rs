@@ -12,10 +12,12 @@ use swarm_core::{PeerId, SwarmId, Timestamp};
 
 use super::admission::Admission;
 use super::directory::Newcomer;
+use super::network::Network;
 use super::outgoing::{CloseReason, ConnectionId, Outgoing};
+use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
-use super::swarm::{Notices, Swarm};
+use super::swarm::{Notices, Report, Swarm};
 use crate::limits::{JOIN_COST, REPORT_INTERVAL_MS, WANT_COST};
 
 /// What makes this tracker this tracker. Fixed for its lifetime.
@@ -37,9 +39,9 @@ pub struct TrackerConfig {
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     /// Open; `hello` is awaited.
-    Open,
+    Open { network: Network },
     /// The peer is known; it may join a swarm.
-    Greeted { peer: PeerId, uplink_bps: u64 },
+    Greeted { peer: PeerId, network: Network, uplink_bps: u64 },
     /// The peer is in a swarm.
     Joined { peer: PeerId, swarm: SwarmId },
     /// The peer was in a swarm.
@@ -49,7 +51,7 @@ enum Stage {
 impl Stage {
     const fn peer(self) -> Option<PeerId> {
         match self {
-            Self::Open => None,
+            Self::Open { .. } => None,
             Self::Greeted { peer, .. } | Self::Joined { peer, .. } | Self::Left { peer } => Some(peer),
         }
     }
@@ -94,10 +96,9 @@ impl Tracker {
         }
     }
 
-    /// Makes a swarm known, so that peers can join it. `segment_count` is that of its manifest.
-    pub fn add_swarm(&mut self, swarm: SwarmId, segment_count: usize) {
-        let segment_count = u32::try_from(segment_count.min(SEGMENTS_MAX)).unwrap_or(u32::MAX);
-        self.swarms.entry(swarm).or_insert_with(|| Swarm::new(segment_count));
+    /// Makes a swarm known, so that peers can join it. `wishes` has an entry for each segment of its manifest.
+    pub fn add_swarm(&mut self, swarm: SwarmId, wishes: impl IntoIterator<Item = Wish>) {
+        self.swarms.entry(swarm).or_insert_with(|| Swarm::new(wishes.into_iter().take(SEGMENTS_MAX)));
     }
 
     /// Forgets a swarm that has no peers. Whether it was forgotten.
@@ -134,7 +135,7 @@ impl Tracker {
     ) -> Vec<(ConnectionId, Outgoing)> {
         match self.admission.connect(now, connection, address) {
             Ok(()) => {
-                self.stages.insert(connection, Stage::Open);
+                self.stages.insert(connection, Stage::Open { network: Network::of(address) });
                 Vec::new()
             }
             Err(refusal) => self.refuse(connection, None, refusal),
@@ -149,7 +150,7 @@ impl Tracker {
     ) -> Vec<(ConnectionId, Outgoing)> {
         self.admission.disconnect(now, connection);
         let Some(stage) = self.stages.remove(&connection) else { return Vec::new() };
-        let notices = self.leave_swarm(stage);
+        let notices = self.leave_swarm(now, stage);
         if let Some(peer) = stage.peer() {
             self.connections.remove(&peer);
         }
@@ -207,16 +208,21 @@ impl Tracker {
         outgoing: &mut Vec<(ConnectionId, Outgoing)>,
     ) -> Met {
         match (body, stage) {
-            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open) => {
+            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open { network }) => {
                 self.check_hello(version, token.as_deref())?;
                 let peer = self.identify(now, resume.as_deref(), outgoing);
-                Ok((self.greet(connection, peer, uplink_bps), Notices::new()))
+                Ok((self.greet(connection, peer, network, uplink_bps), Notices::new()))
             }
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
-            (_, Stage::Open) => Err(Refusal::bad_request("say hello first")),
-            (PeerRequestBody::Join { swarm, role, have, playhead }, Stage::Greeted { peer, uplink_bps }) => {
-                self.join(swarm, Newcomer { peer, connection, role, have, uplink_bps, playhead })
-            }
+            (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
+            (
+                PeerRequestBody::Join { swarm, role, have, playhead },
+                Stage::Greeted { peer, network, uplink_bps },
+            ) => self.join(
+                now,
+                swarm,
+                Newcomer { peer, connection, role, have, uplink_bps, playhead, network },
+            ),
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
             }
@@ -240,9 +246,13 @@ impl Tracker {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
             PeerRequestBody::Signal { to, signal } => return relay(swarm, peer, to, signal),
-            PeerRequestBody::Report { uplink_bps, playhead, .. } => swarm.report(peer, uplink_bps, playhead),
+            PeerRequestBody::Report { received, uplink_bps, playhead } => {
+                let report = Report { received, uplink_bps, playhead };
+                let notices = swarm.report(now, peer, report, &mut self.rng);
+                return Ok((swarm.state(now), notices));
+            }
             PeerRequestBody::Leave => {
-                let notices = swarm.leave(peer, &mut self.rng);
+                let notices = swarm.leave(now, peer, &mut self.rng);
                 self.stages.insert(connection, Stage::Left { peer });
                 return Ok((TrackerMessageBody::Ok, notices));
             }
@@ -286,8 +296,14 @@ impl Tracker {
         }
     }
 
-    fn greet(&mut self, connection: ConnectionId, peer: PeerId, uplink_bps: u64) -> TrackerMessageBody {
-        self.stages.insert(connection, Stage::Greeted { peer, uplink_bps });
+    fn greet(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        network: Network,
+        uplink_bps: u64,
+    ) -> TrackerMessageBody {
+        self.stages.insert(connection, Stage::Greeted { peer, network, uplink_bps });
         self.connections.insert(peer, connection);
         TrackerMessageBody::Welcome {
             version: TRACKER_VERSION,
@@ -298,24 +314,25 @@ impl Tracker {
         }
     }
 
-    fn join(&mut self, swarm_id: SwarmId, newcomer: Newcomer) -> Met {
+    fn join(&mut self, now: Timestamp, swarm_id: SwarmId, newcomer: Newcomer) -> Met {
         let Newcomer { peer, connection, role, .. } = newcomer;
         let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
         if !swarm.has_room(role) {
             return Err(Refusal::swarm_full(role == Role::Initial));
         }
-        let notices = swarm.join(newcomer, &mut self.rng);
-        let (seeders, leechers) = swarm.counts();
+        let notices = swarm.join(now, newcomer, &mut self.rng);
         self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });
-        Ok((TrackerMessageBody::Swarm { seeders, leechers }, notices))
+        Ok((swarm.state(now), notices))
     }
 
-    fn leave_swarm(&mut self, stage: Stage) -> Notices {
+    fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {
         match stage {
-            Stage::Joined { peer, swarm } => {
-                self.swarms.get_mut(&swarm).map(|swarm| swarm.leave(peer, &mut self.rng)).unwrap_or_default()
-            }
-            Stage::Open | Stage::Greeted { .. } | Stage::Left { .. } => Notices::new(),
+            Stage::Joined { peer, swarm } => self
+                .swarms
+                .get_mut(&swarm)
+                .map(|swarm| swarm.leave(now, peer, &mut self.rng))
+                .unwrap_or_default(),
+            Stage::Open { .. } | Stage::Greeted { .. } | Stage::Left { .. } => Notices::new(),
         }
     }
 

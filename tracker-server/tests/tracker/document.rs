@@ -28,7 +28,8 @@ fn every_message_of_the_tracker_in_the_document_is_one() -> anyhow::Result<()> {
     for example in &examples {
         assert_eq!(TrackerMessage::decode(example)?.encode(), *example);
     }
-    for kind in ["welcome", "swarm", "peers", "connect", "assign", "signal", "gone", "ok", "error"] {
+    for kind in ["welcome", "swarm", "peers", "connect", "unlink", "assign", "signal", "gone", "ok", "error"]
+    {
         let mark = format!(r#""type":"{kind}""#);
         assert!(examples.iter().any(|example| example.contains(&mark)), "{kind} has no example");
     }

@@ -78,7 +78,10 @@ async fn an_unknown_swarm_can_be_joined_once_it_is_published() -> anyhow::Result
     assert_eq!(code_of(&refused)?, ErrorCode::UnknownSwarm);
     assert!(matches!(refused, TrackerMessageBody::Error { retry_after_ms: Some(1000), .. }));
     server.publish("film").await?;
-    assert_eq!(socket.ask(join).await?, TrackerMessageBody::Swarm { seeders: 1, leechers: 0 });
+    assert_eq!(
+        socket.ask(join).await?,
+        TrackerMessageBody::Swarm { seeders: 1, leechers: 0, at_risk: Vec::new() }
+    );
     Ok(())
 }
 

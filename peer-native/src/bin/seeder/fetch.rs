@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use peer_native::address::{ContentAddress, TrackerAddress};
-use peer_native::player::{Playback, Player, RATE_GUESS};
 use peer_native::{Content, DriverOptions, Notice, PeerHandle};
-use swarm_core::peer::{Appetite, Event, PeerConfig, Stats, UploadLimit};
+use swarm_core::peer::{Appetite, Event, PeerConfig, Policy, Stats, UploadLimit};
+use swarm_core::player::{Playback, Player, RATE_GUESS};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Instance, Manifest, ReaderId, SwarmId};
 use tokio::sync::broadcast;
@@ -106,6 +106,7 @@ fn config(swarm: SwarmId, upload: UploadLimit) -> anyhow::Result<PeerConfig> {
         appetite: Appetite::Everything,
         upload,
         token: None,
+        policy: Policy::default(),
     })
 }
 

@@ -3,10 +3,10 @@
 use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use peer_native::player::Playback;
 use serde::Serialize;
 use swarm_core::SwarmId;
 use swarm_core::peer::Stats;
+use swarm_core::player::Playback;
 
 /// One line of `--json`.
 #[derive(Debug, Serialize)]

@@ -9,7 +9,7 @@ use peer_native::address::TrackerAddress;
 use peer_native::hashing::DataDir;
 use peer_native::publish::{self, Publication};
 use peer_native::{Content, DriverOptions, Notice, PeerHandle};
-use swarm_core::peer::{Appetite, PeerConfig, UploadLimit};
+use swarm_core::peer::{Appetite, PeerConfig, Policy, UploadLimit};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Instance, SwarmId};
 use tokio::sync::mpsc;
@@ -163,6 +163,7 @@ fn driver_options(
         appetite: Appetite::Everything,
         upload,
         token: None,
+        policy: Policy::default(),
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
     Ok(DriverOptions { peer, tracker: tracker.clone(), content })

@@ -13,7 +13,7 @@ use crate::id::{Instance, LinkId, PeerId};
 use crate::limits::GROUP_BYTES;
 use crate::manifest::Manifest;
 use crate::manifest::tests::sample;
-use crate::peer::{Appetite, Event, FetchError, Input, Output, Peer, PeerConfig, UploadLimit};
+use crate::peer::{Appetite, Event, FetchError, Input, Output, Peer, PeerConfig, Policy, UploadLimit};
 use crate::peer_message::DataMessage;
 use crate::time::Timestamp;
 use crate::tracker_message::{PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody};
@@ -116,6 +116,7 @@ impl Net {
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
             token: None,
+            policy: Policy::default(),
         };
         let mut set = GroupSet::empty(self.manifest.geometry().group_count());
         set.insert(held);
@@ -316,7 +317,7 @@ impl Net {
                     node,
                     Input::Tracker(TrackerMessage {
                         id,
-                        body: TrackerMessageBody::Swarm { seeders: 0, leechers: 0 },
+                        body: TrackerMessageBody::Swarm { seeders: 0, leechers: 0, at_risk: Vec::new() },
                     }),
                 );
                 let others: Vec<usize> =

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Want};
 
 use super::*;
@@ -10,6 +11,7 @@ use crate::limits::{CONNECTION_BURST, REFUSALS_MAX};
 
 const NOW: Timestamp = Timestamp::ZERO;
 const SWARM: SwarmId = SwarmId([1; 32]);
+const PLAIN: Wish = Wish { priority: 3, period: Period::Playback };
 const OTHER_SWARM: SwarmId = SwarmId([2; 32]);
 
 fn config(seed: u64) -> TrackerConfig {
@@ -24,8 +26,8 @@ fn config(seed: u64) -> TrackerConfig {
 
 fn tracker() -> Tracker {
     let mut tracker = Tracker::new(config(1));
-    tracker.add_swarm(SWARM, 10);
-    tracker.add_swarm(OTHER_SWARM, 10);
+    tracker.add_swarm(SWARM, [PLAIN; 10]);
+    tracker.add_swarm(OTHER_SWARM, [PLAIN; 10]);
     tracker
 }
 
@@ -101,7 +103,7 @@ fn two_peers_of_a_swarm_are_introduced_and_the_newcomer_offers() {
     connect(&mut tracker, 2);
     let (second, _) = welcome(&mut tracker, 2, None);
     let (answer, caused) = ask(&mut tracker, 2, join(SWARM));
-    assert_eq!(answer, TrackerMessageBody::Swarm { seeders: 0, leechers: 2 });
+    assert_eq!(answer, TrackerMessageBody::Swarm { seeders: 0, leechers: 2, at_risk: Vec::new() });
     let connect =
         |peer, offer| Outgoing::notice(TrackerMessageBody::Connect { peer, role: Role::Viewer, offer });
     assert_eq!(caused, [(ConnectionId(1), connect(second, false)), (ConnectionId(2), connect(first, true))]);
@@ -160,7 +162,7 @@ fn an_unknown_swarm_may_be_tried_again_on_the_same_connection() {
         answer,
         TrackerMessageBody::Error { code: ErrorCode::UnknownSwarm, retry_after_ms: Some(1000), .. }
     ));
-    tracker.add_swarm(late, 1);
+    tracker.add_swarm(late, [PLAIN; 1]);
     assert!(matches!(ask(&mut tracker, 1, join(late)).0, TrackerMessageBody::Swarm { .. }));
     assert_eq!(error_code(&ask(&mut tracker, 1, join(SWARM)).0), ErrorCode::BadRequest);
 }
@@ -201,6 +203,19 @@ fn neighbours_hear_when_a_peer_leaves_or_its_connection_ends() {
     assert_eq!(tracker.disconnected(NOW, ConnectionId(3)), [(ConnectionId(1), gone(third))]);
     assert!(tracker.disconnected(NOW, ConnectionId(2)).is_empty());
     assert_eq!((tracker.counts(SWARM), tracker.peer_count()), ((0, 1), 1));
+}
+
+#[test]
+fn a_report_is_answered_with_the_state_of_the_swarm() {
+    let mut tracker = tracker();
+    enter(&mut tracker, 1, SWARM);
+    let want = Want { segments: SegmentRun(3, 2), remaining_ms: 0 };
+    ask(&mut tracker, 1, PeerRequestBody::Want { segments: vec![want] });
+    let report = PeerRequestBody::Report { received: vec![], uplink_bps: 0, playhead: None };
+    let later = Timestamp::from_millis(5000);
+    let outgoing = tracker.handle(later, ConnectionId(1), PeerRequest { id: 5, body: report });
+    let body = TrackerMessageBody::Swarm { seeders: 0, leechers: 1, at_risk: vec![SegmentRun(3, 2)] };
+    assert_eq!(outgoing, [(ConnectionId(1), Outgoing::Send(TrackerMessage { id: Some(5), body }))]);
 }
 
 #[test]
@@ -275,8 +290,8 @@ fn a_swarm_is_forgotten_only_when_nobody_is_in_it() {
 fn storm(seed: u64) -> Vec<(ConnectionId, Outgoing)> {
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut tracker = Tracker::new(config(seed));
-    tracker.add_swarm(SWARM, 10);
-    tracker.add_swarm(OTHER_SWARM, 10);
+    tracker.add_swarm(SWARM, [PLAIN; 10]);
+    tracker.add_swarm(OTHER_SWARM, [PLAIN; 10]);
     let mut open: BTreeSet<ConnectionId> = BTreeSet::new();
     let mut tokens: Vec<String> = Vec::new();
     let mut peers: Vec<PeerId> = vec![PeerId(5)];

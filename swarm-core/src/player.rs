@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use swarm_core::Geometry;
+use crate::group::Geometry;
 
 /// Rate of media whose duration is not known, bytes a second: 4 Mbit/s.
 pub const RATE_GUESS: u64 = 500_000;
@@ -62,6 +62,12 @@ impl Player {
     /// The group that plays.
     pub fn group(&self) -> u32 {
         self.geometry.group_at(self.position)
+    }
+
+    /// The person jumps to a group; playback goes on as soon as a second is held from there.
+    pub fn seek(&mut self, group: u32) {
+        self.position = self.geometry.offset(group);
+        self.is_playing = false;
     }
 
     /// What a viewer would have seen so far.

@@ -1,0 +1,149 @@
+//! How this peer stands towards its neighbours: what it serves, what may be injected to it, what it can upload.
+//!
+//! An initial peer that injects answers no requests: what it would send twice costs the swarm a first copy of
+//! something else. Only if it has twice the upload of its viewers it serves what is urgent besides.
+
+use std::time::Duration;
+
+use super::injection::{is_target, union};
+use super::input::{Appetite, UploadLimit};
+use super::link::Link;
+use super::output::Output;
+use super::stats::LinkState;
+use super::{Demand, Peer};
+use crate::group::GroupRange;
+use crate::peer_message::{PeerMessage, RejectReason, Serving, Standing};
+use crate::time::Timestamp;
+use crate::tracker_message::Role;
+
+/// Neighbours hear at most this often of anything but a change of what is served.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The upload capacity is told anew when it has changed by more than this share, one in so many.
+const UPLINK_CHANGE: u64 = 4;
+/// A limited appetite moves on in steps of 4 MiB: neighbours hear of a step, not of every group.
+const APPETITE_STEP_GROUPS: u32 = 256;
+/// Injection begins anew when this many groups, or this share of the content, is lacking…
+const LACKING_GROUPS_MIN: u32 = 64;
+/// …one in so many groups.
+const LACKING_SHARE: u32 = 16;
+
+impl Peer {
+    /// How it stands now.
+    pub(super) fn standing(&self) -> Standing {
+        Standing { serving: self.serving(), wants: self.wants(), uplink: self.uplink_bytes_per_s() }
+    }
+
+    fn serving(&self) -> Serving {
+        if self.budget.is_off() {
+            return Serving::Nothing;
+        }
+        let was_injecting =
+            self.standing_told.is_some_and(|told| matches!(told.serving, Serving::Urgent | Serving::Needs));
+        let lacking = self.lacking_count();
+        let begins_at = LACKING_GROUPS_MIN.min(self.copies.present().capacity() / LACKING_SHARE);
+        if lacking == 0 || (lacking < begins_at && !was_injecting) {
+            Serving::Everything
+        } else if self.has_uplink_to_spare() {
+            Serving::Urgent
+        } else {
+            Serving::Needs
+        }
+    }
+
+    /// Groups that this initial peer has yet to inject to the viewers it is linked to; 0 in other peers.
+    fn lacking_count(&self) -> u32 {
+        let present = self.copies.present();
+        if self.config.role != Role::Initial || !self.config.policy.has_injection || present.is_full() {
+            return 0;
+        }
+        let all = GroupRange::new(0, present.capacity());
+        let wants = self.links.values().filter_map(|link| match link.state {
+            // A newcomer has not said yet; most want everything.
+            LinkState::Greeting => Some(all),
+            LinkState::Open if is_target(link) => Some(link.standing.wants),
+            LinkState::Open | LinkState::Connecting => None,
+        });
+        union(wants).into_iter().map(|range| range.and(all).len() - present.count_in(range)).sum()
+    }
+
+    /// Whether there is something to inject, and somebody to inject it to.
+    pub(super) fn is_injecting(&self) -> bool {
+        !self.budget.is_off() && self.lacking_count() > 0 && self.links.values().any(is_target)
+    }
+
+    /// Whether this peer can upload twice what its viewers can on average.
+    fn has_uplink_to_spare(&self) -> bool {
+        let viewers = self.links.values().filter(|link| link.is_open() && link.role == Role::Viewer);
+        let uplinks: Vec<u64> = viewers.map(|link| link.standing.uplink).collect();
+        let known = uplinks.iter().filter(|uplink| **uplink > 0);
+        let (sum, count) =
+            known.fold((0u64, 0), |(sum, count), uplink| (sum.saturating_add(*uplink), count + 1));
+        // A few that are known may be those that had little to do.
+        count > 0 && 2 * count >= uplinks.len() as u64 && self.uplink_bytes_per_s() >= 2 * (sum / count)
+    }
+
+    /// What may be injected to this peer: its appetite.
+    fn wants(&self) -> GroupRange {
+        let Some(holdings) = &self.holdings else { return GroupRange::new(0, 0) };
+        let all = holdings.geometry().all();
+        match self.config.appetite {
+            Appetite::Viewer { budget_bytes } if holdings.geometry().length_bytes() > budget_bytes => {
+                let wanted = self.wanted(holdings);
+                let step = |group: u32| group / APPETITE_STEP_GROUPS * APPETITE_STEP_GROUPS;
+                let end = if wanted.end == all.end { all.end } else { step(wanted.end) };
+                GroupRange::new(step(wanted.start), end)
+            }
+            Appetite::Viewer { .. } | Appetite::Everything => all,
+        }
+    }
+
+    /// Upload capacity, bytes a second: what was carried while there was something to carry, within the cap.
+    /// 0 if not known.
+    pub(super) fn uplink_bytes_per_s(&self) -> u64 {
+        let measured = self.uplink.settled();
+        match self.config.upload {
+            UploadLimit::Off => 0,
+            UploadLimit::BitsPerSecond(bits) => measured.unwrap_or(bits / 8).min(bits / 8),
+            UploadLimit::Unlimited => measured.unwrap_or(0),
+        }
+    }
+
+    /// Tells neighbours how this peer stands when that has changed: at once what it serves, the rest in time.
+    pub(super) fn tell_standing(&mut self, now: Timestamp) {
+        self.standing_due = None;
+        let standing = self.standing();
+        let told = self.standing_told;
+        if told.is_some_and(|told| is_alike(told, standing)) {
+            return;
+        }
+        if told.is_some_and(|told| told.serving == standing.serving) && now < self.next_standing {
+            self.standing_due = Some(self.next_standing);
+            return;
+        }
+        self.next_standing = now + INTERVAL;
+        self.tell_status(standing);
+        match standing.serving {
+            Serving::Nothing => self.reject_all(RejectReason::NotServing),
+            Serving::Needs => self.reject_all(RejectReason::Injecting),
+            Serving::Everything | Serving::Urgent => {}
+        }
+    }
+
+    /// Tells neighbours how this peer stands.
+    pub(super) fn tell_status(&mut self, standing: Standing) {
+        self.standing_told = Some(standing);
+        let playhead = self.demand.as_ref().and_then(Demand::playhead);
+        let status = PeerMessage::Status { standing, upload_queue_ms: self.upload_queue_ms(), playhead };
+        let is_told = |link: &Link| link.state != LinkState::Connecting;
+        for (id, _) in self.links.iter().filter(|(_, link)| is_told(link)) {
+            self.outputs.push_back(Output::Control(*id, status.clone()));
+        }
+    }
+}
+
+/// Whether the difference is not worth a message.
+fn is_alike(told: Standing, now: Standing) -> bool {
+    told.serving == now.serving
+        && told.wants == now.wants
+        && told.uplink.abs_diff(now.uplink).saturating_mul(UPLINK_CHANGE) <= told.uplink
+}

@@ -1,0 +1,217 @@
+//! The command line, kept stable.
+
+use clap::{Parser, ValueEnum};
+use swarm_core::peer::{Order, Policy};
+use swarm_sim::{Scenario, Span};
+
+/// A part of the method left out or changed, for comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyName {
+    /// The method
+    Method,
+    /// Nothing is injected: the initial peer only answers requests
+    NoInjection,
+    /// Background groups in any order
+    Random,
+    /// Background groups strictly rarest first
+    Rarest,
+    /// Background groups in order
+    Sequential,
+    /// Nothing is injected, groups in order: what a simple client would do
+    NoInjectionSequential,
+    /// Announce and forward only whole units of 64 KiB
+    #[value(name = "forward-64k")]
+    Forward64k,
+    /// Announce and forward only whole units of 256 KiB
+    #[value(name = "forward-256k")]
+    Forward256k,
+    /// Announce and forward only whole units of 1 MiB
+    #[value(name = "forward-1m")]
+    Forward1m,
+    /// Announce and forward only whole units of 4 MiB
+    #[value(name = "forward-4m")]
+    Forward4m,
+    /// The tracker links peers at random, without regard to degrees
+    RandomGraph,
+    /// Nothing is urgent
+    NoUrgent,
+}
+
+/// Simulate a swarm: real peers' core, real tracker decisions, simulated network
+///
+/// Without --json it answers in words what the viewers would see. Rates are Mbit/s of payload (goodput).
+#[derive(Debug, Parser)]
+#[command(name = "swarm-sim", version)]
+pub(crate) struct Arguments {
+    /// Viewers
+    #[arg(long, default_value_t = 30)]
+    peers: u32,
+    /// Initial peers that hold everything
+    #[arg(long, default_value_t = 1)]
+    seeders: u32,
+    /// Length of the content, MiB
+    #[arg(long, default_value_t = 64)]
+    mb: u32,
+    /// Uplink of each initial peer, Mbit/s
+    #[arg(long, default_value_t = 10.0)]
+    seeder_up: f64,
+    /// Uplinks of viewers, Mbit/s; a list is cycled over them
+    #[arg(long, value_delimiter = ',', default_value = "10")]
+    peer_up: Vec<f64>,
+    /// Downlinks of viewers, Mbit/s; a list is cycled over them
+    #[arg(long, value_delimiter = ',', default_value = "100")]
+    peer_down: Vec<f64>,
+    /// Round-trip time between any two, ms
+    #[arg(long, default_value_t = 50.0)]
+    rtt: f64,
+    /// Rate of the media, Mbit/s; 0: nobody plays
+    #[arg(long, default_value_t = 2.0)]
+    media: f64,
+    /// Viewers arrive evenly over this time, s
+    #[arg(long, default_value_t = 0.0)]
+    join_over: f64,
+    /// Packets lost, per cent
+    #[arg(long, default_value_t = 0.0)]
+    loss: f64,
+    /// Delay beyond half the round-trip time, up to this, ms
+    #[arg(long, default_value_t = 0.0)]
+    jitter: f64,
+    /// Viewers that leave each minute without a word and are replaced, per cent
+    #[arg(long, default_value_t = 0.0)]
+    churn: f64,
+    /// Viewers that corrupt what they send, per cent
+    #[arg(long, default_value_t = 0.0)]
+    corrupt: f64,
+    /// Viewers that claim everything and send nothing, per cent
+    #[arg(long, default_value_t = 0.0)]
+    liars: f64,
+    /// Viewers that send 1 kB/s, per cent
+    #[arg(long, default_value_t = 0.0)]
+    drip: f64,
+    /// Players that jump to a random place every 10 s, per cent
+    #[arg(long, default_value_t = 0.0)]
+    seekers: f64,
+    /// No tracker answers from A to B, s
+    #[arg(long, value_name = "A-B", value_parser = span)]
+    tracker_outage: Option<Span>,
+    /// Two halves of the swarm cannot reach one another from A to B, s
+    #[arg(long, value_name = "A-B", value_parser = span)]
+    partition: Option<Span>,
+    /// Of the viewers this share dies at a time: PERCENT@SECONDS
+    #[arg(long, value_name = "PCT@S", value_parser = kill)]
+    kill: Option<(f64, f64)>,
+    /// The initial peers die as soon as the viewers together hold everything
+    #[arg(long)]
+    kill_seeder: bool,
+    /// Viewers leave as soon as they have everything
+    #[arg(long)]
+    leave_after_done: bool,
+    /// Bytes in flight on a connection, KiB
+    #[arg(long, default_value_t = 256)]
+    window: u32,
+    /// 40 to 50 % of the content have priority 7 by their author, what follows 60 % period `background`
+    #[arg(long)]
+    rules: bool,
+    /// What is left out of the method
+    #[arg(long, value_enum, default_value_t = PolicyName::Method)]
+    policy: PolicyName,
+    /// End after this much simulated time, s
+    #[arg(long, default_value_t = 3600.0)]
+    limit: f64,
+    /// Say how it went second by second, too
+    #[arg(long)]
+    timeline: bool,
+    /// Seed; the same seed gives the same run
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Arguments {
+    /// The scenario that is asked for, or what is wrong with it, in words.
+    pub(crate) fn scenario(&self) -> Result<Scenario, String> {
+        let rates = self.peer_up.iter().chain(&self.peer_down).chain([&self.seeder_up]);
+        if rates.into_iter().any(|rate| !(*rate > 0.0 && *rate <= 100_000.0)) {
+            return Err("rates are above 0 and at most 100,000 Mbit/s".into());
+        }
+        if !(1..=100_000).contains(&self.peers) || !(1..=8).contains(&self.seeders) {
+            return Err("between 1 and 100,000 peers and between 1 and 8 seeders can be simulated".into());
+        }
+        if !(1..=4096).contains(&self.mb) {
+            return Err("--mb is between 1 and 4096".into());
+        }
+        let shares = [self.loss, self.churn, self.corrupt, self.liars, self.drip, self.seekers];
+        if shares.iter().any(|share| !(0.0..=100.0).contains(share)) || self.loss > 50.0 {
+            return Err("shares are between 0 and 100 per cent, --loss is at most 50".into());
+        }
+        let times = [self.rtt, self.jitter, self.join_over, self.media, self.limit];
+        if times.iter().any(|time| !(0.0..=1e6).contains(time)) {
+            return Err("times and the media's rate are between 0 and 1,000,000".into());
+        }
+        Ok(Scenario {
+            peers: self.peers,
+            initial_peers: self.seeders,
+            mib: self.mb,
+            seeder_up_mbps: self.seeder_up,
+            peer_up_mbps: self.peer_up.clone(),
+            peer_down_mbps: self.peer_down.clone(),
+            rtt_ms: self.rtt,
+            jitter_ms: self.jitter,
+            loss_pct: self.loss,
+            media_mbps: self.media,
+            join_over_s: self.join_over,
+            churn_pct: self.churn,
+            corrupt_pct: self.corrupt,
+            liars_pct: self.liars,
+            drip_pct: self.drip,
+            seek_pct: self.seekers,
+            tracker_outage: self.tracker_outage,
+            partition: self.partition,
+            kill: self.kill,
+            is_seeder_killed: self.kill_seeder,
+            leaves_after_done: self.leave_after_done,
+            window_kib: self.window.max(1),
+            has_author_rules: self.rules,
+            policy: policy(self.policy),
+            has_random_graph: self.policy == PolicyName::RandomGraph,
+            has_timeline: self.timeline,
+            limit_s: self.limit,
+            seed: self.seed,
+            ..Scenario::default()
+        })
+    }
+}
+
+fn policy(name: PolicyName) -> Policy {
+    let method = Policy::default();
+    match name {
+        PolicyName::Method | PolicyName::RandomGraph => method,
+        PolicyName::NoInjection => Policy { has_injection: false, ..method },
+        PolicyName::Random => Policy { order: Order::Random, ..method },
+        PolicyName::Rarest => Policy { order: Order::Rarest, ..method },
+        PolicyName::Sequential => Policy { order: Order::Sequential, ..method },
+        PolicyName::NoInjectionSequential => {
+            Policy { has_injection: false, order: Order::Sequential, ..method }
+        }
+        PolicyName::Forward64k => Policy { forward_groups: 4, ..method },
+        PolicyName::Forward256k => Policy { forward_groups: 16, ..method },
+        PolicyName::Forward1m => Policy { forward_groups: 64, ..method },
+        PolicyName::Forward4m => Policy { forward_groups: 256, ..method },
+        PolicyName::NoUrgent => Policy { has_urgent: false, ..method },
+    }
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    let parsed = text.split_once('-').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    match parsed {
+        Some((from_s, to_s)) if from_s < to_s => Ok(Span { from_s, to_s }),
+        Some(_) | None => Err("give two times in seconds, such as 20-80".into()),
+    }
+}
+
+fn kill(text: &str) -> Result<(f64, f64), String> {
+    let parsed = text.split_once('@').and_then(|(pct, at)| Some((pct.parse().ok()?, at.parse().ok()?)));
+    parsed.ok_or_else(|| "give a share and a time in seconds, such as 33@20".into())
+}

@@ -1,0 +1,34 @@
+//! A deterministic discrete-event simulator of whole swarms.
+//!
+//! What decides is real: every peer is a [`swarm_core::Peer`], the tracker is
+//! [`tracker_server::decision::Tracker`], every group is hashed and proved. What is simulated is what lies
+//! between them: clocks, uplinks and downlinks, delay, jitter, loss, connections being built, and people who
+//! come, leave, stall and lie. The same [`Scenario`] gives the same [`Report::trace_hash`], native and as
+//! WebAssembly.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `scenario` | what is simulated, and the physical bound |
+//! | `world` | time, nodes, who is connected to whom |
+//! | `network`, `link` | how bytes travel |
+//! | `tracking` | the tracker and the way to it |
+//! | `misfortune` | who joins and what goes wrong |
+//! | `report`, `timeline` | what it comes to, and how it went |
+
+mod chance;
+mod content;
+mod link;
+mod misfortune;
+mod network;
+mod node;
+mod queue;
+mod report;
+mod scenario;
+mod timeline;
+mod trace;
+mod tracking;
+mod world;
+
+pub use report::{Report, run};
+pub use scenario::{Scenario, Span};
+pub use timeline::Moment;

@@ -1,0 +1,194 @@
+//! Who joins, and what goes wrong: deaths, replacements, outages.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use swarm_core::peer::{Appetite, PeerConfig, UploadLimit};
+use swarm_core::tracker_message::Role;
+use swarm_core::{GroupSet, Instance, Peer};
+
+use crate::node::{Conduct, Interface, Node};
+use crate::scenario::{bytes_per_s, micros_of};
+use crate::world::{Event, World, conduct};
+
+/// Between two looks at whether somebody leaves, µs.
+const CHURN_TICK_US: u64 = 100_000;
+
+/// Between two looks at whether the first copy is out, µs.
+const WATCH_US: u64 = 50_000;
+
+/// Downlink of an initial peer, bytes a second: it receives messages only.
+const INITIAL_DOWN: u64 = 125_000_000;
+
+/// Upload of a node that drips, bytes a second.
+const DRIP: u64 = 1000;
+
+/// Round trips until the death of a node is noticed at the other end of its links: 10 s at 50 ms, what native
+/// peers wait before a path counts as failed.
+const DEATH_RTTS: f64 = 200.0;
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Misfortune {
+    /// Look whether somebody leaves, who is replaced.
+    Churn,
+    /// The tracker dies.
+    TrackerStops,
+    /// A tracker that knows nothing takes its place.
+    TrackerStarts,
+    /// This share of the viewers dies, per cent.
+    Kill(f64),
+    /// Look whether the first copy is out; then the initial peers die.
+    KillSeederWhenInjected,
+    /// A node leaves without a word.
+    Leaves(usize),
+}
+
+impl World {
+    pub(crate) fn add_initial_peer(&mut self) {
+        let up = bytes_per_s(self.scenario.seeder_up_mbps);
+        let node = self.node(Role::Initial, Conduct::Honest, up, INITIAL_DOWN, true);
+        self.join(node, 0);
+    }
+
+    pub(crate) fn add_viewer(&mut self, viewer: u32, at: u64, is_original: bool) {
+        let conduct = conduct(&self.scenario, self.chance.unit() * 100.0);
+        let up = if conduct == Conduct::Drips { DRIP } else { self.scenario.peer_up(viewer) };
+        let mut node = self.node(Role::Viewer, conduct, up, self.scenario.peer_down(viewer), is_original);
+        node.is_seeking = self.chance.unit() * 100.0 < self.scenario.seek_pct;
+        self.join(node, at);
+    }
+
+    fn node(&mut self, role: Role, conduct: Conduct, up: u64, down: u64, is_original: bool) -> Node {
+        let number = self.nodes.len() as u128 + 1;
+        let config = PeerConfig {
+            swarm: self.content.swarm,
+            role,
+            manifest: (role == Role::Initial).then(|| Arc::clone(&self.content.manifest)),
+            instance: Instance(number.to_be_bytes()),
+            seed: self.chance.draw(),
+            appetite: Appetite::Everything,
+            upload: UploadLimit::Unlimited,
+            token: None,
+            policy: self.scenario.policy,
+        };
+        let count = self.content.manifest.geometry().group_count();
+        let is_watched = role == Role::Viewer && self.scenario.has_author_rules;
+        Node {
+            peer: Peer::new(config),
+            role,
+            conduct,
+            is_alive: true,
+            is_original,
+            is_seeking: false,
+            ends: BTreeMap::new(),
+            interface: Interface {
+                up_bytes_per_s: up,
+                down_bytes_per_s: down,
+                is_sending: false,
+                turns: VecDeque::new(),
+                debt_us: 0,
+                down_free_at: 0,
+                busy_us: 0,
+            },
+            tracker: None,
+            timer_at: None,
+            player: None,
+            joined_at: 0,
+            first_link_at: None,
+            done_at: None,
+            marked_lacking: if is_watched { self.content.marked.clone() } else { GroupSet::empty(count) },
+            marked_done_at: None,
+        }
+    }
+
+    /// Puts what the scenario wants to go wrong on the calendar.
+    pub(crate) fn plan_misfortunes(&mut self) {
+        let mut plan = |at: u64, misfortune| {
+            self.queue.push(at, Event::Misfortune(misfortune));
+        };
+        if self.scenario.churn_pct > 0.0 {
+            plan(CHURN_TICK_US, Misfortune::Churn);
+        }
+        if let Some(span) = self.scenario.tracker_outage {
+            plan(micros_of(span.from_s), Misfortune::TrackerStops);
+            plan(micros_of(span.to_s), Misfortune::TrackerStarts);
+        }
+        if let Some((share_pct, at_s)) = self.scenario.kill {
+            plan(micros_of(at_s), Misfortune::Kill(share_pct));
+        }
+        if self.scenario.is_seeder_killed {
+            plan(WATCH_US, Misfortune::KillSeederWhenInjected);
+        }
+    }
+
+    pub(crate) fn strike(&mut self, misfortune: Misfortune) {
+        match misfortune {
+            Misfortune::Churn => self.churn(),
+            Misfortune::TrackerStops => self.stop_tracker(),
+            Misfortune::TrackerStarts => self.start_tracker(),
+            Misfortune::Kill(share_pct) => {
+                for node in self.living_viewers() {
+                    if self.chance.unit() * 100.0 < share_pct {
+                        self.kill(node);
+                    }
+                }
+            }
+            Misfortune::KillSeederWhenInjected => self.kill_seeder_when_injected(),
+            Misfortune::Leaves(node) => self.kill(node),
+        }
+    }
+
+    fn living_viewers(&self) -> Vec<usize> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter(|(_, node)| node.is_alive && node.role == Role::Viewer).map(|(index, _)| index).collect()
+    }
+
+    /// Leaving is a Poisson process: in each tick everybody leaves with the same small probability.
+    fn churn(&mut self) {
+        let is_original_awaited = self.nodes.iter().any(|node| node.is_original && node.is_awaited());
+        if !is_original_awaited {
+            return;
+        }
+        let probability = self.scenario.churn_pct / 100.0 * CHURN_TICK_US as f64 / 60e6;
+        for node in self.living_viewers() {
+            if self.chance.unit() < probability {
+                self.kill(node);
+                let viewer = u32::try_from(self.nodes.len()).unwrap_or(0);
+                self.add_viewer(viewer, self.now, false);
+            }
+        }
+        self.queue.push(self.now + CHURN_TICK_US, Event::Misfortune(Misfortune::Churn));
+    }
+
+    fn kill_seeder_when_injected(&mut self) {
+        if !self.injected.is_full() {
+            let again = Event::Misfortune(Misfortune::KillSeederWhenInjected);
+            return self.queue.push(self.now + WATCH_US, again);
+        }
+        let nodes = self.nodes.iter().enumerate();
+        let initial: Vec<usize> =
+            nodes.filter(|(_, node)| node.role == Role::Initial).map(|(index, _)| index).collect();
+        initial.into_iter().for_each(|node| self.kill(node));
+    }
+
+    /// A node dies: the tracker's socket closes at once, links are noticed to be dead much later.
+    pub(crate) fn kill(&mut self, node: usize) {
+        if !self.nodes[node].is_alive {
+            return;
+        }
+        self.disconnect_tracker(node);
+        self.give_up(node);
+        let ends = std::mem::take(&mut self.nodes[node].ends);
+        for (other, theirs) in ends.into_values().filter_map(|end| end.remote) {
+            self.lose_end_silently(other, theirs);
+        }
+    }
+
+    fn lose_end_silently(&mut self, node: usize, link: swarm_core::LinkId) {
+        if self.nodes[node].ends.contains_key(&link) {
+            let reason = "the other side is gone".into();
+            self.later(node, DEATH_RTTS, swarm_core::peer::Input::LinkClosed(link, reason));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! How bytes travel: an uplink that links share in turn, a path with delay, jitter and loss, a downlink, and an
+//! acknowledgement on the way back.
+//!
+//! Goodput is simulated: rates are those of messages, without packet headers. A lost packet is sent again after
+//! a round trip; what follows on the same channel waits for it, since channels are ordered. Control messages go
+//! before payload and take their time from the uplink.
+
+use swarm_core::LinkId;
+use swarm_core::peer::Input;
+use swarm_core::peer_message::{DataHead, DataMessage, PeerMessage};
+use swarm_core::tree::NodeHash;
+
+use crate::node::Conduct;
+use crate::scenario::micros_of;
+use crate::world::{Event, World};
+
+/// Bytes of a packet.
+const PACKET_BYTES: u64 = 1200;
+
+/// Bytes of a data message beside payload and proof, about.
+const HEAD_BYTES: u64 = 12;
+
+impl World {
+    pub(crate) fn send_data(&mut self, node: usize, link: LinkId, head: DataHead) {
+        let payload = self.content.manifest.geometry().len_bytes(head.range);
+        let bytes = payload + (head.proof.hashes.len() * size_of::<NodeHash>()) as u64 + HEAD_BYTES;
+        let at = &mut self.nodes[node];
+        let Some(end) = at.ends.get_mut(&link).filter(|_| at.conduct != Conduct::Lies) else { return };
+        end.push(head, bytes);
+        self.queue_end(node, link);
+        self.send_next(node);
+    }
+
+    /// Gives a link its turn if it has something that may leave.
+    fn queue_end(&mut self, node: usize, link: LinkId) {
+        let window_bytes = u64::from(self.scenario.window_kib) * 1024;
+        let at = &mut self.nodes[node];
+        if let Some(end) = at.ends.get_mut(&link)
+            && !end.is_queued
+            && end.is_ready(window_bytes)
+        {
+            end.is_queued = true;
+            at.interface.turns.push_back(link);
+        }
+    }
+
+    /// Puts the next part on the wire if the uplink is free.
+    pub(crate) fn send_next(&mut self, node: usize) {
+        while !self.nodes[node].interface.is_sending {
+            let Some(link) = self.nodes[node].interface.turns.pop_front() else { return };
+            let Some(end) = self.nodes[node].ends.get_mut(&link) else { continue };
+            end.is_queued = false;
+            let (Some(remote), Some(quantum)) = (end.remote, end.take()) else { continue };
+            self.queue_end(node, link);
+            self.put_on_wire(node, link, remote, quantum);
+        }
+    }
+
+    fn put_on_wire(
+        &mut self,
+        node: usize,
+        link: LinkId,
+        (to, to_link): (usize, LinkId),
+        quantum: crate::link::Quantum,
+    ) {
+        let (lost, late_us) = self.losses(quantum.bytes);
+        let wire_bytes = quantum.bytes + lost * PACKET_BYTES;
+        self.carried.data += wire_bytes;
+        let interface = &mut self.nodes[node].interface;
+        let own_us = wire_bytes * 1_000_000 / interface.up_bytes_per_s;
+        let busy_us = own_us + std::mem::take(&mut interface.debt_us);
+        interface.is_sending = true;
+        interface.busy_us += busy_us;
+        let sent_at = self.now + busy_us;
+        self.queue.push(sent_at, Event::Sent(node));
+        let path_us = self.one_way_us();
+        let arrives_at = self.held_back(node, to, sent_at + late_us + path_us);
+        let Some(end) = self.nodes[node].ends.get_mut(&link) else { return };
+        end.last_data_at = end.last_data_at.max(arrives_at);
+        let arrives_at = end.last_data_at;
+        let head = quantum.head.map(Box::new);
+        let event =
+            Event::Arrives { to, link: to_link, from: node, from_link: link, bytes: quantum.bytes, head };
+        self.queue.push(arrives_at, event);
+    }
+
+    /// Packets of a part that are lost, and how much later the part is whole, µs.
+    fn losses(&mut self, bytes: u64) -> (u64, u64) {
+        if self.scenario.loss_pct <= 0.0 {
+            return (0, 0);
+        }
+        let probability = self.scenario.loss_pct / 100.0;
+        let round_trip_us = (self.scenario.rtt_ms * 1000.0) as u64;
+        let (mut lost, mut late_us, mut left) = (0, 0, bytes.div_ceil(PACKET_BYTES));
+        while left > 0 {
+            left = (0..left).filter(|_| self.chance.unit() < probability).count() as u64;
+            lost += left;
+            late_us += if left > 0 { round_trip_us } else { 0 };
+        }
+        (lost, late_us)
+    }
+
+    pub(crate) fn one_way_us(&mut self) -> u64 {
+        let half = self.scenario.rtt_ms * 500.0;
+        let jitter =
+            if self.scenario.jitter_ms > 0.0 { self.chance.unit() * self.scenario.jitter_ms } else { 0.0 };
+        (half + jitter * 1000.0) as u64
+    }
+
+    /// What would arrive during a partition arrives after it.
+    fn held_back(&self, from: usize, to: usize, at: u64) -> u64 {
+        let side = |node: usize| node * 2 >= self.nodes.len();
+        match self.scenario.partition {
+            Some(span) if span.has(at) && side(from) != side(to) => micros_of(span.to_s).max(at),
+            Some(_) | None => at,
+        }
+    }
+
+    pub(crate) fn arrives(
+        &mut self,
+        to: usize,
+        link: LinkId,
+        (from, from_link): (usize, LinkId),
+        bytes: u64,
+        head: Option<Box<DataHead>>,
+    ) {
+        if !self.nodes[to].is_alive || !self.nodes[to].ends.contains_key(&link) {
+            return;
+        }
+        let interface = &mut self.nodes[to].interface;
+        let delivered_at =
+            interface.down_free_at.max(self.now) + bytes * 1_000_000 / interface.down_bytes_per_s;
+        interface.down_free_at = delivered_at;
+        if let Some(head) = head {
+            self.queue.push(delivered_at, Event::Delivered { to, link, from, head });
+        }
+        let path_us = self.one_way_us();
+        let acknowledged_at = self.held_back(to, from, delivered_at + path_us);
+        self.queue.push(acknowledged_at, Event::Acknowledged { node: from, link: from_link, bytes });
+    }
+
+    pub(crate) fn delivered(&mut self, to: usize, link: LinkId, from: usize, head: DataHead) {
+        if !self.nodes[to].ends.contains_key(&link) {
+            return;
+        }
+        self.trace.add(u64::from(head.range.start) << 32 | to as u64);
+        let mut payload = self.content.slice(head.range);
+        if self.nodes[from].conduct == Conduct::Corrupts {
+            let mut copy = payload.to_vec();
+            if let Some(byte) = copy.first_mut() {
+                *byte ^= 1;
+            }
+            payload = copy.into();
+        }
+        self.tell(to, Input::Data(link, DataMessage { head, payload }));
+    }
+
+    pub(crate) fn acknowledged(&mut self, node: usize, link: LinkId, bytes: u64) {
+        let Some(end) = self.nodes[node].ends.get_mut(&link) else { return };
+        let is_told = end.acknowledged(bytes);
+        let left = end.unacknowledged_bytes;
+        self.queue_end(node, link);
+        self.send_next(node);
+        if is_told {
+            self.tell(node, Input::Buffered(link, left));
+        }
+    }
+
+    pub(crate) fn send_control(&mut self, node: usize, link: LinkId, message: PeerMessage) {
+        let message = if self.nodes[node].conduct == Conduct::Lies {
+            let Some(message) = self.lie(message) else { return };
+            message
+        } else {
+            message
+        };
+        let bytes = message.encode().len() as u64;
+        self.carried.control += bytes;
+        let late_us = self.losses(bytes).1;
+        let interface = &mut self.nodes[node].interface;
+        let own_us = bytes * 1_000_000 / interface.up_bytes_per_s;
+        interface.debt_us += own_us;
+        let Some((to, to_link)) = self.nodes[node].ends.get(&link).and_then(|end| end.remote) else { return };
+        let path_us = self.one_way_us();
+        let arrives_at = self.held_back(node, to, self.now + own_us + late_us + path_us);
+        let Some(end) = self.nodes[node].ends.get_mut(&link) else { return };
+        end.last_control_at = end.last_control_at.max(arrives_at);
+        let arrives_at = end.last_control_at;
+        if self.nodes[to].ends.contains_key(&to_link) {
+            self.queue.push(arrives_at, Event::Control { to, link: to_link, message: Box::new(message) });
+        }
+    }
+
+    /// What a liar says instead: that it holds everything.
+    fn lie(&self, message: PeerMessage) -> Option<PeerMessage> {
+        match message {
+            PeerMessage::Hello { version, swarm, peer, instance, standing, .. } => {
+                let have = vec![self.content.manifest.geometry().all()];
+                Some(PeerMessage::Hello { version, swarm, peer, instance, standing, have })
+            }
+            PeerMessage::Have { .. } | PeerMessage::Reject { .. } => None,
+            PeerMessage::Request { .. }
+            | PeerMessage::Need { .. }
+            | PeerMessage::Cancel { .. }
+            | PeerMessage::Status { .. }
+            | PeerMessage::ManifestAsk { .. }
+            | PeerMessage::ManifestPart { .. }
+            | PeerMessage::Ping { .. }
+            | PeerMessage::Pong { .. } => Some(message),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What is simulated: the swarm, its network and what goes wrong, with units in the names.
+
+use serde::Serialize;
+use swarm_core::peer::Policy;
+
+/// A span of simulated time, seconds from the start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Span {
+    /// When it begins.
+    pub from_s: f64,
+    /// When it ends.
+    pub to_s: f64,
+}
+
+impl Span {
+    /// Whether a time in µs lies in it.
+    pub fn has(self, micros: u64) -> bool {
+        micros >= micros_of(self.from_s) && micros < micros_of(self.to_s)
+    }
+}
+
+/// Everything that decides a run. The same scenario gives the same run, on every target.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Viewers that want the whole content.
+    pub peers: u32,
+    /// Initial peers that hold it all.
+    pub initial_peers: u32,
+    /// Length of the content, MiB.
+    pub mib: u32,
+    /// Uplink of each initial peer, Mbit/s of payload and messages (goodput: no packet headers).
+    pub seeder_up_mbps: f64,
+    /// Uplinks of the viewers, Mbit/s, cycled.
+    pub peer_up_mbps: Vec<f64>,
+    /// Downlinks of the viewers, Mbit/s, cycled.
+    pub peer_down_mbps: Vec<f64>,
+    /// Round-trip time between any two, ms.
+    pub rtt_ms: f64,
+    /// Delay beyond half the round-trip time, uniform from 0 to this, ms, in each direction.
+    pub jitter_ms: f64,
+    /// Packets of 1,200 bytes lost, per cent; each costs a retransmission and a round trip.
+    pub loss_pct: f64,
+    /// Rate of the media, Mbit/s; 0 if nobody plays.
+    pub media_mbps: f64,
+    /// Arrivals are spread evenly over this time, s.
+    pub join_over_s: f64,
+    /// Of the viewers, this share leaves each minute without a word and is replaced by newcomers, per cent.
+    pub churn_pct: f64,
+    /// Share of viewers that flip a bit in everything they send, per cent.
+    pub corrupt_pct: f64,
+    /// Share of viewers that claim to hold everything and send nothing, per cent.
+    pub liars_pct: f64,
+    /// Share of viewers that send 1 kB/s, per cent.
+    pub drip_pct: f64,
+    /// Share of players that jump to a random place every 10 s, per cent.
+    pub seek_pct: f64,
+    /// When no tracker answers.
+    pub tracker_outage: Option<Span>,
+    /// When two halves of the viewers cannot reach one another; the initial peers are in the first.
+    pub partition: Option<Span>,
+    /// Share of the viewers that dies at a time: per cent, s.
+    pub kill: Option<(f64, f64)>,
+    /// Whether the initial peers die once they have uploaded one copy and viewers hold everything together.
+    pub is_seeder_killed: bool,
+    /// Whether viewers leave as soon as they hold everything.
+    pub leaves_after_done: bool,
+    /// Bytes in flight on one connection, at most, KiB: the transport's window.
+    pub window_kib: u32,
+    /// Building a connection takes this many round trips after signalling.
+    pub connect_rtts: f64,
+    /// The first tenth of the content gets priority 7 by its author, the last half period `background`.
+    pub has_author_rules: bool,
+    /// What the peers do.
+    pub policy: Policy,
+    /// Whether the tracker's graph is a plain random one.
+    pub has_random_graph: bool,
+    /// Whether it is noted, second by second, how it went.
+    pub has_timeline: bool,
+    /// Simulated time after which the run ends, done or not, s.
+    pub limit_s: f64,
+    /// Seed of everything.
+    pub seed: u64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            peers: 30,
+            initial_peers: 1,
+            mib: 64,
+            seeder_up_mbps: 10.0,
+            peer_up_mbps: vec![10.0],
+            peer_down_mbps: vec![100.0],
+            rtt_ms: 50.0,
+            jitter_ms: 0.0,
+            loss_pct: 0.0,
+            media_mbps: 2.0,
+            join_over_s: 0.0,
+            churn_pct: 0.0,
+            corrupt_pct: 0.0,
+            liars_pct: 0.0,
+            drip_pct: 0.0,
+            seek_pct: 0.0,
+            tracker_outage: None,
+            partition: None,
+            kill: None,
+            is_seeder_killed: false,
+            leaves_after_done: false,
+            window_kib: 256,
+            connect_rtts: 4.0,
+            has_author_rules: false,
+            policy: Policy::default(),
+            has_random_graph: false,
+            has_timeline: false,
+            limit_s: 3600.0,
+            seed: 1,
+        }
+    }
+}
+
+impl Scenario {
+    /// Length of the content, bytes.
+    pub const fn content_bytes(&self) -> u64 {
+        self.mib as u64 * 1024 * 1024
+    }
+
+    /// Uplink of a viewer, bytes a second.
+    pub fn peer_up(&self, viewer: u32) -> u64 {
+        bytes_per_s(cycled(&self.peer_up_mbps, viewer))
+    }
+
+    /// Downlink of a viewer, bytes a second.
+    pub fn peer_down(&self, viewer: u32) -> u64 {
+        bytes_per_s(cycled(&self.peer_down_mbps, viewer))
+    }
+
+    /// The least time in which everybody can have everything, all being present at the start, s:
+    /// `max{F/us, F/dmin, N·F/(us + Σu)}` (Kumar and Ross, "Peer-assisted file distribution", 2006).
+    pub fn bound_s(&self) -> f64 {
+        let content_bits = self.content_bytes() as f64 * 8.0 / 1e6;
+        let seeders = self.seeder_up_mbps * f64::from(self.initial_peers);
+        let slowest = self.peer_down_mbps.iter().copied().fold(f64::INFINITY, f64::min);
+        let uplinks: f64 = (0..self.peers).map(|viewer| cycled(&self.peer_up_mbps, viewer)).sum();
+        let shared = f64::from(self.peers) * content_bits / (seeders + uplinks);
+        (content_bits / seeders).max(content_bits / slowest).max(shared)
+    }
+
+    /// Rate of the media, bytes a second.
+    pub fn media_bytes_per_s(&self) -> u64 {
+        bytes_per_s(self.media_mbps)
+    }
+}
+
+fn cycled(list: &[f64], viewer: u32) -> f64 {
+    list.get(viewer as usize % list.len().max(1)).copied().unwrap_or(1.0)
+}
+
+/// Bytes a second of a rate in Mbit/s; at least 1.
+pub(crate) fn bytes_per_s(mbps: f64) -> u64 {
+    ((mbps * 125_000.0) as u64).max(1)
+}
+
+/// Microseconds of a time in seconds.
+pub(crate) fn micros_of(seconds: f64) -> u64 {
+    (seconds * 1e6) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_the_tightest_of_the_three() {
+        let scenario = |seeder_up_mbps, peer_up_mbps, peer_down_mbps| Scenario {
+            seeder_up_mbps,
+            peer_up_mbps,
+            peer_down_mbps,
+            ..Scenario::default()
+        };
+        let bits = 64.0 * 1.048_576 * 8.0;
+        let near =
+            |actual: f64, expected: f64| assert!((actual - expected).abs() < 1e-6, "{actual} {expected}");
+        near(scenario(1.0, vec![10.0], vec![100.0]).bound_s(), bits);
+        near(scenario(1000.0, vec![10.0], vec![100.0, 5.0]).bound_s(), bits / 5.0);
+        near(scenario(10.0, vec![2.0, 4.0], vec![100.0]).bound_s(), 30.0 * bits / (10.0 + 90.0));
+    }
+}

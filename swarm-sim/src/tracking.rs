@@ -1,0 +1,144 @@
+//! The tracker's side: its real decisions, reached over connections with a delay, and its outages.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use swarm_core::Timestamp;
+use swarm_core::peer::Input;
+use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
+use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig};
+
+use crate::world::{Event, World};
+
+/// Connections that one address may have; every node has an address of its own.
+const CONNECTIONS_PER_ADDRESS_MAX: u32 = 16;
+
+/// Something that happens between a node and the tracker.
+#[derive(Debug)]
+pub(crate) enum TrackerEvent {
+    /// A connection is made, or not.
+    Opens { node: usize, tracker: u64 },
+    /// A request reaches the tracker.
+    Request { connection: ConnectionId, request: Box<PeerRequest> },
+    /// A message reaches a node.
+    Message { connection: ConnectionId, message: Box<TrackerMessage> },
+    /// A connection closes at the node.
+    Closes { node: usize, connection: ConnectionId },
+}
+
+impl World {
+    /// A tracker that knows nothing yet.
+    pub(crate) fn start_tracker(&mut self) {
+        self.trackers += 1;
+        self.tracker = Some(Tracker::new(TrackerConfig {
+            seed: self.scenario.seed ^ self.trackers << 32,
+            resume_key: ResumeKey::from_secret(b"simulated"),
+            ice_servers: Vec::new(),
+            token: None,
+            connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+        }));
+    }
+
+    /// The tracker dies with all its connections.
+    pub(crate) fn stop_tracker(&mut self) {
+        self.tracker = None;
+        for (connection, node) in std::mem::take(&mut self.connections) {
+            self.tracker_later(0.5, TrackerEvent::Closes { node, connection });
+        }
+    }
+
+    fn tracker_later(&mut self, round_trips: f64, event: TrackerEvent) {
+        let delay = (self.scenario.rtt_ms * 1000.0 * round_trips) as u64;
+        self.queue.push(self.now + delay, Event::Tracker(event));
+    }
+
+    pub(crate) fn connect_tracker(&mut self, node: usize) {
+        // One round trip for TCP, one for the WebSocket.
+        self.tracker_later(2.0, TrackerEvent::Opens { node, tracker: self.trackers });
+    }
+
+    pub(crate) fn disconnect_tracker(&mut self, node: usize) {
+        let Some(connection) = self.nodes[node].tracker.take() else { return };
+        self.connections.remove(&connection);
+        let now = Timestamp::from_micros(self.now);
+        if let Some(tracker) = &mut self.tracker {
+            let outgoing = tracker.disconnected(now, connection);
+            self.deliver(outgoing);
+        }
+    }
+
+    pub(crate) fn to_tracker(&mut self, node: usize, request: PeerRequest) {
+        if let Some(connection) = self.nodes[node].tracker {
+            self.carried.tracker_messages += 1;
+            self.tracker_later(0.5, TrackerEvent::Request { connection, request: Box::new(request) });
+        }
+    }
+
+    pub(crate) fn publish(&mut self, node: usize) {
+        let result = match &mut self.tracker {
+            Some(tracker) => {
+                tracker.add_swarm(self.content.swarm, self.content.manifest.segments.len());
+                Ok(())
+            }
+            None => Err("no tracker".into()),
+        };
+        self.later(node, 1.0, Input::ManifestPublished(result));
+    }
+
+    pub(crate) fn tracker_event(&mut self, event: TrackerEvent) {
+        let now = Timestamp::from_micros(self.now);
+        match event {
+            TrackerEvent::Opens { node, tracker } => self.tracker_opens(node, tracker),
+            TrackerEvent::Request { connection, request } => {
+                if let Some(tracker) = &mut self.tracker {
+                    let outgoing = tracker.handle(now, connection, *request);
+                    self.deliver(outgoing);
+                }
+            }
+            TrackerEvent::Message { connection, message } => {
+                let node = self.connections.get(&connection).copied();
+                if let Some(node) = node.filter(|node| self.nodes[*node].tracker == Some(connection)) {
+                    self.trace.add(node as u64);
+                    self.tell(node, Input::Tracker(*message));
+                }
+            }
+            TrackerEvent::Closes { node, connection } => {
+                if self.nodes[node].tracker.take_if(|own| *own == connection).is_some() {
+                    self.tell(node, Input::TrackerClosed("connection reset".into()));
+                }
+            }
+        }
+    }
+
+    fn tracker_opens(&mut self, node: usize, number: u64) {
+        let now = Timestamp::from_micros(self.now);
+        if !self.nodes[node].is_alive {
+            return;
+        }
+        let Some(tracker) = self.tracker.as_mut().filter(|_| number == self.trackers) else {
+            return self.tell(node, Input::TrackerClosed("connection refused".into()));
+        };
+        let connection = ConnectionId(self.trackers << 40 | self.now << 16 | node as u64 & 0xffff);
+        let address = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0001 + u32::try_from(node).unwrap_or(0)));
+        let outgoing = tracker.connected(now, connection, address);
+        self.connections.insert(connection, node);
+        self.nodes[node].tracker = Some(connection);
+        self.deliver(outgoing);
+        self.tell(node, Input::TrackerOpen);
+    }
+
+    fn deliver(&mut self, outgoing: Vec<(ConnectionId, Outgoing)>) {
+        for (connection, outgoing) in outgoing {
+            match outgoing {
+                Outgoing::Send(message) => {
+                    self.carried.tracker_messages += 1;
+                    self.tracker_later(0.5, TrackerEvent::Message { connection, message: Box::new(message) });
+                }
+                Outgoing::Close(_) => {
+                    if let Some(node) = self.connections.remove(&connection) {
+                        self.tracker_later(0.5, TrackerEvent::Closes { node, connection });
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! The run: takes events in order, feeds cores and tracker, and does what they ask.
+//!
+//! Owns time, the nodes and who is connected to whom. How bytes travel is in `network`, the tracker's side in
+//! `tracking`, what goes wrong in `misfortune`, what is said at the end in `report`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use swarm_core::peer::{Event as PeerEvent, FetchError, Input, Output};
+use swarm_core::peer_message::{DataHead, PeerMessage};
+use swarm_core::player::Player;
+use swarm_core::tracker_message::{Role, Signal};
+use swarm_core::{GroupSet, HashTree, LinkId, ReaderId, Timestamp};
+use tracker_server::decision::{ConnectionId, Tracker};
+
+use crate::chance::Chance;
+use crate::content::Content;
+use crate::misfortune::Misfortune;
+use crate::node::{Conduct, Node};
+use crate::queue::Queue;
+use crate::scenario::{Scenario, micros_of};
+use crate::timeline::Timeline;
+use crate::trace::Trace;
+
+/// Between two looks of a player at what is held, µs.
+const PLAYER_TICK_US: u64 = 50_000;
+
+/// Between two jumps of a viewer that seeks, µs.
+const SEEK_INTERVAL_US: u64 = 10_000_000;
+
+/// Something that happens at a time.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Start(usize),
+    Timer(usize),
+    Told(usize, Box<Input>),
+    Sent(usize),
+    Arrives {
+        to: usize,
+        link: LinkId,
+        from: usize,
+        from_link: LinkId,
+        bytes: u64,
+        head: Option<Box<DataHead>>,
+    },
+    Delivered {
+        to: usize,
+        link: LinkId,
+        from: usize,
+        head: Box<DataHead>,
+    },
+    Acknowledged {
+        node: usize,
+        link: LinkId,
+        bytes: u64,
+    },
+    Control {
+        to: usize,
+        link: LinkId,
+        message: Box<PeerMessage>,
+    },
+    Opens {
+        node: usize,
+        link: LinkId,
+    },
+    Tracker(crate::tracking::TrackerEvent),
+    Plays(usize),
+    Seeks(usize),
+    Misfortune(Misfortune),
+    Sample,
+}
+
+/// Bytes by what they were for.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    pub(crate) data: u64,
+    pub(crate) control: u64,
+    pub(crate) tracker_messages: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) now: u64,
+    pub(crate) queue: Queue<Event>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) content: Content,
+    pub(crate) chance: Chance,
+    pub(crate) tracker: Option<Tracker>,
+    pub(crate) trackers: u64,
+    pub(crate) connections: BTreeMap<ConnectionId, usize>,
+    pub(crate) carried: Carried,
+    pub(crate) trace: Trace,
+    /// Viewers that the run waits for.
+    awaited: usize,
+    /// Groups that any viewer held at any time.
+    pub(crate) injected: GroupSet,
+    /// Misfortunes that are still to come.
+    pub(crate) pending_misfortunes: usize,
+    pub(crate) timeline: Timeline,
+}
+
+impl World {
+    pub(crate) fn new(scenario: Scenario) -> Self {
+        let content = Content::new(&scenario);
+        let injected = GroupSet::empty(content.manifest.geometry().group_count());
+        let mut world = Self {
+            now: 0,
+            queue: Queue::new(),
+            nodes: Vec::new(),
+            content,
+            chance: Chance::new(scenario.seed),
+            tracker: None,
+            trackers: 0,
+            connections: BTreeMap::new(),
+            carried: Carried::default(),
+            trace: Trace::new(),
+            awaited: 0,
+            injected,
+            pending_misfortunes: 0,
+            timeline: Timeline::default(),
+            scenario,
+        };
+        world.start_tracker();
+        (0..world.scenario.initial_peers).for_each(|_| world.add_initial_peer());
+        for viewer in 0..world.scenario.peers {
+            let spread = micros_of(world.scenario.join_over_s);
+            let at = spread * u64::from(viewer) / u64::from(world.scenario.peers.max(1));
+            world.add_viewer(viewer, at, true);
+        }
+        world.plan_misfortunes();
+        world.queue.push(0, Event::Sample);
+        world
+    }
+
+    /// Until everybody has everything, or the limit.
+    pub(crate) fn run(&mut self) {
+        let limit = micros_of(self.scenario.limit_s);
+        while self.awaited > 0 || self.pending_misfortunes > 0 {
+            let Some((at, event)) = self.queue.pop() else { return };
+            if at > limit {
+                return;
+            }
+            self.now = at;
+            self.trace.add(at);
+            self.happen(event);
+        }
+    }
+
+    /// Viewers that the run still waits for.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.awaited == 0
+    }
+
+    pub(crate) fn join(&mut self, node: Node, at: u64) -> usize {
+        let index = self.nodes.len();
+        self.awaited += usize::from(node.is_awaited());
+        self.nodes.push(node);
+        self.queue.push(at, Event::Start(index));
+        index
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Start(node) => self.start(node),
+            Event::Timer(node) => self.timer(node),
+            Event::Told(node, input) => self.tell(node, *input),
+            Event::Sent(node) => {
+                self.nodes[node].interface.is_sending = false;
+                self.send_next(node);
+            }
+            Event::Arrives { to, link, from, from_link, bytes, head } => {
+                self.arrives(to, link, (from, from_link), bytes, head);
+            }
+            Event::Delivered { to, link, from, head } => self.delivered(to, link, from, *head),
+            Event::Acknowledged { node, link, bytes } => self.acknowledged(node, link, bytes),
+            Event::Control { to, link, message } => {
+                self.trace.add(to as u64);
+                self.tell(to, Input::Control(link, *message));
+            }
+            Event::Opens { node, link } => self.opens(node, link),
+            Event::Tracker(event) => self.tracker_event(event),
+            Event::Plays(node) => self.plays(node),
+            Event::Seeks(node) => self.seeks(node),
+            Event::Misfortune(misfortune) => self.strike(misfortune),
+            Event::Sample => self.sample(),
+        }
+    }
+
+    fn start(&mut self, node: usize) {
+        if !self.nodes[node].is_alive {
+            return;
+        }
+        self.nodes[node].joined_at = self.now;
+        self.tell(node, Input::Start);
+        if self.nodes[node].role == Role::Viewer && self.scenario.media_mbps > 0.0 {
+            let geometry = self.content.manifest.geometry();
+            self.nodes[node].player = Some(Player::new(geometry, Some(self.scenario.media_bytes_per_s())));
+            if self.nodes[node].is_seeking {
+                self.queue.push(self.now + SEEK_INTERVAL_US, Event::Seeks(node));
+            }
+        }
+    }
+
+    /// Hands an input to a core and does what it asks.
+    pub(crate) fn tell(&mut self, node: usize, input: Input) {
+        if !self.nodes[node].is_alive {
+            return;
+        }
+        let now = Timestamp::from_micros(self.now);
+        self.nodes[node].peer.handle_input(now, input);
+        self.drain(node);
+    }
+
+    fn timer(&mut self, node: usize) {
+        let now = Timestamp::from_micros(self.now);
+        let at = &mut self.nodes[node];
+        if !at.is_alive || at.timer_at != Some(self.now) {
+            return;
+        }
+        at.timer_at = None;
+        if at.peer.poll_timeout().is_some_and(|due| due <= now) {
+            at.peer.handle_timeout(now);
+        }
+        self.drain(node);
+    }
+
+    fn drain(&mut self, node: usize) {
+        while let Some(output) = self.nodes[node].peer.poll_output() {
+            self.carry_out(node, output);
+        }
+        let at = &mut self.nodes[node];
+        if let Some(due) = at.peer.poll_timeout().map(Timestamp::as_micros) {
+            let due = due.max(self.now + 1);
+            if at.timer_at.is_none_or(|set| due < set) {
+                at.timer_at = Some(due);
+                self.queue.push(due, Event::Timer(node));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, node: usize, output: Output) {
+        match output {
+            Output::ConnectTracker => self.connect_tracker(node),
+            Output::DisconnectTracker => self.disconnect_tracker(node),
+            Output::Tracker(request) => self.to_tracker(node, request),
+            Output::FetchManifest => {
+                let result = match self.tracker {
+                    Some(_) => Ok(self.content.manifest_bytes.clone()),
+                    None => Err(FetchError::Failed("no tracker".into())),
+                };
+                self.later(node, 1.5, Input::ManifestFetched(result));
+            }
+            Output::PublishManifest(_) => self.publish(node),
+            Output::Connect { link, is_offerer, .. } => self.connect(node, link, is_offerer),
+            Output::RemoteSignal(link, signal) => self.signalled(node, link, &signal),
+            Output::CloseLink(link, _) => self.close(node, link),
+            Output::Control(link, message) => self.send_control(node, link, message),
+            Output::Data(link, head) => self.send_data(node, link, head),
+            Output::LowWater(link, bytes) => {
+                if let Some(end) = self.nodes[node].ends.get_mut(&link) {
+                    end.low_water_bytes = bytes;
+                }
+            }
+            Output::Store(verified) => self.stored(node, verified.range()),
+            Output::Evict(_) => {}
+            Output::Event(event) => self.event(node, &event),
+        }
+    }
+
+    /// Tells a node something after this many round trips.
+    pub(crate) fn later(&mut self, node: usize, round_trips: f64, input: Input) {
+        let delay = (self.scenario.rtt_ms * 1000.0 * round_trips) as u64;
+        self.queue.push(self.now + delay, Event::Told(node, Box::new(input)));
+    }
+
+    fn event(&mut self, node: usize, event: &PeerEvent) {
+        match event {
+            PeerEvent::ManifestReady(_) => self.open_store(node),
+            PeerEvent::Complete => {
+                if self.nodes[node].is_awaited() {
+                    self.awaited -= 1;
+                }
+                self.nodes[node].done_at = Some(self.now);
+                if self.scenario.leaves_after_done && self.nodes[node].role == Role::Viewer {
+                    self.queue.push(self.now + 1, Event::Misfortune(Misfortune::Leaves(node)));
+                }
+            }
+            PeerEvent::TrackerUp
+            | PeerEvent::TrackerDown { .. }
+            | PeerEvent::UnknownSwarm
+            | PeerEvent::Waiting { .. }
+            | PeerEvent::Banned { .. }
+            | PeerEvent::Failed(_) => {}
+        }
+    }
+
+    fn open_store(&mut self, node: usize) {
+        let geometry = self.content.manifest.geometry();
+        let (held, tree) = match self.nodes[node].role {
+            Role::Initial => (GroupSet::full(geometry.group_count()), self.content.tree.clone()),
+            Role::Viewer => (
+                GroupSet::empty(geometry.group_count()),
+                HashTree::unknown(geometry, self.content.tree.root()),
+            ),
+        };
+        self.later(node, 0.0, Input::StoreReady { held, tree: Box::new(tree) });
+        if self.nodes[node].player.is_some() {
+            self.queue.push(self.now + 1, Event::Plays(node));
+        }
+    }
+
+    fn stored(&mut self, node: usize, range: swarm_core::GroupRange) {
+        self.injected.insert(range);
+        let at = &mut self.nodes[node];
+        if at.marked_lacking.remove(range) > 0 && at.marked_lacking.is_empty() {
+            at.marked_done_at = Some(self.now);
+        }
+    }
+
+    /// A node will not come back: the run no longer waits for it.
+    pub(crate) fn give_up(&mut self, node: usize) {
+        self.awaited -= usize::from(self.nodes[node].is_awaited());
+        self.nodes[node].is_alive = false;
+    }
+
+    fn plays(&mut self, node: usize) {
+        let at = &mut self.nodes[node];
+        let (Some(player), Some(held)) = (&mut at.player, at.peer.held()) else { return };
+        if !at.is_alive || at.done_at.is_some() && player.playback().start_ms.is_some() {
+            return;
+        }
+        let missing = held.next_missing(player.group()).unwrap_or(held.capacity());
+        let reading = player.advance(Duration::from_micros(self.now - at.joined_at), missing);
+        let reader = ReaderId(1);
+        let input = Input::ReaderAt { reader, group: reading.group, ahead_ms: reading.ahead_ms };
+        self.tell(node, input);
+        self.queue.push(self.now + PLAYER_TICK_US, Event::Plays(node));
+    }
+
+    fn seeks(&mut self, node: usize) {
+        let count = self.content.manifest.geometry().group_count();
+        let group = self.chance.below(count);
+        let at = &mut self.nodes[node];
+        if let Some(player) = at.player.as_mut().filter(|_| at.is_alive && at.done_at.is_none()) {
+            player.seek(group);
+            self.queue.push(self.now + SEEK_INTERVAL_US, Event::Seeks(node));
+        }
+    }
+
+    fn connect(&mut self, node: usize, link: LinkId, is_offerer: bool) {
+        self.nodes[node].ends.insert(link, crate::link::End::new());
+        if is_offerer {
+            let sdp = address_of(node, link);
+            self.later(node, 0.0, Input::LocalSignal(link, Signal::Offer { sdp }));
+            self.trickle(node, link);
+        }
+    }
+
+    /// Candidates as a browser trickles them: one of the host, one seen by a STUN server, the end.
+    fn trickle(&mut self, node: usize, link: LinkId) {
+        let candidate = |text: &str| Signal::Candidate {
+            candidate: text.into(),
+            sdp_mid: None,
+            sdp_m_line_index: Some(0),
+        };
+        for signal in [candidate("host"), candidate("srflx"), Signal::EndOfCandidates] {
+            self.later(node, 0.0, Input::LocalSignal(link, signal));
+        }
+    }
+
+    /// A signal of the other side has come: its description says which node and link it is.
+    fn signalled(&mut self, node: usize, link: LinkId, signal: &Signal) {
+        let (sdp, is_offer) = match signal {
+            Signal::Offer { sdp } => (sdp, true),
+            Signal::Answer { sdp } => (sdp, false),
+            Signal::Candidate { .. } | Signal::EndOfCandidates => return,
+        };
+        let Some((other, theirs)) = node_of(sdp) else { return };
+        let Some(end) = self.nodes[node].ends.get_mut(&link) else { return };
+        end.remote = Some((other, theirs));
+        if is_offer {
+            let answer = Signal::Answer { sdp: address_of(node, link) };
+            self.later(node, 0.0, Input::LocalSignal(link, answer));
+            self.trickle(node, link);
+        } else {
+            let delay = (self.scenario.rtt_ms * 1000.0 * self.scenario.connect_rtts) as u64;
+            self.queue.push(self.now + delay, Event::Opens { node, link });
+            self.queue.push(self.now + delay, Event::Opens { node: other, link: theirs });
+        }
+    }
+
+    fn opens(&mut self, node: usize, link: LinkId) {
+        let remote = self.nodes[node].ends.get(&link).and_then(|end| end.remote);
+        let is_there = remote.is_some_and(|(other, theirs)| {
+            self.nodes[other].is_alive && self.nodes[other].ends.contains_key(&theirs)
+        });
+        let Some(end) = self.nodes[node].ends.get_mut(&link).filter(|_| is_there) else { return };
+        end.is_open = true;
+        self.nodes[node].first_link_at.get_or_insert(self.now);
+        self.tell(node, Input::LinkOpen(link));
+    }
+
+    fn close(&mut self, node: usize, link: LinkId) {
+        let Some(end) = self.nodes[node].ends.remove(&link) else { return };
+        if let Some((other, theirs)) = end.remote.filter(|_| end.is_open) {
+            self.lose_end(other, theirs, 0.5);
+        }
+    }
+
+    /// A node hears after this many round trips that a link of its is over.
+    pub(crate) fn lose_end(&mut self, node: usize, link: LinkId, round_trips: f64) {
+        if self.nodes[node].ends.remove(&link).is_some() {
+            self.later(node, round_trips, Input::LinkClosed(link, "the other side closed it".into()));
+        }
+    }
+}
+
+fn address_of(node: usize, link: LinkId) -> String {
+    format!("{node} {}", link.0)
+}
+
+fn node_of(sdp: &str) -> Option<(usize, LinkId)> {
+    let (node, link) = sdp.split_once(' ')?;
+    Some((node.parse().ok()?, LinkId(link.parse().ok()?)))
+}
+
+/// How a viewer treats others, by the shares that the scenario gives.
+pub(crate) fn conduct(scenario: &Scenario, draw_pct: f64) -> Conduct {
+    let mut below = 0.0;
+    for (share, conduct) in [
+        (scenario.corrupt_pct, Conduct::Corrupts),
+        (scenario.liars_pct, Conduct::Lies),
+        (scenario.drip_pct, Conduct::Drips),
+    ] {
+        below += share;
+        if draw_pct < below {
+            return conduct;
+        }
+    }
+    Conduct::Honest
+}

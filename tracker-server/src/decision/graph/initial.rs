@@ -1,0 +1,132 @@
+//! Which viewers an initial peer is linked to.
+//!
+//! While it has fewer than [`INITIAL_DEGREE_MAX`] links every viewer gets one, but none gets more than
+//! [`INITIAL_PER_VIEWER_MAX`] initial peers. When there are more viewers than places, the places *rotate*:
+//!
+//! * A few at a time, [`ROTATED_MAX`] in [`ROTATION_MS`], and none before it was held that long. What is injected
+//!   goes only where a link stands and has carried enough to know its rate, so most must stay.
+//! * Out of the half with the smaller uplinks, the longest held first. What is injected to a viewer spreads as
+//!   fast as that viewer sends, so the strongest are worth most at the root and stay there.
+//! * To viewers that had their turn least often, among some drawn by chance the one with the biggest uplink.
+//!   So everybody gets a turn, and whoever is strong is found and kept.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use swarm_core::{PeerId, Timestamp};
+
+use super::super::draw;
+use super::{Change, Graph, Kind};
+use crate::limits::{
+    INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, ROTATED_MAX, ROTATION_MS, UPLINK_UNKNOWN_BPS,
+};
+
+/// Viewers looked at for a place that is free.
+const SAMPLE: usize = 8;
+
+impl Graph {
+    /// Gives some places at initial peers to viewers without one, if it is time.
+    pub fn rotate(
+        &mut self,
+        now: Timestamp,
+        uplink_bps: impl Fn(PeerId) -> u64,
+        rng: &mut fastrand::Rng,
+    ) -> Vec<Change> {
+        let interval = Duration::from_millis(u64::from(ROTATION_MS));
+        for initial in self.initial.clone() {
+            let Some(node) = self.nodes.get_mut(&initial).filter(|node| node.next_rotation <= now) else {
+                continue;
+            };
+            node.next_rotation = now + interval;
+            let mut places: Vec<_> = node.links.iter().filter(|link| link.kind == Kind::Initial).collect();
+            if places.len() < INITIAL_DEGREE_MAX {
+                continue;
+            }
+            places.sort_by_key(|link| known(uplink_bps(link.peer)));
+            places.truncate(INITIAL_DEGREE_MAX / 2);
+            places.retain(|link| link.since + interval <= now);
+            places.sort_by_key(|link| link.since);
+            let losing: Vec<PeerId> = places
+                .iter()
+                .map(|link| link.peer)
+                .take(ROTATED_MAX.min(self.without_initial.len()))
+                .collect();
+            for loser in losing {
+                let Some(winner) = self.successor(&uplink_bps, rng) else { break };
+                self.link(now, winner, initial, Kind::Initial);
+                self.unlink(loser, initial);
+            }
+        }
+        self.take_changes()
+    }
+
+    /// Links a newcomer to initial peers that have room, those with the fewest links first.
+    pub(super) fn link_initial(&mut self, now: Timestamp, peer: PeerId) {
+        let mut initial: Vec<PeerId> = self
+            .initial
+            .iter()
+            .copied()
+            .filter(|initial| self.places(*initial) < INITIAL_DEGREE_MAX)
+            .collect();
+        initial.sort_by_key(|initial| self.places(*initial));
+        for initial in initial.into_iter().take(INITIAL_PER_VIEWER_MAX) {
+            self.link(now, peer, initial, Kind::Initial);
+        }
+    }
+
+    /// Links an initial peer that comes to viewers by chance, those without any first.
+    pub(super) fn first_viewers(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) {
+        let mut viewers = draw::some(rng, self.viewers.members(), self.viewers.len());
+        viewers.sort_by_key(|viewer| self.initial_count(*viewer));
+        for viewer in viewers.into_iter().take(INITIAL_DEGREE_MAX) {
+            if self.has_place(peer, viewer) {
+                self.link(now, peer, viewer, Kind::Initial);
+            }
+        }
+    }
+
+    /// Gives a place that became free to a viewer without an initial peer, or to any that may have another.
+    pub(super) fn refill(
+        &mut self,
+        now: Timestamp,
+        initial: PeerId,
+        uplink_bps: &impl Fn(PeerId) -> u64,
+        rng: &mut fastrand::Rng,
+    ) {
+        let viewer = self
+            .successor(uplink_bps, rng)
+            .or_else(|| self.viewers.draw_where(rng, |viewer| self.has_place(initial, viewer)));
+        if let Some(viewer) = viewer.filter(|viewer| self.has_place(initial, *viewer)) {
+            self.link(now, viewer, initial, Kind::Initial);
+        }
+    }
+
+    /// Whether an initial peer has a place, and a viewer is in want of one there.
+    pub(super) fn has_place(&self, initial: PeerId, viewer: PeerId) -> bool {
+        self.places(initial) < INITIAL_DEGREE_MAX
+            && self.initial_count(viewer) < INITIAL_PER_VIEWER_MAX
+            && self.kind(viewer, initial) != Some(Kind::Initial)
+    }
+
+    /// A viewer without initial peer: had its turn least often, then has the biggest uplink.
+    fn successor(&self, uplink_bps: impl Fn(PeerId) -> u64, rng: &mut fastrand::Rng) -> Option<PeerId> {
+        let drawn = (0..SAMPLE).filter_map(|_| self.without_initial.draw(rng));
+        drawn.min_by_key(|viewer| {
+            let turns = self.nodes.get(viewer).map_or(u32::MAX, |node| node.turns);
+            (turns, Reverse(known(uplink_bps(*viewer))))
+        })
+    }
+
+    fn places(&self, initial: PeerId) -> usize {
+        self.initial_count(initial)
+    }
+
+    fn initial_count(&self, peer: PeerId) -> usize {
+        self.nodes.get(&peer).map_or(0, |node| node.count(|kind| kind == Kind::Initial))
+    }
+}
+
+/// The capacity taken for a peer.
+const fn known(uplink_bps: u64) -> u64 {
+    if uplink_bps == 0 { UPLINK_UNKNOWN_BPS } else { uplink_bps }
+}
