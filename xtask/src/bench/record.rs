@@ -31,6 +31,8 @@ pub(crate) struct Record {
 pub(crate) struct Leecher {
     /// When it came, seconds from the start.
     pub(crate) joined_s: Option<f64>,
+    /// When it knew what it is to fetch, seconds from the start.
+    pub(crate) ready_s: Option<f64>,
     /// When it was complete, seconds from the start.
     pub(crate) done_s: Option<f64>,
     /// What it said when it was complete.

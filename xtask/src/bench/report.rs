@@ -47,6 +47,8 @@ pub(crate) struct Report {
     uplink_use_pct: Option<UplinkUse>,
     /// From each leecher's own start; `null` for those that are not complete.
     peer_seconds: Vec<Option<f64>>,
+    /// From each leecher's own start until it knew what it is to fetch, mean.
+    ready_ms_mean: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     play: Option<Play>,
     /// Load of the machine before and after: beyond the number of its processors, times are noise.
@@ -141,6 +143,7 @@ impl Report {
             spent_s: record.timeline.spent(&uplinks, payload, first_done_s).into(),
             uplink_use_pct: uplink_use(record, &uplinks, first_done_s),
             peer_seconds: record.leechers.iter().map(|leecher| own_seconds(leecher).map(round)).collect(),
+            ready_ms_mean: ready_ms_mean(record),
             play: options.play.then(|| Play::of(record)),
             load1: record.load.map(round),
         }
@@ -191,6 +194,12 @@ fn uplink_use(record: &Record, uplinks: &[Rate], first_done_s: f64) -> Option<Up
     })
 }
 
+fn ready_ms_mean(record: &Record) -> Option<f64> {
+    let own = record.leechers.iter().filter_map(|leecher| Some(leecher.ready_s? - leecher.joined_s?));
+    let own: Vec<f64> = own.collect();
+    (!own.is_empty()).then(|| round(mean(&own) * 1000.0))
+}
+
 fn own_seconds(leecher: &Leecher) -> Option<f64> {
     Some(leecher.done_s? - leecher.joined_s?)
 }
@@ -235,6 +244,7 @@ mod tests {
     fn record() -> Record {
         let leecher = |done_s, start_ms| Leecher {
             joined_s: Some(1.0),
+            ready_s: Some(1.25),
             done_s: Some(done_s),
             done: Done {
                 duplicate_bytes: Some(10_000),
@@ -281,6 +291,7 @@ mod tests {
             ("duplicates_pct", 1.0),
             ("overhead_pct", 9.0),
             ("uplink_loss_pct", 2.0),
+            ("ready_ms_mean", 250.0),
         ] {
             assert_eq!(report[key], expected, "{key}");
         }

@@ -170,6 +170,7 @@ impl Run<'_> {
                 (leecher.done_s, leecher.done) = (Some(at_s), done);
                 self.note(&format!("{} is complete", heard.who));
             }
+            (Some(Event::Ready { .. }), Some(leecher)) => leecher.ready_s = Some(at_s),
             (Some(Event::Error { text }), _) => bail!("the {} failed: {text}", heard.who),
             (Some(Event::Done(_) | Event::Ready { .. }) | None, _) => {}
         }
