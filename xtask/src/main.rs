@@ -3,6 +3,7 @@
 //! This file owns the command line and the order of the steps. What a step does is in the module of its
 //! name; programs from outside and their versions are in [`pins`].
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::Bench;
 use crate::setup::Need;
 use crate::tiers::Tier;
 use crate::workspace::Workspace;
@@ -52,6 +54,12 @@ enum Chore {
         #[arg(long = "tier", value_name = "TIER")]
         tiers: Vec<Tier>,
     },
+    /// Measure the real programs on this machine
+    Bench {
+        /// What to measure
+        #[command(subcommand)]
+        bench: Box<Bench>,
+    },
     /// Static checks: format, tidy, lints, documentation, JavaScript types
     Check,
     /// Check the rules of CONTRIBUTING.md that no compiler knows
@@ -81,6 +89,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         }
         Chore::Demo { listen } => demo::run(&workspace, listen),
         Chore::Test { tiers } => tiers::run(&workspace, &tiers),
+        Chore::Bench { bench } => bench::run(&workspace, &bench),
         Chore::Check => check::run(&workspace),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Ci => {

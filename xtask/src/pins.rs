@@ -42,14 +42,20 @@ pub(crate) struct SystemProgram {
 /// Runs swarm-core's unit tests as WebAssembly.
 pub(crate) const NODE: SystemProgram = SystemProgram { programs: &["node"], package: "nodejs" };
 
-/// Makes test films.
-pub(crate) const FFMPEG: SystemProgram = SystemProgram { programs: &["ffmpeg"], package: "ffmpeg" };
-
 /// What the browser tier runs: a browser and its driver.
 pub(crate) const BROWSER: [SystemProgram; 2] = [
     SystemProgram { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" },
     SystemProgram { programs: &["chromedriver"], package: "chromium-driver" },
 ];
 
+/// Makes films for tests and benches.
+pub(crate) const FFMPEG: SystemProgram = SystemProgram { programs: &["ffmpeg"], package: "ffmpeg" };
+
 /// Lays out networks for native peers.
 pub(crate) const NETWORK: SystemProgram = SystemProgram { programs: &["ip"], package: "iproute2" };
+
+/// The Debian package of what benches compare with: a library for [`SYSTEM_PYTHON`].
+pub(crate) const LIBTORRENT: &str = "python3-libtorrent";
+
+/// The interpreter that the package manager installs libraries for; another may come first on the search path.
+pub(crate) const SYSTEM_PYTHON: &str = "/usr/bin/python3";

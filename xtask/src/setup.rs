@@ -4,7 +4,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::pins::{BROWSER, FFMPEG, NETWORK, NODE, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET};
+use crate::pins::{
+    BROWSER, FFMPEG, LIBTORRENT, NETWORK, NODE, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool, WASM_BINDGEN,
+    WASM_TARGET,
+};
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
 
@@ -24,13 +27,15 @@ pub(crate) enum Need {
     /// Browser and driver.
     Browser,
     /// ffmpeg, which makes films.
-    Ffmpeg,
+    Films,
     /// Network programs.
     Network,
+    /// What `bench --compare` compares with; nothing else needs it.
+    Libtorrent,
 }
 
 impl Need {
-    /// Everything.
+    /// Everything that builds and tests need.
     pub(crate) const ALL: [Self; 8] = [
         Self::WasmTarget,
         Self::Lints,
@@ -38,7 +43,7 @@ impl Need {
         Self::Trunk,
         Self::Node,
         Self::Browser,
-        Self::Ffmpeg,
+        Self::Films,
         Self::Network,
     ];
 
@@ -63,8 +68,9 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             Need::Trunk => tool(workspace, &TRUNK)?,
             Need::Node => programs.push(NODE),
             Need::Browser => programs.extend(BROWSER),
-            Need::Ffmpeg => programs.push(FFMPEG),
+            Need::Films => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),
+            Need::Libtorrent => libtorrent()?,
         }
     }
     system_programs(&programs)
@@ -148,6 +154,14 @@ fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     after.split_once('"').map(|(version, _)| version)
 }
 
+/// A library: whether it is there, only its interpreter knows.
+fn libtorrent() -> Result<()> {
+    if output(Command::new(SYSTEM_PYTHON).args(["-c", "import libtorrent"])).is_some() {
+        return present(LIBTORRENT);
+    }
+    install_packages(&[LIBTORRENT])
+}
+
 fn system_programs(programs: &[SystemProgram]) -> Result<()> {
     let mut missing = Vec::new();
     for program in programs {
@@ -156,15 +170,16 @@ fn system_programs(programs: &[SystemProgram]) -> Result<()> {
             None => missing.push(program.package),
         }
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
+    if missing.is_empty() { Ok(()) } else { install_packages(&missing) }
+}
+
+fn install_packages(missing: &[&str]) -> Result<()> {
     let list = missing.join(" ");
     if !rustix::process::geteuid().is_root() || find(&["apt-get"]).is_none() {
         bail!("missing programs; install these packages (Debian names) and run this again: {list}");
     }
     run(apt().arg("update"))?;
-    run(apt().args(["install", "--yes", "--no-install-recommends"]).args(&missing))
+    run(apt().args(["install", "--yes", "--no-install-recommends"]).args(missing))
 }
 
 fn apt() -> Command {

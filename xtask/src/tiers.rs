@@ -33,8 +33,8 @@ impl Tier {
         match self {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
-            Self::Native => &[Need::Network, Need::Ffmpeg],
-            Self::Browser => &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Ffmpeg],
+            Self::Native => &[Need::Network],
+            Self::Browser => &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Films],
         }
     }
 

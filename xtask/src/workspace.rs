@@ -44,6 +44,11 @@ impl Workspace {
         self.root.join("dist")
     }
 
+    /// Where everything that is built or kept from run to run is.
+    pub(crate) fn target_dir(&self) -> &Path {
+        &self.target_dir
+    }
+
     /// Where release binaries are built.
     pub(crate) fn release_dir(&self) -> PathBuf {
         self.target_dir.join("release")
