@@ -33,7 +33,7 @@ impl Tier {
         match self {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
-            Self::Native => &[Need::Network],
+            Self::Native => &[Need::Network, Need::Films],
             Self::Browser => &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Films],
         }
     }

@@ -48,7 +48,7 @@ impl Peer {
                 }
             }
             PeerMessage::Reject { id: request, reason } => self.rejected(now, id, request, reason),
-            PeerMessage::Need { ranges } => self.injection.needed(id, ranges),
+            PeerMessage::Need { ranges } => self.injection.needed(now, id, ranges),
             PeerMessage::Status { standing, .. } => {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.standing = standing;

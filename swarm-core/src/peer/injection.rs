@@ -26,8 +26,20 @@ use crate::tracker_message::Role;
 
 /// A pushed group that its receiver has not announced after this long is pushed again.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A need that is told again after this long is met although some other viewer holds the group: once in this time.
+const REPEAT_AFTER: Duration = Duration::from_millis(400);
 /// Upload capacity of a viewer that does not know its own, bytes a second.
 const UPLINK_GUESS: u64 = 250_000;
+
+/// What one viewer needs.
+#[derive(Debug)]
+struct Needs {
+    ranges: Vec<GroupRange>,
+    /// What it needed before, too: whoever holds these is no neighbour of its.
+    lasting: Vec<GroupRange>,
+    /// When `lasting` was last made.
+    at: Timestamp,
+}
 
 /// What a choice looks at.
 pub(crate) struct Field<'a> {
@@ -44,7 +56,7 @@ pub(crate) struct Injection {
     under_way: GroupSet,
     pushes: VecDeque<(Timestamp, LinkId, GroupRange)>,
     /// What each viewer said last that it needs.
-    needs: BTreeMap<LinkId, Vec<GroupRange>>,
+    needs: BTreeMap<LinkId, Needs>,
     /// Groups of the segments that are this initial peer's to inject.
     own: GroupSet,
     /// Virtual time of start-time fair queueing (Goyal, Vin, Cheng 1996): a newcomer starts here, not at nothing.
@@ -62,8 +74,21 @@ impl Injection {
     }
 
     /// A viewer needs these groups soon, and none of its neighbours holds them; in place of what it said before.
-    pub(crate) fn needed(&mut self, link: LinkId, ranges: Vec<GroupRange>) {
-        self.needs.insert(link, ranges);
+    pub(crate) fn needed(&mut self, now: Timestamp, link: LinkId, ranges: Vec<GroupRange>) {
+        let needs = self.needs.entry(link).or_insert_with(|| Needs {
+            ranges: Vec::new(),
+            lasting: Vec::new(),
+            at: now,
+        });
+        let is_repeated = now >= needs.at + REPEAT_AFTER;
+        let before = if is_repeated { &needs.ranges } else { &needs.lasting };
+        let both =
+            |range: &GroupRange| before.iter().map(|other| range.and(*other)).find(|both| !both.is_empty());
+        needs.lasting = ranges.iter().filter_map(both).collect();
+        needs.ranges = ranges;
+        if is_repeated {
+            needs.at = now;
+        }
     }
 
     /// Groups leave for a viewer.
@@ -115,6 +140,7 @@ impl Injection {
     /// its upload among those that want it and have room.
     pub(crate) fn next(
         &self,
+        now: Timestamp,
         field: &Field<'_>,
         groups_max: impl Fn(&Link) -> u32,
     ) -> Option<(LinkId, GroupRange)> {
@@ -128,29 +154,40 @@ impl Injection {
         if wanted.is_empty() {
             return None;
         }
-        let (id, link, first) = self.next_need(field, &targets).or_else(|| {
+        let (id, link, first) = self.next_need(now, field, &targets).or_else(|| {
             let first = self.next_in_order(field, &wanted)?;
             let wanting = targets.iter().filter(|(_, link)| link.standing.wants.has(first));
             let (id, link) = wanting.min_by_key(|(id, link)| (self.start_of(link), *id))?;
             Some((*id, *link, first))
         })?;
         let limit = GroupRange::new(first, first.saturating_add(groups_max(link))).and(link.standing.wants);
-        let run = limit.iter().take_while(|group| self.is_lacking(*group, field)).count();
-        Some((id, GroupRange::new(first, first + u32::try_from(run).unwrap_or(1))))
+        let run = limit.iter().skip(1).take_while(|group| self.is_lacking(*group, field)).count();
+        Some((id, GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0))))
     }
 
     /// The first group that some viewer needs: of those with needs the one that was given least.
     fn next_need<'a>(
         &self,
+        now: Timestamp,
         field: &Field<'_>,
         targets: &[(LinkId, &'a Link)],
     ) -> Option<(LinkId, &'a Link, u32)> {
         let askers = targets.iter().filter_map(|(id, link)| {
-            let groups = self.needs.get(id)?.iter().flat_map(|range| range.and(link.standing.wants).iter());
-            let first = groups.into_iter().find(|group| self.is_lacking(*group, field))?;
+            let needs = self.needs.get(id)?;
+            let of = |ranges: &'_ [GroupRange]| -> Vec<u32> {
+                ranges.iter().flat_map(|range| range.and(link.standing.wants).iter()).collect()
+            };
+            let first = of(&needs.ranges).into_iter().find(|group| self.is_lacking(*group, field));
+            let is_lasting = |group: &u32| field.held.has(*group) && !self.was_just_pushed(now, *group);
+            let first = first.or_else(|| of(&needs.lasting).into_iter().find(is_lasting))?;
             Some((*id, *link, first))
         });
         askers.min_by_key(|(id, link, _)| (self.start_of(link), *id))
+    }
+
+    fn was_just_pushed(&self, now: Timestamp, group: u32) -> bool {
+        let recent = self.pushes.iter().rev().take_while(|(at, _, _)| now < *at + REPEAT_AFTER);
+        recent.into_iter().any(|(_, _, range)| range.has(group))
     }
 
     /// The first lacking group of the first tier that has one; of what other initial peers have yet to inject,
@@ -257,7 +294,7 @@ mod tests {
         let mut pushes = Vec::new();
         loop {
             let field = Field { tiers: &tiers, held: &held, copies, links };
-            let Some((id, range)) = injection.next(&field, |_| 3) else { return pushes };
+            let Some((id, range)) = injection.next(Timestamp::ZERO, &field, |_| 3) else { return pushes };
             let link = links.get_mut(&id).unwrap();
             link.sent += u64::from(range.len());
             injection.pushed(Timestamp::ZERO, id, link, range);
@@ -298,7 +335,7 @@ mod tests {
         let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
         let mut injection = Injection::new(GROUPS);
         let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
-        let next = |injection: &Injection| injection.next(&field, |_| 1).unwrap().1.start;
+        let next = |injection: &Injection| injection.next(Timestamp::ZERO, &field, |_| 1).unwrap().1.start;
         injection.pushed(Timestamp::ZERO, LinkId(0), &mut target, GroupRange::one(0));
         assert_eq!(next(&injection), 1);
         injection.expire(Timestamp::ZERO + ANNOUNCE_TIMEOUT);
@@ -322,11 +359,11 @@ mod tests {
         let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
         let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
         let mut injection = Injection::new(GROUPS);
-        injection.needed(LinkId(1), vec![GroupRange::new(10, 12)]);
+        injection.needed(Timestamp::ZERO, LinkId(1), vec![GroupRange::new(10, 12)]);
         let mut order = Vec::new();
         for _ in 0..3 {
             let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
-            let (id, range) = injection.next(&field, |_| 1).unwrap();
+            let (id, range) = injection.next(Timestamp::ZERO, &field, |_| 1).unwrap();
             injection.pushed(Timestamp::ZERO, id, links.get_mut(&id).unwrap(), range);
             order.push((id.0, range.start));
         }
@@ -361,7 +398,7 @@ mod tests {
         let mut order = Vec::new();
         for _ in 0..4 {
             let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
-            let (id, range) = injection.next(&field, |_| 1).unwrap();
+            let (id, range) = injection.next(Timestamp::ZERO, &field, |_| 1).unwrap();
             injection.pushed(Timestamp::ZERO, id, links.get_mut(&id).unwrap(), range);
             order.push(range.start);
         }

@@ -21,7 +21,7 @@ const RAREST_EVERY: u32 = 4;
 /// Urgent groups without a source are told to the tracker at most this often.
 const WANT_INTERVAL: Duration = Duration::from_secs(1);
 /// Needs that last are told again after this long.
-const NEED_INTERVAL: Duration = Duration::from_secs(1);
+const NEED_INTERVAL: Duration = Duration::from_millis(500);
 /// Of a viewer's budget this share lies ahead of the playhead; the rest is what was played, for others.
 const AHEAD_SHARE: (u64, u64) = (3, 4);
 
@@ -206,7 +206,8 @@ impl Peer {
     /// were told, and again while it lasts.
     fn tell_needs(&mut self, now: Timestamp, needs: Vec<GroupRange>) {
         let is_told = |need: &GroupRange| self.needs_told.iter().any(|told| told.and(*need) == *need);
-        if needs.is_empty() || (needs.iter().all(is_told) && now < self.next_need) {
+        let is_news = needs.is_empty() != self.needs_told.is_empty() || !needs.iter().all(is_told);
+        if !is_news && (needs.is_empty() || now < self.next_need) {
             return;
         }
         self.next_need = now + NEED_INTERVAL;

@@ -69,7 +69,7 @@ impl Peer {
         if is_injecting {
             let (tiers, held) = (holdings.tiers(), holdings.held());
             let field = Field { tiers, held, copies: &self.copies, links: &self.links };
-            if let Some((link, range)) = self.injection.next(&field, frame_groups_max) {
+            if let Some((link, range)) = self.injection.next(now, &field, frame_groups_max) {
                 return Some(Departure { link, request: 0, range });
             }
         }

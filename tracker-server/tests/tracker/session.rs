@@ -2,7 +2,7 @@
 
 use swarm_core::PeerId;
 use swarm_core::tracker_message::{
-    ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessageBody, Want,
+    ErrorCode, PeerRequestBody, Role, SegmentRun, Share, Signal, TrackerMessageBody, Want,
 };
 
 use crate::harness::{Server, Socket, code_of, hello, manifest};

@@ -60,8 +60,16 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
     let (ready, publications) = mpsc::channel(1);
     tokio::spawn(publishing::publish_all(jobs, data_dir.clone(), reporter, ready));
     let (notices, queue) = mpsc::channel(NOTICES_MAX);
-    let mut seeder =
-        Seeder { upload, network, data_dir, seedings: Vec::new(), watches: Vec::new(), notices, left_count, reporter };
+    let mut seeder = Seeder {
+        upload,
+        network,
+        data_dir,
+        seedings: Vec::new(),
+        watches: Vec::new(),
+        notices,
+        left_count,
+        reporter,
+    };
     let result = seeder.serve(publications, queue, &ending).await;
     for seeding in &seeder.seedings {
         seeding.peer.stop().await;
@@ -120,8 +128,9 @@ impl Seeder {
             return Ok(());
         }
         self.list(&job, swarm, &path);
-        let (peer, mut receiver) = PeerHandle::start(driver_options(publication, &job.tracker, &self.network, self.upload)?)
-            .with_context(|| format!("{} cannot be seeded", path.display()))?;
+        let (peer, mut receiver) =
+            PeerHandle::start(driver_options(publication, &job.tracker, &self.network, self.upload)?)
+                .with_context(|| format!("{} cannot be seeded", path.display()))?;
         let index = self.seedings.len();
         let tracker = job.tracker;
         self.seedings.push(Seeding {
