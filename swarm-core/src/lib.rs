@@ -18,6 +18,7 @@ pub mod peer_message;
 pub mod player;
 pub mod segmentation;
 pub mod time;
+mod tracker_error;
 pub mod tracker_message;
 pub mod tree;
 

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::id::{PeerId, SwarmId};
 use crate::limits::{CANDIDATE_BYTES_MAX, RUNS_MAX, SDP_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
 
+pub use crate::tracker_error::ErrorCode;
+
 /// Version of the tracker protocol that this crate speaks.
 pub const TRACKER_VERSION: u16 = 1;
 
@@ -213,31 +215,6 @@ pub struct PeerEntry {
     /// Segment that it plays, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playhead: Option<u32>,
-}
-
-/// Why a tracker refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
-    /// Not a message, or one at the wrong time.
-    BadRequest,
-    /// The protocol version is not spoken here.
-    UnsupportedVersion,
-    /// No manifest and no peer of this swarm is known.
-    UnknownSwarm,
-    /// The peer named is not in the swarm.
-    UnknownPeer,
-    /// The token is missing or wrong.
-    Forbidden,
-    /// Too many messages; wait `retry_after_ms`.
-    RateLimited,
-    /// The swarm or the tracker is full; wait `retry_after_ms`.
-    Full,
-    /// The tracker is stopping or failed.
-    Unavailable,
-    /// A code of a later version.
-    #[serde(other)]
-    Unknown,
 }
 
 /// What a tracker says. `id` is present in answers.

@@ -17,7 +17,7 @@ pub(crate) enum PolicyName {
     Rarest,
     /// Background groups in order
     Sequential,
-    /// Nothing is injected, groups in order: what a simple client would do
+    /// Nothing is injected, groups in order: the simplest thing that could be tried
     NoInjectionSequential,
     /// Announce and forward only whole units of 64 KiB
     #[value(name = "forward-64k")]

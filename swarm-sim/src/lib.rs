@@ -10,12 +10,14 @@
 //! |---|---|
 //! | `scenario` | what is simulated, and the physical bound |
 //! | `world` | time, nodes, who is connected to whom |
+//! | `connecting` | how connections are built |
 //! | `network`, `link` | how bytes travel |
 //! | `tracking` | the tracker and the way to it |
 //! | `misfortune` | who joins and what goes wrong |
 //! | `report`, `timeline` | what it comes to, and how it went |
 
 mod chance;
+mod connecting;
 mod content;
 mod link;
 mod misfortune;

@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    pub(crate) fn to_tracker(&mut self, node: usize, request: PeerRequest) {
+    pub(crate) fn ask_tracker(&mut self, node: usize, request: PeerRequest) {
         if let Some(connection) = self.nodes[node].tracker {
             self.carried.tracker_messages += 1;
             self.tracker_later(0.5, TrackerEvent::Request { connection, request: Box::new(request) });
