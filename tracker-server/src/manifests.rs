@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(lines, [("second", 1, 7), ("first", 0, 7)]);
         let json = serde_json::to_string(&catalogue[0]).unwrap();
         let expected = format!(
-            r#"{{"swarm":"{second}","name":"second","media_type":"video/mp4","length_bytes":1000,"duration_ms":null,"seeders":1,"leechers":7,"created_s":5}}"#
+            r#"{{"swarm":"{second}","name":"second","title":null,"media_type":"video/mp4","length_bytes":1000,"duration_ms":null,"seeders":1,"leechers":7,"created_s":5}}"#
         );
         assert_eq!(json, expected);
     }
