@@ -1,4 +1,4 @@
-//! Who is killed when. Pure: [`crate::bench::run`] does it.
+//! Who is killed when. Pure: [`run`](mod@crate::bench::run) does it.
 
 use std::time::Duration;
 
