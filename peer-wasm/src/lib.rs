@@ -1,6 +1,6 @@
 //! The browser peer of Tributary: drives the core inside a dedicated worker.
 //!
-//! `www/worker.js` loads this module and calls [`start`]; from then on everything is messages. What only a
+//! `www/worker.js` loads this module and calls [`start`](fn@start); from then on everything is messages. What only a
 //! window may own (connections, the player, what is seen) lives in `www/` and knows no protocol.
 //!
 //! File names are those of `peer-native`, so that one can be read beside the other.
