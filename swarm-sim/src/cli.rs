@@ -31,8 +31,6 @@ pub(crate) enum PolicyName {
     /// Announce and forward only whole units of 4 MiB
     #[value(name = "forward-4m")]
     Forward4m,
-    /// The tracker links peers at random, without regard to degrees
-    RandomGraph,
     /// Nothing is urgent
     NoUrgent,
 }
@@ -175,7 +173,6 @@ impl Arguments {
             window_kib: self.window.max(1),
             has_author_rules: self.rules,
             policy: policy(self.policy),
-            has_random_graph: self.policy == PolicyName::RandomGraph,
             has_timeline: self.timeline,
             limit_s: self.limit,
             seed: self.seed,
@@ -187,7 +184,7 @@ impl Arguments {
 fn policy(name: PolicyName) -> Policy {
     let method = Policy::default();
     match name {
-        PolicyName::Method | PolicyName::RandomGraph => method,
+        PolicyName::Method => method,
         PolicyName::NoInjection => Policy { has_injection: false, ..method },
         PolicyName::Random => Policy { order: Order::Random, ..method },
         PolicyName::Rarest => Policy { order: Order::Rarest, ..method },

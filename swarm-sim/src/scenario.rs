@@ -72,8 +72,6 @@ pub struct Scenario {
     pub has_author_rules: bool,
     /// What the peers do.
     pub policy: Policy,
-    /// Whether the tracker's graph is a plain random one.
-    pub has_random_graph: bool,
     /// Whether it is noted, second by second, how it went.
     pub has_timeline: bool,
     /// Simulated time after which the run ends, done or not, s.
@@ -110,7 +108,6 @@ impl Default for Scenario {
             connect_rtts: 4.0,
             has_author_rules: false,
             policy: Policy::default(),
-            has_random_graph: false,
             has_timeline: false,
             limit_s: 3600.0,
             seed: 1,

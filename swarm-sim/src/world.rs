@@ -94,8 +94,6 @@ pub(crate) struct World {
     awaited: usize,
     /// Groups that any viewer held at any time.
     pub(crate) injected: GroupSet,
-    /// Misfortunes that are still to come.
-    pub(crate) pending_misfortunes: usize,
     pub(crate) timeline: Timeline,
 }
 
@@ -116,7 +114,6 @@ impl World {
             trace: Trace::new(),
             awaited: 0,
             injected,
-            pending_misfortunes: 0,
             timeline: Timeline::default(),
             scenario,
         };
@@ -135,7 +132,7 @@ impl World {
     /// Until everybody has everything, or the limit.
     pub(crate) fn run(&mut self) {
         let limit = micros_of(self.scenario.limit_s);
-        while self.awaited > 0 || self.pending_misfortunes > 0 {
+        while self.awaited > 0 {
             let Some((at, event)) = self.queue.pop() else { return };
             if at > limit {
                 return;
