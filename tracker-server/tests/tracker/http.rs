@@ -65,8 +65,8 @@ async fn the_catalogue_counts_who_is_there() -> anyhow::Result<()> {
     let answer = server.get("/v1/swarms").await?;
     let catalogue: serde_json::Value = serde_json::from_slice(&answer.body)?;
     let expected = serde_json::json!([{
-        "swarm": swarm.to_string(), "name": "film", "media_type": "video/mp4", "length_bytes": 400_000,
-        "duration_ms": 5000, "seeders": 0, "leechers": 1, "created_s": 1,
+        "swarm": swarm.to_string(), "name": "film", "title": null, "media_type": "video/mp4",
+        "length_bytes": 400_000, "duration_ms": 5000, "seeders": 0, "leechers": 1, "created_s": 1,
     }]);
     assert_eq!(catalogue, expected);
     Ok(())
