@@ -13,8 +13,8 @@ use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerMessage, RejectR
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
-/// Neighbours hear of what was gained after this long, so that a burst of groups is one message.
-const NEWS_DELAY: std::time::Duration = std::time::Duration::from_millis(50);
+/// Neighbours hear of what was gained at once, but no more often than this: a burst of groups is one message.
+const NEWS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(50);
 
 impl Peer {
     pub(super) fn control_message(&mut self, now: Timestamp, id: LinkId, message: PeerMessage) {
@@ -209,7 +209,7 @@ impl Peer {
             Role::Viewer => self.totals.from_peers += fresh,
         }
         self.outputs.push_back(Output::Store(verified));
-        self.news_at.get_or_insert(now + NEWS_DELAY);
+        self.news_at.get_or_insert(self.next_news.max(now));
         self.has_segment_news = true;
         self.cancel_duplicates(range);
         self.keep_within_budget();
@@ -239,6 +239,7 @@ impl Peer {
             return;
         };
         self.news_at = None;
+        self.next_news = now + NEWS_INTERVAL;
         for (gained, dropped) in holdings.take_news() {
             for (id, _) in self.links.iter().filter(|(_, link)| link.state != LinkState::Connecting) {
                 let have = PeerMessage::Have { gained: gained.clone(), dropped: dropped.clone() };
@@ -251,7 +252,7 @@ impl Peer {
     pub(super) fn store_failed(&mut self, now: Timestamp, range: GroupRange) {
         if let Some(holdings) = &mut self.holdings {
             holdings.lose(range);
-            self.news_at.get_or_insert(now + NEWS_DELAY);
+            self.news_at.get_or_insert(self.next_news.max(now));
             self.has_segment_news = true;
         }
     }

@@ -27,7 +27,7 @@ use crate::tracker_message::Role;
 /// A pushed group that its receiver has not announced after this long is pushed again.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A need that is told again after this long is met although some other viewer holds the group: once in this time.
-const REPEAT_AFTER: Duration = Duration::from_millis(400);
+const REPEAT_AFTER: Duration = Duration::from_millis(1000);
 /// Upload capacity of a viewer that does not know its own, bytes a second.
 const UPLINK_GUESS: u64 = 250_000;
 
@@ -59,6 +59,7 @@ pub(crate) struct Injection {
     needs: BTreeMap<LinkId, Needs>,
     /// Groups of the segments that are this initial peer's to inject.
     own: GroupSet,
+    pushed_at: Option<Timestamp>,
     /// Virtual time of start-time fair queueing (Goyal, Vin, Cheng 1996): a newcomer starts here, not at nothing.
     clock: u64,
 }
@@ -97,6 +98,16 @@ impl Injection {
         self.pushes.push_back((now, id, range));
         self.clock = self.start_of(link);
         link.injected = self.clock + (u64::from(range.len()) << 32) / uplink_of(link);
+    }
+
+    /// When groups last left for a viewer that nobody had asked for.
+    pub(crate) const fn pushed_at(&self) -> Option<Timestamp> {
+        self.pushed_at
+    }
+
+    /// What is pushed now, nobody asked for.
+    pub(crate) const fn unasked(&mut self, now: Timestamp) {
+        self.pushed_at = Some(now);
     }
 
     /// When, on the clock, the next push to a link begins.

@@ -115,7 +115,7 @@ impl Peer {
             swarm: self.config.swarm,
             peer: self.tracker.peer.unwrap_or(PeerId(0)),
             instance: self.config.instance,
-            standing: self.standing(),
+            standing: self.standing(now),
             have: messages.next().unwrap_or_default().to_vec(),
         };
         self.outputs.push_back(Output::Control(id, hello));

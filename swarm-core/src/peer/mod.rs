@@ -137,6 +137,7 @@ pub struct Peer {
     assigned: GroupSet,
     /// When neighbours hear of what was gained.
     news_at: Option<Timestamp>,
+    next_news: Timestamp,
     next_want: Timestamp,
     window_picks: u32,
     /// Whether segments may have become whole or broken since the tracker was told.
@@ -180,6 +181,7 @@ impl Peer {
             leases: Vec::new(),
             assigned: GroupSet::default(),
             news_at: None,
+            next_news: Timestamp::ZERO,
             next_want: Timestamp::ZERO,
             window_picks: 0,
             has_segment_news: false,

@@ -108,6 +108,9 @@ impl Peer {
         if self.config.role == Role::Initial {
             // An answer is an injection, too, if nobody has what it carries.
             self.injection.pushed(now, id, link, range);
+            if request == 0 {
+                self.injection.unasked(now);
+            }
         }
         link.handed_over(now, range, frame_bytes);
         link.sent += payload;

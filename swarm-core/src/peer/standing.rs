@@ -16,6 +16,8 @@ use crate::peer_message::{PeerMessage, RejectReason, Serving, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
+/// What was injected last is on its way through the swarm for about this long: it is not to be asked for.
+const SPREAD_TIME: Duration = Duration::from_secs(2);
 /// Neighbours hear at most this often of anything but a change of what is served.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The upload capacity is told anew when it has changed by more than this share, one in so many.
@@ -29,11 +31,11 @@ const LACKING_SHARE: u32 = 16;
 
 impl Peer {
     /// How it stands now.
-    pub(super) fn standing(&self) -> Standing {
-        Standing { serving: self.serving(), wants: self.wants(), uplink: self.uplink_bytes_per_s() }
+    pub(super) fn standing(&self, now: Timestamp) -> Standing {
+        Standing { serving: self.serving(now), wants: self.wants(), uplink: self.uplink_bytes_per_s() }
     }
 
-    fn serving(&self) -> Serving {
+    fn serving(&self, now: Timestamp) -> Serving {
         if self.budget.is_off() {
             return Serving::Nothing;
         }
@@ -41,7 +43,8 @@ impl Peer {
             self.standing_told.is_some_and(|told| matches!(told.serving, Serving::Urgent | Serving::Needs));
         let lacking = self.lacking_count();
         let begins_at = LACKING_GROUPS_MIN.min(self.copies.present().capacity() / LACKING_SHARE);
-        if lacking == 0 || (lacking < begins_at && !was_injecting) {
+        let is_over = lacking == 0 && self.injection.pushed_at().is_none_or(|at| now >= at + SPREAD_TIME);
+        if is_over || (lacking < begins_at && !was_injecting) {
             Serving::Everything
         } else if self.has_uplink_to_spare() {
             Serving::Urgent
@@ -111,9 +114,11 @@ impl Peer {
     /// Tells neighbours how this peer stands when that has changed: at once what it serves, the rest in time.
     pub(super) fn tell_standing(&mut self, now: Timestamp) {
         self.standing_due = None;
-        let standing = self.standing();
+        let standing = self.standing(now);
         let told = self.standing_told;
         if told.is_some_and(|told| is_alike(told, standing)) {
+            let over_at = self.injection.pushed_at().map(|at| at + SPREAD_TIME);
+            self.standing_due = over_at.filter(|at| *at > now);
             return;
         }
         if told.is_some_and(|told| told.serving == standing.serving) && now < self.next_standing {

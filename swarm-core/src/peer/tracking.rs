@@ -347,7 +347,7 @@ impl Peer {
             self.link_geometry(id, geometry);
         }
         // From now on there is somewhere to put what is injected.
-        self.tell_status(self.standing());
+        self.tell_status(self.standing(now));
         self.tell_tracker(now);
     }
 
