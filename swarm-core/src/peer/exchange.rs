@@ -1,5 +1,7 @@
 //! Messages of links: what counterparts announce, ask and send.
 
+use std::time::Duration;
+
 use super::Peer;
 use super::copies::Copies;
 use super::link::Link;
@@ -14,7 +16,7 @@ use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
 /// Neighbours hear of what was gained at once, but no more often than this: a burst of groups is one message.
-const NEWS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(50);
+const NEWS_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Peer {
     pub(super) fn control_message(&mut self, now: Timestamp, id: LinkId, message: PeerMessage) {
@@ -39,8 +41,9 @@ impl Peer {
                 }
             }
             PeerMessage::Have { gained, dropped } => self.announced(id, &gained, &dropped),
-            PeerMessage::Request { id: request, range, class, .. } => {
-                self.asked_of_us(id, request, range, class)
+            PeerMessage::Request { id: request, range, class, remaining_ms } => {
+                let due = now + Duration::from_millis(u64::from(remaining_ms));
+                self.asked_of_us(id, request, range, (class, due));
             }
             PeerMessage::Cancel { id: request } => {
                 if let Some(link) = self.links.get_mut(&id) {
@@ -101,7 +104,7 @@ impl Peer {
         }
     }
 
-    fn asked_of_us(&mut self, id: LinkId, request: u32, range: GroupRange, class: Class) {
+    fn asked_of_us(&mut self, id: LinkId, request: u32, range: GroupRange, urgency: (Class, Timestamp)) {
         let group_count = self.holdings.as_ref().map_or(0, |holdings| holdings.geometry().group_count());
         let is_off = self.budget.is_off();
         let is_injecting = self.standing_told.is_some_and(|told| told.serving == Serving::Needs);
@@ -124,7 +127,7 @@ impl Peer {
             None if range.len() <= REQUEST_GROUPS_MAX => {
                 // What was pushed to it a moment ago is its answer already.
                 let pushed: Vec<GroupRange> = self.injection.pushed_to(id).collect();
-                link.serve(request, range, class, &pushed);
+                link.serve(request, range, urgency, &pushed);
             }
             None => self.ban(id, "it asked for more than a request may".to_owned()),
         }

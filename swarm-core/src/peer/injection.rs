@@ -158,7 +158,7 @@ impl Injection {
         let targets: Vec<(LinkId, &Link)> = field
             .links
             .iter()
-            .filter(|(_, link)| is_target(link) && link.has_channel_room())
+            .filter(|(_, link)| is_target(link) && has_injection_room(link))
             .map(|(id, link)| (*id, link))
             .collect();
         let wanted = union(targets.iter().map(|(_, link)| link.standing.wants));
@@ -250,6 +250,12 @@ pub(crate) fn is_target(link: &Link) -> bool {
         && link.role == Role::Viewer
         && !link.standing.wants.is_empty()
         && link.standing.serving != Serving::Nothing
+}
+
+/// Whether another push may be handed to a link's channel. The first leaves alone until a round trip is known: when
+/// many arrive together, whose link is up first is not to be given the beginning of everything.
+fn has_injection_room(link: &Link) -> bool {
+    link.has_channel_room() && (link.buffered_bytes == 0 || link.rtt.smoothed().is_some())
 }
 
 /// Ranges as few, in order, without overlap.

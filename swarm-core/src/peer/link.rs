@@ -49,6 +49,8 @@ pub(crate) struct Serve {
     pub(crate) id: u32,
     /// How urgent it is.
     pub(crate) class: Class,
+    /// When its first group is due, by the other side's word.
+    pub(crate) due: Timestamp,
     range: GroupRange,
     /// Bit `i`: group `range.start + i` has not been sent yet.
     unsent: u64,
@@ -300,6 +302,7 @@ impl Link {
     /// Bytes that may be asked for now, beyond what is outstanding.
     pub(crate) fn room_bytes(&self) -> u64 {
         let target = pipeline_target_bytes(self.rate.bytes_per_s(), self.rtt_or_guess());
+        let target = target.min(self.size.earned_bytes());
         target.saturating_sub(self.outstanding_bytes)
     }
 
@@ -388,8 +391,14 @@ impl Link {
     }
 
     /// Registers a request of the other side, but for what was sent to it already.
-    pub(crate) fn serve(&mut self, id: u32, range: GroupRange, class: Class, sent: &[GroupRange]) {
-        let mut serve = Serve { id, class, range, unsent: mask_of(range) };
+    pub(crate) fn serve(
+        &mut self,
+        id: u32,
+        range: GroupRange,
+        (class, due): (Class, Timestamp),
+        sent: &[GroupRange],
+    ) {
+        let mut serve = Serve { id, class, due, range, unsent: mask_of(range) };
         if !sent.iter().any(|run| serve.sent(*run)) {
             self.serves.push_back(serve);
         }
@@ -461,11 +470,11 @@ mod tests {
         link.serve(
             9,
             GroupRange::new(30, 32),
-            Class::Window,
+            (Class::Window, Timestamp::ZERO),
             &[GroupRange::one(30), GroupRange::new(31, 40)],
         );
         assert!(link.serves.is_empty(), "both groups are on their way");
-        link.serve(1, GroupRange::new(20, 26), Class::Window, &[]);
+        link.serve(1, GroupRange::new(20, 26), (Class::Window, Timestamp::ZERO), &[]);
         let mut held = GroupSet::empty(100);
         held.insert(GroupRange::new(22, 26));
         let serve = link.serves.front_mut().unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::copies::Copies;
 use super::input::UploadLimit;
 use super::link::Link;
 use super::sizing::bytes_in;
@@ -15,6 +16,8 @@ use crate::time::Timestamp;
 
 /// One frame in this many goes to background first, so that urgent requests cannot starve it.
 const BACKGROUND_EVERY: u64 = 10;
+/// Urgent requests due within this long of one another take turns.
+const DUE_TOGETHER: Duration = Duration::from_millis(250);
 /// Full groups in one frame at most: four and their head exceed 65,535 bytes.
 const GROUPS_MAX: u32 = 3;
 /// A frame lasts about this long at the link's upload rate: small frames where the link is slow.
@@ -61,6 +64,12 @@ impl Budget {
     }
 }
 
+/// What there is to send.
+pub(crate) struct Stock<'a> {
+    pub(crate) held: &'a GroupSet,
+    pub(crate) copies: &'a Copies,
+}
+
 /// What to send next in answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -79,21 +88,21 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// The next frame: classes in order, round-robin over links inside a class, only links whose channel
+    /// The next frame: classes in order; inside urgent what is due first, else round-robin over links; only links whose channel
     /// has room, and only groups that `held` has.
-    pub(crate) fn next(&mut self, links: &BTreeMap<LinkId, Link>, held: &GroupSet) -> Option<Frame> {
+    pub(crate) fn next(&mut self, links: &BTreeMap<LinkId, Link>, stock: &Stock<'_>) -> Option<Frame> {
         let order = if self.frames % BACKGROUND_EVERY == BACKGROUND_EVERY - 1 {
             [Class::Background, Class::Urgent, Class::Window]
         } else {
             [Class::Urgent, Class::Window, Class::Background]
         };
-        let frame = order.into_iter().find_map(|class| self.next_of(class, links, held))?;
+        let frame = order.into_iter().find_map(|class| self.next_of(class, links, stock))?;
         Some(self.taken(frame))
     }
 
     /// The next frame that answers an urgent request.
-    pub(crate) fn next_urgent(&mut self, links: &BTreeMap<LinkId, Link>, held: &GroupSet) -> Option<Frame> {
-        let frame = self.next_of(Class::Urgent, links, held)?;
+    pub(crate) fn next_urgent(&mut self, links: &BTreeMap<LinkId, Link>, stock: &Stock<'_>) -> Option<Frame> {
+        let frame = self.next_of(Class::Urgent, links, stock)?;
         Some(self.taken(frame))
     }
 
@@ -103,15 +112,22 @@ impl Turns {
         frame
     }
 
-    fn next_of(&self, class: Class, links: &BTreeMap<LinkId, Link>, held: &GroupSet) -> Option<Frame> {
+    fn next_of(&self, class: Class, links: &BTreeMap<LinkId, Link>, stock: &Stock<'_>) -> Option<Frame> {
         let after = self.last.map_or(0, |last| last.0.saturating_add(1));
         let turn = links.range(LinkId(after)..).chain(links.range(..LinkId(after)));
-        turn.filter(|(_, link)| link.is_open() && link.has_channel_room()).find_map(|(id, link)| {
-            let groups_max = frame_groups_max(link);
-            let of_class = link.serves.iter().enumerate().filter(|(_, serve)| serve.class == class);
-            let mut ready = of_class.filter_map(|(at, serve)| Some((at, serve.next_run(held, groups_max)?)));
-            ready.next().map(|(serve, range)| Frame { link: *id, serve, range })
-        })
+        let mut ready = turn
+            .filter(|(_, link)| link.is_open() && link.has_channel_room())
+            .flat_map(|(id, link)| link.serves.iter().enumerate().map(move |serve| (*id, link, serve)))
+            .filter(|(_, _, (_, serve))| serve.class == class)
+            .filter_map(|(id, link, (at, serve))| {
+                let range = serve.next_run(stock.held, frame_groups_max(link))?;
+                Some((serve.due, Frame { link: id, serve: at, range }))
+            });
+        let (_, frame) = match class {
+            Class::Urgent => ready.min_by_key(|(due, frame)| (due.as_micros() / DUE_TOGETHER.as_micros() as u64, stock.copies.of(frame.range.start)))?,
+            Class::Window | Class::Background => ready.next()?,
+        };
+        Some(frame)
     }
 }
 
@@ -142,7 +158,8 @@ mod tests {
             assert!(link.set_geometry(Geometry::new(1000 * 16384)));
             link.state = LinkState::Open;
             for (start, class) in *serves {
-                link.serve(*start + 1, GroupRange::new(*start, *start + 64), *class, &[]);
+                let urgency = (*class, Timestamp::from_millis(u64::from(*start)));
+                link.serve(*start + 1, GroupRange::new(*start, *start + 64), urgency, &[]);
             }
             (LinkId(id), link)
         });
@@ -150,11 +167,11 @@ mod tests {
     }
 
     fn sequence(links: &mut BTreeMap<LinkId, Link>, count: usize) -> Vec<(u32, u32)> {
-        let held = GroupSet::full(1000);
+        let (held, copies) = (GroupSet::full(1000), Copies::new(1000));
         let mut turns = Turns::default();
         let mut order = Vec::new();
         for _ in 0..count {
-            let Some(frame) = turns.next(links, &held) else { break };
+            let Some(frame) = turns.next(links, &Stock { held: &held, copies: &copies }) else { break };
             let link = links.get_mut(&frame.link).unwrap();
             order.push((frame.link.0, frame.range.start));
             if link.serves[frame.serve].sent(frame.range) {

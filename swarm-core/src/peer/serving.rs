@@ -7,7 +7,7 @@ use super::Peer;
 use super::injection::Field;
 use super::input::UploadLimit;
 use super::output::Output;
-use super::sender::frame_groups_max;
+use super::sender::{Stock, frame_groups_max};
 use super::sizing::{CHANNEL_TIME, bytes_in};
 use crate::group::GroupRange;
 use crate::id::LinkId;
@@ -58,11 +58,12 @@ impl Peer {
         if !self.has_uplink_room(now) {
             return None;
         }
+        let stock = Stock { held: holdings.held(), copies: &self.copies };
         let is_injecting = self.is_injecting();
         let serves_urgent = self.standing_told.is_none_or(|told| told.serving != Serving::Needs);
         if is_injecting
             && serves_urgent
-            && let Some(frame) = self.turns.next_urgent(&self.links, holdings.held())
+            && let Some(frame) = self.turns.next_urgent(&self.links, &stock)
         {
             return self.answer(frame);
         }
@@ -73,7 +74,7 @@ impl Peer {
                 return Some(Departure { link, request: 0, range });
             }
         }
-        let frame = self.turns.next(&self.links, holdings.held())?;
+        let frame = self.turns.next(&self.links, &stock)?;
         self.answer(frame)
     }
 

@@ -64,6 +64,14 @@ impl RequestSize {
         self.earned_groups = (self.earned_groups * 2).min(REQUEST_GROUPS_MAX);
     }
 
+    /// Bytes that may be outstanding on a link that is finding out what it carries.
+    pub(crate) fn earned_bytes(&self) -> u64 {
+        match self.earned_groups {
+            REQUEST_GROUPS_MAX => u64::MAX,
+            groups => u64::from(groups) * u64::from(GROUP_BYTES),
+        }
+    }
+
     /// A request failed: start over.
     pub(crate) const fn failed(&mut self) {
         self.earned_groups = 1;
