@@ -22,6 +22,9 @@ const EARLY_DATA_MAX: usize = 32;
 /// Shortest silence that counts as a stall.
 const STALL_MIN: Duration = Duration::from_millis(750);
 
+/// How many classes there are.
+const CLASSES: usize = Class::Background as usize + 1;
+
 /// A request that we made.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
@@ -116,8 +119,8 @@ pub(crate) struct Link {
     last_request: u32,
     /// Bytes that may still come for requests that have ended, or twice: more is an intrusion.
     late_bytes: u64,
-    /// Bytes asked for and not yet here.
-    pub(crate) outstanding_bytes: u64,
+    /// Bytes asked for and not yet here, by class.
+    outstanding_bytes: [u64; CLASSES],
     /// When the last payload came, or the first request of a busy period was made.
     pub(crate) last_progress: Timestamp,
     /// Whether it stopped sending; it is not asked again until it sends.
@@ -167,7 +170,7 @@ impl Link {
             asks: BTreeMap::new(),
             last_request: 0,
             late_bytes: CROSSED_BYTES_MAX,
-            outstanding_bytes: 0,
+            outstanding_bytes: [0; CLASSES],
             last_progress: now,
             is_stalled: false,
             rate: Rate::new(rate_guess),
@@ -299,16 +302,21 @@ impl Link {
         self.buffered_bytes < self.buffer_bytes_max()
     }
 
-    /// Bytes that may be asked for now, beyond what is outstanding.
-    pub(crate) fn room_bytes(&self) -> u64 {
-        let target = pipeline_target_bytes(self.rate.bytes_per_s(), self.rtt_or_guess());
-        let target = target.min(self.size.earned_bytes());
-        target.saturating_sub(self.outstanding_bytes)
+    /// Bytes outstanding that the other side sends before or with those of a class.
+    fn ahead_of(&self, class: Class) -> u64 {
+        self.outstanding_bytes.iter().take(class as usize + 1).sum()
     }
 
-    /// Estimated time until `bytes` more would have come.
-    pub(crate) fn time_to_deliver(&self, bytes: u64) -> Duration {
-        let micros = (self.outstanding_bytes + bytes).saturating_mul(1_000_000) / self.rate.bytes_per_s();
+    /// Bytes of a class that may be asked for now. What is outstanding of lower classes takes no room: it waits.
+    pub(crate) fn room_bytes(&self, class: Class) -> u64 {
+        let target = pipeline_target_bytes(self.rate.bytes_per_s(), self.rtt_or_guess());
+        let target = target.min(self.size.earned_bytes());
+        target.saturating_sub(self.ahead_of(class))
+    }
+
+    /// Estimated time until `bytes` more of a class would have come.
+    pub(crate) fn time_to_deliver(&self, bytes: u64, class: Class) -> Duration {
+        let micros = (self.ahead_of(class) + bytes).saturating_mul(1_000_000) / self.rate.bytes_per_s();
         Duration::from_micros(micros) + self.rtt_or_guess() / 2
     }
 
@@ -321,7 +329,7 @@ impl Link {
         self.last_request = self.last_request.wrapping_add(1).max(1);
         let ask = Ask { range, missing: mask_of(range), class, is_released: false };
         self.asks.insert(self.last_request, ask);
-        self.outstanding_bytes += geometry.len_bytes(range);
+        self.outstanding_bytes[class as usize] += geometry.len_bytes(range);
         self.last_request
     }
 
@@ -355,11 +363,14 @@ impl Link {
         let mut expected = 0;
         for id in overlapping {
             let Some(ask) = self.asks.get_mut(&id) else { continue };
+            let outstanding = &mut self.outstanding_bytes[ask.class as usize];
             for group in range.and(ask.range).iter() {
                 let bit = 1 << (group - ask.range.start);
                 if ask.missing & bit != 0 {
                     ask.missing &= !bit;
-                    expected += geometry.len_bytes(GroupRange::one(group));
+                    let bytes = geometry.len_bytes(GroupRange::one(group));
+                    expected += bytes;
+                    *outstanding = outstanding.saturating_sub(bytes);
                 }
             }
             if ask.missing == 0 {
@@ -367,7 +378,6 @@ impl Link {
                 self.size.completed();
             }
         }
-        self.outstanding_bytes = self.outstanding_bytes.saturating_sub(expected);
         let is_injection = id == 0;
         let late = if is_injection { 0 } else { geometry.len_bytes(range).saturating_sub(expected) };
         let is_explained = late <= self.late_bytes && id <= self.last_request;
@@ -380,7 +390,8 @@ impl Link {
         let Some(ask) = self.asks.remove(&id) else { return Vec::new() };
         let missing: Vec<u32> = ask.missing().collect();
         let bytes: u64 = missing.iter().map(|group| geometry.len_bytes(GroupRange::one(*group))).sum();
-        self.outstanding_bytes = self.outstanding_bytes.saturating_sub(bytes);
+        let outstanding = &mut self.outstanding_bytes[ask.class as usize];
+        *outstanding = outstanding.saturating_sub(bytes);
         self.late_bytes += bytes;
         missing
     }
@@ -424,11 +435,11 @@ mod tests {
     fn a_request_is_complete_when_all_its_groups_came_in_any_order() {
         let mut link = link();
         let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(10, 74), Class::Window);
-        assert_eq!(link.outstanding_bytes, 64 * 16384);
+        assert_eq!(link.ahead_of(Class::Background), 64 * 16384);
         assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(12, 74)));
         assert_eq!(link.asks()[&id].missing().collect::<Vec<_>>(), [10, 11]);
         assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(10, 12)));
-        assert_eq!(link.outstanding_bytes, 0);
+        assert_eq!(link.ahead_of(Class::Background), 0);
         assert!(link.asks().is_empty());
     }
 
@@ -451,7 +462,7 @@ mod tests {
         assert!(link.came(Timestamp::ZERO, GEOMETRY, first, GroupRange::new(0, 2)));
         assert!(link.came(Timestamp::ZERO, GEOMETRY, 0, GroupRange::one(2)));
         assert!(link.asks().is_empty());
-        assert_eq!(link.outstanding_bytes, 0);
+        assert_eq!(link.ahead_of(Class::Background), 0);
     }
 
     #[test]
@@ -460,7 +471,7 @@ mod tests {
         let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 3), Class::Window);
         link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::one(1));
         assert_eq!(link.end_ask(GEOMETRY, id), [0, 2]);
-        assert_eq!(link.outstanding_bytes, 0);
+        assert_eq!(link.ahead_of(Class::Background), 0);
         assert!(link.end_ask(GEOMETRY, id).is_empty());
     }
 

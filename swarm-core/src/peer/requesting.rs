@@ -42,15 +42,15 @@ impl Peer {
             self.request_window(now, window, Some(&need));
         }
         self.tell_needs(now, needs);
-        if self.has_room() {
+        if self.has_room(Class::Window) {
             self.request_marked(now);
             self.request_background(now);
         }
     }
 
-    fn has_room(&self) -> bool {
+    fn has_room(&self, class: Class) -> bool {
         let size = u64::from(GROUP_BYTES);
-        self.links.values().any(|link| link.is_provider() && link.room_bytes() >= size)
+        self.links.values().any(|link| link.is_provider() && link.room_bytes(class) >= size)
     }
 
     /// The groups that this peer wants at all.
@@ -91,10 +91,11 @@ impl Peer {
                     self.want(now, group, time_left);
                 }
                 at.start = group + 1;
-            } else if let Some(link) = view.provider(group, Class::Urgent, time_left) {
+            } else if let Some(link) = view.provider(group, Class::Urgent) {
                 self.request_run(now, link, group, at, Class::Urgent, Some(time_left));
             } else {
-                return;
+                // Its holders are busy; what follows may have others.
+                at.start = group + 1;
             }
         }
     }
@@ -107,14 +108,14 @@ impl Peer {
     /// Earliest first, one pick in four the rarest, while some link that holds the group has room.
     fn request_window(&mut self, now: Timestamp, window: GroupRange, need: Option<&Need>) {
         let mut at = window;
-        while !at.is_empty() && self.has_room() {
+        while !at.is_empty() && self.has_room(Class::Window) {
             let Some(view) = self.view() else { return };
             let is_rarest_turn = self.window_picks % RAREST_EVERY == RAREST_EVERY - 1;
             let Some(earliest) = view.earliest(at) else { return };
             let group = if is_rarest_turn { view.rarest(at).unwrap_or(earliest) } else { earliest };
             let demand = self.demand.as_ref();
             let time_left = need.and_then(|need| demand.map(|demand| demand.time_left(need, group)));
-            if let Some(link) = view.provider(group, Class::Window, Duration::ZERO) {
+            if let Some(link) = view.provider(group, Class::Window) {
                 self.window_picks = self.window_picks.wrapping_add(1);
                 self.request_run(now, link, group, window, Class::Window, time_left);
             } else if is_rarest_turn {
@@ -149,7 +150,7 @@ impl Peer {
             loop {
                 let mut chance = self.chance.clone();
                 let Some((view, link)) = self.view().zip(self.links.get(&id)) else { break };
-                let room = link.room_bytes() / u64::from(GROUP_BYTES);
+                let room = link.room_bytes(Class::Background) / u64::from(GROUP_BYTES);
                 if room == 0 || !link.is_provider() {
                     break;
                 }
@@ -177,7 +178,7 @@ impl Peer {
         let Some((view, link)) = self.view().zip(self.links.get(&id)) else { return };
         let slack = time_left.filter(|_| class == Class::Urgent);
         let groups_max = link.size.groups(link.rate.bytes_per_s(), slack);
-        let room = u32::try_from(link.room_bytes() / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX).max(1);
+        let room = u32::try_from(link.room_bytes(class) / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX).max(1);
         let range = view.extend(link, first, region, groups_max.min(room));
         self.request(now, id, range, class, time_left);
     }
