@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::rate::Rate;
 use super::round_trip::RoundTrip;
 use super::sizing::{CHANNEL_BYTES_MAX, RequestSize, channel_bytes_max, pipeline_target_bytes};
+use super::demand::URGENT;
 use super::stats::LinkState;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
@@ -21,6 +22,8 @@ const CROSSED_BYTES_MAX: u64 = CHANNEL_BYTES_MAX;
 const EARLY_DATA_MAX: usize = 32;
 /// Shortest silence that counts as a stall.
 const STALL_MIN: Duration = Duration::from_millis(750);
+/// The same where only background is outstanding.
+const BACKGROUND_STALL_MIN: Duration = Duration::from_secs(5);
 
 /// How many classes there are.
 const CLASSES: usize = Class::Background as usize + 1;
@@ -51,7 +54,7 @@ pub(crate) struct Serve {
     /// Its name for the request.
     pub(crate) id: u32,
     /// How urgent it is.
-    pub(crate) class: Class,
+    class: Class,
     /// When its first group is due, by the other side's word.
     pub(crate) due: Timestamp,
     range: GroupRange,
@@ -60,6 +63,11 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
+    /// How urgent it is now: what was asked for early is urgent when its time has come.
+    pub(crate) fn class_at(&self, now: Timestamp) -> Class {
+        if self.class == Class::Window && self.due <= now + URGENT { Class::Urgent } else { self.class }
+    }
+
     /// The next run of unsent groups that `held` has, at most `groups_max` long.
     pub(crate) fn next_run(&self, held: &GroupSet, groups_max: u32) -> Option<GroupRange> {
         let is_ready = |group: &u32| self.unsent >> (group - self.range.start) & 1 == 1 && held.has(*group);
@@ -134,6 +142,8 @@ pub(crate) struct Link {
 
     /// What it asked of us, oldest first.
     pub(crate) serves: VecDeque<Serve>,
+    /// The last request it made: they are numbered.
+    last_serve: u32,
     /// Bytes on its data channel that have not left.
     pub(crate) buffered_bytes: u64,
     pub(crate) upload_rate: Rate,
@@ -179,6 +189,7 @@ impl Link {
             ping: None,
             next_ping: now,
             serves: VecDeque::new(),
+            last_serve: 0,
             buffered_bytes: 0,
             upload_rate: Rate::new(rate_guess),
             last_drain: now,
@@ -385,6 +396,16 @@ impl Link {
         is_explained
     }
 
+    /// What a request asks for is needed sooner than it was.
+    pub(crate) fn hasten(&mut self, geometry: Geometry, id: u32, class: Class) {
+        let Some(ask) = self.asks.get_mut(&id) else { return };
+        let bytes: u64 = ask.missing().map(|group| geometry.len_bytes(GroupRange::one(group))).sum();
+        let before = &mut self.outstanding_bytes[ask.class as usize];
+        *before = before.saturating_sub(bytes);
+        self.outstanding_bytes[class as usize] += bytes;
+        ask.class = class;
+    }
+
     /// Strikes a request off; the groups that had not come.
     pub(crate) fn end_ask(&mut self, geometry: Geometry, id: u32) -> Vec<u32> {
         let Some(ask) = self.asks.remove(&id) else { return Vec::new() };
@@ -396,12 +417,15 @@ impl Link {
         missing
     }
 
-    /// How long it may stay silent with something outstanding.
+    /// How long it may stay silent with something outstanding: background waits its turn behind all others.
     pub(crate) fn stall_after(&self) -> Duration {
-        STALL_MIN.max(self.rtt_or_guess() * 4)
+        let is_pressing = self.ahead_of(Class::Window) > 0;
+        let least = if is_pressing { STALL_MIN } else { BACKGROUND_STALL_MIN };
+        least.max(self.rtt_or_guess() * 4).max(self.time_to_deliver(0, Class::Window) * 2)
     }
 
-    /// Registers a request of the other side, but for what was sent to it already.
+    /// Registers a request of the other side, but for what was sent to it already; or, if it made it before, how
+    /// urgent it has become. What was answered meanwhile stays answered.
     pub(crate) fn serve(
         &mut self,
         id: u32,
@@ -409,6 +433,13 @@ impl Link {
         (class, due): (Class, Timestamp),
         sent: &[GroupRange],
     ) {
+        if id <= self.last_serve {
+            if let Some(serve) = self.serves.iter_mut().find(|serve| serve.id == id) {
+                (serve.class, serve.due) = (class, due);
+            }
+            return;
+        }
+        self.last_serve = id;
         let mut serve = Serve { id, class, due, range, unsent: mask_of(range) };
         if !sent.iter().any(|run| serve.sent(*run)) {
             self.serves.push_back(serve);

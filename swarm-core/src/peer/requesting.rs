@@ -35,6 +35,7 @@ impl Peer {
         }
         let mut needs = Vec::new();
         for need in demand.needs(now) {
+            self.hasten(&need);
             if self.config.policy.has_urgent {
                 self.request_urgent(now, &need, &mut needs);
             }
@@ -77,6 +78,26 @@ impl Peer {
             assigned: &self.assigned,
             at_risk: &self.at_risk,
         })
+    }
+
+    /// What was asked for as background and is needed by now is asked for again, under the same name.
+    fn hasten(&mut self, need: &Need) {
+        let (Some(holdings), Some(demand)) = (&self.holdings, &self.demand) else { return };
+        let geometry = holdings.geometry();
+        for (id, link) in &mut self.links {
+            let late = link.asks().iter().filter(|(_, ask)| ask.class == Class::Background && !ask.is_released);
+            let late = late.filter_map(|(request, ask)| {
+                let first = ask.missing().find(|group| need.all().has(*group))?;
+                Some((*request, ask.range, first))
+            });
+            for (request, range, first) in late.collect::<Vec<_>>() {
+                let class = if need.urgent.has(first) { Class::Urgent } else { Class::Window };
+                link.hasten(geometry, request, class);
+                let remaining_ms = millis(demand.time_left(need, first));
+                let again = PeerMessage::Request { id: request, range, class, remaining_ms };
+                self.outputs.push_back(Output::Control(*id, again));
+            }
+        }
     }
 
     /// Earliest first; what no link can send is told to the tracker.
@@ -195,8 +216,7 @@ impl Peer {
         if range.is_empty() {
             return;
         }
-        let remaining_ms =
-            time_left.map_or(u32::MAX, |left| u32::try_from(left.as_millis()).unwrap_or(u32::MAX));
+        let remaining_ms = time_left.map_or(u32::MAX, millis);
         let request = link.ask(now, holdings.geometry(), range, class);
         holdings.asked.insert(range);
         self.outputs
@@ -229,7 +249,7 @@ impl Peer {
             return;
         };
         self.next_want = now + WANT_INTERVAL;
-        let remaining_ms = u32::try_from(time_left.as_millis()).unwrap_or(u32::MAX);
+        let remaining_ms = millis(time_left);
         let segments = vec![Want { segments: SegmentRun(segment, 1), remaining_ms }];
         let request = self.tracker.request(PeerRequestBody::Want { segments });
         self.outputs.push_back(Output::Tracker(request));
@@ -258,6 +278,10 @@ impl Peer {
             self.outputs.push_back(Output::Evict(range));
         }
     }
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Adds a group behind those that are needed already, as far as a message goes.
