@@ -16,8 +16,8 @@
 //! # Where things are
 //!
 //! Policies are small and pure: `demand` (what is needed, how soon), `picker` (what to ask of whom),
-//! `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first push), `rate`, `backoff`, `chance`. State lives in
-//! `holdings` (the content), `link` (a counterpart), `tracker_session` and `manifest_source`. The rest wires
+//! `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first push), `spreading` (whether it spreads), `rate`, `backoff`, `chance`. State lives in
+//! `holdings` (the content), `link` (a counterpart), `request` (what is under way there), `tracker_session` and `manifest_source`. The rest wires
 //! them to the outside: `tracking` (the tracker's messages), `linking` (links come and go), `exchange`
 //! (messages of links), `requesting` (asking), `rescue` (when a
 //! counterpart goes silent) and `serving` (sending).
@@ -37,12 +37,14 @@ mod output;
 mod picker;
 mod policy;
 mod rate;
+mod request;
 mod requesting;
 mod rescue;
 mod round_trip;
 mod sender;
 mod serving;
 mod sizing;
+mod spreading;
 mod standing;
 mod stats;
 #[cfg(test)]

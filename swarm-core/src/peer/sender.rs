@@ -125,7 +125,9 @@ impl Turns {
                 Some((serve.due, Frame { link: id, serve: at, range }))
             });
         let (_, frame) = match class {
-            Class::Urgent => ready.min_by_key(|(due, frame)| (due.as_micros() / DUE_TOGETHER.as_micros() as u64, stock.copies.of(frame.range.start)))?,
+            Class::Urgent => ready.min_by_key(|(due, frame)| {
+                (due.as_micros() / DUE_TOGETHER.as_micros() as u64, stock.copies.of(frame.range.start))
+            })?,
             Class::Window | Class::Background => ready.next()?,
         };
         Some(frame)
@@ -159,7 +161,7 @@ mod tests {
             assert!(link.set_geometry(Geometry::new(1000 * 16384)));
             link.state = LinkState::Open;
             for (start, class) in *serves {
-                let urgency = (*class, Timestamp::from_millis(u64::from(*start)));
+                let urgency = (*class, Timestamp::ZERO);
                 link.serve(*start + 1, GroupRange::new(*start, *start + 64), urgency, &[]);
             }
             (LinkId(id), link)
@@ -172,7 +174,11 @@ mod tests {
         let mut turns = Turns::default();
         let mut order = Vec::new();
         for _ in 0..count {
-            let Some(frame) = turns.next(links, &Stock { now: Timestamp::ZERO, held: &held, copies: &copies }) else { break };
+            let Some(frame) =
+                turns.next(links, &Stock { now: Timestamp::ZERO, held: &held, copies: &copies })
+            else {
+                break;
+            };
             let link = links.get_mut(&frame.link).unwrap();
             order.push((frame.link.0, frame.range.start));
             if link.serves[frame.serve].sent(frame.range) {
@@ -190,6 +196,28 @@ mod tests {
         let share = order.iter().filter(|(link, _)| *link == 0).count();
         assert_eq!(share, 4);
         assert_eq!(order[..4], [(1, 300), (2, 500), (1, 301), (2, 501)]);
+    }
+
+    #[test]
+    fn what_is_due_first_leaves_first_and_of_what_is_due_together_the_rarest() {
+        let mut links = links(&[&[], &[], &[]]);
+        let mut ask = |link, start: u32, due_ms| {
+            let urgency = (Class::Urgent, Timestamp::from_millis(due_ms));
+            links.get_mut(&LinkId(link)).unwrap().serve(start, GroupRange::one(start), urgency, &[]);
+        };
+        ask(0, 10, 1100);
+        ask(1, 20, 1010);
+        ask(2, 30, 100);
+        let (held, mut copies) = (GroupSet::full(1000), Copies::new(1000));
+        copies.add(10);
+        let mut turns = Turns::default();
+        let mut order = Vec::new();
+        let stock = Stock { now: Timestamp::ZERO, held: &held, copies: &copies };
+        while let Some(frame) = turns.next(&links, &stock) {
+            links.get_mut(&frame.link).unwrap().serves.clear();
+            order.push(frame.range.start);
+        }
+        assert_eq!(order, [30, 20, 10]);
     }
 
     #[test]
