@@ -124,7 +124,9 @@ impl Turns {
                 Some((serve.due, Frame { link: id, serve: at, range }))
             });
         let (_, frame) = match class {
-            Class::Urgent => ready.min_by_key(|(due, frame)| (due.as_micros() / DUE_TOGETHER.as_micros() as u64, stock.copies.of(frame.range.start)))?,
+            Class::Urgent => ready.min_by_key(|(due, frame)| {
+                (due.as_micros() / DUE_TOGETHER.as_micros() as u64, stock.copies.of(frame.range.start))
+            })?,
             Class::Window | Class::Background => ready.next()?,
         };
         Some(frame)
