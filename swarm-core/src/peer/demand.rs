@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::time::Timestamp;
 
 /// Due sooner than this is urgent.
-const URGENT: Duration = Duration::from_secs(2);
+pub(crate) const URGENT: Duration = Duration::from_secs(2);
 /// The window reaches at least this far beyond now…
 const WINDOW_MIN: Duration = Duration::from_secs(5);
 /// …and at most this far, as the player's buffer grows.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::rate::Rate;
 use super::round_trip::RoundTrip;
 use super::sizing::{CHANNEL_BYTES_MAX, RequestSize, channel_bytes_max, pipeline_target_bytes};
+use super::demand::URGENT;
 use super::stats::LinkState;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
@@ -21,6 +22,11 @@ const CROSSED_BYTES_MAX: u64 = CHANNEL_BYTES_MAX;
 const EARLY_DATA_MAX: usize = 32;
 /// Shortest silence that counts as a stall.
 const STALL_MIN: Duration = Duration::from_millis(750);
+/// The same where only background is outstanding.
+const BACKGROUND_STALL_MIN: Duration = Duration::from_secs(5);
+
+/// How many classes there are.
+const CLASSES: usize = Class::Background as usize + 1;
 
 /// A request that we made.
 #[derive(Debug, Clone)]
@@ -48,7 +54,7 @@ pub(crate) struct Serve {
     /// Its name for the request.
     pub(crate) id: u32,
     /// How urgent it is.
-    pub(crate) class: Class,
+    class: Class,
     /// When its first group is due, by the other side's word.
     pub(crate) due: Timestamp,
     range: GroupRange,
@@ -57,6 +63,11 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
+    /// How urgent it is now: what was asked for early is urgent when its time has come.
+    pub(crate) fn class_at(&self, now: Timestamp) -> Class {
+        if self.class == Class::Window && self.due <= now + URGENT { Class::Urgent } else { self.class }
+    }
+
     /// The next run of unsent groups that `held` has, at most `groups_max` long.
     pub(crate) fn next_run(&self, held: &GroupSet, groups_max: u32) -> Option<GroupRange> {
         let is_ready = |group: &u32| self.unsent >> (group - self.range.start) & 1 == 1 && held.has(*group);
@@ -116,8 +127,8 @@ pub(crate) struct Link {
     last_request: u32,
     /// Bytes that may still come for requests that have ended, or twice: more is an intrusion.
     late_bytes: u64,
-    /// Bytes asked for and not yet here.
-    pub(crate) outstanding_bytes: u64,
+    /// Bytes asked for and not yet here, by class.
+    outstanding_bytes: [u64; CLASSES],
     /// When the last payload came, or the first request of a busy period was made.
     pub(crate) last_progress: Timestamp,
     /// Whether it stopped sending; it is not asked again until it sends.
@@ -131,6 +142,8 @@ pub(crate) struct Link {
 
     /// What it asked of us, oldest first.
     pub(crate) serves: VecDeque<Serve>,
+    /// The last request it made: they are numbered.
+    last_serve: u32,
     /// Bytes on its data channel that have not left.
     pub(crate) buffered_bytes: u64,
     pub(crate) upload_rate: Rate,
@@ -167,7 +180,7 @@ impl Link {
             asks: BTreeMap::new(),
             last_request: 0,
             late_bytes: CROSSED_BYTES_MAX,
-            outstanding_bytes: 0,
+            outstanding_bytes: [0; CLASSES],
             last_progress: now,
             is_stalled: false,
             rate: Rate::new(rate_guess),
@@ -176,6 +189,7 @@ impl Link {
             ping: None,
             next_ping: now,
             serves: VecDeque::new(),
+            last_serve: 0,
             buffered_bytes: 0,
             upload_rate: Rate::new(rate_guess),
             last_drain: now,
@@ -299,16 +313,21 @@ impl Link {
         self.buffered_bytes < self.buffer_bytes_max()
     }
 
-    /// Bytes that may be asked for now, beyond what is outstanding.
-    pub(crate) fn room_bytes(&self) -> u64 {
-        let target = pipeline_target_bytes(self.rate.bytes_per_s(), self.rtt_or_guess());
-        let target = target.min(self.size.earned_bytes());
-        target.saturating_sub(self.outstanding_bytes)
+    /// Bytes outstanding that the other side sends before or with those of a class.
+    fn ahead_of(&self, class: Class) -> u64 {
+        self.outstanding_bytes.iter().take(class as usize + 1).sum()
     }
 
-    /// Estimated time until `bytes` more would have come.
-    pub(crate) fn time_to_deliver(&self, bytes: u64) -> Duration {
-        let micros = (self.outstanding_bytes + bytes).saturating_mul(1_000_000) / self.rate.bytes_per_s();
+    /// Bytes of a class that may be asked for now. What is outstanding of lower classes takes no room: it waits.
+    pub(crate) fn room_bytes(&self, class: Class) -> u64 {
+        let target = pipeline_target_bytes(self.rate.bytes_per_s(), self.rtt_or_guess());
+        let target = target.min(self.size.earned_bytes());
+        target.saturating_sub(self.ahead_of(class))
+    }
+
+    /// Estimated time until `bytes` more of a class would have come.
+    pub(crate) fn time_to_deliver(&self, bytes: u64, class: Class) -> Duration {
+        let micros = (self.ahead_of(class) + bytes).saturating_mul(1_000_000) / self.rate.bytes_per_s();
         Duration::from_micros(micros) + self.rtt_or_guess() / 2
     }
 
@@ -321,7 +340,7 @@ impl Link {
         self.last_request = self.last_request.wrapping_add(1).max(1);
         let ask = Ask { range, missing: mask_of(range), class, is_released: false };
         self.asks.insert(self.last_request, ask);
-        self.outstanding_bytes += geometry.len_bytes(range);
+        self.outstanding_bytes[class as usize] += geometry.len_bytes(range);
         self.last_request
     }
 
@@ -355,11 +374,14 @@ impl Link {
         let mut expected = 0;
         for id in overlapping {
             let Some(ask) = self.asks.get_mut(&id) else { continue };
+            let outstanding = &mut self.outstanding_bytes[ask.class as usize];
             for group in range.and(ask.range).iter() {
                 let bit = 1 << (group - ask.range.start);
                 if ask.missing & bit != 0 {
                     ask.missing &= !bit;
-                    expected += geometry.len_bytes(GroupRange::one(group));
+                    let bytes = geometry.len_bytes(GroupRange::one(group));
+                    expected += bytes;
+                    *outstanding = outstanding.saturating_sub(bytes);
                 }
             }
             if ask.missing == 0 {
@@ -367,7 +389,6 @@ impl Link {
                 self.size.completed();
             }
         }
-        self.outstanding_bytes = self.outstanding_bytes.saturating_sub(expected);
         let is_injection = id == 0;
         let late = if is_injection { 0 } else { geometry.len_bytes(range).saturating_sub(expected) };
         let is_explained = late <= self.late_bytes && id <= self.last_request;
@@ -375,22 +396,36 @@ impl Link {
         is_explained
     }
 
+    /// What a request asks for is needed sooner than it was.
+    pub(crate) fn hasten(&mut self, geometry: Geometry, id: u32, class: Class) {
+        let Some(ask) = self.asks.get_mut(&id) else { return };
+        let bytes: u64 = ask.missing().map(|group| geometry.len_bytes(GroupRange::one(group))).sum();
+        let before = &mut self.outstanding_bytes[ask.class as usize];
+        *before = before.saturating_sub(bytes);
+        self.outstanding_bytes[class as usize] += bytes;
+        ask.class = class;
+    }
+
     /// Strikes a request off; the groups that had not come.
     pub(crate) fn end_ask(&mut self, geometry: Geometry, id: u32) -> Vec<u32> {
         let Some(ask) = self.asks.remove(&id) else { return Vec::new() };
         let missing: Vec<u32> = ask.missing().collect();
         let bytes: u64 = missing.iter().map(|group| geometry.len_bytes(GroupRange::one(*group))).sum();
-        self.outstanding_bytes = self.outstanding_bytes.saturating_sub(bytes);
+        let outstanding = &mut self.outstanding_bytes[ask.class as usize];
+        *outstanding = outstanding.saturating_sub(bytes);
         self.late_bytes += bytes;
         missing
     }
 
-    /// How long it may stay silent with something outstanding.
+    /// How long it may stay silent with something outstanding: background waits its turn behind all others.
     pub(crate) fn stall_after(&self) -> Duration {
-        STALL_MIN.max(self.rtt_or_guess() * 4)
+        let is_pressing = self.ahead_of(Class::Window) > 0;
+        let least = if is_pressing { STALL_MIN } else { BACKGROUND_STALL_MIN };
+        least.max(self.rtt_or_guess() * 4).max(self.time_to_deliver(0, Class::Window) * 2)
     }
 
-    /// Registers a request of the other side, but for what was sent to it already.
+    /// Registers a request of the other side, but for what was sent to it already; or, if it made it before, how
+    /// urgent it has become. What was answered meanwhile stays answered.
     pub(crate) fn serve(
         &mut self,
         id: u32,
@@ -398,6 +433,13 @@ impl Link {
         (class, due): (Class, Timestamp),
         sent: &[GroupRange],
     ) {
+        if id <= self.last_serve {
+            if let Some(serve) = self.serves.iter_mut().find(|serve| serve.id == id) {
+                (serve.class, serve.due) = (class, due);
+            }
+            return;
+        }
+        self.last_serve = id;
         let mut serve = Serve { id, class, due, range, unsent: mask_of(range) };
         if !sent.iter().any(|run| serve.sent(*run)) {
             self.serves.push_back(serve);
@@ -424,11 +466,11 @@ mod tests {
     fn a_request_is_complete_when_all_its_groups_came_in_any_order() {
         let mut link = link();
         let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(10, 74), Class::Window);
-        assert_eq!(link.outstanding_bytes, 64 * 16384);
+        assert_eq!(link.ahead_of(Class::Background), 64 * 16384);
         assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(12, 74)));
         assert_eq!(link.asks()[&id].missing().collect::<Vec<_>>(), [10, 11]);
         assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(10, 12)));
-        assert_eq!(link.outstanding_bytes, 0);
+        assert_eq!(link.ahead_of(Class::Background), 0);
         assert!(link.asks().is_empty());
     }
 
@@ -451,7 +493,7 @@ mod tests {
         assert!(link.came(Timestamp::ZERO, GEOMETRY, first, GroupRange::new(0, 2)));
         assert!(link.came(Timestamp::ZERO, GEOMETRY, 0, GroupRange::one(2)));
         assert!(link.asks().is_empty());
-        assert_eq!(link.outstanding_bytes, 0);
+        assert_eq!(link.ahead_of(Class::Background), 0);
     }
 
     #[test]
@@ -460,7 +502,7 @@ mod tests {
         let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 3), Class::Window);
         link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::one(1));
         assert_eq!(link.end_ask(GEOMETRY, id), [0, 2]);
-        assert_eq!(link.outstanding_bytes, 0);
+        assert_eq!(link.ahead_of(Class::Background), 0);
         assert!(link.end_ask(GEOMETRY, id).is_empty());
     }
 

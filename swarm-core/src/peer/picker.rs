@@ -8,7 +8,6 @@
 //! or when the tracker assigned it; and while it injects it is asked for nothing that is not urgent.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::chance::Chance;
 use super::copies::Copies;
@@ -75,9 +74,7 @@ impl View<'_> {
     }
 
     /// The link that would deliver a group soonest. Without room on any, `None`.
-    ///
-    /// A link without room may still take an urgent group if it can deliver it within `time_left`.
-    pub(crate) fn provider(&self, group: u32, class: Class, time_left: Duration) -> Option<LinkId> {
+    pub(crate) fn provider(&self, group: u32, class: Class) -> Option<LinkId> {
         let has_viewer = self.links.values().any(|link| link.role == Role::Viewer && provides(link, group));
         let is_spared = has_viewer && class != Class::Urgent && !self.assigned.has(group);
         let size = u64::from(GROUP_BYTES);
@@ -85,10 +82,9 @@ impl View<'_> {
             provides(link, group)
                 && !(is_spared && link.role == Role::Initial)
                 && link.serves(class)
-                && (link.room_bytes() >= size
-                    || (class == Class::Urgent && link.time_to_deliver(size) < time_left))
+                && link.room_bytes(class) >= size
         });
-        candidates.min_by_key(|(id, link)| (link.time_to_deliver(size), **id)).map(|(id, _)| *id)
+        candidates.min_by_key(|(id, link)| (link.time_to_deliver(size, class), **id)).map(|(id, _)| *id)
     }
 
     /// The run of free groups from `first` on that `link` holds, inside `region`, at most `groups_max` long.

@@ -35,6 +35,7 @@ impl Peer {
         }
         let mut needs = Vec::new();
         for need in demand.needs(now) {
+            self.hasten(&need);
             if self.config.policy.has_urgent {
                 self.request_urgent(now, &need, &mut needs);
             }
@@ -42,15 +43,15 @@ impl Peer {
             self.request_window(now, window, Some(&need));
         }
         self.tell_needs(now, needs);
-        if self.has_room() {
+        if self.has_room(Class::Window) {
             self.request_marked(now);
             self.request_background(now);
         }
     }
 
-    fn has_room(&self) -> bool {
+    fn has_room(&self, class: Class) -> bool {
         let size = u64::from(GROUP_BYTES);
-        self.links.values().any(|link| link.is_provider() && link.room_bytes() >= size)
+        self.links.values().any(|link| link.is_provider() && link.room_bytes(class) >= size)
     }
 
     /// The groups that this peer wants at all.
@@ -79,6 +80,26 @@ impl Peer {
         })
     }
 
+    /// What was asked for as background and is needed by now is asked for again, under the same name.
+    fn hasten(&mut self, need: &Need) {
+        let (Some(holdings), Some(demand)) = (&self.holdings, &self.demand) else { return };
+        let geometry = holdings.geometry();
+        for (id, link) in &mut self.links {
+            let late = link.asks().iter().filter(|(_, ask)| ask.class == Class::Background && !ask.is_released);
+            let late = late.filter_map(|(request, ask)| {
+                let first = ask.missing().find(|group| need.all().has(*group))?;
+                Some((*request, ask.range, first))
+            });
+            for (request, range, first) in late.collect::<Vec<_>>() {
+                let class = if need.urgent.has(first) { Class::Urgent } else { Class::Window };
+                link.hasten(geometry, request, class);
+                let remaining_ms = millis(demand.time_left(need, first));
+                let again = PeerMessage::Request { id: request, range, class, remaining_ms };
+                self.outputs.push_back(Output::Control(*id, again));
+            }
+        }
+    }
+
     /// Earliest first; what no link can send is told to the tracker.
     fn request_urgent(&mut self, now: Timestamp, need: &Need, needs: &mut Vec<GroupRange>) {
         let mut at = need.urgent;
@@ -91,10 +112,11 @@ impl Peer {
                     self.want(now, group, time_left);
                 }
                 at.start = group + 1;
-            } else if let Some(link) = view.provider(group, Class::Urgent, time_left) {
+            } else if let Some(link) = view.provider(group, Class::Urgent) {
                 self.request_run(now, link, group, at, Class::Urgent, Some(time_left));
             } else {
-                return;
+                // Its holders are busy; what follows may have others.
+                at.start = group + 1;
             }
         }
     }
@@ -107,14 +129,14 @@ impl Peer {
     /// Earliest first, one pick in four the rarest, while some link that holds the group has room.
     fn request_window(&mut self, now: Timestamp, window: GroupRange, need: Option<&Need>) {
         let mut at = window;
-        while !at.is_empty() && self.has_room() {
+        while !at.is_empty() && self.has_room(Class::Window) {
             let Some(view) = self.view() else { return };
             let is_rarest_turn = self.window_picks % RAREST_EVERY == RAREST_EVERY - 1;
             let Some(earliest) = view.earliest(at) else { return };
             let group = if is_rarest_turn { view.rarest(at).unwrap_or(earliest) } else { earliest };
             let demand = self.demand.as_ref();
             let time_left = need.and_then(|need| demand.map(|demand| demand.time_left(need, group)));
-            if let Some(link) = view.provider(group, Class::Window, Duration::ZERO) {
+            if let Some(link) = view.provider(group, Class::Window) {
                 self.window_picks = self.window_picks.wrapping_add(1);
                 self.request_run(now, link, group, window, Class::Window, time_left);
             } else if is_rarest_turn {
@@ -149,7 +171,7 @@ impl Peer {
             loop {
                 let mut chance = self.chance.clone();
                 let Some((view, link)) = self.view().zip(self.links.get(&id)) else { break };
-                let room = link.room_bytes() / u64::from(GROUP_BYTES);
+                let room = link.room_bytes(Class::Background) / u64::from(GROUP_BYTES);
                 if room == 0 || !link.is_provider() {
                     break;
                 }
@@ -177,7 +199,7 @@ impl Peer {
         let Some((view, link)) = self.view().zip(self.links.get(&id)) else { return };
         let slack = time_left.filter(|_| class == Class::Urgent);
         let groups_max = link.size.groups(link.rate.bytes_per_s(), slack);
-        let room = u32::try_from(link.room_bytes() / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX).max(1);
+        let room = u32::try_from(link.room_bytes(class) / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX).max(1);
         let range = view.extend(link, first, region, groups_max.min(room));
         self.request(now, id, range, class, time_left);
     }
@@ -194,8 +216,7 @@ impl Peer {
         if range.is_empty() {
             return;
         }
-        let remaining_ms =
-            time_left.map_or(u32::MAX, |left| u32::try_from(left.as_millis()).unwrap_or(u32::MAX));
+        let remaining_ms = time_left.map_or(u32::MAX, millis);
         let request = link.ask(now, holdings.geometry(), range, class);
         holdings.asked.insert(range);
         self.outputs
@@ -228,7 +249,7 @@ impl Peer {
             return;
         };
         self.next_want = now + WANT_INTERVAL;
-        let remaining_ms = u32::try_from(time_left.as_millis()).unwrap_or(u32::MAX);
+        let remaining_ms = millis(time_left);
         let segments = vec![Want { segments: SegmentRun(segment, 1), remaining_ms }];
         let request = self.tracker.request(PeerRequestBody::Want { segments });
         self.outputs.push_back(Output::Tracker(request));
@@ -257,6 +278,10 @@ impl Peer {
             self.outputs.push_back(Output::Evict(range));
         }
     }
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Adds a group behind those that are needed already, as far as a message goes.

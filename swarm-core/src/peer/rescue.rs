@@ -29,7 +29,7 @@ fn next_step(link: &Link) -> Option<(Step, Timestamp)> {
     let stall_after = link.stall_after();
     match (link.asks().is_empty(), link.is_stalled) {
         (false, false) => Some((Step::Release, link.last_progress + stall_after)),
-        (false, true) => Some((Step::Cancel, link.last_progress + CANCEL_AFTER.max(stall_after))),
+        (false, true) => Some((Step::Cancel, link.last_progress + CANCEL_AFTER.max(stall_after * 2))),
         (true, true) => Some((Step::Forgive, link.last_progress + PROBATION)),
         (true, false) => None,
     }

@@ -66,6 +66,7 @@ impl Budget {
 
 /// What there is to send.
 pub(crate) struct Stock<'a> {
+    pub(crate) now: Timestamp,
     pub(crate) held: &'a GroupSet,
     pub(crate) copies: &'a Copies,
 }
@@ -118,7 +119,7 @@ impl Turns {
         let mut ready = turn
             .filter(|(_, link)| link.is_open() && link.has_channel_room())
             .flat_map(|(id, link)| link.serves.iter().enumerate().map(move |serve| (*id, link, serve)))
-            .filter(|(_, _, (_, serve))| serve.class == class)
+            .filter(|(_, _, (_, serve))| serve.class_at(stock.now) == class)
             .filter_map(|(id, link, (at, serve))| {
                 let range = serve.next_run(stock.held, frame_groups_max(link))?;
                 Some((serve.due, Frame { link: id, serve: at, range }))
@@ -173,7 +174,7 @@ mod tests {
         let mut turns = Turns::default();
         let mut order = Vec::new();
         for _ in 0..count {
-            let Some(frame) = turns.next(links, &Stock { held: &held, copies: &copies }) else { break };
+            let Some(frame) = turns.next(links, &Stock { now: Timestamp::ZERO, held: &held, copies: &copies }) else { break };
             let link = links.get_mut(&frame.link).unwrap();
             order.push((frame.link.0, frame.range.start));
             if link.serves[frame.serve].sent(frame.range) {

@@ -58,7 +58,7 @@ impl Peer {
         if !self.has_uplink_room(now) {
             return None;
         }
-        let stock = Stock { held: holdings.held(), copies: &self.copies };
+        let stock = Stock { now, held: holdings.held(), copies: &self.copies };
         let is_injecting = self.is_injecting();
         let serves_urgent = self.standing_told.is_none_or(|told| told.serving != Serving::Needs);
         if is_injecting
