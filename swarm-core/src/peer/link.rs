@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::demand::URGENT;
 use super::rate::Rate;
 use super::round_trip::RoundTrip;
 use super::sizing::{CHANNEL_BYTES_MAX, RequestSize, channel_bytes_max, pipeline_target_bytes};
-use super::demand::URGENT;
 use super::stats::LinkState;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;

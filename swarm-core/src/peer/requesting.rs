@@ -85,7 +85,8 @@ impl Peer {
         let (Some(holdings), Some(demand)) = (&self.holdings, &self.demand) else { return };
         let geometry = holdings.geometry();
         for (id, link) in &mut self.links {
-            let late = link.asks().iter().filter(|(_, ask)| ask.class == Class::Background && !ask.is_released);
+            let late =
+                link.asks().iter().filter(|(_, ask)| ask.class == Class::Background && !ask.is_released);
             let late = late.filter_map(|(request, ask)| {
                 let first = ask.missing().find(|group| need.all().has(*group))?;
                 Some((*request, ask.range, first))

@@ -174,7 +174,11 @@ mod tests {
         let mut turns = Turns::default();
         let mut order = Vec::new();
         for _ in 0..count {
-            let Some(frame) = turns.next(links, &Stock { now: Timestamp::ZERO, held: &held, copies: &copies }) else { break };
+            let Some(frame) =
+                turns.next(links, &Stock { now: Timestamp::ZERO, held: &held, copies: &copies })
+            else {
+                break;
+            };
             let link = links.get_mut(&frame.link).unwrap();
             order.push((frame.link.0, frame.range.start));
             if link.serves[frame.serve].sent(frame.range) {
