@@ -71,3 +71,31 @@ impl Progress {
         self.parts.map(|part| part.done_at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Scenario, run};
+
+    /// Four viewers and 16 MiB: a quarter marked, a quarter for spare capacity.
+    fn scenario(has_author_rules: bool) -> Scenario {
+        Scenario { peers: 4, mib: 16, has_author_rules, ..Scenario::default() }
+    }
+
+    #[test]
+    fn what_is_marked_is_complete_at_every_viewer_before_background_is_at_any() {
+        let report = run(&scenario(true));
+        assert!(report.finished, "{report:?}");
+        let seconds = report.complete_seconds.unwrap();
+        let [marked, plain, background] =
+            [seconds.marked, seconds.plain, seconds.background].map(Option::unwrap);
+        assert!(marked < report.first_background_seconds.unwrap(), "{report:?}");
+        assert!(marked < plain && plain < background, "{report:?}");
+    }
+
+    #[test]
+    fn without_rules_there_is_no_order_to_report() {
+        let report = run(&Scenario { peers: 1, mib: 1, ..scenario(false) });
+        assert_eq!((report.complete_seconds, report.first_background_seconds), (None, None));
+        assert!(!serde_json::to_string(&report).unwrap().contains("complete_seconds"));
+    }
+}
