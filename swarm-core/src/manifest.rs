@@ -158,6 +158,11 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The picture shown before the media plays, where there is one.
+    pub fn poster(&self) -> Option<&Attachment> {
+        self.attachments.iter().find(|attachment| attachment.kind == AttachmentKind::Poster)
+    }
+
     /// How the content's bytes fall into groups.
     pub const fn geometry(&self) -> Geometry {
         Geometry::new(self.length_bytes)
@@ -274,6 +279,27 @@ pub(crate) mod tests {
         }
     }
 
+    fn poster(media_type: &str) -> Attachment {
+        Attachment {
+            kind: AttachmentKind::Poster,
+            media_type: media_type.into(),
+            language: None,
+            label: None,
+            bytes: b"picture".as_slice().into(),
+        }
+    }
+
+    #[test]
+    fn a_poster_is_a_picture_of_a_known_type() {
+        for media_type in ["image/jpeg", "image/png", "image/webp", "image/avif"] {
+            let mut manifest = sample(100, ContentRoot([7; 32]));
+            assert_eq!(manifest.poster(), None);
+            manifest.attachments.push(poster(media_type));
+            assert!(manifest.to_bytes().is_ok());
+            assert_eq!(manifest.poster(), Some(&poster(media_type)));
+        }
+    }
+
     #[test]
     fn canonical_bytes_are_those_of_the_protocol_document() {
         let bytes = sample(100, ContentRoot([7; 32])).to_bytes().unwrap();
@@ -329,6 +355,9 @@ pub(crate) mod tests {
         refused(|manifest| manifest.attachments = vec![subtitles(&" ".repeat(SUBTITLES_BYTES_MAX + 1))]);
         refused(|manifest| manifest.attachments[0].media_type = "text/html".into());
         refused(|manifest| manifest.attachments[0].kind = AttachmentKind::Poster);
+        refused(|manifest| manifest.attachments = vec![poster("image/svg+xml")]);
+        refused(|manifest| manifest.attachments = vec![poster("image/png; charset=x")]);
+        refused(|manifest| manifest.attachments = vec![poster("image/png"), poster("image/png")]);
         refused(|manifest| manifest.attachments = vec![subtitles(&" ".repeat(SUBTITLES_BYTES_MAX)); 5]);
         refused(|manifest| manifest.title = Some("a".repeat(TEXT_BYTES_MAX + 1)));
         refused(|manifest| manifest.chapters = vec![manifest.chapters[0].clone(); CHAPTERS_MAX + 1]);

@@ -7,6 +7,7 @@ use swarm_core::limits::GROUP_BYTES;
 use swarm_core::manifest::{PRIORITY_MAX, Period};
 use swarm_core::{Geometry, GroupRange, GroupSet, HashTree, Manifest, SwarmId, TreeBuilder, segmentation};
 
+use crate::marks::{self, ByMark};
 use crate::scenario::Scenario;
 
 /// Everything that is fixed about the content.
@@ -16,8 +17,8 @@ pub(crate) struct Content {
     pub(crate) manifest_bytes: Bytes,
     pub(crate) swarm: SwarmId,
     pub(crate) tree: HashTree,
-    /// Groups that the author marked with the highest priority.
-    pub(crate) marked: GroupSet,
+    /// The groups by what the author said of them; `None` if nothing was said.
+    pub(crate) marks: Option<ByMark<GroupSet>>,
 }
 
 impl Content {
@@ -43,13 +44,13 @@ impl Content {
             trackers: Vec::new(),
             attachments: Vec::new(),
         };
-        let mut marked = GroupSet::empty(geometry.group_count());
-        if scenario.has_author_rules {
-            mark(&mut manifest, &mut marked);
-        }
+        let marks = scenario.has_author_rules.then(|| {
+            mark(&mut manifest);
+            marks::parts(&manifest)
+        });
         let manifest_bytes: Bytes = manifest.to_bytes().unwrap_or_default().into();
         let swarm = swarm_core::manifest::swarm_id_of(&manifest_bytes);
-        Self { bytes, manifest: Arc::new(manifest), manifest_bytes, swarm, tree, marked }
+        Self { bytes, manifest: Arc::new(manifest), manifest_bytes, swarm, tree, marks }
     }
 
     pub(crate) fn slice(&self, range: GroupRange) -> Bytes {
@@ -66,16 +67,13 @@ fn pattern(length: u64) -> Bytes {
 }
 
 /// The segments between 40 and 50 % get the highest priority, those beyond 60 % are for spare capacity.
-fn mark(manifest: &mut Manifest, marked: &mut GroupSet) {
+fn mark(manifest: &mut Manifest) {
     let count = manifest.geometry().group_count();
     let ranges: Vec<GroupRange> = manifest.segment_ranges().map(|(range, _)| range).collect();
     for (range, segment) in ranges.into_iter().zip(&mut manifest.segments) {
         let tenth = u64::from(range.start) * 10 / u64::from(count.max(1));
         match tenth {
-            4 => {
-                segment.priority = PRIORITY_MAX;
-                marked.insert(range);
-            }
+            4 => segment.priority = PRIORITY_MAX,
             6.. => segment.period = Period::Background,
             0..=3 | 5 => {}
         }

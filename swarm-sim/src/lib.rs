@@ -13,6 +13,7 @@
 //! | `connecting` | how connections are built |
 //! | `network`, `link` | how bytes travel |
 //! | `tracking` | the tracker and the way to it |
+//! | `marks` | what the author said, and who had it when |
 //! | `misfortune` | who joins and what goes wrong |
 //! | `report`, `timeline` | what it comes to, and how it went |
 
@@ -20,6 +21,7 @@ mod chance;
 mod connecting;
 mod content;
 mod link;
+mod marks;
 mod misfortune;
 mod network;
 mod node;
@@ -31,6 +33,7 @@ mod trace;
 mod tracking;
 mod world;
 
+pub use marks::ByMark;
 pub use report::{Report, run};
 pub use scenario::{Scenario, Span};
 pub use timeline::Moment;

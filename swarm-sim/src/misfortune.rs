@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use swarm_core::peer::{Appetite, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
-use swarm_core::{GroupSet, Instance, Peer};
+use swarm_core::{Instance, Peer};
 
+use crate::marks::Progress;
 use crate::node::{Conduct, Interface, Node};
 use crate::scenario::{bytes_per_s, micros_of};
 use crate::world::{Event, World, conduct};
@@ -73,8 +74,7 @@ impl World {
             token: None,
             policy: self.scenario.policy,
         };
-        let count = self.content.manifest.geometry().group_count();
-        let is_watched = role == Role::Viewer && self.scenario.has_author_rules;
+        let marks = self.content.marks.as_ref().filter(|_| role == Role::Viewer);
         Node {
             peer: Peer::new(config),
             role,
@@ -98,8 +98,7 @@ impl World {
             joined_at: 0,
             first_link_at: None,
             done_at: None,
-            marked_lacking: if is_watched { self.content.marked.clone() } else { GroupSet::empty(count) },
-            marked_done_at: None,
+            progress: marks.map(Progress::new),
         }
     }
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use swarm_core::player::Player;
 use swarm_core::tracker_message::Role;
-use swarm_core::{GroupSet, LinkId, Peer};
+use swarm_core::{LinkId, Peer};
 use tracker_server::decision::ConnectionId;
 
 use crate::link::End;
+use crate::marks::Progress;
 
 /// How a node treats others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +58,8 @@ pub(crate) struct Node {
     pub(crate) joined_at: u64,
     pub(crate) first_link_at: Option<u64>,
     pub(crate) done_at: Option<u64>,
-    /// What the author marked, and the rest, as far as it is lacking.
-    pub(crate) marked_lacking: GroupSet,
-    pub(crate) marked_done_at: Option<u64>,
+    /// Of a viewer, where the author said something.
+    pub(crate) progress: Option<Progress>,
 }
 
 impl Node {

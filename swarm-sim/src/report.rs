@@ -3,6 +3,7 @@
 use serde::Serialize;
 use swarm_core::tracker_message::Role;
 
+use crate::marks::ByMark;
 use crate::node::Node;
 use crate::scenario::Scenario;
 use crate::timeline::Moment;
@@ -43,8 +44,13 @@ pub struct Report {
     pub tracker_messages: u64,
     /// How busy the viewers' uplinks were until the end, per cent.
     pub uplink_pct: f64,
-    /// Of the viewers that finished, those who had all that the author marked before all else; null without rules.
-    pub marked_first_pct: Option<f64>,
+    /// With rules, until every viewer that stayed had all that the author marked 7, all that is `background`, and all
+    /// the rest, s; null where one never had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_seconds: Option<ByMark<Option<f64>>>,
+    /// With rules, until the first of them had all that is `background`, s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_background_seconds: Option<f64>,
     /// How it went, second by second; only if asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<Moment>,
@@ -81,8 +87,8 @@ fn report(world: &World) -> Report {
         .sum();
     let busy: u64 = viewers.iter().map(|node| node.interface.busy_us).sum();
     let present: u64 = viewers.iter().map(|node| world.now.saturating_sub(node.joined_at)).sum();
-    let is_first = |node: &&Node| Some(node.marked_done_at? < node.done_at?);
-    let firsts: Vec<bool> = viewers.iter().filter_map(is_first).collect();
+    let parts: Vec<ByMark<Option<u64>>> =
+        stayed.iter().filter_map(|node| Some(node.progress.as_ref()?.done_at())).collect();
     Report {
         finished: world.is_finished(),
         peers: u32::try_from(viewers.len()).unwrap_or(u32::MAX),
@@ -100,13 +106,29 @@ fn report(world: &World) -> Report {
         control_pct: pct(world.carried.control),
         tracker_messages: world.carried.tracker_messages,
         uplink_pct: busy as f64 * 100.0 / present.max(1) as f64,
-        marked_first_pct: world.scenario.has_author_rules.then(|| {
-            firsts.iter().filter(|first| **first).count() as f64 * 100.0 / firsts.len().max(1) as f64
-        }),
+        complete_seconds: (!parts.is_empty()).then(|| complete_seconds(&parts)),
+        first_background_seconds: parts.iter().filter_map(|parts| parts.background).min().map(seconds_of),
         timeline: world.timeline.moments().to_vec(),
         trace_hash: world.trace.digest(),
         cpu_seconds: 0.0,
     }
+}
+
+/// Until the last of the viewers had each part.
+fn complete_seconds(viewers: &[ByMark<Option<u64>>]) -> ByMark<Option<f64>> {
+    let last = |part: fn(&ByMark<Option<u64>>) -> Option<u64>| {
+        let all: Option<Vec<u64>> = viewers.iter().map(part).collect();
+        all?.into_iter().max().map(seconds_of)
+    };
+    ByMark {
+        marked: last(|parts| parts.marked),
+        plain: last(|parts| parts.plain),
+        background: last(|parts| parts.background),
+    }
+}
+
+fn seconds_of(micros: u64) -> f64 {
+    micros as f64 / 1e6
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

@@ -68,7 +68,7 @@ pub struct Scenario {
     pub window_kib: u32,
     /// Building a connection takes this many round trips after signalling.
     pub connect_rtts: f64,
-    /// The first tenth of the content gets priority 7 by its author, the last half period `background`.
+    /// What lies between 40 and 50 % has priority 7 by its author, what follows 60 % period `background`.
     pub has_author_rules: bool,
     /// What the peers do.
     pub policy: Policy,

@@ -308,9 +308,8 @@ impl World {
 
     fn stored(&mut self, node: usize, range: swarm_core::GroupRange) {
         self.injected.insert(range);
-        let at = &mut self.nodes[node];
-        if at.marked_lacking.remove(range) > 0 && at.marked_lacking.is_empty() {
-            at.marked_done_at = Some(self.now);
+        if let Some(progress) = &mut self.nodes[node].progress {
+            progress.stored(self.now, range);
         }
     }
 

@@ -149,9 +149,10 @@ async fn inspect_with_keys(tab: &Tab) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_catalogue_shows_the_title_and_needs_no_poster() -> Result<()> {
+async fn the_catalogue_shows_the_title_and_the_poster_where_there_is_one() -> Result<()> {
     let tracker = Tracker::start()?;
-    let link = publish(&tracker, &Manifest { attachments: vec![], ..manifest() }).await?;
+    let plain = Manifest { attachments: vec![], title: Some("The <b>river</b>".to_owned()), ..manifest() };
+    let link = publish(&tracker, &plain).await?;
     Scene::play("a catalogue", async |scene| {
         let tab = scene.tab().await?;
         tab.open(&tracker.http("/")).await?;
@@ -162,6 +163,13 @@ async fn the_catalogue_shows_the_title_and_needs_no_poster() -> Result<()> {
         let [entry] = &entries[..] else { anyhow::bail!("not one entry: {entries:?}") };
         ensure!(entry.starts_with(&link) && entry.contains("1:00") && entry.contains("9.90 MB"), "{entry}");
         ensure!(tab.value::<u32>("document.querySelectorAll('#catalogue-list img').length").await? == 0);
+        let pictured = publish(&tracker, &manifest()).await?;
+        let shown = format!(
+            "document.querySelector('#catalogue-list a[href=\"{}\"] img')?.naturalWidth === 1",
+            pictured.strip_prefix(&tracker.http("")).unwrap_or(&pictured)
+        );
+        tab.wait_for("the poster", TIMEOUT, &shown).await?;
+        ensure!(tab.value::<u32>("document.querySelectorAll('#catalogue-list img').length").await? == 1);
         Ok(())
     })
     .await

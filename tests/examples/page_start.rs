@@ -1,21 +1,22 @@
-//! How soon a fresh tab shows its first frame, from the beginning and from the middle of a film: one line of
-//! JSON with every measurement, in milliseconds since the navigation began.
+//! How soon a fresh tab shows its first frame, in milliseconds since the navigation began: from the beginning of a
+//! film, from its middle, and from the beginning of the same film with its index at the end. One line of JSON with
+//! every measurement.
 //!
 //! ```text
 //! cargo xtask build --release
 //! cargo run --release -p tests --example page_start -- [ROUNDS [SECONDS]]
 //! ```
 //!
-//! Each measurement has a tracker, a seeder and a browser of its own; those from the beginning and those from
-//! the middle alternate, so that whatever else runs on the machine weighs on both. The ratio is that of the
-//! best of each, since disturbances only ever add.
+//! Each measurement has a tracker, a seeder and a browser of its own; the three alternate, each round in another
+//! order, so that whatever else runs on the machine weighs on all. Ratios are to the start from the beginning, of
+//! the medians and of the best of each, since disturbances only ever add.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::json;
-use tests::content::film;
+use serde_json::{Value, json};
+use tests::content::{film, film_with_index_last};
 use tests::scene::Scene;
 use tests::{Seeder, Tracker};
 
@@ -23,28 +24,72 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 5;
 const START_SECONDS: u32 = 45;
 
+/// One way to start, and how long it took each time.
+struct Start {
+    name: &'static str,
+    film: PathBuf,
+    suffix: String,
+    measured_ms: Vec<u64>,
+}
+
+impl Start {
+    fn new(name: &'static str, film: PathBuf, suffix: String) -> Self {
+        Self { name, film, suffix, measured_ms: Vec::new() }
+    }
+
+    fn sorted_ms(&self) -> Vec<u64> {
+        let mut sorted = self.measured_ms.clone();
+        sorted.sort_unstable();
+        sorted
+    }
+
+    fn best_ms(&self) -> u64 {
+        self.sorted_ms().first().copied().unwrap_or(0)
+    }
+
+    /// The lower of the middle two of an even number.
+    fn median_ms(&self) -> u64 {
+        let sorted = self.sorted_ms();
+        sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+    }
+
+    /// What is printed of it, set against another.
+    fn account(&self, base: &Self) -> Value {
+        let ratio = |own: u64, other: u64| (own as f64 / other.max(1) as f64 * 100.0).round() / 100.0;
+        json!({
+            "ms": self.measured_ms,
+            "median_ms": self.median_ms(),
+            "best_ms": self.best_ms(),
+            "median_ratio": ratio(self.median_ms(), base.median_ms()),
+            "best_ratio": ratio(self.best_ms(), base.best_ms()),
+        })
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let rounds = arguments.next().map_or(Ok(ROUNDS), |text| text.parse()).context("ROUNDS is a number")?;
-    let seconds =
+    let seconds: u32 =
         arguments.next().map_or(Ok(START_SECONDS), |text| text.parse()).context("SECONDS is a number")?;
     let film = film()?;
     let home = tempfile::tempdir()?;
-    let (mut beginning_ms, mut middle_ms) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        beginning_ms.push(first_frame_ms(&film, home.path(), "").await?);
-        middle_ms.push(first_frame_ms(&film, home.path(), &format!("&t={seconds}")).await?);
+    let mut starts = [
+        Start::new("beginning", film.clone(), String::new()),
+        Start::new("middle", film, format!("&t={seconds}")),
+        Start::new("index_last", film_with_index_last()?, String::new()),
+    ];
+    for round in 0..rounds {
+        for turn in 0..starts.len() {
+            let index = (round + turn) % starts.len();
+            if let Some(start) = starts.get_mut(index) {
+                start.measured_ms.push(first_frame_ms(&start.film, home.path(), &start.suffix).await?);
+            }
+        }
     }
-    let best = |measured: &[u64]| measured.iter().min().copied().context("no rounds");
-    let ratio = best(&middle_ms)? as f64 / best(&beginning_ms)? as f64;
-    println!(
-        "{}",
-        json!({
-            "beginning_ms": beginning_ms, "middle_ms": middle_ms, "middle_s": seconds,
-            "best_ratio": (ratio * 100.0).round() / 100.0,
-        })
-    );
+    let [base, ..] = &starts;
+    let accounts = starts.iter().map(|start| (start.name.to_owned(), start.account(base)));
+    println!("{}", Value::Object(accounts.chain([("middle_s".to_owned(), json!(seconds))]).collect()));
     Ok(())
 }
 

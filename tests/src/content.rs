@@ -61,6 +61,21 @@ pub fn film() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The same film with its index behind the media, as encoders write it if nobody asks for anything else.
+pub fn film_with_index_last() -> Result<PathBuf> {
+    let path = kept_dir()?.join("film-60s-720p-4M-index-last.mp4");
+    if path.is_file() {
+        return Ok(path);
+    }
+    let unfinished = kept_dir()?.join("unfinished-index-last.mp4");
+    let mut command = Command::new(system_program(&["ffmpeg"])?);
+    command.args(["-hide_banner", "-loglevel", "error", "-y", "-i"]).arg(film()?);
+    let output = command.args(["-c", "copy"]).arg(&unfinished).output().context("cannot start ffmpeg")?;
+    ensure!(output.status.success(), "ffmpeg failed: {}", String::from_utf8_lossy(&output.stderr));
+    fs::rename(&unfinished, &path)?;
+    Ok(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,8 +8,8 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +27,9 @@ use crate::manifests::Put;
 use crate::server::{Permit, SenderAddress};
 use crate::{page, socket};
 
+/// Caching of what is addressed by its own digest.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
 /// All routes.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     let anybody =
@@ -39,6 +42,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
     let page = page::router(&hub.config.www);
     Router::new()
         .route("/v1/manifests/{swarm}", get(manifest).put(publish))
+        .route("/v1/manifests/{swarm}/poster", get(poster))
         .route("/v1/swarms", get(catalogue))
         .layer(anybody)
         .route("/v1/swarm", get(swarm))
@@ -93,13 +97,30 @@ async fn manifest(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>) -> Res
     };
     match hub.manifest(swarm) {
         Some(bytes) => {
-            let headers = [
-                (CONTENT_TYPE, "application/octet-stream"),
-                (CACHE_CONTROL, "public, max-age=31536000, immutable"),
-            ];
+            let headers = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, FOR_EVER)];
             (headers, bytes).into_response()
         }
         None => refuse(StatusCode::NOT_FOUND, format_args!("no content {swarm} is published here")),
+    }
+}
+
+/// The picture of a content. Its bytes are anybody's: they are a picture of the type that the manifest check let
+/// pass, never sniffed for another, and may do nothing where somebody opens them as a page.
+async fn poster(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>) -> Response {
+    let swarm: SwarmId = match swarm.parse() {
+        Ok(swarm) => swarm,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
+    match hub.poster(swarm) {
+        Some(poster) => {
+            let headers = [
+                (CONTENT_TYPE, poster.media_type.as_str()),
+                (CACHE_CONTROL, FOR_EVER),
+                (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+            ];
+            (headers, poster.bytes).into_response()
+        }
+        None => refuse(StatusCode::NOT_FOUND, format_args!("no poster of {swarm} is published here")),
     }
 }
 

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::ServerConfig;
 use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
 use crate::limits::PUBLICATIONS_MAX;
-use crate::manifests::{CatalogueEntry, Manifests, Put};
+use crate::manifests::{CatalogueEntry, Manifests, Poster, Put};
 use crate::metrics::{Levels, Metrics};
 use crate::outbox::Outbox;
 
@@ -141,6 +141,10 @@ impl Hub {
 
     pub(crate) fn manifest(&self, swarm: SwarmId) -> Option<Bytes> {
         self.lock().manifests.bytes(swarm)
+    }
+
+    pub(crate) fn poster(&self, swarm: SwarmId) -> Option<Poster> {
+        self.lock().manifests.poster(swarm)
     }
 
     pub(crate) fn catalogue(&self) -> Vec<CatalogueEntry> {

@@ -36,6 +36,8 @@ pub struct CatalogueEntry {
     pub length_bytes: u64,
     /// Duration of the media, ms, where known.
     pub duration_ms: Option<u64>,
+    /// Whether there is a picture of it.
+    pub has_poster: bool,
     /// Peers that hold everything.
     pub seeders: u32,
     /// Peers that lack something.
@@ -44,9 +46,20 @@ pub struct CatalogueEntry {
     pub created_s: u64,
 }
 
+/// A picture of a content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poster {
+    /// Its media type, one of those that a manifest may have.
+    pub media_type: String,
+    /// The picture.
+    pub bytes: Bytes,
+}
+
 #[derive(Debug)]
 struct Kept {
     bytes: Bytes,
+    /// Kept beside the manifest, so that nothing is parsed when somebody asks for it.
+    poster: Option<Poster>,
     /// Grows with every `put`: the smallest is the one put longest ago.
     turn: u64,
     name: String,
@@ -55,6 +68,12 @@ struct Kept {
     length_bytes: u64,
     duration_ms: Option<u64>,
     created_s: u64,
+}
+
+impl Kept {
+    fn bytes_kept(&self) -> usize {
+        self.bytes.len() + self.poster.as_ref().map_or(0, |poster| poster.bytes.len())
+    }
 }
 
 /// The store.
@@ -93,13 +112,18 @@ impl Manifests {
             known.turn = self.turn;
             return Put::Known;
         }
-        let Some(evicted) = self.evictions(bytes.len(), has_peers) else { return Put::Full };
+        let poster = manifest
+            .poster()
+            .map(|poster| Poster { media_type: poster.media_type.clone(), bytes: poster.bytes.clone() });
+        let bytes_more = bytes.len() + poster.as_ref().map_or(0, |poster| poster.bytes.len());
+        let Some(evicted) = self.evictions(bytes_more, has_peers) else { return Put::Full };
         for swarm in &evicted {
             self.remove(*swarm);
         }
-        self.bytes += bytes.len();
+        self.bytes += bytes_more;
         let kept = Kept {
             bytes,
+            poster,
             turn: self.turn,
             name: manifest.name.clone(),
             title: manifest.title.clone(),
@@ -115,6 +139,11 @@ impl Manifests {
     /// The canonical bytes of a manifest.
     pub fn bytes(&self, swarm: SwarmId) -> Option<Bytes> {
         self.kept.get(&swarm).map(|kept| kept.bytes.clone())
+    }
+
+    /// The picture of a content.
+    pub fn poster(&self, swarm: SwarmId) -> Option<Poster> {
+        self.kept.get(&swarm)?.poster.clone()
     }
 
     /// Number of manifests.
@@ -140,6 +169,7 @@ impl Manifests {
                 media_type: kept.media_type.clone(),
                 length_bytes: kept.length_bytes,
                 duration_ms: kept.duration_ms,
+                has_poster: kept.poster.is_some(),
                 seeders,
                 leechers,
                 created_s: kept.created_s,
@@ -159,7 +189,7 @@ impl Manifests {
         let mut idle: Vec<_> = self.kept.iter().filter(|(swarm, _)| !has_peers(**swarm)).collect();
         idle.sort_by_key(|(_, kept)| kept.turn);
         for (swarm, kept) in idle {
-            (count, total) = (count - 1, total - kept.bytes.len());
+            (count, total) = (count - 1, total - kept.bytes_kept());
             evicted.push(*swarm);
             if fits(count, total) {
                 return Some(evicted);
@@ -170,7 +200,7 @@ impl Manifests {
 
     fn remove(&mut self, swarm: SwarmId) {
         if let Some(kept) = self.kept.remove(&swarm) {
-            self.bytes -= kept.bytes.len();
+            self.bytes -= kept.bytes_kept();
         }
     }
 }
@@ -178,6 +208,7 @@ impl Manifests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use swarm_core::manifest::{Attachment, AttachmentKind};
     use swarm_core::segmentation::doubling;
     use swarm_core::{ContentRoot, group::Geometry};
 
@@ -241,6 +272,30 @@ mod tests {
     }
 
     #[test]
+    fn a_poster_is_kept_and_counts() {
+        let mut store = Manifests::default();
+        let mut pictured = manifest("pictured");
+        let picture = Bytes::from_static(b"picture");
+        pictured.attachments.push(Attachment {
+            kind: AttachmentKind::Poster,
+            media_type: "image/png".into(),
+            language: None,
+            label: None,
+            bytes: picture.clone(),
+        });
+        let bytes: Bytes = pictured.to_bytes().unwrap().into();
+        let swarm = pictured.swarm_id().unwrap();
+        store.put(swarm, &pictured, bytes.clone(), |_| false);
+        let (plain, _) = put(&mut store, "plain", &[]);
+        let expected = Poster { media_type: "image/png".into(), bytes: picture.clone() };
+        assert_eq!((store.poster(swarm), store.poster(plain)), (Some(expected), None));
+        assert!(store.catalogue(|_| (0, 0)).iter().all(|entry| entry.has_poster == (entry.swarm == swarm)));
+        let before = store.bytes;
+        store.remove(swarm);
+        assert_eq!(before - store.bytes, bytes.len() + picture.len());
+    }
+
+    #[test]
     fn the_catalogue_begins_with_the_latest() {
         let mut store = Manifests::default();
         put(&mut store, "first", &[]);
@@ -251,7 +306,7 @@ mod tests {
         assert_eq!(lines, [("second", 1, 7), ("first", 0, 7)]);
         let json = serde_json::to_string(&catalogue[0]).unwrap();
         let expected = format!(
-            r#"{{"swarm":"{second}","name":"second","title":null,"media_type":"video/mp4","length_bytes":1000,"duration_ms":null,"seeders":1,"leechers":7,"created_s":5}}"#
+            r#"{{"swarm":"{second}","name":"second","title":null,"media_type":"video/mp4","length_bytes":1000,"duration_ms":null,"has_poster":false,"seeders":1,"leechers":7,"created_s":5}}"#
         );
         assert_eq!(json, expected);
     }

@@ -13,6 +13,7 @@ import { formatBytes, formatCount, formatDuration } from "./format.js";
  * @property {string} media_type
  * @property {number} length_bytes
  * @property {number | null} [duration_ms]
+ * @property {boolean} has_poster
  * @property {number} seeders
  * @property {number} leechers
  */
@@ -69,17 +70,17 @@ function facts({ length_bytes, duration_ms, leechers, seeders }) {
 }
 
 /** @param {Entry} entry */
-function item({ swarm, name, title, media_type }) {
+function item({ swarm, name, title, has_poster }) {
   const facts = element("span", { className: "quiet" });
   const text = element("span", { className: "entry-text" }, element("strong", { text: title || name }), facts);
   const link = element("a", {}, text);
   link.href = `/#${swarm}`;
-  if (media_type.startsWith("video/")) addPoster(link, swarm);
+  if (has_poster) addPoster(link, swarm);
   return { item: element("li", {}, link), facts };
 }
 
 /**
- * Adds the poster once it is here; a content need not have one.
+ * Adds the poster once it is here, so that the list does not wait for it.
  * @param {HTMLElement} link
  * @param {string} swarm
  */

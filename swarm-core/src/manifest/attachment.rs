@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{POSTER_BYTES_MAX, SUBTITLES_BYTES_MAX};
 use crate::manifest::ManifestError;
 
+/// Media types of posters: pictures that cannot carry a program, as an SVG could.
+const POSTER_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/webp", "image/avif"];
+
 /// What an attachment is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttachmentKind {
-    /// A picture shown before the media plays: JPEG, PNG or WebP. One at most.
+    /// A picture shown before the media plays: JPEG, PNG, WebP or AVIF. One at most.
     Poster,
     /// Text shown with the media: WebVTT.
     Subtitles,
@@ -35,12 +38,12 @@ impl Attachment {
     /// A page makes something of these bytes, so only types that cannot carry a program are let in.
     pub(super) fn check(&self) -> Result<(), ManifestError> {
         let (media_types, bytes_max): (&[&str], usize) = match self.kind {
-            AttachmentKind::Poster => (&["image/jpeg", "image/png", "image/webp"], POSTER_BYTES_MAX),
+            AttachmentKind::Poster => (&POSTER_TYPES, POSTER_BYTES_MAX),
             AttachmentKind::Subtitles => (&["text/vtt"], SUBTITLES_BYTES_MAX),
         };
         if !media_types.contains(&self.media_type.as_str()) {
             return Err(ManifestError::Invalid(
-                "a poster is no JPEG, PNG or WebP, or subtitles are no WebVTT",
+                "a poster is no JPEG, PNG, WebP or AVIF, or subtitles are no WebVTT",
             ));
         }
         if self.bytes.is_empty() || self.bytes.len() > bytes_max {

@@ -1,14 +1,15 @@
 //! What is needed, how soon: readers, deadlines and the classes that follow (DESIGN §7, receiver).
 //!
 //! A group's deadline is when its reader runs out of media before it: what the player has buffered plus
-//! the media between the reader's position and the group.
+//! the media between the reader's position and the group, by the times of the segments (`media_times`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::media_times::MediaTimes;
 use crate::group::{Geometry, GroupRange};
 use crate::id::ReaderId;
-use crate::limits::GROUP_BYTES;
+use crate::manifest::Manifest;
 use crate::time::Timestamp;
 
 /// Due sooner than this is urgent.
@@ -17,8 +18,6 @@ pub(crate) const URGENT: Duration = Duration::from_secs(2);
 const WINDOW_MIN: Duration = Duration::from_secs(5);
 /// …and at most this far, as the player's buffer grows.
 const WINDOW_MAX: Duration = Duration::from_secs(30);
-/// Rate of media whose duration is not known, bytes a second: 4 Mbit/s.
-const MEDIA_RATE_GUESS: u64 = 500_000;
 /// Readers at a time; a browser opens two or three, older ones are forgotten first.
 const READERS_MAX: usize = 16;
 
@@ -39,6 +38,8 @@ pub(crate) struct Need {
     pub(crate) window: GroupRange,
     /// Time until the reader's position is due.
     pub(crate) slack: Duration,
+    /// When the reader's position plays, in the time of the media.
+    position: Duration,
 }
 
 impl Need {
@@ -52,14 +53,14 @@ impl Need {
 #[derive(Debug, Clone)]
 pub(crate) struct Demand {
     geometry: Geometry,
-    media_rate: u64,
+    times: MediaTimes,
     readers: BTreeMap<ReaderId, Reader>,
 }
 
 impl Demand {
-    /// No readers yet. `media_rate`: bytes of media a second, where known.
-    pub(crate) fn new(geometry: Geometry, media_rate: Option<u64>) -> Self {
-        Self { geometry, media_rate: media_rate.unwrap_or(MEDIA_RATE_GUESS), readers: BTreeMap::new() }
+    /// No readers yet.
+    pub(crate) fn new(manifest: &Manifest) -> Self {
+        Self { geometry: manifest.geometry(), times: MediaTimes::new(manifest), readers: BTreeMap::new() }
     }
 
     /// A reader is at `group` and can wait `ahead` for it.
@@ -94,30 +95,25 @@ impl Demand {
 
     /// Time until `group` is due for a reader whose position is due in `need.slack`.
     pub(crate) fn time_left(&self, need: &Need, group: u32) -> Duration {
-        let bytes = u64::from(group.saturating_sub(need.urgent.start)) * u64::from(GROUP_BYTES);
-        let media = Duration::from_micros(bytes.saturating_mul(1_000_000) / self.media_rate.max(1));
-        need.slack.saturating_add(media)
+        need.slack.saturating_add(self.times.at(group).saturating_sub(need.position))
     }
 
     fn need(&self, now: Timestamp, reader: Reader) -> Need {
         let slack = reader.ahead.saturating_sub(now.since(reader.at));
         let horizon = (slack * 2).clamp(WINDOW_MIN, WINDOW_MAX);
-        let urgent_end = reader.group + self.groups_due_within(URGENT, slack);
-        let window_end = reader.group + self.groups_due_within(horizon, slack);
+        let position = self.times.at(reader.group);
+        let end_of = |time: Duration| match time.checked_sub(slack) {
+            Some(media) => self.times.first_after(position.saturating_add(media)),
+            None => reader.group,
+        };
+        let (urgent_end, window_end) = (end_of(URGENT), end_of(horizon));
         let all = self.geometry.all();
         Need {
             urgent: GroupRange::new(reader.group, urgent_end).and(all),
             window: GroupRange::new(urgent_end, window_end).and(all),
             slack,
+            position,
         }
-    }
-
-    /// How many groups from a reader's position on are due within `time` if the first is due in `slack`.
-    fn groups_due_within(&self, time: Duration, slack: Duration) -> u32 {
-        let Some(media) = time.checked_sub(slack) else { return 0 };
-        let bytes = super::sizing::bytes_in(self.media_rate, media);
-        let groups = u32::try_from(bytes / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX);
-        groups.saturating_add(1).min(self.geometry.group_count())
     }
 }
 
@@ -126,11 +122,13 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
+    use super::super::media_times::tests::manifest;
     use super::*;
+    use crate::manifest::SegmentKind::{Data, Header, Media};
 
     /// 1000 groups at 10 groups a second.
     fn demand() -> Demand {
-        Demand::new(Geometry::new(1000 * u64::from(GROUP_BYTES)), Some(10 * u64::from(GROUP_BYTES)))
+        Demand::new(&manifest(&[(Data, 1000, Some(100_000))]))
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -177,5 +175,34 @@ mod tests {
         assert!(need.urgent.is_empty() && need.window.is_empty());
         (0..100).for_each(|reader| demand.moved(Timestamp::ZERO, ReaderId(reader), 0, Duration::ZERO));
         assert_eq!(demand.needs(Timestamp::ZERO).len(), READERS_MAX);
+    }
+    #[test]
+    fn deadlines_follow_the_times_of_the_media_and_not_a_mean_rate() {
+        // Ten seconds of a group each, then ten of ten groups each: 5.5 groups a second on average.
+        let mut demand = Demand::new(&manifest(&[(Media, 10, Some(10_000)), (Media, 100, Some(10_000))]));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 0, Duration::ZERO);
+        demand.moved(Timestamp::ZERO, ReaderId(2), 8, Duration::ZERO);
+        demand.moved(Timestamp::ZERO, ReaderId(3), 50, Duration::ZERO);
+        let needs = demand.needs(Timestamp::ZERO);
+        let ranges: Vec<_> = needs.iter().map(|need| (need.urgent, need.window)).collect();
+        let range = GroupRange::new;
+        assert_eq!(
+            ranges,
+            [(range(0, 3), range(3, 6)), (range(8, 11), range(11, 41)), (range(50, 71), range(71, 101)),]
+        );
+        assert_eq!(demand.time_left(&needs[0], 2), 2 * SECOND);
+        assert_eq!(demand.time_left(&needs[0], 60), 15 * SECOND);
+        assert_eq!(demand.time_left(&needs[2], 60), SECOND);
+        assert_eq!(demand.time_left(&needs[2], 40), Duration::ZERO, "what lies behind is due at once");
+    }
+
+    #[test]
+    fn a_header_is_needed_whole_before_the_media_behind_it() {
+        let mut demand = Demand::new(&manifest(&[(Header, 50, None), (Media, 100, Some(100_000))]));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 0, Duration::ZERO);
+        let need = demand.needs(Timestamp::ZERO)[0];
+        assert_eq!((need.urgent, need.window), (GroupRange::new(0, 52), GroupRange::new(52, 55)));
+        assert!(demand.time_left(&need, 49) < SECOND / 100);
+        assert!(demand.time_left(&need, 51) > SECOND);
     }
 }

@@ -15,12 +15,12 @@
 //!
 //! # Where things are
 //!
-//! Policies are small and pure: `demand` (what is needed, how soon), `picker` (what to ask of whom),
-//! `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first push), `spreading` (whether it spreads), `rate`, `backoff`, `chance`. State lives in
-//! `holdings` (the content), `link` (a counterpart), `request` (what is under way there), `tracker_session` and `manifest_source`. The rest wires
-//! them to the outside: `tracking` (the tracker's messages), `linking` (links come and go), `exchange`
-//! (messages of links), `requesting` (asking), `rescue` (when a
-//! counterpart goes silent) and `serving` (sending).
+//! Policies are small and pure: `demand` (what is needed, how soon), `media_times` (when what plays), `picker` (what
+//! to ask of whom), `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first
+//! push), `spreading` (whether it spreads), `rate`, `backoff`, `chance`. State lives in `holdings` (the content),
+//! `link` (a counterpart), `request` (what is under way there), `tracker_session` and `manifest_source`. The rest
+//! wires them to the outside: `tracking` (the tracker's messages), `linking` (links come and go), `exchange` (messages
+//! of links), `requesting` (asking), `rescue` (when a counterpart goes silent) and `serving` (sending).
 
 mod backoff;
 mod chance;
@@ -33,6 +33,7 @@ mod input;
 mod link;
 mod linking;
 mod manifest_source;
+mod media_times;
 mod output;
 mod picker;
 mod policy;

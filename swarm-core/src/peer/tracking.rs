@@ -332,7 +332,7 @@ impl Peer {
         self.copies = Copies::new(geometry.group_count());
         self.injection = Injection::new(geometry.group_count());
         self.assigned = GroupSet::empty(geometry.group_count());
-        self.demand = Some(Demand::new(geometry, manifest.rate_bytes_per_s()));
+        self.demand = Some(Demand::new(&manifest));
         let holdings = Holdings::new(manifest, held, tree, self.config.policy.forward_groups);
         let runs: Vec<GroupRange> = holdings.held().runs(geometry.all()).collect();
         self.holdings = Some(holdings);

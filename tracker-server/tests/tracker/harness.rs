@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use swarm_core::group::Geometry;
+use swarm_core::manifest::{Attachment, AttachmentKind};
 use swarm_core::segmentation::doubling;
 use swarm_core::tracker_message::{
     ErrorCode, PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, TrackerMessage,
@@ -90,8 +91,26 @@ impl Server {
 
 /// A manifest of three segments, and the id of its swarm.
 pub(crate) fn manifest(name: &str) -> anyhow::Result<(SwarmId, Vec<u8>)> {
+    let manifest = described(name, Vec::new());
+    Ok((manifest.swarm_id()?, manifest.to_bytes()?))
+}
+
+/// The same with a poster.
+pub(crate) fn manifest_with_poster(media_type: &str, bytes: &[u8]) -> anyhow::Result<(SwarmId, Vec<u8>)> {
+    let poster = Attachment {
+        kind: AttachmentKind::Poster,
+        media_type: media_type.into(),
+        language: None,
+        label: None,
+        bytes: Bytes::copy_from_slice(bytes),
+    };
+    let manifest = described("pictured", vec![poster]);
+    Ok((manifest.swarm_id()?, manifest.to_bytes()?))
+}
+
+fn described(name: &str, attachments: Vec<Attachment>) -> Manifest {
     let length_bytes = 400_000;
-    let manifest = Manifest {
+    Manifest {
         name: name.into(),
         title: None,
         media_type: "video/mp4".into(),
@@ -103,9 +122,8 @@ pub(crate) fn manifest(name: &str) -> anyhow::Result<(SwarmId, Vec<u8>)> {
         author: None,
         created_s: 1,
         trackers: vec![],
-        attachments: Vec::new(),
-    };
-    Ok((manifest.swarm_id()?, manifest.to_bytes()?))
+        attachments,
+    }
 }
 
 #[derive(Debug)]
