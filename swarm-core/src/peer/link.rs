@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::demand::URGENT;
 use super::rate::Rate;
 use super::request::{Ask, Serve};
 use super::round_trip::RoundTrip;
