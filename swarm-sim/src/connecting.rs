@@ -9,9 +9,6 @@ use crate::world::{Event, World};
 impl World {
     pub(crate) fn connect(&mut self, node: usize, link: LinkId, is_offerer: bool) {
         self.nodes[node].ends.insert(link, crate::link::End::new());
-        if std::env::var("DBG").is_ok() {
-            eprintln!("{} connect {node} {link:?} {is_offerer}", self.now / 1000);
-        }
         if is_offerer {
             let sdp = address_of(node, link);
             self.later(node, 0.0, Input::LocalSignal(link, Signal::Offer { sdp }));
@@ -59,9 +56,6 @@ impl World {
         });
         let Some(end) = self.nodes[node].ends.get_mut(&link).filter(|_| is_there) else { return };
         end.is_open = true;
-        if std::env::var("DBG").is_ok() {
-            eprintln!("{} opens {node} {remote:?}", self.now / 1000);
-        }
         self.nodes[node].first_link_at.get_or_insert(self.now);
         self.tell(node, Input::LinkOpen(link));
     }

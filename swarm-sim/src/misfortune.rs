@@ -52,8 +52,9 @@ impl World {
         self.join(node, 0);
     }
 
+    /// `viewer` names its place among all viewers that come, replacements included.
     pub(crate) fn add_viewer(&mut self, viewer: u32, at: u64, is_original: bool) {
-        let conduct = conduct(&self.scenario, self.chance.unit() * 100.0);
+        let conduct = conduct(&self.scenario, spread_pct(viewer, self.scenario.seed));
         let up = if conduct == Conduct::Drips { DRIP } else { self.scenario.peer_up(viewer) };
         let mut node = self.node(Role::Viewer, conduct, up, self.scenario.peer_down(viewer), is_original);
         node.is_seeking = self.chance.unit() * 100.0 < self.scenario.seek_pct;
@@ -190,4 +191,11 @@ impl World {
             self.later(node, DEATH_RTTS, swarm_core::peer::Input::LinkClosed(link, reason));
         }
     }
+}
+
+/// A draw for each viewer, per cent, so that any run of viewers has any share to within one (Weyl's sequence).
+fn spread_pct(viewer: u32, seed: u64) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    let place = (f64::from(viewer) + (seed % 1000) as f64) * GOLDEN;
+    place.fract() * 100.0
 }

@@ -144,11 +144,6 @@ impl World {
             return;
         }
         self.trace.add(u64::from(head.range.start) << 32 | to as u64);
-        if std::env::var("DBG").is_ok()
-            && (self.now < 4_000_000 || (39_000_000..43_000_000).contains(&self.now))
-        {
-            eprintln!("{} {} <- {} {:?} req {}", self.now / 1000, to, from, head.range, head.request);
-        }
         let mut payload = self.content.slice(head.range);
         if self.nodes[from].conduct == Conduct::Corrupts {
             let mut copy = payload.to_vec();
@@ -178,15 +173,6 @@ impl World {
         } else {
             message
         };
-        if std::env::var("DBG").is_ok()
-            && (39_000_000..43_000_000).contains(&self.now)
-            && !matches!(
-                message,
-                PeerMessage::Have { .. } | PeerMessage::Ping { .. } | PeerMessage::Pong { .. }
-            )
-        {
-            eprintln!("{} ctl {} {:?}", self.now / 1000, node, message);
-        }
         let bytes = message.encode().len() as u64;
         self.carried.control += bytes;
         let late_us = self.losses(bytes).1;

@@ -34,7 +34,8 @@ fn a_peer_that_flips_a_bit_is_banned_at_that_group_and_the_download_completes() 
 
     ensure!(digest(&viewer.output)? == digest(&file)?, "the copy is not the original");
     ensure!(digest(&liar.output)? != digest(&file)?, "the liar had nothing to lie about");
-    ensure!(done.from_peers > 0 && done.from_initial > 0, "it did not depend on both: {done:?}");
+    // That it depended on the liar, too, is what the ban shows; good groups may have come from there before, or not.
+    ensure!(done.from_initial > 0, "it did not depend on the seeder: {done:?}");
     let banned = viewer.program().wait_stderr("a ban", TIMEOUT, |lines| {
         lines
             .iter()

@@ -75,7 +75,7 @@ impl Peer {
     /// A counterpart's holdings changed.
     fn announced(&mut self, id: LinkId, gained: &[GroupRange], dropped: &[GroupRange]) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let is_counted = link.role == Role::Viewer;
+        let is_counted = link.counts_as_holder();
         let is_possible = link.may_hold(gained) && link.may_hold(dropped);
         if is_possible && is_counted {
             count_copies(&mut self.copies, link, gained, true);
@@ -96,7 +96,7 @@ impl Peer {
         let Some(link) = self.links.get_mut(&id) else { return };
         let is_possible = link.set_geometry(geometry);
         let held: Vec<u32> = link.have().map_or_else(Vec::new, |have| have.iter().collect());
-        if link.role == Role::Viewer {
+        if link.counts_as_holder() {
             held.into_iter().for_each(|group| self.copies.add(group));
         }
         if !is_possible {
@@ -126,7 +126,7 @@ impl Peer {
             }
             None if range.len() <= REQUEST_GROUPS_MAX => {
                 // What was pushed to it a moment ago is its answer already.
-                let pushed: Vec<GroupRange> = self.injection.pushed_to(id).collect();
+                let pushed: Vec<GroupRange> = self.injection.to(id).map(|push| push.range).collect();
                 link.serve(request, range, urgency, &pushed);
             }
             None => self.ban(id, "it asked for more than a request may".to_owned()),

@@ -28,6 +28,8 @@ use crate::tracker_message::Role;
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A need that is told again after this long is met although some other viewer holds the group: once in this time.
 const REPEAT_AFTER: Duration = Duration::from_millis(1000);
+/// One push in this many may meet the need of a viewer that keeps to itself what it is given.
+const HOARDERS_EVERY: u32 = 20;
 /// Upload capacity of a viewer that does not know its own, bytes a second.
 const UPLINK_GUESS: u64 = 250_000;
 
@@ -39,6 +41,17 @@ struct Needs {
     lasting: Vec<GroupRange>,
     /// When `lasting` was last made.
     at: Timestamp,
+}
+
+/// Groups on their way to a viewer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Push {
+    pub(crate) at: Timestamp,
+    pub(crate) to: LinkId,
+    pub(crate) range: GroupRange,
+    /// Whether no viewer held them when they left, and they were not pushed again since: whoever holds them has them
+    /// from its receiver.
+    pub(crate) is_only: bool,
 }
 
 /// What a choice looks at.
@@ -54,7 +67,8 @@ pub(crate) struct Field<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Injection {
     under_way: GroupSet,
-    pushes: VecDeque<(Timestamp, LinkId, GroupRange)>,
+    pushes: VecDeque<Push>,
+    push_count: u32,
     /// What each viewer said last that it needs.
     needs: BTreeMap<LinkId, Needs>,
     /// Groups of the segments that are this initial peer's to inject.
@@ -93,9 +107,11 @@ impl Injection {
     }
 
     /// Groups leave for a viewer.
-    pub(crate) fn pushed(&mut self, now: Timestamp, id: LinkId, link: &mut Link, range: GroupRange) {
+    pub(crate) fn pushed(&mut self, push: Push, link: &mut Link) {
+        let range = push.range;
         self.under_way.insert(range);
-        self.pushes.push_back((now, id, range));
+        self.push_count = self.push_count.wrapping_add(1);
+        self.pushes.push_back(push);
         self.clock = self.start_of(link);
         link.injected = self.clock + (u64::from(range.len()) << 32) / uplink_of(link);
     }
@@ -115,31 +131,41 @@ impl Injection {
         link.injected.max(self.clock)
     }
 
-    /// What was pushed to a link and may not have been announced yet.
-    pub(crate) fn pushed_to(&self, link: LinkId) -> impl Iterator<Item = GroupRange> + '_ {
-        self.pushes.iter().filter(move |(_, to, _)| *to == link).map(|(_, _, range)| *range)
+    /// What was pushed to a link lately.
+    pub(crate) fn to(&self, link: LinkId) -> impl Iterator<Item = &Push> {
+        self.pushes.iter().filter(move |push| push.to == link)
+    }
+
+    /// A group is about to be pushed again: the first push of it, if that was not long ago.
+    pub(crate) fn repeated(&mut self, group: u32) -> Option<Push> {
+        let push = self.pushes.iter_mut().find(|push| push.is_only && push.range.has(group))?;
+        push.is_only = false;
+        Some(*push)
     }
 
     /// Pushes that were not announced in time no longer count.
-    pub(crate) fn expire(&mut self, now: Timestamp) {
-        while let Some((_, _, range)) = self.pushes.pop_front_if(|(at, _, _)| now >= *at + ANNOUNCE_TIMEOUT) {
-            self.under_way.remove(range);
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Push> {
+        let mut expired = Vec::new();
+        while let Some(push) = self.pushes.pop_front_if(|push| now >= push.at + ANNOUNCE_TIMEOUT) {
+            self.under_way.remove(push.range);
+            expired.push(push);
         }
+        expired
     }
 
     /// A link closed: what was on its way there is next again, and what it needed is nobody's need.
     pub(crate) fn forget(&mut self, link: LinkId) {
-        let (lost, live): (VecDeque<_>, _) = self.pushes.drain(..).partition(|(_, to, _)| *to == link);
+        let (lost, live): (VecDeque<_>, _) = self.pushes.drain(..).partition(|push| push.to == link);
         self.pushes = live;
         self.needs.remove(&link);
-        for (_, _, range) in lost {
-            self.under_way.remove(range);
+        for push in lost {
+            self.under_way.remove(push.range);
         }
     }
 
     /// When the oldest push expires.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.pushes.front().map(|(at, _, _)| *at + ANNOUNCE_TIMEOUT)
+        self.pushes.front().map(|push| push.at + ANNOUNCE_TIMEOUT)
     }
 
     /// Whether a group is held, and neither held by a viewer nor on its way to one.
@@ -155,17 +181,17 @@ impl Injection {
         field: &Field<'_>,
         groups_max: impl Fn(&Link) -> u32,
     ) -> Option<(LinkId, GroupRange)> {
-        let targets: Vec<(LinkId, &Link)> = field
-            .links
-            .iter()
-            .filter(|(_, link)| is_target(link) && has_injection_room(link))
-            .map(|(id, link)| (*id, link))
-            .collect();
+        let receivers = field.links.iter().map(|(id, link)| (*id, link));
+        let receivers = receivers.filter(|(_, link)| is_receiver(link) && has_injection_room(link));
+        let (hoarders, targets): (Vec<_>, Vec<_>) = receivers.partition(|(_, link)| link.is_hoarding);
         let wanted = union(targets.iter().map(|(_, link)| link.standing.wants));
         if wanted.is_empty() {
             return None;
         }
-        let (id, link, first) = self.next_need(now, field, &targets).or_else(|| {
+        let is_hoarders_turn = self.push_count % HOARDERS_EVERY == HOARDERS_EVERY - 1;
+        let hoarders = if is_hoarders_turn { &hoarders[..] } else { &[] };
+        let need = self.next_need(now, field, hoarders).or_else(|| self.next_need(now, field, &targets));
+        let (id, link, first) = need.or_else(|| {
             let first = self.next_in_order(field, &wanted)?;
             let wanting = targets.iter().filter(|(_, link)| link.standing.wants.has(first));
             let (id, link) = wanting.min_by_key(|(id, link)| (self.start_of(link), *id))?;
@@ -183,6 +209,8 @@ impl Injection {
         field: &Field<'_>,
         targets: &[(LinkId, &'a Link)],
     ) -> Option<(LinkId, &'a Link, u32)> {
+        // A second copy takes the asker's turn, so that whoever has no neighbours cannot take up the injection.
+        let turn = targets.iter().map(|(_, link)| self.start_of(link)).min().unwrap_or(0);
         let askers = targets.iter().filter_map(|(id, link)| {
             let needs = self.needs.get(id)?;
             let of = |ranges: &'_ [GroupRange]| -> Vec<u32> {
@@ -190,15 +218,17 @@ impl Injection {
             };
             let first = of(&needs.ranges).into_iter().find(|group| self.is_lacking(*group, field));
             let is_lasting = |group: &u32| field.held.has(*group) && !self.was_just_pushed(now, *group);
-            let first = first.or_else(|| of(&needs.lasting).into_iter().find(is_lasting))?;
+            let is_turn = self.start_of(link) <= turn;
+            let again = || of(&needs.lasting).into_iter().find(is_lasting);
+            let first = first.or_else(|| again().filter(|_| is_turn))?;
             Some((*id, *link, first))
         });
         askers.min_by_key(|(id, link, _)| (self.start_of(link), *id))
     }
 
     fn was_just_pushed(&self, now: Timestamp, group: u32) -> bool {
-        let recent = self.pushes.iter().rev().take_while(|(at, _, _)| now < *at + REPEAT_AFTER);
-        recent.into_iter().any(|(_, _, range)| range.has(group))
+        let recent = self.pushes.iter().rev().take_while(|push| now < push.at + REPEAT_AFTER);
+        recent.into_iter().any(|push| push.range.has(group))
     }
 
     /// The first lacking group of the first tier that has one; of what other initial peers have yet to inject,
@@ -243,8 +273,13 @@ fn uplink_of(link: &Link) -> u64 {
     if link.standing.uplink == 0 { UPLINK_GUESS } else { link.standing.uplink.max(1000) }
 }
 
-/// Whether groups may be pushed to a link: a viewer that has a store and serves others.
+/// Whether groups may be pushed to a link for others: a viewer that has a store and serves them.
 pub(crate) fn is_target(link: &Link) -> bool {
+    is_receiver(link) && !link.is_hoarding
+}
+
+/// Whether groups may be pushed to a link at all.
+fn is_receiver(link: &Link) -> bool {
     link.is_open()
         && !link.is_retiring
         && link.role == Role::Viewer
@@ -296,6 +331,10 @@ mod tests {
         links.collect()
     }
 
+    const fn push(to: LinkId, range: GroupRange) -> Push {
+        Push { at: Timestamp::ZERO, to, range, is_only: true }
+    }
+
     fn tier(period: Period, groups: GroupRange) -> Tier {
         let mut set = GroupSet::empty(GROUPS);
         set.insert(groups);
@@ -314,7 +353,7 @@ mod tests {
             let Some((id, range)) = injection.next(Timestamp::ZERO, &field, |_| 3) else { return pushes };
             let link = links.get_mut(&id).unwrap();
             link.sent += u64::from(range.len());
-            injection.pushed(Timestamp::ZERO, id, link, range);
+            injection.pushed(push(id, range), link);
             pushes.push((id.0, range));
         }
     }
@@ -353,11 +392,11 @@ mod tests {
         let mut injection = Injection::new(GROUPS);
         let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
         let next = |injection: &Injection| injection.next(Timestamp::ZERO, &field, |_| 1).unwrap().1.start;
-        injection.pushed(Timestamp::ZERO, LinkId(0), &mut target, GroupRange::one(0));
+        injection.pushed(push(LinkId(0), GroupRange::one(0)), &mut target);
         assert_eq!(next(&injection), 1);
         injection.expire(Timestamp::ZERO + ANNOUNCE_TIMEOUT);
         assert_eq!(next(&injection), 0);
-        injection.pushed(Timestamp::ZERO, LinkId(5), &mut target, GroupRange::one(0));
+        injection.pushed(push(LinkId(5), GroupRange::one(0)), &mut target);
         injection.forget(LinkId(5));
         assert_eq!(next(&injection), 0);
         assert_eq!(injection.deadline(), None);
@@ -381,7 +420,7 @@ mod tests {
         for _ in 0..3 {
             let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
             let (id, range) = injection.next(Timestamp::ZERO, &field, |_| 1).unwrap();
-            injection.pushed(Timestamp::ZERO, id, links.get_mut(&id).unwrap(), range);
+            injection.pushed(push(id, range), links.get_mut(&id).unwrap());
             order.push((id.0, range.start));
         }
         assert_eq!(order, [(1, 10), (1, 11), (0, 0)]);
@@ -396,9 +435,7 @@ mod tests {
         let mut injection = Injection::new(GROUPS);
         let mut target = links.remove(&LinkId(0)).unwrap();
         target.injected = 0;
-        (0..10).for_each(|group| {
-            injection.pushed(Timestamp::ZERO, LinkId(0), &mut target, GroupRange::one(group))
-        });
+        (0..10).for_each(|group| injection.pushed(push(LinkId(0), GroupRange::one(group)), &mut target));
         let newcomer = viewers(1).remove(&LinkId(0)).unwrap();
         assert!(injection.start_of(&newcomer) + (1 << 32) / UPLINK_GUESS >= injection.start_of(&target));
     }
@@ -416,7 +453,7 @@ mod tests {
         for _ in 0..4 {
             let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
             let (id, range) = injection.next(Timestamp::ZERO, &field, |_| 1).unwrap();
-            injection.pushed(Timestamp::ZERO, id, links.get_mut(&id).unwrap(), range);
+            injection.pushed(push(id, range), links.get_mut(&id).unwrap());
             order.push(range.start);
         }
         assert_eq!(order, [4, 5, 19, 18]);

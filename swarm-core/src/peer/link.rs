@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::demand::URGENT;
 use super::rate::Rate;
+use super::request::{Ask, Serve};
 use super::round_trip::RoundTrip;
 use super::sizing::{CHANNEL_BYTES_MAX, RequestSize, channel_bytes_max, pipeline_target_bytes};
 use super::stats::LinkState;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::{Instance, PeerId};
-use crate::limits::{REQUEST_GROUPS_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
+use crate::limits::{RUNS_MAX, SIGNALS_PER_LINK_MAX};
 use crate::peer_message::{Class, DataMessage, Serving, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
@@ -27,72 +27,6 @@ const BACKGROUND_STALL_MIN: Duration = Duration::from_secs(5);
 
 /// How many classes there are.
 const CLASSES: usize = Class::Background as usize + 1;
-
-/// A request that we made.
-#[derive(Debug, Clone)]
-pub(crate) struct Ask {
-    /// What was asked for.
-    pub(crate) range: GroupRange,
-    /// Bit `i`: group `range.start + i` has not come yet.
-    missing: u64,
-    /// How urgent it was.
-    pub(crate) class: Class,
-    /// Whether its groups were given up on and may be asked elsewhere.
-    pub(crate) is_released: bool,
-}
-
-impl Ask {
-    /// The groups that have not come yet.
-    pub(crate) fn missing(&self) -> impl Iterator<Item = u32> + '_ {
-        self.range.iter().filter(|group| self.missing >> (group - self.range.start) & 1 == 1)
-    }
-}
-
-/// A request that the other side made.
-#[derive(Debug, Clone)]
-pub(crate) struct Serve {
-    /// Its name for the request.
-    pub(crate) id: u32,
-    /// How urgent it is.
-    class: Class,
-    /// When its first group is due, by the other side's word.
-    pub(crate) due: Timestamp,
-    range: GroupRange,
-    /// Bit `i`: group `range.start + i` has not been sent yet.
-    unsent: u64,
-}
-
-impl Serve {
-    /// How urgent it is now: what was asked for early is urgent when its time has come.
-    pub(crate) fn class_at(&self, now: Timestamp) -> Class {
-        if self.class == Class::Window && self.due <= now + URGENT { Class::Urgent } else { self.class }
-    }
-
-    /// The next run of unsent groups that `held` has, at most `groups_max` long.
-    pub(crate) fn next_run(&self, held: &GroupSet, groups_max: u32) -> Option<GroupRange> {
-        let is_ready = |group: &u32| self.unsent >> (group - self.range.start) & 1 == 1 && held.has(*group);
-        let start = self.range.iter().find(is_ready)?;
-        let run = GroupRange::new(start, self.range.end).iter().take(groups_max as usize);
-        let end = start + u32::try_from(run.take_while(is_ready).count()).unwrap_or(0);
-        Some(GroupRange::new(start, end))
-    }
-
-    /// Groups were sent; whether that was all.
-    pub(crate) fn sent(&mut self, run: GroupRange) -> bool {
-        for group in run.and(self.range).iter() {
-            self.unsent &= !(1 << (group - self.range.start));
-        }
-        self.unsent == 0
-    }
-}
-
-/// Bitmask of a range of at most 64 groups.
-fn mask_of(range: GroupRange) -> u64 {
-    match range.len().min(REQUEST_GROUPS_MAX) {
-        0 => 0,
-        groups => u64::MAX >> (u64::BITS - groups),
-    }
-}
 
 /// One link.
 #[derive(Debug)]
@@ -110,6 +44,11 @@ pub(crate) struct Link {
     pub(crate) is_retiring: bool,
     /// Bytes pushed to it for each of its upload capacity, on the injection's clock.
     pub(crate) injected: u64,
+    /// Pushes to it of which nobody else came to hold anything; whether any other push spread.
+    pub(crate) kept: u32,
+    pub(crate) has_spread: bool,
+    /// Whether it keeps to itself what it is given.
+    pub(crate) is_hoarding: bool,
     /// Signals passed to its connection so far.
     signals: usize,
 
@@ -172,6 +111,9 @@ impl Link {
             standing: Standing { serving: Serving::Everything, wants: GroupRange::new(0, 0), uplink: 0 },
             is_retiring: false,
             injected: 0,
+            kept: 0,
+            has_spread: false,
+            is_hoarding: false,
             signals: 0,
             have: None,
             knows: None,
@@ -209,6 +151,11 @@ impl Link {
     pub(crate) fn admit_signal(&mut self) -> bool {
         self.signals += 1;
         self.signals <= SIGNALS_PER_LINK_MAX
+    }
+
+    /// Whether what it holds counts as a copy in the swarm.
+    pub(crate) fn counts_as_holder(&self) -> bool {
+        self.role == Role::Viewer && !self.is_hoarding
     }
 
     /// Whether groups can be asked of it now.
@@ -338,8 +285,7 @@ impl Link {
             self.rate.begin(now);
         }
         self.last_request = self.last_request.wrapping_add(1).max(1);
-        let ask = Ask { range, missing: mask_of(range), class, is_released: false };
-        self.asks.insert(self.last_request, ask);
+        self.asks.insert(self.last_request, Ask::new(range, class));
         self.outstanding_bytes[class as usize] += geometry.len_bytes(range);
         self.last_request
     }
@@ -376,15 +322,13 @@ impl Link {
             let Some(ask) = self.asks.get_mut(&id) else { continue };
             let outstanding = &mut self.outstanding_bytes[ask.class as usize];
             for group in range.and(ask.range).iter() {
-                let bit = 1 << (group - ask.range.start);
-                if ask.missing & bit != 0 {
-                    ask.missing &= !bit;
+                if ask.came(group) {
                     let bytes = geometry.len_bytes(GroupRange::one(group));
                     expected += bytes;
                     *outstanding = outstanding.saturating_sub(bytes);
                 }
             }
-            if ask.missing == 0 {
+            if ask.is_whole() {
                 self.asks.remove(&id);
                 self.size.completed();
             }
@@ -430,17 +374,17 @@ impl Link {
         &mut self,
         id: u32,
         range: GroupRange,
-        (class, due): (Class, Timestamp),
+        urgency: (Class, Timestamp),
         sent: &[GroupRange],
     ) {
         if id <= self.last_serve {
             if let Some(serve) = self.serves.iter_mut().find(|serve| serve.id == id) {
-                (serve.class, serve.due) = (class, due);
+                serve.remind(urgency);
             }
             return;
         }
         self.last_serve = id;
-        let mut serve = Serve { id, class, due, range, unsent: mask_of(range) };
+        let mut serve = Serve::new(id, range, urgency);
         if !sent.iter().any(|run| serve.sent(*run)) {
             self.serves.push_back(serve);
         }
@@ -516,7 +460,7 @@ mod tests {
             &[GroupRange::one(30), GroupRange::new(31, 40)],
         );
         assert!(link.serves.is_empty(), "both groups are on their way");
-        link.serve(1, GroupRange::new(20, 26), (Class::Window, Timestamp::ZERO), &[]);
+        link.serve(10, GroupRange::new(20, 26), (Class::Window, Timestamp::ZERO), &[]);
         let mut held = GroupSet::empty(100);
         held.insert(GroupRange::new(22, 26));
         let serve = link.serves.front_mut().unwrap();
@@ -527,6 +471,34 @@ mod tests {
         assert_eq!(serve.next_run(&held, 3), None);
         held.insert(GroupRange::new(20, 22));
         assert!(serve.sent(serve.clone().next_run(&held, 3).unwrap()));
+    }
+
+    #[test]
+    fn a_request_made_again_is_as_urgent_as_it_says_last_and_is_answered_once() {
+        let mut link = link();
+        let due = |seconds: u64| Timestamp::from_millis(seconds * 1000);
+        link.serve(1, GroupRange::one(5), (Class::Background, due(1_000_000)), &[]);
+        link.serve(1, GroupRange::one(5), (Class::Window, due(60)), &[]);
+        let class_at = |link: &Link, seconds: u64| link.serves[0].class_at(due(seconds));
+        assert_eq!((link.serves.len(), class_at(&link, 10)), (1, Class::Window));
+        assert_eq!(class_at(&link, 59), Class::Urgent, "its time has come");
+        link.handed_over(due(59), GroupRange::one(5), 16384);
+        link.serve(1, GroupRange::one(5), (Class::Urgent, due(60)), &[]);
+        assert!(link.serves.is_empty(), "the answer and the reminder crossed");
+    }
+
+    #[test]
+    fn outstanding_background_leaves_room_for_what_is_urgent() {
+        let mut link = link();
+        (0..10).for_each(|_| link.size.completed());
+        let request = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 4), Class::Background);
+        let left = |link: &Link| [Class::Urgent, Class::Background].map(|class| link.room_bytes(class));
+        let [urgent, background] = left(&link);
+        assert_eq!(urgent - background, 4 * 16384);
+        link.hasten(GEOMETRY, request, Class::Urgent);
+        assert_eq!(left(&link), [background, background]);
+        link.end_ask(GEOMETRY, request);
+        assert_eq!(left(&link), [urgent, urgent]);
     }
 
     #[test]

@@ -194,7 +194,7 @@ impl Peer {
                 holdings.not_asked(&missing);
             }
         }
-        if link.role == Role::Viewer {
+        if link.counts_as_holder() {
             let held = link.have().into_iter().flat_map(|have| have.iter());
             held.for_each(|group| self.copies.remove(group));
         }

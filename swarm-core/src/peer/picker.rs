@@ -267,7 +267,7 @@ mod tests {
     fn the_initial_peer_is_spared_unless_the_group_is_urgent_or_assigned() {
         let mut swarm =
             Swarm::new(&[(Role::Initial, 10_000_000, ALL), (Role::Viewer, 100_000, GroupRange::new(0, 10))]);
-        let provider = |swarm: &Swarm, group, class| swarm.view().provider(group, class, Duration::ZERO);
+        let provider = |swarm: &Swarm, group, class| swarm.view().provider(group, class);
         assert_eq!(provider(&swarm, 5, Class::Window), Some(LinkId(1)));
         assert_eq!(provider(&swarm, 5, Class::Urgent), Some(LinkId(0)));
         assert_eq!(provider(&swarm, 50, Class::Window), Some(LinkId(0)));
@@ -286,14 +286,15 @@ mod tests {
     #[test]
     fn the_soonest_link_with_room_gets_the_group() {
         let mut swarm = Swarm::new(&[(Role::Viewer, 1_000_000, ALL), (Role::Viewer, 500_000, ALL)]);
-        let provider = |swarm: &Swarm, class, left| swarm.view().provider(0, class, left);
-        assert_eq!(provider(&swarm, Class::Window, Duration::ZERO), Some(LinkId(0)));
+        let provider = |swarm: &Swarm, class| swarm.view().provider(0, class);
+        let geometry = swarm.holdings.geometry();
+        assert_eq!(provider(&swarm, Class::Window), Some(LinkId(0)));
         let fast = swarm.links.get_mut(&LinkId(0)).unwrap();
-        fast.outstanding_bytes = 300_000;
-        assert_eq!(provider(&swarm, Class::Window, Duration::ZERO), Some(LinkId(1)));
+        fast.ask(Timestamp::ZERO, geometry, GroupRange::new(100, 164), Class::Window);
+        assert_eq!(provider(&swarm, Class::Window), Some(LinkId(1)));
+        assert_eq!(provider(&swarm, Class::Urgent), Some(LinkId(0)), "the sender lets it overtake");
         swarm.links.get_mut(&LinkId(1)).unwrap().is_stalled = true;
-        assert_eq!(provider(&swarm, Class::Window, Duration::ZERO), None);
-        assert_eq!(provider(&swarm, Class::Urgent, Duration::from_secs(1)), Some(LinkId(0)));
+        assert_eq!(provider(&swarm, Class::Window), None);
     }
 
     #[test]

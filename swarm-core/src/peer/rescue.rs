@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 
 /// Silence after which everything outstanding is taken back.
 const CANCEL_AFTER: Duration = Duration::from_secs(2);
+/// What was released may still come for this long, at least.
+const RELEASED: Duration = Duration::from_secs(1);
 /// A stalled link without outstanding requests is tried again after this long.
 const PROBATION: Duration = Duration::from_secs(5);
 
@@ -29,7 +31,7 @@ fn next_step(link: &Link) -> Option<(Step, Timestamp)> {
     let stall_after = link.stall_after();
     match (link.asks().is_empty(), link.is_stalled) {
         (false, false) => Some((Step::Release, link.last_progress + stall_after)),
-        (false, true) => Some((Step::Cancel, link.last_progress + CANCEL_AFTER.max(stall_after * 2))),
+        (false, true) => Some((Step::Cancel, link.last_progress + CANCEL_AFTER.max(stall_after + RELEASED))),
         (true, true) => Some((Step::Forgive, link.last_progress + PROBATION)),
         (true, false) => None,
     }

@@ -161,7 +161,7 @@ mod tests {
             assert!(link.set_geometry(Geometry::new(1000 * 16384)));
             link.state = LinkState::Open;
             for (start, class) in *serves {
-                let urgency = (*class, Timestamp::from_millis(u64::from(*start)));
+                let urgency = (*class, Timestamp::ZERO);
                 link.serve(*start + 1, GroupRange::new(*start, *start + 64), urgency, &[]);
             }
             (LinkId(id), link)
@@ -196,6 +196,28 @@ mod tests {
         let share = order.iter().filter(|(link, _)| *link == 0).count();
         assert_eq!(share, 4);
         assert_eq!(order[..4], [(1, 300), (2, 500), (1, 301), (2, 501)]);
+    }
+
+    #[test]
+    fn what_is_due_first_leaves_first_and_of_what_is_due_together_the_rarest() {
+        let mut links = links(&[&[], &[], &[]]);
+        let mut ask = |link, start: u32, due_ms| {
+            let urgency = (Class::Urgent, Timestamp::from_millis(due_ms));
+            links.get_mut(&LinkId(link)).unwrap().serve(start, GroupRange::one(start), urgency, &[]);
+        };
+        ask(0, 10, 1100);
+        ask(1, 20, 1010);
+        ask(2, 30, 100);
+        let (held, mut copies) = (GroupSet::full(1000), Copies::new(1000));
+        copies.add(10);
+        let mut turns = Turns::default();
+        let mut order = Vec::new();
+        let stock = Stock { now: Timestamp::ZERO, held: &held, copies: &copies };
+        while let Some(frame) = turns.next(&links, &stock) {
+            links.get_mut(&frame.link).unwrap().serves.clear();
+            order.push(frame.range.start);
+        }
+        assert_eq!(order, [30, 20, 10]);
     }
 
     #[test]

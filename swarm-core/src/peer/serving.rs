@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Peer;
-use super::injection::Field;
+use super::injection::{Field, Push};
 use super::input::UploadLimit;
 use super::output::Output;
 use super::sender::{Stock, frame_groups_max};
@@ -34,7 +34,7 @@ impl Peer {
     /// Sends as much as can be sent now.
     pub(super) fn serve_more(&mut self, now: Timestamp) {
         self.serve_at = None;
-        self.injection.expire(now);
+        self.judge_pushes(now);
         while let Some(ready_at) = self.budget.ready_at() {
             if ready_at > now {
                 let is_waited_for = self.links.values().any(|link| !link.serves.is_empty());
@@ -97,6 +97,9 @@ impl Peer {
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {
         let Departure { link: id, request, range } = *departure;
+        if self.config.role == Role::Initial && self.copies.of(range.start) > 0 {
+            self.judge_repeated(range.start);
+        }
         let (Some(holdings), Some(link)) = (&self.holdings, self.links.get_mut(&id)) else { return };
         let Some(proof) = holdings.tree().prove(range, |groups| link.knows(groups)) else {
             // It cannot be for groups that are held; were it so, nobody is to wait for them for ever.
@@ -108,7 +111,8 @@ impl Peer {
         let frame_bytes = payload + proof_bytes + HEAD_BYTES;
         if self.config.role == Role::Initial {
             // An answer is an injection, too, if nobody has what it carries.
-            self.injection.pushed(now, id, link, range);
+            let is_only = self.copies.of(range.start) == 0;
+            self.injection.pushed(Push { at: now, to: id, range, is_only }, link);
             if request == 0 {
                 self.injection.unasked(now);
             }
