@@ -74,7 +74,10 @@ pub fn examine(file: &mut (impl Read + Seek), name: &str, media_type: &str) -> M
     let found = match kind(file) {
         Ok(Some(Container::Mp4)) => mp4::examine(file, name, &mut media),
         Ok(Some(Container::Matroska)) => matroska::examine(file, name, &mut media),
-        Ok(None) => return media,
+        Ok(None) => {
+            playable::warn_of_name(media_type, name, &mut media.remarks);
+            return media;
+        }
         Err(error) => Err(error.into()),
     };
     if let Err(error) = found {
@@ -145,6 +148,18 @@ mod tests {
             assert_eq!(media.structure, Structure::default());
             assert!(media.remarks.is_empty());
         }
+    }
+
+    #[test]
+    fn a_file_that_only_its_name_makes_a_film_is_warned_of() {
+        for media_type in ["video/mp4", "video/webm", "audio/mp4"] {
+            let media = examine(&mut io::Cursor::new(b"not found\n"), "film.mp4", media_type);
+            assert_eq!(media.structure, Structure::default());
+            let [Remark::Warning(text)] = &media.remarks[..] else { panic!("{:?}", media.remarks) };
+            assert!(text.contains("film.mp4") && text.contains(media_type), "{text}");
+        }
+        let media = examine(&mut io::Cursor::new(b"ID3"), "song.mp3", "audio/mpeg");
+        assert!(media.remarks.is_empty(), "nothing is known of how these begin");
     }
 
     #[test]

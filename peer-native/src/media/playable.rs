@@ -39,6 +39,10 @@ const CONTAINERS_UNKNOWN: [&str; 9] = [
     "audio/x-ms-wma",
 ];
 
+/// Media types whose containers are known by their first bytes.
+const CONTAINERS_KNOWN: [&str; 6] =
+    ["video/mp4", "video/x-m4v", "audio/mp4", "video/webm", "audio/webm", "video/x-matroska"];
+
 /// How to write the same media into a new file.
 pub(super) fn remux(name: &str) -> String {
     format!("ffmpeg -i {} -c copy -movflags +faststart {}", quoted(name), quoted(&renamed(name)))
@@ -108,6 +112,18 @@ pub(crate) fn warn_of_container(media_type: &str, name: &str, remarks: &mut Vec<
         remarks.push(Remark::Warning(text));
     } else if media_type == "video/x-matroska" {
         let text = format!("not all browsers play Matroska; WebM or MP4 is played by all: {}", remux(name));
+        remarks.push(Remark::Warning(text));
+    }
+}
+
+/// Of a file that does not begin like any media: its name may promise more than it holds.
+pub(crate) fn warn_of_name(media_type: &str, name: &str, remarks: &mut Vec<Remark>) {
+    if CONTAINERS_KNOWN.contains(&media_type) {
+        let text = format!(
+            "{name} is named like {media_type} but does not begin like it; it is published as plain bytes, which \
+             browsers will hardly play. Check the file, or make it anew with: {}",
+            remux(name)
+        );
         remarks.push(Remark::Warning(text));
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! A group's deadline is when its reader runs out of media before it: what the player has buffered plus
 //! the media between the reader's position and the group, by the times of the segments (`media_times`).
+//!
+//! Headers and indexes have no such time. A reader that has nothing to play needs them at once, wherever they lie:
+//! it asks for those at the end as soon as it has seen the beginning, which is a round trip too late.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +12,7 @@ use std::time::Duration;
 use super::media_times::MediaTimes;
 use crate::group::{Geometry, GroupRange};
 use crate::id::ReaderId;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Segment, SegmentKind};
 use crate::time::Timestamp;
 
 /// Due sooner than this is urgent.
@@ -18,6 +21,10 @@ pub(crate) const URGENT: Duration = Duration::from_secs(2);
 const WINDOW_MIN: Duration = Duration::from_secs(5);
 /// …and at most this far, as the player's buffer grows.
 const WINDOW_MAX: Duration = Duration::from_secs(30);
+/// Headers and indexes that are needed at once: groups of all together (4 MiB), and stretches of them. No player that
+/// browsers have needs more to begin, and not every manifest is honest.
+const HEADER_GROUPS_MAX: u32 = 256;
+const HEADERS_MAX: usize = 8;
 /// Readers at a time; a browser opens two or three, older ones are forgotten first.
 const READERS_MAX: usize = 16;
 
@@ -54,13 +61,20 @@ impl Need {
 pub(crate) struct Demand {
     geometry: Geometry,
     times: MediaTimes,
+    /// Where headers and indexes lie.
+    headers: Vec<GroupRange>,
     readers: BTreeMap<ReaderId, Reader>,
 }
 
 impl Demand {
     /// No readers yet.
     pub(crate) fn new(manifest: &Manifest) -> Self {
-        Self { geometry: manifest.geometry(), times: MediaTimes::new(manifest), readers: BTreeMap::new() }
+        Self {
+            geometry: manifest.geometry(),
+            times: MediaTimes::new(manifest),
+            headers: headers(manifest),
+            readers: BTreeMap::new(),
+        }
     }
 
     /// A reader is at `group` and can wait `ahead` for it.
@@ -86,11 +100,23 @@ impl Demand {
         self.readers.values().max_by_key(|reader| reader.at).map(|reader| reader.group)
     }
 
-    /// The needs of every reader, most pressing first.
+    /// The needs of every reader, most pressing first; of readers that have nothing to play, headers before all.
     pub(crate) fn needs(&self, now: Timestamp) -> Vec<Need> {
         let mut needs: Vec<Need> = self.readers.values().map(|reader| self.need(now, *reader)).collect();
         needs.sort_by_key(|need| need.slack);
+        if needs.first().is_some_and(|need| need.slack.is_zero()) {
+            needs.splice(0..0, self.headers.iter().map(|header| self.need_of_header(*header)));
+        }
         needs
+    }
+
+    fn need_of_header(&self, header: GroupRange) -> Need {
+        Need {
+            urgent: header,
+            window: GroupRange::new(header.end, header.end),
+            slack: Duration::ZERO,
+            position: self.times.at(header.start),
+        }
     }
 
     /// Time until `group` is due for a reader whose position is due in `need.slack`.
@@ -117,6 +143,24 @@ impl Demand {
     }
 }
 
+/// Where headers and indexes lie, as far as they are needed at once.
+fn headers(manifest: &Manifest) -> Vec<GroupRange> {
+    let is_header = |segment: &Segment| matches!(segment.kind, SegmentKind::Header | SegmentKind::Index);
+    let mut headers: Vec<GroupRange> = Vec::new();
+    let mut room = HEADER_GROUPS_MAX;
+    for (range, _) in manifest.segment_ranges().filter(|(_, segment)| is_header(segment)) {
+        let range = GroupRange::new(range.start, range.end.min(range.start.saturating_add(room)));
+        room -= range.len();
+        let has_place = headers.len() < HEADERS_MAX && !range.is_empty();
+        match headers.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            Some(_) | None if has_place => headers.push(range),
+            Some(_) | None => {}
+        }
+    }
+    headers
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -124,7 +168,7 @@ mod tests {
 
     use super::super::media_times::tests::manifest;
     use super::*;
-    use crate::manifest::SegmentKind::{Data, Header, Media};
+    use crate::manifest::SegmentKind::{Data, Header, Index, Media};
 
     /// 1000 groups at 10 groups a second.
     fn demand() -> Demand {
@@ -200,9 +244,33 @@ mod tests {
     fn a_header_is_needed_whole_before_the_media_behind_it() {
         let mut demand = Demand::new(&manifest(&[(Header, 50, None), (Media, 100, Some(100_000))]));
         demand.moved(Timestamp::ZERO, ReaderId(1), 0, Duration::ZERO);
-        let need = demand.needs(Timestamp::ZERO)[0];
+        let [header, need] = demand.needs(Timestamp::ZERO)[..] else { panic!("{demand:?}") };
+        assert_eq!((header.urgent, header.window.len()), (GroupRange::new(0, 50), 0));
         assert_eq!((need.urgent, need.window), (GroupRange::new(0, 52), GroupRange::new(52, 55)));
         assert!(demand.time_left(&need, 49) < SECOND / 100);
         assert!(demand.time_left(&need, 51) > SECOND);
+    }
+    #[test]
+    fn a_reader_with_nothing_to_play_needs_the_header_at_the_end_first() {
+        let parts = [(Header, 1, None), (Media, 100, Some(100_000)), (Index, 2, None), (Header, 3, None)];
+        let mut demand = Demand::new(&manifest(&parts));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 40, Duration::ZERO);
+        let urgent = |needs: Vec<Need>| needs.iter().map(|need| need.urgent).collect::<Vec<_>>();
+        let needs = demand.needs(Timestamp::ZERO);
+        assert!(demand.time_left(&needs[1], 105) < SECOND / 100);
+        let range = GroupRange::new;
+        assert_eq!(urgent(needs), [range(0, 1), range(101, 106), range(40, 43)]);
+        // Whoever plays has had them.
+        demand.moved(Timestamp::ZERO, ReaderId(1), 40, SECOND);
+        assert_eq!(urgent(demand.needs(Timestamp::ZERO)), [range(40, 42)]);
+    }
+
+    #[test]
+    fn a_manifest_of_nothing_but_headers_does_not_make_everything_urgent() {
+        let mut demand = Demand::new(&manifest(&[(Header, 1000, None), (Data, 1, None)].repeat(20)));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 0, 60 * SECOND);
+        demand.moved(Timestamp::ZERO, ReaderId(2), 20_020, Duration::ZERO);
+        let needs = demand.needs(Timestamp::ZERO);
+        assert_eq!(needs.iter().map(|need| need.urgent.len()).sum::<u32>(), HEADER_GROUPS_MAX);
     }
 }

@@ -43,9 +43,53 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// A time of media for people: `1:20:00.500`, or `0:05` where nothing is beyond the second.
+pub(crate) fn media_time(ms: u64) -> String {
+    let (seconds, rest) = (ms / 1000, ms % 1000);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let whole = match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        hours => format!("{hours}:{minutes:02}:{seconds:02}"),
+    };
+    if rest == 0 { whole } else { format!("{whole}.{rest:03}") }
+}
+
+/// A moment for people, in UTC: `2023-11-14 22:13`. From seconds since 1970 by the civil calendar (Howard Hinnant,
+/// "chrono-compatible low-level date algorithms", 2013).
+pub(crate) fn moment(since_1970_s: u64) -> String {
+    let (days, seconds) = (since_1970_s / 86_400, since_1970_s % 86_400);
+    // Days since the first of March of the year 0, so that leap days end years.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = u128::from(era) * 400 + u128::from(year + carry);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", seconds / 3600, seconds / 60 % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_media_are_written_as_rules_read_them() {
+        assert_eq!([0, 5_000, 80_500].map(media_time), ["0:00", "0:05", "1:20.500"]);
+        assert_eq!(media_time(3_600_000 + 20 * 60_000 + 1), "1:20:00.001");
+    }
+
+    #[test]
+    fn moments_are_days_of_the_calendar() {
+        assert_eq!(moment(0), "1970-01-01 00:00");
+        assert_eq!(moment(1_700_000_000), "2023-11-14 22:13");
+        assert_eq!(moment(951_782_400), "2000-02-29 00:00");
+        assert_eq!(moment(951_868_799), "2000-02-29 23:59");
+        assert_eq!(moment(951_868_800), "2000-03-01 00:00");
+        assert_eq!(moment(4_102_444_799), "2099-12-31 23:59");
+        assert!(!moment(u64::MAX).is_empty(), "whatever a manifest says");
+    }
 
     #[test]
     fn limits_are_bits_a_second_with_decimal_suffixes() {

@@ -164,19 +164,19 @@ fn head(swarm: SwarmId, manifest: &Manifest) -> Result<String, std::fmt::Error> 
     let (length, groups) = (manifest.length_bytes, geometry.group_count());
     writeln!(text, "length    {length} bytes ({}), {groups} groups", amount::size(length))?;
     match manifest.duration_ms {
-        Some(duration_ms) => writeln!(text, "duration  {}", seconds(duration_ms))?,
+        Some(duration_ms) => writeln!(text, "duration  {}", amount::media_time(duration_ms))?,
         None => writeln!(text, "duration  unknown")?,
     }
     writeln!(text, "root      {}", manifest.root)?;
     if let Some(author) = &manifest.author {
         writeln!(text, "author    {}", printable(author))?;
     }
-    writeln!(text, "created   {} s after 1970", manifest.created_s)?;
+    writeln!(text, "created   {} UTC", amount::moment(manifest.created_s))?;
     for tracker in &manifest.trackers {
         writeln!(text, "tracker   {}", printable(tracker))?;
     }
     for chapter in &manifest.chapters {
-        writeln!(text, "chapter   {} {}", seconds(chapter.time_ms), printable(&chapter.name))?;
+        writeln!(text, "chapter   {} {}", amount::media_time(chapter.time_ms), printable(&chapter.name))?;
     }
     for attachment in &manifest.attachments {
         let kind = match attachment.kind {
@@ -184,8 +184,8 @@ fn head(swarm: SwarmId, manifest: &Manifest) -> Result<String, std::fmt::Error> 
             AttachmentKind::Subtitles => "subtitles",
         };
         let marks = [&attachment.language, &attachment.label].map(|mark| mark.as_deref().map(printable));
-        let marks = marks.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        writeln!(text, "{kind} {} {marks}", amount::size(attachment.bytes.len() as u64))?;
+        let marks: String = marks.into_iter().flatten().map(|mark| format!(" {mark}")).collect();
+        writeln!(text, "{kind} {}{marks}", amount::size(attachment.bytes.len() as u64))?;
     }
     writeln!(text, "segments  {}", manifest.segments.len())?;
     Ok(text)
@@ -197,21 +197,18 @@ fn segments(manifest: &Manifest) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     write!(text, "{:>6} {:>14} {:>12} kind   priority period     time", "", "offset", "length")?;
     for (index, (range, segment)) in manifest.segment_ranges().enumerate() {
-        write!(
-            text,
-            "\n{index:>6} {:>14} {:>12} {:<6} {:<8} {:<10}",
+        let time = segment.time_ms.map(amount::media_time).unwrap_or_default();
+        let duration = segment.duration_ms.map(|ms| format!(" for {}", amount::media_time(ms)));
+        let line = format!(
+            "{index:>6} {:>14} {:>12} {:<6} {:<8} {:<10} {time}{}",
             geometry.offset(range.start),
             geometry.len_bytes(range),
             kind(segment.kind),
             segment.priority,
             period(segment.period),
-        )?;
-        if let Some(time_ms) = segment.time_ms {
-            write!(text, " {}", seconds(time_ms))?;
-        }
-        if let Some(duration_ms) = segment.duration_ms {
-            write!(text, " for {}", seconds(duration_ms))?;
-        }
+            duration.unwrap_or_default(),
+        );
+        write!(text, "\n{}", line.trim_end())?;
     }
     Ok(text)
 }
@@ -231,10 +228,6 @@ const fn period(period: Period) -> &'static str {
         Period::Playback => "playback",
         Period::Background => "background",
     }
-}
-
-fn seconds(ms: u64) -> String {
-    format!("{}.{:03} s", ms / 1000, ms % 1000)
 }
 
 /// Texts of strangers must not move the cursor of a terminal.
