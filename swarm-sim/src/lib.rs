@@ -15,6 +15,7 @@
 //! | `tracking` | the tracker and the way to it |
 //! | `marks` | what the author said, and who had it when |
 //! | `misfortune` | who joins and what goes wrong |
+//! | `traces` | digests by which targets are compared |
 //! | `report`, `timeline` | what it comes to, and how it went |
 
 mod chance;
@@ -30,6 +31,7 @@ mod report;
 mod scenario;
 mod timeline;
 mod trace;
+pub mod traces;
 mod tracking;
 mod world;
 

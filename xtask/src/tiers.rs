@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::build;
@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 pub(crate) enum Tier {
     /// Unit tests of every crate on this machine
     Unit,
-    /// Unit tests of swarm-core as WebAssembly
+    /// Unit tests of swarm-core as WebAssembly; whether a simulation is the same there as on this machine
     Wasm,
     /// Real tracker and seeder processes
     Native,
@@ -47,19 +47,14 @@ impl Tier {
         }
     }
 
-    /// The test run; what it needs is built.
-    fn command(self, workspace: &Workspace) -> Command {
-        match self {
-            Self::Unit => workspace.cargo(["test", "--no-fail-fast"]),
+    /// The test runs; what they need is built.
+    fn commands(self, workspace: &Workspace) -> Result<Vec<Command>> {
+        Ok(match self {
+            Self::Unit => vec![workspace.cargo(["test", "--no-fail-fast"])],
             Self::Wasm => {
-                let mut command = workspace.cargo(["test", "--package", "swarm-core", "--lib"]);
-                command.args(["--target", WASM_TARGET]);
-                command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
-                if node_major(workspace).is_some_and(|major| major < 20) {
-                    // Only from 20 on is `crypto`, where proptest's seeds come from, there unasked.
-                    command.env("NODE_OPTIONS", "--experimental-global-webcrypto");
-                }
-                command
+                let mut traces = wasm_test(workspace, ["swarm-sim", "--no-default-features", "--test", "traces"]);
+                traces.env("TRIBUTARY_TRACES", native_traces(workspace)?);
+                vec![wasm_test(workspace, ["swarm-core", "--lib"]), traces]
             }
             Self::Native | Self::Browser => {
                 let mut command = workspace.cargo(["test", "--package", "tests", "--no-fail-fast"]);
@@ -68,10 +63,28 @@ impl Tier {
                 command.env("TRIBUTARY_PAGE_DIR", workspace.dist_dir());
                 // Several browsers at a time would measure each other instead of what is tested.
                 command.args(["--", "--test-threads", if self == Self::Browser { "1" } else { "2" }]);
-                command
+                vec![command]
             }
-        }
+        })
     }
+}
+
+/// A test run under Node.
+fn wasm_test<const N: usize>(workspace: &Workspace, package: [&str; N]) -> Command {
+    let mut command = workspace.cargo(["test", "--target", WASM_TARGET, "--package"]);
+    command.args(package);
+    command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
+    if node_major(workspace).is_some_and(|major| major < 20) {
+        // Only from 20 on is `crypto`, where proptest's seeds come from, there unasked.
+        command.env("NODE_OPTIONS", "--experimental-global-webcrypto");
+    }
+    command
+}
+
+/// What the runs come to natively that are compared with those under Node.
+fn native_traces(workspace: &Workspace) -> Result<String> {
+    let mut command = workspace.cargo(["run", "--quiet", "--package", "swarm-sim", "--example", "traces"]);
+    output(&mut command).context("the simulator's traces could not be made")
 }
 
 /// Node's major version, from `v20.1.2`.
@@ -126,7 +139,10 @@ pub(crate) fn run(workspace: &Workspace, chosen: &[Tier]) -> Result<()> {
 fn run_tier(workspace: &Workspace, tier: Tier) -> Result<Outcome> {
     let start = Instant::now();
     let mut counts = Counts::default();
-    let succeeded = run_watched(&mut tier.command(workspace), |line| counts.add(line))?;
+    let mut succeeded = true;
+    for mut command in tier.commands(workspace)? {
+        succeeded &= run_watched(&mut command, |line| counts.add(line))?;
+    }
     let failure = counts.failure(succeeded);
     Ok(Outcome { tier, passed: counts.passed, seconds: start.elapsed().as_secs(), failure })
 }
