@@ -15,7 +15,7 @@ use super::holdings::Holdings;
 use super::link::Link;
 use super::policy::Order;
 use crate::group::GroupRange;
-use crate::group_set::GroupSet;
+use crate::group_set::{GroupSet, masks};
 use crate::id::LinkId;
 use crate::limits::GROUP_BYTES;
 use crate::peer_message::{Class, Serving};
@@ -44,28 +44,31 @@ impl View<'_> {
         !self.holdings.held().has(group) && !self.holdings.asked.has(group)
     }
 
-    /// The first free group of `range`.
-    pub(crate) fn earliest(&self, range: GroupRange) -> Option<u32> {
-        let mut at = range.start;
-        loop {
-            at = self.holdings.held().next_missing(at).filter(|group| *group < range.end)?;
-            if !self.holdings.asked.has(at) {
-                return Some(at);
-            }
-            at += 1;
-        }
+    /// The free groups of `range` that some link can be asked for now: it holds them, serves the class and has room.
+    pub(crate) fn open(&self, class: Class, range: GroupRange) -> impl Iterator<Item = u32> + '_ {
+        let size = u64::from(GROUP_BYTES);
+        let links =
+            self.links.values().filter(move |link| link.serves(class) && link.room_bytes(class) >= size);
+        let haves = haves(links);
+        self.free(range).flat_map(move |(index, free)| bits(index, free & any(&haves, index)))
     }
 
-    /// The free group of `range` that the fewest viewers hold but somebody does; the earliest of equals.
-    pub(crate) fn rarest(&self, range: GroupRange) -> Option<u32> {
-        let is_held_somewhere = |group: &u32| self.links.values().any(|link| provides(link, *group));
-        let free = range.iter().filter(|group| self.is_free(*group)).take(4 * SAMPLE_RUNS);
-        free.filter(is_held_somewhere).min_by_key(|group| self.copies.of(*group))
+    /// The free groups of `range` that no link could send at once, were it not busy.
+    pub(crate) fn sourceless(&self, range: GroupRange) -> impl Iterator<Item = u32> + '_ {
+        let haves = haves(self.links.values().filter(|link| link.serves(Class::Urgent)));
+        self.free(range).flat_map(move |(index, free)| bits(index, free & !any(&haves, index)))
     }
 
-    /// Whether any link could send `group` at once if it were not busy.
-    pub(crate) fn has_source(&self, group: u32) -> bool {
-        self.links.values().any(|link| provides(link, group) && link.serves(Class::Urgent))
+    /// Of what is open the group that the fewest viewers hold; the earliest of equals.
+    pub(crate) fn rarest(&self, class: Class, range: GroupRange) -> Option<u32> {
+        self.open(class, range).take(4 * SAMPLE_RUNS).min_by_key(|group| self.copies.of(*group))
+    }
+
+    /// Words of the groups of `range` that are lacking and not asked for.
+    fn free(&self, range: GroupRange) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let taken = [self.holdings.held().words(), self.holdings.asked.words()];
+        let all = self.holdings.geometry().all();
+        masks(range.and(all)).map(move |(index, mask)| (index, mask & !any(&taken, index)))
     }
 
     /// Whether some initial peer that injects would push `group` if it were told that it is needed.
@@ -154,6 +157,24 @@ impl View<'_> {
     fn rarest_of(&self, groups: Vec<u32>) -> Option<u32> {
         groups.into_iter().min_by_key(|group| (self.copies.of(*group), !self.at_risk.has(*group)))
     }
+}
+
+/// What each of these links holds, as far as groups can be asked of it.
+fn haves<'a>(links: impl Iterator<Item = &'a Link>) -> Vec<&'a [u64]> {
+    links.filter(|link| link.is_provider()).filter_map(Link::have).map(GroupSet::words).collect()
+}
+
+/// A word of the union of bitmaps.
+fn any(maps: &[&[u64]], index: usize) -> u64 {
+    maps.iter().fold(0, |word, map| word | map.get(index).copied().unwrap_or(0))
+}
+
+/// The groups of a word.
+fn bits(index: usize, word: u64) -> impl Iterator<Item = u32> {
+    let first = u32::try_from(index).map_or(0, |index| index * u64::BITS);
+    std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
+        .take_while(|rest| *rest != 0)
+        .map(move |rest| first + rest.trailing_zeros())
 }
 
 fn provides(link: &Link, group: u32) -> bool {
@@ -316,7 +337,7 @@ mod tests {
             .background(&swarm.links[&LinkId(0)], &view.spared(), 4, Order::Method, &mut Chance::new(3))
             .unwrap();
         assert_eq!(pick, GroupRange::new(191, 195));
-        assert_eq!(view.rarest(GroupRange::new(150, 200)), Some(191));
+        assert_eq!(view.rarest(Class::Window, GroupRange::new(150, 200)), Some(191));
     }
 
     #[test]
@@ -341,7 +362,8 @@ mod tests {
         swarm.holdings.gain(GroupRange::new(0, 100));
         swarm.holdings.asked.insert(GroupRange::new(110, 200));
         let view = swarm.view();
-        assert_eq!(view.earliest(ALL), Some(100));
+        assert_eq!(view.open(Class::Urgent, ALL).collect::<Vec<_>>(), (100..110).collect::<Vec<_>>());
+        assert_eq!(view.sourceless(ALL).next(), None);
         assert_eq!(view.extend(&swarm.links[&LinkId(0)], 100, ALL, 64), GroupRange::new(100, 110));
         for seed in 0..20 {
             let pick = view

@@ -101,52 +101,62 @@ impl Peer {
         }
     }
 
-    /// Earliest first; what no link can send is told to the tracker.
+    /// Earliest first. What no link can send, an initial peer that injects hears of, or else the tracker.
     fn request_urgent(&mut self, now: Timestamp, need: &Need, needs: &mut Vec<GroupRange>) {
         let mut at = need.urgent;
-        while let Some((group, time_left)) = self.earliest(need, at) {
-            let Some(view) = self.view() else { return };
-            if !view.has_source(group) {
-                if view.has_injector(group) {
-                    add_need(needs, group);
-                } else {
-                    self.want(now, group, time_left);
-                }
-                at.start = group + 1;
-            } else if let Some(link) = view.provider(group, Class::Urgent) {
-                self.request_run(now, link, group, at, Class::Urgent, Some(time_left));
-            } else {
-                // Its holders are busy; what follows may have others.
-                at.start = group + 1;
-            }
+        while let Some(view) = self.view() {
+            let Some(group) = view.open(Class::Urgent, at).next() else { break };
+            let link = view.provider(group, Class::Urgent);
+            self.request_at(now, link, group, &mut at, (Class::Urgent, Some(need)));
+        }
+        let Some(view) = self.view() else { return };
+        let (known, unknown): (Vec<u32>, Vec<u32>) =
+            view.sourceless(need.urgent).partition(|group| view.has_injector(*group));
+        known.into_iter().for_each(|group| add_need(needs, group));
+        if let Some(group) = unknown.first() {
+            let time_left = self.time_left(Some(need), *group).unwrap_or_default();
+            self.want(now, *group, time_left);
         }
     }
 
-    fn earliest(&self, need: &Need, range: GroupRange) -> Option<(u32, Duration)> {
-        let group = self.view()?.earliest(range)?;
-        Some((group, self.demand.as_ref()?.time_left(need, group)))
-    }
-
-    /// Earliest first, one pick in four the rarest, while some link that holds the group has room.
+    /// Earliest first, one pick in four the rarest.
     fn request_window(&mut self, now: Timestamp, window: GroupRange, need: Option<&Need>) {
         let mut at = window;
-        while !at.is_empty() && self.has_room(Class::Window) {
-            let Some(view) = self.view() else { return };
+        while let Some(view) = self.view() {
             let is_rarest_turn = self.window_picks % RAREST_EVERY == RAREST_EVERY - 1;
-            let Some(earliest) = view.earliest(at) else { return };
-            let group = if is_rarest_turn { view.rarest(at).unwrap_or(earliest) } else { earliest };
-            let demand = self.demand.as_ref();
-            let time_left = need.and_then(|need| demand.map(|demand| demand.time_left(need, group)));
-            if let Some(link) = view.provider(group, Class::Window) {
+            let earliest = || view.open(Class::Window, at).next();
+            let pick = if is_rarest_turn { view.rarest(Class::Window, at) } else { earliest() };
+            let Some(group) = pick else { return };
+            let link = view.provider(group, Class::Window);
+            if is_rarest_turn || link.is_some() {
                 self.window_picks = self.window_picks.wrapping_add(1);
-                self.request_run(now, link, group, window, Class::Window, time_left);
-            } else if is_rarest_turn {
-                self.window_picks = self.window_picks.wrapping_add(1);
-            } else {
-                // Its holders are busy; what follows may have others.
-                at.start = earliest + 1;
+            }
+            if !is_rarest_turn || link.is_some() {
+                self.request_at(now, link, group, &mut at, (Class::Window, need));
             }
         }
+    }
+
+    /// Requests the run from `first` on, of a link if there is one; if not, the search goes on behind it.
+    fn request_at(
+        &mut self,
+        now: Timestamp,
+        link: Option<LinkId>,
+        first: u32,
+        region: &mut GroupRange,
+        (class, need): (Class, Option<&Need>),
+    ) {
+        match link {
+            Some(link) => {
+                let time_left = self.time_left(need, first);
+                self.request_run(now, link, first, *region, class, time_left);
+            }
+            None => region.start = first + 1,
+        }
+    }
+
+    fn time_left(&self, need: Option<&Need>, group: u32) -> Option<Duration> {
+        Some(self.demand.as_ref()?.time_left(need?, group))
     }
 
     /// What the author marked: period `start`, or a priority above the default. Asked for like the window.
