@@ -4,8 +4,11 @@
 //!
 //! ```text
 //! cargo xtask build --release
-//! cargo run --release -p tests --example page_start -- [ROUNDS [SECONDS]]
+//! cargo run --release -p tests --example page_start -- [ROUNDS [SECONDS [UPLOAD-LIMIT]]]
 //! ```
+//!
+//! With an upload limit, such as `8M`, the seeder sends no more: then it is seen what is asked for first, and how busy
+//! the machine is hardly matters.
 //!
 //! Each measurement has a tracker, a seeder and a browser of its own; the three alternate, each round in another
 //! order, so that whatever else runs on the machine weighs on all. Ratios are to the start from the beginning, of
@@ -72,6 +75,8 @@ async fn main() -> Result<()> {
     let rounds = arguments.next().map_or(Ok(ROUNDS), |text| text.parse()).context("ROUNDS is a number")?;
     let seconds: u32 =
         arguments.next().map_or(Ok(START_SECONDS), |text| text.parse()).context("SECONDS is a number")?;
+    let limit = arguments.next();
+    let options: Vec<&str> = limit.iter().flat_map(|limit| ["--upload-limit", limit]).collect();
     let film = film()?;
     let home = tempfile::tempdir()?;
     let mut starts = [
@@ -83,24 +88,26 @@ async fn main() -> Result<()> {
         for turn in 0..starts.len() {
             let index = (round + turn) % starts.len();
             if let Some(start) = starts.get_mut(index) {
-                start.measured_ms.push(first_frame_ms(&start.film, home.path(), &start.suffix).await?);
+                let measured_ms = first_frame_ms(start, home.path(), &options).await?;
+                start.measured_ms.push(measured_ms);
             }
         }
     }
     let [base, ..] = &starts;
     let accounts = starts.iter().map(|start| (start.name.to_owned(), start.account(base)));
-    println!("{}", Value::Object(accounts.chain([("middle_s".to_owned(), json!(seconds))]).collect()));
+    let setting = [("middle_s".to_owned(), json!(seconds)), ("upload_limit".to_owned(), json!(limit))];
+    println!("{}", Value::Object(accounts.chain(setting).collect()));
     Ok(())
 }
 
-/// Opens the film in a fresh tab, with `suffix` behind its link.
-async fn first_frame_ms(film: &Path, home: &Path, suffix: &str) -> Result<u64> {
+/// Opens a film in a fresh tab, as `start` says, served by a seeder with `options`.
+async fn first_frame_ms(start: &Start, home: &Path, options: &[&str]) -> Result<u64> {
     let tracker = Tracker::start()?;
-    let seeder = Seeder::start(&tracker, film, home, &[])?;
+    let seeder = Seeder::start(&tracker, &start.film, home, options)?;
     let mut first_ms = None;
     Scene::play("a start", async |scene| {
         let tab = scene.tab().await?;
-        tab.open(&format!("{}{suffix}", seeder.link())).await?;
+        tab.open(&format!("{}{}", seeder.link(), start.suffix)).await?;
         let shown = |stats: &tests::TabStats| stats.first_frame_ms.is_some();
         first_ms = tab.wait_stats("the first frame", TIMEOUT, shown).await?.first_frame_ms;
         Ok(())

@@ -166,11 +166,13 @@ fn subtitles_beside_a_film_travel_with_it() {
 fn whatever_has_a_byte_can_be_published() {
     let directory = tempfile::tempdir().unwrap();
     let picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0";
-    for (name, bytes) in [("a.png", &picture[..]), ("a.txt", b"text"), ("one", b"1"), ("a.mp4", b"1")] {
+    let plain = [("a.png", &picture[..], 0), ("a.txt", b"text", 0), ("one", b"1", 0)];
+    // What only its name makes a film is published with a warning.
+    for (name, bytes, remarks) in plain.into_iter().chain([("a.mp4", &b"1"[..], 1)]) {
         let path = directory.path().join(name);
         fs::write(&path, bytes).unwrap();
         let publication = publish(&path, None, |_| ()).unwrap();
         assert_eq!(publication.manifest.segments.len(), 1, "{name}");
-        assert_eq!(publication.remarks, [], "{name}");
+        assert_eq!(publication.remarks.len(), remarks, "{name}: {:?}", publication.remarks);
     }
 }
