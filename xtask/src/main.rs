@@ -11,6 +11,7 @@ mod page;
 mod pins;
 mod process;
 mod setup;
+mod sim_table;
 mod tidy;
 mod tiers;
 mod workspace;
@@ -60,6 +61,8 @@ enum Chore {
         #[command(subcommand)]
         bench: Box<Bench>,
     },
+    /// Simulate the published scenarios and write the tables of docs/method.md anew
+    SimTable(sim_table::SimTable),
     /// Static checks: format, tidy, lints, documentation, JavaScript types
     Check,
     /// Check the rules of CONTRIBUTING.md that no compiler knows
@@ -90,6 +93,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Demo { listen } => demo::run(&workspace, listen),
         Chore::Test { tiers } => tiers::run(&workspace, &tiers),
         Chore::Bench { bench } => bench::run(&workspace, &bench),
+        Chore::SimTable(options) => sim_table::run(&workspace, &options),
         Chore::Check => check::run(&workspace),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Ci => {

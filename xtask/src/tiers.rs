@@ -52,7 +52,8 @@ impl Tier {
         Ok(match self {
             Self::Unit => vec![workspace.cargo(["test", "--no-fail-fast"])],
             Self::Wasm => {
-                let mut traces = wasm_test(workspace, ["swarm-sim", "--no-default-features", "--test", "traces"]);
+                let mut traces =
+                    wasm_test(workspace, ["swarm-sim", "--no-default-features", "--test", "traces"]);
                 traces.env("TRIBUTARY_TRACES", native_traces(workspace)?);
                 vec![wasm_test(workspace, ["swarm-core", "--lib"]), traces]
             }
