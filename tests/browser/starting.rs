@@ -1,9 +1,9 @@
-//! Links that name a moment: it is what is shown first, and what is fetched first.
+//! What is shown first is what is fetched first: the moment that a link names, the index wherever it lies.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::content::film;
+use tests::content::{film, film_with_index_last};
 use tests::scene::Scene;
 use tests::{Seeder, Tracker};
 
@@ -35,6 +35,25 @@ async fn a_link_with_a_time_shows_that_moment_before_the_film_up_to_it_is_here()
         eprintln!("figures: at the first frame {:.1} % were here: {account:?}", share * 100.0);
         ensure!(share < SHARE_MAX, "{:.0} % came before the moment was shown", share * 100.0);
         tab.wait_playing_beyond(START_SECONDS + 1.0, TIMEOUT).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_with_its_index_at_the_end_is_shown_before_what_lies_between_is_here() -> Result<()> {
+    let film = film_with_index_last()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start()?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--upload-limit", "10M"])?;
+    Scene::play("an index at the end", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(seeder.link()).await?;
+        let shown = |stats: &tests::TabStats| stats.first_frame_ms.is_some();
+        let account = tab.wait_stats("the first frame", TIMEOUT, shown).await?;
+        let share = account.bytes_verified as f64 / account.bytes_total as f64;
+        eprintln!("figures: at the first frame {:.1} % were here: {account:?}", share * 100.0);
+        ensure!(share < SHARE_MAX, "{:.0} % came before the first frame", share * 100.0);
+        tab.wait_playing_beyond(1.0, TIMEOUT).await
     })
     .await
 }
