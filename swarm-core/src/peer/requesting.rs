@@ -13,7 +13,7 @@ use crate::limits::{GROUP_BYTES, NEED_RANGES_MAX, REQUEST_GROUPS_MAX};
 use crate::manifest::{PRIORITY_DEFAULT, Period};
 use crate::peer_message::{Class, PeerMessage, Serving};
 use crate::time::Timestamp;
-use crate::tracker_message::{PeerRequestBody, SegmentRun, Want};
+use crate::tracker_message::{PeerRequestBody, Role, SegmentRun, Want};
 
 /// One window pick in this many takes the rarest group instead of the earliest, so that neighbours who
 /// play the same part have something to give one another.
@@ -176,9 +176,10 @@ impl Peer {
 
     /// Fills every link that has room.
     fn request_background(&mut self, now: Timestamp) {
-        let Some(spared) = self.view().map(|view| view.spared()) else { return };
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
-        for id in ids {
+        // Costs a look at everything that all neighbours hold, and concerns initial peers only.
+        let mut spared = None;
+        let ids: Vec<(LinkId, Role)> = self.links.iter().map(|(id, link)| (*id, link.role)).collect();
+        for (id, role) in ids {
             loop {
                 let mut chance = self.chance.clone();
                 let Some((view, link)) = self.view().zip(self.links.get(&id)) else { break };
@@ -186,10 +187,14 @@ impl Peer {
                 if room == 0 || !link.is_provider() {
                     break;
                 }
+                let spared: &[u64] = match role {
+                    Role::Initial => spared.get_or_insert_with(|| view.spared()),
+                    Role::Viewer => &[],
+                };
                 let groups_max = link.size.groups(link.rate.bytes_per_s(), None);
                 let groups_max = groups_max.min(u32::try_from(room).unwrap_or(u32::MAX));
                 let order = self.config.policy.order;
-                let pick = view.background(link, &spared, groups_max, order, &mut chance);
+                let pick = view.background(link, spared, groups_max, order, &mut chance);
                 self.chance = chance;
                 let Some(range) = pick else { break };
                 self.request(now, id, range, Class::Background, None);

@@ -1,0 +1,169 @@
+//! What a peer's decision costs: which group to ask of which neighbour next.
+//!
+//! ```text
+//! cargo bench --package swarm-core
+//! ```
+//! A viewer of 1 GiB, 65,536 groups, holds half of them here and there; each of its 16 neighbours holds another half. A
+//! neighbour turns a request down, and the viewer chooses anew: what is timed is everything from the message to the
+//! next request, once with nobody watching (background), once with a player (urgent and window, too).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use swarm_core::manifest::{Period, Segment, SegmentKind};
+use swarm_core::peer::{Appetite, Policy, UploadLimit};
+use swarm_core::peer_message::{PEER_VERSION, PeerMessage, RejectReason, Serving, Standing};
+use swarm_core::tracker_message::{Role, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
+use swarm_core::{
+    ContentRoot, GroupRange, GroupSet, HashTree, Input, Instance, LinkId, Manifest, Output, Peer, PeerConfig,
+    PeerId, ReaderId, Timestamp,
+};
+
+const GROUPS: u32 = 65_536;
+const LINKS: u32 = 16;
+const SEGMENT_GROUPS: u32 = 256;
+
+fn manifest() -> Manifest {
+    let segment = Segment {
+        group_count: SEGMENT_GROUPS,
+        kind: SegmentKind::Data,
+        priority: 3,
+        period: Period::Playback,
+        time_ms: None,
+        duration_ms: None,
+    };
+    Manifest {
+        name: "film".into(),
+        title: None,
+        media_type: "video/mp4".into(),
+        length_bytes: u64::from(GROUPS) * 16 * 1024,
+        root: ContentRoot([1; 32]),
+        segments: vec![segment; (GROUPS / SEGMENT_GROUPS) as usize],
+        duration_ms: Some(2_000_000),
+        chapters: vec![],
+        author: None,
+        created_s: 0,
+        trackers: vec![],
+        attachments: vec![],
+    }
+}
+
+/// Half of all groups, in runs of 1 to 16, by a multiplicative hash.
+fn half(seed: u32) -> GroupSet {
+    let mut set = GroupSet::empty(GROUPS);
+    let mut at = 0;
+    for draw in 0.. {
+        let word = (draw + seed * 7919u32).wrapping_mul(2_654_435_761);
+        let run = 1 + (word >> 28);
+        if at + run > GROUPS {
+            return set;
+        }
+        if word & (1 << 20) == 0 {
+            set.insert(GroupRange::new(at, at + run));
+        }
+        at += run;
+    }
+    set
+}
+
+/// A viewer and the requests that it waits for.
+struct Viewer {
+    peer: Peer,
+    now: Timestamp,
+    requests: VecDeque<(LinkId, u32)>,
+}
+
+impl Viewer {
+    fn new(is_watching: bool) -> Self {
+        let manifest = Arc::new(manifest());
+        let config = PeerConfig {
+            swarm: manifest.swarm_id().expect("it is a manifest"),
+            role: Role::Viewer,
+            manifest: Some(Arc::clone(&manifest)),
+            instance: Instance([1; 16]),
+            seed: 1,
+            appetite: Appetite::Everything,
+            upload: UploadLimit::Unlimited,
+            token: None,
+            policy: Policy::default(),
+        };
+        let mut viewer =
+            Self { peer: Peer::new(config), now: Timestamp::from_millis(1), requests: VecDeque::new() };
+        viewer.tell(Input::Start);
+        viewer.tell(Input::TrackerOpen);
+        let welcome = TrackerMessageBody::Welcome {
+            version: TRACKER_VERSION,
+            peer: PeerId(1),
+            resume: String::new(),
+            ice_servers: vec![],
+            report_interval_ms: 5000,
+        };
+        viewer.tell(Input::Tracker(TrackerMessage::notice(welcome)));
+        let tree = Box::new(HashTree::unknown(manifest.geometry(), manifest.root));
+        viewer.tell(Input::StoreReady { held: half(0), tree });
+        for neighbour in 1..=LINKS {
+            viewer.meet(neighbour, manifest.swarm_id().expect("it is a manifest"));
+        }
+        if is_watching {
+            viewer.tell(Input::ReaderAt { reader: ReaderId(1), group: 1000, ahead_ms: 1000 });
+        }
+        viewer
+    }
+
+    fn meet(&mut self, neighbour: u32, swarm: swarm_core::SwarmId) {
+        let peer = PeerId(u64::from(neighbour) + 1);
+        let connect = TrackerMessageBody::Connect { peer, role: Role::Viewer, offer: true };
+        self.tell(Input::Tracker(TrackerMessage::notice(connect)));
+        let link = LinkId(neighbour);
+        self.tell(Input::LinkOpen(link));
+        let all = GroupRange::new(0, GROUPS);
+        let standing = Standing { serving: Serving::Everything, wants: all, uplink: 1_000_000 };
+        let instance = Instance([u8::try_from(neighbour).unwrap_or(0) + 1; 16]);
+        let hello =
+            PeerMessage::Hello { version: PEER_VERSION, swarm, peer, instance, standing, have: vec![] };
+        self.tell(Input::Control(link, hello));
+        let gained: Vec<GroupRange> = half(neighbour).runs(all).collect();
+        for gained in gained.chunks(swarm_core::limits::RUNS_MAX) {
+            let have = PeerMessage::Have { gained: gained.to_vec(), dropped: vec![] };
+            self.tell(Input::Control(link, have));
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.peer.handle_input(self.now, input);
+        while let Some(output) = self.peer.poll_output() {
+            if let Output::Control(link, PeerMessage::Request { id, .. }) = output {
+                self.requests.push_back((link, id));
+            }
+        }
+    }
+
+    /// A request is turned down; how many are made instead.
+    fn decide(&mut self) -> usize {
+        let (link, id) = self.requests.pop_front().expect("something is always asked for");
+        let before = self.requests.len();
+        self.tell(Input::Control(link, PeerMessage::Reject { id, reason: RejectReason::NotHeld }));
+        self.requests.len() - before
+    }
+}
+
+fn picker(criterion: &mut Criterion) {
+    for (name, is_watching) in [("background", false), ("watching", true)] {
+        let mut viewer = Viewer::new(is_watching);
+        assert!(viewer.requests.len() >= LINKS as usize, "every neighbour is asked for something");
+        let made: usize = (0..100).map(|_| viewer.decide()).sum();
+        assert!((50..=200).contains(&made), "about one request for each that was turned down: {made}");
+        criterion.bench_function(&format!("decision/{name}"), |bencher| {
+            bencher.iter(|| {
+                if viewer.requests.len() < 4 {
+                    viewer = Viewer::new(is_watching);
+                }
+                viewer.decide()
+            });
+        });
+    }
+}
+
+criterion_group!(benches, picker);
+criterion_main!(benches);
