@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::group::Geometry;
+use crate::time::micros;
 
 /// Rate of media whose duration is not known, bytes a second: 4 Mbit/s.
 pub const RATE_GUESS: u64 = 500_000;
@@ -101,8 +102,7 @@ impl Player {
     }
 
     fn bytes_in(&self, time: Duration) -> u64 {
-        let bytes = u128::from(self.bytes_per_s) * time.as_micros() / 1_000_000;
-        u64::try_from(bytes).unwrap_or(u64::MAX)
+        self.bytes_per_s.saturating_mul(micros(time)) / 1_000_000
     }
 
     fn millis_of(&self, bytes: u64) -> u64 {

@@ -32,16 +32,22 @@ impl Timestamp {
     }
 }
 
+/// A duration in whole microseconds.
+pub(crate) const fn micros(duration: Duration) -> u64 {
+    // Not `as_micros`: its 128 bits cost more than all the rest, and 500,000 years will do.
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(micros(duration)))
     }
 }
 
 impl Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_sub(micros(duration)))
     }
 }

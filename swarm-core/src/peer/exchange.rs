@@ -40,7 +40,10 @@ impl Peer {
                     early.into_iter().for_each(|message| self.data_message(now, id, message));
                 }
             }
-            PeerMessage::Have { gained, dropped } => self.announced(id, &gained, &dropped),
+            PeerMessage::Have { gained, dropped } => {
+                self.announced(id, &gained, &dropped);
+                self.stirred_by(now, id, &gained);
+            }
             PeerMessage::Request { id: request, range, class, remaining_ms } => {
                 let due = now + Duration::from_millis(u64::from(remaining_ms));
                 self.asked_of_us(id, request, range, (class, due));
@@ -49,6 +52,7 @@ impl Peer {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.serves.retain(|serve| serve.id != request);
                 }
+                self.retire_link(id);
             }
             PeerMessage::Reject { id: request, reason } => self.rejected(now, id, request, reason),
             PeerMessage::Need { ranges } => self.injection.needed(now, id, ranges),
@@ -69,6 +73,20 @@ impl Peer {
                 self.outputs.push_back(Output::Control(id, PeerMessage::Pong { nonce }))
             }
             PeerMessage::Pong { nonce } => self.ponged(now, id, nonce),
+        }
+    }
+
+    /// What depends on a neighbour's having gained groups.
+    fn stirred_by(&mut self, now: Timestamp, id: LinkId, gained: &[GroupRange]) {
+        if self.config.role == Role::Initial {
+            // What is injected, and whether anything is, follows from what viewers announce.
+            self.agenda.serving();
+        }
+        let (Some(holdings), Some(demand)) = (&self.holdings, &self.demand) else { return };
+        if gained.iter().any(|range| holdings.has_free(*range)) {
+            let needs = demand.needs(now);
+            let is_needed = needs.iter().any(|need| gained.iter().any(|range| !need.all().and(*range).is_empty()));
+            self.agenda.asking_of(id, is_needed);
         }
     }
 
@@ -128,6 +146,7 @@ impl Peer {
                 // What was pushed to it a moment ago is its answer already.
                 let pushed: Vec<GroupRange> = self.injection.to(id).map(|push| push.range).collect();
                 link.serve(request, range, urgency, &pushed);
+                self.agenda.serving();
             }
             None => self.ban(id, "it asked for more than a request may".to_owned()),
         }
@@ -163,6 +182,7 @@ impl Peer {
         let missing = link.end_ask(holdings.geometry(), request);
         if !is_released {
             holdings.not_asked(&missing);
+            self.agenda.asking();
         }
         missing
     }
@@ -176,6 +196,7 @@ impl Peer {
             }
             return;
         }
+        self.agenda.asking_of(id, true);
         let DataMessage { head, payload } = message;
         let (geometry, range) = (holdings.geometry(), head.range);
         if range.end > geometry.group_count() {
@@ -216,6 +237,9 @@ impl Peer {
         self.has_segment_news = true;
         self.cancel_duplicates(range);
         self.keep_within_budget();
+        self.retire_link(id);
+        // Somebody may have asked for it before it was here.
+        self.agenda.serving();
     }
 
     /// Requests that were given up on and whose groups came from elsewhere are taken back.

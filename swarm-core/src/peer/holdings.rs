@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::group::{Geometry, GroupRange};
-use crate::group_set::GroupSet;
+use crate::group_set::{GroupSet, masks};
 use crate::limits::{RUNS_MAX, SEGMENT_RUNS_MAX};
 use crate::manifest::{Manifest, Period};
 use crate::tracker_message::{SegmentRun, Share};
@@ -125,6 +125,15 @@ impl Holdings {
             self.gained.remove(run);
             self.dropped.insert(run);
         }
+    }
+
+    /// Whether some group of a range is lacking and not asked for.
+    pub(crate) fn has_free(&self, range: GroupRange) -> bool {
+        let taken = [self.held.words(), self.asked.words()];
+        let all = self.geometry().all();
+        masks(range.and(all)).any(|(index, mask)| {
+            taken.iter().fold(mask, |free, words| free & !words.get(index).copied().unwrap_or(0)) != 0
+        })
     }
 
     /// These groups have no live request any more.

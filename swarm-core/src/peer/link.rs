@@ -147,6 +147,11 @@ impl Link {
         self.state == LinkState::Open
     }
 
+    /// Whether it was taken out of the graph and has nothing under way.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.is_retiring && self.asks.is_empty() && self.serves.is_empty() && self.buffered_bytes == 0
+    }
+
     /// Counts a signal; whether it is still within the limit.
     pub(crate) fn admit_signal(&mut self) -> bool {
         self.signals += 1;

@@ -66,11 +66,9 @@ impl Peer {
 
     /// Closes links that were taken out of the graph and have nothing under way.
     pub(super) fn retire_links(&mut self) {
-        let is_idle =
-            |link: &Link| link.asks().is_empty() && link.serves.is_empty() && link.buffered_bytes == 0;
-        let retired = self.links.iter().filter(|(_, link)| link.is_retiring && is_idle(link));
+        let retired = self.links.iter().filter(|(_, link)| link.is_retired());
         let retired: Vec<LinkId> = retired.map(|(id, _)| *id).collect();
-        retired.into_iter().for_each(|id| self.close_link(id, "no longer a neighbour"));
+        retired.into_iter().for_each(|id| self.retire_link(id));
     }
 
     /// Rate of a link about which nothing is known: the median of the others.
@@ -183,6 +181,7 @@ impl Peer {
     /// Forgets a link; what was asked of it may be asked elsewhere.
     pub(super) fn drop_link(&mut self, id: LinkId) {
         let Some(mut link) = self.links.remove(&id) else { return };
+        self.agenda.everything();
         self.manifest_source.forget(id);
         self.injection.forget(id);
         let Some(holdings) = &mut self.holdings else { return };
@@ -233,6 +232,20 @@ impl Peer {
             link.rtt.measured(now.since(left));
             let interval = if link.rtt.is_settled() { PING_INTERVAL } else { PING_INTERVAL_EARLY };
             link.next_ping = now + interval;
+            self.attend(id);
+        }
+    }
+
+    /// A link may need attention sooner than was thought.
+    pub(super) fn attend(&mut self, id: LinkId) {
+        let due = self.links.get(&id).and_then(|link| self.link_deadline(link));
+        self.links_due = [self.links_due, due].into_iter().flatten().min();
+    }
+
+    /// Something ended on a link: if that was all, and it was taken out of the graph, it is closed.
+    pub(super) fn retire_link(&mut self, id: LinkId) {
+        if self.links.get(&id).is_some_and(Link::is_retired) {
+            self.close_link(id, "no longer a neighbour");
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::group::GroupRange;
 use crate::limits::GROUP_BYTES;
 use crate::manifest::{Manifest, Segment, SegmentKind};
+use crate::time::micros;
 
 /// Rate of media whose duration is not known, bytes a second: 4 Mbit/s.
 const RATE_GUESS: u64 = 500_000;
@@ -59,7 +60,7 @@ impl MediaTimes {
 
     /// The first group that begins to play after `time`, or the end of the content.
     pub(super) fn first_after(&self, time: Duration) -> u32 {
-        let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let time_us = micros(time);
         let later = self.entries.partition_point(|entry| entry.at_us <= time_us);
         let Some(entry) = later.checked_sub(1).and_then(|index| self.entries.get(index)) else { return 0 };
         // The least n with lasts · n / count, rounded down, above what has passed.

@@ -22,6 +22,7 @@
 //! wires them to the outside: `tracking` (the tracker's messages), `linking` (links come and go), `exchange` (messages
 //! of links), `requesting` (asking), `rescue` (when a counterpart goes silent) and `serving` (sending).
 
+mod agenda;
 mod backoff;
 mod chance;
 mod copies;
@@ -68,10 +69,11 @@ use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::{Instance, LinkId};
 use crate::manifest::Manifest;
-use crate::peer_message::Standing;
+use crate::peer_message::{PeerMessage, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Share;
 use crate::tree::HashTree;
+use agenda::{Agenda, Asking};
 use chance::Chance;
 use copies::Copies;
 use demand::Demand;
@@ -117,6 +119,9 @@ pub struct Peer {
 
     links: BTreeMap<LinkId, Link>,
     last_link: u32,
+    /// When some link may need attention by itself; none does much earlier.
+    links_due: Option<Timestamp>,
+    agenda: Agenda,
     copies: Copies,
     /// Of an initial peer; idle in others.
     injection: Injection,
@@ -170,6 +175,8 @@ impl Peer {
             is_complete_told: false,
             links: BTreeMap::new(),
             last_link: 0,
+            links_due: None,
+            agenda: Agenda::default(),
             copies: Copies::default(),
             injection: Injection::default(),
             standing_told: None,
@@ -199,6 +206,9 @@ impl Peer {
 
     /// Takes one thing that happened.
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
+        if !notes_what_it_stirs(&input) {
+            self.agenda.everything();
+        }
         match input {
             Input::Start => self.start(now),
             Input::Stop => self.stop(),
@@ -237,6 +247,7 @@ impl Peer {
         self.manifest_timeout(now);
         self.link_timeouts(now);
         self.rescue(now);
+        self.agenda.everything();
         self.settle(now);
     }
 
@@ -247,8 +258,8 @@ impl Peer {
 
     /// When to call [`Peer::handle_timeout`], at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let links = self.links.values().filter_map(|link| self.link_deadline(link));
-        let others = [
+        let deadlines = [
+            self.links_due,
             self.tracker.deadline(),
             self.segment_news_deadline(),
             self.manifest_source.retry_at,
@@ -258,7 +269,7 @@ impl Peer {
             self.standing_due,
             self.tick_at,
         ];
-        links.chain(others.into_iter().flatten()).min()
+        deadlines.into_iter().flatten().min()
     }
 
     /// Totals and links at this moment.
@@ -309,13 +320,25 @@ impl Peer {
 
     /// What follows from any change: news are told, requests made, requests served.
     fn settle(&mut self, now: Timestamp) {
-        self.retire_links();
         self.tell_news(now);
         self.tell_tracker(now);
         self.tell_standing(now);
-        self.request_more(now);
-        self.serve_more(now);
+        match self.agenda.take_asking() {
+            Asking::Nothing => {}
+            Asking::Link(link, is_needed) => self.request_of(now, link, is_needed),
+            Asking::Everything => self.look_around(now),
+        }
+        if self.agenda.take_serving() {
+            self.serve_more(now);
+        }
         self.tell_completion();
+    }
+
+    /// Looks at all links.
+    fn look_around(&mut self, now: Timestamp) {
+        self.retire_links();
+        self.request_more(now);
+        self.links_due = self.links.values().filter_map(|link| self.link_deadline(link)).min();
         let is_reading = self.demand.as_ref().is_some_and(Demand::has_readers);
         self.tick_at = (is_reading && !self.is_complete_told).then(|| now + READING_TICK);
     }
@@ -330,6 +353,22 @@ impl Peer {
 
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
+    }
+}
+
+/// Inputs that come by the thousand and change little: whoever handles them notes what is to be looked at again.
+const fn notes_what_it_stirs(input: &Input) -> bool {
+    match input {
+        Input::Data(..) | Input::Buffered(..) | Input::LocalSignal(..) => true,
+        Input::Control(_, message) => matches!(
+            message,
+            PeerMessage::Have { .. }
+                | PeerMessage::Request { .. }
+                | PeerMessage::Cancel { .. }
+                | PeerMessage::Ping { .. }
+                | PeerMessage::Pong { .. }
+        ),
+        _ => false,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::demand::Need;
 use super::input::Appetite;
+use super::link::Link;
 use super::output::Output;
 use super::picker::View;
 use super::{Demand, Holdings, Peer};
@@ -33,20 +34,47 @@ impl Peer {
         if !self.links.values().any(|link| link.is_provider()) {
             return;
         }
-        let mut needs = Vec::new();
-        for need in demand.needs(now) {
-            self.hasten(&need);
-            if self.config.policy.has_urgent {
-                self.request_urgent(now, &need, &mut needs);
-            }
-            let window = if self.config.policy.has_urgent { need.window } else { need.all() };
-            self.request_window(now, window, Some(&need));
-        }
-        self.tell_needs(now, needs);
+        let needs = demand.needs(now);
+        needs.iter().for_each(|need| self.hasten(need));
+        self.request_needed(now, &needs);
         if self.has_room(Class::Window) {
             self.request_marked(now);
-            self.request_background(now);
+            // Costs a look at everything that all neighbours hold, and concerns initial peers only.
+            let mut spared = None;
+            let ids: Vec<LinkId> = self.links.keys().copied().collect();
+            ids.into_iter().for_each(|id| self.request_background(now, id, &mut spared));
         }
+    }
+
+    /// Something may be asked of one link that could not be asked before; `is_needed`: perhaps what is needed soon.
+    pub(super) fn request_of(&mut self, now: Timestamp, id: LinkId, is_needed: bool) {
+        let Some(demand) = self.demand.as_ref().filter(|_| !self.is_complete_told) else { return };
+        let size = u64::from(GROUP_BYTES);
+        let is_open =
+            |link: &Link, class| link.is_provider() && link.serves(class) && link.room_bytes(class) >= size;
+        if !self.links.get(&id).is_some_and(|link| is_open(link, Class::Urgent)) {
+            return;
+        }
+        if is_needed && demand.has_readers() {
+            self.request_needed(now, &demand.needs(now));
+        }
+        if self.links.get(&id).is_some_and(|link| is_open(link, Class::Window)) {
+            self.request_marked(now);
+            self.request_background(now, id, &mut None);
+        }
+    }
+
+    /// What readers need soon.
+    fn request_needed(&mut self, now: Timestamp, all: &[Need]) {
+        let mut needs = Vec::new();
+        for need in all {
+            if self.config.policy.has_urgent {
+                self.request_urgent(now, need, &mut needs);
+            }
+            let window = if self.config.policy.has_urgent { need.window } else { need.all() };
+            self.request_window(now, window, Some(need));
+        }
+        self.tell_needs(now, needs);
     }
 
     fn has_room(&self, class: Class) -> bool {
@@ -174,31 +202,26 @@ impl Peer {
         }
     }
 
-    /// Fills every link that has room.
-    fn request_background(&mut self, now: Timestamp) {
-        // Costs a look at everything that all neighbours hold, and concerns initial peers only.
-        let mut spared = None;
-        let ids: Vec<(LinkId, Role)> = self.links.iter().map(|(id, link)| (*id, link.role)).collect();
-        for (id, role) in ids {
-            loop {
-                let mut chance = self.chance.clone();
-                let Some((view, link)) = self.view().zip(self.links.get(&id)) else { break };
-                let room = link.room_bytes(Class::Background) / u64::from(GROUP_BYTES);
-                if room == 0 || !link.is_provider() {
-                    break;
-                }
-                let spared: &[u64] = match role {
-                    Role::Initial => spared.get_or_insert_with(|| view.spared()),
-                    Role::Viewer => &[],
-                };
-                let groups_max = link.size.groups(link.rate.bytes_per_s(), None);
-                let groups_max = groups_max.min(u32::try_from(room).unwrap_or(u32::MAX));
-                let order = self.config.policy.order;
-                let pick = view.background(link, spared, groups_max, order, &mut chance);
-                self.chance = chance;
-                let Some(range) = pick else { break };
-                self.request(now, id, range, Class::Background, None);
+    /// Fills a link that has room. `spared`: what initial peers are not asked for, once it is worked out.
+    fn request_background(&mut self, now: Timestamp, id: LinkId, spared: &mut Option<Vec<u64>>) {
+        loop {
+            let mut chance = self.chance.clone();
+            let Some((view, link)) = self.view().zip(self.links.get(&id)) else { return };
+            let room = link.room_bytes(Class::Background) / u64::from(GROUP_BYTES);
+            if room == 0 || !link.is_provider() {
+                return;
             }
+            let spared: &[u64] = match link.role {
+                Role::Initial => spared.get_or_insert_with(|| view.spared()),
+                Role::Viewer => &[],
+            };
+            let groups_max = link.size.groups(link.rate.bytes_per_s(), None);
+            let groups_max = groups_max.min(u32::try_from(room).unwrap_or(u32::MAX));
+            let order = self.config.policy.order;
+            let pick = view.background(link, spared, groups_max, order, &mut chance);
+            self.chance = chance;
+            let Some(range) = pick else { return };
+            self.request(now, id, range, Class::Background, None);
         }
     }
 
@@ -235,6 +258,7 @@ impl Peer {
         let remaining_ms = time_left.map_or(u32::MAX, millis);
         let request = link.ask(now, holdings.geometry(), range, class);
         holdings.asked.insert(range);
+        self.attend(id);
         self.outputs
             .push_back(Output::Control(id, PeerMessage::Request { id: request, range, class, remaining_ms }));
     }

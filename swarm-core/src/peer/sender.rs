@@ -12,7 +12,7 @@ use crate::group_set::GroupSet;
 use crate::id::LinkId;
 use crate::limits::GROUP_BYTES;
 use crate::peer_message::Class;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, micros};
 
 /// One frame in this many goes to background first, so that urgent requests cannot starve it.
 const BACKGROUND_EVERY: u64 = 10;
@@ -126,7 +126,7 @@ impl Turns {
             });
         let (_, frame) = match class {
             Class::Urgent => ready.min_by_key(|(due, frame)| {
-                (due.as_micros() / DUE_TOGETHER.as_micros() as u64, stock.copies.of(frame.range.start))
+                (due.as_micros() / micros(DUE_TOGETHER), stock.copies.of(frame.range.start))
             })?,
             Class::Window | Class::Background => ready.next()?,
         };

@@ -136,10 +136,12 @@ impl Peer {
     pub(super) fn drained(&mut self, now: Timestamp, id: LinkId, buffered_bytes: u64) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let carried = link.drained(now, buffered_bytes);
+        self.agenda.serving();
         self.uplink.carried(now, carried);
         if self.links.values().all(|link| link.buffered_bytes == 0) {
             self.uplink.end(now);
         }
+        self.retire_link(id);
     }
 
     /// Channels report when half of what they may hold, or of what they do hold if that is less, has left;

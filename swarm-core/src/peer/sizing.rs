@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::limits::{GROUP_BYTES, REQUEST_GROUPS_MAX};
+use crate::time::micros;
 
 /// Least outstanding bytes of a link: two groups, so that one is on its way while one is asked for.
 const PIPELINE_BYTES_MIN: u64 = 32 * 1024;
@@ -44,8 +45,7 @@ pub(crate) fn pipeline_target_bytes(rate: u64, rtt: Duration) -> u64 {
 
 /// Bytes that a link of `rate` (bytes/s) carries in `time`.
 pub(crate) fn bytes_in(rate: u64, time: Duration) -> u64 {
-    let bytes = u128::from(rate) * time.as_micros() / 1_000_000;
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+    rate.saturating_mul(micros(time)) / 1_000_000
 }
 
 /// The size of a link's next request: 1 group, doubled by every request that completes.

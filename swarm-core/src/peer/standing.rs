@@ -137,6 +137,7 @@ impl Peer {
     /// Tells neighbours how this peer stands.
     pub(super) fn tell_status(&mut self, standing: Standing) {
         self.standing_told = Some(standing);
+        self.agenda.serving();
         let playhead = self.demand.as_ref().and_then(Demand::playhead);
         let status = PeerMessage::Status { standing, upload_queue_ms: self.upload_queue_ms(), playhead };
         let is_told = |link: &Link| link.state != LinkState::Connecting;

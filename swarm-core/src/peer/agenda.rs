@@ -1,0 +1,85 @@
+//! What is to be looked at again after an input.
+//!
+//! Most inputs change little: a neighbour gained a group, a ping came. To weigh all links anew after each would cost
+//! more than everything else together, so whoever changes something notes what depends on it. A timeout looks at
+//! everything, so that what time alone changes is found, too.
+
+use crate::id::LinkId;
+
+/// Of which links something may be asked that could not be asked before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Asking {
+    /// None.
+    #[default]
+    Nothing,
+    /// This one: it gained groups, or has room. Whether any is needed soon is to be looked at, too, if `true`.
+    Link(LinkId, bool),
+    /// All.
+    Everything,
+}
+
+/// What is to be looked at again.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    asking: Asking,
+    is_serving: bool,
+}
+
+impl Agenda {
+    /// Everything is.
+    pub(crate) const fn everything(&mut self) {
+        *self = Self { asking: Asking::Everything, is_serving: true };
+    }
+
+    /// Any link may be asked for more.
+    pub(crate) const fn asking(&mut self) {
+        self.asking = Asking::Everything;
+    }
+
+    /// One link may be asked for more; `is_needed`: for what is needed soon, too.
+    pub(crate) fn asking_of(&mut self, link: LinkId, is_needed: bool) {
+        self.asking = match self.asking {
+            Asking::Nothing => Asking::Link(link, is_needed),
+            Asking::Link(other, was_needed) if other == link => Asking::Link(link, is_needed || was_needed),
+            Asking::Link(..) | Asking::Everything => Asking::Everything,
+        };
+    }
+
+    /// Something more may leave.
+    pub(crate) const fn serving(&mut self) {
+        self.is_serving = true;
+    }
+
+    /// What is to be asked; it is looked at now.
+    pub(crate) fn take_asking(&mut self) -> Asking {
+        std::mem::take(&mut self.asking)
+    }
+
+    /// Whether something may leave; it is looked at now.
+    pub(crate) fn take_serving(&mut self) -> bool {
+        std::mem::take(&mut self.is_serving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn what_two_links_stir_is_everything_and_is_looked_at_once() {
+        let mut agenda = Agenda::default();
+        agenda.asking_of(LinkId(1), false);
+        agenda.asking_of(LinkId(1), true);
+        agenda.asking_of(LinkId(1), false);
+        assert_eq!(agenda.take_asking(), Asking::Link(LinkId(1), true));
+        agenda.asking_of(LinkId(1), false);
+        agenda.asking_of(LinkId(2), false);
+        assert_eq!(agenda.take_asking(), Asking::Everything);
+        assert_eq!((agenda.take_asking(), agenda.take_serving()), (Asking::Nothing, false));
+        agenda.everything();
+        assert_eq!((agenda.take_asking(), agenda.take_serving()), (Asking::Everything, true));
+    }
+}
