@@ -26,8 +26,9 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 2_048;
 /// Addresses remembered before those that are idle and unpunished are forgotten.
 pub const ADDRESSES_SWEEP: usize = 4096;
 
-/// Peers in one swarm: bounds the scan for the only holder of a segment to well under a millisecond.
-pub const PEERS_PER_SWARM_MAX: usize = 10_000;
+/// Peers in one swarm: bounds the scan for the only holder of a segment to about a millisecond. More than the
+/// connections that a tracker takes by default.
+pub const PEERS_PER_SWARM_MAX: usize = 50_000;
 
 /// Peers of one swarm that may call themselves initial: the publisher and a few mirrors.
 pub const INITIAL_PEERS_MAX: usize = 8;

@@ -85,7 +85,8 @@ impl Peer {
         let (Some(holdings), Some(demand)) = (&self.holdings, &self.demand) else { return };
         if gained.iter().any(|range| holdings.has_free(*range)) {
             let needs = demand.needs(now);
-            let is_needed = needs.iter().any(|need| gained.iter().any(|range| !need.all().and(*range).is_empty()));
+            let is_needed =
+                needs.iter().any(|need| gained.iter().any(|range| !need.all().and(*range).is_empty()));
             self.agenda.asking_of(id, is_needed);
         }
     }

@@ -26,7 +26,7 @@ const STALL_MIN: Duration = Duration::from_millis(750);
 const BACKGROUND_STALL_MIN: Duration = Duration::from_secs(5);
 
 /// How many classes there are.
-const CLASSES: usize = Class::Background as usize + 1;
+pub(crate) const CLASSES: usize = Class::Background as usize + 1;
 
 /// One link.
 #[derive(Debug)]

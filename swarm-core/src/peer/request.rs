@@ -75,11 +75,13 @@ impl Serve {
 
     /// The next run of unsent groups that `held` has, at most `groups_max` long.
     pub(crate) fn next_run(&self, held: &GroupSet, groups_max: u32) -> Option<GroupRange> {
-        let is_ready = |group: &u32| self.unsent >> (group - self.range.start) & 1 == 1 && held.has(*group);
-        let start = self.range.iter().find(is_ready)?;
-        let run = GroupRange::new(start, self.range.end).iter().take(groups_max as usize);
-        let end = start + u32::try_from(run.take_while(is_ready).count()).unwrap_or(0);
-        Some(GroupRange::new(start, end))
+        let ready = self.unsent & held.bits_from(self.range.start);
+        if ready == 0 {
+            return None;
+        }
+        let first = ready.trailing_zeros();
+        let start = self.range.start + first;
+        Some(GroupRange::new(start, start + (ready >> first).trailing_ones().min(groups_max)))
     }
 
     /// Groups were sent; whether that was all.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::copies::Copies;
 use super::input::UploadLimit;
-use super::link::Link;
+use super::link::{CLASSES, Link};
 use super::sizing::bytes_in;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
@@ -80,6 +80,9 @@ pub(crate) struct Frame {
     pub(crate) range: GroupRange,
 }
 
+/// Of urgent frames the least is next: when it is due, roughly, and how many hold it.
+type Rank = (u64, u16);
+
 /// Takes turns between classes and links.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Turns {
@@ -89,21 +92,22 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// The next frame: classes in order; inside urgent what is due first, else round-robin over links; only links whose channel
-    /// has room, and only groups that `held` has.
+    /// The next frame: classes in order; inside urgent what is due first, else round-robin over links; only links whose
+    /// channel has room, and only groups that `held` has.
     pub(crate) fn next(&mut self, links: &BTreeMap<LinkId, Link>, stock: &Stock<'_>) -> Option<Frame> {
         let order = if self.frames % BACKGROUND_EVERY == BACKGROUND_EVERY - 1 {
             [Class::Background, Class::Urgent, Class::Window]
         } else {
             [Class::Urgent, Class::Window, Class::Background]
         };
-        let frame = order.into_iter().find_map(|class| self.next_of(class, links, stock))?;
+        let firsts = self.firsts(links, stock);
+        let (_, frame) = order.into_iter().find_map(|class| firsts[class as usize])?;
         Some(self.taken(frame))
     }
 
     /// The next frame that answers an urgent request.
     pub(crate) fn next_urgent(&mut self, links: &BTreeMap<LinkId, Link>, stock: &Stock<'_>) -> Option<Frame> {
-        let frame = self.next_of(Class::Urgent, links, stock)?;
+        let (_, frame) = self.firsts(links, stock)[Class::Urgent as usize]?;
         Some(self.taken(frame))
     }
 
@@ -113,24 +117,31 @@ impl Turns {
         frame
     }
 
-    fn next_of(&self, class: Class, links: &BTreeMap<LinkId, Link>, stock: &Stock<'_>) -> Option<Frame> {
+    /// Of each class the frame that would be next, with its rank.
+    fn firsts(&self, links: &BTreeMap<LinkId, Link>, stock: &Stock<'_>) -> [Option<(Rank, Frame)>; CLASSES] {
+        let mut firsts: [Option<(Rank, Frame)>; CLASSES] = [None; CLASSES];
         let after = self.last.map_or(0, |last| last.0.saturating_add(1));
         let turn = links.range(LinkId(after)..).chain(links.range(..LinkId(after)));
-        let mut ready = turn
-            .filter(|(_, link)| link.is_open() && link.has_channel_room())
-            .flat_map(|(id, link)| link.serves.iter().enumerate().map(move |serve| (*id, link, serve)))
-            .filter(|(_, _, (_, serve))| serve.class_at(stock.now) == class)
-            .filter_map(|(id, link, (at, serve))| {
-                let range = serve.next_run(stock.held, frame_groups_max(link))?;
-                Some((serve.due, Frame { link: id, serve: at, range }))
-            });
-        let (_, frame) = match class {
-            Class::Urgent => ready.min_by_key(|(due, frame)| {
-                (due.as_micros() / micros(DUE_TOGETHER), stock.copies.of(frame.range.start))
-            })?,
-            Class::Window | Class::Background => ready.next()?,
-        };
-        Some(frame)
+        for (id, link) in turn.filter(|(_, link)| link.is_open() && link.has_channel_room()) {
+            for (at, serve) in link.serves.iter().enumerate() {
+                let class = serve.class_at(stock.now);
+                let first = &mut firsts[class as usize];
+                if first.is_some() && class != Class::Urgent {
+                    continue;
+                }
+                let Some(range) = serve.next_run(stock.held, frame_groups_max(link)) else { continue };
+                let rank = match class {
+                    Class::Urgent => {
+                        (serve.due.as_micros() / micros(DUE_TOGETHER), stock.copies.of(range.start))
+                    }
+                    Class::Window | Class::Background => (0, 0),
+                };
+                if first.is_none_or(|(least, _)| rank < least) {
+                    *first = Some((rank, Frame { link: *id, serve: at, range }));
+                }
+            }
+        }
+        firsts
     }
 }
 
