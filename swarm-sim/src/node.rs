@@ -65,8 +65,12 @@ pub(crate) struct Node {
 impl Node {
     /// Whether the run waits for it.
     pub(crate) fn is_awaited(&self) -> bool {
-        let is_honest = matches!(self.conduct, Conduct::Honest | Conduct::Drips);
-        self.is_alive && self.role == Role::Viewer && is_honest && self.done_at.is_none()
+        self.is_alive && self.is_watching() && self.done_at.is_none()
+    }
+
+    /// Whether it is a viewer that means no harm: how those that do fare is no measure of anything.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.role == Role::Viewer && matches!(self.conduct, Conduct::Honest | Conduct::Drips)
     }
 
     /// How long playback took to start from the first link on, ms.

@@ -9,7 +9,8 @@ use crate::scenario::Scenario;
 use crate::timeline::Moment;
 use crate::world::World;
 
-/// What a run comes to. Times of media are in ms from a viewer's first open link.
+/// What a run comes to. Times of media are in ms from a viewer's first open link; those of viewers that lie or
+/// corrupt do not count.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Whether every honest viewer that stayed has everything.
@@ -75,9 +76,10 @@ fn report(world: &World) -> Report {
     let stayed: Vec<&&Node> = viewers.iter().filter(|node| node.is_original).collect();
     let seconds = stayed.iter().filter_map(|node| node.done_at).max().unwrap_or(world.now) as f64 / 1e6;
     let bound_seconds = world.scenario.bound_s();
-    let starts: Vec<f64> = viewers.iter().filter_map(|node| node.start_ms()).collect();
+    let watching = || viewers.iter().filter(|node| node.is_watching());
+    let starts: Vec<f64> = watching().filter_map(|node| node.start_ms()).collect();
     let set_ups = viewers.iter().filter_map(|node| Some((node.first_link_at? - node.joined_at) as f64 / 1e3));
-    let playbacks = viewers.iter().filter_map(|node| node.player.as_ref()).map(|player| player.playback());
+    let playbacks = watching().filter_map(|node| node.player.as_ref()).map(|player| player.playback());
     let playbacks: Vec<_> = playbacks.collect();
     let uploaded: u64 = world
         .nodes
