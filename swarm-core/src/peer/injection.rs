@@ -136,6 +136,11 @@ impl Injection {
         self.pushes.iter().filter(move |push| push.to == link)
     }
 
+    /// Whether a group left for some viewer that has yet to announce it.
+    pub(crate) fn is_under_way(&self, group: u32) -> bool {
+        self.under_way.has(group)
+    }
+
     /// A group is about to be pushed again: the first push of it, if that was not long ago.
     pub(crate) fn repeated(&mut self, group: u32) -> Option<Push> {
         let push = self.pushes.iter_mut().find(|push| push.is_only && push.range.has(group))?;

@@ -97,8 +97,11 @@ impl Peer {
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {
         let Departure { link: id, request, range } = *departure;
-        if self.config.role == Role::Initial && self.copies.of(range.start) > 0 {
-            self.judge_repeated(range.start);
+        // An answer is an injection, too, if nobody has what it carries.
+        let is_only = self.copies.of(range.start) == 0 && !self.injection.is_under_way(range.start);
+        let push = Push { at: now, to: id, range, is_only };
+        if self.config.role == Role::Initial && request == 0 && !is_only {
+            self.judge_repeated(&push);
         }
         let (Some(holdings), Some(link)) = (&self.holdings, self.links.get_mut(&id)) else { return };
         let Some(proof) = holdings.tree().prove(range, |groups| link.knows(groups)) else {
@@ -110,9 +113,7 @@ impl Peer {
         let proof_bytes = (proof.hashes.len() * size_of::<NodeHash>()) as u64;
         let frame_bytes = payload + proof_bytes + HEAD_BYTES;
         if self.config.role == Role::Initial {
-            // An answer is an injection, too, if nobody has what it carries.
-            let is_only = self.copies.of(range.start) == 0;
-            self.injection.pushed(Push { at: now, to: id, range, is_only }, link);
+            self.injection.pushed(push, link);
             if request == 0 {
                 self.injection.unasked(now);
             }

@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 
 /// Pushes of which none spread, after which a viewer counts as one that keeps to itself.
 const KEPT_MAX: u32 = 3;
+/// Viewers that hold a group when it counts as spread, and is lacking only where no neighbour sends it.
+const COMMON_MIN: u16 = 3;
 /// Others that were there and wanted a group: only then it means something that none of them has it.
 const OTHERS_MIN: usize = 2;
 
@@ -28,11 +30,15 @@ impl Peer {
         }
     }
 
-    /// Groups are pushed although they were before: whoever holds them does not pass them on to those in need.
-    pub(super) fn judge_repeated(&mut self, group: u32) {
-        let Some(push) = self.injection.repeated(group) else { return };
-        if self.copies.of(group) == 1 && self.is_held_by(push.to, group) {
-            self.judge(&push);
+    /// Groups are pushed once more. Where one viewer holds them, it does not pass them on to those in need; where many
+    /// do, whoever is in need is not heard by its neighbours.
+    pub(super) fn judge_repeated(&mut self, push: &Push) {
+        let group = push.range.start;
+        let before = self.injection.repeated(group);
+        if self.copies.of(group) >= COMMON_MIN {
+            self.judge(push);
+        } else if let Some(before) = before.filter(|before| self.is_held_by(before.to, group)) {
+            self.judge(&before);
         }
     }
 
