@@ -35,6 +35,7 @@ impl Peer {
                         link.standing = standing;
                     }
                     self.announced(id, &have, &[]);
+                    self.all_greeted();
                     self.ask_links_for_manifest();
                     let early = self.links.get_mut(&id).map_or_else(Vec::new, Link::take_early);
                     early.into_iter().for_each(|message| self.data_message(now, id, message));

@@ -24,6 +24,8 @@ const PING_INTERVAL_EARLY: Duration = Duration::from_millis(100);
 /// An open link that has not answered a ping for this long is dead.
 const PONG_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// A neighbour that holds this many groups, 1 MiB, has been here for a while.
+const SETTLED_GROUPS_MIN: u32 = 64;
 /// A link that was taken out of the graph is closed after this long, whatever is under way.
 const RETIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -157,6 +159,16 @@ impl Peer {
             self.link_geometry(id, geometry);
         }
         true
+    }
+
+    /// Once nobody is about to greet, neighbours who have been here for a while are asked for more than one group at
+    /// once: not before, so that every one is asked for its first before any is for its second.
+    pub(super) fn all_greeted(&mut self) {
+        if self.links.values().any(|link| link.state == LinkState::Greeting) {
+            return;
+        }
+        let settled = |link: &&mut Link| link.have().is_some_and(|have| have.count() >= SETTLED_GROUPS_MIN);
+        self.links.values_mut().filter(settled).for_each(|link| link.size.settled());
     }
 
     /// Closes a link from our side.

@@ -8,7 +8,7 @@ use super::injection::{Field, Push};
 use super::input::UploadLimit;
 use super::output::Output;
 use super::sender::{Stock, frame_groups_max};
-use super::sizing::{CHANNEL_TIME, bytes_in};
+use super::sizing::bytes_in;
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer_message::{DataHead, PeerMessage, RejectReason, Serving};
@@ -18,8 +18,16 @@ use crate::tree::NodeHash;
 
 /// A channel from which nothing has left for this long holds up no other.
 const STUCK_AFTER: Duration = Duration::from_millis(1000);
-/// Bytes that may wait on all channels together, at least: two small frames.
-const WAITING_BYTES_MIN: u64 = 40 * 1024;
+/// Beyond a round trip, what waits on all channels together lasts about this long: whatever waits there is before what
+/// becomes urgent meanwhile.
+const UPLINK_TIME: Duration = Duration::from_millis(55);
+/// Bytes that may wait there, at least: a small frame and what is left of another.
+const WAITING_BYTES_MIN: u64 = 20 * 1024;
+/// The same two while the uplink is not known for sure: more, so that a fast one is soon found out.
+const UPLINK_TIME_UNKNOWN: Duration = Duration::from_millis(150);
+const WAITING_BYTES_UNKNOWN: u64 = 40 * 1024;
+/// The latter before anything is known at all.
+const WAITING_BYTES_FIRST: u64 = 80 * 1024;
 /// Bytes of a data message beside proof and payload, about.
 const HEAD_BYTES: u64 = 12;
 
@@ -92,7 +100,12 @@ impl Peer {
             .fold((0, Duration::ZERO), |(waiting, rtt), link| {
                 (waiting + link.buffered_bytes, rtt.max(link.rtt_or_guess()))
             });
-        waiting < bytes_in(self.uplink.bytes_per_s(), rtt + CHANNEL_TIME).max(WAITING_BYTES_MIN)
+        let (beyond, least) = match (self.uplink.settled(), self.uplink.measured()) {
+            (Some(_), _) => (UPLINK_TIME, WAITING_BYTES_MIN),
+            (None, Some(_)) => (UPLINK_TIME_UNKNOWN, WAITING_BYTES_UNKNOWN),
+            (None, None) => (UPLINK_TIME_UNKNOWN, WAITING_BYTES_FIRST),
+        };
+        waiting < bytes_in(self.uplink.bytes_per_s(), rtt + beyond).max(least)
     }
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {

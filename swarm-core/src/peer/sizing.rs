@@ -27,7 +27,7 @@ const CHANNEL_BYTES_SHORT_PATH: u64 = 128 * 1024;
 /// Most on any path.
 pub(crate) const CHANNEL_BYTES_MAX: u64 = 1024 * 1024;
 /// Beyond a round trip, what waits on a channel lasts about this long at the link's upload rate.
-pub(crate) const CHANNEL_TIME: Duration = Duration::from_millis(100);
+const CHANNEL_TIME: Duration = Duration::from_millis(100);
 
 /// Bytes that may wait on the data channel of a link of the given upload rate (bytes/s) and round-trip times: the
 /// usual one, and the path's own if measured. Twice what a long path holds, so that the link finds out what it
@@ -57,6 +57,11 @@ pub(crate) struct RequestSize {
 impl RequestSize {
     pub(crate) const fn new() -> Self {
         Self { earned_groups: 1 }
+    }
+
+    /// The link leads to somebody who knows what it can do: two groups at a time.
+    pub(crate) fn settled(&mut self) {
+        self.earned_groups = self.earned_groups.max(2);
     }
 
     /// A request completed.
