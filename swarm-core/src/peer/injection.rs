@@ -109,11 +109,15 @@ impl Injection {
     /// Groups leave for a viewer.
     pub(crate) fn pushed(&mut self, push: Push, link: &mut Link) {
         let range = push.range;
+        let start = self.start_of(link);
+        // What follows its sibling was not its receiver's turn.
+        if !self.has_sibling(push.to, range.start) {
+            self.clock = start;
+        }
+        link.injected = start + (u64::from(range.len()) << 32) / uplink_of(link);
         self.under_way.insert(range);
         self.push_count = self.push_count.wrapping_add(1);
         self.pushes.push_back(push);
-        self.clock = self.start_of(link);
-        link.injected = self.clock + (u64::from(range.len()) << 32) / uplink_of(link);
     }
 
     /// When groups last left for a viewer that nobody had asked for.
@@ -199,12 +203,18 @@ impl Injection {
         let (id, link, first) = need.or_else(|| {
             let first = self.next_in_order(field, &wanted)?;
             let wanting = targets.iter().filter(|(_, link)| link.standing.wants.has(first));
-            let (id, link) = wanting.min_by_key(|(id, link)| (self.start_of(link), *id))?;
+            let (id, link) =
+                wanting.min_by_key(|(id, link)| (!self.has_sibling(*id, first), self.start_of(link), *id))?;
             Some((*id, *link, first))
         })?;
         let limit = GroupRange::new(first, first.saturating_add(groups_max(link))).and(link.standing.wants);
         let run = limit.iter().skip(1).take_while(|group| self.is_lacking(*group, field)).count();
         Some((id, GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0))))
+    }
+
+    /// Whether the group's sibling in the tree was the last that went to a link: the two share a proof.
+    fn has_sibling(&self, link: LinkId, group: u32) -> bool {
+        self.pushes.back().is_some_and(|push| push.to == link && push.range.has(group ^ 1))
     }
 
     /// The first group that some viewer needs: of those with needs the one that was given least.
@@ -363,6 +373,23 @@ mod tests {
         }
     }
 
+    /// Pushes so many single groups in playback order; `(link, group)` in order.
+    fn push_singly(
+        injection: &mut Injection,
+        links: &mut BTreeMap<LinkId, Link>,
+        count: usize,
+    ) -> Vec<(u32, u32)> {
+        let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
+        let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
+        let pushes = (0..count).map(|_| {
+            let field = Field { tiers: &tiers, held: &held, copies: &copies, links };
+            let (id, range) = injection.next(Timestamp::ZERO, &field, |_| 1).unwrap();
+            injection.pushed(push(id, range), links.get_mut(&id).unwrap());
+            (id.0, range.start)
+        });
+        pushes.collect()
+    }
+
     #[test]
     fn each_group_is_pushed_once_in_the_authors_order_and_evenly() {
         let mut links = viewers(3);
@@ -416,19 +443,9 @@ mod tests {
     }
     #[test]
     fn a_need_goes_before_the_order_to_whoever_has_it() {
-        let mut links = viewers(2);
-        let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
-        let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
         let mut injection = Injection::new(GROUPS);
         injection.needed(Timestamp::ZERO, LinkId(1), vec![GroupRange::new(10, 12)]);
-        let mut order = Vec::new();
-        for _ in 0..3 {
-            let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
-            let (id, range) = injection.next(Timestamp::ZERO, &field, |_| 1).unwrap();
-            injection.pushed(push(id, range), links.get_mut(&id).unwrap());
-            order.push((id.0, range.start));
-        }
-        assert_eq!(order, [(1, 10), (1, 11), (0, 0)]);
+        assert_eq!(push_singly(&mut injection, &mut viewers(2), 3), [(1, 10), (1, 11), (0, 0)]);
     }
 
     #[test]
@@ -442,25 +459,21 @@ mod tests {
         target.injected = 0;
         (0..10).for_each(|group| injection.pushed(push(LinkId(0), GroupRange::one(group)), &mut target));
         let newcomer = viewers(1).remove(&LinkId(0)).unwrap();
-        assert!(injection.start_of(&newcomer) + (1 << 32) / UPLINK_GUESS >= injection.start_of(&target));
+        assert!(injection.start_of(&newcomer) + (2 << 32) / UPLINK_GUESS >= injection.start_of(&target));
+    }
+
+    #[test]
+    fn siblings_go_to_one_viewer_and_the_turns_stay_even() {
+        let order = push_singly(&mut Injection::new(GROUPS), &mut viewers(3), 8);
+        assert_eq!(order, [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5), (0, 6), (0, 7)]);
     }
 
     #[test]
     fn initial_peers_that_share_the_work_begin_with_their_own_and_meet_once() {
-        let mut links = viewers(1);
-        let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
-        let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
         let mut injection = Injection::new(GROUPS);
         let mut own = GroupSet::empty(GROUPS);
         own.insert(GroupRange::new(4, 6));
         injection.set_own(own);
-        let mut order = Vec::new();
-        for _ in 0..4 {
-            let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
-            let (id, range) = injection.next(Timestamp::ZERO, &field, |_| 1).unwrap();
-            injection.pushed(push(id, range), links.get_mut(&id).unwrap());
-            order.push(range.start);
-        }
-        assert_eq!(order, [4, 5, 19, 18]);
+        assert_eq!(push_singly(&mut injection, &mut viewers(1), 4), [(0, 4), (0, 5), (0, 19), (0, 18)]);
     }
 }
