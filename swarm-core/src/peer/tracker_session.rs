@@ -5,6 +5,8 @@
 //!            ↑    └──────────── closed, silent, refused ────────────┘
 //!          Waiting (backoff)
 //! ```
+//! A viewer joins in the same breath as it greets, so that it is introduced a round trip sooner; an initial peer first
+//! publishes.
 //!
 //! The swarm does not need it: links live on while the tracker is away.
 
@@ -69,6 +71,8 @@ pub(crate) struct TrackerSession {
     backoff: Backoff,
     last_request: u32,
     join_request: u32,
+    /// Whether `join` left with the greeting.
+    is_join_ahead: bool,
     report_interval: Duration,
     pub(crate) next_report: Timestamp,
     pub(crate) next_have: Timestamp,
@@ -85,6 +89,7 @@ impl TrackerSession {
             backoff: Backoff::new(),
             last_request: 0,
             join_request: 0,
+            is_join_ahead: false,
             report_interval: Duration::from_secs(10),
             next_report: Timestamp::ZERO,
             next_have: Timestamp::ZERO,
@@ -110,6 +115,7 @@ impl TrackerSession {
     /// The socket is open: the greeting.
     pub(crate) fn hello(&mut self, now: Timestamp, version: u16, uplink_bps: u64) -> PeerRequest {
         self.state = State::Greeting(now + ANSWER_TIMEOUT);
+        self.is_join_ahead = false;
         let (token, resume) = (self.token.clone(), self.resume.clone());
         self.request(PeerRequestBody::Hello { version, capabilities: Vec::new(), uplink_bps, token, resume })
     }
@@ -133,12 +139,24 @@ impl TrackerSession {
         self.backoff.reset();
     }
 
-    /// Joining, with the request that says so.
+    /// Joining, with the request that says so; ahead of the welcome if there was none yet.
     pub(crate) fn join(&mut self, now: Timestamp, body: PeerRequestBody) -> PeerRequest {
-        self.state = State::Joining(now + ANSWER_TIMEOUT);
+        if matches!(self.state, State::Greeting(_)) {
+            self.is_join_ahead = true;
+        } else {
+            self.state = State::Joining(now + ANSWER_TIMEOUT);
+        }
         let request = self.request(body);
         self.join_request = request.id;
         request
+    }
+
+    /// Whether joining is under way since the greeting; if so it goes on.
+    pub(crate) fn goes_on_joining(&mut self, now: Timestamp) -> bool {
+        if self.is_join_ahead {
+            self.state = State::Joining(now + ANSWER_TIMEOUT);
+        }
+        self.is_join_ahead
     }
 
     /// The connection is lost; returns how long until the next attempt.

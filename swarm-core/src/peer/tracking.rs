@@ -38,6 +38,9 @@ impl Peer {
         if matches!(self.tracker.state, State::Connecting(_)) {
             let hello = self.tracker.hello(now, TRACKER_VERSION, self.uplink_bps());
             self.outputs.push_back(Output::Tracker(hello));
+            if self.config.role == Role::Viewer {
+                self.join(now);
+            }
         }
     }
 
@@ -73,7 +76,9 @@ impl Peer {
             TrackerMessageBody::Welcome { peer, resume, ice_servers, report_interval_ms, .. } => {
                 if matches!(self.tracker.state, State::Greeting(_)) {
                     self.tracker.welcomed(now, peer, resume, ice_servers, report_interval_ms);
-                    self.publish_or_join(now);
+                    if !self.tracker.goes_on_joining(now) {
+                        self.publish_or_join(now);
+                    }
                     self.event(Event::TrackerUp);
                 }
             }
