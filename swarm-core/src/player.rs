@@ -101,6 +101,11 @@ impl Player {
         Reading { group: missing, ahead_ms: u32::try_from(ahead_ms).unwrap_or(u32::MAX) }
     }
 
+    /// Whether it plays, and does not wait for media.
+    pub const fn is_playing(&self) -> bool {
+        self.is_playing
+    }
+
     fn bytes_in(&self, time: Duration) -> u64 {
         self.bytes_per_s.saturating_mul(micros(time)) / 1_000_000
     }

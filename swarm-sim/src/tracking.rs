@@ -42,18 +42,18 @@ impl World {
     pub(crate) fn stop_tracker(&mut self) {
         self.tracker = None;
         for (connection, node) in std::mem::take(&mut self.connections) {
-            self.tracker_later(0.5, TrackerEvent::Closes { node, connection });
+            self.tracker_later(node, 0.5, TrackerEvent::Closes { node, connection });
         }
     }
 
-    fn tracker_later(&mut self, round_trips: f64, event: TrackerEvent) {
-        let delay = (self.scenario.rtt_ms * 1000.0 * round_trips) as u64;
+    fn tracker_later(&mut self, node: usize, round_trips: f64, event: TrackerEvent) {
+        let delay = self.delay_us(node, round_trips);
         self.queue.push(self.now + delay, Event::Tracker(event));
     }
 
     pub(crate) fn connect_tracker(&mut self, node: usize) {
         // One round trip for TCP, one for the WebSocket.
-        self.tracker_later(2.0, TrackerEvent::Opens { node, tracker: self.trackers });
+        self.tracker_later(node, 2.0, TrackerEvent::Opens { node, tracker: self.trackers });
     }
 
     pub(crate) fn disconnect_tracker(&mut self, node: usize) {
@@ -69,7 +69,7 @@ impl World {
     pub(crate) fn ask_tracker(&mut self, node: usize, request: PeerRequest) {
         if let Some(connection) = self.nodes[node].tracker {
             self.carried.tracker_messages += 1;
-            self.tracker_later(0.5, TrackerEvent::Request { connection, request: Box::new(request) });
+            self.tracker_later(node, 0.5, TrackerEvent::Request { connection, request: Box::new(request) });
         }
     }
 
@@ -131,11 +131,13 @@ impl World {
             match outgoing {
                 Outgoing::Send(message) => {
                     self.carried.tracker_messages += 1;
-                    self.tracker_later(0.5, TrackerEvent::Message { connection, message: Box::new(message) });
+                    let Some(node) = self.connections.get(&connection).copied() else { continue };
+                    let message = TrackerEvent::Message { connection, message: Box::new(message) };
+                    self.tracker_later(node, 0.5, message);
                 }
                 Outgoing::Close(_) => {
                     if let Some(node) = self.connections.remove(&connection) {
-                        self.tracker_later(0.5, TrackerEvent::Closes { node, connection });
+                        self.tracker_later(node, 0.5, TrackerEvent::Closes { node, connection });
                     }
                 }
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use swarm_core::peer::{Event as PeerEvent, FetchError, Input, Output};
 use swarm_core::peer_message::{DataHead, PeerMessage};
-use swarm_core::player::Player;
+use swarm_core::player::{Player, Reading};
 use swarm_core::tracker_message::Role;
 use swarm_core::{GroupSet, HashTree, LinkId, ReaderId, Timestamp};
 use tracker_server::decision::{ConnectionId, Tracker};
@@ -266,8 +266,17 @@ impl World {
 
     /// Tells a node something after this many round trips.
     pub(crate) fn later(&mut self, node: usize, round_trips: f64, input: Input) {
-        let delay = (self.scenario.rtt_ms * 1000.0 * round_trips) as u64;
+        let delay = self.delay_us(node, round_trips);
         self.queue.push(self.now + delay, Event::Told(node, Box::new(input)));
+    }
+
+    /// How long this many round trips of a node take, µs. A run begins when the initial peers of the start have
+    /// published and joined: that takes them no time.
+    pub(crate) fn delay_us(&self, node: usize, round_trips: f64) -> u64 {
+        if self.now == 0 && self.nodes[node].role == Role::Initial {
+            return 0;
+        }
+        (self.scenario.rtt_ms * 1000.0 * round_trips) as u64
     }
 
     fn event(&mut self, node: usize, event: &PeerEvent) {
@@ -308,8 +317,13 @@ impl World {
 
     fn stored(&mut self, node: usize, range: swarm_core::GroupRange) {
         self.injected.insert(range);
-        if let Some(progress) = &mut self.nodes[node].progress {
+        let at = &mut self.nodes[node];
+        if let Some(progress) = &mut at.progress {
             progress.stored(self.now, range);
+        }
+        // A player that waits goes on when there is enough, not when it looks next.
+        if at.player.as_ref().is_some_and(|player| !player.is_playing()) {
+            self.advance(node);
         }
     }
 
@@ -319,14 +333,21 @@ impl World {
         self.nodes[node].is_alive = false;
     }
 
-    fn plays(&mut self, node: usize) {
+    /// A player plays until now.
+    fn advance(&mut self, node: usize) -> Option<Reading> {
         let at = &mut self.nodes[node];
-        let (Some(player), Some(held)) = (&mut at.player, at.peer.held()) else { return };
-        if !at.is_alive || at.done_at.is_some() && player.playback().start_ms.is_some() {
+        let (player, held) = (at.player.as_mut()?, at.peer.held()?);
+        let missing = held.next_missing(player.group()).unwrap_or(held.capacity());
+        Some(player.advance(Duration::from_micros(self.now - at.joined_at), missing))
+    }
+
+    fn plays(&mut self, node: usize) {
+        let at = &self.nodes[node];
+        let has_started = at.player.as_ref().is_some_and(|player| player.playback().start_ms.is_some());
+        if !at.is_alive || at.done_at.is_some() && has_started {
             return;
         }
-        let missing = held.next_missing(player.group()).unwrap_or(held.capacity());
-        let reading = player.advance(Duration::from_micros(self.now - at.joined_at), missing);
+        let Some(reading) = self.advance(node) else { return };
         let reader = ReaderId(1);
         let input = Input::ReaderAt { reader, group: reading.group, ahead_ms: reading.ahead_ms };
         self.tell(node, input);
