@@ -358,18 +358,20 @@ impl Peer {
 
 /// Inputs that come by the thousand and change little: whoever handles them notes what is to be looked at again.
 const fn notes_what_it_stirs(input: &Input) -> bool {
-    match input {
-        Input::Data(..) | Input::Buffered(..) | Input::LocalSignal(..) => true,
-        Input::Control(_, message) => matches!(
-            message,
-            PeerMessage::Have { .. }
-                | PeerMessage::Request { .. }
-                | PeerMessage::Cancel { .. }
-                | PeerMessage::Ping { .. }
-                | PeerMessage::Pong { .. }
-        ),
-        _ => false,
-    }
+    matches!(
+        input,
+        Input::Data(..)
+            | Input::Buffered(..)
+            | Input::LocalSignal(..)
+            | Input::Control(
+                _,
+                PeerMessage::Have { .. }
+                    | PeerMessage::Request { .. }
+                    | PeerMessage::Cancel { .. }
+                    | PeerMessage::Ping { .. }
+                    | PeerMessage::Pong { .. }
+            )
+    )
 }
 
 fn link_stats(link: &Link) -> LinkStats {

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// Pushes of which none spread, after which a viewer counts as one that keeps to itself.
 const KEPT_MAX: u32 = 3;
 /// Viewers that hold a group when it counts as spread, and is lacking only where no neighbour sends it.
-const COMMON_MIN: u16 = 3;
+const SPREAD_COPIES_MIN: u16 = 3;
 /// Others that were there and wanted a group: only then it means something that none of them has it.
 const OTHERS_MIN: usize = 2;
 
@@ -35,7 +35,7 @@ impl Peer {
     pub(super) fn judge_repeated(&mut self, push: &Push) {
         let group = push.range.start;
         let before = self.injection.repeated(group);
-        if self.copies.of(group) >= COMMON_MIN {
+        if self.copies.of(group) >= SPREAD_COPIES_MIN {
             self.judge(push);
         } else if let Some(before) = before.filter(|before| self.is_held_by(before.to, group)) {
             self.judge(&before);
