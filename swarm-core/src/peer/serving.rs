@@ -18,16 +18,11 @@ use crate::tree::NodeHash;
 
 /// A channel from which nothing has left for this long holds up no other.
 const STUCK_AFTER: Duration = Duration::from_millis(1000);
-/// Beyond a round trip, what waits on all channels together lasts about this long: whatever waits there is before what
-/// becomes urgent meanwhile.
-const UPLINK_TIME: Duration = Duration::from_millis(55);
+/// Beyond a round trip, what waits on all channels together lasts about this long: it is before what becomes urgent
+/// meanwhile, and an ordinary router keeps little more and loses the rest.
+const UPLINK_TIME: Duration = Duration::from_millis(60);
 /// Bytes that may wait there, at least: a small frame and what is left of another.
 const WAITING_BYTES_MIN: u64 = 20 * 1024;
-/// The same two while the uplink is not known for sure: more, so that a fast one is soon found out.
-const UPLINK_TIME_UNKNOWN: Duration = Duration::from_millis(150);
-const WAITING_BYTES_UNKNOWN: u64 = 40 * 1024;
-/// The latter before anything is known at all.
-const WAITING_BYTES_FIRST: u64 = 80 * 1024;
 /// Bytes of a data message beside proof and payload, about.
 const HEAD_BYTES: u64 = 12;
 
@@ -100,12 +95,7 @@ impl Peer {
             .fold((0, Duration::ZERO), |(waiting, rtt), link| {
                 (waiting + link.buffered_bytes, rtt.max(link.rtt_or_guess()))
             });
-        let (beyond, least) = match (self.uplink.settled(), self.uplink.measured()) {
-            (Some(_), _) => (UPLINK_TIME, WAITING_BYTES_MIN),
-            (None, Some(_)) => (UPLINK_TIME_UNKNOWN, WAITING_BYTES_UNKNOWN),
-            (None, None) => (UPLINK_TIME_UNKNOWN, WAITING_BYTES_FIRST),
-        };
-        waiting < bytes_in(self.uplink.bytes_per_s(), rtt + beyond).max(least)
+        waiting < bytes_in(self.uplink.bytes_per_s(), rtt + UPLINK_TIME).max(WAITING_BYTES_MIN)
     }
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {
