@@ -3,6 +3,7 @@
 use clap::{Parser, ValueEnum};
 use swarm_core::peer::{Order, Policy};
 use swarm_sim::{Scenario, Span};
+use tracker_server::decision::Wiring;
 
 /// A part of the method left out or changed, for comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,6 +34,8 @@ pub(crate) enum PolicyName {
     Forward4m,
     /// Nothing is urgent
     NoUrgent,
+    /// Viewers are given neighbours by chance, some many and some few
+    RandomGraph,
 }
 
 /// Simulate a swarm: real peers' core, real tracker decisions, simulated network
@@ -173,6 +176,7 @@ impl Arguments {
             window_kib: self.window.max(1),
             has_author_rules: self.rules,
             policy: policy(self.policy),
+            wiring: wiring(self.policy),
             has_timeline: self.timeline,
             limit_s: self.limit,
             seed: self.seed,
@@ -184,7 +188,7 @@ impl Arguments {
 fn policy(name: PolicyName) -> Policy {
     let method = Policy::default();
     match name {
-        PolicyName::Method => method,
+        PolicyName::Method | PolicyName::RandomGraph => method,
         PolicyName::NoInjection => Policy { has_injection: false, ..method },
         PolicyName::Random => Policy { order: Order::Random, ..method },
         PolicyName::Rarest => Policy { order: Order::Rarest, ..method },
@@ -198,6 +202,10 @@ fn policy(name: PolicyName) -> Policy {
         PolicyName::Forward4m => Policy { forward_groups: 256, ..method },
         PolicyName::NoUrgent => Policy { has_urgent: false, ..method },
     }
+}
+
+fn wiring(name: PolicyName) -> Wiring {
+    if name == PolicyName::RandomGraph { Wiring::ByChance } else { Wiring::Regular }
 }
 
 fn span(text: &str) -> Result<Span, String> {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use swarm_core::peer::Policy;
+use tracker_server::decision::Wiring;
 
 /// A span of simulated time, seconds from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -72,6 +73,8 @@ pub struct Scenario {
     pub has_author_rules: bool,
     /// What the peers do.
     pub policy: Policy,
+    /// How the tracker chooses neighbours.
+    pub wiring: Wiring,
     /// Whether it is noted, second by second, how it went.
     pub has_timeline: bool,
     /// Simulated time after which the run ends, done or not, s.
@@ -108,6 +111,7 @@ impl Default for Scenario {
             connect_rtts: 4.0,
             has_author_rules: false,
             policy: Policy::default(),
+            wiring: Wiring::default(),
             has_timeline: false,
             limit_s: 3600.0,
             seed: 1,

@@ -35,6 +35,7 @@ impl World {
             ice_servers: Vec::new(),
             token: None,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+            wiring: self.scenario.wiring,
         }));
     }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, Want};
 use swarm_core::{SwarmId, Timestamp};
-use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wish};
+use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wiring, Wish};
 
 const SWARM: SwarmId = SwarmId([1; 32]);
 const SEGMENTS: u32 = 250;
@@ -25,6 +25,7 @@ fn main() {
         ice_servers: Vec::new(),
         token: None,
         connections_per_address_max: u32::MAX,
+        wiring: Wiring::Regular,
     });
     tracker.add_swarm(SWARM, (0..SEGMENTS).map(|_| Wish { priority: 3, period: Period::Playback }));
 

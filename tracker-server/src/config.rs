@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::decision::{ResumeKey, TrackerConfig};
+use crate::decision::{ResumeKey, TrackerConfig, Wiring};
 use crate::limits::{
     CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
     PING_INTERVAL, SEND_TIMEOUT, STOP_TIMEOUT,
@@ -36,6 +36,7 @@ impl ServerConfig {
                 ice_servers: Vec::new(),
                 token: None,
                 connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+                wiring: Wiring::Regular,
             },
             www: PathBuf::from("dist"),
             publish_token: None,

@@ -83,6 +83,8 @@ const ABLATIONS: &[Scenario] = &[
     scenario("forwarding 256 KiB", "--policy forward-256k"),
     scenario("forwarding 1 MiB", "--policy forward-1m"),
     scenario("forwarding 4 MiB", "--policy forward-4m"),
+    scenario("100 viewers, the method", "--peers 100"),
+    scenario("100 viewers, neighbours by chance", "--peers 100 --policy random-graph"),
     scenario(
         "no urgent class, uplinks 1.5 × media, joins over 60 s",
         "--policy no-urgent --join-over 60 --peer-up 3",

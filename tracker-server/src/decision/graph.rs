@@ -13,8 +13,10 @@
 //! the swarm, the graph among viewers is how it spreads.
 //!
 //! This module owns the links themselves; what is to be added and given up is decided in the modules named
-//! above. Each of their operations returns the changes that the peers must hear of, in order.
+//! above, and in `by_chance`, which takes the place of `regular` in a simulation that shows what regularity is
+//! worth. Each of their operations returns the changes that the peers must hear of, in order.
 
+mod by_chance;
 mod initial;
 mod regular;
 mod wanted;
@@ -25,6 +27,16 @@ use swarm_core::{PeerId, Timestamp};
 
 use super::pool::Pool;
 use crate::limits::DEGREE_TARGET;
+
+/// How viewers come to be neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wiring {
+    /// Everybody has as many links as everybody else. What trackers do.
+    #[default]
+    Regular,
+    /// Everybody is given some others by chance: what the simulator compares with.
+    ByChance,
+}
 
 /// Why two peers are linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +111,7 @@ impl Node {
 /// The graph of one swarm.
 #[derive(Debug, Default)]
 pub struct Graph {
+    wiring: Wiring,
     nodes: BTreeMap<PeerId, Node>,
     viewers: Pool,
     /// Viewers that have fewer regular links than the target.
@@ -112,6 +125,11 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// A graph without anybody.
+    pub fn new(wiring: Wiring) -> Self {
+        Self { wiring, ..Self::default() }
+    }
+
     /// Whether two peers are neighbours.
     pub fn is_linked(&self, left: PeerId, right: PeerId) -> bool {
         self.kind(left, right).is_some()
@@ -127,12 +145,15 @@ impl Graph {
         self.links(peer).map(|link| link.peer)
     }
 
-    /// Enters a viewer: its initial peers first, then its place in the regular graph.
+    /// Enters a viewer: its initial peers first, then its place among the viewers.
     pub fn join_viewer(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<Change> {
         let waiting = self.below.len();
         self.enter(now, peer, false);
         self.link_initial(now, peer);
-        self.place(now, peer, waiting, rng);
+        match self.wiring {
+            Wiring::Regular => self.place(now, peer, waiting, rng),
+            Wiring::ByChance => self.draw_links(now, peer, rng),
+        }
         self.take_changes()
     }
 
@@ -170,7 +191,10 @@ impl Graph {
             let of = |is_meant: fn(Kind) -> bool| {
                 node.links.iter().filter(move |link| is_meant(link.kind)).map(|link| link.peer)
             };
-            self.close_gap(now, of(Kind::is_regular), rng);
+            match self.wiring {
+                Wiring::Regular => self.close_gap(now, of(Kind::is_regular), rng),
+                Wiring::ByChance => of(Kind::is_regular).for_each(|orphan| self.draw_links(now, orphan, rng)),
+            }
             for initial in of(|kind| kind == Kind::Initial) {
                 self.refill(now, initial, &uplink_bps, rng);
             }

@@ -38,6 +38,7 @@ mod swarm;
 pub mod token_bucket;
 pub mod tracker;
 
+pub use graph::Wiring;
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
 pub use rarity::Wish;
 pub use resume::ResumeKey;

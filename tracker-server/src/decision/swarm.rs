@@ -7,7 +7,7 @@ use swarm_core::{PeerId, Timestamp};
 
 use super::assignment::Assignments;
 use super::directory::{Directory, Newcomer};
-use super::graph::{Change, Graph};
+use super::graph::{Change, Graph, Wiring};
 use super::nearness::Nearness;
 use super::outgoing::ConnectionId;
 use super::rarity::Wish;
@@ -37,10 +37,10 @@ pub(super) struct Report {
 
 impl Swarm {
     /// A swarm that nobody is in; a wish for each segment.
-    pub(super) fn new(wishes: impl IntoIterator<Item = Wish>) -> Self {
+    pub(super) fn new(wishes: impl IntoIterator<Item = Wish>, wiring: Wiring) -> Self {
         Self {
             directory: Directory::new(wishes),
-            graph: Graph::default(),
+            graph: Graph::new(wiring),
             nearness: Nearness::default(),
             assignments: Assignments::default(),
             successes: Successes::default(),

@@ -12,6 +12,7 @@ use swarm_core::{PeerId, SwarmId, Timestamp};
 
 use super::admission::Admission;
 use super::directory::Newcomer;
+use super::graph::Wiring;
 use super::network::Network;
 use super::outgoing::{CloseReason, ConnectionId, Outgoing};
 use super::rarity::Wish;
@@ -33,6 +34,8 @@ pub struct TrackerConfig {
     pub token: Option<String>,
     /// WebSocket connections that one address may have.
     pub connections_per_address_max: u32,
+    /// How viewers come to be neighbours.
+    pub wiring: Wiring,
 }
 
 /// How far a connection has come.
@@ -98,7 +101,8 @@ impl Tracker {
 
     /// Makes a swarm known, so that peers can join it. `wishes` has an entry for each segment of its manifest.
     pub fn add_swarm(&mut self, swarm: SwarmId, wishes: impl IntoIterator<Item = Wish>) {
-        self.swarms.entry(swarm).or_insert_with(|| Swarm::new(wishes.into_iter().take(SEGMENTS_MAX)));
+        let wishes = wishes.into_iter().take(SEGMENTS_MAX);
+        self.swarms.entry(swarm).or_insert_with(|| Swarm::new(wishes, self.config.wiring));
     }
 
     /// Forgets a swarm that has no peers. Whether it was forgotten.

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use swarm_core::{PeerId, Timestamp};
 
-use super::{Change, Graph, Kind};
+use super::{Change, Graph, Kind, Wiring};
 use crate::limits::{DEGREE_MIN, DEGREE_TARGET, ORPHANED_SHARE, SETTLE_MS, WAITING_SHARE};
 
 /// Choices of which the best is taken. Of links to split that is the oldest: it has served longest, while a new
@@ -37,7 +37,9 @@ impl Graph {
     pub fn settle(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<Change> {
         let patience = Duration::from_millis(u64::from(SETTLE_MS));
         let is_due = |since: Timestamp| since + patience <= now;
-        if self.nodes.get(&peer).is_some_and(|node| !node.is_initial && is_due(node.waits_since)) {
+        let is_waiting =
+            self.nodes.get(&peer).is_some_and(|node| !node.is_initial && is_due(node.waits_since));
+        if is_waiting && self.wiring == Wiring::Regular {
             self.fill(now, peer, rng);
         }
         self.take_changes()

@@ -24,7 +24,7 @@ fn viewer(peer: u64, have: &[SegmentRun]) -> Newcomer {
 }
 
 fn joined(newcomers: impl IntoIterator<Item = Newcomer>) -> (Swarm, fastrand::Rng) {
-    let mut swarm = Swarm::new([PLAIN; 10]);
+    let mut swarm = Swarm::new([PLAIN; 10], Wiring::Regular);
     let mut rng = fastrand::Rng::with_seed(1);
     for newcomer in newcomers {
         swarm.join(Timestamp::ZERO, newcomer, &mut rng);
@@ -102,7 +102,7 @@ fn a_want_that_no_neighbour_can_meet_introduces_one_that_can() {
 #[test]
 fn the_longest_answer_fits_a_message() {
     let holes: Vec<SegmentRun> = (0..8000).map(|index| SegmentRun(index * 2, 1)).collect();
-    let mut swarm = Swarm::new([PLAIN; 16_384]);
+    let mut swarm = Swarm::new([PLAIN; 16_384], Wiring::Regular);
     let mut rng = fastrand::Rng::with_seed(1);
     for peer in 1..=100 {
         let newcomer = viewer(u64::MAX - peer, &holes);
@@ -188,7 +188,7 @@ fn what_is_rare_and_what_the_author_wants_first_is_assigned_first() {
     let high = Wish { priority: 7, ..PLAIN };
     let mut wishes = [PLAIN; 40];
     (wishes[30], wishes[20]) = (first, high);
-    let mut swarm = Swarm::new(wishes);
+    let mut swarm = Swarm::new(wishes, Wiring::Regular);
     let mut rng = fastrand::Rng::with_seed(1);
     let all = [SegmentRun(0, 40)];
     let but_one = [SegmentRun(0, 10), SegmentRun(11, 29)];

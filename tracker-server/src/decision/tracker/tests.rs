@@ -21,6 +21,7 @@ fn config(seed: u64) -> TrackerConfig {
         ice_servers: Vec::new(),
         token: None,
         connections_per_address_max: 1000,
+        wiring: Wiring::Regular,
     }
 }
 
