@@ -19,10 +19,11 @@ use crate::tree::NodeHash;
 /// A channel from which nothing has left for this long holds up no other.
 const STUCK_AFTER: Duration = Duration::from_millis(1000);
 /// Beyond a round trip, what waits on all channels together lasts about this long: it is before what becomes urgent
-/// meanwhile, and an ordinary router keeps little more and loses the rest.
-const UPLINK_TIME: Duration = Duration::from_millis(60);
-/// Bytes that may wait there, at least: a small frame and what is left of another.
-const WAITING_BYTES_MIN: u64 = 20 * 1024;
+/// meanwhile. Not less: what is measured of an uplink is what it was given, and with 60 ms too little is given, so that a
+/// fast one is never found out.
+const UPLINK_TIME: Duration = Duration::from_millis(100);
+/// Bytes that may wait there, at least: two small frames.
+const WAITING_BYTES_MIN: u64 = 40 * 1024;
 /// Bytes of a data message beside proof and payload, about.
 const HEAD_BYTES: u64 = 12;
 
