@@ -16,6 +16,11 @@ pub(crate) fn binaries(workspace: &Workspace, is_release: bool) -> Result<()> {
     run(cargo.args(is_release.then_some("--release")))
 }
 
+/// Builds the simulator, for measuring.
+pub(crate) fn simulator(workspace: &Workspace) -> Result<()> {
+    run(&mut workspace.cargo(["build", "--bins", "--release", "--package", "swarm-sim"]))
+}
+
 /// Builds the page into dist/ and compresses it for the tracker to serve.
 pub(crate) fn page(workspace: &Workspace) -> Result<()> {
     let mut trunk = workspace.command("trunk");

@@ -104,7 +104,7 @@ struct Report {
 
 /// Builds, simulates and writes, or prints if only a part was asked for.
 pub(crate) fn run(workspace: &Workspace, options: &SimTable) -> Result<()> {
-    build::binaries(workspace, true)?;
+    build::simulator(workspace)?;
     let mut text = String::new();
     for (title, scenarios) in [("Scenarios", SCENARIOS), ("Without parts of the method", ABLATIONS)] {
         let is_chosen = |scenario: &&Scenario| {
