@@ -61,6 +61,7 @@ impl Peer {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.standing = standing;
                 }
+                self.injection.uplinks(self.links.values().map(|link| link.standing.uplink));
             }
             PeerMessage::ManifestAsk { part } => {
                 let (part_count, bytes) = part_of(&self.manifest_bytes, part);

@@ -30,7 +30,7 @@ const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 const REPEAT_AFTER: Duration = Duration::from_millis(1000);
 /// One push in this many may meet the need of a viewer that keeps to itself what it is given.
 const HOARDERS_EVERY: u32 = 20;
-/// Upload capacity of a viewer that does not know its own, bytes a second.
+/// Upload capacity of a viewer while none knows its own, bytes a second.
 const UPLINK_GUESS: u64 = 250_000;
 
 /// What one viewer needs.
@@ -74,6 +74,8 @@ pub(crate) struct Injection {
     /// Groups of the segments that are this initial peer's to inject.
     own: GroupSet,
     pushed_at: Option<Timestamp>,
+    /// Upload capacity of a viewer that does not know its own, bytes a second.
+    usual_uplink: Option<u64>,
     /// Virtual time of start-time fair queueing (Goyal, Vin, Cheng 1996): a newcomer starts here, not at nothing.
     clock: u64,
 }
@@ -106,6 +108,19 @@ impl Injection {
         }
     }
 
+    /// Viewers said what they can upload, or 0 if they do not know. Who does not know had less to upload than it could: it
+    /// counts as the usual one. Were it to count as a slow one, it would be given little and never find out.
+    pub(crate) fn uplinks(&mut self, uplinks: impl Iterator<Item = u64>) {
+        let mut known: Vec<u64> = uplinks.filter(|uplink| *uplink > 0).collect();
+        known.sort_unstable();
+        self.usual_uplink = known.get(known.len() * 3 / 4).copied();
+    }
+
+    fn uplink_of(&self, link: &Link) -> u64 {
+        let known = Some(link.standing.uplink).filter(|uplink| *uplink > 0);
+        known.or(self.usual_uplink).unwrap_or(UPLINK_GUESS).max(1000)
+    }
+
     /// Groups leave for a viewer.
     pub(crate) fn pushed(&mut self, push: Push, link: &mut Link) {
         let range = push.range;
@@ -114,7 +129,7 @@ impl Injection {
         if !self.has_sibling(push.to, range.start) {
             self.clock = start;
         }
-        link.injected = start + (u64::from(range.len()) << 32) / uplink_of(link);
+        link.injected = start + (u64::from(range.len()) << 32) / self.uplink_of(link);
         self.under_way.insert(range);
         self.push_count = self.push_count.wrapping_add(1);
         self.pushes.push_back(push);
@@ -282,10 +297,6 @@ impl Injection {
 
 fn group_of(index: usize, bit: u32) -> Option<u32> {
     Some(u32::try_from(index).ok()? * u64::BITS + bit)
-}
-
-fn uplink_of(link: &Link) -> u64 {
-    if link.standing.uplink == 0 { UPLINK_GUESS } else { link.standing.uplink.max(1000) }
 }
 
 /// Whether groups may be pushed to a link for others: a viewer that has a store and serves them.

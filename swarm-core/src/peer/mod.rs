@@ -40,6 +40,7 @@ mod output;
 mod picker;
 mod policy;
 mod rate;
+mod relief;
 mod request;
 mod requesting;
 mod rescue;
@@ -54,6 +55,7 @@ mod stats;
 mod tests;
 mod tracker_session;
 mod tracking;
+mod uplink;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -82,9 +84,9 @@ use holdings::Holdings;
 use injection::Injection;
 use link::Link;
 use manifest_source::ManifestSource;
-use rate::Rate;
 use sender::{Budget, Turns};
 use tracker_session::TrackerSession;
+use uplink::Uplink;
 
 /// While somebody reads, deadlines move with time: look again at least this often.
 const READING_TICK: Duration = Duration::from_millis(250);
@@ -130,8 +132,7 @@ pub struct Peer {
     standing_told: Option<Standing>,
     next_standing: Timestamp,
     standing_due: Option<Timestamp>,
-    /// What is carried while anything waits to leave.
-    uplink: Rate,
+    uplink: Uplink,
     /// Groups that initial peers were told are needed, and when that is to be said again.
     needs_told: Vec<GroupRange>,
     next_need: Timestamp,
@@ -183,7 +184,7 @@ impl Peer {
             standing_told: None,
             next_standing: Timestamp::ZERO,
             standing_due: None,
-            uplink: Rate::new(rate::RATE_GUESS),
+            uplink: Uplink::new(),
             needs_told: Vec::new(),
             next_need: Timestamp::ZERO,
             banned: VecDeque::new(),

@@ -23,8 +23,6 @@ pub(crate) struct Rate {
     sample_bytes: u64,
     sample_start: Option<Timestamp>,
     is_measured: bool,
-    /// Whether what was carried since the sample began was limited by something else than the link.
-    is_slack: bool,
 }
 
 impl Rate {
@@ -36,7 +34,6 @@ impl Rate {
             sample_bytes: 0,
             sample_start: None,
             is_measured: false,
-            is_slack: false,
         }
     }
 
@@ -68,21 +65,10 @@ impl Rate {
         }
     }
 
-    /// There was less to carry than the link would have taken: the sample under way can show that the link is
-    /// faster than thought, not that it is slower.
-    pub(crate) const fn slacken(&mut self) {
-        self.is_slack = true;
-    }
-
     fn fold(&mut self, span: Duration) {
         let span_s = span.as_secs_f64();
         let sample = self.sample_bytes as f64 / span_s;
-        let is_slack = std::mem::take(&mut self.is_slack);
-        if is_slack && sample < self.bytes_per_s {
-            self.sample_bytes = 0;
-            return;
-        }
-        self.is_measured |= !is_slack;
+        self.is_measured = true;
         let weight = span_s / (span_s + self.observed_s);
         self.bytes_per_s += (sample - self.bytes_per_s) * weight;
         self.observed_s = (self.observed_s + span_s).min(WINDOW_S);
@@ -97,11 +83,6 @@ impl Rate {
     /// Bytes a second, at least 1 kB/s so that estimates of time stay finite.
     pub(crate) fn bytes_per_s(&self) -> u64 {
         (self.bytes_per_s as u64).max(1000)
-    }
-
-    /// The rate once it has been measured for a second of busy time; `None` before.
-    pub(crate) fn settled(&self) -> Option<u64> {
-        (self.is_measured && self.observed_s >= WINDOW_S).then(|| self.bytes_per_s())
     }
 
     /// The measured rate; `None` while it is only a guess.

@@ -220,8 +220,11 @@ impl Peer {
             let order = self.config.policy.order;
             let pick = view.background(link, spared, groups_max, order, &mut chance);
             self.chance = chance;
-            let Some(range) = pick else { return };
-            self.request(now, id, range, Class::Background, None);
+            match pick {
+                Some(range) => self.request(now, id, range, Class::Background, None),
+                None if self.relieve(now, id) => {}
+                None => return,
+            }
         }
     }
 
@@ -243,7 +246,7 @@ impl Peer {
         self.request(now, id, range, class, time_left);
     }
 
-    fn request(
+    pub(super) fn request(
         &mut self,
         now: Timestamp,
         id: LinkId,

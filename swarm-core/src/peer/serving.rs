@@ -19,9 +19,8 @@ use crate::tree::NodeHash;
 /// A channel from which nothing has left for this long holds up no other.
 const STUCK_AFTER: Duration = Duration::from_millis(1000);
 /// Beyond a round trip, what waits on all channels together lasts about this long: it is before what becomes urgent
-/// meanwhile. Not less: what is measured of an uplink is what it was given, and with 60 ms too little is given, so that a
-/// fast one is never found out.
-const UPLINK_TIME: Duration = Duration::from_millis(100);
+/// meanwhile.
+const UPLINK_TIME: Duration = Duration::from_millis(60);
 /// Bytes that may wait there, at least: two small frames.
 const WAITING_BYTES_MIN: u64 = 40 * 1024;
 /// Bytes of a data message beside proof and payload, about.
@@ -124,7 +123,6 @@ impl Peer {
         }
         link.handed_over(now, range, frame_bytes);
         link.sent += payload;
-        self.uplink.begin(now);
         self.totals.uploaded += payload;
         self.budget.spend(now, frame_bytes);
         self.outputs.push_back(Output::Data(id, DataHead { request, range, proof }));
@@ -144,7 +142,7 @@ impl Peer {
         self.agenda.serving();
         self.uplink.carried(now, carried);
         if self.links.values().all(|link| link.buffered_bytes == 0) {
-            self.uplink.end(now);
+            self.uplink.rest();
         }
         self.retire_link(id);
     }

@@ -1,0 +1,61 @@
+//! Relief: what waits in a slow counterpart's queue is asked of an idle one instead (DESIGN §7, rescue).
+//!
+//! A group is asked of whoever holds it first, and that may be a slow uplink at which many ask. By the time its turn
+//! comes others hold it, too. A link that has nothing to do for us takes it over, so that the
+//! slow one has time for what only it can send.
+
+use std::time::Duration;
+
+use super::Peer;
+use super::output::Output;
+use super::stats::LinkState;
+use crate::group::GroupRange;
+use crate::id::LinkId;
+use crate::limits::GROUP_BYTES;
+use crate::peer_message::{Class, PeerMessage};
+use crate::time::Timestamp;
+use crate::tracker_message::Role;
+
+/// Another link takes a request over if it is expected to answer so many times sooner…
+const TIMES_SOONER: u32 = 4;
+/// …and this much sooner: a cancelled answer may be on its way already.
+const SOONER: Duration = Duration::from_millis(200);
+
+impl Peer {
+    /// An idle link takes over what waits longest elsewhere. Whether there was anything.
+    pub(super) fn relieve(&mut self, now: Timestamp, id: LinkId) -> bool {
+        let Some((slow, request, range)) = self.longest_wait(now, id) else { return false };
+        let (Some(link), Some(holdings)) = (self.links.get_mut(&slow), &mut self.holdings) else {
+            return false;
+        };
+        let missing = link.end_ask(holdings.geometry(), request);
+        holdings.not_asked(&missing);
+        self.outputs.push_back(Output::Control(slow, PeerMessage::Cancel { id: request }));
+        self.request(now, id, range, Class::Background, None);
+        true
+    }
+
+    /// Of single groups asked of others as background, that this link holds, the one that waits longest.
+    fn longest_wait(&self, now: Timestamp, id: LinkId) -> Option<(LinkId, u32, GroupRange)> {
+        let link = self.links.get(&id).filter(|link| link.role == Role::Viewer && link.asks().is_empty())?;
+        let have = link.have()?;
+        let here = link.time_to_deliver(u64::from(GROUP_BYTES), Class::Background);
+        let others = self.links.iter().filter(|(other, _)| **other != id);
+        let waits = others.filter_map(|(other, link)| {
+            let there =
+                link.time_to_deliver(0, Class::Background).saturating_sub(now.since(link.last_progress));
+            if there < here * TIMES_SOONER + SOONER || link.state != LinkState::Open {
+                return None;
+            }
+            let (request, ask) = link.asks().last_key_value().filter(|(_, ask)| {
+                ask.class == Class::Background
+                    && !ask.is_released
+                    && ask.range.len() == 1
+                    && have.has(ask.range.start)
+            })?;
+            Some((there, *other, *request, ask.range))
+        });
+        let (_, other, request, range) = waits.max_by_key(|(there, ..)| *there)?;
+        Some((other, request, range))
+    }
+}
