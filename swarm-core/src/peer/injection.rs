@@ -474,6 +474,16 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_know_its_upload_counts_as_the_usual_one() {
+        let mut links = viewers(2);
+        links.get_mut(&LinkId(1)).unwrap().standing.uplink = 10 * UPLINK_GUESS;
+        let mut injection = Injection::new(GROUPS);
+        injection.uplinks(links.values().map(|link| link.standing.uplink));
+        let order = push_singly(&mut injection, &mut links, 20);
+        assert_eq!(order.iter().filter(|(link, _)| *link == 0).count(), 10);
+    }
+
+    #[test]
     fn siblings_go_to_one_viewer_and_the_turns_stay_even() {
         let order = push_singly(&mut Injection::new(GROUPS), &mut viewers(3), 8);
         assert_eq!(order, [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5), (0, 6), (0, 7)]);

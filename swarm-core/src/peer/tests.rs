@@ -107,6 +107,19 @@ fn a_late_viewer_is_served_by_viewers_and_spares_the_initial_peer() {
 }
 
 #[test]
+fn what_waits_at_a_slow_neighbour_is_taken_over_by_one_that_has_nothing_to_do() {
+    let mut net = net(MIB, 0);
+    let all = net.manifest.geometry().all();
+    net.add(Role::Viewer, all, 10_000);
+    net.add(Role::Viewer, all, UPLINK);
+    let viewer = net.add(Role::Viewer, NOTHING, UPLINK);
+    assert!(net.run(MINUTE, |net| net.is_complete(viewer)));
+    // The slow one has two groups to send by the time the fast one sent all others; they take it 3 s.
+    assert!(net.now < Timestamp::from_millis(2500), "{:?}", net.now);
+    assert!(net.nodes[viewer].peer.stats().duplicate_bytes <= 2 * 16384);
+}
+
+#[test]
 fn whoever_corrupts_one_group_is_banned_at_that_group_and_the_download_completes() {
     let mut net = net(2 * MIB, 0);
     let all = net.manifest.geometry().all();
