@@ -22,7 +22,7 @@ const STUCK_AFTER: Duration = Duration::from_millis(1000);
 /// meanwhile.
 const UPLINK_TIME: Duration = Duration::from_millis(60);
 /// Bytes that may wait there, at least: two small frames.
-const WAITING_BYTES_MIN: u64 = 40 * 1024;
+const WAITING_BYTES_MIN: u64 = 20 * 1024;
 /// Bytes of a data message beside proof and payload, about.
 const HEAD_BYTES: u64 = 12;
 
@@ -44,13 +44,12 @@ impl Peer {
                 self.serve_at = (is_waited_for || self.is_injecting()).then_some(ready_at);
                 break;
             }
-            let Some(departure) = self.next_departure(now) else {
-                if self.has_uplink_room(now) {
-                    self.uplink.slacken();
-                }
-                break;
-            };
+            let Some(departure) = self.next_departure(now) else { break };
             self.depart(now, &departure);
+        }
+        let (waiting, rtt) = self.waiting(now);
+        if waiting < bytes_in(self.uplink.bytes_per_s(), rtt) {
+            self.uplink.slacken();
         }
         self.adjust_low_water();
     }
@@ -86,16 +85,19 @@ impl Peer {
         Some(Departure { link: frame.link, request: serve.id, range: frame.range })
     }
 
-    /// Whether what waits on all channels together leaves the uplink in time for what may become urgent. A
-    /// channel that has not moved for a while is stuck and no part of it.
+    /// Whether what waits on all channels together leaves the uplink in time for what may become urgent.
     fn has_uplink_room(&self, now: Timestamp) -> bool {
-        let moving = self.links.values().filter(|link| now < link.last_drain + STUCK_AFTER);
-        let (waiting, rtt) = moving
-            .filter(|link| link.buffered_bytes > 0)
-            .fold((0, Duration::ZERO), |(waiting, rtt), link| {
-                (waiting + link.buffered_bytes, rtt.max(link.rtt_or_guess()))
-            });
+        let (waiting, rtt) = self.waiting(now);
         waiting < bytes_in(self.uplink.bytes_per_s(), rtt + UPLINK_TIME).max(WAITING_BYTES_MIN)
+    }
+
+    /// Bytes that wait on all channels together, or have yet to be acknowledged, and the longest of their round trips. A
+    /// channel that has not moved for a while is stuck and no part of it.
+    fn waiting(&self, now: Timestamp) -> (u64, Duration) {
+        let moving = self.links.values().filter(|link| now < link.last_drain + STUCK_AFTER);
+        moving.filter(|link| link.buffered_bytes > 0).fold((0, Duration::ZERO), |(waiting, rtt), link| {
+            (waiting + link.buffered_bytes, rtt.max(link.rtt_or_guess()))
+        })
     }
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {

@@ -20,7 +20,7 @@ const PIPELINE_SLACK: Duration = Duration::from_millis(250);
 const REQUEST_TIME: Duration = Duration::from_millis(250);
 
 /// Least bytes that may wait on a data channel, natively until they are acknowledged: one group.
-const CHANNEL_BYTES_MIN: u64 = 16 * 1024;
+const CHANNEL_BYTES_MIN: u64 = 32 * 1024;
 /// Most on a path that is not long: more in one burst overflows the socket of a browser that is busy playing (its
 /// kernel buffer holds about 92 packets).
 const CHANNEL_BYTES_SHORT_PATH: u64 = 128 * 1024;

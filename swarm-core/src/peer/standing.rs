@@ -74,15 +74,25 @@ impl Peer {
         !self.budget.is_off() && self.lacking_count() > 0 && self.links.values().any(is_target)
     }
 
-    /// Whether this peer can upload twice what its viewers can on average.
+    /// Whether this peer can upload twice what its viewers can on average, or twice what all of them watch.
     fn has_uplink_to_spare(&self) -> bool {
+        let own = self.uplink_bytes_per_s();
         let viewers = self.links.values().filter(|link| link.is_open() && link.role == Role::Viewer);
         let uplinks: Vec<u64> = viewers.map(|link| link.standing.uplink).collect();
         let known = uplinks.iter().filter(|uplink| **uplink > 0);
         let (sum, count) =
             known.fold((0u64, 0), |(sum, count), uplink| (sum.saturating_add(*uplink), count + 1));
         // A few that are known may be those that had little to do.
-        count > 0 && 2 * count >= uplinks.len() as u64 && self.uplink_bytes_per_s() >= 2 * (sum / count)
+        let is_fast = count > 0 && 2 * count >= uplinks.len() as u64 && own >= 2 * (sum / count);
+        let carried = match self.config.upload {
+            UploadLimit::Off => 0,
+            UploadLimit::BitsPerSecond(bits) => self.uplink.bytes_per_s().min(bits / 8),
+            UploadLimit::Unlimited => self.uplink.bytes_per_s(),
+        };
+        let watched = self.manifest.as_ref().and_then(|manifest| manifest.rate_bytes_per_s());
+        let has_few =
+            watched.is_some_and(|rate| 2 * carried >= 3 * rate.saturating_mul(uplinks.len() as u64));
+        is_fast || has_few
     }
 
     /// What may be injected to this peer: its appetite.

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// A sample lasts at least this long: a few frames.
 const SAMPLE: Duration = Duration::from_millis(50);
 /// The same while the capacity is a guess: to find out soon matters more than to be exact.
-const SAMPLE_EARLY: Duration = Duration::from_millis(25);
+const SAMPLE_EARLY: Duration = Duration::from_millis(10);
 
 /// Busy time over which the average forgets: 1 s.
 const WINDOW_S: f64 = 1.0;
@@ -79,7 +79,7 @@ impl Uplink {
         }
         self.is_measured |= !sample.is_slack;
         // A guess yields at once to what shows more.
-        let is_found_out = self.is_settling() && rate > self.bytes_per_s;
+        let is_found_out = self.is_settling() && !sample.is_slack && rate > self.bytes_per_s;
         let weight = if is_found_out { 1.0 } else { span_s / (span_s + self.observed_s) };
         self.bytes_per_s += (rate - self.bytes_per_s) * weight;
         self.observed_s = (self.observed_s + span_s).min(WINDOW_S);
