@@ -196,6 +196,7 @@ impl Peer {
         self.agenda.everything();
         self.manifest_source.forget(id);
         self.injection.forget(id);
+        self.uplink.lost(link.buffered_bytes);
         let Some(holdings) = &mut self.holdings else { return };
         let asks: Vec<(u32, bool)> =
             link.asks().iter().map(|(ask, state)| (*ask, state.is_released)).collect();

@@ -47,10 +47,6 @@ impl Peer {
             let Some(departure) = self.next_departure(now) else { break };
             self.depart(now, &departure);
         }
-        let (waiting, rtt) = self.waiting(now);
-        if waiting < bytes_in(self.uplink.bytes_per_s(), rtt) {
-            self.uplink.slacken();
-        }
         self.adjust_low_water();
     }
 
@@ -88,7 +84,8 @@ impl Peer {
     /// Whether what waits on all channels together leaves the uplink in time for what may become urgent.
     fn has_uplink_room(&self, now: Timestamp) -> bool {
         let (waiting, rtt) = self.waiting(now);
-        waiting < bytes_in(self.uplink.bytes_per_s(), rtt + UPLINK_TIME).max(WAITING_BYTES_MIN)
+        let path = if self.uplink.is_settling() { rtt * 2 } else { rtt };
+        waiting < bytes_in(self.uplink.bytes_per_s(), path + UPLINK_TIME).max(WAITING_BYTES_MIN)
     }
 
     /// Bytes that wait on all channels together, or have yet to be acknowledged, and the longest of their round trips. A
@@ -96,11 +93,13 @@ impl Peer {
     fn waiting(&self, now: Timestamp) -> (u64, Duration) {
         let moving = self.links.values().filter(|link| now < link.last_drain + STUCK_AFTER);
         moving.filter(|link| link.buffered_bytes > 0).fold((0, Duration::ZERO), |(waiting, rtt), link| {
-            (waiting + link.buffered_bytes, rtt.max(link.rtt_or_guess()))
+            (waiting + link.buffered_bytes, rtt.max(link.rtt.least().unwrap_or_else(|| link.rtt_or_guess())))
         })
     }
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {
+        let (waiting, rtt) = self.waiting(now);
+        let is_slack = waiting < bytes_in(self.uplink.bytes_per_s(), rtt);
         let Departure { link: id, request, range } = *departure;
         // An answer is an injection, too, if nobody has what it carries.
         let is_only = self.copies.of(range.start) == 0 && !self.injection.is_under_way(range.start);
@@ -125,6 +124,7 @@ impl Peer {
         }
         link.handed_over(now, range, frame_bytes);
         link.sent += payload;
+        self.uplink.handed_over(now, frame_bytes, is_slack);
         self.totals.uploaded += payload;
         self.budget.spend(now, frame_bytes);
         self.outputs.push_back(Output::Data(id, DataHead { request, range, proof }));
@@ -143,9 +143,6 @@ impl Peer {
         let carried = link.drained(now, buffered_bytes);
         self.agenda.serving();
         self.uplink.carried(now, carried);
-        if self.links.values().all(|link| link.buffered_bytes == 0) {
-            self.uplink.rest();
-        }
         self.retire_link(id);
     }
 

@@ -19,7 +19,7 @@ const PIPELINE_SLACK: Duration = Duration::from_millis(250);
 /// A request lasts about this long at the link's rate.
 const REQUEST_TIME: Duration = Duration::from_millis(250);
 
-/// Least bytes that may wait on a data channel, natively until they are acknowledged: one group.
+/// Least bytes that may wait on a data channel, natively until they are acknowledged: two groups.
 const CHANNEL_BYTES_MIN: u64 = 32 * 1024;
 /// Most on a path that is not long: more in one burst overflows the socket of a browser that is busy playing (its
 /// kernel buffer holds about 92 packets).
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(channel(4_000_000, 100, Some(100)), 800_000);
         assert_eq!(channel(4_000_000, 300, Some(100)), 800_000, "what waits on the path is not the path's");
         assert_eq!(channel(40_000_000, 100, Some(100)), 1024 * 1024);
-        assert_eq!(channel(1000, 20, Some(20)), 16 * 1024);
+        assert_eq!(channel(1000, 20, Some(20)), 32 * 1024);
     }
 
     #[test]

@@ -1,102 +1,116 @@
 //! How much all channels together carry away: the measure of an uplink.
 //!
 //! What waits there is bounded by this measure, so it must find out that an uplink is faster than thought, and must
-//! not take a lack of demand for a lack of capacity. As in BBR (Cardwell et al. 2016, "delivery rate"): a sample begins
-//! with an acknowledgement, since what comes before the first is a round trip, not the uplink; it lasts long enough
-//! that acknowledgements in bursts are no sign of speed; and while there was less to send than would have
-//! been taken, it counts only if it shows more than is known.
+//! not take a lack of demand for a lack of capacity. As in BBR (Cardwell et al. 2016): a sample is what was carried
+//! between a frame's leaving and its acknowledgement, over the time between, which acknowledgements in bunches cannot
+//! raise; the greatest sample of the last seconds counts; and those of frames that left while there was less to
+//! send than would have been taken count only if they show more than is known.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::rate::RATE_GUESS;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, micros};
 
-/// A sample lasts at least this long: a few frames.
-const SAMPLE: Duration = Duration::from_millis(50);
-/// The same while the capacity is a guess: to find out soon matters more than to be exact.
-const SAMPLE_EARLY: Duration = Duration::from_millis(10);
+/// The greatest sample counts for one to two of these.
+const EPOCH: Duration = Duration::from_millis(1000);
+/// Busy time after which the capacity counts as known.
+const SETTLED: Duration = Duration::from_millis(1000);
+/// No sample is over less time: a driver may count as gone what its own buffers took.
+const SPAN_MIN: Duration = Duration::from_millis(10);
+/// Frames on their way that are remembered; of more, the newest are no samples.
+const FRAMES_MAX: usize = 256;
 
-/// Busy time over which the average forgets: 1 s.
-const WINDOW_S: f64 = 1.0;
-/// Busy time that the first guess counts for.
-const GUESS_S: f64 = 0.05;
-
+/// A frame that was handed over.
 #[derive(Debug, Clone, Copy)]
-struct Sample {
-    start: Timestamp,
-    bytes: u64,
+struct Sent {
+    at: Timestamp,
+    /// Bytes carried until then.
+    carried: u64,
+    /// Bytes handed over, with this frame.
+    handed: u64,
+    /// Whether there was less to send than would have been taken.
     is_slack: bool,
 }
 
 /// The capacity of this peer's uplink, as far as it is known.
-///
-/// Only additions, multiplications and divisions: the same bits natively and in a browser.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Uplink {
-    bytes_per_s: f64,
-    observed_s: f64,
-    sample: Option<Sample>,
-    is_measured: bool,
+    handed: u64,
+    carried: u64,
+    sent: VecDeque<Sent>,
+    /// The greatest sample of the epoch under way, and of the one before, bytes a second.
+    best: [u64; 2],
+    /// Time of samples in this epoch, and altogether.
+    epoch: Duration,
+    measured: Duration,
+    last: Timestamp,
 }
 
 impl Uplink {
-    pub(crate) const fn new() -> Self {
-        Self { bytes_per_s: RATE_GUESS as f64, observed_s: GUESS_S, sample: None, is_measured: false }
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A frame is handed over.
+    pub(crate) fn handed_over(&mut self, now: Timestamp, bytes: u64, is_slack: bool) {
+        self.handed += bytes;
+        if self.sent.is_empty() {
+            self.last = now;
+        }
+        if self.sent.len() < FRAMES_MAX {
+            self.sent.push_back(Sent { at: now, carried: self.carried, handed: self.handed, is_slack });
+        }
     }
 
     /// Bytes have left that were handed over earlier.
     pub(crate) fn carried(&mut self, now: Timestamp, bytes: u64) {
-        let sample_time = if self.is_settling() { SAMPLE_EARLY } else { SAMPLE };
-        let Some(sample) = &mut self.sample else {
-            self.sample = Some(Sample { start: now, bytes: 0, is_slack: false });
-            return;
-        };
-        sample.bytes += bytes;
-        if now.since(sample.start) >= sample_time {
-            let sample = *sample;
-            self.fold(now, sample);
-            self.sample = Some(Sample { start: now, bytes: 0, is_slack: false });
+        self.carried += bytes;
+        let mut newest = None;
+        while let Some(sent) = self.sent.pop_front_if(|sent| sent.handed <= self.carried) {
+            newest = Some(sent);
+        }
+        if let Some(sent) = newest {
+            let span = now.since(sent.at).max(SPAN_MIN);
+            self.fold(now, (self.carried - sent.carried) * 1_000_000 / micros(span), sent.is_slack);
         }
     }
 
-    /// Nothing waits any more; the time until something leaves again does not count.
-    pub(crate) const fn rest(&mut self) {
-        self.sample = None;
+    /// What was handed over and not carried is lost: a link closed.
+    pub(crate) fn lost(&mut self, bytes: u64) {
+        self.carried += bytes;
+        self.sent.clear();
     }
 
-    /// There was less to carry than the uplink would have taken.
-    pub(crate) const fn slacken(&mut self) {
-        if let Some(sample) = &mut self.sample {
-            sample.is_slack = true;
-        }
-    }
-
-    fn fold(&mut self, now: Timestamp, sample: Sample) {
-        let span_s = now.since(sample.start).as_secs_f64();
-        let rate = sample.bytes as f64 / span_s;
-        if sample.is_slack && rate < self.bytes_per_s {
+    fn fold(&mut self, now: Timestamp, rate: u64, is_slack: bool) {
+        let passed = now.since(self.last);
+        self.last = now;
+        self.best[0] = self.best[0].max(rate);
+        if is_slack {
             return;
         }
-        self.is_measured |= !sample.is_slack;
-        // A guess yields at once to what shows more.
-        let is_found_out = self.is_settling() && !sample.is_slack && rate > self.bytes_per_s;
-        let weight = if is_found_out { 1.0 } else { span_s / (span_s + self.observed_s) };
-        self.bytes_per_s += (rate - self.bytes_per_s) * weight;
-        self.observed_s = (self.observed_s + span_s).min(WINDOW_S);
+        self.measured += passed;
+        self.epoch += passed;
+        if self.epoch >= EPOCH {
+            self.epoch = Duration::ZERO;
+            self.best = [rate, self.best[0]];
+        }
     }
 
-    fn is_settling(&self) -> bool {
-        self.observed_s < WINDOW_S
+    /// Whether the capacity is a guess.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.measured < SETTLED
     }
 
     /// Bytes a second, at least 1 kB/s so that estimates of time stay finite.
     pub(crate) fn bytes_per_s(&self) -> u64 {
-        (self.bytes_per_s as u64).max(1000)
+        let best = self.best[0].max(self.best[1]);
+        if best == 0 { RATE_GUESS } else { best.max(1000) }
     }
 
     /// The capacity once it has been measured for a second of busy time; `None` before.
     pub(crate) fn settled(&self) -> Option<u64> {
-        (self.is_measured && !self.is_settling()).then(|| self.bytes_per_s())
+        (!self.is_settling()).then(|| self.bytes_per_s())
     }
 }
 
@@ -107,30 +121,27 @@ mod tests {
 
     use super::*;
 
+    const FRAME: u64 = 16_384;
+    const FRAME_US: u64 = 13_107;
+
     /// A 10 Mbit/s uplink with a round trip of 50 ms, to which as much is handed as the measure allows in 110 ms; with
     /// `demand`, no more than so many bytes a second.
     fn measure(duration_ms: u64, demand: Option<u64>) -> Uplink {
         let mut uplink = Uplink::new();
-        let (mut waiting, mut leaves_us) = (std::collections::VecDeque::new(), 0);
-        let mut sent = 0;
+        let (mut waiting, mut free_us, mut sent) = (VecDeque::new(), 0, 0);
         for at_us in (0..duration_ms * 1000).step_by(100) {
             let now = Timestamp::from_micros(at_us);
-            while let Some(acknowledged) = waiting.pop_front_if(|at| *at <= at_us) {
-                assert!(acknowledged <= at_us);
-                uplink.carried(now, 16_384);
+            while waiting.pop_front_if(|acknowledged_us| *acknowledged_us <= at_us).is_some() {
+                uplink.carried(now, FRAME);
             }
-            if waiting.is_empty() {
-                uplink.rest();
-            }
-            let room = uplink.bytes_per_s() * 110 / 1000;
-            while waiting.len() as u64 * 16_384 < room.max(40_960) {
-                if demand.is_some_and(|demand| sent * 1_000_000 > demand * at_us) {
-                    uplink.slacken();
-                    break;
-                }
-                leaves_us = at_us.max(leaves_us) + 13_107;
-                waiting.push_back(leaves_us + 50_000);
-                sent += 16_384;
+            let may_wait = (uplink.bytes_per_s() * 110 / 1000).max(2 * FRAME);
+            let wanted = demand.map_or(u64::MAX, |demand| demand * at_us / 1_000_000);
+            while (waiting.len() as u64 + 1) * FRAME <= may_wait && sent < wanted {
+                let is_slack = (waiting.len() as u64) * FRAME < uplink.bytes_per_s() * 50 / 1000;
+                uplink.handed_over(now, FRAME, is_slack);
+                free_us = at_us.max(free_us) + FRAME_US;
+                waiting.push_back(free_us + 50_000);
+                sent += FRAME;
             }
         }
         uplink
@@ -138,21 +149,32 @@ mod tests {
 
     #[test]
     fn a_busy_uplink_is_found_out_within_a_second_and_a_half() {
-        let uplink = measure(1500, None);
-        let settled = uplink.settled().unwrap();
+        let settled = measure(1500, None).settled().unwrap();
         assert!((1_180_000..=1_310_000).contains(&settled), "{settled}");
     }
 
     #[test]
     fn a_lack_of_demand_is_no_lack_of_capacity() {
+        assert_eq!(measure(5000, Some(300_000)).settled(), None);
         let mut uplink = measure(3000, None);
-        uplink.rest();
         let before = uplink.bytes_per_s();
-        for frame in 0..100 {
-            uplink.slacken();
-            uplink.carried(Timestamp::from_millis(3000 + 30 * frame), 16_384);
+        uplink.lost(uplink.handed - uplink.carried);
+        for second in 3..10 {
+            uplink.handed_over(Timestamp::from_millis(second * 1000), FRAME, true);
+            uplink.carried(Timestamp::from_millis(second * 1000 + 63), FRAME);
         }
-        assert_eq!(uplink.bytes_per_s(), before);
-        assert_eq!(measure(3000, Some(300_000)).settled(), None);
+        assert_eq!(uplink.settled(), Some(before));
+    }
+
+    #[test]
+    fn acknowledgements_in_bunches_are_no_speed() {
+        let mut uplink = Uplink::new();
+        for bunch in 0u64..40 {
+            let at = |ms| Timestamp::from_millis(bunch * 100 + ms);
+            (0..4).for_each(|_| uplink.handed_over(at(0), FRAME, false));
+            (0..4).for_each(|_| uplink.carried(at(99), FRAME));
+        }
+        let settled = uplink.settled().unwrap();
+        assert!(settled < 670_000, "{settled}");
     }
 }
