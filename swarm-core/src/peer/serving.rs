@@ -88,13 +88,20 @@ impl Peer {
         waiting < bytes_in(self.uplink.bytes_per_s(), path + UPLINK_TIME).max(WAITING_BYTES_MIN)
     }
 
-    /// Bytes that wait on all channels together, or have yet to be acknowledged, and the longest of their round trips. A
-    /// channel that has not moved for a while is stuck and no part of it.
+    /// Bytes that wait on all channels together, or have yet to be acknowledged, and the usual path's round trip: the
+    /// median, since pings of some were behind what waits here. A channel that has not moved for a while is stuck and
+    /// no part of it.
     fn waiting(&self, now: Timestamp) -> (u64, Duration) {
         let moving = self.links.values().filter(|link| now < link.last_drain + STUCK_AFTER);
-        moving.filter(|link| link.buffered_bytes > 0).fold((0, Duration::ZERO), |(waiting, rtt), link| {
-            (waiting + link.buffered_bytes, rtt.max(link.rtt.least().unwrap_or_else(|| link.rtt_or_guess())))
-        })
+        let mut waiting = 0;
+        let mut paths = Vec::new();
+        for link in moving.filter(|link| link.buffered_bytes > 0) {
+            waiting += link.buffered_bytes;
+            paths.extend(link.rtt.least());
+        }
+        let middle = paths.len() / 2;
+        let path = if paths.is_empty() { Duration::ZERO } else { *paths.select_nth_unstable(middle).1 };
+        (waiting, path)
     }
 
     fn depart(&mut self, now: Timestamp, departure: &Departure) {

@@ -13,11 +13,11 @@ use super::rate::RATE_GUESS;
 use crate::time::{Timestamp, micros};
 
 /// The greatest sample counts for one to two of these.
-const EPOCH: Duration = Duration::from_millis(1000);
+const EPOCH: Duration = Duration::from_millis(500);
 /// Busy time after which the capacity counts as known.
 const SETTLED: Duration = Duration::from_millis(1000);
-/// No sample is over less time: a driver may count as gone what its own buffers took.
-const SPAN_MIN: Duration = Duration::from_millis(10);
+/// No sample is over less time: buffers on the way take a burst faster than they pass it on.
+const SPAN_MIN: Duration = Duration::from_millis(50);
 /// Frames on their way that are remembered; of more, the newest are no samples.
 const FRAMES_MAX: usize = 256;
 
