@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::rate::RATE_GUESS;
 use crate::time::{Timestamp, micros};
 
-/// The greatest sample counts for one to two of these.
-const EPOCH: Duration = Duration::from_millis(500);
+/// Busy time over which the average forgets: 250 ms.
+const WINDOW_S: f64 = 0.25;
 /// Busy time after which the capacity counts as known.
 const SETTLED: Duration = Duration::from_millis(1000);
 /// No sample is over less time: buffers on the way take a burst faster than they pass it on.
@@ -39,17 +39,15 @@ pub(crate) struct Uplink {
     handed: u64,
     carried: u64,
     sent: VecDeque<Sent>,
-    /// The greatest sample of the epoch under way, and of the one before, bytes a second.
-    best: [u64; 2],
-    /// Time of samples in this epoch, and altogether.
-    epoch: Duration,
+    bytes_per_s: f64,
+    /// Time of samples altogether.
     measured: Duration,
     last: Timestamp,
 }
 
 impl Uplink {
     pub(crate) fn new() -> Self {
-        Self::default()
+        Self { bytes_per_s: RATE_GUESS as f64, ..Self::default() }
     }
 
     /// A frame is handed over.
@@ -83,17 +81,18 @@ impl Uplink {
     }
 
     fn fold(&mut self, now: Timestamp, rate: u64, is_slack: bool) {
-        let passed = now.since(self.last);
+        let passed = now.since(self.last).as_secs_f64();
         self.last = now;
-        self.best[0] = self.best[0].max(rate);
-        if is_slack {
+        let (rate, is_more) = (rate as f64, rate as f64 > self.bytes_per_s);
+        if is_slack && !is_more {
             return;
         }
-        self.measured += passed;
-        self.epoch += passed;
-        if self.epoch >= EPOCH {
-            self.epoch = Duration::ZERO;
-            self.best = [rate, self.best[0]];
+        let known = self.measured.as_secs_f64().min(WINDOW_S);
+        let weight = passed / (passed + known);
+        let weight = if is_more && self.is_settling() { weight.max(0.5) } else { weight };
+        self.bytes_per_s += (rate - self.bytes_per_s) * weight;
+        if !is_slack {
+            self.measured += Duration::from_secs_f64(passed);
         }
     }
 
@@ -104,8 +103,7 @@ impl Uplink {
 
     /// Bytes a second, at least 1 kB/s so that estimates of time stay finite.
     pub(crate) fn bytes_per_s(&self) -> u64 {
-        let best = self.best[0].max(self.best[1]);
-        if best == 0 { RATE_GUESS } else { best.max(1000) }
+        (self.bytes_per_s as u64).max(1000)
     }
 
     /// The capacity once it has been measured for a second of busy time; `None` before.
