@@ -28,6 +28,9 @@ use crate::tracker_message::Role;
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A need that is told again after this long is met although some other viewer holds the group: once in this time.
 const REPEAT_AFTER: Duration = Duration::from_millis(1000);
+/// A push of what somebody needs that its receiver has not announced after this long is held up: what was lost on the
+/// way to it takes a second to be sent again. Longer than a push waits here, travels, and is announced.
+const HELD_UP_AFTER: Duration = Duration::from_millis(400);
 /// One push in this many may meet the need of a viewer that keeps to itself what it is given.
 const HOARDERS_EVERY: u32 = 20;
 /// Upload capacity of a viewer while none knows its own, bytes a second.
@@ -246,8 +249,11 @@ impl Injection {
             let of = |ranges: &'_ [GroupRange]| -> Vec<u32> {
                 ranges.iter().flat_map(|range| range.and(link.standing.wants).iter()).collect()
             };
-            let first = of(&needs.ranges).into_iter().find(|group| self.is_lacking(*group, field));
-            let is_lasting = |group: &u32| field.held.has(*group) && !self.was_just_pushed(now, *group);
+            let is_first =
+                |group: &u32| self.is_lacking(*group, field) || self.is_held_up(now, *id, *group, field);
+            let first = of(&needs.ranges).into_iter().find(is_first);
+            let is_lasting =
+                |group: &u32| field.held.has(*group) && !self.was_just_pushed(now, *group, REPEAT_AFTER);
             let is_turn = self.start_of(link) <= turn;
             let again = || of(&needs.lasting).into_iter().find(is_lasting);
             let first = first.or_else(|| again().filter(|_| is_turn))?;
@@ -256,8 +262,17 @@ impl Injection {
         askers.min_by_key(|(id, link, _)| (self.start_of(link), *id))
     }
 
-    fn was_just_pushed(&self, now: Timestamp, group: u32) -> bool {
-        let recent = self.pushes.iter().rev().take_while(|push| now < push.at + REPEAT_AFTER);
+    /// Whether a group is on its way to another viewer for longer than it should be.
+    fn is_held_up(&self, now: Timestamp, link: LinkId, group: u32, field: &Field<'_>) -> bool {
+        let is_to = |push: &Push| push.to == link && push.range.has(group);
+        self.under_way.has(group)
+            && !field.copies.present().has(group)
+            && !self.was_just_pushed(now, group, HELD_UP_AFTER)
+            && !self.pushes.iter().any(is_to)
+    }
+
+    fn was_just_pushed(&self, now: Timestamp, group: u32, within: Duration) -> bool {
+        let recent = self.pushes.iter().rev().take_while(|push| now < push.at + within);
         recent.into_iter().any(|push| push.range.has(group))
     }
 
@@ -457,6 +472,21 @@ mod tests {
         let mut injection = Injection::new(GROUPS);
         injection.needed(Timestamp::ZERO, LinkId(1), vec![GroupRange::new(10, 12)]);
         assert_eq!(push_singly(&mut injection, &mut viewers(2), 3), [(1, 10), (1, 11), (0, 0)]);
+    }
+
+    #[test]
+    fn a_push_that_is_held_up_is_made_again_to_another_viewer_who_needs_it() {
+        let mut links = viewers(2);
+        let mut injection = Injection::new(GROUPS);
+        assert_eq!(push_singly(&mut injection, &mut links, 1), [(0, 0)]);
+        let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
+        let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
+        let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
+        let next =
+            |injection: &Injection, ms| injection.next(Timestamp::from_millis(ms), &field, |_| 1).unwrap();
+        (0..2).for_each(|id| injection.needed(Timestamp::ZERO, LinkId(id), vec![GroupRange::new(0, 1)]));
+        assert_eq!(next(&injection, 399), (LinkId(0), GroupRange::one(1)));
+        assert_eq!(next(&injection, 400), (LinkId(1), GroupRange::one(0)));
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Peer {
         let mut paths = Vec::new();
         for link in moving.filter(|link| link.buffered_bytes > 0) {
             waiting += link.buffered_bytes;
-            paths.extend(link.rtt.least());
+            paths.push(link.rtt.least().unwrap_or_else(|| link.rtt_or_guess()));
         }
         let middle = paths.len() / 2;
         let path = if paths.is_empty() { Duration::ZERO } else { *paths.select_nth_unstable(middle).1 };
