@@ -47,7 +47,7 @@ impl Peer {
             }
             PeerMessage::Request { id: request, range, class, remaining_ms } => {
                 let due = now + Duration::from_millis(u64::from(remaining_ms));
-                self.asked_of_us(id, request, range, (class, due));
+                self.asked_of_us(now, id, request, range, (class, due));
             }
             PeerMessage::Cancel { id: request } => {
                 if let Some(link) = self.links.get_mut(&id) {
@@ -125,7 +125,14 @@ impl Peer {
         }
     }
 
-    fn asked_of_us(&mut self, id: LinkId, request: u32, range: GroupRange, urgency: (Class, Timestamp)) {
+    fn asked_of_us(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        request: u32,
+        range: GroupRange,
+        urgency: (Class, Timestamp),
+    ) {
         let group_count = self.holdings.as_ref().map_or(0, |holdings| holdings.geometry().group_count());
         let is_off = self.budget.is_off();
         let is_injecting = self.standing_told.is_some_and(|told| told.serving == Serving::Needs);
@@ -143,7 +150,12 @@ impl Peer {
         };
         match reason {
             Some(reason) => {
-                self.outputs.push_back(Output::Control(id, PeerMessage::Reject { id: request, reason }))
+                if reason == RejectReason::Injecting && urgency.0 == Class::Urgent && range.end <= group_count
+                {
+                    self.injection.also_needed(now, id, range);
+                    self.agenda.serving();
+                }
+                self.outputs.push_back(Output::Control(id, PeerMessage::Reject { id: request, reason }));
             }
             None if range.len() <= REQUEST_GROUPS_MAX => {
                 // What was pushed to it a moment ago is its answer already.

@@ -20,6 +20,7 @@ use super::link::Link;
 use crate::group::GroupRange;
 use crate::group_set::{GroupSet, masks};
 use crate::id::LinkId;
+use crate::limits::NEED_RANGES_MAX;
 use crate::peer_message::Serving;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
@@ -95,11 +96,8 @@ impl Injection {
 
     /// A viewer needs these groups soon, and none of its neighbours holds them; in place of what it said before.
     pub(crate) fn needed(&mut self, now: Timestamp, link: LinkId, ranges: Vec<GroupRange>) {
-        let needs = self.needs.entry(link).or_insert_with(|| Needs {
-            ranges: Vec::new(),
-            lasting: Vec::new(),
-            at: now,
-        });
+        let fresh = || Needs { ranges: Vec::new(), lasting: Vec::new(), at: now };
+        let needs = self.needs.entry(link).or_insert_with(fresh);
         let is_repeated = now >= needs.at + REPEAT_AFTER;
         let before = if is_repeated { &needs.ranges } else { &needs.lasting };
         let both =
@@ -108,6 +106,15 @@ impl Injection {
         needs.ranges = ranges;
         if is_repeated {
             needs.at = now;
+        }
+    }
+
+    /// A viewer asked for groups that it needs soon, and is told to say so: it has.
+    pub(crate) fn also_needed(&mut self, now: Timestamp, link: LinkId, range: GroupRange) {
+        let fresh = || Needs { ranges: Vec::new(), lasting: Vec::new(), at: now };
+        let needs = self.needs.entry(link).or_insert_with(fresh);
+        if needs.ranges.len() < NEED_RANGES_MAX {
+            needs.ranges.push(range);
         }
     }
 

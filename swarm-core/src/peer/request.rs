@@ -84,6 +84,13 @@ impl Serve {
         Some(GroupRange::new(start, start + (ready >> first).trailing_ones().min(groups_max)))
     }
 
+    /// The run of groups from the first to the last that was not sent yet.
+    pub(crate) fn unsent(&self) -> Option<GroupRange> {
+        let start = self.range.start;
+        let last = u64::BITS - self.unsent.leading_zeros();
+        (self.unsent != 0).then(|| GroupRange::new(start + self.unsent.trailing_zeros(), start + last))
+    }
+
     /// Groups were sent; whether that was all.
     pub(crate) fn sent(&mut self, run: GroupRange) -> bool {
         for group in run.and(self.range).iter() {

@@ -9,10 +9,11 @@ use super::injection::{is_target, union};
 use super::input::{Appetite, UploadLimit};
 use super::link::Link;
 use super::output::Output;
+use super::request::Serve;
 use super::stats::LinkState;
 use super::{Demand, Peer};
 use crate::group::GroupRange;
-use crate::peer_message::{PeerMessage, RejectReason, Serving, Standing};
+use crate::peer_message::{Class, PeerMessage, RejectReason, Serving, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
@@ -139,8 +140,21 @@ impl Peer {
         self.tell_status(standing);
         match standing.serving {
             Serving::Nothing => self.reject_all(RejectReason::NotServing),
-            Serving::Needs => self.reject_all(RejectReason::Injecting),
+            Serving::Needs => {
+                self.note_needs(now);
+                self.reject_all(RejectReason::Injecting);
+            }
             Serving::Everything | Serving::Urgent => {}
+        }
+    }
+
+    /// What was asked for as urgent is what is needed, when requests are answered no longer.
+    fn note_needs(&mut self, now: Timestamp) {
+        for (id, link) in &self.links {
+            let urgent = link.serves.iter().filter(|serve| serve.class_at(now) == Class::Urgent);
+            for range in urgent.flat_map(Serve::unsent) {
+                self.injection.also_needed(now, *id, range);
+            }
         }
     }
 
