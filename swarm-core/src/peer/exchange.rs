@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Peer;
 use super::copies::Copies;
+use super::demand::Need;
 use super::link::Link;
 use super::manifest_source::part_of;
 use super::output::Output;
@@ -248,6 +249,11 @@ impl Peer {
             Role::Viewer => self.totals.from_peers += fresh,
         }
         self.outputs.push_back(Output::Store(verified));
+        // What is urgent here is urgent for neighbours who came at the same time.
+        let is_urgent = |need: &Need| !need.urgent.and(range).is_empty();
+        if self.demand.as_ref().is_some_and(|demand| demand.needs(now).iter().any(is_urgent)) {
+            self.news_at = Some(now);
+        }
         self.news_at.get_or_insert(self.next_news.max(now));
         self.has_segment_news = true;
         self.cancel_duplicates(range);
