@@ -9,9 +9,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::rate::RATE_GUESS;
 use crate::time::{Timestamp, micros};
 
+/// Capacity before anything is known, bytes a second: 4 Mbit/s, so that whoever has more finds out in a round trip or two.
+const GUESS: f64 = 500_000.0;
 /// Busy time over which the average forgets: 250 ms.
 const WINDOW_S: f64 = 0.25;
 /// Busy time after which the capacity counts as known.
@@ -47,7 +48,7 @@ pub(crate) struct Uplink {
 
 impl Uplink {
     pub(crate) fn new() -> Self {
-        Self { bytes_per_s: RATE_GUESS as f64, ..Self::default() }
+        Self { bytes_per_s: GUESS, ..Self::default() }
     }
 
     /// A frame is handed over.
