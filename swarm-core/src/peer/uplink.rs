@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crate::time::{Timestamp, micros};
 
-/// Capacity before anything is known, bytes a second: 4 Mbit/s, so that whoever has more finds out in a round trip or two.
-const GUESS: f64 = 500_000.0;
+/// Capacity before anything is known, bytes a second: 3 Mbit/s, so that whoever has more finds out in a round trip or two.
+const GUESS: f64 = 375_000.0;
 /// Busy time over which the average forgets: 250 ms.
 const WINDOW_S: f64 = 0.25;
 /// Busy time after which the capacity counts as known.
