@@ -17,11 +17,12 @@
 //!
 //! Policies are small and pure: `demand` (what is needed, how soon), `media_times` (when what plays), `picker` (what
 //! to ask of whom), `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first
-//! push), `spreading` (whether it spreads), `rate`, `backoff`, `chance`. State lives in `holdings` (the content),
+//! push), `spreading` (whether it spreads), `uplink`, `rate`, `backoff`, `chance`. State lives in `holdings` (the content),
 //! `link` (a counterpart), `request` (what is under way there), `agenda` (what is to be looked at again),
 //! `tracker_session` and `manifest_source`. The rest
 //! wires them to the outside: `tracking` (the tracker's messages), `linking` (links come and go), `exchange` (messages
-//! of links), `requesting` (asking), `rescue` (when a counterpart goes silent) and `serving` (sending).
+//! of links), `requesting` (asking), `rescue` (when a counterpart goes silent), `relief` (when one is slow) and `serving`
+//! (sending).
 
 mod agenda;
 mod backoff;

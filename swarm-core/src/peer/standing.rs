@@ -85,15 +85,15 @@ impl Peer {
             known.fold((0u64, 0), |(sum, count), uplink| (sum.saturating_add(*uplink), count + 1));
         // A few that are known may be those that had little to do.
         let is_fast = count > 0 && 2 * count >= uplinks.len() as u64 && own >= 2 * (sum / count);
-        let carried = match self.config.upload {
-            UploadLimit::Off => 0,
-            UploadLimit::BitsPerSecond(bits) => self.uplink.bytes_per_s().min(bits / 8),
-            UploadLimit::Unlimited => self.uplink.bytes_per_s(),
-        };
+        is_fast || self.has_few_viewers(uplinks.len() as u64)
+    }
+
+    /// Whether this peer carries one and a half times what all viewers watch, as far as it was seen to.
+    fn has_few_viewers(&self, viewers: u64) -> bool {
         let watched = self.manifest.as_ref().and_then(|manifest| manifest.rate_bytes_per_s());
-        let has_few =
-            watched.is_some_and(|rate| 2 * carried >= 3 * rate.saturating_mul(uplinks.len() as u64));
-        is_fast || has_few
+        let carried = self.within_limit(self.uplink.bytes_per_s());
+        watched
+            .is_some_and(|rate| carried.saturating_mul(2) >= rate.saturating_mul(3).saturating_mul(viewers))
     }
 
     /// What may be injected to this peer: its appetite.
@@ -114,11 +114,18 @@ impl Peer {
     /// Upload capacity, bytes a second: what was carried while there was something to carry, within the cap.
     /// 0 if not known.
     pub(super) fn uplink_bytes_per_s(&self) -> u64 {
-        let measured = self.uplink.settled();
+        match (self.uplink.settled(), self.config.upload) {
+            (None, UploadLimit::BitsPerSecond(bits)) => bits / 8,
+            (measured, _) => self.within_limit(measured.unwrap_or(0)),
+        }
+    }
+
+    /// What may be uploaded of what could be, bytes a second.
+    fn within_limit(&self, bytes_per_s: u64) -> u64 {
         match self.config.upload {
             UploadLimit::Off => 0,
-            UploadLimit::BitsPerSecond(bits) => measured.unwrap_or(bits / 8).min(bits / 8),
-            UploadLimit::Unlimited => measured.unwrap_or(0),
+            UploadLimit::BitsPerSecond(bits) => bytes_per_s.min(bits / 8),
+            UploadLimit::Unlimited => bytes_per_s,
         }
     }
 

@@ -3,8 +3,8 @@
 //! What waits there is bounded by this measure, so it must find out that an uplink is faster than thought, and must
 //! not take a lack of demand for a lack of capacity. As in BBR (Cardwell et al. 2016): a sample is what was carried
 //! between a frame's leaving and its acknowledgement, over the time between, which acknowledgements in bunches cannot
-//! raise; the greatest sample of the last seconds counts; and those of frames that left while there was less to
-//! send than would have been taken count only if they show more than is known.
+//! raise; and samples of frames that left while there was less to send than would have been taken count only if they
+//! show more than is known.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -82,18 +82,19 @@ impl Uplink {
     }
 
     fn fold(&mut self, now: Timestamp, rate: u64, is_slack: bool) {
-        let passed = now.since(self.last).as_secs_f64();
+        let passed = now.since(self.last);
         self.last = now;
         let (rate, is_more) = (rate as f64, rate as f64 > self.bytes_per_s);
-        if is_slack && !is_more {
+        if passed.is_zero() || (is_slack && !is_more) {
             return;
         }
-        let known = self.measured.as_secs_f64().min(WINDOW_S);
-        let weight = passed / (passed + known);
+        let known_s = self.measured.as_secs_f64().min(WINDOW_S);
+        let weight = passed.as_secs_f64() / (passed.as_secs_f64() + known_s);
+        // A guess yields by half to what shows more.
         let weight = if is_more && self.is_settling() { weight.max(0.5) } else { weight };
         self.bytes_per_s += (rate - self.bytes_per_s) * weight;
         if !is_slack {
-            self.measured += Duration::from_secs_f64(passed);
+            self.measured += passed;
         }
     }
 
@@ -163,6 +164,14 @@ mod tests {
             uplink.carried(Timestamp::from_millis(second * 1000 + 63), FRAME);
         }
         assert_eq!(uplink.settled(), Some(before));
+    }
+
+    #[test]
+    fn what_leaves_in_no_time_says_nothing() {
+        let mut uplink = Uplink::new();
+        uplink.handed_over(Timestamp::ZERO, 1000, false);
+        uplink.carried(Timestamp::ZERO, 1000);
+        assert_eq!(uplink.bytes_per_s(), Uplink::new().bytes_per_s());
     }
 
     #[test]
