@@ -153,12 +153,13 @@ impl Peer {
         self.retire_link(id);
     }
 
-    /// Channels report when half of what they may hold, or of what they do hold if that is less, has left;
-    /// drivers hear of changes over a quarter.
+    /// Channels report when a quarter of what they may hold, or of what they do hold if that is less, has left: of two
+    /// frames, or three, the first. Were it the half, of two frames that differ by a proof both would have to leave, and
+    /// the uplink of an initial peer that may hand over two would idle meanwhile. Drivers hear of changes over a quarter.
     fn adjust_low_water(&mut self) {
         for (id, link) in self.links.iter_mut().filter(|(_, link)| link.is_open() && link.buffered_bytes > 0)
         {
-            let wanted = link.buffer_bytes_max().min(link.buffered_bytes) / 2;
+            let wanted = link.buffer_bytes_max().min(link.buffered_bytes) / 4 * 3;
             if wanted.abs_diff(link.low_water_bytes) * 4 > link.low_water_bytes {
                 link.low_water_bytes = wanted;
                 self.outputs.push_back(Output::LowWater(*id, wanted));
