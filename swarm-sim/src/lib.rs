@@ -16,6 +16,7 @@
 //! | `marks` | what the author said, and who had it when |
 //! | `misfortune` | who joins and what goes wrong |
 //! | `traces` | digests by which targets are compared |
+//! | `targets` | what a change must not lose |
 //! | `report`, `timeline` | what it comes to, and how it went |
 
 mod chance;
@@ -29,6 +30,8 @@ mod node;
 mod queue;
 mod report;
 mod scenario;
+#[cfg(test)]
+mod targets;
 mod timeline;
 mod trace;
 pub mod traces;

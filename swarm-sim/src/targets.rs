@@ -1,0 +1,47 @@
+//! What a change must not lose: the targets of the method, each with one seed and a little air.
+//!
+//! The figures themselves, over several seeds, are made by `cargo xtask sim-table`. A run is deterministic: if one
+//! of these fails, a decision has changed.
+
+use crate::report::run;
+use crate::scenario::Scenario;
+
+fn check(scenario: &Scenario, ratio_max: f64, copies_max: f64, start_ms_max: f64) {
+    let report = run(scenario);
+    assert!(report.finished, "{report:?}");
+    assert!(report.t_over_bound <= ratio_max, "{report:?}");
+    assert!(report.seeder_copies <= copies_max, "{report:?}");
+    assert!(report.start_ms_mean <= start_ms_max, "{report:?}");
+    assert_eq!(report.stalls, 0, "{report:?}");
+    assert!(report.duplicate_pct <= 1.0 && report.proof_pct <= 1.0, "{report:?}");
+}
+
+#[test]
+fn thirty_viewers_at_once_end_near_the_bound_for_one_copy() {
+    check(&Scenario::default(), 1.04, 1.05, 800.0);
+}
+
+#[test]
+fn slow_and_fast_uplinks_together_end_near_the_bound() {
+    let scenario = Scenario { peer_up_mbps: vec![2.0, 10.0, 50.0], ..Scenario::default() };
+    check(&scenario, 1.06, 1.05, 1000.0);
+}
+
+#[test]
+fn who_comes_later_starts_at_once() {
+    let scenario =
+        Scenario { peers: 12, mib: 8, join_over_s: 24.0, peer_up_mbps: vec![3.0], ..Scenario::default() };
+    check(&scenario, f64::INFINITY, 4.0, 450.0);
+}
+
+#[test]
+fn a_publisher_slower_than_its_viewers_uses_all_of_its_uplink() {
+    let scenario = Scenario { peers: 8, mib: 8, seeder_up_mbps: 2.0, media_mbps: 1.0, ..Scenario::default() };
+    check(&scenario, 1.08, 1.05, 1500.0);
+}
+
+#[test]
+fn viewers_whose_uplinks_are_unknown_are_injected_to_alike() {
+    let scenario = Scenario { peers: 4, mib: 16, has_author_rules: true, ..Scenario::default() };
+    check(&scenario, 1.1, 1.05, 1000.0);
+}
