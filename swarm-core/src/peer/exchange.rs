@@ -138,6 +138,9 @@ impl Peer {
         let is_off = self.budget.is_off();
         let is_injecting = self.standing_told.is_some_and(|told| told.serving == Serving::Needs);
         let Some(link) = self.links.get_mut(&id) else { return };
+        if range.len() > REQUEST_GROUPS_MAX {
+            return self.ban(id, "it asked for more than a request may".to_owned());
+        }
         let reason = if is_off {
             Some(RejectReason::NotServing)
         } else if is_injecting {
@@ -158,13 +161,12 @@ impl Peer {
                 }
                 self.outputs.push_back(Output::Control(id, PeerMessage::Reject { id: request, reason }));
             }
-            None if range.len() <= REQUEST_GROUPS_MAX => {
+            None => {
                 // What was pushed to it a moment ago is its answer already.
                 let pushed: Vec<GroupRange> = self.injection.to(id).map(|push| push.range).collect();
                 link.serve(request, range, urgency, &pushed);
                 self.agenda.serving();
             }
-            None => self.ban(id, "it asked for more than a request may".to_owned()),
         }
     }
 
@@ -251,7 +253,8 @@ impl Peer {
         self.outputs.push_back(Output::Store(verified));
         // What is urgent here is urgent for neighbours who came at the same time.
         let is_urgent = |need: &Need| !need.urgent.and(range).is_empty();
-        if self.demand.as_ref().is_some_and(|demand| demand.needs(now).iter().any(is_urgent)) {
+        let is_early = now < self.next_news;
+        if is_early && self.demand.as_ref().is_some_and(|demand| demand.needs(now).iter().any(is_urgent)) {
             self.news_at = Some(now);
         }
         self.news_at.get_or_insert(self.next_news.max(now));

@@ -47,6 +47,12 @@ struct Needs {
     at: Timestamp,
 }
 
+impl Needs {
+    const fn none(now: Timestamp) -> Self {
+        Self { ranges: Vec::new(), lasting: Vec::new(), at: now }
+    }
+}
+
 /// Groups on their way to a viewer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Push {
@@ -96,8 +102,7 @@ impl Injection {
 
     /// A viewer needs these groups soon, and none of its neighbours holds them; in place of what it said before.
     pub(crate) fn needed(&mut self, now: Timestamp, link: LinkId, ranges: Vec<GroupRange>) {
-        let fresh = || Needs { ranges: Vec::new(), lasting: Vec::new(), at: now };
-        let needs = self.needs.entry(link).or_insert_with(fresh);
+        let needs = self.needs.entry(link).or_insert_with(|| Needs::none(now));
         let is_repeated = now >= needs.at + REPEAT_AFTER;
         let before = if is_repeated { &needs.ranges } else { &needs.lasting };
         let both =
@@ -111,8 +116,7 @@ impl Injection {
 
     /// A viewer asked for groups that it needs soon, and is told to say so: it has.
     pub(crate) fn also_needed(&mut self, now: Timestamp, link: LinkId, range: GroupRange) {
-        let fresh = || Needs { ranges: Vec::new(), lasting: Vec::new(), at: now };
-        let needs = self.needs.entry(link).or_insert_with(fresh);
+        let needs = self.needs.entry(link).or_insert_with(|| Needs::none(now));
         if needs.ranges.len() < NEED_RANGES_MAX {
             needs.ranges.push(range);
         }

@@ -29,6 +29,9 @@ impl Peer {
             return false;
         };
         let missing = link.end_ask(holdings.geometry(), request);
+        if link.asks().is_empty() {
+            link.rate.end(now);
+        }
         holdings.not_asked(&missing);
         self.outputs.push_back(Output::Control(slow, PeerMessage::Cancel { id: request }));
         self.request(now, id, range, Class::Background, None);

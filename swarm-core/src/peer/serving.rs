@@ -21,7 +21,7 @@ const STUCK_AFTER: Duration = Duration::from_millis(1000);
 /// Beyond a round trip, what waits on all channels together lasts about this long: it is before what becomes urgent
 /// meanwhile.
 const UPLINK_TIME: Duration = Duration::from_millis(60);
-/// Bytes that may wait there, at least: two small frames.
+/// Bytes that may wait there before another frame is handed over, at least: one small frame.
 const WAITING_BYTES_MIN: u64 = 20 * 1024;
 /// Bytes of a data message beside proof and payload, about.
 const HEAD_BYTES: u64 = 12;
@@ -44,8 +44,13 @@ impl Peer {
                 self.serve_at = (is_waited_for || self.is_injecting()).then_some(ready_at);
                 break;
             }
+            let (waiting, path) = self.waiting(now);
+            if !self.has_uplink_room(waiting, path) {
+                break;
+            }
             let Some(departure) = self.next_departure(now) else { break };
-            self.depart(now, &departure);
+            let is_slack = waiting < bytes_in(self.uplink.bytes_per_s(), path);
+            self.depart(now, &departure, is_slack);
         }
         self.adjust_low_water();
     }
@@ -53,9 +58,6 @@ impl Peer {
     /// Urgent requests first; then, in an initial peer, injection; then all other requests.
     fn next_departure(&mut self, now: Timestamp) -> Option<Departure> {
         let holdings = self.holdings.as_ref()?;
-        if !self.has_uplink_room(now) {
-            return None;
-        }
         let stock = Stock { now, held: holdings.held(), copies: &self.copies };
         let is_injecting = self.is_injecting();
         let serves_urgent = self.standing_told.is_none_or(|told| told.serving != Serving::Needs);
@@ -82,9 +84,8 @@ impl Peer {
     }
 
     /// Whether what waits on all channels together leaves the uplink in time for what may become urgent.
-    fn has_uplink_room(&self, now: Timestamp) -> bool {
-        let (waiting, rtt) = self.waiting(now);
-        let path = if self.uplink.is_settling() { rtt * 2 } else { rtt };
+    fn has_uplink_room(&self, waiting: u64, path: Duration) -> bool {
+        let path = if self.uplink.is_settling() { path * 2 } else { path };
         waiting < bytes_in(self.uplink.bytes_per_s(), path + UPLINK_TIME).max(WAITING_BYTES_MIN)
     }
 
@@ -104,9 +105,8 @@ impl Peer {
         (waiting, path)
     }
 
-    fn depart(&mut self, now: Timestamp, departure: &Departure) {
-        let (waiting, rtt) = self.waiting(now);
-        let is_slack = waiting < bytes_in(self.uplink.bytes_per_s(), rtt);
+    /// Hands a frame over. `is_slack`: with less waiting than the path holds.
+    fn depart(&mut self, now: Timestamp, departure: &Departure, is_slack: bool) {
         let Departure { link: id, request, range } = *departure;
         // An answer is an injection, too, if nobody has what it carries.
         let is_only = self.copies.of(range.start) == 0 && !self.injection.is_under_way(range.start);

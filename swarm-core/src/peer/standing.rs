@@ -1,7 +1,8 @@
 //! How this peer stands towards its neighbours: what it serves, what may be injected to it, what it can upload.
 //!
 //! An initial peer that injects answers no requests: what it would send twice costs the swarm a first copy of
-//! something else. Only if it has twice the upload of its viewers it serves what is urgent besides.
+//! something else. Only if it has twice the upload of its viewers, or more than enough for the few there are, it serves
+//! what is urgent besides.
 
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ impl Peer {
         !self.budget.is_off() && self.lacking_count() > 0 && self.links.values().any(is_target)
     }
 
-    /// Whether this peer can upload twice what its viewers can on average, or twice what all of them watch.
+    /// Whether this peer can upload twice what its viewers can on average, or more than all of them watch.
     fn has_uplink_to_spare(&self) -> bool {
         let own = self.uplink_bytes_per_s();
         let viewers = self.links.values().filter(|link| link.is_open() && link.role == Role::Viewer);
@@ -88,7 +89,7 @@ impl Peer {
         is_fast || self.has_few_viewers(uplinks.len() as u64)
     }
 
-    /// Whether this peer carries one and a half times what all viewers watch, as far as it was seen to.
+    /// Whether this peer carries one and a half times what all viewers watch, as far as it was seen to, or by a guess.
     fn has_few_viewers(&self, viewers: u64) -> bool {
         let watched = self.manifest.as_ref().and_then(|manifest| manifest.rate_bytes_per_s());
         let carried = self.within_limit(self.uplink.bytes_per_s());

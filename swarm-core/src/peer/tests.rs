@@ -134,6 +134,17 @@ fn whoever_corrupts_one_group_is_banned_at_that_group_and_the_download_completes
 }
 
 #[test]
+fn whoever_asks_an_initial_peer_that_injects_for_everything_at_once_is_banned() {
+    let mut net = net(4 * MIB, 2);
+    assert!(net.run(MINUTE, |net| net.nodes[1].peer.held().is_some_and(|held| held.count() > 4)));
+    let range = net.manifest.geometry().all();
+    let request = PeerMessage::Request { id: 1000, range, class: Class::Urgent, remaining_ms: 0 };
+    let link = *net.nodes[0].peer.links.keys().next().unwrap();
+    net.tell(0, Input::Control(link, request));
+    assert!(net.nodes[0].events.iter().any(|event| matches!(event, Event::Banned { .. })));
+}
+
+#[test]
 fn a_silent_counterpart_does_not_hold_a_download_up() {
     let mut net = net(2 * MIB, 0);
     let all = net.manifest.geometry().all();
