@@ -137,6 +137,8 @@ fn whoever_corrupts_one_group_is_banned_at_that_group_and_the_download_completes
 fn whoever_asks_an_initial_peer_that_injects_for_everything_at_once_is_banned() {
     let mut net = net(4 * MIB, 2);
     assert!(net.run(MINUTE, |net| net.nodes[1].peer.held().is_some_and(|held| held.count() > 4)));
+    // It has uplink to spare for two viewers; as if it had not.
+    net.nodes[0].peer.standing_told.as_mut().unwrap().serving = Serving::Needs;
     let range = net.manifest.geometry().all();
     let request = PeerMessage::Request { id: 1000, range, class: Class::Urgent, remaining_ms: 0 };
     let link = *net.nodes[0].peer.links.keys().next().unwrap();
