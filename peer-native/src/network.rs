@@ -2,6 +2,8 @@
 
 pub(crate) mod candidate;
 mod clock;
+mod patience;
+mod patient_socket;
 mod runtime;
 
 use std::net::IpAddr;

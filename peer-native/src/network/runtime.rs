@@ -14,6 +14,7 @@ use webrtc::runtime::{
 };
 
 use super::clock::{FastClock, shrunk};
+use super::patient_socket::PatientSocket;
 use crate::mux::{Membership, MuxSocket};
 
 /// Bytes that the kernel is asked to keep for a connection's socket while nobody reads it; it grants what its
@@ -54,11 +55,12 @@ impl Runtime for LinkRuntime {
             return self.tokio.wrap_udp_socket(socket);
         }
         if let Some(membership) = &self.membership {
-            return Ok(Arc::new(MuxSocket::new(Arc::clone(membership), local)?));
+            let socket = MuxSocket::new(Arc::clone(membership), local)?;
+            return Ok(Arc::new(PatientSocket::new(Arc::new(socket))));
         }
         // Less than asked for is no error and cannot be helped from here.
         let _ = SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER_BYTES);
-        self.tokio.wrap_udp_socket(socket)
+        Ok(Arc::new(PatientSocket::new(self.tokio.wrap_udp_socket(socket)?)))
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {

@@ -64,7 +64,7 @@ fn run(cli: Cli, reporter: Reporter) -> anyhow::Result<ExitCode> {
     result
 }
 
-/// Logs go to stderr. Without `-v` only warnings of this project appear, without time and origin.
+/// Logs go to stderr. Without `-v` and `RUST_LOG` only warnings of this project appear, without time and origin.
 fn start_logging(verbose: u8) {
     let default = match verbose {
         0 => "off,peer_native=warn,seeder=warn,swarm_core=warn",
@@ -74,7 +74,7 @@ fn start_logging(verbose: u8) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let logs = logs.with_ansi(std::io::stderr().is_terminal());
-    if verbose == 0 {
+    if verbose == 0 && std::env::var_os(EnvFilter::DEFAULT_ENV).is_none() {
         logs.without_time().with_target(false).init();
     } else {
         logs.init();
