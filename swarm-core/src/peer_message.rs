@@ -73,6 +73,8 @@ pub enum Serving {
     Urgent,
     /// It is an initial peer that injects: needs only.
     Needs,
+    /// It is an initial peer with upload to spare: whatever is asked for, even what viewers hold.
+    Freely,
 }
 
 /// How a peer stands towards its neighbours.

@@ -45,3 +45,23 @@ fn viewers_whose_uplinks_are_unknown_are_injected_to_alike() {
     let scenario = Scenario { peers: 4, mib: 16, has_author_rules: true, ..Scenario::default() };
     check(&scenario, 1.1, 1.05, 1000.0);
 }
+
+#[test]
+fn a_publisher_that_injected_everything_helps_for_an_eighth_of_a_copy() {
+    let scenario = Scenario {
+        peers: 8,
+        mib: 16,
+        seeder_up_mbps: 8.0,
+        peer_up_mbps: vec![4.0],
+        media_mbps: 0.0,
+        ..Scenario::default()
+    };
+    check(&scenario, 1.13, 1.15, 0.0);
+    assert!(run(&scenario).seeder_copies >= 1.1, "it was asked");
+}
+
+#[test]
+fn what_crosses_a_push_is_taken_back_before_it_comes_twice() {
+    let scenario = Scenario { mib: 8, peer_up_mbps: vec![4.0], ..Scenario::default() };
+    check(&scenario, 1.15, 2.0, 1500.0);
+}

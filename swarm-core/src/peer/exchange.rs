@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::Peer;
 use super::copies::Copies;
-use super::demand::Need;
 use super::link::Link;
 use super::manifest_source::part_of;
 use super::output::Output;
@@ -15,9 +14,6 @@ use crate::limits::{REQUEST_GROUPS_MAX, REQUESTS_PER_LINK_MAX};
 use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerMessage, RejectReason, Serving};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
-
-/// Neighbours hear of what was gained at once, but no more often than this: a burst of groups is one message.
-const NEWS_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Peer {
     pub(super) fn control_message(&mut self, now: Timestamp, id: LinkId, message: PeerMessage) {
@@ -251,14 +247,7 @@ impl Peer {
             Role::Viewer => self.totals.from_peers += fresh,
         }
         self.outputs.push_back(Output::Store(verified));
-        // What is urgent here is urgent for neighbours who came at the same time.
-        let is_urgent = |need: &Need| !need.urgent.and(range).is_empty();
-        let is_early = now < self.next_news;
-        if is_early && self.demand.as_ref().is_some_and(|demand| demand.needs(now).iter().any(is_urgent)) {
-            self.news_at = Some(now);
-        }
-        self.news_at.get_or_insert(self.next_news.max(now));
-        self.has_segment_news = true;
+        self.has_gained(now, range);
         self.cancel_duplicates(range);
         self.keep_within_budget();
         self.retire_link(id);
@@ -266,14 +255,14 @@ impl Peer {
         self.agenda.serving();
     }
 
-    /// Requests that were given up on and whose groups came from elsewhere are taken back.
+    /// Requests whose groups all came from elsewhere are taken back: they were given up on, or crossed a push.
     fn cancel_duplicates(&mut self, came: GroupRange) {
         let Some(holdings) = &self.holdings else { return };
         let superseded: Vec<(LinkId, u32)> = self
             .links
             .iter()
             .flat_map(|(id, link)| link.asks().iter().map(move |(request, ask)| (*id, *request, ask)))
-            .filter(|(_, _, ask)| ask.is_released && !ask.range.and(came).is_empty())
+            .filter(|(_, _, ask)| !ask.range.and(came).is_empty())
             .filter(|(_, _, ask)| ask.missing().all(|group| holdings.held().has(group)))
             .map(|(id, request, _)| (id, request))
             .collect();
@@ -283,28 +272,11 @@ impl Peer {
         }
     }
 
-    /// Tells neighbours what was gained and dropped, once the delay has passed.
-    pub(super) fn tell_news(&mut self, now: Timestamp) {
-        let Some(holdings) = self.holdings.as_mut().filter(|_| self.news_at.is_some_and(|at| now >= at))
-        else {
-            return;
-        };
-        self.news_at = None;
-        self.next_news = now + NEWS_INTERVAL;
-        for (gained, dropped) in holdings.take_news() {
-            for (id, _) in self.links.iter().filter(|(_, link)| link.state != LinkState::Connecting) {
-                let have = PeerMessage::Have { gained: gained.clone(), dropped: dropped.clone() };
-                self.outputs.push_back(Output::Control(*id, have));
-            }
-        }
-    }
-
     /// The store cannot read or keep these groups.
     pub(super) fn store_failed(&mut self, now: Timestamp, range: GroupRange) {
         if let Some(holdings) = &mut self.holdings {
             holdings.lose(range);
-            self.news_at.get_or_insert(self.next_news.max(now));
-            self.has_segment_news = true;
+            self.has_news(now);
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::asks::Asks;
+use super::news::Untold;
 use super::rate::Rate;
 use super::request::{Ask, Serve};
 use super::round_trip::RoundTrip;
-use super::sizing::{CHANNEL_BYTES_MAX, RequestSize, channel_bytes_max, pipeline_target_bytes};
+use super::sizing::{RequestSize, channel_bytes_max, pipeline_target_bytes};
 use super::stats::LinkState;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
@@ -16,17 +18,12 @@ use crate::peer_message::{Class, DataMessage, Serving, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
-/// Bytes that may come twice because messages crossed, over a link's life: one channel's buffer.
-const CROSSED_BYTES_MAX: u64 = CHANNEL_BYTES_MAX;
 /// Data messages kept that overtook the greeting: a data channel's buffer full of single groups.
 const EARLY_DATA_MAX: usize = 32;
 /// Shortest silence that counts as a stall.
 const STALL_MIN: Duration = Duration::from_millis(750);
 /// The same where only background is outstanding.
 const BACKGROUND_STALL_MIN: Duration = Duration::from_secs(5);
-
-/// How many classes there are.
-pub(crate) const CLASSES: usize = Class::Background as usize + 1;
 
 /// One link.
 #[derive(Debug)]
@@ -62,12 +59,7 @@ pub(crate) struct Link {
     /// Payload that overtook the greeting: the two channels are not ordered against one another.
     early_data: Vec<DataMessage>,
 
-    asks: BTreeMap<u32, Ask>,
-    last_request: u32,
-    /// Bytes that may still come for requests that have ended, or twice: more is an intrusion.
-    late_bytes: u64,
-    /// Bytes asked for and not yet here, by class.
-    outstanding_bytes: [u64; CLASSES],
+    asks: Asks,
     /// When the last payload came, or the first request of a busy period was made.
     pub(crate) last_progress: Timestamp,
     /// Whether it stopped sending; it is not asked again until it sends.
@@ -90,6 +82,9 @@ pub(crate) struct Link {
     pub(crate) last_drain: Timestamp,
     /// The low-water mark the driver was told.
     pub(crate) low_water_bytes: u64,
+
+    /// What it has yet to hear of what we gained.
+    pub(crate) untold: Untold,
 
     /// Verified payload bytes it sent to us.
     pub(crate) received: u64,
@@ -119,10 +114,7 @@ impl Link {
             knows: None,
             early: Vec::new(),
             early_data: Vec::new(),
-            asks: BTreeMap::new(),
-            last_request: 0,
-            late_bytes: CROSSED_BYTES_MAX,
-            outstanding_bytes: [0; CLASSES],
+            asks: Asks::new(),
             last_progress: now,
             is_stalled: false,
             rate: Rate::new(rate_guess),
@@ -132,6 +124,7 @@ impl Link {
             next_ping: now,
             serves: VecDeque::new(),
             last_serve: 0,
+            untold: Untold::default(),
             buffered_bytes: 0,
             upload_rate: Rate::new(rate_guess),
             last_drain: now,
@@ -149,7 +142,7 @@ impl Link {
 
     /// Whether it was taken out of the graph and has nothing under way.
     pub(crate) fn is_retired(&self) -> bool {
-        self.is_retiring && self.asks.is_empty() && self.serves.is_empty() && self.buffered_bytes == 0
+        self.is_retiring && self.asks().is_empty() && self.serves.is_empty() && self.buffered_bytes == 0
     }
 
     /// Counts a signal; whether it is still within the limit.
@@ -163,6 +156,11 @@ impl Link {
         self.role == Role::Viewer && !self.is_hoarding
     }
 
+    /// Whether it is not to be asked for what viewers hold.
+    pub(crate) fn is_spared(&self) -> bool {
+        self.role == Role::Initial && self.standing.serving != Serving::Freely
+    }
+
     /// Whether groups can be asked of it now.
     pub(crate) fn is_provider(&self) -> bool {
         self.is_open() && self.standing.serving != Serving::Nothing && !self.is_stalled && !self.is_retiring
@@ -171,7 +169,7 @@ impl Link {
     /// Whether it answers requests of a class now.
     pub(crate) fn serves(&self, class: Class) -> bool {
         match self.standing.serving {
-            Serving::Everything => true,
+            Serving::Everything | Serving::Freely => true,
             Serving::Urgent => class == Class::Urgent,
             Serving::Nothing | Serving::Needs => false,
         }
@@ -265,34 +263,26 @@ impl Link {
         self.buffered_bytes < self.buffer_bytes_max()
     }
 
-    /// Bytes outstanding that the other side sends before or with those of a class.
-    fn ahead_of(&self, class: Class) -> u64 {
-        self.outstanding_bytes.iter().take(class as usize + 1).sum()
-    }
-
     /// Bytes of a class that may be asked for now. What is outstanding of lower classes takes no room: it waits.
     pub(crate) fn room_bytes(&self, class: Class) -> u64 {
         let target = pipeline_target_bytes(self.rate.bytes_per_s(), self.rtt_or_guess());
         let target = target.min(self.size.earned_bytes());
-        target.saturating_sub(self.ahead_of(class))
+        target.saturating_sub(self.asks.ahead_of(class))
     }
 
     /// Estimated time until `bytes` more of a class would have come.
     pub(crate) fn time_to_deliver(&self, bytes: u64, class: Class) -> Duration {
-        let micros = (self.ahead_of(class) + bytes).saturating_mul(1_000_000) / self.rate.bytes_per_s();
+        let micros = (self.asks.ahead_of(class) + bytes).saturating_mul(1_000_000) / self.rate.bytes_per_s();
         Duration::from_micros(micros) + self.rtt_or_guess() / 2
     }
 
     /// Registers a request and names it. The range has 1 to 64 groups.
     pub(crate) fn ask(&mut self, now: Timestamp, geometry: Geometry, range: GroupRange, class: Class) -> u32 {
-        if self.asks.is_empty() {
+        if self.asks().is_empty() {
             self.last_progress = now;
             self.rate.begin(now);
         }
-        self.last_request = self.last_request.wrapping_add(1).max(1);
-        self.asks.insert(self.last_request, Ask::new(range, class));
-        self.outstanding_bytes[class as usize] += geometry.len_bytes(range);
-        self.last_request
+        self.asks.add(geometry, range, class)
     }
 
     /// Keeps payload that overtook the greeting. `false` if there is too much of it.
@@ -306,69 +296,37 @@ impl Link {
         std::mem::take(&mut self.early_data)
     }
 
-    pub(crate) fn asks(&self) -> &BTreeMap<u32, Ask> {
-        &self.asks
+    /// The open requests by name.
+    pub(crate) const fn asks(&self) -> &BTreeMap<u32, Ask> {
+        self.asks.open()
     }
 
     pub(crate) fn asks_mut(&mut self) -> impl Iterator<Item = (&u32, &mut Ask)> {
-        self.asks.iter_mut()
+        self.asks.open_mut()
     }
 
-    /// Groups came in the name of a request, or of none (0): an injection. `false` if that is an intrusion:
-    /// nobody asked for them, and there is more of it than a late or crossed answer explains.
+    /// Groups came in the name of a request, or of none (0): an injection. `false` if that is an intrusion.
     pub(crate) fn came(&mut self, now: Timestamp, geometry: Geometry, id: u32, range: GroupRange) -> bool {
         self.last_progress = now;
         self.is_stalled = false;
-        // The other side sends a group once, whatever requests name it; so it answers all of them.
-        let overlapping = self.asks.iter().filter(|(_, ask)| !ask.range.and(range).is_empty());
-        let overlapping: Vec<u32> = overlapping.map(|(ask, _)| *ask).collect();
-        let mut expected = 0;
-        for id in overlapping {
-            let Some(ask) = self.asks.get_mut(&id) else { continue };
-            let outstanding = &mut self.outstanding_bytes[ask.class as usize];
-            for group in range.and(ask.range).iter() {
-                if ask.came(group) {
-                    let bytes = geometry.len_bytes(GroupRange::one(group));
-                    expected += bytes;
-                    *outstanding = outstanding.saturating_sub(bytes);
-                }
-            }
-            if ask.is_whole() {
-                self.asks.remove(&id);
-                self.size.completed();
-            }
-        }
-        let is_injection = id == 0;
-        let late = if is_injection { 0 } else { geometry.len_bytes(range).saturating_sub(expected) };
-        let is_explained = late <= self.late_bytes && id <= self.last_request;
-        self.late_bytes = self.late_bytes.saturating_sub(late);
-        is_explained
+        let completed = self.asks.came(geometry, id, range);
+        (0..completed.unwrap_or(0)).for_each(|_| self.size.completed());
+        completed.is_some()
     }
 
     /// What a request asks for is needed sooner than it was.
     pub(crate) fn hasten(&mut self, geometry: Geometry, id: u32, class: Class) {
-        let Some(ask) = self.asks.get_mut(&id) else { return };
-        let bytes: u64 = ask.missing().map(|group| geometry.len_bytes(GroupRange::one(group))).sum();
-        let before = &mut self.outstanding_bytes[ask.class as usize];
-        *before = before.saturating_sub(bytes);
-        self.outstanding_bytes[class as usize] += bytes;
-        ask.class = class;
+        self.asks.hasten(geometry, id, class);
     }
 
     /// Strikes a request off; the groups that had not come.
     pub(crate) fn end_ask(&mut self, geometry: Geometry, id: u32) -> Vec<u32> {
-        let Some(ask) = self.asks.remove(&id) else { return Vec::new() };
-        let missing: Vec<u32> = ask.missing().collect();
-        let bytes: u64 = missing.iter().map(|group| geometry.len_bytes(GroupRange::one(*group))).sum();
-        let outstanding = &mut self.outstanding_bytes[ask.class as usize];
-        *outstanding = outstanding.saturating_sub(bytes);
-        self.late_bytes += bytes;
-        missing
+        self.asks.end(geometry, id)
     }
 
     /// How long it may stay silent with something outstanding: background waits its turn behind all others.
     pub(crate) fn stall_after(&self) -> Duration {
-        let is_pressing = self.ahead_of(Class::Window) > 0;
+        let is_pressing = self.asks.ahead_of(Class::Window) > 0;
         let least = if is_pressing { STALL_MIN } else { BACKGROUND_STALL_MIN };
         least.max(self.rtt_or_guess() * 4).max(self.time_to_deliver(0, Class::Window) * 2)
     }
@@ -409,50 +367,6 @@ mod tests {
         let mut link = Link::new(Timestamp::ZERO, PeerId(1), Role::Viewer, 250_000);
         assert!(link.set_geometry(GEOMETRY));
         link
-    }
-
-    #[test]
-    fn a_request_is_complete_when_all_its_groups_came_in_any_order() {
-        let mut link = link();
-        let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(10, 74), Class::Window);
-        assert_eq!(link.ahead_of(Class::Background), 64 * 16384);
-        assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(12, 74)));
-        assert_eq!(link.asks()[&id].missing().collect::<Vec<_>>(), [10, 11]);
-        assert!(link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::new(10, 12)));
-        assert_eq!(link.ahead_of(Class::Background), 0);
-        assert!(link.asks().is_empty());
-    }
-
-    #[test]
-    fn data_that_nobody_asked_for_is_told_from_data_that_is_late() {
-        let mut link = link();
-        assert!(!link.came(Timestamp::ZERO, GEOMETRY, 1, GroupRange::one(0)), "never asked for");
-        let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 2), Class::Window);
-        link.end_ask(GEOMETRY, id);
-        let late = || GroupRange::new(0, 2);
-        let tolerated = (0..99).take_while(|_| link.came(Timestamp::ZERO, GEOMETRY, id, late())).count();
-        assert_eq!(tolerated, 32, "what was asked for once, and what may cross, but not without end");
-    }
-
-    #[test]
-    fn one_copy_answers_every_request_that_names_a_group() {
-        let mut link = link();
-        let first = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 2), Class::Window);
-        link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(1, 3), Class::Urgent);
-        assert!(link.came(Timestamp::ZERO, GEOMETRY, first, GroupRange::new(0, 2)));
-        assert!(link.came(Timestamp::ZERO, GEOMETRY, 0, GroupRange::one(2)));
-        assert!(link.asks().is_empty());
-        assert_eq!(link.ahead_of(Class::Background), 0);
-    }
-
-    #[test]
-    fn a_request_taken_back_frees_what_had_not_come() {
-        let mut link = link();
-        let id = link.ask(Timestamp::ZERO, GEOMETRY, GroupRange::new(0, 3), Class::Window);
-        link.came(Timestamp::ZERO, GEOMETRY, id, GroupRange::one(1));
-        assert_eq!(link.end_ask(GEOMETRY, id), [0, 2]);
-        assert_eq!(link.ahead_of(Class::Background), 0);
-        assert!(link.end_ask(GEOMETRY, id).is_empty());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::tracker_message::{PeerRequestBody, Role, Signal};
 /// A connection that is not open after this long is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Interval of pings on an open link; also how soon a dead one is noticed.
-const PING_INTERVAL: Duration = Duration::from_secs(2);
+const PING_INTERVAL: Duration = Duration::from_secs(4);
 /// Interval of a new link's first pings.
 const PING_INTERVAL_EARLY: Duration = Duration::from_millis(100);
 /// An open link that has not answered a ping for this long is dead.

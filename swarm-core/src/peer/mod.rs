@@ -25,6 +25,7 @@
 //! (sending).
 
 mod agenda;
+mod asks;
 mod backoff;
 mod chance;
 mod copies;
@@ -37,6 +38,7 @@ mod link;
 mod linking;
 mod manifest_source;
 mod media_times;
+mod news;
 mod output;
 mod picker;
 mod policy;
@@ -49,6 +51,7 @@ mod round_trip;
 mod sender;
 mod serving;
 mod sizing;
+mod spare;
 mod spreading;
 mod standing;
 mod stats;
@@ -86,6 +89,7 @@ use injection::Injection;
 use link::Link;
 use manifest_source::ManifestSource;
 use sender::{Budget, Turns};
+use spare::Spare;
 use tracker_session::TrackerSession;
 use uplink::Uplink;
 
@@ -129,6 +133,7 @@ pub struct Peer {
     copies: Copies,
     /// Of an initial peer; idle in others.
     injection: Injection,
+    spare: Spare,
     /// What neighbours were told of how we stand.
     standing_told: Option<Standing>,
     next_standing: Timestamp,
@@ -182,6 +187,7 @@ impl Peer {
             agenda: Agenda::default(),
             copies: Copies::default(),
             injection: Injection::default(),
+            spare: Spare::default(),
             standing_told: None,
             next_standing: Timestamp::ZERO,
             standing_due: None,
@@ -266,7 +272,7 @@ impl Peer {
             self.tracker.deadline(),
             self.segment_news_deadline(),
             self.manifest_source.retry_at,
-            self.news_at,
+            self.news_deadline(),
             self.serve_at,
             self.injection.deadline(),
             self.standing_due,

@@ -5,7 +5,7 @@
 //!   that starts at a place of chance, so that no two peers ask for the same groups in the same order.
 //!
 //! The initial peer is spared: what another neighbour holds is asked of the initial peer only when urgent,
-//! or when the tracker assigned it; and while it injects it is asked for nothing that is not urgent.
+//! or when the tracker assigned it, or when it says that it has upload to spare; and while it injects it is asked for nothing that is not urgent.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ impl View<'_> {
         let size = u64::from(GROUP_BYTES);
         let candidates = self.links.iter().filter(|(_, link)| {
             provides(link, group)
-                && !(is_spared && link.role == Role::Initial)
+                && !(is_spared && link.is_spared())
                 && link.serves(class)
                 && link.room_bytes(class) >= size
         });
@@ -127,7 +127,7 @@ impl View<'_> {
                 held: self.holdings.held().words(),
                 asked: self.holdings.asked.words(),
                 tier: tier.groups.words(),
-                spared: (link.role == Role::Initial).then_some(spared),
+                spared: link.is_spared().then_some(spared),
             };
             let first = match order {
                 Order::Sequential => candidates.sample(self.wanted, self.wanted.start, 1).first().copied(),

@@ -91,6 +91,11 @@ impl Serve {
         (self.unsent != 0).then(|| GroupRange::new(start + self.unsent.trailing_zeros(), start + last))
     }
 
+    /// Groups that have not been sent.
+    pub(crate) const fn unsent_count(&self) -> u32 {
+        self.unsent.count_ones()
+    }
+
     /// Groups were sent; whether that was all.
     pub(crate) fn sent(&mut self, run: GroupRange) -> bool {
         for group in run.and(self.range).iter() {

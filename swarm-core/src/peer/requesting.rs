@@ -14,7 +14,7 @@ use crate::limits::{GROUP_BYTES, NEED_RANGES_MAX, REQUEST_GROUPS_MAX};
 use crate::manifest::{PRIORITY_DEFAULT, Period};
 use crate::peer_message::{Class, PeerMessage, Serving};
 use crate::time::Timestamp;
-use crate::tracker_message::{PeerRequestBody, Role, SegmentRun, Want};
+use crate::tracker_message::{PeerRequestBody, SegmentRun, Want};
 
 /// One window pick in this many takes the rarest group instead of the earliest, so that neighbours who
 /// play the same part have something to give one another.
@@ -211,10 +211,8 @@ impl Peer {
             if room == 0 || !link.is_provider() {
                 return;
             }
-            let spared: &[u64] = match link.role {
-                Role::Initial => spared.get_or_insert_with(|| view.spared()),
-                Role::Viewer => &[],
-            };
+            let spared: &[u64] =
+                if link.is_spared() { spared.get_or_insert_with(|| view.spared()) } else { &[] };
             let groups_max = link.size.groups(link.rate.bytes_per_s(), None);
             let groups_max = groups_max.min(u32::try_from(room).unwrap_or(u32::MAX));
             let order = self.config.policy.order;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::asks::CLASSES;
 use super::copies::Copies;
 use super::input::UploadLimit;
-use super::link::{CLASSES, Link};
+use super::link::Link;
 use super::sizing::bytes_in;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;

@@ -2,7 +2,8 @@
 //!
 //! An initial peer that injects answers no requests: what it would send twice costs the swarm a first copy of
 //! something else. Only if it has twice the upload of its viewers, or more than enough for the few there are, it serves
-//! what is urgent besides.
+//! what is urgent besides. When all is injected it serves whatever it is asked for, and what viewers hold as long as it has
+//! something to spare ([`spare`](super::spare)).
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::request::Serve;
 use super::stats::LinkState;
 use super::{Demand, Peer};
 use crate::group::GroupRange;
+use crate::limits::GROUP_BYTES;
 use crate::peer_message::{Class, PeerMessage, RejectReason, Serving, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
@@ -47,12 +49,19 @@ impl Peer {
         let begins_at = LACKING_GROUPS_MIN.min(self.copies.present().capacity() / LACKING_SHARE);
         let is_over = lacking == 0 && self.injection.pushed_at().is_none_or(|at| now >= at + SPREAD_TIME);
         if is_over || (lacking < begins_at && !was_injecting) {
-            Serving::Everything
+            self.serving_without_injection()
         } else if self.has_uplink_to_spare() {
             Serving::Urgent
         } else {
             Serving::Needs
         }
+    }
+
+    fn serving_without_injection(&self) -> Serving {
+        let is_told = self.standing_told.is_some_and(|told| told.serving == Serving::Freely);
+        let asked = self.links.values().flat_map(|link| &link.serves);
+        let asked = asked.map(|serve| u64::from(serve.unsent_count()) * u64::from(GROUP_BYTES));
+        if self.spare.has_more(is_told, asked) { Serving::Freely } else { Serving::Everything }
     }
 
     /// Groups that this initial peer has yet to inject to the viewers it is linked to; 0 in other peers.
@@ -152,7 +161,7 @@ impl Peer {
                 self.note_needs(now);
                 self.reject_all(RejectReason::Injecting);
             }
-            Serving::Everything | Serving::Urgent => {}
+            Serving::Everything | Serving::Urgent | Serving::Freely => {}
         }
     }
 
