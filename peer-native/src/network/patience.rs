@@ -210,7 +210,7 @@ mod tests {
     fn a_path_is_young_until_it_has_carried_something() {
         let mut patience = Patience::new();
         assert!(patience.is_young());
-        for number in 0..40 {
+        for number in 0..EAGER_AT_FIRST.into() {
             hear(&mut patience, Instant::now(), number, 1200);
         }
         assert!(!patience.is_young());

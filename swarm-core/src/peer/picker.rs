@@ -129,17 +129,15 @@ impl View<'_> {
                 tier: tier.groups.words(),
                 spared: link.is_spared().then_some(spared),
             };
+            let start = match order {
+                Order::Sequential => self.wanted.start,
+                Order::Random | Order::Method | Order::Rarest => self.chance_start(chance),
+            };
+            let mut runs = candidates.runs(self.wanted, start);
             let first = match order {
-                Order::Sequential => candidates.sample(self.wanted, self.wanted.start, 1).first().copied(),
-                Order::Random => {
-                    candidates.sample(self.wanted, self.chance_start(chance), 1).first().copied()
-                }
-                Order::Method => {
-                    self.rarest_of(candidates.sample(self.wanted, self.chance_start(chance), SAMPLE_RUNS))
-                }
-                Order::Rarest => {
-                    self.rarest_of(candidates.sample(self.wanted, self.chance_start(chance), usize::MAX))
-                }
+                Order::Sequential | Order::Random => runs.next(),
+                Order::Method => self.rarest_of(runs.take(SAMPLE_RUNS)),
+                Order::Rarest => self.rarest_of(runs),
             };
             if let Some(first) = first {
                 let limit = GroupRange::new(first, first.saturating_add(groups_max)).and(self.wanted);
@@ -154,8 +152,8 @@ impl View<'_> {
         self.wanted.start + chance.below(self.wanted.len())
     }
 
-    fn rarest_of(&self, groups: Vec<u32>) -> Option<u32> {
-        groups.into_iter().min_by_key(|group| (self.copies.of(*group), !self.at_risk.has(*group)))
+    fn rarest_of(&self, groups: impl Iterator<Item = u32>) -> Option<u32> {
+        groups.min_by_key(|group| (self.copies.of(*group), !self.at_risk.has(*group)))
     }
 }
 
@@ -201,25 +199,13 @@ impl Candidates<'_> {
         self.word((group / u64::BITS) as usize) >> (group % u64::BITS) & 1 == 1
     }
 
-    /// First groups of up to `runs_max` runs inside `wanted`, going round once from `start`.
-    fn sample(&self, wanted: GroupRange, start: u32, runs_max: usize) -> Vec<u32> {
-        let mut found = Vec::new();
-        for part in [GroupRange::new(start, wanted.end), GroupRange::new(wanted.start, start)] {
-            let mut at = part.start;
-            while at < part.end && found.len() < runs_max {
-                let rest = self.word((at / u64::BITS) as usize) >> (at % u64::BITS);
-                if rest == 0 {
-                    at = (at / u64::BITS + 1) * u64::BITS;
-                    continue;
-                }
-                at += rest.trailing_zeros();
-                if at < part.end {
-                    found.push(at);
-                }
-                at += (rest >> rest.trailing_zeros()).trailing_ones();
-            }
-        }
-        found
+    /// First groups of runs inside `wanted`, going round once from `start`. Runs end with their word.
+    fn runs(&self, wanted: GroupRange, start: u32) -> impl Iterator<Item = u32> {
+        let parts = [GroupRange::new(start, wanted.end), GroupRange::new(wanted.start, start)];
+        parts.into_iter().flat_map(masks).flat_map(|(index, mask)| {
+            let word = self.word(index) & mask;
+            bits(index, word & !(word << 1))
+        })
     }
 }
 
