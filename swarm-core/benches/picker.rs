@@ -142,6 +142,7 @@ impl Viewer {
     }
 
     /// A request is turned down; how many are made instead, and how long that takes.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock; the core does not")]
     fn decide(&mut self) -> (usize, Duration) {
         let (link, id, range) = self.requests.pop_front().expect("something is always asked for");
         let before = self.requests.len();
