@@ -65,3 +65,11 @@ fn what_crosses_a_push_is_taken_back_before_it_comes_twice() {
     let scenario = Scenario { mib: 8, peer_up_mbps: vec![4.0], ..Scenario::default() };
     check(&scenario, 1.15, 2.0, 1500.0);
 }
+
+#[test]
+fn who_drips_holds_up_nobodys_film() {
+    let scenario =
+        Scenario { peers: 20, mib: 12, peer_up_mbps: vec![4.0], drip_pct: 20.0, ..Scenario::default() };
+    let report = run(&scenario);
+    assert!(report.finished && report.stalls == 0, "{report:?}");
+}

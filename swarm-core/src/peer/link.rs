@@ -276,6 +276,12 @@ impl Link {
         Duration::from_micros(micros) + self.rtt_or_guess() / 2
     }
 
+    /// Estimated time until what is outstanding of a class has come. Silence lasts as long again as it did.
+    pub(crate) fn time_left(&self, now: Timestamp, class: Class) -> Duration {
+        let silence = now.since(self.last_progress);
+        self.time_to_deliver(0, class).saturating_sub(silence).max(silence)
+    }
+
     /// Registers a request and names it. The range has 1 to 64 groups.
     pub(crate) fn ask(&mut self, now: Timestamp, geometry: Geometry, range: GroupRange, class: Class) -> u32 {
         if self.asks().is_empty() {

@@ -8,12 +8,14 @@
 //! or when the tracker assigned it, or when it says that it has upload to spare; and while it injects it is asked for nothing that is not urgent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::chance::Chance;
 use super::copies::Copies;
 use super::holdings::Holdings;
 use super::link::Link;
 use super::policy::Order;
+use super::relief::is_much_sooner;
 use crate::group::GroupRange;
 use crate::group_set::{GroupSet, masks};
 use crate::id::LinkId;
@@ -81,13 +83,16 @@ impl View<'_> {
         let has_viewer = self.links.values().any(|link| link.role == Role::Viewer && provides(link, group));
         let is_spared = has_viewer && class != Class::Urgent && !self.assigned.has(group);
         let size = u64::from(GROUP_BYTES);
-        let candidates = self.links.iter().filter(|(_, link)| {
-            provides(link, group)
-                && !(is_spared && link.is_spared())
-                && link.serves(class)
-                && link.room_bytes(class) >= size
+        let holders = self.links.iter().filter(|(_, link)| {
+            provides(link, group) && !(is_spared && link.is_spared()) && link.serves(class)
         });
-        candidates.min_by_key(|(id, link)| (link.time_to_deliver(size, class), **id)).map(|(id, _)| *id)
+        let times = holders.map(|(id, link)| (link.time_to_deliver(size, class), *id, link));
+        let times: Vec<(Duration, LinkId, &Link)> = times.collect();
+        let soonest = times.iter().map(|(time, ..)| *time).min()?;
+        let with_room = times.into_iter().filter(|(.., link)| link.room_bytes(class) >= size);
+        let (time, id, _) = with_room.min_by_key(|(time, id, _)| (*time, *id))?;
+        // One that is much sooner is worth waiting for.
+        (!is_much_sooner(soonest, time)).then_some(id)
     }
 
     /// The run of free groups from `first` on that `link` holds, inside `region`, at most `groups_max` long.

@@ -17,9 +17,14 @@ use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
 /// Another link takes a request over if it is expected to answer so many times sooner…
-const TIMES_SOONER: u32 = 4;
+const TIMES_SOONER: u32 = 5;
 /// …and this much sooner: a cancelled answer may be on its way already.
 const SOONER: Duration = Duration::from_millis(200);
+
+/// Whether `here` is so much sooner than `there` that a request is worth moving, or waiting with.
+pub(crate) fn is_much_sooner(here: Duration, there: Duration) -> bool {
+    there > here.saturating_mul(TIMES_SOONER).saturating_add(SOONER)
+}
 
 impl Peer {
     /// An idle link takes over what waits longest elsewhere. Whether there was anything.
@@ -45,9 +50,8 @@ impl Peer {
         let here = link.time_to_deliver(u64::from(GROUP_BYTES), Class::Background);
         let others = self.links.iter().filter(|(other, _)| **other != id);
         let waits = others.filter_map(|(other, link)| {
-            let there =
-                link.time_to_deliver(0, Class::Background).saturating_sub(now.since(link.last_progress));
-            if there < here * TIMES_SOONER + SOONER || link.state != LinkState::Open {
+            let there = link.time_left(now, Class::Background);
+            if !is_much_sooner(here, there) || link.state != LinkState::Open {
                 return None;
             }
             let (request, ask) = link.asks().last_key_value().filter(|(_, ask)| {

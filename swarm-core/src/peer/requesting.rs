@@ -36,6 +36,7 @@ impl Peer {
         }
         let needs = demand.needs(now);
         needs.iter().for_each(|need| self.hasten(need));
+        needs.iter().for_each(|need| self.release_late(now, need));
         self.request_needed(now, &needs);
         if self.has_room(Class::Window) {
             self.request_marked(now);

@@ -1,12 +1,16 @@
-//! When a counterpart goes silent (DESIGN §7, rescue): its pressing groups are asked elsewhere at once, the
+//! When a counterpart goes silent or is late (DESIGN §7, rescue): its pressing groups are asked elsewhere at once, the
 //! rest soon after, and it is not asked again until it sends or some time has passed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Peer;
+use super::demand::Need;
 use super::link::Link;
 use super::output::Output;
+use super::relief::is_much_sooner;
 use crate::id::LinkId;
+use crate::limits::GROUP_BYTES;
 use crate::peer_message::{Class, PeerMessage};
 use crate::time::Timestamp;
 
@@ -37,6 +41,18 @@ fn next_step(link: &Link) -> Option<(Step, Timestamp)> {
     }
 }
 
+/// Whether another link would send a group much sooner than in this time.
+fn is_elsewhere(links: &BTreeMap<LinkId, Link>, id: LinkId, group: u32, there: Duration) -> bool {
+    let others = links.iter().filter(|(other, link)| {
+        **other != id
+            && link.is_provider()
+            && link.serves(Class::Urgent)
+            && link.have().is_some_and(|have| have.has(group))
+    });
+    let size = u64::from(GROUP_BYTES);
+    others.into_iter().any(|(_, link)| is_much_sooner(link.time_to_deliver(size, Class::Urgent), there))
+}
+
 impl Peer {
     pub(super) fn rescue_deadline(&self, link: &Link) -> Option<Timestamp> {
         next_step(link).map(|(_, at)| at)
@@ -56,6 +72,28 @@ impl Peer {
                         link.is_stalled = false;
                     }
                 }
+            }
+        }
+    }
+
+    /// Urgent groups that are waited for at a link that will send them too late, while another would send them much
+    /// sooner, may be asked of that one, too: whichever answer is later is taken back.
+    pub(super) fn release_late(&mut self, now: Timestamp, need: &Need) {
+        let (Some(holdings), Some(demand)) = (&mut self.holdings, &self.demand) else { return };
+        let late = self.links.iter().flat_map(|(id, link)| {
+            let asks = link.asks().iter().filter(|(_, ask)| !ask.is_released);
+            asks.filter_map(|(request, ask)| {
+                let first = ask.missing().find(|group| need.urgent.has(*group))?;
+                let there = link.time_left(now, ask.class);
+                let is_late = there > demand.time_left(need, first);
+                (is_late && is_elsewhere(&self.links, *id, first, there)).then_some((*id, *request))
+            })
+        });
+        for (id, request) in late.collect::<Vec<_>>() {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            for (_, ask) in link.asks_mut().filter(|(other, _)| **other == request) {
+                ask.is_released = true;
+                holdings.not_asked(&ask.missing().collect::<Vec<_>>());
             }
         }
     }
