@@ -1,7 +1,7 @@
 //! The command line, kept stable.
 
 use clap::{Parser, ValueEnum};
-use swarm_core::peer::{Order, Policy};
+use swarm_core::peer::{Order, Policy, Unit};
 use swarm_sim::{Scenario, Span};
 use tracker_server::decision::Wiring;
 
@@ -196,10 +196,10 @@ fn policy(name: PolicyName) -> Policy {
         PolicyName::NoInjectionSequential => {
             Policy { has_injection: false, order: Order::Sequential, ..method }
         }
-        PolicyName::Forward64k => Policy { forward_groups: 4, ..method },
-        PolicyName::Forward256k => Policy { forward_groups: 16, ..method },
-        PolicyName::Forward1m => Policy { forward_groups: 64, ..method },
-        PolicyName::Forward4m => Policy { forward_groups: 256, ..method },
+        PolicyName::Forward64k => Policy { forward: Unit::of(4), ..method },
+        PolicyName::Forward256k => Policy { forward: Unit::of(16), ..method },
+        PolicyName::Forward1m => Policy { forward: Unit::of(64), ..method },
+        PolicyName::Forward4m => Policy { forward: Unit::of(256), ..method },
         PolicyName::NoUrgent => Policy { has_urgent: false, ..method },
     }
 }

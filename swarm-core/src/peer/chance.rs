@@ -2,15 +2,16 @@
 
 /// A SplitMix64 sequence (Steele, Lea, Flood 2014): small, fast, the same on every target. Not for secrets.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// The sequence that a seed begins.
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next number.
-    pub(crate) const fn draw(&mut self) -> u64 {
+    pub const fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,7 +20,7 @@ impl Chance {
     }
 
     /// A number below `bound`; 0 if `bound` is 0. The bias is below 2^-32 for bounds that fit `u32`.
-    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+    pub fn below(&mut self, bound: u32) -> u32 {
         let scaled = (self.draw() >> 32) * u64::from(bound);
         u32::try_from(scaled >> 32).unwrap_or(0)
     }

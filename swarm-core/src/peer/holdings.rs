@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::unit::Unit;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::{GroupSet, masks};
 use crate::limits::{RUNS_MAX, SEGMENT_RUNS_MAX};
@@ -32,8 +33,8 @@ pub(crate) struct Holdings {
     pub(crate) asked: GroupSet,
     gained: GroupSet,
     dropped: GroupSet,
-    /// Groups that must be held together before they are announced; see [`super::Policy`].
-    forward_groups: u32,
+    /// What must be held together before it is announced.
+    pub(crate) unit: Unit,
     tiers: Vec<Tier>,
     /// Segments announced to the tracker as whole.
     told_segments: Vec<bool>,
@@ -41,7 +42,7 @@ pub(crate) struct Holdings {
 
 impl Holdings {
     /// What a store holds already. The sets are cut to the content.
-    pub(crate) fn new(manifest: Arc<Manifest>, held: &GroupSet, tree: HashTree, forward_groups: u32) -> Self {
+    pub(crate) fn new(manifest: Arc<Manifest>, held: &GroupSet, tree: HashTree, unit: Unit) -> Self {
         let count = manifest.geometry().group_count();
         let mut own = GroupSet::empty(count);
         own.union_with(held);
@@ -51,7 +52,7 @@ impl Holdings {
             asked: GroupSet::empty(count),
             gained: GroupSet::empty(count),
             dropped: GroupSet::empty(count),
-            forward_groups: forward_groups.max(1),
+            unit,
             tiers: tiers(&manifest),
             told_segments: vec![false; manifest.segments.len()],
             manifest,
@@ -109,12 +110,17 @@ impl Holdings {
 
     /// Notes that neighbours are to hear of a group, with the unit of forwarding that it completes.
     fn announce(&mut self, group: GroupRange) {
-        let start = group.start / self.forward_groups * self.forward_groups;
-        let unit =
-            GroupRange::new(start, start.saturating_add(self.forward_groups)).and(self.geometry().all());
+        let unit = self.unit.around(group.start).and(self.geometry().all());
         if self.held.has_all(unit) {
             self.gained.insert(unit);
         }
+    }
+
+    /// What a neighbour that knows of nothing is to hear of.
+    pub(crate) fn announced(&self) -> Vec<GroupRange> {
+        let all = self.geometry().all();
+        let whole = self.held.runs(all).map(|run| self.unit.whole(run, all.end));
+        whole.filter(|run| !run.is_empty()).collect()
     }
 
     /// A range is no longer in the store.
@@ -257,7 +263,7 @@ mod tests {
         let mut manifest = sample(1024 * 1024, ContentRoot([1; 32]));
         change(&mut manifest);
         let tree = HashTree::unknown(manifest.geometry(), manifest.root);
-        Holdings::new(Arc::new(manifest), &GroupSet::empty(10_000), tree, 1)
+        Holdings::new(Arc::new(manifest), &GroupSet::empty(10_000), tree, Unit::GROUP)
     }
 
     #[test]
@@ -270,6 +276,17 @@ mod tests {
         assert_eq!(news, [(vec![GroupRange::new(4, 6)], vec![]), (vec![], vec![GroupRange::new(3, 4)])]);
         assert!(holdings.take_news().is_empty());
         assert_eq!(holdings.held_bytes(), 2 * 16384);
+    }
+
+    #[test]
+    fn of_large_units_only_whole_ones_are_told() {
+        let mut holdings = holdings(|_| ());
+        holdings.unit = Unit::of(4);
+        holdings.gain(GroupRange::new(2, 7));
+        assert!(holdings.announced().is_empty() && holdings.take_news().is_empty());
+        holdings.gain(GroupRange::one(7));
+        assert_eq!(holdings.announced(), [GroupRange::new(4, 8)]);
+        assert_eq!(holdings.take_news(), [(vec![GroupRange::new(4, 8)], vec![])]);
     }
 
     #[test]

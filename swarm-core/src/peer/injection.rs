@@ -17,6 +17,8 @@ use std::time::Duration;
 use super::copies::Copies;
 use super::holdings::Tier;
 use super::link::Link;
+use super::rests::Rests;
+use super::unit::Unit;
 use crate::group::GroupRange;
 use crate::group_set::{GroupSet, masks};
 use crate::id::LinkId;
@@ -81,6 +83,8 @@ pub(crate) struct Injection {
     push_count: u32,
     /// What each viewer said last that it needs.
     needs: BTreeMap<LinkId, Needs>,
+    /// What follows of units that were begun: it counts as under way.
+    rests: Rests,
     /// Groups of the segments that are this initial peer's to inject.
     own: GroupSet,
     pushed_at: Option<Timestamp>,
@@ -91,8 +95,9 @@ pub(crate) struct Injection {
 }
 
 impl Injection {
-    pub(crate) fn new(group_count: u32) -> Self {
-        Self { under_way: GroupSet::empty(group_count), own: GroupSet::full(group_count), ..Self::default() }
+    pub(crate) fn new(group_count: u32, unit: Unit) -> Self {
+        let (under_way, own) = (GroupSet::empty(group_count), GroupSet::full(group_count));
+        Self { under_way, own, rests: Rests::new(unit), ..Self::default() }
     }
 
     /// Which groups are this initial peer's to inject first.
@@ -139,8 +144,8 @@ impl Injection {
     pub(crate) fn pushed(&mut self, push: Push, link: &mut Link) {
         let range = push.range;
         let start = self.start_of(link);
-        // What follows its sibling was not its receiver's turn.
-        if !self.has_sibling(push.to, range.start) {
+        // What follows its sibling, or the beginning of its unit, was not its receiver's turn.
+        if !self.has_sibling(push.to, range.start) && !self.rests.has(range.start) {
             self.clock = start;
         }
         link.injected = start + (u64::from(range.len()) << 32) / self.uplink_of(link);
@@ -154,9 +159,13 @@ impl Injection {
         self.pushed_at
     }
 
-    /// What is pushed now, nobody asked for.
-    pub(crate) const fn unasked(&mut self, now: Timestamp) {
-        self.pushed_at = Some(now);
+    /// What is pushed now, nobody asked for: the rest of its unit follows.
+    pub(crate) fn unasked(&mut self, push: &Push) {
+        self.pushed_at = Some(push.at);
+        // Of two units that its receiver was given a part of, only the last is ended.
+        self.abandon(push.to, GroupRange::new(0, self.under_way.capacity()));
+        self.under_way.insert(push.range);
+        self.under_way.insert(self.rests.pushed(push.to, push.range, self.under_way.capacity()));
     }
 
     /// When, on the clock, the next push to a link begins.
@@ -171,7 +180,7 @@ impl Injection {
 
     /// Whether a group left for some viewer that has yet to announce it.
     pub(crate) fn is_under_way(&self, group: u32) -> bool {
-        self.under_way.has(group)
+        self.under_way.has(group) && !self.rests.has(group)
     }
 
     /// A group is about to be pushed again: the first push of it, if that was not long ago.
@@ -184,8 +193,10 @@ impl Injection {
     /// Pushes that were not announced in time no longer count.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Push> {
         let mut expired = Vec::new();
-        while let Some(push) = self.pushes.pop_front_if(|push| now >= push.at + ANNOUNCE_TIMEOUT) {
+        let timeout = ANNOUNCE_TIMEOUT + self.rests.unit.delay();
+        while let Some(push) = self.pushes.pop_front_if(|push| now >= push.at + timeout) {
             self.under_way.remove(push.range);
+            self.abandon(push.to, self.rests.unit.around(push.range.start));
             expired.push(push);
         }
         expired
@@ -196,14 +207,22 @@ impl Injection {
         let (lost, live): (VecDeque<_>, _) = self.pushes.drain(..).partition(|push| push.to == link);
         self.pushes = live;
         self.needs.remove(&link);
+        self.abandon(link, GroupRange::new(0, self.under_way.capacity()));
         for push in lost {
             self.under_way.remove(push.range);
         }
     }
 
+    /// A unit of which a link was given a part is not to be ended there, if it is of these groups.
+    fn abandon(&mut self, link: LinkId, groups: GroupRange) {
+        if let Some(rest) = self.rests.abandon(link, groups) {
+            self.under_way.remove(rest);
+        }
+    }
+
     /// When the oldest push expires.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.pushes.front().map(|push| push.at + ANNOUNCE_TIMEOUT)
+        self.pushes.front().map(|push| push.at + ANNOUNCE_TIMEOUT + self.rests.unit.delay())
     }
 
     /// Whether a group is held, and neither held by a viewer nor on its way to one.
@@ -226,6 +245,10 @@ impl Injection {
         if wanted.is_empty() {
             return None;
         }
+        let rest = self.next_rest(field, &targets, &groups_max);
+        if rest.is_some() || self.rests.is_full() {
+            return rest;
+        }
         let is_hoarders_turn = self.push_count % HOARDERS_EVERY == HOARDERS_EVERY - 1;
         let hoarders = if is_hoarders_turn { &hoarders[..] } else { &[] };
         let need = self.next_need(now, field, hoarders).or_else(|| self.next_need(now, field, &targets));
@@ -239,6 +262,20 @@ impl Injection {
         let limit = GroupRange::new(first, first.saturating_add(groups_max(link))).and(link.standing.wants);
         let run = limit.iter().skip(1).take_while(|group| self.is_lacking(*group, field)).count();
         Some((id, GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0))))
+    }
+
+    /// What goes on with a unit that was begun, for the viewer that was given least.
+    fn next_rest(
+        &self,
+        field: &Field<'_>,
+        targets: &[(LinkId, &Link)],
+        groups_max: impl Fn(&Link) -> u32,
+    ) -> Option<(LinkId, GroupRange)> {
+        let rests = targets.iter().filter_map(|(id, link)| {
+            let next = self.rests.next(*id, groups_max(link))?;
+            field.held.has_all(next).then_some((self.start_of(link), *id, next))
+        });
+        rests.min().map(|(_, id, next)| (id, next))
     }
 
     /// Whether the group's sibling in the tree was the last that went to a link: the two share a proof.
@@ -268,7 +305,8 @@ impl Injection {
             let is_turn = self.start_of(link) <= turn;
             let again = || of(&needs.lasting).into_iter().find(is_lasting);
             let first = first.or_else(|| again().filter(|_| is_turn))?;
-            Some((*id, *link, first))
+            let before = GroupRange::new(self.rests.unit.around(first).start, first);
+            Some((*id, *link, if field.held.has_all(before) { before.start } else { first }))
         });
         askers.min_by_key(|(id, link, _)| (self.start_of(link), *id))
     }
@@ -283,8 +321,9 @@ impl Injection {
     }
 
     fn was_just_pushed(&self, now: Timestamp, group: u32, within: Duration) -> bool {
+        let within = within + self.rests.unit.delay();
         let recent = self.pushes.iter().rev().take_while(|push| now < push.at + within);
-        recent.into_iter().any(|push| push.range.has(group))
+        recent.into_iter().any(|push| push.range.has(group)) || self.rests.has(group)
     }
 
     /// The first lacking group of the first tier that has one; of what other initial peers have yet to inject,
@@ -397,7 +436,7 @@ mod tests {
     fn push_all(links: &mut BTreeMap<LinkId, Link>, copies: &Copies) -> Vec<(u32, GroupRange)> {
         let tiers =
             [tier(Period::Start, GroupRange::new(8, 12)), tier(Period::Playback, GroupRange::new(0, GROUPS))];
-        let mut injection = Injection::new(GROUPS);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
         let held = GroupSet::full(GROUPS);
         let mut pushes = Vec::new();
         loop {
@@ -458,7 +497,7 @@ mod tests {
         let mut target = viewers(1).remove(&LinkId(0)).unwrap();
         let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
         let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
-        let mut injection = Injection::new(GROUPS);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
         let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
         let next = |injection: &Injection| injection.next(Timestamp::ZERO, &field, |_| 1).unwrap().1.start;
         injection.pushed(push(LinkId(0), GroupRange::one(0)), &mut target);
@@ -480,7 +519,7 @@ mod tests {
     }
     #[test]
     fn a_need_goes_before_the_order_to_whoever_has_it() {
-        let mut injection = Injection::new(GROUPS);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
         injection.needed(Timestamp::ZERO, LinkId(1), vec![GroupRange::new(10, 12)]);
         assert_eq!(push_singly(&mut injection, &mut viewers(2), 3), [(1, 10), (1, 11), (0, 0)]);
     }
@@ -488,7 +527,7 @@ mod tests {
     #[test]
     fn a_push_that_is_held_up_is_made_again_to_another_viewer_who_needs_it() {
         let mut links = viewers(2);
-        let mut injection = Injection::new(GROUPS);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
         assert_eq!(push_singly(&mut injection, &mut links, 1), [(0, 0)]);
         let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
         let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
@@ -506,7 +545,7 @@ mod tests {
         links.get_mut(&LinkId(1)).unwrap().standing.uplink = 3 * UPLINK_GUESS;
         push_all(&mut links, &Copies::new(GROUPS));
         assert_eq!((links[&LinkId(0)].sent, links[&LinkId(1)].sent), (6, 14));
-        let mut injection = Injection::new(GROUPS);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
         let mut target = links.remove(&LinkId(0)).unwrap();
         target.injected = 0;
         (0..10).for_each(|group| injection.pushed(push(LinkId(0), GroupRange::one(group)), &mut target));
@@ -518,7 +557,7 @@ mod tests {
     fn who_does_not_know_its_upload_counts_as_the_usual_one() {
         let mut links = viewers(2);
         links.get_mut(&LinkId(1)).unwrap().standing.uplink = 10 * UPLINK_GUESS;
-        let mut injection = Injection::new(GROUPS);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
         injection.uplinks(links.values().map(|link| link.standing.uplink));
         let order = push_singly(&mut injection, &mut links, 20);
         assert_eq!(order.iter().filter(|(link, _)| *link == 0).count(), 10);
@@ -526,13 +565,78 @@ mod tests {
 
     #[test]
     fn siblings_go_to_one_viewer_and_the_turns_stay_even() {
-        let order = push_singly(&mut Injection::new(GROUPS), &mut viewers(3), 8);
+        let order = push_singly(&mut Injection::new(GROUPS, Unit::GROUP), &mut viewers(3), 8);
         assert_eq!(order, [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5), (0, 6), (0, 7)]);
+    }
+
+    /// Pushes so many frames of two groups with units of four, in playback order; `(link, range)` in order.
+    fn push_units(
+        injection: &mut Injection,
+        links: &mut BTreeMap<LinkId, Link>,
+        count: usize,
+    ) -> Vec<(u32, GroupRange)> {
+        let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
+        let (held, copies) = (GroupSet::full(GROUPS), Copies::new(GROUPS));
+        let pushes = (0..count).map_while(|_| {
+            let field = Field { tiers: &tiers, held: &held, copies: &copies, links };
+            let (id, range) = injection.next(Timestamp::ZERO, &field, |_| 2)?;
+            injection.pushed(push(id, range), links.get_mut(&id).unwrap());
+            injection.unasked(&push(id, range));
+            Some((id.0, range))
+        });
+        pushes.collect()
+    }
+
+    /// Makes a viewer's channel full.
+    fn fill(links: &mut BTreeMap<LinkId, Link>, id: u32) {
+        links.get_mut(&LinkId(id)).unwrap().buffered_bytes = u64::MAX;
+    }
+
+    #[test]
+    fn a_large_unit_goes_whole_to_one_viewer_and_the_next_to_another() {
+        let mut injection = Injection::new(GROUPS, Unit::of(4));
+        let pushes = push_units(&mut injection, &mut viewers(2), 6);
+        let expected = [(0, 0), (0, 2), (1, 4), (1, 6), (0, 8), (0, 10)];
+        assert_eq!(pushes, expected.map(|(id, start)| (id, GroupRange::new(start, start + 2))));
+    }
+
+    #[test]
+    fn a_unit_that_was_begun_waits_for_its_receiver_and_at_most_one_other_is_begun_meanwhile() {
+        let (mut links, mut injection) = (viewers(3), Injection::new(GROUPS, Unit::of(4)));
+        assert_eq!(push_units(&mut injection, &mut links, 1), [(0, GroupRange::new(0, 2))]);
+        fill(&mut links, 0);
+        assert_eq!(push_units(&mut injection, &mut links, 1), [(1, GroupRange::new(4, 6))]);
+        fill(&mut links, 1);
+        assert_eq!(push_units(&mut injection, &mut links, 1), []);
+        injection.forget(LinkId(1));
+        links.remove(&LinkId(1));
+        assert_eq!(push_units(&mut injection, &mut links, 1), [(2, GroupRange::new(4, 6))]);
+    }
+
+    #[test]
+    fn a_need_of_any_of_a_large_unit_is_a_need_of_it_all_and_met_once() {
+        let mut injection = Injection::new(GROUPS, Unit::of(4));
+        (0..2).for_each(|id| injection.needed(Timestamp::ZERO, LinkId(id), vec![GroupRange::one(10)]));
+        let pushes = push_units(&mut injection, &mut viewers(2), 3);
+        assert_eq!(
+            pushes,
+            [(0, 8), (0, 10), (1, 0)].map(|(id, start)| (id, GroupRange::new(start, start + 2)))
+        );
+    }
+
+    #[test]
+    fn a_large_unit_that_is_not_announced_is_next_again_whole() {
+        let (mut links, mut injection) = (viewers(1), Injection::new(GROUPS, Unit::of(4)));
+        push_units(&mut injection, &mut links, 1);
+        let deadline = injection.deadline().unwrap();
+        assert!(deadline > Timestamp::ZERO + ANNOUNCE_TIMEOUT, "a unit is longer on its way than a group");
+        assert_eq!(injection.expire(deadline).len(), 1);
+        assert_eq!(push_units(&mut injection, &mut links, 1), [(0, GroupRange::new(0, 2))]);
     }
 
     #[test]
     fn initial_peers_that_share_the_work_begin_with_their_own_and_meet_once() {
-        let mut injection = Injection::new(GROUPS);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
         let mut own = GroupSet::empty(GROUPS);
         own.insert(GroupRange::new(4, 6));
         injection.set_own(own);

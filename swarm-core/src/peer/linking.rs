@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::holdings::Holdings;
 use super::link::Link;
 use super::output::{Event, Output};
 use super::rate::RATE_GUESS;
 use super::stats::LinkState;
 use super::{BANNED_MAX, Peer};
-use crate::group::GroupRange;
 use crate::id::{Instance, LinkId, PeerId};
 use crate::limits::{INITIAL_LINKS_MAX, LINKS_MAX, RUNS_MAX};
 use crate::peer_message::{PEER_VERSION, PeerMessage};
@@ -105,10 +105,7 @@ impl Peer {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.state = LinkState::Greeting;
         link.since = now;
-        let runs: Vec<GroupRange> = self
-            .holdings
-            .as_ref()
-            .map_or_else(Vec::new, |holdings| holdings.held().runs(holdings.geometry().all()).collect());
+        let runs = self.holdings.as_ref().map_or_else(Vec::new, Holdings::announced);
         let mut messages = runs.chunks(RUNS_MAX);
         let hello = PeerMessage::Hello {
             version: PEER_VERSION,

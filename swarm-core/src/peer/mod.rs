@@ -17,11 +17,12 @@
 //!
 //! Policies are small and pure: `demand` (what is needed, how soon), `media_times` (when what plays), `picker` (what
 //! to ask of whom), `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first
-//! push), `spreading` (whether it spreads), `uplink`, `rate`, `backoff`, `chance`. State lives in `holdings` (the content),
-//! `link` (a counterpart), `request` (what is under way there), `agenda` (what is to be looked at again),
-//! `tracker_session` and `manifest_source`. The rest
-//! wires them to the outside: `tracking` (the tracker's messages), `linking` (links come and go), `exchange` (messages
-//! of links), `requesting` (asking), `rescue` (when a counterpart goes silent), `relief` (when one is slow) and `serving`
+//! push), `spreading` (whether it spreads), `spare` (what it gives when all is injected), `unit` and `rests` (what is
+//! forwarded together), `uplink`, `rate`, `backoff`, `chance`. State lives in `holdings` (the content), `link` (a
+//! counterpart), `asks` and `request` (what is under way there), `agenda` (what is to be looked at again),
+//! `tracker_session` and `manifest_source`. The rest wires them to the outside: `tracking` (the tracker's messages),
+//! `linking` (links come and go), `exchange` (messages of links), `news` (when neighbours hear of what is here),
+//! `requesting` (asking), `rescue` (when a counterpart goes silent or is late), `relief` (when one is slow) and `serving`
 //! (sending).
 
 mod agenda;
@@ -47,6 +48,7 @@ mod relief;
 mod request;
 mod requesting;
 mod rescue;
+mod rests;
 mod round_trip;
 mod sender;
 mod serving;
@@ -59,6 +61,7 @@ mod stats;
 mod tests;
 mod tracker_session;
 mod tracking;
+mod unit;
 mod uplink;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -67,10 +70,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use chance::Chance;
 pub use input::{Appetite, FetchError, Input, PeerConfig, UploadLimit};
 pub use output::{Event, Output};
 pub use policy::{Order, Policy};
 pub use stats::{LinkState, LinkStats, Stats};
+pub use unit::Unit;
 
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
@@ -81,7 +86,6 @@ use crate::time::Timestamp;
 use crate::tracker_message::Share;
 use crate::tree::HashTree;
 use agenda::{Agenda, Asking};
-use chance::Chance;
 use copies::Copies;
 use demand::Demand;
 use holdings::Holdings;

@@ -223,6 +223,7 @@ mod tests {
     use crate::id::{ContentRoot, PeerId};
     use crate::manifest::tests::sample;
     use crate::peer::stats::LinkState;
+    use crate::peer::unit::Unit;
     use crate::time::Timestamp;
     use crate::tree::HashTree;
     use std::sync::Arc;
@@ -254,7 +255,7 @@ mod tests {
             });
             Self {
                 links: links.collect(),
-                holdings: Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree, 1),
+                holdings: Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree, Unit::GROUP),
                 assigned: GroupSet::empty(GROUPS),
                 at_risk: GroupSet::empty(GROUPS),
                 copies,
@@ -318,7 +319,7 @@ mod tests {
             Arc::new(sample(u64::from(GROUPS) * 16384, ContentRoot([1; 32]))),
             &GroupSet::empty(GROUPS),
             HashTree::unknown(view.holdings.geometry(), ContentRoot([1; 32])),
-            1,
+            Unit::GROUP,
         );
         for group in (0..GROUPS).step_by(10) {
             holed.gain(GroupRange::one(group));
@@ -337,7 +338,7 @@ mod tests {
         let mut manifest = sample(u64::from(GROUPS) * 16384, ContentRoot([1; 32]));
         manifest.segments[2].priority = 7;
         let tree = HashTree::unknown(manifest.geometry(), manifest.root);
-        swarm.holdings = Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree, 1);
+        swarm.holdings = Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree, Unit::GROUP);
         let view = swarm.view();
         for seed in 0..20 {
             let pick = view

@@ -3,6 +3,8 @@
 //! Real peers follow [`Policy::default`]. Every other value exists to show what a part is worth
 //! (docs/method.md, ablations), so that no claim about the method rests on belief.
 
+use super::unit::Unit;
+
 /// In which order groups that are not urgent are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
@@ -24,14 +26,14 @@ pub struct Policy {
     pub has_injection: bool,
     /// The order of background requests.
     pub order: Order,
-    /// Groups that must be held before any of them is announced: the unit of forwarding. 1 or more.
-    pub forward_groups: u32,
+    /// What must be held together before any of it is announced: the unit of forwarding.
+    pub forward: Unit,
     /// Whether anything is urgent.
     pub has_urgent: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { has_injection: true, order: Order::Method, forward_groups: 1, has_urgent: true }
+        Self { has_injection: true, order: Order::Method, forward: Unit::GROUP, has_urgent: true }
     }
 }

@@ -127,7 +127,7 @@ impl Peer {
             self.spare.sent(payload, is_only);
             self.injection.pushed(push, link);
             if request == 0 {
-                self.injection.unasked(now);
+                self.injection.unasked(&push);
             }
         }
         link.handed_over(now, range, frame_bytes);

@@ -23,8 +23,10 @@ const OTHERS_MIN: usize = 2;
 impl Peer {
     /// Pushes are old enough to tell what became of them.
     pub(super) fn judge_pushes(&mut self, now: Timestamp) {
+        let unit = self.config.policy.forward;
         for push in self.injection.expire(now) {
-            if push.is_only && self.is_held_by(push.to, push.range.start) {
+            if push.is_only && unit.rest(push.range).is_empty() && self.is_held_by(push.to, push.range.start)
+            {
                 self.judge(&push);
             }
         }

@@ -47,7 +47,7 @@ impl Peer {
             self.standing_told.is_some_and(|told| matches!(told.serving, Serving::Urgent | Serving::Needs));
         let lacking = self.lacking_count();
         let begins_at = LACKING_GROUPS_MIN.min(self.copies.present().capacity() / LACKING_SHARE);
-        let is_over = lacking == 0 && self.injection.pushed_at().is_none_or(|at| now >= at + SPREAD_TIME);
+        let is_over = lacking == 0 && self.spread_at().is_none_or(|at| now >= at);
         if is_over || (lacking < begins_at && !was_injecting) {
             self.serving_without_injection()
         } else if self.has_uplink_to_spare() {
@@ -55,6 +55,11 @@ impl Peer {
         } else {
             Serving::Needs
         }
+    }
+
+    /// When what was pushed last has come to everybody.
+    fn spread_at(&self) -> Option<Timestamp> {
+        self.injection.pushed_at().map(|at| at + SPREAD_TIME + self.config.policy.forward.delay())
     }
 
     fn serving_without_injection(&self) -> Serving {
@@ -145,7 +150,7 @@ impl Peer {
         let standing = self.standing(now);
         let told = self.standing_told;
         if told.is_some_and(|told| is_alike(told, standing)) {
-            let over_at = self.injection.pushed_at().map(|at| at + SPREAD_TIME);
+            let over_at = self.spread_at();
             self.standing_due = over_at.filter(|at| *at > now);
             return;
         }

@@ -15,7 +15,6 @@ use super::manifest_source::Progress;
 use super::output::{Event, Output};
 use super::stats::LinkState;
 use super::tracker_session::{Refusal, State};
-use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
 use crate::limits::RUNS_MAX;
@@ -335,11 +334,11 @@ impl Peer {
             return;
         }
         self.copies = Copies::new(geometry.group_count());
-        self.injection = Injection::new(geometry.group_count());
+        self.injection = Injection::new(geometry.group_count(), self.config.policy.forward);
         self.assigned = GroupSet::empty(geometry.group_count());
         self.demand = Some(Demand::new(&manifest));
-        let holdings = Holdings::new(manifest, held, tree, self.config.policy.forward_groups);
-        let runs: Vec<GroupRange> = holdings.held().runs(geometry.all()).collect();
+        let holdings = Holdings::new(manifest, held, tree, self.config.policy.forward);
+        let runs = holdings.announced();
         self.holdings = Some(holdings);
         self.has_segment_news = true;
         let ids: Vec<LinkId> =
