@@ -94,6 +94,7 @@ use link::Link;
 use manifest_source::ManifestSource;
 use sender::{Budget, Turns};
 use spare::Spare;
+use stats::Totals;
 use tracker_session::TrackerSession;
 use uplink::Uplink;
 
@@ -101,16 +102,6 @@ use uplink::Uplink;
 const READING_TICK: Duration = Duration::from_millis(250);
 /// Banned counterparts that are remembered; the oldest is forgotten first.
 const BANNED_MAX: usize = 256;
-
-/// Byte counts since the start.
-#[derive(Debug, Default)]
-struct Totals {
-    from_initial: u64,
-    from_peers: u64,
-    uploaded: u64,
-    duplicate_bytes: u64,
-    proof_bytes: u64,
-}
 
 /// One peer of one swarm. See the [module](self) for how to drive it.
 #[derive(Debug)]
@@ -142,6 +133,8 @@ pub struct Peer {
     standing_told: Option<Standing>,
     next_standing: Timestamp,
     standing_due: Option<Timestamp>,
+    /// Until when an initial peer serves nobody apart.
+    overloaded_until: Timestamp,
     uplink: Uplink,
     /// Groups that initial peers were told are needed, and when that is to be said again.
     needs_told: Vec<GroupRange>,
@@ -195,6 +188,7 @@ impl Peer {
             standing_told: None,
             next_standing: Timestamp::ZERO,
             standing_due: None,
+            overloaded_until: Timestamp::ZERO,
             uplink: Uplink::new(),
             needs_told: Vec::new(),
             next_need: Timestamp::ZERO,

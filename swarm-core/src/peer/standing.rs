@@ -28,6 +28,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const UPLINK_CHANGE: u64 = 4;
 /// A limited appetite moves on in steps of 4 MiB: neighbours hear of a step, not of every group.
 const APPETITE_STEP_GROUPS: u32 = 256;
+/// An initial peer that has pushed nothing for this long, since it served what was urgent, serves nobody apart…
+const CROWDED_OUT: Duration = Duration::from_secs(1);
+/// …for so long.
+const OVERLOAD_LASTS: Duration = Duration::from_secs(10);
 /// Injection begins anew when this many groups, or this share of the content, is lacking…
 const LACKING_GROUPS_MIN: u32 = 64;
 /// …one in so many groups.
@@ -39,7 +43,7 @@ impl Peer {
         Standing { serving: self.serving(now), wants: self.wants(), uplink: self.uplink_bytes_per_s() }
     }
 
-    fn serving(&self, now: Timestamp) -> Serving {
+    pub(super) fn serving(&self, now: Timestamp) -> Serving {
         if self.budget.is_off() {
             return Serving::Nothing;
         }
@@ -50,7 +54,7 @@ impl Peer {
         let is_over = lacking == 0 && self.spread_at().is_none_or(|at| now >= at);
         if is_over || (lacking < begins_at && !was_injecting) {
             self.serving_without_injection()
-        } else if self.has_uplink_to_spare() {
+        } else if self.has_uplink_to_spare() && now >= self.overloaded_until {
             Serving::Urgent
         } else {
             Serving::Needs
@@ -67,6 +71,21 @@ impl Peer {
         let asked = self.links.values().flat_map(|link| &link.serves);
         let asked = asked.map(|serve| u64::from(serve.unsent_count()) * u64::from(GROUP_BYTES));
         if self.spare.has_more(is_told, asked) { Serving::Freely } else { Serving::Everything }
+    }
+
+    /// Where urgent requests leave no room for injection for a while, this peer serves too many: each gets a copy of its
+    /// own of what all of them need, and nothing new comes into the swarm. Then needs are met once for all.
+    pub(super) fn note_overload(&mut self, now: Timestamp) {
+        let serves_urgent = self.standing_told.is_some_and(|told| told.serving == Serving::Urgent);
+        let is_crowded_out = self.injection.pushed_at().is_some_and(|at| now >= at + CROWDED_OUT);
+        let mut serves = self.links.values().flat_map(|link| &link.serves);
+        if serves_urgent
+            && is_crowded_out
+            && serves.any(|serve| serve.class_at(now) == Class::Urgent)
+            && self.lacking_count() > 0
+        {
+            self.overloaded_until = now + OVERLOAD_LASTS;
+        }
     }
 
     /// Groups that this initial peer has yet to inject to the viewers it is linked to; 0 in other peers.
@@ -147,6 +166,7 @@ impl Peer {
     /// Tells neighbours how this peer stands when that has changed: at once what it serves, the rest in time.
     pub(super) fn tell_standing(&mut self, now: Timestamp) {
         self.standing_due = None;
+        self.note_overload(now);
         let standing = self.standing(now);
         let told = self.standing_told;
         if told.is_some_and(|told| is_alike(told, standing)) {

@@ -60,3 +60,13 @@ pub enum LinkState {
     /// Both know each other.
     Open,
 }
+
+/// Byte counts since the start.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) from_initial: u64,
+    pub(super) from_peers: u64,
+    pub(super) uploaded: u64,
+    pub(super) duplicate_bytes: u64,
+    pub(super) proof_bytes: u64,
+}

@@ -147,6 +147,21 @@ fn whoever_asks_an_initial_peer_that_injects_for_everything_at_once_is_banned() 
 }
 
 #[test]
+fn urgent_requests_that_crowd_out_injection_are_met_as_needs_for_a_while() {
+    let mut net = net(8 * MIB, 2);
+    assert!(net.run(MINUTE, |net| net.nodes[1].peer.held().is_some_and(|held| held.count() > 4)));
+    let later = net.now + Duration::from_secs(2);
+    let peer = &mut net.nodes[0].peer;
+    peer.note_overload(later);
+    assert_eq!(peer.serving(later), Serving::Urgent, "nothing is pushed, but nobody waits for anything else");
+    let link = peer.links.values_mut().next().unwrap();
+    link.serve(1000, GroupRange::one(500), (Class::Urgent, later), &[]);
+    peer.note_overload(later);
+    assert_eq!(peer.serving(later), Serving::Needs);
+    assert_eq!(peer.serving(later + Duration::from_secs(10)), Serving::Urgent);
+}
+
+#[test]
 fn a_silent_counterpart_does_not_hold_a_download_up() {
     let mut net = net(2 * MIB, 0);
     let all = net.manifest.geometry().all();
