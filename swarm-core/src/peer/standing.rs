@@ -29,7 +29,7 @@ const UPLINK_CHANGE: u64 = 4;
 /// A limited appetite moves on in steps of 4 MiB: neighbours hear of a step, not of every group.
 const APPETITE_STEP_GROUPS: u32 = 256;
 /// An initial peer that has pushed nothing for this long, since it served what was urgent, serves nobody apart…
-const CROWDED_OUT: Duration = Duration::from_secs(1);
+const CROWDED_OUT: Duration = Duration::from_secs(2);
 /// …for so long.
 const OVERLOAD_LASTS: Duration = Duration::from_secs(10);
 /// Injection begins anew when this many groups, or this share of the content, is lacking…

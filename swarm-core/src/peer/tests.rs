@@ -150,7 +150,7 @@ fn whoever_asks_an_initial_peer_that_injects_for_everything_at_once_is_banned() 
 fn urgent_requests_that_crowd_out_injection_are_met_as_needs_for_a_while() {
     let mut net = net(8 * MIB, 2);
     assert!(net.run(MINUTE, |net| net.nodes[1].peer.held().is_some_and(|held| held.count() > 4)));
-    let later = net.now + Duration::from_secs(2);
+    let later = net.now + Duration::from_secs(3);
     let peer = &mut net.nodes[0].peer;
     peer.note_overload(later);
     assert_eq!(peer.serving(later), Serving::Urgent, "nothing is pushed, but nobody waits for anything else");
