@@ -2,8 +2,8 @@
 //!
 //! The connection acknowledges what it finds waiting with one packet of a hundred bytes; on a slow path, where it
 //! is woken for every packet, that is one for every second packet, a twentieth of what the path carries. A group
-//! is some fifteen packets, of which the last is mostly shorter than the others; nothing can be done with the
-//! first fourteen before it is there. So full packets wait for what follows them: a packet that is not full, a
+//! is thirteen packets, of which the last is mostly shorter than the others; nothing can be done with the
+//! first twelve before it is there. So full packets wait for what follows them: a packet that is not full, a
 //! pause, or [`HOLD_MAX`].
 //!
 //! A sender in trouble or at its beginning sends little before it waits for an acknowledgement, and finds out
