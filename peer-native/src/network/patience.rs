@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Full packets that do not wait at the beginning: until the sender's window has opened.
 const EAGER_AT_FIRST: u32 = 64;
+/// Records with data after which a connection stands, whatever their length: some only ever carry short ones.
+const YOUNG_RECORDS: u32 = 64;
 /// Full packets that do not wait after a gap: until the sender has mended it and its window has opened again.
 const EAGER_AFTER_GAP: u32 = 4;
 /// Longest wait: a group takes as long at 2.6 Mbit/s. It holds up what senders learn, never a message.
@@ -48,6 +50,8 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Patience {
     eager: u32,
+    /// Records with data so far.
+    records: u32,
     /// The record expected next.
     next_record: Option<u64>,
     /// The longest packet so far.
@@ -64,6 +68,7 @@ impl Patience {
     pub(super) const fn new() -> Self {
         Self {
             eager: EAGER_AT_FIRST,
+            records: 0,
             next_record: None,
             full_bytes: 0,
             last_full: None,
@@ -101,11 +106,12 @@ impl Patience {
 
     /// Whether the connection is still being built, or has hardly begun.
     pub(super) const fn is_young(&self) -> bool {
-        self.eager > EAGER_AFTER_GAP
+        self.records < YOUNG_RECORDS
     }
 
     fn is_urgent(&mut self, datagram: &[u8]) -> bool {
         let Some(number) = record_number(datagram) else { return true };
+        self.records = self.records.saturating_add(1);
         if self.next_record.is_some_and(|next| next != number) {
             self.eager = self.eager.max(EAGER_AFTER_GAP);
         }
@@ -207,11 +213,13 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_young_until_it_has_carried_something() {
+    fn a_path_is_young_until_it_has_carried_something_even_if_all_of_it_is_short() {
         let mut patience = Patience::new();
+        hear(&mut patience, Instant::now(), 0, 1200);
+        patience.heard(Instant::now(), [&[22; 300][..]; 100].into_iter());
         assert!(patience.is_young());
-        for number in 0..EAGER_AT_FIRST.into() {
-            hear(&mut patience, Instant::now(), number, 1200);
+        for number in 1..YOUNG_RECORDS.into() {
+            hear(&mut patience, Instant::now(), number, 107);
         }
         assert!(!patience.is_young());
     }
