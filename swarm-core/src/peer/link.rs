@@ -166,6 +166,11 @@ impl Link {
         self.is_open() && self.standing.serving != Serving::Nothing && !self.is_stalled && !self.is_retiring
     }
 
+    /// Whether a group can be asked of it now.
+    pub(crate) fn provides(&self, group: u32) -> bool {
+        self.is_provider() && self.have().is_some_and(|have| have.has(group))
+    }
+
     /// Whether it answers requests of a class now.
     pub(crate) fn serves(&self, class: Class) -> bool {
         match self.standing.serving {

@@ -5,7 +5,8 @@
 //!   that starts at a place of chance, so that no two peers ask for the same groups in the same order.
 //!
 //! The initial peer is spared: what another neighbour holds is asked of the initial peer only when urgent,
-//! or when the tracker assigned it, or when it says that it has upload to spare; and while it injects it is asked for nothing that is not urgent.
+//! or when the tracker assigned it, or when it says that it has upload to spare; and while it injects it is
+//! asked for nothing that is not urgent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -75,16 +76,16 @@ impl View<'_> {
 
     /// Whether some initial peer that injects would push `group` if it were told that it is needed.
     pub(crate) fn has_injector(&self, group: u32) -> bool {
-        self.links.values().any(|link| provides(link, group) && link.standing.serving == Serving::Needs)
+        self.links.values().any(|link| link.provides(group) && link.standing.serving == Serving::Needs)
     }
 
     /// The link that would deliver a group soonest. Without room on any, `None`.
     pub(crate) fn provider(&self, group: u32, class: Class) -> Option<LinkId> {
-        let has_viewer = self.links.values().any(|link| link.role == Role::Viewer && provides(link, group));
+        let has_viewer = self.links.values().any(|link| link.role == Role::Viewer && link.provides(group));
         let is_spared = has_viewer && class != Class::Urgent && !self.assigned.has(group);
         let size = u64::from(GROUP_BYTES);
         let holders = self.links.iter().filter(|(_, link)| {
-            provides(link, group) && !(is_spared && link.is_spared()) && link.serves(class)
+            link.provides(group) && !(is_spared && link.is_spared()) && link.serves(class)
         });
         let times = holders.map(|(id, link)| (link.time_to_deliver(size, class), *id, link));
         let times: Vec<(Duration, LinkId, &Link)> = times.collect();
@@ -98,7 +99,7 @@ impl View<'_> {
     /// The run of free groups from `first` on that `link` holds, inside `region`, at most `groups_max` long.
     pub(crate) fn extend(&self, link: &Link, first: u32, region: GroupRange, groups_max: u32) -> GroupRange {
         let limit = GroupRange::new(first, first.saturating_add(groups_max)).and(region);
-        let run = limit.iter().take_while(|group| self.is_free(*group) && provides(link, *group));
+        let run = limit.iter().take_while(|group| self.is_free(*group) && link.provides(*group));
         GroupRange::new(first, first + u32::try_from(run.count()).unwrap_or(0))
     }
 
@@ -178,10 +179,6 @@ fn bits(index: usize, word: u64) -> impl Iterator<Item = u32> {
     std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
         .take_while(|rest| *rest != 0)
         .map(move |rest| first + rest.trailing_zeros())
-}
-
-fn provides(link: &Link, group: u32) -> bool {
-    link.is_provider() && link.have().is_some_and(|have| have.has(group))
 }
 
 /// Groups that may be asked of one link, as word operations over bitmaps.

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Peer;
 use super::demand::Need;
 use super::link::Link;
 use super::output::Output;
 use super::relief::is_much_sooner;
+use super::request::Ask;
+use super::{Holdings, Peer};
 use crate::id::LinkId;
 use crate::limits::GROUP_BYTES;
 use crate::peer_message::{Class, PeerMessage};
@@ -43,14 +44,20 @@ fn next_step(link: &Link) -> Option<(Step, Timestamp)> {
 
 /// Whether another link would send a group much sooner than in this time.
 fn is_elsewhere(links: &BTreeMap<LinkId, Link>, id: LinkId, group: u32, there: Duration) -> bool {
-    let others = links.iter().filter(|(other, link)| {
-        **other != id
-            && link.is_provider()
-            && link.serves(Class::Urgent)
-            && link.have().is_some_and(|have| have.has(group))
-    });
     let size = u64::from(GROUP_BYTES);
-    others.into_iter().any(|(_, link)| is_much_sooner(link.time_to_deliver(size, Class::Urgent), there))
+    links.iter().filter(|(other, _)| **other != id).any(|(_, link)| {
+        link.provides(group)
+            && link.serves(Class::Urgent)
+            && is_much_sooner(link.time_to_deliver(size, Class::Urgent), there)
+    })
+}
+
+/// What requests ask for may be asked of others, too.
+fn let_go(link: &mut Link, holdings: &mut Holdings, is_meant: impl Fn(u32, &Ask) -> bool) {
+    for (_, ask) in link.asks_mut().filter(|(request, ask)| !ask.is_released && is_meant(**request, ask)) {
+        ask.is_released = true;
+        holdings.not_asked(&ask.missing().collect::<Vec<_>>());
+    }
 }
 
 impl Peer {
@@ -91,10 +98,7 @@ impl Peer {
         });
         for (id, request) in late.collect::<Vec<_>>() {
             let Some(link) = self.links.get_mut(&id) else { continue };
-            for (_, ask) in link.asks_mut().filter(|(other, _)| **other == request) {
-                ask.is_released = true;
-                holdings.not_asked(&ask.missing().collect::<Vec<_>>());
-            }
+            let_go(link, holdings, |other, _| other == request);
         }
     }
 
@@ -102,11 +106,7 @@ impl Peer {
         let (Some(link), Some(holdings)) = (self.links.get_mut(&id), &mut self.holdings) else { return };
         link.is_stalled = true;
         link.failures += 1;
-        for (_, ask) in link.asks_mut().filter(|(_, ask)| ask.class != Class::Background && !ask.is_released)
-        {
-            ask.is_released = true;
-            holdings.not_asked(&ask.missing().collect::<Vec<_>>());
-        }
+        let_go(link, holdings, |_, ask| ask.class != Class::Background);
     }
 
     fn take_back(&mut self, now: Timestamp, id: LinkId) {

@@ -34,6 +34,7 @@ impl Spare {
     /// Whether more may be asked for than these bytes, which are; `is_told`: whether neighbours believe so.
     pub(crate) fn has_more(&self, is_told: bool, asked: impl Iterator<Item = u64>) -> bool {
         let least = if is_told { 0 } else { WORTHWHILE };
+        // What is asked for is only added up where it matters: this is looked at all the time.
         self.left() > least && self.left().saturating_sub(asked.sum()) > least
     }
 }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ninth_of_what_was_injected_may_be_sent_again_and_no_more() {
+    fn an_eighth_of_what_was_injected_may_be_sent_again_and_no_more() {
         let mut spare = Spare::default();
         let has_more = |spare: &Spare, is_told, asked| spare.has_more(is_told, [asked].into_iter());
         assert!(!has_more(&spare, true, 0));
