@@ -79,7 +79,7 @@ impl View<'_> {
         self.links.values().any(|link| link.provides(group) && link.standing.serving == Serving::Needs)
     }
 
-    /// The link that would deliver a group soonest. Without room on any, `None`.
+    /// The link that would deliver a group soonest. `None` if none has room, or only one that is much slower than another.
     pub(crate) fn provider(&self, group: u32, class: Class) -> Option<LinkId> {
         let has_viewer = self.links.values().any(|link| link.role == Role::Viewer && link.provides(group));
         let is_spared = has_viewer && class != Class::Urgent && !self.assigned.has(group);
@@ -87,11 +87,15 @@ impl View<'_> {
         let holders = self.links.iter().filter(|(_, link)| {
             link.provides(group) && !(is_spared && link.is_spared()) && link.serves(class)
         });
-        let times = holders.map(|(id, link)| (link.time_to_deliver(size, class), *id, link));
-        let times: Vec<(Duration, LinkId, &Link)> = times.collect();
-        let soonest = times.iter().map(|(time, ..)| *time).min()?;
-        let with_room = times.into_iter().filter(|(.., link)| link.room_bytes(class) >= size);
-        let (time, id, _) = with_room.min_by_key(|(time, id, _)| (*time, *id))?;
+        let (mut soonest, mut best) = (Duration::MAX, None);
+        for (id, link) in holders {
+            let time = link.time_to_deliver(size, class);
+            soonest = soonest.min(time);
+            if link.room_bytes(class) >= size && best.is_none_or(|best| (time, *id) < best) {
+                best = Some((time, *id));
+            }
+        }
+        let (time, id) = best?;
         // One that is much sooner is worth waiting for.
         (!is_much_sooner(soonest, time)).then_some(id)
     }

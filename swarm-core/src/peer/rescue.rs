@@ -88,7 +88,8 @@ impl Peer {
     pub(super) fn release_late(&mut self, now: Timestamp, need: &Need) {
         let (Some(holdings), Some(demand)) = (&mut self.holdings, &self.demand) else { return };
         let late = self.links.iter().flat_map(|(id, link)| {
-            let asks = link.asks().iter().filter(|(_, ask)| !ask.is_released);
+            let asks = link.asks().iter();
+            let asks = asks.filter(|(_, ask)| !ask.is_released && !ask.range.and(need.urgent).is_empty());
             asks.filter_map(|(request, ask)| {
                 let first = ask.missing().find(|group| need.urgent.has(*group))?;
                 let there = link.time_left(now, ask.class);
