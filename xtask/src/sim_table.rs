@@ -66,6 +66,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("3 publishers", "--seeders 3"),
     scenario("all seek at random", "--seekers 100"),
     scenario("100 viewers, joins over 60 s, uplinks 1.5 × media", "--peers 100 --join-over 60 --peer-up 3"),
+    scenario("joins over 60 s, uplinks of 2, 10 and 50", "--join-over 60 --peer-up 2,10,50"),
     scenario("10 % promise and send nothing", "--liars 10"),
     scenario("10 % send 1 kB/s, uplinks 2 × media", "--drip 10 --peer-up 4"),
     scenario("no tracker from 10 s to 70 s", "--tracker-outage 10-70"),

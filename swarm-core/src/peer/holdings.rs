@@ -200,6 +200,13 @@ impl Holdings {
         u32::try_from(index).ok()
     }
 
+    /// The segments with groups in a range that are not whole, each with its first group.
+    pub(crate) fn segments_lacking(&self, range: GroupRange) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let segments = (0..).zip(self.manifest.segment_ranges().map(|(groups, _)| groups));
+        let near = segments.filter(move |(_, groups)| !groups.and(range).is_empty());
+        near.filter(|(_, groups)| !self.held.has_all(*groups)).map(|(index, groups)| (index, groups.start))
+    }
+
     /// The groups of a run of segments; possibly empty.
     pub(crate) fn groups_of(&self, run: SegmentRun) -> GroupRange {
         let ranges = self.manifest.segment_ranges().map(|(range, _)| range);

@@ -48,7 +48,8 @@ impl Peer {
         }
         self.last_link += 1;
         let id = LinkId(self.last_link);
-        let link = Link::new(now, peer, role, self.median_rate());
+        let rate = self.advice.expected(peer).unwrap_or_else(|| self.median_rate());
+        let link = Link::new(now, peer, role, rate);
         self.links.insert(id, link);
         let ice_servers = Arc::clone(&self.tracker.ice_servers);
         self.outputs.push_back(Output::Connect { link: id, is_offerer, ice_servers });

@@ -19,12 +19,13 @@
 //! to ask of whom), `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first
 //! push), `spreading` (whether it spreads), `spare` (what it gives when all is injected), `unit` and `rests` (what is
 //! forwarded together), `uplink`, `rate`, `backoff`, `chance`. State lives in `holdings` (the content), `link` (a
-//! counterpart), `asks` and `request` (what is under way there), `agenda` (what is to be looked at again),
-//! `tracker_session` and `manifest_source`. The rest wires them to the outside: `tracking` (the tracker's messages),
-//! `linking` (links come and go), `exchange` (messages of links), `news` (when neighbours hear of what is here),
-//! `requesting` (asking), `rescue` (when a counterpart goes silent or is late), `relief` (when one is slow) and `serving`
-//! (sending).
+//! counterpart), `asks` and `request` (what is under way there), `advice` (what the tracker advised), `agenda` (what
+//! is to be looked at again), `tracker_session` and `manifest_source`. The rest wires them to the outside: `tracking`
+//! (the tracker's messages), `linking` (links come and go), `exchange` (messages of links), `news` (when neighbours
+//! hear of what is here), `requesting` (asking), `looking` (what the tracker is asked), `rescue` (when a counterpart
+//! goes silent or is late), `relief` (when one is slow) and `serving` (sending).
 
+mod advice;
 mod agenda;
 mod asks;
 mod backoff;
@@ -37,6 +38,7 @@ mod injection;
 mod input;
 mod link;
 mod linking;
+mod looking;
 mod manifest_source;
 mod media_times;
 mod news;
@@ -85,12 +87,14 @@ use crate::peer_message::{PeerMessage, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Share;
 use crate::tree::HashTree;
+use advice::Advice;
 use agenda::{Agenda, Asking};
 use copies::Copies;
 use demand::Demand;
 use holdings::Holdings;
 use injection::Injection;
 use link::Link;
+use looking::Looking;
 use manifest_source::ManifestSource;
 use sender::{Budget, Turns};
 use spare::Spare;
@@ -145,13 +149,11 @@ pub struct Peer {
     at_risk: GroupSet,
     /// Of an initial peer, its part of the injection.
     share: Option<Share>,
-    /// Groups that the tracker assigned to the initial peer, until when.
-    leases: Vec<(GroupRange, Timestamp)>,
-    assigned: GroupSet,
+    advice: Advice,
     /// When neighbours hear of what was gained.
     news_at: Option<Timestamp>,
     next_news: Timestamp,
-    next_want: Timestamp,
+    looking: Looking,
     window_picks: u32,
     /// Whether segments may have become whole or broken since the tracker was told.
     has_segment_news: bool,
@@ -195,11 +197,10 @@ impl Peer {
             banned: VecDeque::new(),
             at_risk: GroupSet::default(),
             share: None,
-            leases: Vec::new(),
-            assigned: GroupSet::default(),
+            advice: Advice::default(),
             news_at: None,
             next_news: Timestamp::ZERO,
-            next_want: Timestamp::ZERO,
+            looking: Looking::new(),
             window_picks: 0,
             has_segment_news: false,
             serve_at: None,

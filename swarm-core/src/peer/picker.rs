@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::advice::Advice;
 use super::chance::Chance;
 use super::copies::Copies;
 use super::holdings::Holdings;
@@ -35,8 +36,8 @@ pub(crate) struct View<'a> {
     pub(crate) copies: &'a Copies,
     /// The groups that this peer's appetite covers.
     pub(crate) wanted: GroupRange,
-    /// Groups the tracker assigned to the initial peer.
-    pub(crate) assigned: &'a GroupSet,
+    /// What the tracker advised.
+    pub(crate) advice: &'a Advice,
     /// Groups that are rare in the whole swarm.
     pub(crate) at_risk: &'a GroupSet,
 }
@@ -82,22 +83,36 @@ impl View<'_> {
     /// The link that would deliver a group soonest. `None` if none has room, or only one that is much slower than another.
     pub(crate) fn provider(&self, group: u32, class: Class) -> Option<LinkId> {
         let has_viewer = self.links.values().any(|link| link.role == Role::Viewer && link.provides(group));
-        let is_spared = has_viewer && class != Class::Urgent && !self.assigned.has(group);
+        let is_spared = has_viewer && class != Class::Urgent && !self.advice.initial().has(group);
         let size = u64::from(GROUP_BYTES);
         let holders = self.links.iter().filter(|(_, link)| {
             link.provides(group) && !(is_spared && link.is_spared()) && link.serves(class)
         });
-        let (mut soonest, mut best) = (Duration::MAX, None);
+        let assigned = self.advice.source(group);
+        let (mut soonest, mut best, mut advised) = (Duration::MAX, None, None);
         for (id, link) in holders {
             let time = link.time_to_deliver(size, class);
             soonest = soonest.min(time);
-            if link.room_bytes(class) >= size && best.is_none_or(|best| (time, *id) < best) {
+            if link.room_bytes(class) < size {
+                continue;
+            }
+            if best.is_none_or(|best| (time, *id) < best) {
                 best = Some((time, *id));
             }
+            if assigned == Some(link.peer) {
+                advised = Some((time, *id));
+            }
         }
-        let (time, id) = best?;
+        let (time, id) = advised.filter(|advised| self.is_as_good(*advised, best)).or(best)?;
         // One that is much sooner is worth waiting for.
         (!is_much_sooner(soonest, time)).then_some(id)
+    }
+
+    /// Whether an assigned source, that knows nothing of our queues there, is as good as the one that we would choose:
+    /// nearly as strong, or it would be kept from what only it can send; and not twice as late.
+    fn is_as_good(&self, advised: (Duration, LinkId), best: Option<(Duration, LinkId)>) -> bool {
+        let uplink = |id: LinkId| self.links.get(&id).map_or(0, |link| link.standing.uplink);
+        best.is_none_or(|best| advised.0 < best.0 * 2 && uplink(advised.1) >= uplink(best.1) / 4 * 3)
     }
 
     /// The run of free groups from `first` on that `link` holds, inside `region`, at most `groups_max` long.
@@ -115,7 +130,7 @@ impl View<'_> {
                 *word |= held;
             }
         }
-        for (word, assigned) in spared.iter_mut().zip(self.assigned.words()) {
+        for (word, assigned) in spared.iter_mut().zip(self.advice.initial().words()) {
             *word &= !assigned;
         }
         spared
@@ -235,7 +250,7 @@ mod tests {
         holdings: Holdings,
         links: BTreeMap<LinkId, Link>,
         copies: Copies,
-        assigned: GroupSet,
+        advice: Advice,
         at_risk: GroupSet,
     }
 
@@ -257,10 +272,17 @@ mod tests {
             Self {
                 links: links.collect(),
                 holdings: Holdings::new(Arc::new(manifest), &GroupSet::empty(GROUPS), tree, Unit::GROUP),
-                assigned: GroupSet::empty(GROUPS),
+                advice: Advice::new(GROUPS),
                 at_risk: GroupSet::empty(GROUPS),
                 copies,
             }
+        }
+
+        fn assign(&mut self, group: u32, link: u32) {
+            let Link { peer, role, .. } = &self.links[&LinkId(link)];
+            let is_initial = *role == Role::Initial;
+            let until = Timestamp::from_millis(5000);
+            self.advice.assigned([GroupRange::one(group)].into_iter(), *peer, is_initial, until);
         }
 
         fn view(&self) -> View<'_> {
@@ -269,13 +291,32 @@ mod tests {
                 links: &self.links,
                 copies: &self.copies,
                 wanted: GroupRange::new(0, GROUPS),
-                assigned: &self.assigned,
+                advice: &self.advice,
                 at_risk: &self.at_risk,
             }
         }
     }
 
     const ALL: GroupRange = GroupRange::new(0, GROUPS);
+
+    #[test]
+    fn an_assigned_source_is_asked_unless_it_is_weaker_or_twice_as_late() {
+        let mut swarm = Swarm::new(&[(Role::Viewer, 1_000_000, ALL), (Role::Viewer, 800_000, ALL)]);
+        let provider = |swarm: &Swarm, group| swarm.view().provider(group, Class::Urgent);
+        assert_eq!(provider(&swarm, 5), Some(LinkId(0)));
+        swarm.assign(5, 1);
+        assert_eq!([5, 6].map(|group| provider(&swarm, group)), [Some(LinkId(1)), Some(LinkId(0))]);
+        let uplink = |swarm: &mut Swarm, link, uplink| {
+            swarm.links.get_mut(&LinkId(link)).unwrap().standing.uplink = uplink;
+        };
+        uplink(&mut swarm, 0, 1_000_000);
+        uplink(&mut swarm, 1, 700_000);
+        assert_eq!(provider(&swarm, 5), Some(LinkId(0)), "it is weaker");
+        uplink(&mut swarm, 1, 750_000);
+        assert_eq!(provider(&swarm, 5), Some(LinkId(1)));
+        (0..3).for_each(|_| swarm.links.get_mut(&LinkId(1)).unwrap().rate.halve());
+        assert_eq!(provider(&swarm, 5), Some(LinkId(0)), "it is late");
+    }
 
     #[test]
     fn the_initial_peer_is_spared_unless_the_group_is_urgent_or_assigned() {
@@ -285,7 +326,7 @@ mod tests {
         assert_eq!(provider(&swarm, 5, Class::Window), Some(LinkId(1)));
         assert_eq!(provider(&swarm, 5, Class::Urgent), Some(LinkId(0)));
         assert_eq!(provider(&swarm, 50, Class::Window), Some(LinkId(0)));
-        swarm.assigned.insert(GroupRange::one(5));
+        swarm.assign(5, 0);
         assert_eq!(provider(&swarm, 5, Class::Window), Some(LinkId(0)));
         let view = swarm.view();
         let spared = view.spared();

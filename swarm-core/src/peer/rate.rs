@@ -37,6 +37,13 @@ impl Rate {
         }
     }
 
+    /// A better guess; what was measured stays.
+    pub(crate) fn expect(&mut self, guess: u64) {
+        if !self.is_measured {
+            self.bytes_per_s = guess as f64;
+        }
+    }
+
     /// The link has something to carry from now on.
     pub(crate) fn begin(&mut self, now: Timestamp) {
         self.sample_start.get_or_insert(now);
@@ -113,6 +120,16 @@ mod tests {
         feed(&mut rate, 0, 25, 100_000, 10);
         let measured = rate.measured().unwrap();
         assert!((8_000_000..=10_000_000).contains(&measured), "{measured}");
+    }
+
+    #[test]
+    fn what_was_measured_does_not_yield_to_a_guess() {
+        let mut rate = Rate::new(RATE_GUESS);
+        rate.expect(4_000_000);
+        assert_eq!((rate.bytes_per_s(), rate.measured()), (4_000_000, None));
+        feed(&mut rate, 0, 100, 10_000, 10);
+        rate.expect(4_000_000);
+        assert!((950_000..=1_200_000).contains(&rate.bytes_per_s()), "{}", rate.bytes_per_s());
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl Ask {
         self.missing == 0
     }
 
+    /// Whether a group was asked for and has not come yet.
+    pub(crate) fn lacks(&self, group: u32) -> bool {
+        self.range.has(group) && self.missing >> (group - self.range.start) & 1 == 1
+    }
+
     /// The groups that have not come yet.
     pub(crate) fn missing(&self) -> impl Iterator<Item = u32> + '_ {
         self.range.iter().filter(|group| self.missing >> (group - self.range.start) & 1 == 1)

@@ -14,13 +14,10 @@ use crate::limits::{GROUP_BYTES, NEED_RANGES_MAX, REQUEST_GROUPS_MAX};
 use crate::manifest::{PRIORITY_DEFAULT, Period};
 use crate::peer_message::{Class, PeerMessage, Serving};
 use crate::time::Timestamp;
-use crate::tracker_message::{PeerRequestBody, SegmentRun, Want};
 
 /// One window pick in this many takes the rarest group instead of the earliest, so that neighbours who
 /// play the same part have something to give one another.
 const RAREST_EVERY: u32 = 4;
-/// Urgent groups without a source are told to the tracker at most this often.
-const WANT_INTERVAL: Duration = Duration::from_secs(1);
 /// Needs that last are told again after this long.
 const NEED_INTERVAL: Duration = Duration::from_millis(500);
 /// Of a viewer's budget this share lies ahead of the playhead; the rest is what was played, for others.
@@ -29,12 +26,13 @@ const AHEAD_SHARE: (u64, u64) = (3, 4);
 impl Peer {
     /// Requests whatever is needed and can be asked for now.
     pub(super) fn request_more(&mut self, now: Timestamp) {
-        self.end_leases(now);
+        self.advice.pass(now);
         let Some(demand) = self.demand.as_ref().filter(|_| !self.is_complete_told) else { return };
+        let needs = demand.needs(now);
+        self.look_for(now, &needs);
         if !self.links.values().any(|link| link.is_provider()) {
             return;
         }
-        let needs = demand.needs(now);
         needs.iter().for_each(|need| self.hasten(need));
         needs.iter().for_each(|need| self.release_late(now, need));
         self.request_needed(now, &needs);
@@ -104,7 +102,7 @@ impl Peer {
             links: &self.links,
             copies: &self.copies,
             wanted: self.wanted(holdings),
-            assigned: &self.assigned,
+            advice: &self.advice,
             at_risk: &self.at_risk,
         })
     }
@@ -139,13 +137,8 @@ impl Peer {
             self.request_at(now, link, group, &mut at, (Class::Urgent, Some(need)));
         }
         let Some(view) = self.view() else { return };
-        let (known, unknown): (Vec<u32>, Vec<u32>) =
-            view.sourceless(need.urgent).partition(|group| view.has_injector(*group));
-        known.into_iter().for_each(|group| add_need(needs, group));
-        if let Some(group) = unknown.first() {
-            let time_left = self.time_left(Some(need), *group).unwrap_or_default();
-            self.want(now, *group, time_left);
-        }
+        let sourceless = view.sourceless(need.urgent).filter(|group| view.has_injector(*group));
+        sourceless.for_each(|group| add_need(needs, group));
     }
 
     /// Earliest first, one pick in four the rarest.
@@ -282,21 +275,6 @@ impl Peer {
         self.needs_told = needs;
     }
 
-    /// No link can send an urgent group: the tracker may know who can.
-    fn want(&mut self, now: Timestamp, group: u32, time_left: Duration) {
-        if now < self.next_want || !self.tracker.is_up() {
-            return;
-        }
-        let Some(segment) = self.holdings.as_ref().and_then(|holdings| holdings.segment_of(group)) else {
-            return;
-        };
-        self.next_want = now + WANT_INTERVAL;
-        let remaining_ms = millis(time_left);
-        let segments = vec![Want { segments: SegmentRun(segment, 1), remaining_ms }];
-        let request = self.tracker.request(PeerRequestBody::Want { segments });
-        self.outputs.push_back(Output::Tracker(request));
-    }
-
     /// A viewer beyond its budget forgets what it played longest ago, then what lies farthest ahead.
     pub(super) fn keep_within_budget(&mut self) {
         let (Appetite::Viewer { budget_bytes }, Some(holdings)) = (self.config.appetite, &mut self.holdings)
@@ -322,7 +300,7 @@ impl Peer {
     }
 }
 
-fn millis(time: Duration) -> u32 {
+pub(super) fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 

@@ -1,5 +1,6 @@
 //! Whole swarms in memory: what a peer does towards others, seen from outside.
 
+mod coordination;
 mod net;
 
 #[cfg(target_arch = "wasm32")]
@@ -18,6 +19,7 @@ use crate::time::Timestamp;
 use crate::tracker_message::{Role, TrackerMessage, TrackerMessageBody};
 
 const MIB: usize = 1024 * 1024;
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const NOTHING: GroupRange = GroupRange::new(0, 0);
 const UPLINK: u64 = 2_000_000;
@@ -120,6 +122,20 @@ fn what_waits_at_a_slow_neighbour_is_taken_over_by_one_that_has_nothing_to_do() 
 }
 
 #[test]
+fn what_is_in_the_window_does_not_wait_for_a_neighbour_that_drips() {
+    let mut net = net(MIB, 0);
+    let all = net.manifest.geometry().all();
+    net.add(Role::Viewer, all, 1000);
+    net.add(Role::Viewer, all, UPLINK);
+    let viewer = net.add(Role::Viewer, NOTHING, UPLINK);
+    assert!(net.run(MINUTE, |net| net.nodes[viewer].peer.held().is_some()));
+    net.tell(viewer, Input::ReaderAt { reader: ReaderId(1), group: 0, ahead_ms: 25_000 });
+    assert!(net.run(MINUTE, |net| net.is_complete(viewer)));
+    // One group takes the slow one 16 s.
+    assert!(net.now < Timestamp::from_millis(4000), "{:?}", net.now);
+}
+
+#[test]
 fn whoever_corrupts_one_group_is_banned_at_that_group_and_the_download_completes() {
     let mut net = net(2 * MIB, 0);
     let all = net.manifest.geometry().all();
@@ -201,40 +217,6 @@ fn a_viewer_keeps_within_its_budget_and_plays_on() {
         }));
         assert!(net.nodes[viewer].store.len() <= 256);
     }
-}
-
-#[test]
-fn a_swarm_outlives_its_tracker_and_finds_it_again() {
-    let mut net = net(4 * MIB, 3);
-    assert!(net.run(MINUTE, |net| net.nodes[3].peer.stats().bytes_verified > 0));
-    net.kill_tracker();
-    assert!(net.run(MINUTE, |net| (1..4).all(|node| net.is_complete(node))));
-    assert!(net.nodes[1].events.iter().any(|event| matches!(event, Event::TrackerDown { .. })));
-    net.is_tracker_up = true;
-    assert!(net.run(MINUTE, |net| net.nodes.iter().all(|node| node.peer.stats().is_tracker_up)));
-    let late = net.add(Role::Viewer, NOTHING, UPLINK);
-    assert!(net.run(MINUTE, |net| net.is_complete(late)));
-    // Introduced anew to those they know already, peers keep one link a pair.
-    net.run(MINUTE, |_| false);
-    assert!(net.nodes.iter().all(|node| node.peer.stats().links.len() == 4));
-}
-
-#[test]
-fn the_manifest_comes_from_a_neighbour_when_http_is_away() {
-    let mut net = net(MIB, 1);
-    assert!(net.run(MINUTE, |net| net.is_complete(1)));
-    net.has_http = false;
-    let late = net.add(Role::Viewer, NOTHING, UPLINK);
-    assert!(net.run(MINUTE, |net| net.is_complete(late)));
-}
-
-#[test]
-fn a_dead_initial_peer_does_not_stop_those_who_have_everything_between_them() {
-    let mut net = net(2 * MIB, 2);
-    assert!(net.run(MINUTE, |net| net.is_complete(1)));
-    let third = net.add(Role::Viewer, NOTHING, UPLINK);
-    net.kill(0);
-    assert!(net.run(MINUTE, |net| net.is_complete(2) && net.is_complete(third)));
 }
 
 #[test]

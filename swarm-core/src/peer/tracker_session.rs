@@ -101,6 +101,11 @@ impl TrackerSession {
         matches!(self.state, State::Publishing | State::Joining(_) | State::Joined)
     }
 
+    /// Whether we are in the swarm.
+    pub(crate) const fn is_joined(&self) -> bool {
+        matches!(self.state, State::Joined)
+    }
+
     /// Names a request.
     pub(crate) fn request(&mut self, body: PeerRequestBody) -> PeerRequest {
         self.last_request = self.last_request.wrapping_add(1);

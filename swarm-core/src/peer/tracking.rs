@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Peer;
+use super::advice::Advice;
 use super::copies::Copies;
 use super::demand::Demand;
 use super::holdings::Holdings;
@@ -16,14 +17,14 @@ use super::output::{Event, Output};
 use super::stats::LinkState;
 use super::tracker_session::{Refusal, State};
 use crate::group_set::GroupSet;
-use crate::id::LinkId;
+use crate::id::{LinkId, PeerId};
 use crate::limits::RUNS_MAX;
 use crate::manifest::Manifest;
 use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
 use crate::tracker_message::{
-    ErrorCode, PeerRequestBody, Received, Role, SegmentRun, Share, TRACKER_VERSION, TrackerMessage,
-    TrackerMessageBody,
+    ErrorCode, PeerEntry, PeerRequestBody, Received, Role, SegmentRun, Share, TRACKER_VERSION,
+    TrackerMessage, TrackerMessageBody,
 };
 use crate::tree::HashTree;
 
@@ -105,8 +106,8 @@ impl Peer {
                 let retry_after = Duration::from_millis(u64::from(retry_after_ms.unwrap_or(1000)));
                 self.tracker_refused(now, message.id, code, text, retry_after);
             }
-            // Who provides what is heard first-hand over links; the lists matter to peers without any.
-            TrackerMessageBody::Peers { .. } | TrackerMessageBody::Ok => {}
+            TrackerMessageBody::Peers { providing, looking } => self.listed(&providing, &looking),
+            TrackerMessageBody::Ok => {}
         }
     }
 
@@ -155,31 +156,24 @@ impl Peer {
         }
     }
 
-    /// A lease: until it ends the initial peer may be asked for these groups like any other.
-    fn assigned(&mut self, now: Timestamp, segments: &[SegmentRun], source: crate::PeerId, lease_ms: u32) {
+    /// A lease: until it ends its source is asked for these groups before others.
+    fn assigned(&mut self, now: Timestamp, segments: &[SegmentRun], source: PeerId, lease_ms: u32) {
+        let Some(holdings) = &self.holdings else { return };
         let is_initial = self.links.values().any(|link| link.peer == source && link.role == Role::Initial);
-        let Some(holdings) = self.holdings.as_ref().filter(|_| is_initial) else { return };
         let until = now + Duration::from_millis(u64::from(lease_ms));
-        for run in segments.iter().take(RUNS_MAX) {
-            let groups = holdings.groups_of(*run);
-            self.assigned.insert(groups);
-            self.leases.push((groups, until));
-        }
-        self.leases.truncate(RUNS_MAX);
+        let groups = segments.iter().map(|run| holdings.groups_of(*run));
+        self.advice.assigned(groups, source, is_initial, until);
     }
 
-    /// Leases that ended no longer count.
-    pub(super) fn end_leases(&mut self, now: Timestamp) {
-        let (ended, live): (Vec<_>, Vec<_>) = self.leases.drain(..).partition(|(_, until)| now >= *until);
-        if !ended.is_empty() {
-            for (groups, _) in &ended {
-                self.assigned.remove(*groups);
-            }
-            for (groups, _) in &live {
-                self.assigned.insert(*groups);
+    /// Who provides what we look for, and who looks for it, too: links that have not shown yet what they carry are
+    /// judged by it.
+    fn listed(&mut self, providing: &[PeerEntry], looking: &[PeerEntry]) {
+        self.advice.listed(providing, looking);
+        for link in self.links.values_mut() {
+            if let Some(rate) = self.advice.expected(link.peer) {
+                link.rate.expect(rate);
             }
         }
-        self.leases = live;
     }
 
     /// An initial peer first makes sure that the tracker has the manifest; anybody else joins at once.
@@ -335,7 +329,7 @@ impl Peer {
         }
         self.copies = Copies::new(geometry.group_count());
         self.injection = Injection::new(geometry.group_count(), self.config.policy.forward);
-        self.assigned = GroupSet::empty(geometry.group_count());
+        self.advice = Advice::new(geometry.group_count());
         self.demand = Some(Demand::new(&manifest));
         let holdings = Holdings::new(manifest, held, tree, self.config.policy.forward);
         let runs = holdings.announced();

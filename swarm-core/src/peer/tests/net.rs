@@ -16,7 +16,7 @@ use crate::manifest::tests::sample;
 use crate::peer::{Appetite, Event, FetchError, Input, Output, Peer, PeerConfig, Policy, UploadLimit};
 use crate::peer_message::DataMessage;
 use crate::time::Timestamp;
-use crate::tracker_message::{PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody};
+use crate::tracker_message::{PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody, Want};
 use crate::tree::{HashTree, TreeBuilder};
 
 const DELAY: Duration = Duration::from_millis(20);
@@ -37,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) events: Vec<Event>,
     pub(crate) fault: Fault,
     pub(crate) requested: Vec<GroupRange>,
+    /// What the tracker heard that it looks for, and when.
+    pub(crate) wanted: Vec<(Timestamp, Vec<Want>)>,
     is_up: bool,
     uplink: u64,
     uplink_free: Timestamp,
@@ -131,6 +133,7 @@ impl Net {
             events: Vec::new(),
             fault: Fault::None,
             requested: Vec::new(),
+            wanted: Vec::new(),
             is_up: true,
             uplink,
             uplink_free: Timestamp::ZERO,
@@ -331,8 +334,11 @@ impl Net {
                 others.into_iter().for_each(|other| self.introduce(node, other));
                 return;
             }
+            PeerRequestBody::Want { segments } => {
+                self.nodes[node].wanted.push((self.now, segments));
+                TrackerMessageBody::Peers { providing: Vec::new(), looking: Vec::new() }
+            }
             PeerRequestBody::Have { .. }
-            | PeerRequestBody::Want { .. }
             | PeerRequestBody::Signal { .. }
             | PeerRequestBody::Report { .. }
             | PeerRequestBody::Leave => TrackerMessageBody::Ok,
