@@ -68,6 +68,12 @@ fn what_crosses_a_push_is_taken_back_before_it_comes_twice() {
 }
 
 #[test]
+fn who_claims_everything_and_sends_nothing_delays_nobodys_start() {
+    let scenario = Scenario { mib: 16, liars_pct: 10.0, ..Scenario::default() };
+    check(&scenario, 1.2, 1.05, 1200.0);
+}
+
+#[test]
 fn who_drips_holds_up_nobodys_film() {
     let scenario =
         Scenario { peers: 20, mib: 12, peer_up_mbps: vec![4.0], drip_pct: 20.0, ..Scenario::default() };

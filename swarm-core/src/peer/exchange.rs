@@ -31,6 +31,7 @@ impl Peer {
                     if let Some(link) = self.links.get_mut(&id) {
                         link.standing = standing;
                     }
+                    self.weigh_claims(id, &have, true);
                     self.announced(id, &have, &[]);
                     self.all_greeted();
                     self.ask_links_for_manifest();
@@ -39,6 +40,7 @@ impl Peer {
                 }
             }
             PeerMessage::Have { gained, dropped } => {
+                self.weigh_claims(id, &gained, false);
                 self.announced(id, &gained, &dropped);
                 self.stirred_by(now, id, &gained);
             }

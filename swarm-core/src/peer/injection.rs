@@ -85,6 +85,8 @@ pub(crate) struct Injection {
     needs: BTreeMap<LinkId, Needs>,
     /// What follows of units that were begun: it counts as under way.
     rests: Rests,
+    /// What has ever left from here, for whomever.
+    left: GroupSet,
     /// Groups of the segments that are this initial peer's to inject.
     own: GroupSet,
     pushed_at: Option<Timestamp>,
@@ -97,7 +99,8 @@ pub(crate) struct Injection {
 impl Injection {
     pub(crate) fn new(group_count: u32, unit: Unit) -> Self {
         let (under_way, own) = (GroupSet::empty(group_count), GroupSet::full(group_count));
-        Self { under_way, own, rests: Rests::new(unit), ..Self::default() }
+        let left = under_way.clone();
+        Self { under_way, left, own, rests: Rests::new(unit), ..Self::default() }
     }
 
     /// Which groups are this initial peer's to inject first.
@@ -150,8 +153,14 @@ impl Injection {
         }
         link.injected = start + (u64::from(range.len()) << 32) / self.uplink_of(link);
         self.under_way.insert(range);
+        self.left.insert(range);
         self.push_count = self.push_count.wrapping_add(1);
         self.pushes.push_back(push);
+    }
+
+    /// Whether viewers can hold all these groups by way of what left from here.
+    pub(crate) fn has_left(&self, groups: GroupRange) -> bool {
+        self.left.has_all(groups)
     }
 
     /// When groups last left for a viewer that nobody had asked for.

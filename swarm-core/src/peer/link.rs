@@ -44,7 +44,7 @@ pub(crate) struct Link {
     /// Pushes to it of which nobody else came to hold anything; whether any other push spread.
     pub(crate) kept: u32,
     pub(crate) has_spread: bool,
-    /// Whether it keeps to itself what it is given.
+    /// Whether it keeps to itself what it is given, or claims what it cannot have from here: what it holds counts as nothing.
     pub(crate) is_hoarding: bool,
     /// Signals passed to its connection so far.
     signals: usize,

@@ -6,12 +6,19 @@
 //! what it holds is injected as if it held nothing.
 //!
 //! This also finds viewers whom no other viewer can reach: what they are given is lost to the swarm, too.
+//!
+//! And it finds those who claim what they cannot have. Everything in a swarm once left an initial peer. Whoever claims
+//! a group that never left this one has it from another time, or from another initial peer, or lies; it is believed
+//! once somebody else comes to hold such a group, which only those who claimed it can have sent.
 
 use super::Peer;
 use super::injection::{Push, is_target};
 use super::link::Link;
+use crate::group::GroupRange;
+use crate::group_set::GroupSet;
 use crate::id::LinkId;
 use crate::time::Timestamp;
+use crate::tracker_message::Role;
 
 /// Pushes of which none spread, after which a viewer counts as one that keeps to itself.
 const KEPT_MAX: u32 = 3;
@@ -44,6 +51,55 @@ impl Peer {
         }
     }
 
+    /// A viewer says that it holds groups. If it can only have them from elsewhere, it is doubted, like one that keeps things
+    /// to itself, until somebody else has come to hold some of what only doubted ones claimed.
+    pub(super) fn weigh_claims(&mut self, id: LinkId, claims: &[GroupRange], is_greeting: bool) {
+        let is_alone = self.share.is_none_or(|share| share.count == 1);
+        if self.config.role != Role::Initial || !is_alone {
+            return;
+        }
+        let strange: Vec<GroupRange> =
+            claims.iter().copied().filter(|range| !self.injection.has_left(*range)).collect();
+        if strange.is_empty() {
+            return;
+        }
+        let claims_any = |link: &Link| {
+            link.have().is_some_and(|have| strange.iter().any(|range| self.is_strange(have, *range)))
+        };
+        if !is_greeting {
+            let others = self.links.iter().filter(|(other, link)| **other != id && link.is_hoarding);
+            let proven: Vec<LinkId> =
+                others.filter(|(_, link)| claims_any(link)).map(|(other, _)| *other).collect();
+            proven.into_iter().for_each(|other| self.believe(other));
+        }
+        let is_explained =
+            |group: u32| self.injection.has_left(GroupRange::one(group)) || self.copies.of(group) > 0;
+        if !strange.iter().flat_map(|range| range.iter()).all(is_explained) {
+            self.doubt(id);
+        }
+    }
+
+    /// Whether some group of a range is in a set although it never left from here.
+    fn is_strange(&self, have: &GroupSet, range: GroupRange) -> bool {
+        have.runs(range).any(|run| !self.injection.has_left(run))
+    }
+
+    fn believe(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.is_hoarding = false;
+        link.has_spread = true;
+        link.have().into_iter().flat_map(GroupSet::iter).for_each(|group| self.copies.add(group));
+    }
+
+    /// What a viewer holds counts as nothing from now on.
+    fn doubt(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| !link.is_hoarding && !link.has_spread) else {
+            return;
+        };
+        link.is_hoarding = true;
+        link.have().into_iter().flat_map(GroupSet::iter).for_each(|group| self.copies.remove(group));
+    }
+
     fn judge(&mut self, push: &Push) {
         let is_spread = |push: &Push| push.is_only && self.copies.of(push.range.start) > 1;
         let has_spread = self.injection.to(push.to).chain([push]).any(is_spread);
@@ -51,12 +107,8 @@ impl Peer {
         let Some(link) = self.links.get_mut(&push.to) else { return };
         link.has_spread |= has_spread;
         link.kept += u32::from(has_others);
-        if link.has_spread || link.is_hoarding || link.kept < KEPT_MAX {
-            return;
-        }
-        link.is_hoarding = true;
-        for group in link.have().into_iter().flat_map(|have| have.iter()) {
-            self.copies.remove(group);
+        if link.kept >= KEPT_MAX {
+            self.doubt(push.to);
         }
     }
 

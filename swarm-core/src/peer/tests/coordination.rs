@@ -3,8 +3,9 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use super::net::Net;
+use super::net::{Fault, Net};
 use super::{Event, Input, MIB, MINUTE, NOTHING, ReaderId, Role, SECOND, UPLINK, net};
+use crate::time::Timestamp;
 
 #[test]
 fn the_tracker_hears_where_playing_starts_and_where_it_goes_on_elsewhere() {
@@ -68,6 +69,32 @@ fn the_manifest_comes_from_a_neighbour_when_http_is_away() {
     net.has_http = false;
     let late = net.add(Role::Viewer, NOTHING, UPLINK);
     assert!(net.run(MINUTE, |net| net.is_complete(late)));
+}
+
+#[test]
+fn whoever_claims_what_never_left_the_initial_peer_does_not_keep_it_from_injecting() {
+    let mut net = net(4 * MIB, 3);
+    let all = net.manifest.geometry().all();
+    let liar = net.add(Role::Viewer, all, UPLINK);
+    net.nodes[liar].fault = Fault::Silent;
+    assert!(net.run(MINUTE, |net| (1..4).all(|node| net.is_complete(node))));
+    let seeder = net.nodes[0].peer.stats().uploaded;
+    assert!(seeder < 5 * MIB as u64, "the initial peer sent {seeder}");
+    // Three viewers have 4 MiB after 2.1 s at best, and wait 5 s for what they asked of the liar.
+    assert!(net.now < Timestamp::from_millis(7500), "{:?}", net.now);
+}
+
+#[test]
+fn an_initial_peer_that_comes_back_believes_viewers_once_somebody_got_something_of_them() {
+    let mut net = net(4 * MIB, 0);
+    let all = net.manifest.geometry().all();
+    net.add(Role::Viewer, all, UPLINK);
+    net.add(Role::Viewer, all, UPLINK);
+    assert!(!net.run(SECOND, |_| false));
+    let late = net.add(Role::Viewer, NOTHING, UPLINK);
+    assert!(net.run(MINUTE, |net| net.is_complete(late)));
+    let seeder = net.nodes[0].peer.stats().uploaded;
+    assert!(seeder < MIB as u64, "the initial peer sent {seeder}");
 }
 
 #[test]
