@@ -55,7 +55,7 @@ impl Peer {
                 self.retire_link(id);
             }
             PeerMessage::Reject { id: request, reason } => self.rejected(now, id, request, reason),
-            PeerMessage::Need { ranges } => self.injection.needed(now, id, ranges),
+            PeerMessage::Need { ranges } => self.injection.needs.told(now, id, ranges),
             PeerMessage::Status { standing, .. } => {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.standing = standing;
@@ -154,7 +154,7 @@ impl Peer {
             Some(reason) => {
                 if reason == RejectReason::Injecting && urgency.0 == Class::Urgent && range.end <= group_count
                 {
-                    self.injection.also_needed(now, id, range);
+                    self.injection.needs.told_more(now, id, range);
                     self.agenda.serving();
                 }
                 self.outputs.push_back(Output::Control(id, PeerMessage::Reject { id: request, reason }));

@@ -17,43 +17,30 @@ use std::time::Duration;
 use super::copies::Copies;
 use super::holdings::Tier;
 use super::link::Link;
+use super::needs::{LASTS_AFTER, Needs};
 use super::rests::Rests;
 use super::unit::Unit;
 use crate::group::GroupRange;
 use crate::group_set::{GroupSet, masks};
 use crate::id::LinkId;
-use crate::limits::NEED_RANGES_MAX;
 use crate::peer_message::Serving;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
 /// A pushed group that its receiver has not announced after this long is pushed again.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A need that is told again after this long is met although some other viewer holds the group: once in this time.
-const REPEAT_AFTER: Duration = Duration::from_millis(1000);
 /// A push of what somebody needs that its receiver has not announced after this long is held up: what was lost on the
 /// way to it takes a second to be sent again. Longer than a push waits here, travels, and is announced.
 const HELD_UP_AFTER: Duration = Duration::from_millis(400);
+/// So is one that its receiver has announced, but that nobody got of it after this long, though somebody needs it.
+const STUCK_AFTER: Duration = Duration::from_millis(500);
 /// One push in this many may meet the need of a viewer that keeps to itself what it is given.
-const HOARDERS_EVERY: u32 = 20;
+const HOARDERS_EVERY: u32 = 40;
+/// Out of its turn a viewer is given this many groups that it needs. What it needs beyond goes to whose turn it is: whoever plays
+/// ahead of the others needs everything first, and its uplink could not carry all of it to all of them.
+const TURNS_AHEAD_MAX: u32 = 1;
 /// Upload capacity of a viewer while none knows its own, bytes a second.
 const UPLINK_GUESS: u64 = 250_000;
-
-/// What one viewer needs.
-#[derive(Debug)]
-struct Needs {
-    ranges: Vec<GroupRange>,
-    /// What it needed before, too: whoever holds these is no neighbour of its.
-    lasting: Vec<GroupRange>,
-    /// When `lasting` was last made.
-    at: Timestamp,
-}
-
-impl Needs {
-    const fn none(now: Timestamp) -> Self {
-        Self { ranges: Vec::new(), lasting: Vec::new(), at: now }
-    }
-}
 
 /// Groups on their way to a viewer.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +68,7 @@ pub(crate) struct Injection {
     under_way: GroupSet,
     pushes: VecDeque<Push>,
     push_count: u32,
-    /// What each viewer said last that it needs.
-    needs: BTreeMap<LinkId, Needs>,
+    pub(crate) needs: Needs,
     /// What follows of units that were begun: it counts as under way.
     rests: Rests,
     /// What has ever left from here, for whomever.
@@ -108,28 +94,6 @@ impl Injection {
         self.own = own;
     }
 
-    /// A viewer needs these groups soon, and none of its neighbours holds them; in place of what it said before.
-    pub(crate) fn needed(&mut self, now: Timestamp, link: LinkId, ranges: Vec<GroupRange>) {
-        let needs = self.needs.entry(link).or_insert_with(|| Needs::none(now));
-        let is_repeated = now >= needs.at + REPEAT_AFTER;
-        let before = if is_repeated { &needs.ranges } else { &needs.lasting };
-        let both =
-            |range: &GroupRange| before.iter().map(|other| range.and(*other)).find(|both| !both.is_empty());
-        needs.lasting = ranges.iter().filter_map(both).collect();
-        needs.ranges = ranges;
-        if is_repeated {
-            needs.at = now;
-        }
-    }
-
-    /// A viewer asked for groups that it needs soon, and is told to say so: it has.
-    pub(crate) fn also_needed(&mut self, now: Timestamp, link: LinkId, range: GroupRange) {
-        let needs = self.needs.entry(link).or_insert_with(|| Needs::none(now));
-        if needs.ranges.len() < NEED_RANGES_MAX {
-            needs.ranges.push(range);
-        }
-    }
-
     /// Viewers said what they can upload, or 0 if they do not know. Who does not know had less to upload than it could: it
     /// counts as the usual one. Were it to count as a slow one, it would be given little and never find out.
     pub(crate) fn uplinks(&mut self, uplinks: impl Iterator<Item = u64>) {
@@ -147,11 +111,12 @@ impl Injection {
     pub(crate) fn pushed(&mut self, push: Push, link: &mut Link) {
         let range = push.range;
         let start = self.start_of(link);
-        // What follows its sibling, or the beginning of its unit, was not its receiver's turn.
-        if !self.has_sibling(push.to, range.start) && !self.rests.has(range.start) {
+        // What follows its sibling, or the beginning of its unit, or was needed, was not its receiver's turn.
+        let is_needed = self.needs.has(push.to, range.start);
+        if !is_needed && !self.has_sibling(push.to, range.start) && !self.rests.has(range.start) {
             self.clock = start;
         }
-        link.injected = start + (u64::from(range.len()) << 32) / self.uplink_of(link);
+        link.injected = start + self.time_of(range.len(), link);
         self.under_way.insert(range);
         self.left.insert(range);
         self.push_count = self.push_count.wrapping_add(1);
@@ -175,6 +140,11 @@ impl Injection {
         self.abandon(push.to, GroupRange::new(0, self.under_way.capacity()));
         self.under_way.insert(push.range);
         self.under_way.insert(self.rests.pushed(push.to, push.range, self.under_way.capacity()));
+    }
+
+    /// What so many groups take of a link's share, on the clock.
+    fn time_of(&self, groups: u32, link: &Link) -> u64 {
+        (u64::from(groups) << 32) / self.uplink_of(link)
     }
 
     /// When, on the clock, the next push to a link begins.
@@ -215,7 +185,7 @@ impl Injection {
     pub(crate) fn forget(&mut self, link: LinkId) {
         let (lost, live): (VecDeque<_>, _) = self.pushes.drain(..).partition(|push| push.to == link);
         self.pushes = live;
-        self.needs.remove(&link);
+        self.needs.forget(link);
         self.abandon(link, GroupRange::new(0, self.under_way.capacity()));
         for push in lost {
             self.under_way.remove(push.range);
@@ -302,30 +272,43 @@ impl Injection {
         // A second copy takes the asker's turn, so that whoever has no neighbours cannot take up the injection.
         let turn = targets.iter().map(|(_, link)| self.start_of(link)).min().unwrap_or(0);
         let askers = targets.iter().filter_map(|(id, link)| {
-            let needs = self.needs.get(id)?;
-            let of = |ranges: &'_ [GroupRange]| -> Vec<u32> {
-                ranges.iter().flat_map(|range| range.and(link.standing.wants).iter()).collect()
-            };
+            let told = self.needs.of(*id)?;
             let is_first =
                 |group: &u32| self.is_lacking(*group, field) || self.is_held_up(now, *id, *group, field);
-            let first = of(&needs.ranges).into_iter().find(is_first);
+            let first = told.now(link.standing.wants).find(is_first);
             let is_lasting =
-                |group: &u32| field.held.has(*group) && !self.was_just_pushed(now, *group, REPEAT_AFTER);
+                |group: &u32| field.held.has(*group) && !self.was_just_pushed(now, *group, LASTS_AFTER);
             let is_turn = self.start_of(link) <= turn;
-            let again = || of(&needs.lasting).into_iter().find(is_lasting);
+            let again = || told.lasting(link.standing.wants).find(is_lasting);
             let first = first.or_else(|| again().filter(|_| is_turn))?;
             let before = GroupRange::new(self.rests.unit.around(first).start, first);
             Some((*id, *link, if field.held.has_all(before) { before.start } else { first }))
         });
-        askers.min_by_key(|(id, link, _)| (self.start_of(link), *id))
+        let (id, link, first) = askers.min_by_key(|(id, link, _)| (self.start_of(link), *id))?;
+        let is_given_enough = |link: &Link| self.start_of(link) > turn + self.time_of(TURNS_AHEAD_MAX, link);
+        if !is_given_enough(link) {
+            return Some((id, link, first));
+        }
+        let is_without = |id: LinkId, link: &Link| {
+            link.standing.wants.has(first)
+                && !link.have().is_some_and(|have| have.has(first))
+                && !self.to(id).any(|push| push.range.has(first))
+        };
+        let others = targets.iter().copied().filter(|(id, link)| is_without(*id, link));
+        let (id, link) = others.chain([(id, link)]).min_by_key(|(id, link)| (self.start_of(link), *id))?;
+        Some((id, link, first))
     }
 
-    /// Whether a group is on its way to another viewer for longer than it should be.
+    /// Whether a group is on its way to another viewer, or from that one to others, for longer than it should be.
     fn is_held_up(&self, now: Timestamp, link: LinkId, group: u32, field: &Field<'_>) -> bool {
         let is_to = |push: &Push| push.to == link && push.range.has(group);
-        self.under_way.has(group)
-            && !field.copies.present().has(group)
-            && !self.was_just_pushed(now, group, HELD_UP_AFTER)
+        let patience = match field.copies.of(group) {
+            0 => HELD_UP_AFTER,
+            1 => STUCK_AFTER,
+            _ => return false,
+        };
+        (self.under_way.has(group) || field.copies.of(group) == 1)
+            && !self.was_just_pushed(now, group, patience)
             && !self.pushes.iter().any(is_to)
     }
 
@@ -529,7 +512,7 @@ mod tests {
     #[test]
     fn a_need_goes_before_the_order_to_whoever_has_it() {
         let mut injection = Injection::new(GROUPS, Unit::GROUP);
-        injection.needed(Timestamp::ZERO, LinkId(1), vec![GroupRange::new(10, 12)]);
+        injection.needs.told(Timestamp::ZERO, LinkId(1), vec![GroupRange::new(10, 12)]);
         assert_eq!(push_singly(&mut injection, &mut viewers(2), 3), [(1, 10), (1, 11), (0, 0)]);
     }
 
@@ -543,9 +526,35 @@ mod tests {
         let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
         let next =
             |injection: &Injection, ms| injection.next(Timestamp::from_millis(ms), &field, |_| 1).unwrap();
-        (0..2).for_each(|id| injection.needed(Timestamp::ZERO, LinkId(id), vec![GroupRange::new(0, 1)]));
+        (0..2).for_each(|id| injection.needs.told(Timestamp::ZERO, LinkId(id), vec![GroupRange::new(0, 1)]));
         assert_eq!(next(&injection, 399), (LinkId(0), GroupRange::one(1)));
         assert_eq!(next(&injection, 400), (LinkId(1), GroupRange::one(0)));
+    }
+
+    #[test]
+    fn what_one_viewer_holds_and_nobody_got_of_it_is_pushed_to_another_who_needs_it() {
+        let mut links = viewers(2);
+        assert!(links.get_mut(&LinkId(0)).unwrap().gained(&[GroupRange::one(0)]));
+        let mut copies = Copies::new(GROUPS);
+        copies.add(0);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
+        injection.pushed(push(LinkId(0), GroupRange::one(0)), links.get_mut(&LinkId(0)).unwrap());
+        injection.needs.told(Timestamp::ZERO, LinkId(1), vec![GroupRange::one(0)]);
+        let held = GroupSet::full(GROUPS);
+        let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
+        let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
+        let next = |ms| injection.next(Timestamp::from_millis(ms), &field, |_| 1).unwrap().1.start;
+        assert_eq!((next(499), next(500)), (1, 0));
+    }
+
+    #[test]
+    fn whoever_needs_everything_first_is_not_given_all_of_it() {
+        let mut links = viewers(3);
+        let mut injection = Injection::new(GROUPS, Unit::GROUP);
+        injection.needs.told(Timestamp::ZERO, LinkId(1), vec![GroupRange::new(0, 6)]);
+        let pushes = push_singly(&mut injection, &mut links, 6);
+        let given = |link| pushes.iter().filter(|(to, _)| *to == link).count();
+        assert!(given(1) <= 3 && given(0) > 0 && given(2) > 0, "{pushes:?}");
     }
 
     #[test]
@@ -625,7 +634,7 @@ mod tests {
     #[test]
     fn a_need_of_any_of_a_large_unit_is_a_need_of_it_all_and_met_once() {
         let mut injection = Injection::new(GROUPS, Unit::of(4));
-        (0..2).for_each(|id| injection.needed(Timestamp::ZERO, LinkId(id), vec![GroupRange::one(10)]));
+        (0..2).for_each(|id| injection.needs.told(Timestamp::ZERO, LinkId(id), vec![GroupRange::one(10)]));
         let pushes = push_units(&mut injection, &mut viewers(2), 3);
         assert_eq!(
             pushes,

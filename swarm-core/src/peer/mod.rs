@@ -41,6 +41,7 @@ mod linking;
 mod looking;
 mod manifest_source;
 mod media_times;
+mod needs;
 mod news;
 mod output;
 mod picker;

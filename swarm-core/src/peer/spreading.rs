@@ -2,7 +2,7 @@
 //!
 //! A viewer that keeps to itself what it is given, or sends it so that nobody can use it, looks like any other to
 //! the initial peer: it asks, takes and announces. But nobody else comes to hold what only it was given. Nothing
-//! more is injected to such a viewer but one push in twenty, which go where it says that it needs something; and
+//! more is injected to such a viewer but one push in forty, which go where it says that it needs something; and
 //! what it holds is injected as if it held nothing.
 //!
 //! This also finds viewers whom no other viewer can reach: what they are given is lost to the swarm, too.

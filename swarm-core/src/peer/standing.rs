@@ -195,7 +195,7 @@ impl Peer {
         for (id, link) in &self.links {
             let urgent = link.serves.iter().filter(|serve| serve.class_at(now) == Class::Urgent);
             for range in urgent.flat_map(Serve::unsent) {
-                self.injection.also_needed(now, *id, range);
+                self.injection.needs.told_more(now, *id, range);
             }
         }
     }
