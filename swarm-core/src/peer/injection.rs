@@ -33,7 +33,7 @@ const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// way to it takes a second to be sent again. Longer than a push waits here, travels, and is announced.
 const HELD_UP_AFTER: Duration = Duration::from_millis(400);
 /// So is one that its receiver has announced, but that nobody got of it after this long, though somebody needs it.
-const STUCK_AFTER: Duration = Duration::from_millis(500);
+const STUCK_AFTER: Duration = Duration::from_millis(650);
 /// One push in this many may meet the need of a viewer that keeps to itself what it is given.
 const HOARDERS_EVERY: u32 = 40;
 /// Out of its turn a viewer is given this many groups that it needs. What it needs beyond goes to whose turn it is: whoever plays
@@ -544,7 +544,7 @@ mod tests {
         let tiers = [tier(Period::Playback, GroupRange::new(0, GROUPS))];
         let field = Field { tiers: &tiers, held: &held, copies: &copies, links: &links };
         let next = |ms| injection.next(Timestamp::from_millis(ms), &field, |_| 1).unwrap().1.start;
-        assert_eq!((next(499), next(500)), (1, 0));
+        assert_eq!((next(649), next(650)), (1, 0));
     }
 
     #[test]
