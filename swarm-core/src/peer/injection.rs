@@ -32,7 +32,9 @@ const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A push of what somebody needs that its receiver has not announced after this long is held up: what was lost on the
 /// way to it takes a second to be sent again. Longer than a push waits here, travels, and is announced.
 const HELD_UP_AFTER: Duration = Duration::from_millis(400);
-/// So is one that its receiver has announced, but that nobody got of it after this long, though somebody needs it.
+/// So is what no more than so many have announced after this long, though somebody needs it: they do not pass it on. Not sooner,
+/// or it would meet what a crowd of newcomers is just passing on.
+const STUCK_COPIES_MAX: u16 = 2;
 const STUCK_AFTER: Duration = Duration::from_millis(650);
 /// One push in this many may meet the need of a viewer that keeps to itself what it is given.
 const HOARDERS_EVERY: u32 = 40;
@@ -304,10 +306,10 @@ impl Injection {
         let is_to = |push: &Push| push.to == link && push.range.has(group);
         let patience = match field.copies.of(group) {
             0 => HELD_UP_AFTER,
-            1 => STUCK_AFTER,
+            1..=STUCK_COPIES_MAX => STUCK_AFTER,
             _ => return false,
         };
-        (self.under_way.has(group) || field.copies.of(group) == 1)
+        (self.under_way.has(group) || field.copies.of(group) > 0)
             && !self.was_just_pushed(now, group, patience)
             && !self.pushes.iter().any(is_to)
     }
