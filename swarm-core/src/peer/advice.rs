@@ -1,8 +1,8 @@
 //! What the tracker advises (M5, M6): whom to ask for what while a lease lasts, and what counterparts may be expected
 //! to send before anything was measured.
 //!
-//! Advice is no command: a source that is not there, that lacks the group, has no room or would be much later than
-//! another is not asked, and without a tracker everything is decided by what links say.
+//! Advice is no command: a source that is not there, that lacks the group, has no room, or is weaker or much later than
+//! the one the picker would choose is not asked, and without a tracker everything is decided by what links say.
 
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;

@@ -31,8 +31,7 @@ impl Peer {
                     if let Some(link) = self.links.get_mut(&id) {
                         link.standing = standing;
                     }
-                    self.weigh_claims(id, &have, true);
-                    self.announced(id, &have, &[]);
+                    self.announced(id, &have, &[], true);
                     self.all_greeted();
                     self.ask_links_for_manifest();
                     let early = self.links.get_mut(&id).map_or_else(Vec::new, Link::take_early);
@@ -40,8 +39,7 @@ impl Peer {
                 }
             }
             PeerMessage::Have { gained, dropped } => {
-                self.weigh_claims(id, &gained, false);
-                self.announced(id, &gained, &dropped);
+                self.announced(id, &gained, &dropped, false);
                 self.stirred_by(now, id, &gained);
             }
             PeerMessage::Request { id: request, range, class, remaining_ms } => {
@@ -92,23 +90,27 @@ impl Peer {
         }
     }
 
-    /// A counterpart's holdings changed.
-    fn announced(&mut self, id: LinkId, gained: &[GroupRange], dropped: &[GroupRange]) {
+    /// A counterpart's holdings changed, or are told for the first time.
+    fn announced(&mut self, id: LinkId, gained: &[GroupRange], dropped: &[GroupRange], is_greeting: bool) {
+        let Some(link) = self.links.get(&id) else { return };
+        if !link.may_hold(gained) || !link.may_hold(dropped) {
+            self.ban(id, "it announced groups that do not exist".to_owned());
+            return;
+        }
+        self.weigh_claims(id, gained, is_greeting);
         let Some(link) = self.links.get_mut(&id) else { return };
         let is_counted = link.counts_as_holder();
-        let is_possible = link.may_hold(gained) && link.may_hold(dropped);
-        if is_possible && is_counted {
+        if is_counted {
             count_copies(&mut self.copies, link, gained, true);
         }
-        let is_possible = is_possible && link.gained(gained);
-        if is_possible && is_counted {
+        if !link.gained(gained) {
+            self.ban(id, "it announced groups without end before the manifest was here".to_owned());
+            return;
+        }
+        if is_counted {
             count_copies(&mut self.copies, link, dropped, false);
         }
-        if is_possible {
-            link.dropped(dropped);
-        } else {
-            self.ban(id, "it announced groups that do not exist".to_owned());
-        }
+        link.dropped(dropped);
     }
 
     /// The geometry became known: what the link announced before is taken in.
@@ -184,7 +186,7 @@ impl Peer {
             RejectReason::NotHeld => {
                 link.failures += 1;
                 let gone: Vec<GroupRange> = missing.into_iter().map(GroupRange::one).collect();
-                self.announced(id, &[], &gone);
+                self.announced(id, &[], &gone, false);
             }
         }
     }

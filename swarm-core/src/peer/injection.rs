@@ -70,6 +70,7 @@ pub(crate) struct Injection {
     under_way: GroupSet,
     pushes: VecDeque<Push>,
     push_count: u32,
+    /// What viewers told that they need soon.
     pub(crate) needs: Needs,
     /// What follows of units that were begun: it counts as under way.
     rests: Rests,

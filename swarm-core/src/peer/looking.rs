@@ -10,7 +10,7 @@ use super::requesting::millis;
 use super::{Demand, Holdings, Peer};
 use crate::group::GroupRange;
 use crate::limits::GROUP_BYTES;
-use crate::peer_message::{Class, Serving};
+use crate::peer_message::Class;
 use crate::time::Timestamp;
 use crate::tracker_message::{PeerRequestBody, SegmentRun, Want};
 
@@ -58,20 +58,14 @@ impl Peer {
 
     /// Whether a group that is due in `time_left` is expected much later, and no initial peer would push it.
     fn is_missed(&self, now: Timestamp, group: u32, time_left: Duration) -> bool {
+        if self.view().is_some_and(|view| view.has_injector(group)) {
+            return false;
+        }
         let expected = self.links.values().filter_map(|link| {
-            let is_asked = |class| link.asks().values().any(|ask| ask.class == class && ask.lacks(group));
-            let size = u64::from(GROUP_BYTES);
-            match [Class::Urgent, Class::Window, Class::Background].into_iter().find(|class| is_asked(*class))
-            {
-                Some(class) => Some(link.time_left(now, class)),
-                None if link.provides(group) && link.standing.serving == Serving::Needs => {
-                    Some(Duration::ZERO)
-                }
-                None if link.provides(group) && link.serves(Class::Urgent) => {
-                    Some(link.time_to_deliver(size, Class::Urgent))
-                }
-                None => None,
-            }
+            let ask = link.asks().values().find(|ask| ask.lacks(group));
+            let is_source = link.provides(group) && link.serves(Class::Urgent);
+            let soon = || is_source.then(|| link.time_to_deliver(u64::from(GROUP_BYTES), Class::Urgent));
+            ask.map(|ask| link.time_left(now, ask.class)).or_else(soon)
         });
         expected.min().is_none_or(|expected| expected > time_left + MISS)
     }

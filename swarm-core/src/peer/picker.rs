@@ -108,7 +108,7 @@ impl View<'_> {
         (!is_much_sooner(soonest, time)).then_some(id)
     }
 
-    /// Whether an assigned source, that knows nothing of our queues there, is as good as the one that we would choose:
+    /// Whether an assigned source is as good as the one that we would choose, since the tracker knows nothing of our queues:
     /// nearly as strong, or it would be kept from what only it can send; and not twice as late.
     fn is_as_good(&self, advised: (Duration, LinkId), best: Option<(Duration, LinkId)>) -> bool {
         let uplink = |id: LinkId| self.links.get(&id).map_or(0, |link| link.standing.uplink);

@@ -95,7 +95,7 @@ impl Peer {
         }
     }
 
-    fn view(&self) -> Option<View<'_>> {
+    pub(super) fn view(&self) -> Option<View<'_>> {
         let holdings = self.holdings.as_ref()?;
         Some(View {
             holdings,
