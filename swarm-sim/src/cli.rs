@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use swarm_core::peer::{Order, Policy, Unit};
-use swarm_sim::{Scenario, Span};
+use swarm_sim::{Distribution, Scenario, Span};
 use tracker_server::decision::Wiring;
 
 /// A part of the method left out or changed, for comparison.
@@ -36,6 +36,8 @@ pub(crate) enum PolicyName {
     NoUrgent,
     /// Viewers are given neighbours by chance, some many and some few
     RandomGraph,
+    /// No swarm: every viewer fetches from the publisher alone, whose uplink is shared fairly
+    ClientServer,
 }
 
 /// Simulate a swarm: real peers' core, real tracker decisions, simulated network
@@ -151,6 +153,12 @@ impl Arguments {
         if times.iter().any(|time| !(0.0..=1e6).contains(time)) {
             return Err("times and the media's rate are between 0 and 1,000,000".into());
         }
+        if self.policy == PolicyName::ClientServer && self.has_misfortune() {
+            return Err("client-server is an ideal server: of what goes wrong nothing is simulated. Leave out --loss, \
+                        --jitter, --churn, --corrupt, --liars, --drip, --seekers, --tracker-outage, --partition, \
+                        --kill, --kill-seeder, --rules and --timeline"
+                .into());
+        }
         Ok(Scenario {
             peers: self.peers,
             initial_peers: self.seeders,
@@ -175,6 +183,7 @@ impl Arguments {
             leaves_after_done: self.leave_after_done,
             window_kib: self.window.max(1),
             has_author_rules: self.rules,
+            distribution: distribution(self.policy),
             policy: policy(self.policy),
             wiring: wiring(self.policy),
             has_timeline: self.timeline,
@@ -183,12 +192,20 @@ impl Arguments {
             ..Scenario::default()
         })
     }
+
+    /// Whether something is asked for that only a swarm is simulated with.
+    fn has_misfortune(&self) -> bool {
+        let shares = [self.loss, self.jitter, self.churn, self.corrupt, self.liars, self.drip, self.seekers];
+        let has_span = self.tracker_outage.is_some() || self.partition.is_some() || self.kill.is_some();
+        let has_flag = self.kill_seeder || self.rules || self.timeline;
+        shares.iter().any(|share| *share > 0.0) || has_span || has_flag
+    }
 }
 
 fn policy(name: PolicyName) -> Policy {
     let method = Policy::default();
     match name {
-        PolicyName::Method | PolicyName::RandomGraph => method,
+        PolicyName::Method | PolicyName::RandomGraph | PolicyName::ClientServer => method,
         PolicyName::NoInjection => Policy { has_injection: false, ..method },
         PolicyName::Random => Policy { order: Order::Random, ..method },
         PolicyName::Rarest => Policy { order: Order::Rarest, ..method },
@@ -202,6 +219,10 @@ fn policy(name: PolicyName) -> Policy {
         PolicyName::Forward4m => Policy { forward: Unit::of(256), ..method },
         PolicyName::NoUrgent => Policy { has_urgent: false, ..method },
     }
+}
+
+fn distribution(name: PolicyName) -> Distribution {
+    if name == PolicyName::ClientServer { Distribution::ClientServer } else { Distribution::Swarm }
 }
 
 fn wiring(name: PolicyName) -> Wiring {

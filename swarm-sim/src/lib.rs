@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `scenario` | what is simulated, and the physical bound |
 //! | `world` | time, nodes, who is connected to whom |
+//! | `client_server` | the baseline: everybody fetches from the publisher alone |
 //! | `connecting` | how connections are built |
 //! | `network`, `link` | how bytes travel |
 //! | `tracking` | the tracker and the way to it |
@@ -20,6 +21,7 @@
 //! | `report`, `timeline` | what it comes to, and how it went |
 
 mod chance;
+mod client_server;
 mod connecting;
 mod content;
 mod link;
@@ -39,6 +41,6 @@ mod tracking;
 mod world;
 
 pub use marks::ByMark;
-pub use report::{Report, run};
-pub use scenario::{Scenario, Span};
+pub use report::{Report, percentile, run};
+pub use scenario::{Distribution, Scenario, Span};
 pub use timeline::Moment;

@@ -72,11 +72,4 @@ impl Node {
     pub(crate) fn is_watching(&self) -> bool {
         self.role == Role::Viewer && matches!(self.conduct, Conduct::Honest | Conduct::Drips)
     }
-
-    /// How long playback took to start from the first link on, ms.
-    pub(crate) fn start_ms(&self) -> Option<f64> {
-        let start_ms = self.player.as_ref()?.playback().start_ms?;
-        let set_up_ms = (self.first_link_at? - self.joined_at) as f64 / 1000.0;
-        Some((start_ms as f64 - set_up_ms).max(0.0))
-    }
 }

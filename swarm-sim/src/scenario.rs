@@ -20,6 +20,16 @@ impl Span {
     }
 }
 
+/// How the content reaches the viewers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Distribution {
+    /// Viewers serve one another.
+    #[default]
+    Swarm,
+    /// Every viewer fetches from the publisher alone: the baseline.
+    ClientServer,
+}
+
 /// Everything that decides a run. The same scenario gives the same run, on every target.
 #[derive(Debug, Clone)]
 pub struct Scenario {
@@ -71,6 +81,8 @@ pub struct Scenario {
     pub connect_rtts: f64,
     /// What lies between 40 and 50 % has priority 7 by its author, what follows 60 % period `background`.
     pub has_author_rules: bool,
+    /// How the content reaches the viewers.
+    pub distribution: Distribution,
     /// What the peers do.
     pub policy: Policy,
     /// How the tracker chooses neighbours.
@@ -110,6 +122,7 @@ impl Default for Scenario {
             window_kib: 256,
             connect_rtts: 4.0,
             has_author_rules: false,
+            distribution: Distribution::default(),
             policy: Policy::default(),
             wiring: Wiring::default(),
             has_timeline: false,
@@ -135,6 +148,16 @@ impl Scenario {
         bytes_per_s(cycled(&self.peer_down_mbps, viewer))
     }
 
+    /// Uplinks of all initial peers together, bytes a second.
+    pub fn publisher_bytes_per_s(&self) -> u64 {
+        bytes_per_s(self.seeder_up_mbps) * u64::from(self.initial_peers)
+    }
+
+    /// When a viewer arrives, µs from the start.
+    pub fn joins_at_us(&self, viewer: u32) -> u64 {
+        micros_of(self.join_over_s) * u64::from(viewer) / u64::from(self.peers.max(1))
+    }
+
     /// The least time in which everybody can have everything, all being present at the start, s:
     /// `max{F/us, F/dmin, N·F/(us + Σu)}` (Kumar and Ross, "Peer-assisted file distribution", 2006).
     pub fn bound_s(&self) -> f64 {
@@ -144,6 +167,33 @@ impl Scenario {
         let uplinks: f64 = (0..self.peers).map(|viewer| cycled(&self.peer_up_mbps, viewer)).sum();
         let shared = f64::from(self.peers) * content_bits / (seeders + uplinks);
         (content_bits / seeders).max(content_bits / slowest).max(shared)
+    }
+
+    /// The least ratio of upload to playback, over time from the first join to the last: (us + Σ uplinks of the
+    /// viewers present) / (media × viewers present). At 1 there is just enough for everybody to play without a stall.
+    /// `None` if nobody plays.
+    pub fn supply_over_demand_min(&self) -> Option<f64> {
+        let joins = (0..self.peers).map(|viewer| self.joins_at_us(viewer));
+        // The ratio changes only at joins. Of viewers that join together the last one counts.
+        let next_joins = joins.clone().skip(1).map(Some).chain([None]);
+        let mut supply = self.publisher_mbps();
+        let ratios = joins.zip(next_joins).zip(0..self.peers).filter_map(|((at, next), viewer)| {
+            supply += cycled(&self.peer_up_mbps, viewer);
+            (next != Some(at)).then(|| supply / (self.media_mbps * f64::from(viewer + 1)))
+        });
+        ratios.reduce(f64::min).filter(|_| self.media_mbps > 0.0)
+    }
+
+    /// The publisher's uplink over the playback rate of all viewers: above 1 it could serve them alone. `None` if
+    /// nobody plays.
+    pub fn publisher_over_demand(&self) -> Option<f64> {
+        let demand = self.media_mbps * f64::from(self.peers);
+        (demand > 0.0).then(|| self.publisher_mbps() / demand)
+    }
+
+    /// Uplinks of all initial peers together, Mbit/s.
+    fn publisher_mbps(&self) -> f64 {
+        self.seeder_up_mbps * f64::from(self.initial_peers)
     }
 
     /// Rate of the media, bytes a second.
@@ -169,6 +219,25 @@ pub(crate) fn micros_of(seconds: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn supply_is_compared_with_demand_at_the_worst_moment() {
+        let late = Scenario {
+            peers: 4,
+            seeder_up_mbps: 2.0,
+            peer_up_mbps: vec![0.5, 0.5, 5.0, 5.0],
+            media_mbps: 2.0,
+            join_over_s: 8.0,
+            ..Scenario::default()
+        };
+        // One viewer: 2.5 of 2; two: 3 of 4; three: 8 of 6; four: 13 of 8.
+        assert_eq!(late.supply_over_demand_min(), Some(0.75));
+        let at_once = Scenario { join_over_s: 0.0, ..late.clone() };
+        assert_eq!(at_once.supply_over_demand_min(), Some(13.0 / 8.0));
+        assert_eq!(late.publisher_over_demand(), Some(0.25));
+        let silent = Scenario { media_mbps: 0.0, ..late };
+        assert_eq!((silent.supply_over_demand_min(), silent.publisher_over_demand()), (None, None));
+    }
 
     #[test]
     fn the_bound_is_the_tightest_of_the_three() {

@@ -23,7 +23,7 @@ use crate::timeline::Timeline;
 use crate::trace::Trace;
 
 /// Between two looks of a player at what is held, µs.
-const PLAYER_TICK_US: u64 = 50_000;
+pub(crate) const PLAYER_TICK_US: u64 = 50_000;
 
 /// Between two jumps of a viewer that seeks, µs.
 const SEEK_INTERVAL_US: u64 = 10_000_000;
@@ -120,8 +120,7 @@ impl World {
         world.start_tracker();
         (0..world.scenario.initial_peers).for_each(|_| world.add_initial_peer());
         for viewer in 0..world.scenario.peers {
-            let spread = micros_of(world.scenario.join_over_s);
-            let at = spread * u64::from(viewer) / u64::from(world.scenario.peers.max(1));
+            let at = world.scenario.joins_at_us(viewer);
             world.add_viewer(viewer, at, true);
         }
         world.plan_misfortunes();

@@ -33,7 +33,11 @@ const NAME_WORDS: [(&str, &str); 9] = [
 ];
 
 /// Names that are not ours to choose, with whose they are.
-const ALLOWED_NAMES: [(&str, &str); 1] = [("block_on", "a method of async runtimes")];
+const ALLOWED_NAMES: [(&str, &str); 3] = [
+    ("block_on", "a method of async runtimes"),
+    ("client_server", "the architecture that swarms are compared with"),
+    ("ClientServer", "the same, as a variant"),
+];
 
 /// Turns of phrase that are refused in comments.
 const PHRASES: [(&str, &str); 5] = [
@@ -45,7 +49,9 @@ const PHRASES: [(&str, &str); 5] = [
 ];
 
 /// Text that is taken out before looking, with the reason.
-const ALLOWED: [(&str, &str); 9] = [
+const ALLOWED: [(&str, &str); 11] = [
+    ("client-server", "the architecture that swarms are compared with"),
+    ("Client-server", "the same, at the beginning of a sentence"),
     ("BLAKE3 chunks", "the hash's own unit of 1024 bytes"),
     ("BLAKE3 chunk", "the hash's own unit of 1024 bytes"),
     ("last chunk", "the hash's own unit, where a tree ends"),
