@@ -8,7 +8,8 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `scenario` | what is simulated, and the physical bound |
+//! | `scenario` | what is simulated |
+//! | `bound` | the least time in which it can be done |
 //! | `world` | time, nodes, who is connected to whom |
 //! | `client_server` | the baseline: everybody fetches from the publisher alone |
 //! | `connecting` | how connections are built |
@@ -20,6 +21,7 @@
 //! | `targets` | what a change must not lose |
 //! | `report`, `timeline` | what it comes to, and how it went |
 
+mod bound;
 mod chance;
 mod client_server;
 mod connecting;

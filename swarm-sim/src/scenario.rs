@@ -4,6 +4,8 @@ use serde::Serialize;
 use swarm_core::peer::Policy;
 use tracker_server::decision::Wiring;
 
+use crate::bound::{Crowd, Viewer};
+
 /// A span of simulated time, seconds from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Span {
@@ -158,15 +160,20 @@ impl Scenario {
         micros_of(self.join_over_s) * u64::from(viewer) / u64::from(self.peers.max(1))
     }
 
-    /// The least time in which everybody can have everything, all being present at the start, s:
-    /// `max{F/us, F/dmin, N·F/(us + Σu)}` (Kumar and Ross, "Peer-assisted file distribution", 2006).
+    /// A time before which nobody can have given everything to everybody, s from the start of the run: the fluid
+    /// bound over the arrival times, which the module `bound` derives. Churn and other misfortunes are not in it.
     pub fn bound_s(&self) -> f64 {
-        let content_bits = self.content_bytes() as f64 * 8.0 / 1e6;
-        let seeders = self.seeder_up_mbps * f64::from(self.initial_peers);
-        let slowest = self.peer_down_mbps.iter().copied().fold(f64::INFINITY, f64::min);
-        let uplinks: f64 = (0..self.peers).map(|viewer| cycled(&self.peer_up_mbps, viewer)).sum();
-        let shared = f64::from(self.peers) * content_bits / (seeders + uplinks);
-        (content_bits / seeders).max(content_bits / slowest).max(shared)
+        let viewer = |viewer| Viewer {
+            joins_at_s: self.joins_at_us(viewer) as f64 / 1e6,
+            up_mbps: cycled(&self.peer_up_mbps, viewer),
+            down_mbps: cycled(&self.peer_down_mbps, viewer),
+        };
+        let crowd = Crowd {
+            content_mbit: self.content_bytes() as f64 * 8.0 / 1e6,
+            publisher_mbps: self.publisher_mbps(),
+            viewers: (0..self.peers).map(viewer).collect(),
+        };
+        crowd.bound_s()
     }
 
     /// The least ratio of upload to playback, over time from the first join to the last: (us + Σ uplinks of the
