@@ -112,6 +112,9 @@ pub(crate) struct Arguments {
     /// Bytes in flight on a connection, KiB
     #[arg(long, default_value_t = 256)]
     window: u32,
+    /// Queue in front of each viewer's downlink, ms at the downlink's rate; what does not fit is dropped and sent again
+    #[arg(long, value_name = "MS", default_value_t = 250.0)]
+    buffer: f64,
     /// 40 to 50 % of the content have priority 7 by their author, what follows 60 % period `background`
     #[arg(long)]
     rules: bool,
@@ -149,7 +152,7 @@ impl Arguments {
         if shares.iter().any(|share| !(0.0..=100.0).contains(share)) || self.loss > 50.0 {
             return Err("shares are between 0 and 100 per cent, --loss is at most 50".into());
         }
-        let times = [self.rtt, self.jitter, self.join_over, self.media, self.limit];
+        let times = [self.rtt, self.jitter, self.join_over, self.media, self.limit, self.buffer];
         if times.iter().any(|time| !(0.0..=1e6).contains(time)) {
             return Err("times and the media's rate are between 0 and 1,000,000".into());
         }
@@ -182,6 +185,7 @@ impl Arguments {
             is_seeder_killed: self.kill_seeder,
             leaves_after_done: self.leave_after_done,
             window_kib: self.window.max(1),
+            buffer_ms: self.buffer,
             has_author_rules: self.rules,
             distribution: distribution(self.policy),
             policy: policy(self.policy),

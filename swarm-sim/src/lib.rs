@@ -13,7 +13,7 @@
 //! | `world` | time, nodes, who is connected to whom |
 //! | `client_server` | the baseline: everybody fetches from the publisher alone |
 //! | `connecting` | how connections are built |
-//! | `network`, `link` | how bytes travel |
+//! | `network`, `link`, `downlink` | how bytes travel |
 //! | `tracking` | the tracker and the way to it |
 //! | `marks` | what the author said, and who had it when |
 //! | `misfortune` | who joins and what goes wrong |
@@ -26,6 +26,7 @@ mod chance;
 mod client_server;
 mod connecting;
 mod content;
+mod downlink;
 mod link;
 mod marks;
 mod misfortune;

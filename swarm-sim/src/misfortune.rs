@@ -7,6 +7,7 @@ use swarm_core::peer::{Appetite, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Instance, Peer};
 
+use crate::downlink::Downlink;
 use crate::marks::Progress;
 use crate::node::{Conduct, Interface, Node};
 use crate::scenario::{bytes_per_s, micros_of};
@@ -85,11 +86,10 @@ impl World {
             ends: BTreeMap::new(),
             interface: Interface {
                 up_bytes_per_s: up,
-                down_bytes_per_s: down,
+                downlink: Downlink::new(down, (self.scenario.buffer_ms * 1000.0) as u64),
                 is_sending: false,
                 turns: VecDeque::new(),
                 debt_us: 0,
-                down_free_at: 0,
                 busy_us: 0,
             },
             tracker: None,

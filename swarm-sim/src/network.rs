@@ -1,15 +1,18 @@
-//! How bytes travel: an uplink that links share in turn, a path with delay, jitter and loss, a downlink, and an
-//! acknowledgement on the way back.
+//! How bytes travel: an uplink that the node's links share in turn, a path with delay, jitter and loss, a downlink
+//! with a drop-tail queue, and an acknowledgement on the way back.
 //!
-//! Goodput is simulated: rates are those of messages, without packet headers. A lost packet is sent again after
-//! a round trip; what follows on the same channel waits for it, since channels are ordered. Control messages go
-//! before payload and take their time from the uplink.
+//! Goodput is simulated: rates are those of messages, without packet headers. A lost packet, and a quantum that the
+//! downlink's queue drops, is sent again and arrives a round trip later. It takes uplink twice, and because channels
+//! are ordered, what follows on the same channel waits for it. Control messages are sent before payload and take
+//! their time from the uplink; they do not wait at the downlink. Senders have a fixed window and no congestion
+//! control: how much they send is decided by requests alone.
 
 use swarm_core::LinkId;
 use swarm_core::peer::Input;
 use swarm_core::peer_message::{DataHead, DataMessage, PeerMessage};
 use swarm_core::tree::NodeHash;
 
+use crate::link::Quantum;
 use crate::node::Conduct;
 use crate::scenario::micros_of;
 use crate::world::{Event, World};
@@ -56,13 +59,7 @@ impl World {
         }
     }
 
-    fn put_on_wire(
-        &mut self,
-        node: usize,
-        link: LinkId,
-        (to, to_link): (usize, LinkId),
-        quantum: crate::link::Quantum,
-    ) {
+    fn put_on_wire(&mut self, node: usize, link: LinkId, (to, to_link): (usize, LinkId), quantum: Quantum) {
         let (lost, late_us) = self.losses(quantum.bytes);
         let wire_bytes = quantum.bytes + lost * PACKET_BYTES;
         self.carried.data += wire_bytes;
@@ -78,9 +75,7 @@ impl World {
         let Some(end) = self.nodes[node].ends.get_mut(&link) else { return };
         end.last_data_at = end.last_data_at.max(arrives_at);
         let arrives_at = end.last_data_at;
-        let head = quantum.head.map(Box::new);
-        let event =
-            Event::Arrives { to, link: to_link, from: node, from_link: link, bytes: quantum.bytes, head };
+        let event = Event::Arrives { to, link: to_link, from: node, from_link: link, quantum };
         self.queue.push(arrives_at, event);
     }
 
@@ -116,27 +111,49 @@ impl World {
         }
     }
 
+    /// A quantum arrives at the downlink's router, which queues or drops it.
     pub(crate) fn arrives(
         &mut self,
-        to: usize,
-        link: LinkId,
+        (to, link): (usize, LinkId),
         (from, from_link): (usize, LinkId),
-        bytes: u64,
-        head: Option<Box<DataHead>>,
+        quantum: Quantum,
     ) {
-        if !self.nodes[to].is_alive || !self.nodes[to].ends.contains_key(&link) {
-            return;
+        let at = &mut self.nodes[to];
+        let Some(end) = at.ends.get_mut(&link).filter(|_| at.is_alive) else { return };
+        let bytes = quantum.bytes;
+        let passage = at.interface.downlink.enqueue(self.now, bytes);
+        if let Some(passage) = passage {
+            end.receive(quantum.sequence, quantum.head);
+            // What waited for this quantum passed the downlink before it.
+            while let Some(in_order) = end.next_in_order() {
+                if let Some(head) = in_order {
+                    self.queue.push(passage.delivered_at, Event::Delivered { to, link, from, head });
+                }
+            }
+            self.acknowledge_later(passage.delivered_at, to, (from, from_link), bytes);
+        } else {
+            // The sender hears of it by the next acknowledgement: sent at once, it arrives a round trip late.
+            let path_us = self.one_way_us();
+            let heard_at = self.held_back(to, from, self.now + path_us);
+            self.queue.push(heard_at, Event::Dropped { node: from, link: from_link, quantum });
         }
-        let interface = &mut self.nodes[to].interface;
-        let delivered_at =
-            interface.down_free_at.max(self.now) + bytes * 1_000_000 / interface.down_bytes_per_s;
-        interface.down_free_at = delivered_at;
-        if let Some(head) = head {
-            self.queue.push(delivered_at, Event::Delivered { to, link, from, head });
+        if self.nodes[to].is_watching() {
+            self.passages.add(passage);
         }
+    }
+
+    fn acknowledge_later(&mut self, delivered_at: u64, to: usize, sender: (usize, LinkId), bytes: u64) {
         let path_us = self.one_way_us();
-        let acknowledged_at = self.held_back(to, from, delivered_at + path_us);
-        self.queue.push(acknowledged_at, Event::Acknowledged { node: from, link: from_link, bytes });
+        let at = self.held_back(to, sender.0, delivered_at + path_us);
+        self.queue.push(at, Event::Acknowledged { node: sender.0, link: sender.1, bytes });
+    }
+
+    /// The sender of a quantum hears that it was dropped.
+    pub(crate) fn dropped(&mut self, node: usize, link: LinkId, quantum: Quantum) {
+        let Some(end) = self.nodes[node].ends.get_mut(&link) else { return };
+        end.send_again(quantum);
+        self.queue_end(node, link);
+        self.send_next(node);
     }
 
     pub(crate) fn delivered(&mut self, to: usize, link: LinkId, from: usize, head: DataHead) {

@@ -7,6 +7,7 @@ use swarm_core::tracker_message::Role;
 use swarm_core::{LinkId, Peer};
 use tracker_server::decision::ConnectionId;
 
+use crate::downlink::Downlink;
 use crate::link::End;
 use crate::marks::Progress;
 
@@ -27,14 +28,12 @@ pub(crate) enum Conduct {
 #[derive(Debug)]
 pub(crate) struct Interface {
     pub(crate) up_bytes_per_s: u64,
-    pub(crate) down_bytes_per_s: u64,
+    pub(crate) downlink: Downlink,
     pub(crate) is_sending: bool,
     /// Links with something to send, in turn.
     pub(crate) turns: VecDeque<LinkId>,
     /// Time that control messages took from the uplink and data has yet to give, µs.
     pub(crate) debt_us: u64,
-    /// When the downlink has delivered everything that has arrived.
-    pub(crate) down_free_at: u64,
     /// Time that the uplink was busy, µs.
     pub(crate) busy_us: u64,
 }

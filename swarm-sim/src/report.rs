@@ -60,6 +60,11 @@ pub struct Report {
     pub control_pct: f64,
     /// Messages to and from the tracker.
     pub tracker_messages: u64,
+    /// Time that payload waited in the drop-tail queues of the viewers' downlinks, ms: 99th percentile over all quanta
+    /// (about a group) that were delivered to honest viewers.
+    pub downlink_wait_ms_p99: f64,
+    /// Quanta that these queues dropped because they were full, per cent of those that arrived.
+    pub dropped_pct: f64,
     /// Share of the run in which the viewers' uplinks were busy, per cent.
     pub uplink_pct: f64,
     /// With an author's rules, when every viewer that stayed had everything marked 7, everything `background`, and
@@ -190,6 +195,8 @@ fn report(world: &World) -> Report {
         proof_pct: pct(stats.iter().map(|stats| stats.proof_bytes).sum()),
         control_pct: pct(world.carried.control),
         tracker_messages: world.carried.tracker_messages,
+        downlink_wait_ms_p99: world.passages.wait_ms_percentile(99.0),
+        dropped_pct: world.passages.dropped_pct(),
         uplink_pct: busy as f64 * 100.0 / present.max(1) as f64,
         complete_seconds: (!parts.is_empty()).then(|| complete_seconds(&parts)),
         first_background_seconds: parts.iter().filter_map(|parts| parts.background).min().map(seconds_of),

@@ -79,6 +79,8 @@ pub struct Scenario {
     pub leaves_after_done: bool,
     /// Bytes in flight on one connection, at most, KiB: the transport's window.
     pub window_kib: u32,
+    /// Length of the drop-tail queue in front of each viewer's downlink, ms of transfer at the downlink's rate.
+    pub buffer_ms: f64,
     /// Building a connection takes this many round trips after signalling.
     pub connect_rtts: f64,
     /// What lies between 40 and 50 % has priority 7 by its author, what follows 60 % period `background`.
@@ -122,6 +124,7 @@ impl Default for Scenario {
             is_seeder_killed: false,
             leaves_after_done: false,
             window_kib: 256,
+            buffer_ms: 250.0,
             connect_rtts: 4.0,
             has_author_rules: false,
             distribution: Distribution::default(),

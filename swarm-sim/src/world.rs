@@ -15,6 +15,8 @@ use tracker_server::decision::{ConnectionId, Tracker};
 
 use crate::chance::Chance;
 use crate::content::Content;
+use crate::downlink::Passages;
+use crate::link::Quantum;
 use crate::misfortune::Misfortune;
 use crate::node::{Conduct, Node};
 use crate::queue::Queue;
@@ -35,34 +37,12 @@ pub(crate) enum Event {
     Timer(usize),
     Told(usize, Box<Input>),
     Sent(usize),
-    Arrives {
-        to: usize,
-        link: LinkId,
-        from: usize,
-        from_link: LinkId,
-        bytes: u64,
-        head: Option<Box<DataHead>>,
-    },
-    Delivered {
-        to: usize,
-        link: LinkId,
-        from: usize,
-        head: Box<DataHead>,
-    },
-    Acknowledged {
-        node: usize,
-        link: LinkId,
-        bytes: u64,
-    },
-    Control {
-        to: usize,
-        link: LinkId,
-        message: Box<PeerMessage>,
-    },
-    Opens {
-        node: usize,
-        link: LinkId,
-    },
+    Arrives { to: usize, link: LinkId, from: usize, from_link: LinkId, quantum: Quantum },
+    Dropped { node: usize, link: LinkId, quantum: Quantum },
+    Delivered { to: usize, link: LinkId, from: usize, head: Box<DataHead> },
+    Acknowledged { node: usize, link: LinkId, bytes: u64 },
+    Control { to: usize, link: LinkId, message: Box<PeerMessage> },
+    Opens { node: usize, link: LinkId },
     Tracker(crate::tracking::TrackerEvent),
     Plays(usize),
     Seeks(usize),
@@ -89,6 +69,7 @@ pub(crate) struct World {
     pub(crate) trackers: u64,
     pub(crate) connections: BTreeMap<ConnectionId, usize>,
     pub(crate) carried: Carried,
+    pub(crate) passages: Passages,
     pub(crate) trace: Trace,
     /// Viewers that the run waits for.
     awaited: usize,
@@ -111,6 +92,7 @@ impl World {
             trackers: 0,
             connections: BTreeMap::new(),
             carried: Carried::default(),
+            passages: Passages::default(),
             trace: Trace::new(),
             awaited: 0,
             injected,
@@ -164,9 +146,10 @@ impl World {
                 self.nodes[node].interface.is_sending = false;
                 self.send_next(node);
             }
-            Event::Arrives { to, link, from, from_link, bytes, head } => {
-                self.arrives(to, link, (from, from_link), bytes, head);
+            Event::Arrives { to, link, from, from_link, quantum } => {
+                self.arrives((to, link), (from, from_link), quantum);
             }
+            Event::Dropped { node, link, quantum } => self.dropped(node, link, quantum),
             Event::Delivered { to, link, from, head } => self.delivered(to, link, from, *head),
             Event::Acknowledged { node, link, bytes } => self.acknowledged(node, link, bytes),
             Event::Control { to, link, message } => {
