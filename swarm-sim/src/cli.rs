@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use swarm_core::peer::{Order, Policy, Unit};
-use swarm_sim::{Distribution, Scenario, Span};
+use swarm_sim::{Distribution, Economy, Scenario, Span};
 use tracker_server::decision::Wiring;
 
 /// A part of the method left out or changed, for comparison.
@@ -121,6 +121,9 @@ pub(crate) struct Arguments {
     /// What is left out of the method
     #[arg(long, value_enum, default_value_t = PolicyName::Method)]
     policy: PolicyName,
+    /// How freely the publisher gives
+    #[arg(long, value_enum, default_value_t = Economy::Thrifty)]
+    economy: Economy,
     /// End after this much simulated time, s
     #[arg(long, default_value_t = 3600.0)]
     limit: f64,
@@ -188,6 +191,7 @@ impl Arguments {
             buffer_ms: self.buffer,
             has_author_rules: self.rules,
             distribution: distribution(self.policy),
+            economy: self.economy,
             policy: policy(self.policy),
             wiring: wiring(self.policy),
             has_timeline: self.timeline,
@@ -244,4 +248,32 @@ fn span(text: &str) -> Result<Span, String> {
 fn kill(text: &str) -> Result<(f64, f64), String> {
     let parsed = text.split_once('@').and_then(|(pct, at)| Some((pct.parse().ok()?, at.parse().ok()?)));
     parsed.ok_or_else(|| "give a share and a time in seconds, such as 33@20".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_sim::Population;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_of_a_population_give_its_scenario() {
+        for index in 0..40 {
+            let population = Population::draw(5, index, Economy::Generous);
+            let flags = population.flags();
+            let arguments = Arguments::parse_from(["swarm-sim"].into_iter().chain(flags.split_whitespace()));
+            let scenario = arguments.scenario().unwrap();
+            assert_eq!(format!("{scenario:?}"), format!("{:?}", population.scenario));
+        }
+    }
+
+    #[test]
+    fn the_baseline_is_not_simulated_with_what_goes_wrong() {
+        let scenario = |flags: &[&str]| {
+            Arguments::parse_from([&["swarm-sim", "--policy", "client-server"], flags].concat()).scenario()
+        };
+        assert!(scenario(&[]).is_ok());
+        assert!(scenario(&["--loss", "1"]).is_err_and(|error| error.contains("--loss")));
+        assert!(scenario(&["--kill", "30@5"]).is_err());
+    }
 }

@@ -16,6 +16,7 @@
 //! | `network`, `link`, `downlink` | how bytes travel |
 //! | `tracking` | the tracker and the way to it |
 //! | `marks` | what the author said, and who had it when |
+//! | `population` | random scenarios |
 //! | `misfortune` | who joins and what goes wrong |
 //! | `traces` | digests by which targets are compared |
 //! | `targets` | what a change must not lose |
@@ -32,6 +33,7 @@ mod marks;
 mod misfortune;
 mod network;
 mod node;
+mod population;
 mod queue;
 mod report;
 mod scenario;
@@ -44,6 +46,7 @@ mod tracking;
 mod world;
 
 pub use marks::ByMark;
+pub use population::Population;
 pub use report::{Report, percentile, run};
-pub use scenario::{Distribution, Scenario, Span};
+pub use scenario::{Distribution, Economy, Scenario, Span};
 pub use timeline::Moment;

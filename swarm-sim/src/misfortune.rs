@@ -74,6 +74,7 @@ impl World {
             upload: UploadLimit::Unlimited,
             token: None,
             policy: self.scenario.policy,
+            // `self.scenario.economy` belongs here once the core distinguishes economies.
         };
         let marks = self.content.marks.as_ref().filter(|_| role == Role::Viewer);
         Node {

@@ -32,6 +32,27 @@ pub enum Distribution {
     ClientServer,
 }
 
+/// How freely a publisher gives what viewers could send one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Economy {
+    /// About one copy, and what viewers need soon
+    #[default]
+    Thrifty,
+    /// Whatever its uplink carries
+    Generous,
+}
+
+impl Economy {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Thrifty => "thrifty",
+            Self::Generous => "generous",
+        }
+    }
+}
+
 /// Everything that decides a run. The same scenario gives the same run, on every target.
 #[derive(Debug, Clone)]
 pub struct Scenario {
@@ -87,6 +108,8 @@ pub struct Scenario {
     pub has_author_rules: bool,
     /// How the content reaches the viewers.
     pub distribution: Distribution,
+    /// How freely the initial peers give.
+    pub economy: Economy,
     /// What the peers do.
     pub policy: Policy,
     /// How the tracker chooses neighbours.
@@ -128,6 +151,7 @@ impl Default for Scenario {
             connect_rtts: 4.0,
             has_author_rules: false,
             distribution: Distribution::default(),
+            economy: Economy::default(),
             policy: Policy::default(),
             wiring: Wiring::default(),
             has_timeline: false,
