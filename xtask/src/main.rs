@@ -7,10 +7,12 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod document;
 mod page;
 mod pins;
 mod process;
 mod setup;
+mod sim_sweep;
 mod sim_table;
 mod tidy;
 mod tiers;
@@ -61,8 +63,10 @@ enum Chore {
         #[command(subcommand)]
         bench: Box<Bench>,
     },
-    /// Simulate the published scenarios and write the tables of docs/method.md anew
+    /// Simulate the published scenarios, write their tables into docs/method.md, fail if a target is missed
     SimTable(sim_table::SimTable),
+    /// Simulate random populations and fail if a published target is missed
+    SimSweep(sim_sweep::SimSweep),
     /// Static checks: format, tidy, lints, documentation, JavaScript types
     Check,
     /// Check the rules of CONTRIBUTING.md that no compiler knows
@@ -94,6 +98,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Test { tiers } => tiers::run(&workspace, &tiers),
         Chore::Bench { bench } => bench::run(&workspace, &bench),
         Chore::SimTable(options) => sim_table::run(&workspace, &options),
+        Chore::SimSweep(options) => sim_sweep::run(&workspace, &options),
         Chore::Check => check::run(&workspace),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Ci => {
