@@ -1,16 +1,16 @@
-//! The command line, kept stable.
+//! The command line of `swarm-sim`. Flags are stable: scripts and published tables use them.
 
 use clap::{Parser, ValueEnum};
 use swarm_core::peer::{Order, Policy, Unit};
 use swarm_sim::{Distribution, Economy, Scenario, Span};
 use tracker_server::decision::Wiring;
 
-/// A part of the method left out or changed, for comparison.
+/// The method, or a variant of it for comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PolicyName {
     /// The method
     Method,
-    /// Nothing is injected: the initial peer only answers requests
+    /// No injection: the initial peer only answers requests
     NoInjection,
     /// Background groups in any order
     Random,
@@ -18,7 +18,7 @@ pub(crate) enum PolicyName {
     Rarest,
     /// Background groups in order
     Sequential,
-    /// Nothing is injected, groups in order: the simplest thing that could be tried
+    /// No injection, background groups in order: the simplest possible swarm
     NoInjectionSequential,
     /// Announce and forward only whole units of 64 KiB
     #[value(name = "forward-64k")]
@@ -32,24 +32,24 @@ pub(crate) enum PolicyName {
     /// Announce and forward only whole units of 4 MiB
     #[value(name = "forward-4m")]
     Forward4m,
-    /// Nothing is urgent
+    /// No urgent class
     NoUrgent,
-    /// Viewers are given neighbours by chance, some many and some few
+    /// Neighbours are chosen at random, so some viewers have many and some few
     RandomGraph,
     /// No swarm: every viewer fetches from the publisher alone, whose uplink is shared fairly
     ClientServer,
 }
 
-/// Simulate a swarm: real peers' core, real tracker decisions, simulated network
+/// Simulate a swarm: the real peer core, real tracker decisions, a simulated network
 ///
-/// Without --json it answers in words what the viewers would see. Rates are Mbit/s of payload (goodput).
+/// Without --json the report is in words. Rates are Mbit/s of payload (goodput).
 #[derive(Debug, Parser)]
 #[command(name = "swarm-sim", version)]
 pub(crate) struct Arguments {
     /// Viewers
     #[arg(long, default_value_t = 30)]
     peers: u32,
-    /// Initial peers that hold everything
+    /// Initial peers, which hold everything from the start
     #[arg(long, default_value_t = 1)]
     seeders: u32,
     /// Length of the content, MiB
@@ -70,16 +70,16 @@ pub(crate) struct Arguments {
     /// Rate of the media, Mbit/s; 0: nobody plays
     #[arg(long, default_value_t = 2.0)]
     media: f64,
-    /// Viewers arrive evenly over this time, s
+    /// Viewers join evenly spread over this time, s
     #[arg(long, default_value_t = 0.0)]
     join_over: f64,
-    /// Packets lost, per cent
+    /// Packet loss, per cent
     #[arg(long, default_value_t = 0.0)]
     loss: f64,
-    /// Delay beyond half the round-trip time, up to this, ms
+    /// Largest extra delay in each direction, ms
     #[arg(long, default_value_t = 0.0)]
     jitter: f64,
-    /// Viewers that leave each minute without a word and are replaced, per cent
+    /// Viewers that leave each minute without notice and are replaced, per cent
     #[arg(long, default_value_t = 0.0)]
     churn: f64,
     /// Viewers that corrupt what they send, per cent
@@ -100,7 +100,7 @@ pub(crate) struct Arguments {
     /// Two halves of the swarm cannot reach one another from A to B, s
     #[arg(long, value_name = "A-B", value_parser = span)]
     partition: Option<Span>,
-    /// Of the viewers this share dies at a time: PERCENT@SECONDS
+    /// Viewers that die together: PERCENT@SECONDS
     #[arg(long, value_name = "PCT@S", value_parser = kill)]
     kill: Option<(f64, f64)>,
     /// The initial peers die as soon as the viewers together hold everything
@@ -109,16 +109,16 @@ pub(crate) struct Arguments {
     /// Viewers leave as soon as they have everything
     #[arg(long)]
     leave_after_done: bool,
-    /// Bytes in flight on a connection, KiB
+    /// Window of each connection: most bytes in flight, KiB
     #[arg(long, default_value_t = 256)]
     window: u32,
     /// Queue in front of each viewer's downlink, ms at the downlink's rate; what does not fit is dropped and sent again
     #[arg(long, value_name = "MS", default_value_t = 250.0)]
     buffer: f64,
-    /// 40 to 50 % of the content have priority 7 by their author, what follows 60 % period `background`
+    /// The author marks 40 to 50 % of the content with priority 7 and everything beyond 60 % with period `background`
     #[arg(long)]
     rules: bool,
-    /// What is left out of the method
+    /// Policy to simulate
     #[arg(long, value_enum, default_value_t = PolicyName::Method)]
     policy: PolicyName,
     /// How freely the publisher gives
@@ -127,7 +127,7 @@ pub(crate) struct Arguments {
     /// End after this much simulated time, s
     #[arg(long, default_value_t = 3600.0)]
     limit: f64,
-    /// Say how it went second by second, too
+    /// Report the state of the swarm every second, too
     #[arg(long)]
     timeline: bool,
     /// Seed; the same seed gives the same run
@@ -139,7 +139,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The scenario that is asked for, or what is wrong with it, in words.
+    /// The scenario that the flags describe; an error message if they are out of range or contradict each other.
     pub(crate) fn scenario(&self) -> Result<Scenario, String> {
         let rates = self.peer_up.iter().chain(&self.peer_down).chain([&self.seeder_up]);
         if rates.into_iter().any(|rate| !(*rate > 0.0 && *rate <= 100_000.0)) {
@@ -160,7 +160,7 @@ impl Arguments {
             return Err("times and the media's rate are between 0 and 1,000,000".into());
         }
         if self.policy == PolicyName::ClientServer && self.has_misfortune() {
-            return Err("client-server is an ideal server: of what goes wrong nothing is simulated. Leave out --loss, \
+            return Err("client-server models an ideal server. Leave out --loss, \
                         --jitter, --churn, --corrupt, --liars, --drip, --seekers, --tracker-outage, --partition, \
                         --kill, --kill-seeder, --rules and --timeline"
                 .into());
@@ -201,7 +201,7 @@ impl Arguments {
         })
     }
 
-    /// Whether something is asked for that only a swarm is simulated with.
+    /// Whether a flag is set that the client-server model does not support.
     fn has_misfortune(&self) -> bool {
         let shares = [self.loss, self.jitter, self.churn, self.corrupt, self.liars, self.drip, self.seekers];
         let has_span = self.tracker_outage.is_some() || self.partition.is_some() || self.kill.is_some();

@@ -1,26 +1,25 @@
 //! A deterministic discrete-event simulator of whole swarms.
 //!
-//! What decides is real: every peer is a [`swarm_core::Peer`], the tracker is
-//! [`tracker_server::decision::Tracker`], every group is hashed and proved. What is simulated is what lies
-//! between them: clocks, uplinks and downlinks, delay, jitter, loss, connections being built, and people who
-//! come, leave, stall and lie. The same [`Scenario`] gives the same [`Report::trace_hash`], native and as
-//! WebAssembly.
+//! All decisions are real: every peer is a [`swarm_core::Peer`], the tracker is
+//! [`tracker_server::decision::Tracker`], every group is hashed and proved. The rest is simulated: clocks, uplinks and
+//! downlinks, delay, jitter, loss, the set-up of connections, and viewers that join, leave, stall and lie. The same
+//! [`Scenario`] gives the same [`Report::trace_hash`], native and as WebAssembly.
 //!
 //! | module | owns |
 //! |---|---|
-//! | `scenario` | what is simulated |
-//! | `bound` | the least time in which it can be done |
-//! | `world` | time, nodes, who is connected to whom |
-//! | `client_server` | the baseline: everybody fetches from the publisher alone |
-//! | `connecting` | how connections are built |
-//! | `network`, `link`, `downlink` | how bytes travel |
-//! | `tracking` | the tracker and the way to it |
-//! | `marks` | what the author said, and who had it when |
+//! | `scenario` | the description of a run |
+//! | `bound` | the least time that any schedule needs |
+//! | `world` | the main loop: time, nodes, connections |
+//! | `client_server` | the baseline: every viewer fetches from the publisher alone |
+//! | `connecting` | the set-up of connections |
+//! | `network`, `link`, `downlink` | the transport of bytes |
+//! | `tracking` | the tracker and the connections to it |
+//! | `marks` | the author's priorities, and when viewers had each part |
 //! | `population` | random scenarios |
-//! | `misfortune` | who joins and what goes wrong |
-//! | `traces` | digests by which targets are compared |
-//! | `targets` | what a change must not lose |
-//! | `report`, `timeline` | what it comes to, and how it went |
+//! | `misfortune` | joins and failures |
+//! | `traces` | digests of small runs, compared between compilation targets |
+//! | `targets` | tests of the method's targets |
+//! | `report`, `timeline` | the figures of a run, at its end and second by second |
 
 mod bound;
 mod chance;

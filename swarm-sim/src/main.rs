@@ -1,4 +1,4 @@
-//! `swarm-sim`: simulates a swarm and prints what it comes to.
+//! `swarm-sim`: simulates a swarm and prints its report.
 
 mod cli;
 mod text;

@@ -1,4 +1,4 @@
-//! Who joins, and what goes wrong: deaths, replacements, outages.
+//! Joins and failures: new nodes, deaths, replacements, outages of the tracker.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,34 +13,34 @@ use crate::node::{Conduct, Interface, Node};
 use crate::scenario::{bytes_per_s, micros_of};
 use crate::world::{Event, World, conduct};
 
-/// Between two looks at whether somebody leaves, µs.
+/// Interval at which churn draws who leaves, µs.
 const CHURN_TICK_US: u64 = 100_000;
 
-/// Between two looks at whether the first copy is out, µs.
+/// Interval at which we check whether viewers together hold everything, µs.
 const WATCH_US: u64 = 50_000;
 
-/// Downlink of an initial peer, bytes a second: it receives messages only.
+/// Downlink of an initial peer, bytes a second. It receives only messages, so any large value will do.
 const INITIAL_DOWN: u64 = 125_000_000;
 
 /// Upload of a node that drips, bytes a second.
 const DRIP: u64 = 1000;
 
-/// Round trips until the death of a node is noticed at the other end of its links: 10 s at 50 ms, what native
-/// peers wait before a path counts as failed.
+/// Round trips until the other ends of a dead node's links notice: 10 s at 50 ms, the time after which native peers
+/// consider a path failed.
 const DEATH_RTTS: f64 = 200.0;
 
-/// Something that goes wrong.
+/// A failure, or a check whether one is due.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Misfortune {
-    /// Look whether somebody leaves, who is replaced.
+    /// Draw which viewers leave; each is replaced by a new one.
     Churn,
     /// The tracker dies.
     TrackerStops,
-    /// A tracker that knows nothing takes its place.
+    /// A tracker without state takes its place.
     TrackerStarts,
     /// This share of the viewers dies, per cent.
     Kill(f64),
-    /// Look whether the first copy is out; then the initial peers die.
+    /// Kill the initial peers if viewers together hold everything; otherwise check again later.
     KillSeederWhenInjected,
     /// A node leaves without a word.
     Leaves(usize),
@@ -53,7 +53,8 @@ impl World {
         self.join(node, 0);
     }
 
-    /// `viewer` names its place among all viewers that come, replacements included.
+    /// Adds a viewer that joins at `at`. `viewer` is its index among all viewers, replacements included; the index
+    /// selects its uplink and downlink.
     pub(crate) fn add_viewer(&mut self, viewer: u32, at: u64, is_original: bool) {
         let conduct = conduct(&self.scenario, spread_pct(viewer, self.scenario.seed));
         let up = if conduct == Conduct::Drips { DRIP } else { self.scenario.peer_up(viewer) };
@@ -103,7 +104,7 @@ impl World {
         }
     }
 
-    /// Puts what the scenario wants to go wrong on the calendar.
+    /// Schedules the failures of the scenario.
     pub(crate) fn plan_misfortunes(&mut self) {
         let mut plan = |at: u64, misfortune| {
             self.queue.push(at, Event::Misfortune(misfortune));
@@ -145,7 +146,7 @@ impl World {
         nodes.filter(|(_, node)| node.is_alive && node.role == Role::Viewer).map(|(index, _)| index).collect()
     }
 
-    /// Leaving is a Poisson process: in each tick everybody leaves with the same small probability.
+    /// Leaving is a Poisson process: in each tick every viewer leaves with the same small probability.
     fn churn(&mut self) {
         let is_original_awaited = self.nodes.iter().any(|node| node.is_original && node.is_awaited());
         if !is_original_awaited {
@@ -173,7 +174,7 @@ impl World {
         initial.into_iter().for_each(|node| self.kill(node));
     }
 
-    /// A node dies: the tracker's socket closes at once, links are noticed to be dead much later.
+    /// Kills a node. The tracker's socket closes at once; the other ends of its links notice much later.
     pub(crate) fn kill(&mut self, node: usize) {
         if !self.nodes[node].is_alive {
             return;
@@ -194,7 +195,8 @@ impl World {
     }
 }
 
-/// A draw for each viewer, per cent, so that any run of viewers has any share to within one (Weyl's sequence).
+/// A number between 0 and 100 for each viewer, from Weyl's sequence: among any consecutive viewers, the number of those
+/// below p is p per cent to within one.
 fn spread_pct(viewer: u32, seed: u64) -> f64 {
     const GOLDEN: f64 = 0.618_033_988_749_895;
     let place = (f64::from(viewer) + (seed % 1000) as f64) * GOLDEN;

@@ -17,10 +17,10 @@ use crate::node::Conduct;
 use crate::scenario::micros_of;
 use crate::world::{Event, World};
 
-/// Bytes of a packet.
+/// Payload of a packet, bytes.
 const PACKET_BYTES: u64 = 1200;
 
-/// Bytes of a data message beside payload and proof, about.
+/// Bytes of a data message besides payload and proof, approximately.
 const HEAD_BYTES: u64 = 12;
 
 impl World {
@@ -34,7 +34,7 @@ impl World {
         self.send_next(node);
     }
 
-    /// Gives a link its turn if it has something that may leave.
+    /// Queues a link for the uplink if it has something to send and its window allows it.
     fn queue_end(&mut self, node: usize, link: LinkId) {
         let window_bytes = u64::from(self.scenario.window_kib) * 1024;
         let at = &mut self.nodes[node];
@@ -47,7 +47,7 @@ impl World {
         }
     }
 
-    /// Puts the next part on the wire if the uplink is free.
+    /// Sends the next quantum if the uplink is free.
     pub(crate) fn send_next(&mut self, node: usize) {
         while !self.nodes[node].interface.is_sending {
             let Some(link) = self.nodes[node].interface.turns.pop_front() else { return };
@@ -79,7 +79,7 @@ impl World {
         self.queue.push(arrives_at, event);
     }
 
-    /// Packets of a part that are lost, and how much later the part is whole, µs.
+    /// Draws which packets of a message are lost: returns their number and the delay until all have arrived, µs.
     fn losses(&mut self, bytes: u64) -> (u64, u64) {
         if self.scenario.loss_pct <= 0.0 {
             return (0, 0);
@@ -102,7 +102,7 @@ impl World {
         (half + jitter * 1000.0) as u64
     }
 
-    /// What would arrive during a partition arrives after it.
+    /// Time of arrival of something that would arrive at `at`: traffic across a partition arrives after it.
     fn held_back(&self, from: usize, to: usize, at: u64) -> u64 {
         let side = |node: usize| node * 2 >= self.nodes.len();
         match self.scenario.partition {
@@ -111,7 +111,7 @@ impl World {
         }
     }
 
-    /// A quantum arrives at the downlink's router, which queues or drops it.
+    /// A quantum arrives at the receiver's access router, which queues it or drops it.
     pub(crate) fn arrives(
         &mut self,
         (to, link): (usize, LinkId),
@@ -124,7 +124,7 @@ impl World {
         let passage = at.interface.downlink.enqueue(self.now, bytes);
         if let Some(passage) = passage {
             end.receive(quantum.sequence, quantum.head);
-            // What waited for this quantum passed the downlink before it.
+            // Later quanta that waited for this one have already passed the downlink, so they are delivered with it.
             while let Some(in_order) = end.next_in_order() {
                 if let Some(head) = in_order {
                     self.queue.push(passage.delivered_at, Event::Delivered { to, link, from, head });
@@ -132,7 +132,8 @@ impl World {
             }
             self.acknowledge_later(passage.delivered_at, to, (from, from_link), bytes);
         } else {
-            // The sender hears of it by the next acknowledgement: sent at once, it arrives a round trip late.
+            // The sender learns of it half a round trip later. If it resends at once, the quantum arrives a round trip
+            // after it was dropped.
             let path_us = self.one_way_us();
             let heard_at = self.held_back(to, from, self.now + path_us);
             self.queue.push(heard_at, Event::Dropped { node: from, link: from_link, quantum });
@@ -148,7 +149,7 @@ impl World {
         self.queue.push(at, Event::Acknowledged { node: sender.0, link: sender.1, bytes });
     }
 
-    /// The sender of a quantum hears that it was dropped.
+    /// The sender of a quantum learns that it was dropped, and sends it again.
     pub(crate) fn dropped(&mut self, node: usize, link: LinkId, quantum: Quantum) {
         let Some(end) = self.nodes[node].ends.get_mut(&link) else { return };
         end.send_again(quantum);

@@ -11,10 +11,10 @@ use crate::downlink::Downlink;
 use crate::link::End;
 use crate::marks::Progress;
 
-/// How a node treats others.
+/// The behaviour of a node towards others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conduct {
-    /// As it should.
+    /// Follows the protocol.
     Honest,
     /// Flips a bit in everything it sends.
     Corrupts,
@@ -30,11 +30,11 @@ pub(crate) struct Interface {
     pub(crate) up_bytes_per_s: u64,
     pub(crate) downlink: Downlink,
     pub(crate) is_sending: bool,
-    /// Links with something to send, in turn.
+    /// Links with something to send, served round-robin.
     pub(crate) turns: VecDeque<LinkId>,
-    /// Time that control messages took from the uplink and data has yet to give, µs.
+    /// Uplink time of control messages sent since the last quantum; the next quantum is delayed by it, µs.
     pub(crate) debt_us: u64,
-    /// Time that the uplink was busy, µs.
+    /// Total time in which the uplink was busy, µs.
     pub(crate) busy_us: u64,
 }
 
@@ -45,19 +45,19 @@ pub(crate) struct Node {
     pub(crate) role: Role,
     pub(crate) conduct: Conduct,
     pub(crate) is_alive: bool,
-    /// Whether it was there, or was to come, when the run began.
+    /// False for a viewer that replaces one that left.
     pub(crate) is_original: bool,
     pub(crate) is_seeking: bool,
     pub(crate) ends: BTreeMap<LinkId, End>,
     pub(crate) interface: Interface,
     pub(crate) tracker: Option<ConnectionId>,
-    /// When its timer is set to, µs.
+    /// Time of its pending timer event, µs.
     pub(crate) timer_at: Option<u64>,
     pub(crate) player: Option<Player>,
     pub(crate) joined_at: u64,
     pub(crate) first_link_at: Option<u64>,
     pub(crate) done_at: Option<u64>,
-    /// Of a viewer, where the author said something.
+    /// Completion by the author's priorities; only for viewers, and only with an author's rules.
     pub(crate) progress: Option<Progress>,
 }
 
@@ -67,7 +67,7 @@ impl Node {
         self.is_alive && self.is_watching() && self.done_at.is_none()
     }
 
-    /// Whether it is a viewer that means no harm: how those that do fare is no measure of anything.
+    /// Whether it is a viewer whose experience counts: one that does not corrupt or lie.
     pub(crate) fn is_watching(&self) -> bool {
         self.role == Role::Viewer && matches!(self.conduct, Conduct::Honest | Conduct::Drips)
     }

@@ -1,4 +1,4 @@
-//! What is simulated: the swarm, its network and what goes wrong, with units in the names.
+//! The description of a run: the swarm, its network and its failures. Units are in the names.
 
 use serde::Serialize;
 use swarm_core::peer::Policy;
@@ -6,7 +6,7 @@ use tracker_server::decision::Wiring;
 
 use crate::bound::{Crowd, Viewer};
 
-/// A span of simulated time, seconds from the start.
+/// A span of simulated time, seconds from the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Span {
     /// When it begins.
@@ -16,7 +16,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Whether a time in µs lies in it.
+    /// Whether a time in µs lies in the span.
     pub fn has(self, micros: u64) -> bool {
         micros >= micros_of(self.from_s) && micros < micros_of(self.to_s)
     }
@@ -53,7 +53,7 @@ impl Economy {
     }
 }
 
-/// Everything that decides a run. The same scenario gives the same run, on every target.
+/// Everything that determines a run. The same scenario gives the same run on every target.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// Viewers that want the whole content.
@@ -64,21 +64,21 @@ pub struct Scenario {
     pub mib: u32,
     /// Uplink of each initial peer, Mbit/s of payload and messages (goodput: no packet headers).
     pub seeder_up_mbps: f64,
-    /// Uplinks of the viewers, Mbit/s, cycled.
+    /// Uplinks of the viewers, Mbit/s; viewer i has the entry i modulo the length.
     pub peer_up_mbps: Vec<f64>,
-    /// Downlinks of the viewers, Mbit/s, cycled.
+    /// Downlinks of the viewers, Mbit/s; viewer i has the entry i modulo the length.
     pub peer_down_mbps: Vec<f64>,
     /// Round-trip time between any two, ms.
     pub rtt_ms: f64,
-    /// Delay beyond half the round-trip time, uniform from 0 to this, ms, in each direction.
+    /// Largest extra delay in each direction, ms; uniformly distributed from 0.
     pub jitter_ms: f64,
     /// Packets of 1,200 bytes lost, per cent; each costs a retransmission and a round trip.
     pub loss_pct: f64,
     /// Rate of the media, Mbit/s; 0 if nobody plays.
     pub media_mbps: f64,
-    /// Arrivals are spread evenly over this time, s.
+    /// Viewers join evenly spread over this time, s; 0 if all join at once.
     pub join_over_s: f64,
-    /// Of the viewers, this share leaves each minute without a word and is replaced by newcomers, per cent.
+    /// Viewers that leave each minute without notice and are replaced by new ones, per cent.
     pub churn_pct: f64,
     /// Share of viewers that flip a bit in everything they send, per cent.
     pub corrupt_pct: f64,
@@ -88,37 +88,38 @@ pub struct Scenario {
     pub drip_pct: f64,
     /// Share of players that jump to a random place every 10 s, per cent.
     pub seek_pct: f64,
-    /// When no tracker answers.
+    /// Time in which no tracker answers.
     pub tracker_outage: Option<Span>,
-    /// When two halves of the viewers cannot reach one another; the initial peers are in the first.
+    /// Time in which the two halves of the nodes cannot reach each other; initial peers belong to the first.
     pub partition: Option<Span>,
-    /// Share of the viewers that dies at a time: per cent, s.
+    /// Viewers that die together: how many, per cent, and when, s.
     pub kill: Option<(f64, f64)>,
-    /// Whether the initial peers die once they have uploaded one copy and viewers hold everything together.
+    /// Whether the initial peers die as soon as the viewers together hold everything.
     pub is_seeder_killed: bool,
     /// Whether viewers leave as soon as they hold everything.
     pub leaves_after_done: bool,
-    /// Bytes in flight on one connection, at most, KiB: the transport's window.
+    /// Window of each connection: most bytes in flight, KiB.
     pub window_kib: u32,
     /// Length of the drop-tail queue in front of each viewer's downlink, ms of transfer at the downlink's rate.
     pub buffer_ms: f64,
-    /// Building a connection takes this many round trips after signalling.
+    /// Round trips from the end of signalling until a connection is open.
     pub connect_rtts: f64,
-    /// What lies between 40 and 50 % has priority 7 by its author, what follows 60 % period `background`.
+    /// Whether the author marks 40 to 50 % of the content with priority 7 and everything beyond 60 % with period
+    /// `background`.
     pub has_author_rules: bool,
     /// How the content reaches the viewers.
     pub distribution: Distribution,
     /// How freely the initial peers give.
     pub economy: Economy,
-    /// What the peers do.
+    /// The policy of the peers' cores.
     pub policy: Policy,
-    /// How the tracker chooses neighbours.
+    /// The tracker's way of choosing neighbours.
     pub wiring: Wiring,
-    /// Whether it is noted, second by second, how it went.
+    /// Whether the report has a timeline, one entry a second.
     pub has_timeline: bool,
-    /// Simulated time after which the run ends, done or not, s.
+    /// Simulated time at which the run ends if it has not finished, s.
     pub limit_s: f64,
-    /// Seed of everything.
+    /// Seed of everything random in the run.
     pub seed: u64,
 }
 
@@ -187,8 +188,8 @@ impl Scenario {
         micros_of(self.join_over_s) * u64::from(viewer) / u64::from(self.peers.max(1))
     }
 
-    /// A time before which nobody can have given everything to everybody, s from the start of the run: the fluid
-    /// bound over the arrival times, which the module `bound` derives. Churn and other misfortunes are not in it.
+    /// Lower bound on the time at which all viewers can have everything, s from the start of the run. It takes arrival
+    /// times into account, but not churn and other failures. The module `bound` derives it.
     pub fn bound_s(&self) -> f64 {
         let viewer = |viewer| Viewer {
             joins_at_s: self.joins_at_us(viewer) as f64 / 1e6,

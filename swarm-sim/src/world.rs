@@ -1,7 +1,7 @@
-//! The run: takes events in order, feeds cores and tracker, and does what they ask.
+//! The main loop: takes events in order of time, feeds them to cores and tracker, and carries out their outputs.
 //!
-//! Owns time, the nodes and who is connected to whom. How bytes travel is in `network`, the tracker's side in
-//! `tracking`, what goes wrong in `misfortune`, what is said at the end in `report`.
+//! Owns time, the nodes and their connections. `network` owns the transport of bytes, `tracking` the tracker's side,
+//! `misfortune` joins and failures, `report` the figures.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,13 +24,13 @@ use crate::scenario::{Scenario, micros_of};
 use crate::timeline::Timeline;
 use crate::trace::Trace;
 
-/// Between two looks of a player at what is held, µs.
+/// Interval at which a player plays on and reports its position, µs.
 pub(crate) const PLAYER_TICK_US: u64 = 50_000;
 
-/// Between two jumps of a viewer that seeks, µs.
+/// Interval between two seeks of a viewer that seeks, µs.
 const SEEK_INTERVAL_US: u64 = 10_000_000;
 
-/// Something that happens at a time.
+/// An event of the simulation.
 #[derive(Debug)]
 pub(crate) enum Event {
     Start(usize),
@@ -50,7 +50,7 @@ pub(crate) enum Event {
     Sample,
 }
 
-/// Bytes by what they were for.
+/// Traffic of the whole run, by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Carried {
     pub(crate) data: u64,
@@ -71,9 +71,9 @@ pub(crate) struct World {
     pub(crate) carried: Carried,
     pub(crate) passages: Passages,
     pub(crate) trace: Trace,
-    /// Viewers that the run waits for.
+    /// Number of honest viewers that are alive and lack something: the run ends when it is 0.
     awaited: usize,
-    /// Groups that any viewer held at any time.
+    /// Groups that at least one viewer has held.
     pub(crate) injected: GroupSet,
     pub(crate) timeline: Timeline,
 }
@@ -110,7 +110,7 @@ impl World {
         world
     }
 
-    /// Until everybody has everything, or the limit.
+    /// Runs until every honest viewer has everything, or until the limit.
     pub(crate) fn run(&mut self) {
         let limit = micros_of(self.scenario.limit_s);
         while self.awaited > 0 {
@@ -124,7 +124,7 @@ impl World {
         }
     }
 
-    /// Viewers that the run still waits for.
+    /// Whether every honest viewer that is alive has everything.
     pub(crate) fn is_finished(&self) -> bool {
         self.awaited == 0
     }
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    /// Hands an input to a core and does what it asks.
+    /// Hands an input to a core and carries out its outputs.
     pub(crate) fn tell(&mut self, node: usize, input: Input) {
         if !self.nodes[node].is_alive {
             return;
@@ -246,14 +246,14 @@ impl World {
         }
     }
 
-    /// Tells a node something after this many round trips.
+    /// Hands an input to a core after this many round trips.
     pub(crate) fn later(&mut self, node: usize, round_trips: f64, input: Input) {
         let delay = self.delay_us(node, round_trips);
         self.queue.push(self.now + delay, Event::Told(node, Box::new(input)));
     }
 
-    /// How long this many round trips of a node take, µs. A run begins when the initial peers of the start have
-    /// published and joined: that takes them no time.
+    /// Duration of this many round trips of a node, µs. At time 0 it is 0 for initial peers, because a run begins
+    /// after they have published and joined.
     pub(crate) fn delay_us(&self, node: usize, round_trips: f64) -> u64 {
         if self.now == 0 && self.nodes[node].role == Role::Initial {
             return 0;
@@ -303,19 +303,19 @@ impl World {
         if let Some(progress) = &mut at.progress {
             progress.stored(self.now, range);
         }
-        // A player that waits goes on when there is enough, not when it looks next.
+        // A player that waits for media resumes at once, not at its next tick.
         if at.player.as_ref().is_some_and(|player| !player.is_playing()) {
             self.advance(node);
         }
     }
 
-    /// A node will not come back: the run no longer waits for it.
+    /// Marks a node as dead; the run no longer waits for it.
     pub(crate) fn give_up(&mut self, node: usize) {
         self.awaited -= usize::from(self.nodes[node].is_awaited());
         self.nodes[node].is_alive = false;
     }
 
-    /// A player plays until now.
+    /// Advances a node's player to the present.
     fn advance(&mut self, node: usize) -> Option<Reading> {
         let at = &mut self.nodes[node];
         let (player, held) = (at.player.as_mut()?, at.peer.held()?);
@@ -347,7 +347,7 @@ impl World {
     }
 }
 
-/// How a viewer treats others, by the shares that the scenario gives.
+/// The conduct of a viewer, from a draw between 0 and 100 and the shares of the scenario.
 pub(crate) fn conduct(scenario: &Scenario, draw_pct: f64) -> Conduct {
     let mut below = 0.0;
     for (share, conduct) in [

@@ -19,10 +19,10 @@ use crate::document::Table;
 use crate::workspace::Workspace;
 
 const TABLE: Table = Table { path: "docs/method.md", name: "sim-table" };
-/// Simulations at a time; each is single-threaded.
+/// Number of simulations that run at the same time; each is single-threaded.
 const AT_A_TIME: usize = 2;
 
-/// What to simulate.
+/// The options of `sim-table`.
 #[derive(Debug, Args)]
 pub(crate) struct SimTable {
     /// Seeds: from 1 to this
@@ -105,8 +105,8 @@ struct Report {
     duplicate_pct: f64,
 }
 
-/// Builds, simulates and writes the tables, or prints them if only a part was asked for. An error if a target is missed;
-/// the tables are written in any case.
+/// Builds the simulator, runs the scenarios and writes the tables, or prints them with `--only`. An error if a target is
+/// missed; the tables are written in any case.
 pub(crate) fn run(workspace: &Workspace, options: &SimTable) -> Result<()> {
     build::simulator(workspace)?;
     let (mut text, mut misses) = (String::new(), Vec::new());
@@ -135,8 +135,8 @@ pub(crate) fn run(workspace: &Workspace, options: &SimTable) -> Result<()> {
     Ok(())
 }
 
-/// The targets of a scenario that are missed, one line each: the worst of the seeds counts, and every run of a
-/// scenario with a target must finish.
+/// The targets that a scenario misses, one line each. The worst seed counts, and a scenario with a target must finish
+/// with every seed.
 fn missed(scenario: &Scenario, reports: &[Report]) -> Vec<String> {
     let name = scenario.name;
     let exceeded = |what: &str, value: fn(&Report) -> f64, max: Option<f64>| {
@@ -153,7 +153,7 @@ fn missed(scenario: &Scenario, reports: &[Report]) -> Vec<String> {
     unfinished.into_iter().chain(bound).chain(start).collect()
 }
 
-/// The reports of each scenario, seed by seed.
+/// Runs every scenario with every seed; returns the reports by scenario, then by seed.
 fn simulate(workspace: &Workspace, scenarios: &[&Scenario], seeds: u64) -> Result<Vec<Vec<Report>>> {
     let jobs: Vec<(usize, u64)> =
         (0..scenarios.len()).flat_map(|index| (1..=seeds).map(move |seed| (index, seed))).collect();

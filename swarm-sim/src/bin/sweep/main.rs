@@ -1,4 +1,4 @@
-//! `swarm-sweep`: simulates many random populations and says whether the published targets are met.
+//! `swarm-sweep`: simulates many random populations and reports whether they meet the published targets.
 
 mod outcome;
 mod summary;
@@ -17,9 +17,9 @@ use swarm_sim::{Economy, Population};
 use crate::outcome::Outcome;
 use crate::summary::{Summary, table};
 
-/// Simulate random populations, one line each, then say which published targets are missed
+/// Simulate random populations, one line each, then report which published targets are missed
 ///
-/// Fails if one is. A population is named SEED:INDEX.
+/// Exits with 1 if one is missed. A population is named SEED:INDEX.
 #[derive(Debug, Parser)]
 #[command(name = "swarm-sweep", version)]
 struct Arguments {

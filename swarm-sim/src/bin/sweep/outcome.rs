@@ -1,15 +1,15 @@
-//! One population's outcome, and which of the published targets it misses.
+//! The outcome of one population, and the published targets that it misses.
 
 use std::fmt;
 
 use serde::Serialize;
 use swarm_sim::{Distribution, Economy, Population, Report, Scenario};
 
-/// Part of the bound and time in s that almost every flash crowd stays within: 1.10 T* + 2 s.
+/// Nine in ten flash crowds finish within 1.10 T* + 2 s.
 pub(crate) const NEAR_RATIO: f64 = 1.10;
-/// Time in s for building connections and for the last hops, which does not grow with the content.
+/// This part pays for the set-up of connections and the last hops. It does not grow with the content.
 pub(crate) const NEAR_S: f64 = 2.0;
-/// Every flash crowd stays within 1.2 T* + 3 s.
+/// Every flash crowd finishes within 1.2 T* + 3 s.
 const FAR_RATIO: f64 = 1.2;
 const FAR_S: f64 = 3.0;
 /// Where supply is at least this multiple of demand at every moment, viewers do not stall.
@@ -67,7 +67,19 @@ impl fmt::Display for Target {
     }
 }
 
-/// A population and how it fared.
+/// A line of JSON.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    seed: u64,
+    index: u32,
+    economy: &'static str,
+    flags: String,
+    report: &'a Report,
+    client_server: Option<&'a Report>,
+    misses: Vec<Target>,
+}
+
+/// A population and its report.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) population: Population,
@@ -158,15 +170,15 @@ impl Outcome {
 
     /// One line for programs.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&serde_json::json!({
-            "seed": self.population.seed,
-            "index": self.population.index,
-            "economy": self.population.scenario.economy.name(),
-            "flags": self.population.flags(),
-            "report": self.report,
-            "client_server": self.client_server,
-            "misses": self.missed(),
-        }))
+        serde_json::to_string(&Line {
+            seed: self.population.seed,
+            index: self.population.index,
+            economy: self.population.scenario.economy.name(),
+            flags: self.population.flags(),
+            report: &self.report,
+            client_server: self.client_server.as_ref(),
+            misses: self.missed(),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the populations of one seed come to together: whether the published targets are met, and the table.
+//! The populations of one seed together: whether they meet the published targets, and their row of the table.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use swarm_sim::{Economy, percentile};
 
 use crate::outcome::{NEAR_RATIO, Outcome, Target};
 
-/// Populations of which one may miss a target, for the targets that allow it.
+/// Some targets may be missed by one in this many populations, and by one more if any are left over.
 const POPULATIONS_PER_MISS: usize = 30;
 
 /// The populations of one seed under one economy.
