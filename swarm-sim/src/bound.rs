@@ -1,6 +1,6 @@
-//! The fluid bound: a time before which no schedule can give everything to everybody.
+//! The fluid bound: no schedule can give everything to every viewer before this time.
 //!
-//! Content is a fluid, delays and overheads are zero. F is the length of the content, us the publisher's uplink. A
+//! The content is a fluid; delays and overheads are zero. F is the length of the content, us the publisher's uplink. A
 //! viewer i joins at a_i and has the uplink u_i and the downlink d_i. T is the time, from the start of the run, at
 //! which every viewer has everything. The bound is the largest of these lower bounds on T:
 //!
@@ -9,32 +9,32 @@
 //! 2. **Downlink.** For every viewer T ≥ a_i + F/d_i.
 //! 3. **Supply.** Choose a set A of viewers and a time s. At s a viewer of A holds at most F, at most what its
 //!    downlink carried since it joined, d_i·(s − a_i), and at most what the publisher sent since the first join,
-//!    us·(s − a_1). All the rest must reach A between s and T. At any moment A receives at most
+//!    us·(s − a_1). The rest must reach A between s and T. At any moment the rate at which A receives is at most
 //!
-//!    * the uplinks present, S(t) = us + Σ u_j over all viewers that have joined, whether they belong to A or not;
-//!      where A is a single viewer its own uplink does not count, because it does not serve itself;
-//!    * the downlinks present, D(t) = Σ d_i over the viewers of A that have joined.
+//!    * the sum of the uplinks present, S(t) = us + Σ u_j over all viewers that have joined, members of A or not. If A
+//!      is a single viewer, its own uplink does not count, because a viewer does not serve itself;
+//!    * the sum of the downlinks present, D(t) = Σ d_i over the members of A that have joined.
 //!
 //!    So T is at least the least time at which |A|·F − (held at s) ≤ ∫ min(S(t), D(t)) dt, from s to T.
 //!
-//! The third holds for every A and s. We try those that bind in practice:
+//! The third bound holds for every A and s. The code tries those that bind in practice:
 //!
-//! * the viewers that cannot be done before some time, a_i + F/d_i ≥ θ, from their first join on. Where downlinks
-//!   are fast these are the last k that join: they need k·F after they have joined, and earlier supply is no use to
+//! * A = the viewers whose second bound is at least θ, s = the first join among them, for every θ. Where downlinks
+//!   are fast, these are the last k viewers to join: they need k·F, and supply from before their joins does not help
 //!   them;
-//! * the viewers with a downlink of at most δ (with the largest δ: everybody), from each join on.
+//! * A = the viewers with a downlink of at most δ, for every δ (the largest gives all viewers) and every join s.
 //!
-//! Where everybody is present at the start this is max{F/us, F/dmin, N·F/(us + Σu)} (Kumar and Ross, "Peer-assisted
-//! file distribution", 2006): with A everybody and s = 0 the third bound is the larger of N·F/(us + Σu) and N·F/Σd,
+//! If all viewers join at time 0, the bound is max{F/us, F/dmin, N·F/(us + Σu)} (Kumar and Ross, "Peer-assisted
+//! file distribution", 2006): with all viewers in A and s = 0, the third bound is the larger of N·F/(us + Σu) and N·F/Σd,
 //! no set gives more than that and F/dmin, and N·F/Σd ≤ F/dmin.
 //!
-//! With joins it is a lower bound, not always reachable: that a viewer can only pass on what the others lack, and
-//! that one alone serves nobody, is not used.
+//! With joins the bound is not always reachable, because it ignores that a viewer can pass on only what it holds and
+//! others lack.
 
 /// Most values of θ, and most times s, that are tried: the work grows with the square.
 const TRIED_MAX: usize = 1000;
 
-/// A viewer, as far as the bound knows it.
+/// The properties of a viewer that the bound depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Viewer {
     pub(crate) joins_at_s: f64,
@@ -42,7 +42,7 @@ pub(crate) struct Viewer {
     pub(crate) down_mbps: f64,
 }
 
-/// Everybody who takes part.
+/// The publisher and all viewers.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     pub(crate) content_mbit: f64,
