@@ -11,8 +11,8 @@ use crate::workspace::Workspace;
 /// Packages that are built for the browser and tested as WebAssembly.
 const WASM_PACKAGES: [&str; 4] = ["--package", "peer-wasm", "--package", "swarm-core"];
 
-/// A feature guards the end-to-end tests, so that a plain `cargo test` needs no browser.
-const END_TO_END: [&str; 2] = ["--features", "tests/end-to-end"];
+/// Features that a plain `cargo test` leaves out: it needs no browser and does not build the benches.
+const GUARDED: [&str; 2] = ["--features", "tests/end-to-end,tests/bench"];
 
 /// Installs what the checks need, then runs them. The quick checks run first.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -27,7 +27,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 fn lints(workspace: &Workspace) -> Result<()> {
     let deny = ["--", "--deny", "warnings"];
     let mut native = workspace.cargo(["clippy", "--all-targets"]);
-    process::run(native.args(END_TO_END).args(deny))?;
+    process::run(native.args(GUARDED).args(deny))?;
     // `--tests` includes the unit tests, which the `wasm` tier runs. Benches are native only.
     let mut wasm = workspace.cargo(["clippy", "--lib", "--tests", "--target", WASM_TARGET]);
     process::run(wasm.args(WASM_PACKAGES).args(deny))

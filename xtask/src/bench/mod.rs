@@ -1,24 +1,28 @@
 //! `cargo xtask bench`: measurements of the real programs on this machine.
 //!
-//! One subcommand each. [`swarm`] is a whole swarm in network namespaces:
+//! Each subcommand has a module. [`page`] measures the time to the first frame in a browser; it runs a [`measuring`]
+//! program of the `tests` crate. [`swarm`] measures a whole swarm in network namespaces:
 //!
 //! ```text
 //! options ─→ swarm ─→ run ─┬→ stage ─┬→ network   namespaces, rate caps, interface counters
-//!                          │         ├→ system    which programs, ours or those to compare with
-//!                          │         └→ program   one process: what it says, its CPU time, its end
-//!                          ├→ faults    who is killed when
+//!                          │         ├→ system    the programs: ours, or those to compare with
+//!                          │         └→ program   one process: its output, its CPU time, its end
+//!                          ├→ faults    which process is killed when
 //!                          └→ record ─→ report    pure: bound, timeline, JSON
 //! ```
 
 mod bound;
 mod content;
 mod faults;
+mod measuring;
 mod network;
 mod options;
+mod page;
 mod program;
 mod record;
 mod report;
 mod run;
+mod spread;
 mod stage;
 mod swarm;
 mod system;
@@ -34,11 +38,14 @@ use crate::workspace::Workspace;
 pub(crate) enum Bench {
     /// A swarm of real processes in network namespaces with capped rates; prints JSON, one line a run
     Swarm(options::SwarmOptions),
+    /// The time to the first frame of a film in Chromium: plain HTTP and Tributary, side by side
+    Page(page::PageOptions),
 }
 
 /// Measures and prints.
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Swarm(options) => swarm::run(workspace, options),
+        Bench::Page(options) => page::run(workspace, options),
     }
 }
