@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: measurements of the real programs on this machine.
 //!
-//! Each subcommand has a module. [`page`] measures the time to the first frame in a browser; it runs a [`measuring`]
-//! program of the `tests` crate. [`swarm`] measures a whole swarm in network namespaces:
+//! Each subcommand has a module. [`page`] measures the time to the first frame in a browser, [`viewers`] the cost of
+//! a viewer to the seeder; both run a [`measuring`] program of the `tests` crate. [`swarm`] measures a whole swarm in
+//! network namespaces:
 //!
 //! ```text
 //! options ─→ swarm ─→ run ─┬→ stage ─┬→ network   namespaces, rate caps, interface counters
@@ -27,6 +28,7 @@ mod stage;
 mod swarm;
 mod system;
 mod timeline;
+mod viewers;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -40,6 +42,8 @@ pub(crate) enum Bench {
     Swarm(options::SwarmOptions),
     /// The time to the first frame of a film in Chromium: plain HTTP and Tributary, side by side
     Page(page::PageOptions),
+    /// What a viewer that cannot upload costs the seeder: processor time and memory
+    Viewers(viewers::ViewersOptions),
 }
 
 /// Measures and prints.
@@ -47,5 +51,6 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Swarm(options) => swarm::run(workspace, options),
         Bench::Page(options) => page::run(workspace, options),
+        Bench::Viewers(options) => viewers::run(workspace, options),
     }
 }
