@@ -1,30 +1,29 @@
-//! The segment bar under the player: what the page needs to draw the author's segments, what of them is
-//! here, what plays and what is at risk.
+//! The data of the segment bar under the player: the author's segments, which of them the tab holds, which one
+//! plays, and which are at risk.
 //!
-//! Pure. The table crosses to the page once, the levels a few times a second as bytes; drawing is the
-//! page's affair.
+//! Pure. The table goes to the page once. The levels go to it a few times a second, as bytes. The page draws them.
 
 use serde::Serialize;
 use swarm_core::manifest::{Period, Segment, SegmentKind};
 use swarm_core::{GroupRange, GroupSet, Manifest};
 
-/// Equal parts of the content whose fill is shown, at most: one for two points of a wide bar.
+/// Maximum number of equal parts of the content whose fill is shown: one part for two pixels of a wide bar.
 const CELLS_MAX: u32 = 480;
 
 /// One segment as the page draws it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// Bytes in it.
+    /// Length, bytes.
     pub length_bytes: u64,
-    /// What it holds.
+    /// Kind of its bytes.
     pub kind: SegmentKind,
-    /// 0 (least) to 7.
+    /// Priority, 0 (lowest) to 7.
     pub priority: u8,
-    /// When the author wants it.
+    /// When it is transferred, as the author chose.
     pub period: Period,
-    /// When it plays, ms, where known.
+    /// Start of its media, ms, if known.
     pub time_ms: Option<u64>,
-    /// For how long, ms.
+    /// Duration of its media, ms, if known.
     pub duration_ms: Option<u64>,
 }
 
@@ -42,14 +41,14 @@ pub fn rows(manifest: &Manifest) -> Vec<Row> {
     manifest.segment_ranges().map(row).collect()
 }
 
-/// A chapter as the page lists and marks it.
+/// A chapter as the page shows it, in the list and on the bar.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Mark<'a> {
-    /// Where it begins, ms.
+    /// Start, ms.
     pub time_ms: u64,
-    /// What it is called; possibly empty.
+    /// Name; may be empty.
     pub name: &'a str,
-    /// About where it lies, in parts of the content from 0 to 1; `None` where that is not known.
+    /// Approximate position in the content, 0 to 1; `None` if it is not known.
     pub place: Option<f64>,
 }
 
@@ -65,7 +64,7 @@ pub fn marks(manifest: &Manifest) -> Vec<Mark<'_>> {
         .collect()
 }
 
-/// A segment whose time is known.
+/// A segment with a known start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timed {
     start_bytes: u64,
@@ -75,7 +74,8 @@ pub struct Timed {
 }
 
 impl Timed {
-    /// About where the media of that moment lies, as if it were spread evenly; within the segment.
+    /// Approximate offset, in bytes, of the media at `time_ms`. It assumes a constant rate within the segment and
+    /// never leaves the segment.
     pub fn offset_at(&self, time_ms: u64) -> u64 {
         let played_ms = time_ms.saturating_sub(self.start_ms).min(self.duration_ms);
         let played = u128::from(self.length_bytes) * u128::from(played_ms);
@@ -84,7 +84,7 @@ impl Timed {
     }
 }
 
-/// The segment that plays at `time_ms`: the last that begins by then. `None` where no times are known.
+/// The segment that plays at `time_ms`: the last one that starts at or before it. `None` if no times are known.
 pub fn segment_at(manifest: &Manifest, time_ms: u64) -> Option<Timed> {
     let geometry = manifest.geometry();
     let timed = || {
@@ -104,7 +104,7 @@ pub fn segment_at(manifest: &Manifest, time_ms: u64) -> Option<Timed> {
     })
 }
 
-/// About where the media of that moment lies, in parts of the content from 0 to 1.
+/// Approximate position in the content, 0 to 1, of the media at `time_ms`; `None` if no times are known.
 pub fn place_at(manifest: &Manifest, time_ms: u64) -> Option<f64> {
     if let Some(timed) = segment_at(manifest, time_ms) {
         return Some(timed.offset_at(time_ms) as f64 / manifest.length_bytes.max(1) as f64);
@@ -113,19 +113,19 @@ pub fn place_at(manifest: &Manifest, time_ms: u64) -> Option<f64> {
     Some((time_ms as f64 / duration_ms as f64).min(1.0))
 }
 
-/// How much is here, and what is at risk.
+/// The held shares, and the segments at risk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Levels {
-    /// The share held of each of at most 480 equal parts of the content, 0 to 255.
+    /// Held share, 0 to 255, of each of at most 480 equal parts of the content.
     pub cells: Vec<u8>,
-    /// The share held of each segment, 0 to 255; 255 only if all of it is held.
+    /// Held share of each segment, 0 to 255. It is 255 only if the whole segment is held.
     pub shares: Vec<u8>,
-    /// 1 for each segment of which something is at risk.
+    /// 1 for each segment with at least one group at risk, otherwise 0.
     pub risks: Vec<u8>,
 }
 
 impl Levels {
-    /// Levels of a peer that holds `held`; what is not in `well_held` is at risk.
+    /// Levels of a peer that holds `held`. A group that is not in `well_held` is at risk.
     pub fn new(manifest: &Manifest, held: &GroupSet, well_held: &GroupSet) -> Self {
         let groups = u64::from(manifest.geometry().group_count());
         let count = groups.min(u64::from(CELLS_MAX));
@@ -139,15 +139,17 @@ impl Levels {
     }
 }
 
-/// The share of `range` that is held, rounded down.
+/// The held share of `range`, 0 to 255, rounded down.
 fn share(held: &GroupSet, range: GroupRange) -> u8 {
     let share = u64::from(held.count_in(range)) * 255 / u64::from(range.len()).max(1);
     u8::try_from(share).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
-#[cfg(not(target_arch = "wasm32"))]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::fixture::film;
 

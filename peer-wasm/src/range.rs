@@ -1,8 +1,6 @@
-//! HTTP ranges, as RFC 9110 §14 has them: which bytes of a content a request wants, and the head of the
-//! answer.
+//! HTTP ranges (RFC 9110 §14): which bytes of a content a request asks for, and the head of the response.
 //!
-//! Pure. Who delivers the bytes is `reader`'s affair; that the head is made into a
-//! `Response` is the service worker's.
+//! Pure. `reader` delivers the bytes. The service worker makes a `Response` from the head.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -10,23 +8,23 @@ use std::ops::Range;
 use serde::Serialize;
 use swarm_core::Manifest;
 
-/// Bytes of a `Range` header that are looked at; longer ones are ignored as a whole.
+/// Maximum length of a `Range` header, bytes. A longer header is ignored.
 const HEADER_BYTES_MAX: usize = 256;
 
-/// What a `Range` header asks of a content.
+/// The bytes that a `Range` header asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// All of it: no header, or one that RFC 9110 tells a server to ignore.
+    /// The whole content: there is no header, or RFC 9110 tells a server to ignore it.
     Whole,
-    /// These bytes, not empty, within the content.
+    /// A non-empty range within the content.
     Part(Range<u64>),
-    /// Bytes that the content does not have.
+    /// A range outside the content.
     Unsatisfiable,
 }
 
 impl Wanted {
-    /// Reads a `Range` header for a content of `length_bytes`. Several ranges at once are ignored, as a
-    /// server may, and answered with the whole.
+    /// Reads a `Range` header for a content of `length_bytes`. A header with several ranges is ignored, which
+    /// RFC 9110 permits: the response is the whole content.
     pub fn parse(header: Option<&str>, length_bytes: u64) -> Self {
         let header = header.filter(|header| header.len() <= HEADER_BYTES_MAX);
         let Some((first, last)) = header.and_then(spec) else { return Self::Whole };
@@ -40,7 +38,7 @@ impl Wanted {
         if range.is_empty() { Self::Unsatisfiable } else { Self::Part(range) }
     }
 
-    /// The bytes to deliver; empty where there are none to be had.
+    /// The bytes to deliver; empty if the range is unsatisfiable.
     pub fn bytes(&self, length_bytes: u64) -> Range<u64> {
         match self {
             Self::Whole => 0..length_bytes,
@@ -50,7 +48,7 @@ impl Wanted {
     }
 }
 
-/// First and last number of `bytes=FIRST-LAST`, each where present; `None` for anything else.
+/// The numbers of `bytes=FIRST-LAST`; either may be absent. `None` if the header has another form.
 fn spec(header: &str) -> Option<(Option<u64>, Option<u64>)> {
     let (unit, set) = header.split_once('=')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -60,7 +58,7 @@ fn spec(header: &str) -> Option<(Option<u64>, Option<u64>)> {
     Some((number(first)?, number(last)?))
 }
 
-/// `Some(None)` for an absent number; beyond 64 bits there is no content, so the largest stands for it.
+/// `Some(None)` for an absent number. A number of more than 64 bits becomes `u64::MAX`: no content is that long.
 fn number(text: &str) -> Option<Option<u64>> {
     if text.is_empty() {
         return Some(None);
@@ -71,20 +69,20 @@ fn number(text: &str) -> Option<Option<u64>> {
     Some(Some(text.parse().unwrap_or(u64::MAX)))
 }
 
-/// Status and header fields of an answer.
+/// Status and header fields of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Head {
-    /// 200, 206 or 416.
+    /// Status code: 200, 206 or 416.
     pub status: u16,
-    /// Names and values, each valid in a `Headers` object.
+    /// Names and values. Each is valid in a `Headers` object.
     pub headers: Vec<(&'static str, String)>,
 }
 
 impl Head {
-    /// The head of the answer for `wanted` of the content that `manifest` describes.
+    /// The head of the response to `wanted` of the content that `manifest` describes.
     ///
-    /// What an author calls their content is not to be trusted with this origin: only media types that
-    /// cannot run anything are passed on, and the document they might be shown as is sandboxed.
+    /// The author's media type is not trusted: a script in the content would run with the rights of this origin.
+    /// So only media types that cannot run scripts are passed on, and the response is sandboxed.
     pub fn new(wanted: &Wanted, manifest: &Manifest, is_download: bool) -> Self {
         let length_bytes = manifest.length_bytes;
         let bytes = wanted.bytes(length_bytes);
@@ -115,7 +113,7 @@ impl Head {
     }
 }
 
-/// The media type if a browser only ever renders it, else the type of bytes of no known kind.
+/// The claimed media type if browsers never run scripts in it, otherwise `application/octet-stream`.
 fn media_type(claimed: &str) -> &str {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
     let essence = claimed.split(';').next().unwrap_or_default().trim();
@@ -127,7 +125,7 @@ fn media_type(claimed: &str) -> &str {
     if known { essence } else { "application/octet-stream" }
 }
 
-/// `Content-Disposition` that saves under `name`, written as RFC 8187 has it.
+/// The `Content-Disposition` value that saves the content as `name`, encoded as in RFC 8187.
 fn attachment(name: &str) -> String {
     let mut value = String::from("attachment; filename*=UTF-8''");
     for byte in name.bytes() {
@@ -141,8 +139,10 @@ fn attachment(name: &str) -> String {
 }
 
 #[cfg(test)]
-#[cfg(not(target_arch = "wasm32"))]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use proptest::prelude::*;
 
     use super::*;

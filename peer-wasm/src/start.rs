@@ -1,21 +1,21 @@
-//! Where a link says playback is to begin: the `t` of `#SWARMID&t=2:15`.
+//! The start time in a link: the `t` of `#SWARMID&t=2:15`.
 //!
-//! Pure. It reads the text and finds the group at which the core is to begin; that the player begins there
-//! is the page's affair.
+//! Pure. This module parses the text and finds the group at which the core begins. The page makes the player begin
+//! there.
 
 use swarm_core::Manifest;
 
 use crate::bar::segment_at;
 
-/// Longest text that is read: `99:59:59.999` and some.
+/// Maximum length of the text, characters. `99:59:59.999` has 12.
 const TEXT_CHARS_MAX: usize = 16;
 
-/// Media before the asked moment that is needed to show it: a picture is decoded from the keyframe before
-/// it, and few films have fewer than one in two seconds.
+/// Media before the start time that the decoder needs, ms. A picture is decoded from the keyframe before it, and
+/// few films have more than two seconds between keyframes.
 const LEAD_MS: u64 = 2000;
 
-/// Reads a time in any form in which links carry it: `135`, `135s`, `2:15`, `0:02:15`, `1h2m3s`, each with
-/// a fraction of the last second if need be. Milliseconds; `None` for anything else.
+/// Parses a time into milliseconds. It accepts the usual forms: `135`, `135s`, `2:15`, `0:02:15`, `1h2m3s`. The
+/// seconds may have up to three decimals. `None` for any other text.
 pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     if text.is_empty() || text.len() > TEXT_CHARS_MAX || !text.is_ascii() {
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Option<u64> {
     if text.contains(':') { clock(text) } else { units(text) }
 }
 
-/// `H:MM:SS` or `M:SS`, where only the first part may exceed 59.
+/// Parses `H:MM:SS` or `M:SS`. Only the first part may exceed 59.
 fn clock(text: &str) -> Option<u64> {
     let (before, last) = text.rsplit_once(':')?;
     let mut minutes = 0;
@@ -39,7 +39,8 @@ fn clock(text: &str) -> Option<u64> {
     Some(minutes * 60_000 + seconds_ms)
 }
 
-/// `1h2m3s`, any of the parts, in this order; the last may lack its unit if it is the only one.
+/// Parses `1h2m3s`. Each part may be missing, but the order is fixed. Seconds without `s` are accepted only if
+/// there is no other part.
 fn units(text: &str) -> Option<u64> {
     let (hours, rest) = part(text, 'h')?;
     let (minutes, rest) = part(rest, 'm')?;
@@ -53,7 +54,7 @@ fn units(text: &str) -> Option<u64> {
     Some(hours.unwrap_or(0) * 3_600_000 + minutes.unwrap_or(0) * 60_000 + seconds_ms)
 }
 
-/// The number before `unit`, if there is one, and what follows.
+/// The number before `unit`, if `unit` occurs, and the text after it.
 fn part(text: &str, unit: char) -> Option<(Option<u64>, &str)> {
     match text.split_once(unit) {
         Some((number, rest)) => Some((Some(whole(number)?), rest)),
@@ -61,36 +62,38 @@ fn part(text: &str, unit: char) -> Option<(Option<u64>, &str)> {
     }
 }
 
-/// At most nine digits, so that no sum of parts overflows.
+/// Parses a whole number of at most nine digits. The limit makes overflow impossible in the sums above.
 fn whole(text: &str) -> Option<u64> {
     let is_number = (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { text.parse().ok() } else { None }
 }
 
-/// Seconds with up to three decimals.
+/// Parses seconds with up to three decimals into milliseconds.
 fn seconds_ms(text: &str) -> Option<u64> {
     let (seconds, decimals) = text.split_once('.').unwrap_or((text, "0"));
     let scale = [100, 10, 1].get(decimals.len().checked_sub(1)?)?;
     Some(whole(seconds)? * 1000 + whole(decimals)? * scale)
 }
 
-/// Whether a content has moments at all.
+/// Whether a content is video or audio, so that a start time applies to it.
 pub fn has_time(manifest: &Manifest) -> bool {
     let kind = manifest.media_type.split('/').next().unwrap_or_default();
     kind.eq_ignore_ascii_case("video") || kind.eq_ignore_ascii_case("audio")
 }
 
-/// The group from which the moment at `start_ms` can be shown, where the segment table knows times.
+/// The group from which the picture at `start_ms` can be decoded; `None` if the segment table has no times.
 pub fn group_at(manifest: &Manifest, start_ms: u64) -> Option<u32> {
     let timed = segment_at(manifest, start_ms)?;
-    // Segments of media begin at keyframes: nothing before is needed.
+    // A media segment begins at a keyframe, so the bytes before it are not needed.
     let bytes = timed.offset_at(start_ms.saturating_sub(LEAD_MS));
     Some(manifest.geometry().group_at(bytes))
 }
 
 #[cfg(test)]
-#[cfg(not(target_arch = "wasm32"))]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -1,23 +1,23 @@
-//! The store: verified groups in memory, up to a cap.
+//! The store: verified groups in memory, up to a limit.
 //!
-//! It owns the bytes and nothing else: what to keep and what to forget is decided by the core.
+//! It owns the bytes. The core decides which groups are kept and which are evicted.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use swarm_core::{Geometry, GroupRange, GroupSet, Verified};
 
-/// Bytes that one tab keeps, at most. Half of what a 32-bit browser gives a page.
+/// Maximum bytes that one tab keeps: half of the memory that a 32-bit browser gives a page.
 pub const STORE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
-/// The store cannot do what it was asked.
+/// A failed operation of the store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Tell the core, which then no longer counts on the groups.
+    /// Tell the core that the groups are not held.
     #[error("the memory of this tab is full ({0} bytes are kept at most)")]
     Full(u64),
-    /// Tell the core: it believes in groups that are not there.
+    /// Tell the core: its set of held groups is wrong.
     #[error("group {0} is not in memory")]
     Missing(u32),
 }
@@ -39,7 +39,7 @@ impl Store {
         Self { geometry, groups: BTreeMap::new(), held, kept_bytes: 0, cap_bytes }
     }
 
-    /// The groups that are here.
+    /// The held groups.
     pub const fn held(&self) -> &GroupSet {
         &self.held
     }
@@ -49,7 +49,7 @@ impl Store {
         self.geometry
     }
 
-    /// Keeps verified bytes, group by group, sharing their memory.
+    /// Keeps verified bytes, one entry for each group. The entries share the memory of the message.
     pub fn put(&mut self, verified: &Verified) -> Result<(), StoreError> {
         let base = self.geometry.offset(verified.range().start);
         for group in verified.range().iter().filter(|group| !self.held.has(*group)).collect::<Vec<_>>() {
@@ -65,7 +65,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets groups.
+    /// Removes groups.
     pub fn evict(&mut self, range: GroupRange) {
         let lost: Vec<u32> = self.groups.range(range.iter()).map(|(group, _)| *group).collect();
         for group in lost {
@@ -88,8 +88,7 @@ impl Store {
         Ok(())
     }
 
-    /// The slices that make up the bytes from `start` on, as far as they are held without a gap, at most
-    /// `max_bytes` and none at or beyond `end`.
+    /// The bytes from `start` on, as slices. They end at the first gap, at `end`, or after `max_bytes`.
     pub fn read(&self, start: u64, end: u64, max_bytes: u64) -> Vec<Bytes> {
         let end = end.min(self.geometry.length_bytes()).min(start.saturating_add(max_bytes));
         let mut at = start;
@@ -106,14 +105,16 @@ impl Store {
     }
 }
 
-/// An offset within one message; those are far below 4 GiB.
+/// An offset within one message as an index. Messages are much shorter than 4 GiB.
 fn index(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
-#[cfg(not(target_arch = "wasm32"))]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::fixture::{GROUP, content};
 

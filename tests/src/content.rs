@@ -1,7 +1,8 @@
-//! Contents to share: bytes that cannot be guessed, and films that browsers play.
+//! Contents to share: pseudo-random bytes, and films that browsers play.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,7 +13,10 @@ use crate::places::{kept_dir, system_program};
 /// Length of [`film`], seconds.
 pub const FILM_SECONDS: f64 = 60.0;
 
-/// Writes a file of bytes that follow from `seed` and from nothing else.
+/// Repetitions of [`film`] in [`long_film`].
+const LONG_FILM_REPEATS: u32 = 39;
+
+/// Writes a file of pseudo-random bytes. The same `seed` always gives the same bytes.
 pub fn random_file(path: &Path, length_bytes: u64, seed: u64) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let mut file = BufWriter::new(file);
@@ -34,44 +38,72 @@ pub fn digest(path: &Path) -> Result<String> {
     Ok(blake3::hash(&bytes).to_hex().to_string())
 }
 
-/// A film of 60 s, 720p, 4 Mbit/s, H.264 and AAC in MP4, index first: made once, then kept.
+/// A film of 60 s, 720p, 4 Mbit/s, H.264 and AAC in MP4, index first. It is made once and then kept.
 pub fn film() -> Result<PathBuf> {
-    let path = kept_dir()?.join("film-60s-720p-4M.mp4");
+    kept("film-60s-720p-4M.mp4", 28_000_000..34_000_000, |command| {
+        command.args(["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=60"]);
+        command.args(["-f", "lavfi", "-i", "sine=frequency=440:duration=60"]);
+        // A constant rate makes the film as large as a real one, although its pictures are simple.
+        command.args(["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-pix_fmt", "yuv420p"]);
+        command.args(["-b:v", "4M", "-minrate", "4M", "-maxrate", "4M", "-bufsize", "4M"]);
+        command.args(["-x264-params", "nal-hrd=cbr", "-g", "50", "-keyint_min", "50", "-sc_threshold", "0"]);
+        command.args(["-c:a", "aac", "-b:a", "96k", "-movflags", "+faststart"]);
+        Ok(())
+    })
+}
+
+/// The film of [`film`] with its index after the media. Encoders write this order by default.
+pub fn film_with_index_last() -> Result<PathBuf> {
+    kept("film-60s-720p-4M-index-last.mp4", 28_000_000..34_000_000, |command| {
+        command.arg("-i").arg(film()?).args(["-c", "copy"]);
+        Ok(())
+    })
+}
+
+/// A film of 40 minutes and about 1.2 GB: [`film`] repeated, index first. It is made once and then kept.
+pub fn long_film() -> Result<PathBuf> {
+    kept("film-40min-720p-4M.mp4", 1_100_000_000..1_300_000_000, |command| {
+        command.args(["-stream_loop", &LONG_FILM_REPEATS.to_string(), "-i"]).arg(film()?);
+        command.args(["-c", "copy", "-movflags", "+faststart"]);
+        Ok(())
+    })
+}
+
+/// A film of `bits_per_s` and `seconds`, 360p, without sound, index first. It is made once and then kept.
+pub fn film_at_rate(bits_per_s: u64, seconds: u64) -> Result<PathBuf> {
+    let expected_bytes = bits_per_s * seconds / 8;
+    let lengths_bytes = expected_bytes / 10 * 8..expected_bytes / 10 * 12;
+    kept(&format!("film-{seconds}s-360p-{bits_per_s}.mp4"), lengths_bytes, |command| {
+        command.args(["-f", "lavfi", "-i", &format!("testsrc2=size=640x360:rate=25:duration={seconds}")]);
+        let bits = bits_per_s.to_string();
+        command.args(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "50"]);
+        command.args(["-b:v", &bits, "-minrate", &bits, "-maxrate", &bits, "-bufsize", &bits]);
+        command.args(["-x264-params", "nal-hrd=cbr", "-movflags", "+faststart"]);
+        Ok(())
+    })
+}
+
+/// The kept film `name`. If it is missing, ffmpeg makes it with the arguments that `describe` adds.
+fn kept(
+    name: &str,
+    lengths_bytes: Range<u64>,
+    describe: impl FnOnce(&mut Command) -> Result<()>,
+) -> Result<PathBuf> {
+    let path = kept_dir()?.join(name);
     if path.is_file() {
         return Ok(path);
     }
-    let unfinished = kept_dir()?.join("unfinished.mp4");
+    let unfinished = kept_dir()?.join(format!("unfinished-{name}"));
     let mut command = Command::new(system_program(&["ffmpeg"])?);
-    command.args(["-hide_banner", "-loglevel", "error", "-y"]);
-    command.args(["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=60"]);
-    command.args(["-f", "lavfi", "-i", "sine=frequency=440:duration=60"]);
-    // A constant rate, so that the film is as large as a real one although its pictures are simple.
-    command.args(["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-pix_fmt", "yuv420p"]);
-    command.args(["-b:v", "4M", "-minrate", "4M", "-maxrate", "4M", "-bufsize", "4M"]);
-    command.args(["-x264-params", "nal-hrd=cbr", "-g", "50", "-keyint_min", "50", "-sc_threshold", "0"]);
-    command.args(["-c:a", "aac", "-b:a", "96k", "-movflags", "+faststart"]).arg(&unfinished);
-    let output = command.output().context("cannot start ffmpeg")?;
+    command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"]);
+    describe(&mut command)?;
+    let output = command.arg(&unfinished).output().context("cannot start ffmpeg")?;
     ensure!(output.status.success(), "ffmpeg failed: {}", String::from_utf8_lossy(&output.stderr));
     let length_bytes = fs::metadata(&unfinished)?.len();
     ensure!(
-        (28_000_000..34_000_000).contains(&length_bytes),
-        "the film has {length_bytes} bytes, not about 30 MB"
+        lengths_bytes.contains(&length_bytes),
+        "{name} has {length_bytes} bytes; {lengths_bytes:?} were expected"
     );
-    fs::rename(&unfinished, &path)?;
-    Ok(path)
-}
-
-/// The same film with its index behind the media, as encoders write it if nobody asks for anything else.
-pub fn film_with_index_last() -> Result<PathBuf> {
-    let path = kept_dir()?.join("film-60s-720p-4M-index-last.mp4");
-    if path.is_file() {
-        return Ok(path);
-    }
-    let unfinished = kept_dir()?.join("unfinished-index-last.mp4");
-    let mut command = Command::new(system_program(&["ffmpeg"])?);
-    command.args(["-hide_banner", "-loglevel", "error", "-y", "-i"]).arg(film()?);
-    let output = command.args(["-c", "copy"]).arg(&unfinished).output().context("cannot start ffmpeg")?;
-    ensure!(output.status.success(), "ffmpeg failed: {}", String::from_utf8_lossy(&output.stderr));
     fs::rename(&unfinished, &path)?;
     Ok(path)
 }

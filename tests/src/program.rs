@@ -1,4 +1,4 @@
-//! One process of ours: what it printed so far, whether it ended, and that it ends with its owner.
+//! One process: its output so far and its exit status. The process ends when its owner drops it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,20 +10,20 @@ use anyhow::{Context, Result, bail};
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-/// How long a process may take to end when asked to, before it is made to.
+/// Maximum time for a process to end after a request. After that it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Lines shown of a process when its test fails.
+/// Number of output lines that are shown when a test fails.
 const SHOWN_LINES: usize = 40;
 
-/// How a process ended.
+/// An ended process.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    /// Its exit code or signal.
+    /// Exit code or signal.
     pub status: ExitStatus,
-    /// What it wrote to standard output.
+    /// Lines of standard output.
     pub stdout: Vec<String>,
-    /// What it wrote to standard error.
+    /// Lines of standard error.
     pub stderr: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ struct Watched {
 struct State {
     stdout: Vec<String>,
     stderr: Vec<String>,
-    /// Streams that did not end yet.
+    /// Number of streams that have not ended.
     open_streams: u32,
     status: Option<ExitStatus>,
 }
@@ -57,7 +57,7 @@ enum Stream {
 }
 
 impl Program {
-    /// Starts a process. `name` is what messages call it.
+    /// Starts a process. Messages call it `name`.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::null())
@@ -77,7 +77,7 @@ impl Program {
         Ok(Self { name: name.to_owned(), pid, watched })
     }
 
-    /// Waits until a line of standard output gives something.
+    /// Waits until `find` returns `Some` for a line of standard output.
     pub fn wait_stdout<T>(
         &self,
         what: &str,
@@ -87,7 +87,18 @@ impl Program {
         self.wait(what, timeout, |state| state.stdout.iter().find_map(|line| find(line)))
     }
 
-    /// Waits until standard error as a whole gives something.
+    /// Like [`Program::wait_stdout`], but skips the first `seen` lines.
+    pub fn wait_next_stdout<T>(
+        &self,
+        what: &str,
+        seen: usize,
+        timeout: Duration,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> Result<T> {
+        self.wait(what, timeout, |state| state.stdout.iter().skip(seen).find_map(|line| find(line)))
+    }
+
+    /// Waits until `find` returns `Some` for all lines of standard error so far.
     pub fn wait_stderr<T>(
         &self,
         what: &str,
@@ -97,7 +108,7 @@ impl Program {
         self.wait(what, timeout, |state| find(&state.stderr))
     }
 
-    /// Waits until the process ends by itself.
+    /// Waits until the process ends.
     pub fn wait_end(&self, timeout: Duration) -> Result<Ended> {
         self.wait("its end", timeout, |state| {
             let status = state.status.filter(|_| state.open_streams == 0)?;
@@ -105,47 +116,59 @@ impl Program {
         })
     }
 
-    /// Asks the process to end, as Ctrl-C or a service manager does, and waits for it.
+    /// Sends SIGTERM to the process, as a service manager does, and waits until it has ended.
     pub fn stop(&self) -> Result<Ended> {
         self.signal(Signal::TERM);
         self.wait_end(STOP_TIMEOUT)
     }
 
-    /// Ends the process without a chance to say goodbye, and waits for it.
+    /// Kills the process and waits until it has ended.
     pub fn kill(&self) -> Result<Ended> {
         self.signal(Signal::KILL);
         self.wait_end(STOP_TIMEOUT)
     }
 
-    /// The most memory that it held at a time so far, bytes.
+    /// Maximum resident memory so far, bytes.
     pub fn memory_max_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Resident memory now, bytes.
+    pub fn memory_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// A size that `/proc/PID/status` states in KiB, as bytes.
+    fn status_bytes(&self, key: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid.as_raw_nonzero());
         let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM in the status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib = kib.with_context(|| format!("no {key} in {path}"))?;
         Ok(kib.trim().parse::<u64>()? * 1024)
     }
 
-    /// What it wrote to standard output so far.
+    /// Lines of standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.watched.lock().stdout.clone()
     }
 
-    /// Seconds of processor time that it took so far, user and system. Linux.
+    /// CPU time so far, user and system, s. Linux only.
     pub fn cpu_s(&self) -> Result<f64> {
         let path = format!("/proc/{}/stat", self.pid.as_raw_nonzero());
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        // After the name, which may contain anything: user and system time are the 12th and 13th field.
+        // The name may contain any character, so fields are counted after it: user and system time are the 12th
+        // and 13th.
         let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
         let ticks: u64 = fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
         Ok(ticks as f64 / clock_ticks_per_second() as f64)
     }
 
     fn signal(&self, signal: Signal) {
-        // While the lock is held the process is not reaped, so its id is still its own.
+        // The process is not reaped while the lock is held, so its id is still valid.
         let state = self.watched.lock();
         if state.status.is_none() {
-            // It may have ended a moment ago, which is what the signal is for.
+            // An error means that the process has just ended, which is the purpose of the signal.
             let _ = kill_process(self.pid, signal);
         }
     }
@@ -207,7 +230,7 @@ impl Watched {
     fn follow_end(self: &Arc<Self>, pid: Pid, mut child: Child) {
         let watched = Arc::clone(self);
         thread::spawn(move || {
-            // Waits without reaping; the process keeps its id until the lock is held.
+            // This waits without reaping, so that the process keeps its id until the lock is held.
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
             let mut state = watched.lock();
@@ -232,7 +255,7 @@ impl State {
 }
 
 impl Ended {
-    /// The message of a process that failed as it should: one line that begins with `error:`, and no panic.
+    /// The message of a process that failed in the expected way: one line that begins with `error:`, and no panic.
     pub fn error_line(&self) -> Result<&str> {
         if self.status.success() {
             bail!("it succeeded: {self:?}");

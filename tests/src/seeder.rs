@@ -11,22 +11,22 @@ use crate::places::binary;
 use crate::program::{Ended, Program};
 use crate::tracker::Tracker;
 
-/// How long it may take to hash a file and publish it.
+/// Maximum time to hash a file and publish it.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A command that runs `seeder`; where it keeps things between starts is inside `home`.
+/// A command that runs `seeder`. The program keeps its data inside `home`.
 pub fn command(home: &Path) -> Result<Command> {
     Ok(command_of(&binary("seeder")?, home))
 }
 
 fn command_of(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
-    // A trace for a person would be found by the tests of bad input: they ask for one on purpose.
+    // Backtraces are on, so that the tests of bad input notice a program that shows a person a backtrace.
     command.env("RUST_BACKTRACE", "1").env("HOME", home).env("XDG_DATA_HOME", home).env_remove("RUST_LOG");
     command
 }
 
-/// What `seeder inspect` says of a file or a link, as JSON.
+/// The JSON that `seeder inspect` prints for a file or a link.
 pub fn inspected(home: &Path, content: &Path, options: &[&str]) -> Result<serde_json::Value> {
     let mut command = command(home)?;
     command.arg("inspect").arg(content).arg("--json").args(options);
@@ -45,12 +45,12 @@ pub struct Seeder {
 }
 
 impl Seeder {
-    /// Publishes a file and waits until the tracker knows it. `options` are further arguments.
+    /// Publishes a file and waits until the tracker knows it. `options` are more command line arguments.
     pub fn start(tracker: &Tracker, file: &Path, home: &Path, options: &[&str]) -> Result<Self> {
         Self::start_program(&binary("seeder")?, tracker, file, home, options)
     }
 
-    /// The same with a program that was built elsewhere.
+    /// Like [`Seeder::start`], with another program file.
     pub fn start_program(
         program: &Path,
         tracker: &Tracker,
@@ -68,7 +68,7 @@ impl Seeder {
         Ok(Self { program, link, swarm })
     }
 
-    /// What to open in a browser or to give to `fetch`.
+    /// The link that browsers open and `fetch` takes.
     pub fn link(&self) -> &str {
         &self.link
     }
@@ -78,7 +78,7 @@ impl Seeder {
         &self.swarm
     }
 
-    /// Bytes that it sent so far, as of its last progress event.
+    /// Bytes that it has sent, as of its last progress event.
     pub fn uploaded(&self) -> u64 {
         let events = self.program.stdout();
         let sent = events.iter().rev().find_map(|line| match Event::read(line)? {
@@ -88,22 +88,31 @@ impl Seeder {
         sent.unwrap_or(0)
     }
 
-    /// The process, for whatever else is to be known of it.
+    /// Bytes that it sent to others, as of the next progress event after this call.
+    pub fn next_uploaded(&self, timeout: Duration) -> Result<u64> {
+        let seen = self.program.stdout().len();
+        self.program.wait_next_stdout("the next account", seen, timeout, |line| match Event::read(line)? {
+            Event::Progress { uploaded, .. } => Some(uploaded),
+            Event::Ready { .. } | Event::Done(_) | Event::Error { .. } => None,
+        })
+    }
+
+    /// The process.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// Seconds of processor time that it took so far.
+    /// CPU time so far, s.
     pub fn cpu_s(&self) -> Result<f64> {
         self.program.cpu_s()
     }
 
-    /// Asks it to stop.
+    /// Asks the process to stop and waits for its end.
     pub fn stop(&self) -> Result<Ended> {
         self.program.stop()
     }
 
-    /// Ends it as a crash would.
+    /// Kills the process, like a crash.
     pub fn kill(&self) -> Result<Ended> {
         self.program.kill()
     }
@@ -113,12 +122,12 @@ impl Seeder {
 #[derive(Debug)]
 pub struct Fetch {
     program: Program,
-    /// Where the content goes.
+    /// The file to which the content is written.
     pub output: PathBuf,
 }
 
 impl Fetch {
-    /// Starts fetching a link into a file. `options` are further arguments.
+    /// Starts to fetch a link into a file. `options` are more command line arguments.
     pub fn start(link: &str, output: &Path, options: &[&str]) -> Result<Self> {
         let home = output.parent().context("an output without a folder")?;
         let mut command = command(home)?;
@@ -130,7 +139,7 @@ impl Fetch {
         })
     }
 
-    /// Waits until at least this many bytes are held and verified; how many there are then.
+    /// Waits until at least `bytes` are verified, and returns the number of verified bytes.
     pub fn wait_verified(&self, bytes: u64, timeout: Duration) -> Result<u64> {
         self.program.wait_stdout(&format!("{bytes} verified bytes"), timeout, |line| {
             match Event::read(line)? {
@@ -148,12 +157,12 @@ impl Fetch {
         })
     }
 
-    /// The process, for whatever else is to be known of it.
+    /// The process.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// Ends it as a crash would.
+    /// Kills the process, like a crash.
     pub fn kill(&self) -> Result<Ended> {
         self.program.kill()
     }

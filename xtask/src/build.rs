@@ -6,7 +6,7 @@ use crate::page;
 use crate::process::run;
 use crate::workspace::Workspace;
 
-/// Packages whose binaries people run.
+/// Packages with binaries for users.
 const PACKAGES: [&str; 2] = ["tracker-server", "peer-native"];
 
 /// Builds the tracker and the seeder.
@@ -16,17 +16,18 @@ pub(crate) fn binaries(workspace: &Workspace, is_release: bool) -> Result<()> {
     run(cargo.args(is_release.then_some("--release")))
 }
 
-/// Builds the simulator, for measuring.
+/// Builds the simulator in release.
 pub(crate) fn simulator(workspace: &Workspace) -> Result<()> {
     run(&mut workspace.cargo(["build", "--bins", "--release", "--package", "swarm-sim"]))
 }
 
-/// Builds the page into dist/ and compresses it for the tracker to serve.
+/// Builds the page into dist/ and compresses it. The tracker serves it from there.
 pub(crate) fn page(workspace: &Workspace) -> Result<()> {
     let mut trunk = workspace.command("trunk");
-    // Trunk reads NO_COLOR as a flag of its own and refuses its usual value.
+    // Trunk takes NO_COLOR as one of its own flags and does not accept the usual value.
     trunk.args(["build", "--release"]).env_remove("NO_COLOR").env("TRUNK_SKIP_VERSION_CHECK", "true");
-    run(&mut trunk)?;
+    // Trunk logs to standard output, which belongs to the results of the benches.
+    run(trunk.stdout(std::io::stderr()))?;
     let sizes = page::compress(&workspace.dist_dir())?;
     eprintln!("page: {sizes}");
     Ok(())

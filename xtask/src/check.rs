@@ -1,4 +1,4 @@
-//! Static checks: whatever can be known about the sources without running them.
+//! Static checks: everything that can be checked in the sources without running them.
 
 use anyhow::Result;
 
@@ -8,13 +8,13 @@ use crate::setup::{self, Need};
 use crate::tidy;
 use crate::workspace::Workspace;
 
-/// Packages that are built for the browser.
+/// Packages that are built for the browser and tested as WebAssembly.
 const WASM_PACKAGES: [&str; 4] = ["--package", "peer-wasm", "--package", "swarm-core"];
 
-/// The end-to-end tests are behind a feature, so that a plain `cargo test` needs no browser.
-const END_TO_END: [&str; 2] = ["--features", "tests/end-to-end"];
+/// Features that a plain `cargo test` leaves out: it needs no browser and does not build the benches.
+const GUARDED: [&str; 2] = ["--features", "tests/end-to-end,tests/bench"];
 
-/// Installs what the checks need, then runs them, the quick ones first.
+/// Installs what the checks need, then runs them. The quick checks run first.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     setup::install(workspace, &[Need::Lints, Need::WasmTarget])?;
     process::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
@@ -27,8 +27,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 fn lints(workspace: &Workspace) -> Result<()> {
     let deny = ["--", "--deny", "warnings"];
     let mut native = workspace.cargo(["clippy", "--all-targets"]);
-    process::run(native.args(END_TO_END).args(deny))?;
-    let mut wasm = workspace.cargo(["clippy", "--target", WASM_TARGET]);
+    process::run(native.args(GUARDED).args(deny))?;
+    // `--tests` includes the unit tests, which the `wasm` tier runs. Benches are native only.
+    let mut wasm = workspace.cargo(["clippy", "--lib", "--tests", "--target", WASM_TARGET]);
     process::run(wasm.args(WASM_PACKAGES).args(deny))
 }
 
@@ -38,7 +39,8 @@ fn documentation(workspace: &Workspace) -> Result<()> {
     process::run(wasm.args(["--package", "peer-wasm"]).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
-/// The types that JSDoc states are checked where npm is there; they decide nothing at run time.
+/// Checks the JSDoc types of www/ with `tsc`. Without npm this check is skipped with a message: the types have
+/// no effect at run time.
 fn javascript(workspace: &Workspace) -> Result<()> {
     if !workspace.root().join("package.json").is_file() {
         return Ok(());

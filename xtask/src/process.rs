@@ -1,4 +1,4 @@
-//! Running other programs: shown before they run, checked after.
+//! Runs other programs. Each command is printed before it runs, and its exit status is checked.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Runs a program to its end with our output; an error if it fails.
+/// Runs a program to its end. Its output goes where ours goes. An error if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("$ {shown}");
@@ -17,7 +17,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program, repeats each line of its output and hands it to `see`; tells whether it succeeded.
+/// Runs a program, prints each line of its output and passes it to `see`. Returns whether it succeeded.
 pub(crate) fn run_watched(command: &mut Command, mut see: impl FnMut(&str)) -> Result<bool> {
     let shown = show(command);
     eprintln!("$ {shown}");
@@ -37,13 +37,28 @@ pub(crate) fn run_watched(command: &mut Command, mut see: impl FnMut(&str)) -> R
     Ok(child.wait()?.success())
 }
 
-/// What a program prints, trimmed; `None` if it is missing or fails.
+/// Runs a program to its end and returns its output. An error if it fails.
+pub(crate) fn captured(command: &mut Command) -> Result<String> {
+    let shown = show(command);
+    eprintln!("$ {shown}");
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    if !output.status.success() {
+        bail!("`{shown}` failed ({})", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The output of a program, trimmed; `None` if it is missing or fails.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The first of these programs that is on the search path.
+/// The first of these programs that the search path has.
 pub(crate) fn find(programs: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -77,6 +92,12 @@ mod tests {
         let error = run(&mut Command::new("no-such-program-anywhere")).unwrap_err();
         assert!(error.to_string().contains("cannot start `no-such-program-anywhere`"), "{error}");
         assert_eq!(output(&mut Command::new("no-such-program-anywhere")), None);
+    }
+
+    #[test]
+    fn captured_output_is_returned_and_a_failure_is_an_error() {
+        assert_eq!(captured(Command::new("printf").arg("one\\ntwo\\n")).unwrap(), "one\ntwo\n");
+        assert!(captured(&mut Command::new("false")).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Runs the tests tier by tier and says at the end what ran.
+//! Runs the tests tier by tier and prints at the end which tests ran.
 
 use std::fmt;
 use std::process::Command;
@@ -13,12 +13,15 @@ use crate::process::{output, run_watched};
 use crate::setup::{self, Need};
 use crate::workspace::Workspace;
 
-/// Tests that need the same things.
+/// Packages whose unit tests run as WebAssembly.
+const WASM_PACKAGES: [&str; 2] = ["swarm-core", "peer-wasm"];
+
+/// A group of tests that need the same programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tier {
     /// Unit tests of every crate on this machine
     Unit,
-    /// Unit tests of swarm-core as WebAssembly; whether a simulation is the same there as on this machine
+    /// Unit tests of swarm-core and peer-wasm as WebAssembly; a simulation gives the same result there as here
     Wasm,
     /// Real tracker and seeder processes
     Native,
@@ -47,7 +50,7 @@ impl Tier {
         }
     }
 
-    /// The test runs; what they need is built.
+    /// The commands that run the tests. Everything that they need is built before.
     fn commands(self, workspace: &Workspace) -> Result<Vec<Command>> {
         Ok(match self {
             Self::Unit => vec![workspace.cargo(["test", "--no-fail-fast"])],
@@ -55,14 +58,15 @@ impl Tier {
                 let mut traces =
                     wasm_test(workspace, ["swarm-sim", "--no-default-features", "--test", "traces"]);
                 traces.env("TRIBUTARY_TRACES", native_traces(workspace)?);
-                vec![wasm_test(workspace, ["swarm-core", "--lib"]), traces]
+                let unit = WASM_PACKAGES.map(|package| wasm_test(workspace, [package, "--lib"]));
+                unit.into_iter().chain([traces]).collect()
             }
             Self::Native | Self::Browser => {
                 let mut command = workspace.cargo(["test", "--package", "tests", "--no-fail-fast"]);
                 command.args(["--features", "end-to-end", "--test", self.name()]);
                 command.env("TRIBUTARY_BIN_DIR", workspace.release_dir());
                 command.env("TRIBUTARY_PAGE_DIR", workspace.dist_dir());
-                // Several browsers at a time would measure each other instead of what is tested.
+                // Browser tests run one at a time: several browsers at once would slow each other down.
                 command.args(["--", "--test-threads", if self == Self::Browser { "1" } else { "2" }]);
                 vec![command]
             }
@@ -70,30 +74,30 @@ impl Tier {
     }
 }
 
-/// A test run under Node.
+/// A command that runs tests as WebAssembly under Node.
 fn wasm_test<const N: usize>(workspace: &Workspace, package: [&str; N]) -> Command {
     let mut command = workspace.cargo(["test", "--target", WASM_TARGET, "--package"]);
     command.args(package);
     command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
     if node_major(workspace).is_some_and(|major| major < 20) {
-        // Only from 20 on is `crypto`, where proptest's seeds come from, there unasked.
+        // proptest draws its seeds from `crypto`. Node before version 20 has it only behind this flag.
         command.env("NODE_OPTIONS", "--experimental-global-webcrypto");
     }
     command
 }
 
-/// What the runs come to natively that are compared with those under Node.
+/// The results of the native simulation runs. The `wasm` tier compares its own results with them.
 fn native_traces(workspace: &Workspace) -> Result<String> {
     let mut command = workspace.cargo(["run", "--quiet", "--package", "swarm-sim", "--example", "traces"]);
     output(&mut command).context("the simulator's traces could not be made")
 }
 
-/// Node's major version, from `v20.1.2`.
+/// Node's major version: 20 for `v20.1.2`.
 fn node_major(workspace: &Workspace) -> Option<u32> {
     output(workspace.command("node").arg("--version"))?.strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-/// How a tier went.
+/// The result of one tier.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     tier: Tier,
@@ -110,7 +114,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Runs these tiers, or all if none is named, each even if one before it failed.
+/// Runs the chosen tiers, or all tiers if none is chosen. A tier that fails does not stop the next one.
 pub(crate) fn run(workspace: &Workspace, chosen: &[Tier]) -> Result<()> {
     let tiers: Vec<Tier> =
         Tier::ALL.into_iter().filter(|tier| chosen.is_empty() || chosen.contains(tier)).collect();
@@ -148,7 +152,7 @@ fn run_tier(workspace: &Workspace, tier: Tier) -> Result<Outcome> {
     Ok(Outcome { tier, passed: counts.passed, seconds: start.elapsed().as_secs(), failure })
 }
 
-/// What the `test result:` lines of a run add up to.
+/// The sums of all `test result:` lines of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     passed: u32,
@@ -168,7 +172,7 @@ impl Counts {
         self.ignored += count(" ignored");
     }
 
-    /// A tier that ran nothing, or left something out, did not pass.
+    /// A tier fails if a test failed, if a test was ignored, or if no test ran.
     fn failure(&self, succeeded: bool) -> Option<String> {
         if self.failed > 0 || !succeeded {
             return Some(format!("{} failed", self.failed));
@@ -183,6 +187,17 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_tier_runs_the_unit_tests_of_every_package() {
+        // Cargo names the default members only when it is asked from the root.
+        let root = Workspace::find().unwrap().root().join("Cargo.toml");
+        let metadata = cargo_metadata::MetadataCommand::new().manifest_path(root).no_deps().exec().unwrap();
+        for package in metadata.workspace_packages() {
+            let is_native = metadata.workspace_default_members.contains(&package.id);
+            assert!(is_native || WASM_PACKAGES.contains(&package.name.as_str()), "{}", package.name);
+        }
+    }
 
     #[test]
     fn results_of_several_test_binaries_add_up() {

@@ -1,28 +1,34 @@
 //! `cargo xtask bench`: measurements of the real programs on this machine.
 //!
-//! One subcommand each. [`swarm`] is a whole swarm in network namespaces:
+//! Each subcommand has a module. [`page`] measures the time to the first frame in a browser, [`viewers`] the cost of
+//! a viewer to the seeder; both run a [`measuring`] program of the `tests` crate. [`swarm`] measures a whole swarm in
+//! network namespaces:
 //!
 //! ```text
 //! options ─→ swarm ─→ run ─┬→ stage ─┬→ network   namespaces, rate caps, interface counters
-//!                          │         ├→ system    which programs, ours or those to compare with
-//!                          │         └→ program   one process: what it says, its CPU time, its end
-//!                          ├→ faults    who is killed when
+//!                          │         ├→ system    the programs: ours, or those to compare with
+//!                          │         └→ program   one process: its output, its CPU time, its end
+//!                          ├→ faults    which process is killed when
 //!                          └→ record ─→ report    pure: bound, timeline, JSON
 //! ```
 
 mod bound;
 mod content;
 mod faults;
+mod measuring;
 mod network;
 mod options;
+mod page;
 mod program;
 mod record;
 mod report;
 mod run;
+mod spread;
 mod stage;
 mod swarm;
 mod system;
 mod timeline;
+mod viewers;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -34,11 +40,17 @@ use crate::workspace::Workspace;
 pub(crate) enum Bench {
     /// A swarm of real processes in network namespaces with capped rates; prints JSON, one line a run
     Swarm(options::SwarmOptions),
+    /// The time to the first frame of a film in Chromium: plain HTTP and Tributary, side by side
+    Page(page::PageOptions),
+    /// What a viewer that cannot upload costs the seeder: processor time and memory
+    Viewers(viewers::ViewersOptions),
 }
 
 /// Measures and prints.
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Swarm(options) => swarm::run(workspace, options),
+        Bench::Page(options) => page::run(workspace, options),
+        Bench::Viewers(options) => viewers::run(workspace, options),
     }
 }
