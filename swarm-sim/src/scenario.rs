@@ -1,7 +1,6 @@
 //! The description of a run: the swarm, its network and its failures. Units are in the names.
 
 use serde::Serialize;
-use swarm_core::peer::Policy;
 use tracker_server::decision::Wiring;
 
 use crate::bound::{Crowd, Viewer};
@@ -44,6 +43,14 @@ pub enum Economy {
 }
 
 impl Economy {
+    /// The same, as the core knows it.
+    pub(crate) const fn of_core(self) -> swarm_core::peer::Economy {
+        match self {
+            Self::Thrifty => swarm_core::peer::Economy::Thrifty,
+            Self::Generous => swarm_core::peer::Economy::Generous,
+        }
+    }
+
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
@@ -111,8 +118,6 @@ pub struct Scenario {
     pub distribution: Distribution,
     /// How freely the initial peers give.
     pub economy: Economy,
-    /// The policy of the peers' cores.
-    pub policy: Policy,
     /// The tracker's way of choosing neighbours.
     pub wiring: Wiring,
     /// Whether the report has a timeline, one entry a second.
@@ -153,7 +158,6 @@ impl Default for Scenario {
             has_author_rules: false,
             distribution: Distribution::default(),
             economy: Economy::default(),
-            policy: Policy::default(),
             wiring: Wiring::default(),
             has_timeline: false,
             limit_s: 3600.0,
