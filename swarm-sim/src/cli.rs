@@ -121,7 +121,7 @@ pub(crate) struct Arguments {
     /// Policy to simulate
     #[arg(long, value_enum, default_value_t = PolicyName::Method)]
     policy: PolicyName,
-    /// How freely the publisher gives
+    /// How freely the publisher is meant to give; has no effect yet
     #[arg(long, value_enum, default_value_t = Economy::Thrifty)]
     economy: Economy,
     /// End after this much simulated time, s

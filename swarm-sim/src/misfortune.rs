@@ -75,7 +75,7 @@ impl World {
             upload: UploadLimit::Unlimited,
             token: None,
             policy: self.scenario.policy,
-            // `self.scenario.economy` belongs here once the core distinguishes economies.
+            // Peers have no economy yet, so `self.scenario.economy` is handed to none.
         };
         let marks = self.content.marks.as_ref().filter(|_| role == Role::Viewer);
         Node {

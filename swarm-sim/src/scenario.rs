@@ -32,7 +32,8 @@ pub enum Distribution {
     ClientServer,
 }
 
-/// How freely a publisher gives what viewers could send one another.
+/// How freely a publisher gives what viewers could send one another. Today's peers do not distinguish the two: it only
+/// decides by which targets a sweep judges a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Economy {
@@ -109,7 +110,7 @@ pub struct Scenario {
     pub has_author_rules: bool,
     /// How the content reaches the viewers.
     pub distribution: Distribution,
-    /// How freely the initial peers give.
+    /// How freely the initial peers are meant to give. Peers do not distinguish it yet.
     pub economy: Economy,
     /// The policy of the peers' cores.
     pub policy: Policy,
