@@ -24,7 +24,7 @@ mod tracker;
 use std::rc::Rc;
 
 use js_sys::Promise;
-use swarm_core::peer::{Appetite, PeerConfig, Policy, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Input, Instance, SwarmId};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -79,7 +79,8 @@ pub fn start(
         appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
         upload: UploadLimit::Unlimited,
         token: None,
-        policy: Policy::default(),
+        uplink_hint: None,
+        economy: Economy::default(),
     };
     let start_ms = time.as_deref().and_then(start::parse);
     if time.is_some() && start_ms.is_none() {

@@ -64,6 +64,20 @@ impl GroupRange {
     }
 }
 
+/// The same groups as few ranges: sorted, disjoint, none empty.
+pub fn merged(ranges: impl IntoIterator<Item = GroupRange>) -> Vec<GroupRange> {
+    let mut sorted: Vec<GroupRange> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
+    sorted.sort_unstable();
+    let mut merged: Vec<GroupRange> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            Some(_) | None => merged.push(range),
+        }
+    }
+    merged
+}
+
 /// The geometry of one content: how its bytes fall into groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {

@@ -69,14 +69,6 @@ impl GroupSet {
         self.words.get((group / BITS) as usize).is_some_and(|word| word >> (group % BITS) & 1 == 1)
     }
 
-    /// The 64 groups from `start` on, least significant bit first.
-    pub(crate) fn bits_from(&self, start: u32) -> u64 {
-        let (index, shift) = ((start / BITS) as usize, start % BITS);
-        let word = |index: usize| self.words.get(index).copied().unwrap_or(0);
-        let beyond = if shift == 0 { 0 } else { word(index + 1) << (BITS - shift) };
-        word(index) >> shift | beyond
-    }
-
     /// Adds a range; returns how many of its groups were new.
     pub fn insert(&mut self, range: GroupRange) -> u32 {
         self.apply(range, |word, mask| *word |= mask)
@@ -247,8 +239,6 @@ mod tests {
                 prop_assert_eq!(set.count() as usize, model.len());
                 prop_assert_eq!(set.has_any(range), model.range(range.iter()).next().is_some());
                 prop_assert_eq!(set.count_in(range) as usize, model.range(range.iter()).count());
-                let bits = (0..64).filter(|bit| model.contains(&(start + bit))).fold(0, |bits, bit| bits | 1u64 << bit);
-                prop_assert_eq!(set.bits_from(start), bits);
             }
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
         }

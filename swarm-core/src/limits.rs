@@ -64,20 +64,17 @@ pub const CANDIDATE_BYTES_MAX: usize = 1024;
 /// Runs in one list of segments or groups on the wire; larger sets are sent in several messages.
 pub const RUNS_MAX: usize = 4096;
 
-/// Links that one peer keeps, beyond which it declines introductions. An initial peer keeps more.
+/// Links that a viewer keeps, beyond which it declines introductions.
 pub const LINKS_MAX: usize = 24;
 
-/// Links that an initial peer keeps.
-pub const INITIAL_LINKS_MAX: usize = 48;
+/// Links that an initial peer keeps, whatever its uplink: each costs about half a megabyte.
+pub const INITIAL_LINKS_MAX: usize = 4096;
 
-/// Requests that one counterpart may have waiting with us; further ones are rejected as `Busy`.
-pub const REQUESTS_PER_LINK_MAX: usize = 256;
+/// Groups that one neighbour may have waiting with us, 8 MiB; further ones are rejected as `Busy`.
+pub const QUEUED_GROUPS_MAX: usize = 512;
 
-/// Groups that one request may name: 1 MiB, the largest request size.
+/// Groups that one request may name: 1 MiB.
 pub const REQUEST_GROUPS_MAX: u32 = 64;
-
-/// Ranges in one `need`: what is urgent lies close together.
-pub const NEED_RANGES_MAX: usize = 16;
 
 /// Runs of segments in one list that a peer tells a tracker: two lists of them fit a message.
 pub const SEGMENT_RUNS_MAX: usize = 2048;

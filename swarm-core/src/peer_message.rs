@@ -8,13 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::group::GroupRange;
 use crate::id::{Instance, PeerId, SwarmId};
-use crate::limits::{
-    FRAME_BYTES_MAX, FRAME_GROUPS_MAX, MANIFEST_PART_BYTES, NEED_RANGES_MAX, REQUEST_GROUPS_MAX, RUNS_MAX,
-};
+use crate::limits::{FRAME_BYTES_MAX, FRAME_GROUPS_MAX, MANIFEST_PART_BYTES, REQUEST_GROUPS_MAX, RUNS_MAX};
 use crate::tree::{NodeHash, PROOF_HASHES_MAX, Proof};
 
 /// Version of the peer protocol that this crate speaks.
-pub const PEER_VERSION: u16 = 1;
+pub const PEER_VERSION: u16 = 2;
 
 /// Label of the data channel that carries [`PeerMessage`]s. Ordered.
 pub const CONTROL_LABEL: &str = "control";
@@ -32,34 +30,32 @@ pub enum PeerDecodeError {
     /// The bytes are no message.
     #[error("a frame is not a message of this protocol version")]
     Malformed,
-    /// A field is beyond its limit.
+    /// A field is beyond its limit, or ranges are not sorted and disjoint.
     #[error("a message breaks a rule: {0}")]
     Invalid(&'static str),
 }
 
-/// How urgently a request is needed; orders the sender's work.
+/// How urgently a group is needed; orders the sender's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// Due within two seconds.
+    /// A player needs it soon. Senders serve the earliest deadline first.
     Urgent,
-    /// Soon to be played, or marked by the author.
-    Window,
-    /// Whatever else is lacking.
+    /// The author marked it: it goes before other background.
+    Marked,
+    /// Anything else that is lacking.
     Background,
 }
 
-/// Why a request will not be served.
+/// Why requested groups will not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RejectReason {
-    /// Too many requests wait already; ask elsewhere or later.
+    /// Too many groups wait already; ask elsewhere or later.
     Busy,
-    /// The groups are not held and not about to be.
+    /// The groups are not held.
     NotHeld,
-    /// This peer does not upload (any more).
+    /// This peer does not upload, or not groups of this class.
     NotServing,
-    /// This initial peer injects, and takes needs only.
-    Injecting,
 }
 
 /// What a peer serves just now.
@@ -67,14 +63,10 @@ pub enum RejectReason {
 pub enum Serving {
     /// Nothing: it does not upload.
     Nothing,
+    /// Urgent groups only: an initial peer that injects, or that is thrifty.
+    Deadlines,
     /// Whatever is asked for.
     Everything,
-    /// It is an initial peer that injects and has upload to spare: urgent requests, and needs.
-    Urgent,
-    /// It is an initial peer that injects: needs only.
-    Needs,
-    /// It is an initial peer with upload to spare: whatever is asked for, even what viewers hold.
-    Freely,
 }
 
 /// How a peer stands towards its neighbours.
@@ -82,10 +74,28 @@ pub enum Serving {
 pub struct Standing {
     /// What it serves.
     pub serving: Serving,
-    /// Groups that may be injected to it: its appetite. Empty without a store to put them.
+    /// Whether it is an initial peer that could serve everything its viewers play by itself: it may be asked for urgent
+    /// groups that viewers hold, too.
+    pub is_rich: bool,
+    /// Groups that may be pushed to it: its appetite. Empty without a store to put them in.
     pub wants: GroupRange,
-    /// What it can upload, bytes a second; 0 if not known.
+    /// What it can upload, bytes a second; if that is not known, the most that it has uploaded so far.
     pub uplink: u64,
+    /// Whether that is its capacity: its uplink was busy. Otherwise it had less to upload than it could.
+    pub is_uplink_known: bool,
+    /// Most that it received of late, bytes a second; 0 if not known.
+    pub downlink: u64,
+    /// Bytes of pushes that it accepts at a time, sent and not yet announced by it.
+    pub credit: u32,
+}
+
+/// Where a player is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Playing {
+    /// Next group that it needs.
+    pub group: u32,
+    /// How long it can wait for it, ms.
+    pub ahead_ms: u32,
 }
 
 /// A message on the control channel.
@@ -103,53 +113,54 @@ pub enum PeerMessage {
         instance: Instance,
         /// How it stands.
         standing: Standing,
-        /// Groups that it holds: the first runs; more follow in `Have`.
+        /// Groups that it holds, ascending and disjoint: the first runs; more follow in `Have`.
         have: Vec<GroupRange>,
     },
-    /// Groups gained and dropped since the last `Hello` or `Have`.
+    /// Groups gained and dropped since the last `Hello` or `Have`; both lists are ascending and disjoint.
     Have {
         /// Now held.
         gained: Vec<GroupRange>,
         /// No longer held.
         dropped: Vec<GroupRange>,
     },
-    /// Asks for groups; they are sent one by one as they are held.
+    /// Asks for groups that the other side announced.
     Request {
-        /// Chosen by the asker, not 0; names the request in what follows.
-        id: u32,
-        /// The groups, at most 64.
+        /// The groups, 1 to 64.
         range: GroupRange,
-        /// How urgent it is.
+        /// How urgent they are.
         class: Class,
+        /// Milliseconds until the first group is due; 2³² − 1 if no player waits for it.
+        remaining_ms: u32,
+    },
+    /// Requested groups have become urgent. Those that have been sent meanwhile, or were not asked for, do not matter.
+    Hasten {
+        /// The groups.
+        range: GroupRange,
         /// Milliseconds until the first group is due.
         remaining_ms: u32,
     },
-    /// To an initial peer that injects: these groups are needed soon, and no neighbour of the sender holds them.
-    /// They are pushed before others, once, to one of those who need them. In place of what was said before.
-    Need {
-        /// The groups, at most 16 ranges of at most 64.
-        ranges: Vec<GroupRange>,
-    },
-    /// Takes a request back. Groups on their way may still arrive.
+    /// Takes requests back. Groups on their way may still arrive.
     Cancel {
-        /// The request.
-        id: u32,
+        /// The groups.
+        range: GroupRange,
     },
-    /// The rest of a request will not be served.
+    /// Requested groups that will not be sent.
     Reject {
-        /// The request.
-        id: u32,
+        /// The groups.
+        range: GroupRange,
         /// Why.
         reason: RejectReason,
     },
-    /// How the sender of this message is doing; at most once a second.
+    /// How the sender of this message is doing.
     Status {
         /// How it stands.
         standing: Standing,
-        /// How long its upload queue takes to drain, ms.
-        upload_queue_ms: u32,
-        /// Group that it plays, if it does.
-        playhead: Option<u32>,
+        /// When the message left, ms on the sender's clock, modulo 2³²: payload that left earlier may come later.
+        sent_ms: u32,
+        /// How long its urgent backlog takes to leave, ms.
+        backlog_ms: u32,
+        /// What its player is doing, if it plays.
+        playing: Option<Playing>,
     },
     /// Asks for part `part` of the manifest.
     ManifestAsk {
@@ -169,11 +180,15 @@ pub enum PeerMessage {
     Ping {
         /// Echoed.
         nonce: u32,
+        /// When it left, ms on the sender's clock, modulo 2³².
+        sent_ms: u32,
     },
     /// Answers a `Ping` at once.
     Pong {
         /// From the `Ping`.
         nonce: u32,
+        /// When it left, ms on the clock of who answers, modulo 2³².
+        sent_ms: u32,
     },
 }
 
@@ -190,25 +205,35 @@ impl PeerMessage {
         let is_within_limits = match &message {
             Self::Hello { have, .. } => have.len() <= RUNS_MAX,
             Self::Have { gained, dropped } => gained.len() <= RUNS_MAX && dropped.len() <= RUNS_MAX,
-            Self::Request { id, range, .. } => *id != 0 && (1..=REQUEST_GROUPS_MAX).contains(&range.len()),
-            Self::Need { ranges } => {
-                ranges.len() <= NEED_RANGES_MAX
-                    && ranges.iter().all(|range| range.len() <= REQUEST_GROUPS_MAX)
-            }
+            Self::Request { range, .. }
+            | Self::Hasten { range, .. }
+            | Self::Cancel { range }
+            | Self::Reject { range, .. } => (1..=REQUEST_GROUPS_MAX).contains(&range.len()),
             Self::ManifestPart { part, part_count, bytes } => {
                 bytes.len() <= MANIFEST_PART_BYTES && (part < part_count || *part_count == 0)
             }
-            Self::Cancel { .. }
+            Self::Status { .. } | Self::ManifestAsk { .. } | Self::Ping { .. } | Self::Pong { .. } => true,
+        };
+        if !is_within_limits {
+            return Err(PeerDecodeError::Invalid("a list or range is too long or empty"));
+        }
+        let is_ordered = match &message {
+            Self::Hello { have, .. } => is_ascending(have),
+            Self::Have { gained, dropped } => is_ascending(gained) && is_ascending(dropped),
+            Self::Request { .. }
+            | Self::Hasten { .. }
+            | Self::Cancel { .. }
             | Self::Reject { .. }
             | Self::Status { .. }
             | Self::ManifestAsk { .. }
+            | Self::ManifestPart { .. }
             | Self::Ping { .. }
             | Self::Pong { .. } => true,
         };
-        if is_within_limits {
+        if is_ordered {
             Ok(message)
         } else {
-            Err(PeerDecodeError::Invalid("a list or range is too long"))
+            Err(PeerDecodeError::Invalid("ranges are not sorted and disjoint"))
         }
     }
 
@@ -218,13 +243,24 @@ impl PeerMessage {
     }
 }
 
+/// Whether ranges are sorted and disjoint and none is empty. So a list names each group once at most, and its groups
+/// can be counted without an upper bound on the work.
+fn is_ascending(ranges: &[GroupRange]) -> bool {
+    ranges.iter().all(|range| !range.is_empty()) && ranges.is_sorted_by(|left, right| left.end <= right.start)
+}
+
 /// What precedes the payload of a data message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataHead {
-    /// The request that this answers; 0 for an injection.
-    pub request: u32,
-    /// The groups, 1 to 4 and no more than fit the frame.
+    /// The groups, 1 to 4 and no more than fit the frame. Groups that were not asked for are a push, which only an
+    /// initial peer may send.
     pub range: GroupRange,
+    /// When the frame was handed to the transport, ms on the sender's clock, modulo 2³².
+    pub sent_ms: u32,
+    /// How long the request waited at the sender before that, ms; 0 for a push.
+    pub waited_ms: u32,
+    /// How long the sender's urgent backlog takes to leave, ms.
+    pub backlog_ms: u32,
     /// What the receiver needs to verify them.
     pub proof: Proof,
 }
@@ -290,18 +326,15 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::limits::GROUPS_MAX;
     use proptest::prelude::*;
 
     #[test]
-    fn a_request_is_eight_bytes_on_the_wire() {
-        let request = PeerMessage::Request {
-            id: 7,
-            range: GroupRange::new(300, 364),
-            class: Class::Window,
-            remaining_ms: 1000,
-        };
+    fn a_request_is_seven_bytes_on_the_wire() {
+        let range = GroupRange::new(300, 364);
+        let request = PeerMessage::Request { range, class: Class::Marked, remaining_ms: 1000 };
         let frame = request.encode();
-        assert_eq!(frame[..], [2, 7, 0xac, 0x02, 64, 1, 0xe8, 0x07]);
+        assert_eq!(frame[..], [2, 0xac, 0x02, 64, 1, 0xe8, 0x07]);
         assert_eq!(PeerMessage::decode(&frame).unwrap(), request);
     }
 
@@ -309,8 +342,10 @@ mod tests {
     fn a_data_message_survives_its_frame_without_copying_the_payload() {
         let message = DataMessage {
             head: DataHead {
-                request: 3,
                 range: GroupRange::new(9, 12),
+                sent_ms: u32::MAX,
+                waited_ms: 300,
+                backlog_ms: 0,
                 proof: Proof { top: 3, hashes: vec![[1; 32], [2; 32]] },
             },
             payload: Bytes::from(vec![5; 3 * 16384]),
@@ -324,22 +359,132 @@ mod tests {
 
     #[test]
     fn messages_beyond_their_limits_are_refused() {
-        let request = |id, len| PeerMessage::Request {
-            id,
-            range: GroupRange::new(0, len),
-            class: Class::Urgent,
-            remaining_ms: 0,
-        };
-        for message in [request(0, 1), request(1, 65), request(1, 0)] {
+        let range = |len| GroupRange::new(0, len);
+        let request = |len| PeerMessage::Request { range: range(len), class: Class::Urgent, remaining_ms: 0 };
+        let cancel = PeerMessage::Cancel { range: range(0) };
+        for message in [request(65), request(0), cancel] {
             assert!(PeerMessage::decode(&message.encode()).is_err(), "{message:?}");
         }
         assert_eq!(PeerMessage::decode(&[0; 70_000]), Err(PeerDecodeError::TooLong(70_000)));
-        let mut trailing = PeerMessage::Cancel { id: 1 }.encode().to_vec();
+        let mut trailing = PeerMessage::Cancel { range: GroupRange::one(1) }.encode().to_vec();
         trailing.push(0);
         assert_eq!(PeerMessage::decode(&trailing), Err(PeerDecodeError::Malformed));
     }
 
+    #[test]
+    fn ranges_that_are_not_sorted_and_disjoint_are_refused() {
+        let range = GroupRange::new;
+        let sorted = vec![range(0, 3), range(3, 4), range(9, u32::MAX)];
+        let refused = [
+            vec![range(5, 6), range(0, 3)],
+            vec![range(0, 3), range(2, 5)],
+            vec![range(0, 3), range(0, 3)],
+            vec![range(4, 4)],
+            vec![range(0, 3), range(7, 7), range(8, 9)],
+        ];
+        let messages = |ranges: &[GroupRange]| {
+            let (standing, some) = (STANDING, vec![range(1, 2)]);
+            [
+                PeerMessage::Hello {
+                    version: PEER_VERSION,
+                    swarm: SwarmId([1; 32]),
+                    peer: PeerId(1),
+                    instance: Instance([2; 16]),
+                    standing,
+                    have: ranges.to_vec(),
+                },
+                PeerMessage::Have { gained: ranges.to_vec(), dropped: some.clone() },
+                PeerMessage::Have { gained: some, dropped: ranges.to_vec() },
+            ]
+        };
+        for message in messages(&sorted).into_iter().chain(messages(&[])) {
+            assert_eq!(PeerMessage::decode(&message.encode()), Ok(message));
+        }
+        for message in refused.iter().flat_map(|ranges| messages(ranges)) {
+            let decoded = PeerMessage::decode(&message.encode());
+            assert!(matches!(decoded, Err(PeerDecodeError::Invalid(_))), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_lists_fit_a_frame_and_longer_ones_are_refused() {
+        // Ranges with the longest numbers that exist, as far apart as they can be.
+        let ranges = |count: usize| -> Vec<GroupRange> {
+            let first = GROUPS_MAX - 2 * u32::try_from(count).unwrap();
+            (0..count as u32).map(|index| GroupRange::one(first + 2 * index)).collect()
+        };
+        let have = |count| PeerMessage::Have { gained: ranges(count), dropped: ranges(count) };
+        let longest = have(RUNS_MAX).encode();
+        assert!(longest.len() <= FRAME_BYTES_MAX, "{}", longest.len());
+        assert!(PeerMessage::decode(&longest).is_ok());
+        assert!(PeerMessage::decode(&have(RUNS_MAX + 1).encode()).is_err());
+        let part =
+            |length| PeerMessage::ManifestPart { part: 0, part_count: 1, bytes: vec![7; length].into() };
+        assert!(PeerMessage::decode(&part(MANIFEST_PART_BYTES).encode()).is_ok());
+        assert!(PeerMessage::decode(&part(MANIFEST_PART_BYTES + 1).encode()).is_err());
+        let beyond = PeerMessage::ManifestPart { part: 3, part_count: 3, bytes: Bytes::new() };
+        assert!(PeerMessage::decode(&beyond.encode()).is_err());
+    }
+
+    #[test]
+    fn data_heads_beyond_their_limits_are_refused() {
+        let frame = |groups, hashes| {
+            let proof = Proof { top: 0, hashes: vec![[0; 32]; hashes] };
+            let range = GroupRange::new(0, groups);
+            let head = DataHead { range, sent_ms: 0, waited_ms: 0, backlog_ms: 0, proof };
+            Bytes::from(DataMessage { head, payload: Bytes::new() }.encode())
+        };
+        assert!(DataMessage::decode(frame(FRAME_GROUPS_MAX, PROOF_HASHES_MAX)).is_ok());
+        for (groups, hashes) in [(0, 0), (FRAME_GROUPS_MAX + 1, 0), (1, PROOF_HASHES_MAX + 1)] {
+            assert!(matches!(DataMessage::decode(frame(groups, hashes)), Err(PeerDecodeError::Invalid(_))));
+        }
+    }
+
+    fn any_range() -> impl Strategy<Value = GroupRange> {
+        (any::<u32>(), 0..70u32).prop_map(GroupRange::from)
+    }
+
+    fn any_message() -> impl Strategy<Value = PeerMessage> {
+        let class = prop_oneof![Just(Class::Urgent), Just(Class::Marked), Just(Class::Background)];
+        let ranges = || prop::collection::vec(any_range(), 0..4);
+        prop_oneof![
+            (ranges(), ranges()).prop_map(|(gained, dropped)| PeerMessage::Have { gained, dropped }),
+            (any_range(), class, any::<u32>())
+                .prop_map(|(range, class, remaining_ms)| PeerMessage::Request { range, class, remaining_ms }),
+            (any_range(), any::<u32>())
+                .prop_map(|(range, remaining_ms)| PeerMessage::Hasten { range, remaining_ms }),
+            any_range().prop_map(|range| PeerMessage::Cancel { range }),
+            any_range().prop_map(|range| PeerMessage::Reject { range, reason: RejectReason::NotHeld }),
+            (any::<u32>(), any::<u32>()).prop_map(|(nonce, sent_ms)| PeerMessage::Ping { nonce, sent_ms }),
+            (any::<u32>(), any::<u32>()).prop_map(|(nonce, sent_ms)| PeerMessage::Pong { nonce, sent_ms }),
+            (any::<u32>(), any::<u32>()).prop_map(|(group, backlog_ms)| PeerMessage::Status {
+                standing: STANDING,
+                sent_ms: backlog_ms ^ 77,
+                backlog_ms,
+                playing: Some(Playing { group, ahead_ms: backlog_ms }),
+            }),
+        ]
+    }
+
+    const STANDING: Standing = Standing {
+        serving: Serving::Deadlines,
+        is_rich: true,
+        wants: GroupRange::new(3, 70_000),
+        uplink: u64::MAX,
+        is_uplink_known: true,
+        downlink: 0,
+        credit: 1 << 20,
+    };
+
     proptest! {
+        #[test]
+        fn a_message_survives_its_frame_or_is_refused(message in any_message()) {
+            match PeerMessage::decode(&message.encode()) {
+                Ok(decoded) => prop_assert_eq!(decoded, message),
+                Err(error) => prop_assert!(matches!(error, PeerDecodeError::Invalid(_)), "{:?}", error),
+            }
+        }
+
         #[test]
         fn hostile_frames_never_panic(frame in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = PeerMessage::decode(&frame);

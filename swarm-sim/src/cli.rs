@@ -1,7 +1,6 @@
 //! The command line of `swarm-sim`. Flags are stable: scripts and published tables use them.
 
 use clap::{Parser, ValueEnum};
-use swarm_core::peer::{Order, Policy, Unit};
 use swarm_sim::{Distribution, Economy, Scenario, Span};
 use tracker_server::decision::Wiring;
 
@@ -10,30 +9,6 @@ use tracker_server::decision::Wiring;
 pub(crate) enum PolicyName {
     /// The method
     Method,
-    /// No injection: the initial peer only answers requests
-    NoInjection,
-    /// Background groups in any order
-    Random,
-    /// Background groups strictly rarest first
-    Rarest,
-    /// Background groups in order
-    Sequential,
-    /// No injection, background groups in order: the simplest possible swarm
-    NoInjectionSequential,
-    /// Announce and forward only whole units of 64 KiB
-    #[value(name = "forward-64k")]
-    Forward64k,
-    /// Announce and forward only whole units of 256 KiB
-    #[value(name = "forward-256k")]
-    Forward256k,
-    /// Announce and forward only whole units of 1 MiB
-    #[value(name = "forward-1m")]
-    Forward1m,
-    /// Announce and forward only whole units of 4 MiB
-    #[value(name = "forward-4m")]
-    Forward4m,
-    /// No urgent class
-    NoUrgent,
     /// Neighbours are chosen at random, so some viewers have many and some few
     RandomGraph,
     /// No swarm: every viewer fetches from the publisher alone, whose uplink is shared fairly
@@ -121,7 +96,7 @@ pub(crate) struct Arguments {
     /// Policy to simulate
     #[arg(long, value_enum, default_value_t = PolicyName::Method)]
     policy: PolicyName,
-    /// How freely the publisher is meant to give; has no effect yet
+    /// How freely the publisher gives
     #[arg(long, value_enum, default_value_t = Economy::Thrifty)]
     economy: Economy,
     /// End after this much simulated time, s
@@ -192,7 +167,6 @@ impl Arguments {
             has_author_rules: self.rules,
             distribution: distribution(self.policy),
             economy: self.economy,
-            policy: policy(self.policy),
             wiring: wiring(self.policy),
             has_timeline: self.timeline,
             limit_s: self.limit,
@@ -207,25 +181,6 @@ impl Arguments {
         let has_span = self.tracker_outage.is_some() || self.partition.is_some() || self.kill.is_some();
         let has_flag = self.kill_seeder || self.rules || self.timeline;
         shares.iter().any(|share| *share > 0.0) || has_span || has_flag
-    }
-}
-
-fn policy(name: PolicyName) -> Policy {
-    let method = Policy::default();
-    match name {
-        PolicyName::Method | PolicyName::RandomGraph | PolicyName::ClientServer => method,
-        PolicyName::NoInjection => Policy { has_injection: false, ..method },
-        PolicyName::Random => Policy { order: Order::Random, ..method },
-        PolicyName::Rarest => Policy { order: Order::Rarest, ..method },
-        PolicyName::Sequential => Policy { order: Order::Sequential, ..method },
-        PolicyName::NoInjectionSequential => {
-            Policy { has_injection: false, order: Order::Sequential, ..method }
-        }
-        PolicyName::Forward64k => Policy { forward: Unit::of(4), ..method },
-        PolicyName::Forward256k => Policy { forward: Unit::of(16), ..method },
-        PolicyName::Forward1m => Policy { forward: Unit::of(64), ..method },
-        PolicyName::Forward4m => Policy { forward: Unit::of(256), ..method },
-        PolicyName::NoUrgent => Policy { has_urgent: false, ..method },
     }
 }
 

@@ -74,8 +74,9 @@ impl World {
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
             token: None,
-            policy: self.scenario.policy,
-            // Peers have no economy yet, so `self.scenario.economy` is handed to none.
+            // A publisher knows its uplink from earlier, viewers do not.
+            uplink_hint: (role == Role::Initial).then_some(up),
+            economy: self.scenario.economy.of_core(),
         };
         let marks = self.content.marks.as_ref().filter(|_| role == Role::Viewer);
         Node {

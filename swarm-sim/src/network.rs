@@ -217,7 +217,7 @@ impl World {
             }
             PeerMessage::Have { .. } | PeerMessage::Reject { .. } => None,
             PeerMessage::Request { .. }
-            | PeerMessage::Need { .. }
+            | PeerMessage::Hasten { .. }
             | PeerMessage::Cancel { .. }
             | PeerMessage::Status { .. }
             | PeerMessage::ManifestAsk { .. }

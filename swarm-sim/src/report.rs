@@ -139,7 +139,7 @@ impl Report {
     /// The figures that follow from the scenario and its viewers; `now` is the end of the run, µs.
     pub(crate) fn of_viewings(scenario: &Scenario, viewings: &[Viewing], now: u64) -> Self {
         let originals = viewings.iter().filter(|viewing| viewing.is_original);
-        // A run that hits its limit ends then, also if some viewers were done before.
+        // A run that hits its limit ends then, whoever was done before.
         let is_waiting = originals.clone().any(|viewing| viewing.done_at.is_none() && !viewing.has_left);
         let last_done = originals.filter_map(|viewing| viewing.done_at).max().filter(|_| !is_waiting);
         let seconds = seconds_of(last_done.unwrap_or(now));

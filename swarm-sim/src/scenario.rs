@@ -1,7 +1,6 @@
 //! The description of a run: the swarm, its network and its failures. Units are in the names.
 
 use serde::Serialize;
-use swarm_core::peer::Policy;
 use tracker_server::decision::Wiring;
 
 use crate::bound::{Crowd, Viewer};
@@ -32,8 +31,7 @@ pub enum Distribution {
     ClientServer,
 }
 
-/// How freely a publisher gives what viewers could send one another. Today's peers do not distinguish the two: it only
-/// decides by which targets a sweep judges a run.
+/// How freely a publisher gives what viewers could send one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Economy {
@@ -45,6 +43,14 @@ pub enum Economy {
 }
 
 impl Economy {
+    /// The same, as the core knows it.
+    pub(crate) const fn of_core(self) -> swarm_core::peer::Economy {
+        match self {
+            Self::Thrifty => swarm_core::peer::Economy::Thrifty,
+            Self::Generous => swarm_core::peer::Economy::Generous,
+        }
+    }
+
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
@@ -110,10 +116,8 @@ pub struct Scenario {
     pub has_author_rules: bool,
     /// How the content reaches the viewers.
     pub distribution: Distribution,
-    /// How freely the initial peers are meant to give. Peers do not distinguish it yet.
+    /// How freely the initial peers give.
     pub economy: Economy,
-    /// The policy of the peers' cores.
-    pub policy: Policy,
     /// The tracker's way of choosing neighbours.
     pub wiring: Wiring,
     /// Whether the report has a timeline, one entry a second.
@@ -154,7 +158,6 @@ impl Default for Scenario {
             has_author_rules: false,
             distribution: Distribution::default(),
             economy: Economy::default(),
-            policy: Policy::default(),
             wiring: Wiring::default(),
             has_timeline: false,
             limit_s: 3600.0,

@@ -95,7 +95,7 @@ pub const WANTED_MAX: usize = 4;
 pub const WANTED_HOLD_MS: u32 = 10_000;
 
 /// Links of an initial peer; *sim*: 4/8/16/32 links end at 1.15/1.08/1.04/1.03 of the bound.
-pub const INITIAL_DEGREE_MAX: usize = 32;
+pub const INITIAL_DEGREE_MAX: usize = 64;
 
 /// Links of an initial peer on top, for `want`s that nobody else can meet.
 pub const INITIAL_WANTED_MAX: usize = 8;

@@ -1,10 +1,16 @@
 //! What is to be looked at again after an input.
 //!
-//! Most inputs change little: a neighbour gained a group, a ping came. To weigh all links anew after each would cost
-//! more than everything else together, so whoever changes something notes what depends on it. A timeout looks at
-//! everything, so that what time alone changes is found, too.
+//! Most inputs change little: a neighbour gained a group, a ping came. To weigh all links after each would cost more than
+//! everything else together, so the handler of an input notes what depends on it. A timeout looks at everything, so that
+//! what time alone changes is found, too.
+
+use std::time::Duration;
 
 use crate::id::LinkId;
+use crate::time::Timestamp;
+
+/// An initial peer looks at its swarm again after this long even if no neighbour changed: its own uplink does.
+const SURVEY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Of which links something may be asked that could not be asked before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,12 +29,15 @@ pub(crate) enum Asking {
 pub(crate) struct Agenda {
     asking: Asking,
     is_serving: bool,
+    is_surveying: bool,
+    next_survey: Timestamp,
 }
 
 impl Agenda {
     /// Everything is.
     pub(crate) const fn everything(&mut self) {
-        *self = Self { asking: Asking::Everything, is_serving: true };
+        self.asking = Asking::Everything;
+        self.is_serving = true;
     }
 
     /// Any link may be asked for more.
@@ -43,6 +52,20 @@ impl Agenda {
             Asking::Link(other, was_needed) if other == link => Asking::Link(link, is_needed || was_needed),
             Asking::Link(..) | Asking::Everything => Asking::Everything,
         };
+    }
+
+    /// What is known of the swarm has changed.
+    pub(crate) const fn surveying(&mut self) {
+        self.is_surveying = true;
+    }
+
+    /// Whether the swarm is to be looked at.
+    pub(crate) fn take_surveying(&mut self, now: Timestamp) -> bool {
+        let is_due = std::mem::take(&mut self.is_surveying) || now >= self.next_survey;
+        if is_due {
+            self.next_survey = now + SURVEY_INTERVAL;
+        }
+        is_due
     }
 
     /// Something more may leave.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::policy::Policy;
 use crate::group_set::GroupSet;
 use crate::id::{Instance, LinkId, ReaderId, SwarmId};
 use crate::manifest::Manifest;
@@ -15,7 +14,7 @@ use crate::tree::HashTree;
 /// How much of the content a peer wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appetite {
-    /// All of it: seeders, and whoever wants the file.
+    /// All of it.
     Everything,
     /// What is played, and beyond it only what `budget_bytes` of storage can hold.
     Viewer {
@@ -35,6 +34,16 @@ pub enum UploadLimit {
     Off,
 }
 
+/// How much of its uplink an initial peer gives. Deadlines of players are met in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Economy {
+    /// Beyond 1⅛ copies, background is left to viewers.
+    #[default]
+    Thrifty,
+    /// All of the uplink.
+    Generous,
+}
+
 /// What makes this peer this peer. Fixed for its lifetime.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
@@ -52,10 +61,12 @@ pub struct PeerConfig {
     pub appetite: Appetite,
     /// How much may be uploaded.
     pub upload: UploadLimit,
+    /// What is known of the upload capacity from earlier, bytes a second.
+    pub uplink_hint: Option<u64>,
     /// Permission to use a closed tracker.
     pub token: Option<String>,
-    /// Which parts of the method the peer follows; the default in earnest.
-    pub policy: Policy,
+    /// Of an initial peer, how much it gives beyond injection and deadlines.
+    pub economy: Economy,
 }
 
 /// Why a manifest could not be fetched over HTTP.

@@ -15,98 +15,96 @@
 //!
 //! # Where things are
 //!
-//! Policies are small and pure: `demand` (what is needed, how soon), `media_times` (when what plays), `picker` (what
-//! to ask of whom), `sizing` (how much at once), `sender` (whom to serve next), `injection` (the initial peer's first
-//! push), `spreading` (whether it spreads), `spare` (what it gives when all is injected), `unit` and `rests` (what is
-//! forwarded together), `uplink`, `rate`, `backoff`, `chance`. State lives in `holdings` (the content), `link` (a
-//! counterpart), `asks` and `request` (what is under way there), `advice` (what the tracker advised), `agenda` (what
-//! is to be looked at again), `tracker_session` and `manifest_source`. The rest wires them to the outside: `tracking`
-//! (the tracker's messages), `linking` (links come and go), `exchange` (messages of links), `news` (when neighbours
-//! hear of what is here), `requesting` (asking), `looking` (what the tracker is asked), `rescue` (when a counterpart
-//! goes silent or is late), `relief` (when one is slow) and `serving` (sending).
+//! [`Peer`] wires components and holds little else. A component has private fields, reads others through `&` views and
+//! returns what is to be done.
+//!
+//! | component | owns |
+//! |---|---|
+//! | `neighbours` | links, who holds what, copies, round trips, bans |
+//! | `content` | manifest, hash tree, held groups, what is to be announced |
+//! | `receive` | readers and deadlines, what is asked of whom, credit, repair |
+//! | `send` | queues of requests, data channels, uplink, upload limit |
+//! | `inject` | an initial peer's first push of each group |
+//! | `tracker` | the conversation with the tracker and its advice; how a manifest is found |
+//! | `news` | when neighbours hear of what was gained |
+//! | `wiring` | from an input to the component that it concerns: the tracker's messages, links, their messages, sending |
+//! | `tuning` | every constant of the method |
 
-mod advice;
 mod agenda;
-mod asks;
 mod backoff;
 mod chance;
-mod copies;
-mod demand;
-mod exchange;
-mod holdings;
-mod injection;
+mod content;
+mod flow;
+mod inject;
 mod input;
-mod link;
-mod linking;
-mod looking;
-mod manifest_source;
-mod media_times;
-mod needs;
+mod neighbours;
 mod news;
 mod output;
-mod picker;
-mod policy;
-mod rate;
-mod relief;
-mod request;
-mod requesting;
-mod rescue;
-mod rests;
-mod round_trip;
-mod sender;
-mod serving;
-mod sizing;
-mod spare;
-mod spreading;
-mod standing;
+mod receive;
+mod send;
 mod stats;
 #[cfg(test)]
 mod tests;
-mod tracker_session;
-mod tracking;
-mod unit;
-mod uplink;
+mod tracker;
+mod tuning;
+mod wiring;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use chance::Chance;
-pub use input::{Appetite, FetchError, Input, PeerConfig, UploadLimit};
+pub use input::{Appetite, Economy, FetchError, Input, PeerConfig, UploadLimit};
 pub use output::{Event, Output};
-pub use policy::{Order, Policy};
 pub use stats::{LinkState, LinkStats, Stats};
-pub use unit::Unit;
 
-use crate::group::GroupRange;
 use crate::group_set::GroupSet;
-use crate::id::{Instance, LinkId};
 use crate::manifest::Manifest;
-use crate::peer_message::{PeerMessage, Standing};
+use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
-use crate::tracker_message::Share;
 use crate::tree::HashTree;
-use advice::Advice;
 use agenda::{Agenda, Asking};
-use copies::Copies;
-use demand::Demand;
-use holdings::Holdings;
-use injection::Injection;
-use link::Link;
-use looking::Looking;
-use manifest_source::ManifestSource;
-use sender::{Budget, Turns};
-use spare::Spare;
+use content::Content;
+use inject::Inject;
+use neighbours::Neighbours;
+use news::News;
+use receive::{Receive, View, appetite};
+use send::Sender;
+use send::standing::StandingTold;
 use stats::Totals;
-use tracker_session::TrackerSession;
-use uplink::Uplink;
+use tracker::{ManifestSource, TrackerSide};
+use tuning::READING_TICK;
 
-/// While somebody reads, deadlines move with time: look again at least this often.
-const READING_TICK: Duration = Duration::from_millis(250);
-/// Banned counterparts that are remembered; the oldest is forgotten first.
-const BANNED_MAX: usize = 256;
+/// The manifest, once it is known.
+#[derive(Debug, Default)]
+struct KnownManifest {
+    manifest: Option<Arc<Manifest>>,
+    /// Its canonical bytes, for neighbours and the tracker.
+    bytes: Bytes,
+    source: ManifestSource,
+}
+
+/// What exists once the store is open.
+#[derive(Debug)]
+struct Live {
+    content: Content,
+    receive: Receive,
+    /// Of an initial peer.
+    inject: Option<Inject>,
+}
+
+/// When to look again, beside what components ask for.
+#[derive(Debug, Default)]
+struct Timers {
+    /// When the upload limit admits the next frame, if one waits for it.
+    serve_at: Option<Timestamp>,
+    /// When to look at deadlines again, while somebody reads.
+    tick_at: Option<Timestamp>,
+    /// When to look over requests again.
+    receive_at: Option<Timestamp>,
+}
 
 /// One peer of one swarm. See the [module](self) for how to drive it.
 #[derive(Debug)]
@@ -114,58 +112,17 @@ pub struct Peer {
     config: PeerConfig,
     chance: Chance,
     outputs: VecDeque<Output>,
-    tracker: TrackerSession,
-
-    manifest: Option<Arc<Manifest>>,
-    /// Canonical bytes of the manifest, for neighbours and the tracker.
-    manifest_bytes: Bytes,
-    manifest_source: ManifestSource,
-    /// Present once the store is ready.
-    holdings: Option<Holdings>,
-    demand: Option<Demand>,
-    is_complete_told: bool,
-
-    links: BTreeMap<LinkId, Link>,
-    last_link: u32,
-    /// When some link may need attention by itself; none does much earlier.
-    links_due: Option<Timestamp>,
+    tracker: TrackerSide,
+    manifest: KnownManifest,
+    live: Option<Live>,
+    neighbours: Neighbours,
+    sender: Sender,
+    standing: StandingTold,
+    news: News,
     agenda: Agenda,
-    copies: Copies,
-    /// Of an initial peer; idle in others.
-    injection: Injection,
-    spare: Spare,
-    /// What neighbours were told of how we stand.
-    standing_told: Option<Standing>,
-    next_standing: Timestamp,
-    standing_due: Option<Timestamp>,
-    /// Until when an initial peer serves nobody apart.
-    overloaded_until: Timestamp,
-    uplink: Uplink,
-    /// Groups that initial peers were told are needed, and when that is to be said again.
-    needs_told: Vec<GroupRange>,
-    next_need: Timestamp,
-    banned: VecDeque<Instance>,
-
-    /// Groups of segments that are rare in the whole swarm, as the tracker said last.
-    at_risk: GroupSet,
-    /// Of an initial peer, its part of the injection.
-    share: Option<Share>,
-    advice: Advice,
-    /// When neighbours hear of what was gained.
-    news_at: Option<Timestamp>,
-    next_news: Timestamp,
-    looking: Looking,
-    window_picks: u32,
-    /// Whether segments may have become whole or broken since the tracker was told.
-    has_segment_news: bool,
-    /// When the upload cap admits the next frame, if one waits for it.
-    serve_at: Option<Timestamp>,
-    /// When to look at deadlines again, while somebody reads.
-    tick_at: Option<Timestamp>,
-
-    turns: Turns,
-    budget: Budget,
+    timers: Timers,
     totals: Totals,
+    is_complete_told: bool,
 }
 
 impl Peer {
@@ -174,78 +131,57 @@ impl Peer {
         Self {
             chance: Chance::new(config.seed),
             outputs: VecDeque::new(),
-            tracker: TrackerSession::new(config.token.clone()),
-            manifest: None,
-            manifest_bytes: Bytes::new(),
-            manifest_source: ManifestSource::new(),
-            holdings: None,
-            demand: None,
-            is_complete_told: false,
-            links: BTreeMap::new(),
-            last_link: 0,
-            links_due: None,
+            tracker: TrackerSide::new(config.token.clone()),
+            manifest: KnownManifest::default(),
+            live: None,
+            neighbours: Neighbours::default(),
+            sender: Sender::new(config.upload, config.uplink_hint),
+            standing: StandingTold::default(),
+            news: News::default(),
             agenda: Agenda::default(),
-            copies: Copies::default(),
-            injection: Injection::default(),
-            spare: Spare::default(),
-            standing_told: None,
-            next_standing: Timestamp::ZERO,
-            standing_due: None,
-            overloaded_until: Timestamp::ZERO,
-            uplink: Uplink::new(),
-            needs_told: Vec::new(),
-            next_need: Timestamp::ZERO,
-            banned: VecDeque::new(),
-            at_risk: GroupSet::default(),
-            share: None,
-            advice: Advice::default(),
-            news_at: None,
-            next_news: Timestamp::ZERO,
-            looking: Looking::new(),
-            window_picks: 0,
-            has_segment_news: false,
-            serve_at: None,
-            tick_at: None,
-            turns: Turns::default(),
-            budget: Budget::new(config.upload),
+            timers: Timers::default(),
             totals: Totals::default(),
+            is_complete_told: false,
             config,
         }
     }
 
     /// Takes one thing that happened.
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
-        if !notes_what_it_stirs(&input) {
+        if !schedules_own_work(&input) {
             self.agenda.everything();
         }
         match input {
             Input::Start => self.start(now),
-            Input::Stop => self.stop(),
+            Input::Stop => self.stop(now),
             Input::TrackerOpen => self.tracker_opened(now),
             Input::TrackerClosed(reason) => self.tracker_lost(now, reason),
-            Input::Tracker(message) => self.tracker_says(now, message),
+            Input::Tracker(message) => self.tracker_message(now, message),
             Input::ManifestFetched(result) => self.manifest_fetched(now, result),
             Input::ManifestPublished(result) => self.manifest_published(now, result),
-            Input::LocalSignal(link, signal) => self.local_signal(link, signal),
+            Input::LocalSignal(link, signal) => self.local_signal(now, link, signal),
             Input::LinkOpen(link) => self.link_opened(now, link),
-            Input::LinkClosed(link, _) => self.drop_link(link),
+            Input::LinkClosed(link, _) => self.drop_link(now, link),
             Input::Control(link, message) => self.control_message(now, link, message),
             Input::Data(link, message) => self.data_message(now, link, message),
-            Input::Malformed(link, error) => self.ban(link, error.to_string()),
+            Input::Malformed(link, error) => self.ban(now, link, error.to_string()),
             Input::Buffered(link, bytes) => self.drained(now, link, bytes),
             Input::StoreReady { held, tree } => self.store_ready(now, &held, *tree),
-            Input::StoreFailed(range, _) => self.store_failed(now, range),
+            Input::StoreFailed(range, _) => self.lose(now, range),
             Input::ReaderAt { reader, group, ahead_ms } => {
-                if let Some(demand) = &mut self.demand {
-                    demand.moved(now, reader, group, Duration::from_millis(u64::from(ahead_ms)));
+                if let Some(live) = &mut self.live {
+                    live.receive.reader_moved(now, reader, group, Duration::from_millis(u64::from(ahead_ms)));
                 }
             }
             Input::ReaderClosed(reader) => {
-                if let Some(demand) = &mut self.demand {
-                    demand.closed(reader);
+                if let Some(live) = &mut self.live {
+                    live.receive.reader_closed(reader);
                 }
             }
-            Input::Upload(limit) => self.set_upload(limit),
+            Input::Upload(limit) => {
+                self.config.upload = limit;
+                self.sender.set_limit(limit);
+            }
         }
         self.settle(now);
     }
@@ -255,7 +191,8 @@ impl Peer {
         self.tracker_timeout(now);
         self.manifest_timeout(now);
         self.link_timeouts(now);
-        self.rescue(now);
+        self.receive_timeout(now);
+        self.inject_timeout(now);
         self.agenda.everything();
         self.settle(now);
     }
@@ -267,47 +204,58 @@ impl Peer {
 
     /// When to call [`Peer::handle_timeout`], at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let inject = self.live.as_ref().and_then(|live| live.inject.as_ref());
         let deadlines = [
-            self.links_due,
+            self.neighbours.due(),
             self.tracker.deadline(),
-            self.segment_news_deadline(),
-            self.manifest_source.retry_at,
-            self.news_deadline(),
-            self.serve_at,
-            self.injection.deadline(),
-            self.standing_due,
-            self.tick_at,
+            self.manifest.source.retry_at,
+            self.news.deadline(),
+            inject.and_then(Inject::deadline),
+            self.standing.deadline(),
+            self.timers.serve_at,
+            self.timers.tick_at,
+            self.timers.receive_at,
         ];
         deadlines.into_iter().flatten().min()
     }
 
     /// Totals and links at this moment.
     pub fn stats(&self) -> Stats {
+        let receive = self.live.as_ref().map(|live| &live.receive);
+        let links = self.neighbours.iter().map(|(id, link)| LinkStats {
+            peer: link.peer,
+            kind: link.role,
+            rate: receive.and_then(|receive| receive.source(id)?.rate().measured()).unwrap_or(0),
+            rtt_ms: link.rtt.smoothed().map(tracker::millis),
+            state: link.state(),
+            received: self.totals.links.get(&id).map_or(0, |tally| tally.received),
+            sent: self.sender.sent_bytes(id),
+        });
         Stats {
             swarm: self.config.swarm,
-            bytes_total: self.manifest.as_ref().map_or(0, |manifest| manifest.length_bytes),
-            bytes_verified: self.holdings.as_ref().map_or(0, Holdings::held_bytes),
+            bytes_total: self.manifest.manifest.as_ref().map_or(0, |manifest| manifest.length_bytes),
+            bytes_verified: self.live.as_ref().map_or(0, |live| live.content.held_bytes()),
             from_initial: self.totals.from_initial,
             from_peers: self.totals.from_peers,
             uploaded: self.totals.uploaded,
             duplicate_bytes: self.totals.duplicate_bytes,
             proof_bytes: self.totals.proof_bytes,
-            is_tracker_up: self.tracker.is_up(),
-            links: self.links.values().map(link_stats).collect(),
+            is_tracker_up: self.tracker.session.is_up(),
+            links: links.collect(),
         }
     }
 
     /// The groups held; `None` until the store is ready.
     pub fn held(&self) -> Option<&GroupSet> {
-        self.holdings.as_ref().map(Holdings::held)
+        self.live.as_ref().map(|live| live.content.held())
     }
 
     /// The groups that are not at risk as seen from here: held, or held by at least two linked peers. `None`
     /// until the store is ready.
     pub fn well_held(&self) -> Option<GroupSet> {
         let held = self.held()?;
-        let links = self.links.values().filter(|link| link.is_open());
-        let mut well = GroupSet::in_two_of(held.capacity(), links.filter_map(Link::have));
+        let haves = self.neighbours.open().filter_map(|(_, link)| link.have());
+        let mut well = GroupSet::in_two_of(held.capacity(), haves);
         well.union_with(held);
         Some(well)
     }
@@ -315,22 +263,14 @@ impl Peer {
     /// The tree of the content as far as it is known; `None` until the store is ready. For stores that
     /// want to resume: see [`HashTree::export`].
     pub fn tree(&self) -> Option<&HashTree> {
-        self.holdings.as_ref().map(Holdings::tree)
+        self.live.as_ref().map(|live| live.content.tree())
     }
 
-    fn start(&mut self, now: Timestamp) {
-        if let Some(manifest) = self.config.manifest.clone() {
-            self.manifest_known(manifest);
-        } else {
-            self.outputs.push_back(Output::FetchManifest);
-        }
-        self.connect_tracker(now);
-    }
-
-    /// What follows from any change: news are told, requests made, requests served.
+    /// What follows from any change: news is told, requests are made, requests are served.
     fn settle(&mut self, now: Timestamp) {
         self.tell_news(now);
         self.tell_tracker(now);
+        self.survey(now);
         self.tell_standing(now);
         match self.agenda.take_asking() {
             Asking::Nothing => {}
@@ -338,24 +278,50 @@ impl Peer {
             Asking::Everything => self.look_around(now),
         }
         if self.agenda.take_serving() {
-            self.serve_more(now);
+            self.serve(now);
         }
         self.tell_completion();
     }
 
     /// Looks at all links.
     fn look_around(&mut self, now: Timestamp) {
-        self.retire_links();
-        self.request_more(now);
-        self.links_due = self.links.values().filter_map(|link| self.link_deadline(link)).min();
-        let is_reading = self.demand.as_ref().is_some_and(Demand::has_readers);
-        self.tick_at = (is_reading && !self.is_complete_told).then(|| now + READING_TICK);
+        self.retire_links(now);
+        self.look_for(now);
+        if !self.is_complete_told
+            && let Some((receive, view, chance)) = self.receiving(now)
+        {
+            let orders = receive.plan(&view, chance);
+            self.carry_out(orders);
+        }
+        let live = self.live.as_ref();
+        let is_reading = live.is_some_and(|live| live.receive.demand().has_readers());
+        self.timers.tick_at = (is_reading && !self.is_complete_told).then(|| now + READING_TICK);
+        // A request that moved may have brought the deadline of the others before this moment: it is not missed, but it is
+        // not due again in the same moment either.
+        let receive_at = self.viewing(now).and_then(|(receive, view)| receive.deadline(&view));
+        self.timers.receive_at = receive_at.map(|at| at.max(now + Duration::from_micros(1)));
+    }
+
+    /// The receiving half with all that it reads.
+    fn receiving(&mut self, now: Timestamp) -> Option<(&mut Receive, View<'_>, &mut Chance)> {
+        let Live { content, receive, .. } = self.live.as_mut()?;
+        let wanted = appetite::wanted(self.config.appetite, content, receive.demand());
+        let (neighbours, advice) = (&self.neighbours, &self.tracker.advice);
+        Some((receive, View { now, content, neighbours, advice, wanted }, &mut self.chance))
+    }
+
+    /// The same, to look at only.
+    fn viewing(&self, now: Timestamp) -> Option<(&Receive, View<'_>)> {
+        let Live { content, receive, .. } = self.live.as_ref()?;
+        let wanted = appetite::wanted(self.config.appetite, content, receive.demand());
+        let (neighbours, advice) = (&self.neighbours, &self.tracker.advice);
+        Some((receive, View { now, content, neighbours, advice, wanted }))
     }
 
     fn tell_completion(&mut self) {
-        let is_complete = self.holdings.as_ref().is_some_and(|holdings| holdings.held().is_full());
+        let is_complete = self.live.as_ref().is_some_and(|live| live.content.held().is_full());
         if is_complete && !self.is_complete_told {
-            self.outputs.push_back(Output::Event(Event::Complete));
+            self.event(Event::Complete);
         }
         self.is_complete_told = is_complete;
     }
@@ -365,8 +331,8 @@ impl Peer {
     }
 }
 
-/// Inputs that come by the thousand and change little: whoever handles them notes what is to be looked at again.
-const fn notes_what_it_stirs(input: &Input) -> bool {
+/// Whether an input comes by the thousand and changes little: its handler schedules what is to be looked at again.
+const fn schedules_own_work(input: &Input) -> bool {
     matches!(
         input,
         Input::Data(..)
@@ -376,21 +342,11 @@ const fn notes_what_it_stirs(input: &Input) -> bool {
                 _,
                 PeerMessage::Have { .. }
                     | PeerMessage::Request { .. }
+                    | PeerMessage::Hasten { .. }
                     | PeerMessage::Cancel { .. }
                     | PeerMessage::Ping { .. }
                     | PeerMessage::Pong { .. }
+                    | PeerMessage::Status { .. }
             )
     )
-}
-
-fn link_stats(link: &Link) -> LinkStats {
-    LinkStats {
-        peer: link.peer,
-        kind: link.role,
-        rate: link.rate.measured().unwrap_or(0),
-        rtt_ms: link.rtt.smoothed().map(|rtt| u32::try_from(rtt.as_millis()).unwrap_or(u32::MAX)),
-        state: link.state,
-        received: link.received,
-        sent: link.sent,
-    }
 }

@@ -1,8 +1,10 @@
 //! What a peer can say about itself: the numbers that the page, `--json` and the tests show.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::id::{PeerId, SwarmId};
+use crate::id::{LinkId, PeerId, SwarmId};
 use crate::tracker_message::Role;
 
 /// Totals and links of one peer. All byte counts are payload since the start.
@@ -61,6 +63,15 @@ pub enum LinkState {
     Open,
 }
 
+/// What came on one link, payload bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    /// Verified, and not held before.
+    pub(super) received: u64,
+    /// Of these, reported to the tracker.
+    pub(super) reported: u64,
+}
+
 /// Byte counts since the start.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
@@ -69,4 +80,23 @@ pub(super) struct Totals {
     pub(super) uploaded: u64,
     pub(super) duplicate_bytes: u64,
     pub(super) proof_bytes: u64,
+    pub(super) links: BTreeMap<LinkId, Tally>,
+}
+
+impl Totals {
+    /// New verified bytes came on a link.
+    pub(super) fn received(&mut self, link: LinkId, role: Role, bytes: u64) {
+        self.links.entry(link).or_default().received += bytes;
+        match role {
+            Role::Initial => self.from_initial += bytes,
+            Role::Viewer => self.from_peers += bytes,
+        }
+    }
+
+    /// Bytes that came on a link since the last report.
+    pub(super) fn take_unreported(&mut self, link: LinkId) -> u64 {
+        self.links
+            .get_mut(&link)
+            .map_or(0, |tally| tally.received - std::mem::replace(&mut tally.reported, tally.received))
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use peer_native::address::{ContentAddress, TrackerAddress};
 use peer_native::{Content, DriverOptions, Notice, PeerHandle};
-use swarm_core::peer::{Appetite, Event, PeerConfig, Policy, Stats, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Stats, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Instance, Manifest, ReaderId, SwarmId};
@@ -107,7 +107,8 @@ fn config(swarm: SwarmId, upload: UploadLimit) -> anyhow::Result<PeerConfig> {
         appetite: Appetite::Everything,
         upload,
         token: None,
-        policy: Policy::default(),
+        uplink_hint: None,
+        economy: Economy::default(),
     })
 }
 

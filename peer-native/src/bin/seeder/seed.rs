@@ -9,7 +9,7 @@ use peer_native::address::TrackerAddress;
 use peer_native::data_dir::{DataDir, Listing};
 use peer_native::publish::Publication;
 use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
-use swarm_core::peer::{Appetite, PeerConfig, Policy, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Instance, SwarmId};
 use tokio::sync::mpsc;
@@ -239,7 +239,8 @@ fn driver_options(
         appetite: Appetite::Everything,
         upload,
         token: None,
-        policy: Policy::default(),
+        uplink_hint: None,
+        economy: Economy::default(),
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
     Ok(DriverOptions { peer, tracker: tracker.clone(), content, network: network.clone() })

@@ -13,8 +13,8 @@ use crate::id::{Instance, LinkId, PeerId};
 use crate::limits::GROUP_BYTES;
 use crate::manifest::Manifest;
 use crate::manifest::tests::sample;
-use crate::peer::{Appetite, Event, FetchError, Input, Output, Peer, PeerConfig, Policy, UploadLimit};
-use crate::peer_message::DataMessage;
+use crate::peer::{Appetite, Economy, Event, FetchError, Input, Output, Peer, PeerConfig, UploadLimit};
+use crate::peer_message::{DataMessage, PeerMessage};
 use crate::time::Timestamp;
 use crate::tracker_message::{PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody, Want};
 use crate::tree::{HashTree, TreeBuilder};
@@ -66,6 +66,8 @@ pub(crate) struct Net {
     pub(crate) tree: HashTree,
     pub(crate) is_tracker_up: bool,
     pub(crate) has_http: bool,
+    /// Of initial peers that are added.
+    pub(crate) economy: Economy,
     queue: BTreeMap<(Timestamp, u64), (usize, Input)>,
     sequence: u64,
     members: BTreeSet<usize>,
@@ -92,6 +94,7 @@ impl Net {
             tree,
             is_tracker_up: true,
             has_http: true,
+            economy: Economy::Thrifty,
             queue: BTreeMap::new(),
             sequence: 0,
             members: BTreeSet::new(),
@@ -117,8 +120,9 @@ impl Net {
             seed: index as u64,
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
+            uplink_hint: None,
             token: None,
-            policy: Policy::default(),
+            economy: self.economy,
         };
         let mut set = GroupSet::empty(self.manifest.geometry().group_count());
         set.insert(held);
@@ -176,6 +180,12 @@ impl Net {
 
     /// Runs until `done` or for `limit`; whether it was done.
     pub(crate) fn run(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let is_done = self.run_on(limit, done);
+        self.nodes.iter().for_each(|node| node.peer.check_invariants());
+        is_done
+    }
+
+    fn run_on(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now + limit;
         while !done(self) {
             let timeouts = self.nodes.iter().enumerate().filter(|(_, node)| node.is_up);
@@ -236,7 +246,12 @@ impl Net {
             }
             Output::Connect { link, .. } => self.pair(node, link),
             Output::Control(link, message) => {
-                if let crate::peer_message::PeerMessage::Request { range, .. } = &message {
+                assert_eq!(
+                    PeerMessage::decode(&message.encode()).as_ref(),
+                    Ok(&message),
+                    "a message keeps its limits"
+                );
+                if let PeerMessage::Request { range, .. } = &message {
                     self.nodes[node].requested.push(*range);
                 }
                 let is_late = self.slow_control == Some(node);
@@ -300,6 +315,11 @@ impl Net {
         }
         let wait = done.since(self.now);
         let message = DataMessage { head, payload: payload.into() };
+        assert_eq!(
+            DataMessage::decode(message.encode().into()).as_ref(),
+            Ok(&message),
+            "a frame keeps its limits"
+        );
         self.later(wait + DELAY, other, Input::Data(theirs, message));
         self.later(wait, node, Input::Buffered(link, length));
     }

@@ -32,7 +32,7 @@ struct Arguments {
     /// Populations of each seed
     #[arg(long, default_value_t = 30)]
     count: u32,
-    /// By which publisher's targets to judge; several with commas. Peers do not distinguish them yet
+    /// How freely the publisher gives; several with commas
     #[arg(long, value_delimiter = ',', default_value = "thrifty")]
     economy: Vec<Economy>,
     /// Print each population's report as a line of JSON

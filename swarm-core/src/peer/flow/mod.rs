@@ -1,0 +1,17 @@
+//! Flow control by queueing delay, the same law in three places: a receiver's credit, the window at one sender, and what
+//! may be on its way from one uplink. Pure.
+
+mod least;
+mod window;
+
+use std::time::Duration;
+
+pub(crate) use least::LeastLately;
+pub(crate) use window::DelayWindow;
+
+use crate::time::micros;
+
+/// Bytes that go at a rate, bytes a second, in a time.
+pub(crate) fn bytes_in(rate: u64, time: Duration) -> u64 {
+    rate.saturating_mul(micros(time)) / 1_000_000
+}

@@ -1,0 +1,169 @@
+//! How much an initial peer gives, and at what pace it injects.
+//!
+//! * *Pace*: everybody can have everything after N·F / (us + Σu), so injection that goes at 1.1 × (us + Σu) / N is never
+//!   what the swarm waits for. Behind that pace fresh groups go before requests.
+//! * *Rich*: a publisher whose uplink is 1.1 times what its viewers play serves deadlines first; injection cannot be late.
+//! * *Spare*: a thrifty publisher sends an eighth of what it injected again as background, so that its uplink is of use
+//!   when all is injected. Where its viewers together upload less than it does and could not play from one another,
+//!   thrift would only make them wait: then it serves background like a generous one.
+
+use crate::peer::input::Economy;
+use crate::peer::tuning::{GROUP, PACE_TENTHS, RICH_TENTHS, SPARE_SHARE, SPARE_WORTHWHILE};
+use crate::time::Timestamp;
+
+/// What an initial peer knows of its swarm. Rates in bytes a second.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Swarm {
+    /// Uplinks of all initial peers together.
+    pub(crate) own: u64,
+    /// Viewers that lack something.
+    pub(crate) viewers: u64,
+    /// Uplinks of all viewers together.
+    pub(crate) uplinks: u64,
+    /// Whether the uplinks of most viewers are known.
+    pub(crate) is_known: bool,
+    /// Rate of the media, where it plays.
+    pub(crate) media: Option<u64>,
+}
+
+impl Swarm {
+    /// Whether the initial peers could serve all playback by themselves.
+    pub(crate) fn is_rich(&self) -> bool {
+        self.media.is_some_and(|media| {
+            self.own.saturating_mul(10) >= media.saturating_mul(self.viewers).saturating_mul(RICH_TENTHS)
+        })
+    }
+
+    /// Whether viewers upload less than the initial peers and could not play from one another.
+    fn is_weak(&self) -> bool {
+        let can_play = self.media.is_some_and(|media| self.uplinks >= media.saturating_mul(2 * self.viewers));
+        self.uplinks < self.own && !can_play
+    }
+
+    /// Rate at which groups must enter the swarm, bytes a second. While most uplinks are not known it is unlimited: at the
+    /// start of a swarm nothing is worth as much as first copies.
+    fn pace(&self) -> u64 {
+        if !self.is_known {
+            return u64::MAX;
+        }
+        (self.own.saturating_add(self.uplinks) / self.viewers.max(1) / 10).saturating_mul(PACE_TENTHS)
+    }
+}
+
+/// The account of one initial peer.
+#[derive(Debug)]
+pub(crate) struct Account {
+    economy: Economy,
+    injected_bytes: u64,
+    repeated_bytes: u64,
+    /// How far injection is behind its pace, bytes; at most one second's worth.
+    behind_bytes: u64,
+    at: Timestamp,
+    is_told: bool,
+}
+
+impl Account {
+    pub(crate) const fn new(economy: Economy) -> Self {
+        Self {
+            economy,
+            injected_bytes: 0,
+            repeated_bytes: 0,
+            behind_bytes: GROUP,
+            at: Timestamp::ZERO,
+            is_told: false,
+        }
+    }
+
+    /// Time has passed in a swarm.
+    pub(crate) fn pass(&mut self, now: Timestamp, swarm: &Swarm) {
+        let pace = swarm.pace();
+        let passed_us = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX).min(1_000_000);
+        let due = (u128::from(pace) * u128::from(passed_us) / 1_000_000) as u64;
+        // Whole bytes only, so that short steps are not lost.
+        if due > 0 {
+            self.at = now;
+            self.behind_bytes = self.behind_bytes.saturating_add(due).min(pace.max(GROUP));
+        }
+    }
+
+    /// Bytes left; `is_first`: no viewer held them.
+    pub(crate) const fn sent(&mut self, bytes: u64, is_first: bool) {
+        if is_first {
+            self.injected_bytes += bytes;
+            self.behind_bytes = self.behind_bytes.saturating_sub(bytes);
+        } else {
+            self.repeated_bytes += bytes;
+        }
+    }
+
+    /// Whether injection is behind its pace by a group.
+    pub(crate) const fn is_behind(&self) -> bool {
+        self.behind_bytes >= GROUP
+    }
+
+    /// Whether background is served once all is injected; `asked_bytes` of it are asked for already.
+    pub(crate) fn serves_background(&mut self, swarm: &Swarm, asked_bytes: u64) -> bool {
+        let spare = (self.injected_bytes / SPARE_SHARE).saturating_sub(self.repeated_bytes + asked_bytes);
+        let least = if self.is_told { 0 } else { SPARE_WORTHWHILE };
+        self.is_told = self.economy == Economy::Generous || swarm.is_weak() || spare > least;
+        self.is_told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    const SWARM: Swarm =
+        Swarm { own: 1_000_000, viewers: 10, uplinks: 9_000_000, is_known: true, media: Some(100_000) };
+
+    #[test]
+    fn a_thrifty_publisher_sends_an_eighth_again() {
+        let mut account = Account::new(Economy::Thrifty);
+        assert!(!account.serves_background(&SWARM, 0));
+        account.sent(16 * SPARE_WORTHWHILE, true);
+        assert!(account.serves_background(&SWARM, 0));
+        assert!(account.serves_background(&SWARM, SPARE_WORTHWHILE), "it goes on once it was told");
+        account.sent(2 * SPARE_WORTHWHILE, false);
+        assert!(!account.serves_background(&SWARM, 0));
+        assert!(Account::new(Economy::Generous).serves_background(&SWARM, 0));
+    }
+
+    #[test]
+    fn thrift_ends_where_viewers_cannot_help_one_another() {
+        let weak = Swarm { uplinks: 500_000, ..SWARM };
+        assert!(Account::new(Economy::Thrifty).serves_background(&weak, 0));
+        let slow_media = Swarm { media: Some(10_000), ..weak };
+        assert!(
+            !Account::new(Economy::Thrifty).serves_background(&slow_media, 0),
+            "each could play from the others"
+        );
+    }
+
+    #[test]
+    fn injection_is_behind_until_it_has_kept_pace() {
+        let mut account = Account::new(Economy::Thrifty);
+        account.sent(GROUP, true);
+        assert!(!account.is_behind());
+        // (1 + 9) MB/s over 10 viewers, and a tenth: 1.1 MB/s are 67 groups a second.
+        let mut groups = 0;
+        for ms in 1..=2000 {
+            account.pass(Timestamp::from_millis(ms), &SWARM);
+            while account.is_behind() {
+                account.sent(GROUP, true);
+                groups += 1;
+            }
+        }
+        assert!((130..=135).contains(&groups), "{groups}");
+    }
+
+    #[test]
+    fn a_publisher_is_rich_by_what_is_played() {
+        assert!(!SWARM.is_rich());
+        assert!(Swarm { own: 1_100_000, ..SWARM }.is_rich());
+        assert!(!Swarm { own: u64::MAX, media: None, ..SWARM }.is_rich());
+    }
+}

@@ -1,0 +1,359 @@
+//! Injection: an initial peer's first push of each group, once, to one viewer, in the author's order.
+//!
+//! While some wanted group is held by no viewer, the initial peer does not wait to be asked. It pushes the next such
+//! group to the viewer that was given least for its uplink, and the viewers spread it among themselves. What is injected
+//! follows from what viewers announce, so it mends itself: a group whose last holder leaves, or that was pushed and is not
+//! announced in time, is next again.
+//!
+//! Several initial peers take turns by segment; one that has finished its own helps the others from the end.
+
+mod economy;
+mod order;
+mod shares;
+mod spread;
+
+use std::time::Duration;
+
+use economy::{Account, Swarm};
+use order::Order;
+use shares::{Push, Shares};
+use spread::{can_pass_on, feeder_uplink_min};
+
+use super::content::Content;
+use super::flow::bytes_in;
+use super::input::Economy;
+use super::neighbours::{Link, Neighbours};
+use super::receive::Demand;
+use super::send::{Departure, Sender};
+use super::tuning::{FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SPREAD_TIME, UPLINK_GUESS};
+use crate::group::{GroupRange, merged};
+use crate::group_set::GroupSet;
+use crate::id::LinkId;
+use crate::peer_message::Serving;
+use crate::time::Timestamp;
+use crate::tracker_message::{Role, Share};
+
+/// Others that were there and wanted a group: only then it means something that none of them has it.
+const OTHERS_MIN: usize = 2;
+
+/// What an injecting peer reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) content: &'a Content,
+    pub(crate) neighbours: &'a Neighbours,
+    pub(crate) sender: &'a Sender,
+    pub(crate) demand: &'a Demand,
+}
+
+/// The injection of one initial peer.
+#[derive(Debug)]
+pub(crate) struct Inject {
+    order: Order,
+    shares: Shares,
+    account: Account,
+    swarm: Swarm,
+    share: Option<Share>,
+    /// Viewers of the whole swarm that lack something, by the tracker.
+    viewers_told: u64,
+    /// Uplink of a viewer that has not announced one, bytes a second.
+    usual_uplink: u64,
+    uplink_min: u64,
+    /// Uplinks of the viewers that are injected to, together.
+    feeders_uplink: u64,
+    /// When fresh groups were pushed last.
+    pushed_at: Option<Timestamp>,
+    frames: u64,
+    was_injecting: bool,
+}
+
+impl Inject {
+    pub(crate) fn new(group_count: u32, economy: Economy) -> Self {
+        Self {
+            order: Order::new(group_count),
+            shares: Shares::default(),
+            account: Account::new(economy),
+            swarm: Swarm::default(),
+            share: None,
+            viewers_told: 0,
+            usual_uplink: UPLINK_GUESS,
+            uplink_min: 0,
+            feeders_uplink: 0,
+            pushed_at: None,
+            frames: 0,
+            was_injecting: false,
+        }
+    }
+
+    /// The tracker says how many viewers lack something, and which part of the content is this peer's to inject.
+    pub(crate) fn told(&mut self, viewers: u32, share: Option<Share>, content: &Content) {
+        self.viewers_told = u64::from(viewers);
+        if let Some(share) = share.filter(|share| self.share != Some(*share) && share.count > 0) {
+            self.share = Some(share);
+            self.order.set_own(content.share(share));
+        }
+    }
+
+    /// Neighbours changed: works out what the swarm can do, and which viewers are injected to. Returns the viewers whose
+    /// copies begin or cease to count.
+    pub(crate) fn survey(&mut self, field: &Field<'_>) -> Vec<(LinkId, bool)> {
+        let mut known: Vec<u64> =
+            field.neighbours.viewers().filter_map(|(_, link)| link.uplink_known()).collect();
+        known.sort_unstable();
+        // A viewer that does not know had less to upload than it could: it counts as one of the better ones.
+        self.usual_uplink = known.get(known.len() * 3 / 4).copied().unwrap_or(UPLINK_GUESS).max(1000);
+        let linked = field.neighbours.viewers().count() as u64;
+        let incomplete = field.neighbours.viewers().filter(|(_, link)| !is_complete(link)).count() as u64;
+        let uplinks = field.neighbours.viewers().map(|(_, link)| self.uplink_of(link));
+        let sum = uplinks.fold(0, u64::saturating_add);
+        let viewers = incomplete.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
+        let media = field.content.manifest().rate_bytes_per_s();
+        self.uplink_min = feeder_uplink_min(media, known.iter().copied());
+        let count = self.share.map_or(1, |share| u64::from(share.count));
+        self.swarm = Swarm {
+            own: field.sender.uplink_estimate().saturating_mul(count),
+            viewers,
+            // Viewers without a link are taken to be like those with one.
+            is_known: known.len() as u64 * 2 >= linked,
+            uplinks: sum.saturating_mul(viewers.max(linked)) / linked.max(1),
+            media,
+        };
+        let mut changes = Vec::new();
+        self.feeders_uplink = 0;
+        for (id, link) in field.neighbours.viewers() {
+            let is_feeder = self.is_feeder(id, link);
+            if is_feeder {
+                self.feeders_uplink = self.feeders_uplink.saturating_add(self.uplink_of(link));
+            }
+            if link.is_counted() != is_feeder {
+                changes.push((id, is_feeder));
+            }
+        }
+        changes
+    }
+
+    /// Whether a viewer passes on what it is given, as far as is known.
+    fn is_feeder(&self, id: LinkId, link: &Link) -> bool {
+        can_pass_on(link.standing().serving, link.uplink_known(), self.uplink_min)
+            && !self.shares.is_doubted(id)
+    }
+
+    fn uplink_of(&self, link: &Link) -> u64 {
+        link.uplink_or(self.usual_uplink)
+    }
+
+    /// Viewers that groups are pushed to.
+    fn targets<'a>(&'a self, field: &Field<'a>) -> impl Iterator<Item = (LinkId, &'a Link)> {
+        field
+            .neighbours
+            .viewers()
+            .filter(|(_, link)| link.is_counted() && !link.is_retiring() && !link.standing().wants.is_empty())
+    }
+
+    /// Whether some wanted group is held by no viewer that passes it on, and there is a viewer to push it to.
+    pub(crate) fn is_injecting(&self, field: &Field<'_>) -> bool {
+        let present = field.neighbours.copies().present();
+        if field.sender.is_off() || present.is_full() {
+            return false;
+        }
+        let wanted = merged(self.targets(field).map(|(_, link)| link.standing().wants));
+        Order::lacking_count(field, &wanted) > 0
+    }
+
+    /// Whether a viewer wants what no viewer holds that passes it on. Where there is nobody to inject it to, since no
+    /// viewer there is trusted to pass it on, it can be had from here only.
+    fn is_lacking(field: &Field<'_>) -> bool {
+        if field.neighbours.copies().present().is_full() {
+            return false;
+        }
+        let viewers = field.neighbours.viewers().filter(|(_, link)| !is_complete(link));
+        Order::lacking_count(field, &merged(viewers.map(|(_, link)| link.standing().wants))) > 0
+    }
+
+    /// Whether the initial peers carry all playback by themselves.
+    pub(crate) fn is_rich(&self) -> bool {
+        self.swarm.is_rich()
+    }
+
+    /// Whether there was something to inject when last looked at.
+    pub(crate) const fn was_injecting(&self) -> bool {
+        self.was_injecting
+    }
+
+    /// What is served just now.
+    pub(crate) fn serving(&mut self, field: &Field<'_>) -> Serving {
+        if field.sender.is_off() {
+            return Serving::Nothing;
+        }
+        // What was injected last is on its way through the swarm: it is not to be asked for here.
+        let is_spreading = self.pushed_at.is_some_and(|at| field.now < at + SPREAD_TIME);
+        self.was_injecting = self.is_injecting(field);
+        if !self.was_injecting && Self::is_lacking(field) {
+            return Serving::Everything;
+        }
+        let is_busy = self.was_injecting || (is_spreading && !self.swarm.is_rich());
+        if !is_busy && self.account.serves_background(&self.swarm, field.sender.background_bytes()) {
+            Serving::Everything
+        } else {
+            Serving::Deadlines
+        }
+    }
+
+    /// The next push, if there is something to push and a viewer with room; with whether it goes before requests.
+    pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<(Departure, bool)> {
+        self.account.pass(field.now, &self.swarm);
+        let wanted = merged(self.targets(field).map(|(_, link)| link.standing().wants));
+        let first = self.order.next(field, &wanted)?;
+        let receivers = self.targets(field).filter(|(id, link)| {
+            let standing = link.standing();
+            standing.wants.has(first) && !link.holds(first) && self.has_room(*id, link, field)
+        });
+        let (id, link) = receivers
+            .min_by_key(|(id, _)| (!self.shares.has_sibling(*id, first), self.shares.start_of(*id), *id))?;
+        let limit = GroupRange::new(first, first.saturating_add(field.sender.frame_groups(id)));
+        let limit = limit.and(link.standing().wants);
+        let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();
+        let range = GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0));
+        let is_pressing = self.is_due(first, field) || (self.account.is_behind() && !self.swarm.is_rich());
+        Some((Departure { link: id, range, waited: Duration::ZERO }, is_pressing))
+    }
+
+    /// Whether the furthest player needs a group soon.
+    fn is_due(&self, group: u32, field: &Field<'_>) -> bool {
+        let playing = field.neighbours.viewers().filter_map(|(_, link)| link.playing());
+        let ends = playing.map(|playing| field.demand.first_due_after(playing, FRESH_HORIZON));
+        ends.max().is_some_and(|end| group < end)
+    }
+
+    /// Whether another push may be under way to a viewer: what its share of the uplink carries until it announces the
+    /// first, and no more than it accepts. Until a round trip is known the first push goes alone: of many that arrive
+    /// together the first is not to be given the beginning of everything.
+    fn has_room(&self, id: LinkId, link: &Link, field: &Field<'_>) -> bool {
+        let share = self.uplink_of(link).min(self.feeders_uplink);
+        let rate = u128::from(field.sender.uplink_estimate()) * u128::from(share)
+            / u128::from(self.feeders_uplink.max(1));
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        let accepted = u64::from(link.standing().credit);
+        let window = bytes_in(rate, link.rtt_or_guess() + PUSH_TIME).min(accepted);
+        let is_known = field.sender.is_channel_empty(id) || link.rtt.smoothed().is_some();
+        is_known
+            && field.sender.has_channel_room(id, link)
+            && (self.shares.under_way(id) + 1) * GROUP <= window.max(PUSH_MIN.min(accepted.max(GROUP)))
+    }
+
+    /// While injection goes first, one frame in ten is for urgent requests all the same.
+    pub(crate) const fn takes_turn(&mut self, every: u64) -> bool {
+        self.frames += 1;
+        !self.frames.is_multiple_of(every)
+    }
+
+    /// Groups leave for a neighbour, pushed or asked for.
+    pub(crate) fn departed(&mut self, field: &Field<'_>, departure: &Departure, bytes: u64, is_push: bool) {
+        let Departure { link: id, range, .. } = *departure;
+        let is_first =
+            field.neighbours.copies().of(range.start) == 0 && self.order.is_fresh(range.start, field);
+        self.account.sent(bytes, is_first);
+        if !is_first {
+            self.shares.repeated(range);
+        }
+        let Some(link) = field.neighbours.get(id).filter(|link| link.role == Role::Viewer) else { return };
+        if is_first || is_push {
+            let is_turn = is_push && !self.shares.has_sibling(id, range.start);
+            // An answer counts as injected only where the asker passes it on.
+            if link.is_counted() {
+                self.order.pushed(range);
+            }
+            let push = Push { at: field.now, to: id, range, is_only: is_first };
+            self.shares.pushed(push, self.uplink_of(link), is_turn);
+            self.pushed_at = Some(field.now);
+        }
+    }
+
+    /// Whether a group was pushed to a viewer that asks for it: the two crossed.
+    pub(crate) fn is_pushed(&self, id: LinkId, group: u32) -> bool {
+        self.shares.is_under_way(id, group)
+    }
+
+    /// A viewer announced groups. Claims of what never left this peer are weighed. Whether a reputation changed.
+    pub(crate) fn announced(
+        &mut self,
+        field: &Field<'_>,
+        id: LinkId,
+        gained: &[GroupRange],
+        is_greeting: bool,
+    ) -> bool {
+        self.shares.announced(id, gained);
+        let is_alone = self.share.is_none_or(|share| share.count == 1);
+        let is_viewer = field.neighbours.get(id).is_some_and(|link| link.role == Role::Viewer);
+        if !is_alone || !is_viewer {
+            return false;
+        }
+        let strange = gained.iter().copied().filter(|range| !self.order.has_left(*range));
+        let strange: Vec<GroupRange> = strange.collect();
+        if strange.is_empty() {
+            return false;
+        }
+        let mut proven: Vec<LinkId> = Vec::new();
+        if !is_greeting {
+            // Whoever claimed these groups before has sent them to this one.
+            let claims = |have: &GroupSet| {
+                strange.iter().any(|range| have.runs(*range).any(|run| !self.order.has_left(run)))
+            };
+            let others = field.neighbours.viewers().filter(|(other, link)| {
+                *other != id && self.shares.is_doubted(*other) && link.have().is_some_and(claims)
+            });
+            proven.extend(others.map(|(other, _)| other));
+            proven.iter().for_each(|other| self.shares.reputation(*other).believe());
+        }
+        let copies = field.neighbours.copies();
+        let is_explained = |group: u32| {
+            let is_with_proven =
+                || proven.iter().any(|id| field.neighbours.get(*id).is_some_and(|link| link.holds(group)));
+            self.order.has_left(GroupRange::one(group)) || copies.of(group) > 0 || is_with_proven()
+        };
+        if !strange.iter().flat_map(|range| range.iter()).all(is_explained) {
+            self.shares.reputation(id).doubt();
+        }
+        true
+    }
+
+    /// Judges pushes that are old enough to tell what became of them.
+    pub(crate) fn handle_timeout(&mut self, field: &Field<'_>) {
+        self.pushed_at.take_if(|at| field.now >= *at + SPREAD_TIME);
+        for push in self.shares.expired(field.now) {
+            self.order.given_up(push.range);
+            let link = field.neighbours.get(push.to);
+            if !push.is_only || !link.is_some_and(|link| link.holds(push.range.start)) {
+                continue;
+            }
+            let copies = field.neighbours.copies();
+            let is_spread = |push: &Push| push.is_only && copies.of(push.range.start) > 1;
+            let has_spread = is_spread(&push) || self.shares.to(push.to).any(is_spread);
+            let others = self.targets(field).filter(|(id, link)| {
+                *id != push.to && link.since() <= push.at && link.standing().wants.has(push.range.start)
+            });
+            let has_others = others.count() >= OTHERS_MIN;
+            self.shares.reputation(push.to).judge(has_spread, has_others);
+        }
+    }
+
+    /// When [`Inject::handle_timeout`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let spread = self.pushed_at.map(|at| at + SPREAD_TIME);
+        [self.shares.deadline(), spread].into_iter().flatten().min()
+    }
+
+    /// A link closed: what was on its way there is next again.
+    pub(crate) fn link_closed(&mut self, id: LinkId) {
+        for push in self.shares.closed(id) {
+            self.order.given_up(push.range);
+        }
+    }
+}
+
+fn is_complete(link: &Link) -> bool {
+    link.have().is_some_and(GroupSet::is_full)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Which group is injected next: the first that no viewer holds, in the author's order.
+
+use super::Field;
+use crate::group::GroupRange;
+use crate::group_set::{GroupSet, masks};
+
+/// What has left for a viewer that has yet to announce it, what ever left, and what is this peer's to inject.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    under_way: GroupSet,
+    left: GroupSet,
+    own: GroupSet,
+}
+
+impl Order {
+    pub(super) fn new(group_count: u32) -> Self {
+        let (under_way, left) = (GroupSet::empty(group_count), GroupSet::empty(group_count));
+        Self { under_way, left, own: GroupSet::full(group_count) }
+    }
+
+    /// Which groups this initial peer injects first; the others it injects when its own are done.
+    pub(super) fn set_own(&mut self, own: GroupSet) {
+        self.own = own;
+    }
+
+    pub(super) fn pushed(&mut self, range: GroupRange) {
+        self.under_way.insert(range);
+        self.left.insert(range);
+    }
+
+    pub(super) fn given_up(&mut self, range: GroupRange) {
+        self.under_way.remove(range);
+    }
+
+    /// Whether all these groups have ever left from here.
+    pub(super) fn has_left(&self, range: GroupRange) -> bool {
+        self.left.has_all(range)
+    }
+
+    /// Whether a group is held here, and neither held by a viewer nor on its way to one.
+    pub(super) fn is_fresh(&self, group: u32, field: &Field<'_>) -> bool {
+        field.content.held().has(group)
+            && !field.neighbours.copies().present().has(group)
+            && !self.under_way.has(group)
+    }
+
+    /// The first fresh group that somebody wants. Of groups that other initial peers have yet to inject, the last: the
+    /// two meet once.
+    pub(super) fn next(&self, field: &Field<'_>, wanted: &[GroupRange]) -> Option<u32> {
+        let tiers = field.content.tiers();
+        let own = tiers.iter().find_map(|tier| {
+            let sets = [&tier.groups, &self.own];
+            let (index, word) = wanted.iter().find_map(|range| self.fresh(sets, field, *range).next())?;
+            group_of(index, word.trailing_zeros())
+        });
+        own.or_else(|| {
+            let sets = [&tiers.last()?.groups, field.content.held()];
+            let (index, word) =
+                wanted.iter().rev().find_map(|range| self.fresh(sets, field, *range).last())?;
+            group_of(index, u64::BITS - 1 - word.leading_zeros())
+        })
+    }
+
+    /// Groups that somebody wants and no viewer holds, on their way or not.
+    pub(super) fn lacking_count(field: &Field<'_>, wanted: &[GroupRange]) -> u32 {
+        let present = field.neighbours.copies().present();
+        let all = GroupRange::new(0, present.capacity());
+        wanted.iter().map(|range| range.and(all).len() - present.count_in(*range)).sum()
+    }
+
+    /// The words, with their places, of the fresh groups of a range that are in both sets; none is empty.
+    fn fresh<'a>(
+        &'a self,
+        sets: [&'a GroupSet; 2],
+        field: &'a Field<'_>,
+        range: GroupRange,
+    ) -> impl Iterator<Item = (usize, u64)> + 'a {
+        let at = |set: &GroupSet, index: usize| set.words().get(index).copied().unwrap_or(0);
+        let held = field.content.held();
+        let words = masks(range.and(GroupRange::new(0, held.capacity()))).map(move |(index, mask)| {
+            let covered = at(field.neighbours.copies().present(), index) | at(&self.under_way, index);
+            let candidates = sets.iter().fold(at(held, index) & mask, |word, set| word & at(set, index));
+            (index, candidates & !covered)
+        });
+        words.filter(|(_, word)| *word != 0)
+    }
+}
+
+fn group_of(index: usize, bit: u32) -> Option<u32> {
+    Some(u32::try_from(index).ok()? * u64::BITS + bit)
+}

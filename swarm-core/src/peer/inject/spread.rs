@@ -1,0 +1,101 @@
+//! Which viewers pass on what they are given: an initial peer's only evidence.
+//!
+//! A viewer that keeps to itself what it is given looks like any other to the initial peer: it asks, takes and announces.
+//! But no other viewer comes to hold what only it was given. Nothing more is injected to such a viewer, and what it holds
+//! does not count as a copy. This also finds viewers that no other viewer can reach.
+//!
+//! And it finds those that claim what they cannot have. Everything in a swarm once left an initial peer. A viewer that
+//! claims a group that never left this one has it from an earlier time, or lies. It is believed once another viewer holds
+//! such a group, which only those that claimed it can have sent.
+//!
+//! A viewer whose uplink is far below the others' is fed, not used: it does not count either.
+
+use crate::peer_message::Serving;
+
+/// Pushes of which none spread, after which a viewer counts as one that keeps to itself.
+const KEPT_MAX: u32 = 3;
+
+/// What is known of one viewer.
+#[derive(Debug, Default)]
+pub(crate) struct Reputation {
+    /// Pushes to it of which no other viewer came to hold anything.
+    kept: u32,
+    has_spread: bool,
+    is_doubted: bool,
+}
+
+impl Reputation {
+    /// What became of a push: whether another viewer holds some of it, and whether others were there that wanted it.
+    pub(crate) fn judge(&mut self, has_spread: bool, has_others: bool) {
+        self.has_spread |= has_spread;
+        self.kept += u32::from(has_others);
+        if self.kept >= KEPT_MAX {
+            self.doubt();
+        }
+    }
+
+    /// It claims what it cannot have from here.
+    pub(crate) const fn doubt(&mut self) {
+        self.is_doubted = !self.has_spread;
+    }
+
+    /// Another viewer holds what it claimed.
+    pub(crate) const fn believe(&mut self) {
+        self.is_doubted = false;
+        self.has_spread = true;
+    }
+
+    pub(crate) const fn is_doubted(&self) -> bool {
+        self.is_doubted
+    }
+}
+
+/// Least uplink, bytes a second, of a viewer that is injected to: three tenths of the media's rate, or half of the
+/// viewers' mean if that is less.
+pub(crate) fn feeder_uplink_min(media: Option<u64>, uplinks: impl Iterator<Item = u64>) -> u64 {
+    let (sum, count) =
+        uplinks.fold((0u64, 0u64), |(sum, count), uplink| (sum.saturating_add(uplink), count + 1));
+    let half_of_mean = sum / count.max(1) / 2;
+    media.map_or(half_of_mean, |media| half_of_mean.min(media / 10 * 3))
+}
+
+/// Whether a viewer that stands like this can pass on what it is given. One whose uplink is not known can: it had less
+/// to upload than it could.
+pub(crate) fn can_pass_on(serving: Serving, uplink: Option<u64>, uplink_min: u64) -> bool {
+    serving != Serving::Nothing && uplink.is_none_or(|uplink| uplink >= uplink_min)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn three_pushes_that_others_wanted_and_none_got_make_a_hoarder() {
+        let mut reputation = Reputation::default();
+        (0..9).for_each(|_| reputation.judge(false, false));
+        assert!(!reputation.is_doubted(), "nobody else wanted it");
+        (0..3).for_each(|_| reputation.judge(false, true));
+        assert!(reputation.is_doubted());
+        let mut reputation = Reputation::default();
+        reputation.judge(true, true);
+        (0..9).for_each(|_| reputation.judge(false, true));
+        assert!(!reputation.is_doubted(), "it was seen to pass something on");
+    }
+
+    #[test]
+    fn slow_uplinks_among_fast_ones_are_fed_and_not_used() {
+        let uplinks = [12_500, 12_500, 2_500_000];
+        let media = Some(125_000);
+        let least = feeder_uplink_min(media, uplinks.into_iter());
+        assert_eq!(least, 37_500);
+        let is_used = |uplink| can_pass_on(Serving::Everything, uplink, least);
+        assert_eq!(uplinks.map(|uplink| is_used(Some(uplink))), [false, false, true]);
+        assert!(is_used(None));
+        let alike = feeder_uplink_min(media, [12_500; 9].into_iter());
+        assert!(can_pass_on(Serving::Everything, Some(12_500), alike));
+        assert!(!can_pass_on(Serving::Nothing, None, 0));
+    }
+}

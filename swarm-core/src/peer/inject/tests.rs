@@ -1,0 +1,398 @@
+//! What is injected, to whom, and what is served meanwhile.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+use crate::manifest::Period;
+use crate::peer::UploadLimit;
+use crate::peer::tests::scene::{Scene, manifest, standing};
+use crate::peer::tuning::{ANNOUNCE_TIMEOUT, SPARE_WORTHWHILE};
+use crate::peer_message::{Playing, Standing};
+
+/// What the initial peer and each viewer upload, bytes a second.
+const UPLINK: u64 = 1_000_000;
+const GROUPS: u32 = 1000;
+const ALL: GroupRange = GroupRange::new(0, GROUPS);
+const RTT: Duration = Duration::from_millis(40);
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+/// An initial peer that holds everything, and its surroundings.
+struct Half {
+    scene: Scene,
+    sender: Sender,
+    demand: Demand,
+    inject: Inject,
+    now: Timestamp,
+}
+
+/// The same as a field; the injection itself is borrowed apart.
+macro_rules! field {
+    ($half:expr) => {
+        Field {
+            now: $half.now,
+            content: &$half.scene.content,
+            neighbours: &$half.scene.neighbours,
+            sender: &$half.sender,
+            demand: &$half.demand,
+        }
+    };
+}
+
+impl Half {
+    /// A content of 4 segments that plays at 163,840 bytes a second.
+    fn new(economy: Economy, viewers: u32) -> Self {
+        let manifest = manifest(GROUPS, 4, 100_000, |_| ());
+        let demand = Demand::new(&manifest);
+        let mut half = Self {
+            scene: Scene::new(manifest, ALL),
+            sender: Sender::new(UploadLimit::Unlimited, Some(UPLINK)),
+            demand,
+            inject: Inject::new(GROUPS, economy),
+            now: at(0),
+        };
+        for _ in 0..viewers {
+            half.viewer(standing(UPLINK), &[]);
+        }
+        half
+    }
+
+    fn viewer(&mut self, standing: Standing, have: &[GroupRange]) -> LinkId {
+        let id = self.scene.link(self.now, Role::Viewer, standing, &[]);
+        self.scene.measure(id, RTT);
+        self.sender.link_opened(self.now, id);
+        self.inject.announced(&field!(self), id, have, true);
+        self.scene.neighbours.announced(id, have, &[]).unwrap();
+        self.survey();
+        id
+    }
+
+    /// Works out again what the swarm can do; the viewers whose copies begin or cease to count.
+    fn survey(&mut self) -> Vec<(LinkId, bool)> {
+        let changes = self.inject.survey(&field!(self));
+        changes.iter().for_each(|(id, is_counted)| self.scene.neighbours.set_counted(*id, *is_counted));
+        changes
+    }
+
+    fn next(&mut self) -> Option<(Departure, bool)> {
+        self.inject.next(&field!(self))
+    }
+
+    fn serving(&mut self) -> Serving {
+        self.inject.serving(&field!(self))
+    }
+
+    /// Pushes what comes next, as far as there is room; the first `max`.
+    fn push(&mut self, max: usize) -> Vec<(LinkId, u32)> {
+        let mut pushed = Vec::new();
+        while pushed.len() < max
+            && let Some((departure, _)) = self.next()
+        {
+            self.inject.departed(&field!(self), &departure, u64::from(departure.range.len()) * GROUP, true);
+            pushed.extend(departure.range.iter().map(|group| (departure.link, group)));
+        }
+        pushed
+    }
+
+    fn announce(&mut self, id: LinkId, range: GroupRange) {
+        self.inject.announced(&field!(self), id, &[range], false);
+        self.scene.neighbours.announced(id, &[range], &[]).unwrap();
+    }
+
+    /// Everything is pushed, and announced at once by its receiver.
+    fn inject_all(&mut self) {
+        loop {
+            let pushed = self.push(usize::MAX);
+            if pushed.is_empty() {
+                break;
+            }
+            pushed.into_iter().for_each(|(id, group)| self.announce(id, GroupRange::one(group)));
+        }
+        assert!(self.scene.neighbours.copies().present().is_full());
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.inject.handle_timeout(&field!(self));
+    }
+}
+
+fn groups(pushed: &[(LinkId, u32)]) -> Vec<u32> {
+    pushed.iter().map(|(_, group)| *group).collect()
+}
+
+#[test]
+fn groups_are_injected_once_in_the_authors_order_and_siblings_together() {
+    let mut half = Half::new(Economy::Thrifty, 3);
+    let pushed = half.push(12);
+    assert_eq!(groups(&pushed), (0..12).collect::<Vec<_>>());
+    assert!(pushed.chunks(2).all(|pair| pair[0].0 == pair[1].0), "the two share a proof: {pushed:?}");
+    let links: Vec<LinkId> = pushed.iter().step_by(2).map(|(id, _)| *id).collect();
+    assert_eq!(links, [1, 2, 3, 1, 2, 3].map(LinkId), "alike viewers take turns");
+}
+
+#[test]
+fn the_authors_periods_and_priorities_decide_what_is_injected_first() {
+    let manifest = manifest(GROUPS, 4, 100_000, |manifest| {
+        manifest.segments[2].period = Period::Start;
+        manifest.segments[1].priority = 7;
+    });
+    let mut half = Half::new(Economy::Thrifty, 1);
+    half.scene.content = Scene::new(manifest, ALL).content;
+    let wanted = [ALL];
+    let mut first = || {
+        let group = half.inject.order.next(&field!(half), &wanted);
+        let segment = group.map(|group| group / 250);
+        segment
+            .inspect(|segment| half.inject.order.pushed(GroupRange::new(segment * 250, segment * 250 + 250)))
+    };
+    assert_eq!([first(), first(), first(), first(), first()], [Some(2), Some(1), Some(0), Some(3), None]);
+}
+
+#[test]
+fn what_a_viewer_holds_or_was_sent_or_is_not_held_here_is_not_fresh() {
+    let mut half = Half::new(Economy::Thrifty, 0);
+    let some = half.viewer(standing(UPLINK), &[]);
+    half.inject.order.pushed(GroupRange::new(0, 300));
+    half.announce(some, GroupRange::new(0, 4));
+    half.inject.order.given_up(GroupRange::new(2, 8));
+    half.scene.content.lose(GroupRange::one(5));
+    let is_fresh = |group| half.inject.order.is_fresh(group, &field!(half));
+    assert_eq!([0, 3, 4, 5, 6, 8].map(is_fresh), [false, false, true, false, true, false]);
+    assert_eq!(half.inject.order.next(&field!(half), &[ALL]), Some(4));
+    assert_eq!(half.inject.order.next(&field!(half), &[GroupRange::new(6, 50)]), Some(6));
+    assert_eq!(half.inject.order.next(&field!(half), &[]), None);
+    assert_eq!(
+        Order::lacking_count(&field!(half), &[GroupRange::new(0, 10)]),
+        6,
+        "what is on its way is lacking, too"
+    );
+    assert!(
+        half.inject.order.has_left(GroupRange::new(2, 8))
+            && !half.inject.order.has_left(GroupRange::one(300))
+    );
+}
+
+#[test]
+fn several_initial_peers_inject_their_own_segments_first_and_then_the_others_from_the_end() {
+    let mut half = Half::new(Economy::Thrifty, 1);
+    half.inject.told(1, Some(Share { index: 1, count: 2 }), &half.scene.content);
+    let next = |half: &Half| half.inject.order.next(&field!(half), &[ALL]).unwrap();
+    assert_eq!(next(&half), 250);
+    half.inject.order.pushed(GroupRange::new(250, 500));
+    assert_eq!(next(&half), 750);
+    half.inject.order.pushed(GroupRange::new(750, 1000));
+    assert_eq!(next(&half), 749, "the other is to inject the rest, from the beginning");
+}
+
+#[test]
+fn a_viewer_is_pushed_what_its_share_of_the_uplink_carries_until_it_announces() {
+    let mut half = Half::new(Economy::Thrifty, 2);
+    // Half of 1 MB/s each, for 340 ms: 10 groups.
+    assert_eq!(half.push(usize::MAX).len(), 20);
+    half.announce(LinkId(2), GroupRange::new(0, 8));
+    let more = half.push(usize::MAX);
+    assert!(!more.is_empty() && more.iter().all(|(id, _)| *id == LinkId(2)), "{more:?}");
+}
+
+#[test]
+fn a_viewer_is_pushed_no_more_than_it_accepts_and_at_least_one_group() {
+    let mut half = Half::new(Economy::Thrifty, 0);
+    let careful = half.viewer(Standing { credit: 0, ..standing(UPLINK) }, &[]);
+    let bounded = half.viewer(Standing { credit: 4 * 16_384, ..standing(UPLINK) }, &[]);
+    let none = half.viewer(Standing { wants: GroupRange::new(0, 0), ..standing(UPLINK) }, &[]);
+    let pushed = half.push(usize::MAX);
+    let count = |link| pushed.iter().filter(|(id, _)| *id == link).count();
+    assert_eq!([careful, bounded, none].map(count), [1, 4, 0]);
+}
+
+#[test]
+fn only_what_a_viewer_wants_is_pushed_to_it() {
+    let mut half = Half::new(Economy::Thrifty, 0);
+    half.viewer(Standing { wants: GroupRange::new(500, 503), ..standing(UPLINK) }, &[]);
+    assert_eq!(groups(&half.push(usize::MAX)), [500, 501, 502]);
+    assert_eq!(half.serving(), Serving::Deadlines, "they have not been announced");
+}
+
+#[test]
+fn a_push_that_is_not_announced_in_time_or_whose_viewer_leaves_is_next_again() {
+    let mut half = Half::new(Economy::Thrifty, 2);
+    assert_eq!(groups(&half.push(4)), [0, 1, 2, 3]);
+    half.inject.link_closed(LinkId(1));
+    half.scene.neighbours.remove(LinkId(1));
+    half.survey();
+    assert_eq!(groups(&half.push(2)), [0, 1]);
+    assert!(half.inject.is_pushed(LinkId(2), 2), "a request for it would cross the push");
+    let deadline = half.inject.deadline().unwrap();
+    assert_eq!(deadline, at(0) + SPREAD_TIME);
+    half.pass(SPREAD_TIME);
+    assert_eq!(half.inject.deadline(), Some(at(0) + ANNOUNCE_TIMEOUT));
+    half.pass(ANNOUNCE_TIMEOUT - SPREAD_TIME);
+    assert!(!half.inject.is_pushed(LinkId(2), 2));
+    assert_eq!(groups(&half.push(4)), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_fresh_group_goes_before_requests_where_injection_is_behind_or_a_player_needs_it() {
+    let mut half = Half::new(Economy::Thrifty, 20);
+    let is_pressing = |half: &mut Half| half.next().map(|(_, is_pressing)| is_pressing);
+    assert_eq!(is_pressing(&mut half), Some(true), "nothing has left yet");
+    half.push(1);
+    assert_eq!(is_pressing(&mut half), Some(false));
+    // 1.1 × (1 + 20) / 20 MB/s are 70 groups a second.
+    half.now = at(100);
+    assert_eq!(is_pressing(&mut half), Some(true));
+    half.push(9);
+    assert_eq!(is_pressing(&mut half), Some(false));
+    // The next group is the tenth, due after a second.
+    half.scene.neighbours.stands(LinkId(1), standing(UPLINK), Some(Playing { group: 0, ahead_ms: 3000 }));
+    assert_eq!(is_pressing(&mut half), Some(false), "its player has media for three seconds");
+    half.scene.neighbours.stands(LinkId(1), standing(UPLINK), Some(Playing { group: 0, ahead_ms: 1000 }));
+    assert_eq!(is_pressing(&mut half), Some(true));
+}
+
+#[test]
+fn a_rich_publisher_serves_deadlines_before_it_injects() {
+    // 163,840 bytes a second are played: the uplink is enough for five viewers and not for six.
+    let mut half = Half::new(Economy::Thrifty, 5);
+    assert!(half.inject.is_rich());
+    assert!(!half.next().unwrap().1);
+    let mut half = Half::new(Economy::Thrifty, 6);
+    assert!(!half.inject.is_rich());
+    assert!(half.next().unwrap().1);
+    half.inject.told(5, None, &half.scene.content);
+    half.survey();
+    assert!(!half.inject.is_rich(), "six are linked");
+}
+
+#[test]
+fn while_injection_goes_first_one_frame_in_ten_is_not_its() {
+    let mut half = Half::new(Economy::Thrifty, 1);
+    let turns: Vec<bool> = (0..20).map(|_| half.inject.takes_turn(10)).collect();
+    assert_eq!(turns.iter().filter(|is_push| !**is_push).count(), 2);
+    assert!(!turns[9] && !turns[19]);
+}
+
+#[test]
+fn deadlines_only_are_served_until_what_was_injected_has_spread() {
+    for (economy, then) in [(Economy::Thrifty, Serving::Deadlines), (Economy::Generous, Serving::Everything)]
+    {
+        let mut half = Half::new(economy, 20);
+        assert_eq!(half.serving(), Serving::Deadlines);
+        assert!(half.inject.was_injecting());
+        half.inject_all();
+        assert_eq!(half.serving(), Serving::Deadlines, "it is on its way through the swarm");
+        assert!(!half.inject.was_injecting());
+        half.pass(SPREAD_TIME);
+        // A thrifty one has an eighth of 16 MB to give.
+        assert_eq!(half.serving(), Serving::Everything, "{economy:?}");
+        half.inject.account.sent(u64::from(GROUPS) * GROUP / 8, false);
+        assert_eq!(half.serving(), then, "{economy:?}");
+        half.sender.set_limit(UploadLimit::Off);
+        assert_eq!(half.serving(), Serving::Nothing);
+    }
+}
+
+#[test]
+fn background_that_waits_already_counts_as_given() {
+    let mut half = Half::new(Economy::Thrifty, 20);
+    half.inject_all();
+    half.pass(SPREAD_TIME);
+    let spare_groups = u32::try_from(u64::from(GROUPS) / 8 - SPARE_WORTHWHILE / GROUP).unwrap();
+    for (link, start) in [(1, 0), (2, 64)] {
+        let range = GroupRange::new(start, spare_groups.min(start + 64));
+        let background = (crate::peer_message::Class::Background, half.now);
+        half.sender.requested(half.now, LinkId(link), range, background);
+    }
+    assert_eq!(half.serving(), Serving::Deadlines, "what is left is not worth telling anybody");
+}
+
+#[test]
+fn a_viewer_that_passes_nothing_on_gets_no_more_and_its_copies_do_not_count() {
+    let mut half = Half::new(Economy::Thrifty, 4);
+    let hoarder = LinkId(1);
+    for _ in 0..3 {
+        let pushed = half.push(8);
+        // The others pass on what they are given; the first keeps it.
+        for (id, group) in pushed {
+            half.announce(id, GroupRange::one(group));
+            if id != hoarder {
+                half.announce(LinkId(if id == LinkId(4) { 2 } else { 4 }), GroupRange::one(group));
+            }
+        }
+    }
+    assert!(half.survey().is_empty());
+    half.pass(ANNOUNCE_TIMEOUT);
+    assert_eq!(half.survey(), [(hoarder, false)]);
+    let pushed = half.push(usize::MAX);
+    assert_eq!(
+        pushed[..2].iter().map(|(_, group)| *group).collect::<Vec<_>>(),
+        [0, 1],
+        "what only it holds goes again"
+    );
+    assert!(pushed.iter().all(|(id, _)| *id != hoarder));
+}
+
+#[test]
+fn pushes_that_nobody_else_wanted_make_no_hoarder() {
+    let mut half = Half::new(Economy::Thrifty, 1);
+    half.viewer(standing(UPLINK), &[]);
+    for (id, group) in half.push(8) {
+        half.announce(id, GroupRange::one(group));
+    }
+    half.pass(ANNOUNCE_TIMEOUT);
+    assert!(half.survey().is_empty(), "of two others there was but one");
+}
+
+#[test]
+fn a_claim_of_what_never_left_here_does_not_count_until_another_viewer_has_got_some_of_it() {
+    let mut half = Half::new(Economy::Thrifty, 2);
+    let claims = half.viewer(standing(UPLINK), &[ALL]);
+    assert!(!half.scene.of(claims).is_counted());
+    assert_eq!(groups(&half.push(2)), [0, 1], "injection goes on as if it held nothing");
+    half.announce(LinkId(1), GroupRange::one(0));
+    assert!(half.survey().is_empty(), "that one came from here");
+    half.announce(LinkId(2), GroupRange::one(700));
+    assert_eq!(half.survey(), [(claims, true)], "that one did not");
+    assert_eq!(half.serving(), Serving::Deadlines);
+    assert!(half.scene.neighbours.copies().present().is_full());
+}
+
+#[test]
+fn a_viewer_that_is_not_trusted_gets_what_it_lacks_where_nobody_else_could_pass_it_on() {
+    let mut half = Half::new(Economy::Thrifty, 0);
+    let resumed = half.viewer(standing(UPLINK), &[GroupRange::new(0, 900)]);
+    assert!(!half.scene.of(resumed).is_counted());
+    assert_eq!(half.serving(), Serving::Everything, "a thrifty one, too");
+    half.viewer(standing(UPLINK), &[]);
+    assert_eq!(half.serving(), Serving::Deadlines, "the new one is injected to");
+}
+
+#[test]
+fn with_several_initial_peers_claims_are_believed() {
+    let mut half = Half::new(Economy::Thrifty, 1);
+    half.inject.told(2, Some(Share { index: 0, count: 2 }), &half.scene.content);
+    let claims = half.viewer(standing(UPLINK), &[ALL]);
+    assert!(half.scene.of(claims).is_counted(), "another initial peer may have sent it");
+}
+
+#[test]
+fn a_viewer_with_a_far_slower_uplink_is_fed_and_not_used() {
+    let mut half = Half::new(Economy::Thrifty, 3);
+    let slow = half.viewer(standing(10_000), &[]);
+    assert!(!half.scene.of(slow).is_counted());
+    assert!(half.push(usize::MAX).iter().all(|(id, _)| *id != slow));
+    let off = half.viewer(Standing { serving: Serving::Nothing, ..standing(UPLINK) }, &[]);
+    assert!(!half.scene.of(off).is_counted());
+}
+
+#[test]
+fn uplinks_that_viewers_boast_of_do_not_overflow() {
+    let mut half = Half::new(Economy::Thrifty, 0);
+    (0..3).for_each(|_| _ = half.viewer(standing(u64::MAX), &[]));
+    half.pass(Duration::from_secs(1));
+    assert!(!half.push(usize::MAX).is_empty());
+}

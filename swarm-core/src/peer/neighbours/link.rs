@@ -1,0 +1,296 @@
+//! One link: who the neighbour is, how it stands, what it holds, and how long the path takes.
+//!
+//! What we asked of it belongs to `receive`, what it asked of us to `send`, what is pushed to it to `inject`.
+
+use std::time::Duration;
+
+use super::round_trip::RoundTrip;
+use crate::group::{Geometry, GroupRange};
+use crate::group_set::GroupSet;
+use crate::id::{Instance, PeerId};
+use crate::limits::{RUNS_MAX, SIGNALS_PER_LINK_MAX};
+use crate::peer::stats::LinkState;
+use crate::peer::tuning::{CONNECT_TIMEOUT, EARLY_DATA_MAX, PONG_TIMEOUT, RETIRE_TIMEOUT};
+use crate::peer_message::{Class, DataMessage, Playing, Serving, Standing};
+use crate::time::Timestamp;
+use crate::tracker_message::Role;
+
+/// What a neighbour said that it holds.
+#[derive(Debug, Default)]
+struct Claims {
+    /// What it holds; `None` until the geometry is known.
+    have: Option<GroupSet>,
+    /// What it ever held or was sent: it knows the tree above these groups.
+    knows: Option<GroupSet>,
+    /// Announcements from before the geometry was known.
+    early: Vec<GroupRange>,
+}
+
+/// One link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Who the tracker says it is.
+    pub(crate) peer: PeerId,
+    pub(crate) role: Role,
+    state: LinkState,
+    /// When the state was entered, or when the link began to retire.
+    since: Timestamp,
+    instance: Option<Instance>,
+    /// How it says that it stands.
+    standing: Standing,
+    playing: Option<Playing>,
+    is_retiring: bool,
+    /// Whether its groups count as copies in the swarm.
+    is_counted: bool,
+    /// Signals passed to its connection so far.
+    signals: usize,
+    claims: Claims,
+    /// Payload that overtook the greeting: the two channels are not ordered against one another.
+    early_data: Vec<DataMessage>,
+    pub(crate) rtt: RoundTrip,
+    /// The ping under way: nonce and when it left.
+    ping: Option<(u32, Timestamp)>,
+    next_ping: Timestamp,
+}
+
+impl Link {
+    pub(crate) fn new(now: Timestamp, peer: PeerId, role: Role) -> Self {
+        Self {
+            peer,
+            role,
+            state: LinkState::Connecting,
+            since: now,
+            instance: None,
+            standing: Standing {
+                serving: Serving::Everything,
+                is_rich: false,
+                wants: GroupRange::new(0, 0),
+                uplink: 0,
+                is_uplink_known: false,
+                downlink: 0,
+                credit: 0,
+            },
+            playing: None,
+            is_retiring: false,
+            is_counted: role == Role::Viewer,
+            signals: 0,
+            claims: Claims::default(),
+            early_data: Vec::new(),
+            rtt: RoundTrip::default(),
+            ping: None,
+            next_ping: now,
+        }
+    }
+
+    pub(crate) const fn state(&self) -> LinkState {
+        self.state
+    }
+
+    pub(crate) const fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    pub(crate) const fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    pub(crate) const fn playing(&self) -> Option<Playing> {
+        self.playing
+    }
+
+    pub(crate) const fn instance(&self) -> Option<Instance> {
+        self.instance
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == LinkState::Open
+    }
+
+    pub(crate) const fn is_retiring(&self) -> bool {
+        self.is_retiring
+    }
+
+    pub(crate) const fn is_counted(&self) -> bool {
+        self.is_counted
+    }
+
+    pub(super) const fn set_counted(&mut self, is_counted: bool) {
+        self.is_counted = is_counted;
+    }
+
+    /// Whether groups can be asked of it.
+    pub(crate) fn is_provider(&self) -> bool {
+        self.is_open() && self.standing.serving != Serving::Nothing && !self.is_retiring
+    }
+
+    /// Whether it answers requests of a class.
+    pub(crate) fn answers(&self, class: Class) -> bool {
+        match self.standing.serving {
+            Serving::Everything => true,
+            Serving::Deadlines => class == Class::Urgent,
+            Serving::Nothing => false,
+        }
+    }
+
+    pub(crate) fn holds(&self, group: u32) -> bool {
+        self.have().is_some_and(|have| have.has(group))
+    }
+
+    /// What its uplink may carry, bytes a second. One that was never busy carries more than it was seen to: twice that is
+    /// assumed, or the usual if that is more. Where that is too much it becomes busy, and known.
+    pub(crate) fn uplink_or(&self, usual: u64) -> u64 {
+        let uplink = self.standing.uplink;
+        let assumed =
+            if self.standing.is_uplink_known { uplink } else { usual.max(uplink.saturating_mul(2)) };
+        assumed.max(1000)
+    }
+
+    /// Its uplink, if that is known.
+    pub(crate) fn uplink_known(&self) -> Option<u64> {
+        Some(self.standing.uplink).filter(|_| self.standing.is_uplink_known)
+    }
+
+    /// Counts a signal; whether it is still within the limit.
+    pub(crate) fn admit_signal(&mut self) -> bool {
+        self.signals += 1;
+        self.signals <= SIGNALS_PER_LINK_MAX
+    }
+
+    pub(super) fn opened(&mut self, now: Timestamp) {
+        self.state = LinkState::Greeting;
+        self.since = now;
+    }
+
+    pub(super) fn greeted(&mut self, now: Timestamp, instance: Instance, standing: Standing) {
+        self.instance = Some(instance);
+        self.standing = standing;
+        self.state = LinkState::Open;
+        self.since = now;
+        self.next_ping = now;
+    }
+
+    pub(super) const fn stands(&mut self, standing: Standing, playing: Option<Playing>) {
+        self.standing = standing;
+        self.playing = playing;
+    }
+
+    /// It turned a request down: it serves less than it said.
+    pub(super) const fn serves_less(&mut self) {
+        self.standing.serving = match self.standing.serving {
+            Serving::Everything => Serving::Deadlines,
+            Serving::Deadlines | Serving::Nothing => Serving::Nothing,
+        };
+    }
+
+    pub(super) const fn set_retiring(&mut self, now: Timestamp, is_retiring: bool) {
+        self.is_retiring = is_retiring;
+        if is_retiring {
+            self.since = now;
+        }
+    }
+
+    /// The geometry became known: announcements made before are taken in. `false` if one was impossible.
+    pub(super) fn set_geometry(&mut self, geometry: Geometry) -> bool {
+        let count = geometry.group_count();
+        self.claims.have.get_or_insert_with(|| GroupSet::empty(count));
+        self.claims.knows.get_or_insert_with(|| GroupSet::empty(count));
+        let early = std::mem::take(&mut self.claims.early);
+        self.may_hold(&early) && self.gained(&early)
+    }
+
+    /// Whether all these groups exist, as far as is known.
+    pub(crate) fn may_hold(&self, ranges: &[GroupRange]) -> bool {
+        self.claims.have.as_ref().is_none_or(|have| ranges.iter().all(|range| range.end <= have.capacity()))
+    }
+
+    /// It announced that it holds these groups. `false` if it announces without end.
+    pub(super) fn gained(&mut self, ranges: &[GroupRange]) -> bool {
+        let (Some(have), Some(knows)) = (&mut self.claims.have, &mut self.claims.knows) else {
+            self.claims.early.extend_from_slice(ranges);
+            return self.claims.early.len() <= 4 * RUNS_MAX;
+        };
+        for range in ranges {
+            have.insert(*range);
+            knows.insert(*range);
+        }
+        true
+    }
+
+    /// It announced that it no longer holds these groups. What it knows of the tree it goes on knowing.
+    pub(super) fn dropped(&mut self, ranges: &[GroupRange]) {
+        if let Some(have) = &mut self.claims.have {
+            for range in ranges {
+                have.remove(*range);
+            }
+        }
+    }
+
+    pub(crate) fn have(&self) -> Option<&GroupSet> {
+        self.claims.have.as_ref()
+    }
+
+    /// Whether it knows the tree above these groups.
+    pub(crate) fn knows(&self, groups: GroupRange) -> bool {
+        self.claims.knows.as_ref().is_some_and(|knows| knows.has_any(groups))
+    }
+
+    /// It was sent these groups, so it will know the tree above them.
+    pub(super) fn was_sent(&mut self, range: GroupRange) {
+        if let Some(knows) = &mut self.claims.knows {
+            knows.insert(range);
+        }
+    }
+
+    /// Keeps payload that overtook the greeting. `false` if there is too much of it.
+    pub(super) fn keep_early(&mut self, message: DataMessage) -> bool {
+        self.early_data.push(message);
+        self.early_data.len() <= EARLY_DATA_MAX
+    }
+
+    /// What overtook the greeting.
+    pub(super) fn take_early(&mut self) -> Vec<DataMessage> {
+        std::mem::take(&mut self.early_data)
+    }
+
+    pub(crate) fn rtt_or_guess(&self) -> Duration {
+        self.rtt.or_guess()
+    }
+
+    /// Why the link must be closed now, if it must.
+    pub(super) fn expiry(&self, now: Timestamp) -> Option<&'static str> {
+        if !self.is_open() {
+            return (now >= self.since + CONNECT_TIMEOUT).then_some("no connection within 20 s");
+        }
+        if self.is_retiring && now >= self.since + RETIRE_TIMEOUT {
+            return Some("no longer a neighbour");
+        }
+        let is_dead = self.ping.is_some_and(|(_, left)| now >= left + PONG_TIMEOUT);
+        is_dead.then_some("no answer for 15 s")
+    }
+
+    /// Whether a ping is due.
+    pub(super) fn needs_ping(&self, now: Timestamp) -> bool {
+        self.is_open() && self.ping.is_none() && now >= self.next_ping
+    }
+
+    pub(super) const fn pinged(&mut self, now: Timestamp, nonce: u32) {
+        self.ping = Some((nonce, now));
+    }
+
+    /// A ping was answered; whether it was the one under way.
+    pub(super) fn ponged(&mut self, now: Timestamp, nonce: u32) -> bool {
+        let Some((_, left)) = self.ping.take_if(|(expected, _)| *expected == nonce) else { return false };
+        self.rtt.measured(now.since(left));
+        self.next_ping = now + self.rtt.next_interval();
+        true
+    }
+
+    /// When the link needs attention by itself.
+    pub(super) fn deadline(&self) -> Timestamp {
+        if !self.is_open() {
+            return self.since + CONNECT_TIMEOUT;
+        }
+        let ping = self.ping.map_or(self.next_ping, |(_, left)| left + PONG_TIMEOUT);
+        if self.is_retiring { ping.min(self.since + RETIRE_TIMEOUT) } else { ping }
+    }
+}

@@ -1,0 +1,320 @@
+//! The neighbours: links come and go, greet, announce what they hold, and are banned.
+//!
+//! The only writer of who holds what: a link's claims and the number of copies of each group change here and nowhere
+//! else. Others read through `&Neighbours`.
+
+mod copies;
+mod link;
+mod rate;
+mod round_trip;
+
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) use copies::Copies;
+pub(crate) use link::Link;
+pub(crate) use rate::Rate;
+
+use super::stats::LinkState;
+use super::tuning::BANNED_MAX;
+use crate::group::{Geometry, GroupRange};
+use crate::id::{Instance, LinkId, PeerId};
+use crate::peer_message::{DataMessage, Playing, Standing};
+use crate::time::Timestamp;
+use crate::tracker_message::Role;
+
+/// What becomes of a greeting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// The link is open.
+    Welcome,
+    /// The link is closed, for this reason.
+    Closed(&'static str),
+}
+
+/// What the tracker's introduction leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Introduction {
+    /// Nothing: the link stands, or there is no room for it.
+    Nothing,
+    /// A connection is to be built under this name.
+    Connect(LinkId),
+}
+
+/// Something a link needs because time has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// It is to be closed, for this reason.
+    Close(LinkId, &'static str),
+    /// It is to be pinged.
+    Ping(LinkId),
+}
+
+/// All links of one peer.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbours {
+    links: BTreeMap<LinkId, Link>,
+    last_link: u32,
+    copies: Copies,
+    banned: VecDeque<Instance>,
+    /// Earliest link timeout (approximate, never late).
+    due: Option<Timestamp>,
+}
+
+impl Neighbours {
+    pub(crate) fn get(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.links.iter().map(|(id, link)| (*id, link))
+    }
+
+    /// Links that have greeted.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.iter().filter(|(_, link)| link.is_open())
+    }
+
+    /// Viewers among them.
+    pub(crate) fn viewers(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.open().filter(|(_, link)| link.role == Role::Viewer)
+    }
+
+    pub(crate) fn named(&self, peer: PeerId) -> Option<(LinkId, &Link)> {
+        self.iter().find(|(_, link)| link.peer == peer)
+    }
+
+    pub(crate) const fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
+    pub(crate) const fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// The tracker named a neighbour. Close the link that is returned second first, if there is one.
+    pub(crate) fn introduced(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        role: Role,
+        links_max: usize,
+    ) -> (Introduction, Option<LinkId>) {
+        let known = self.named(peer).map(|(id, link)| (id, link.is_open()));
+        if let Some((id, true)) = known {
+            self.links.get_mut(&id).into_iter().for_each(|link| link.set_retiring(now, false));
+            return (Introduction::Nothing, None);
+        }
+        // The first attempt hangs: the newer introduction counts.
+        let replaced = known.map(|(id, _)| id);
+        if self.links.len() - usize::from(replaced.is_some()) >= links_max {
+            return (Introduction::Nothing, replaced);
+        }
+        self.last_link += 1;
+        let id = LinkId(self.last_link);
+        self.links.insert(id, Link::new(now, peer, role));
+        self.attend(id);
+        (Introduction::Connect(id), replaced)
+    }
+
+    /// The tracker took a link out of the graph. Returns the link if it is to be closed at once.
+    pub(crate) fn unlinked(&mut self, now: Timestamp, peer: PeerId) -> Option<LinkId> {
+        let (id, link) = self.links.iter_mut().find(|(_, link)| link.peer == peer)?;
+        if !link.is_open() {
+            return Some(*id);
+        }
+        link.set_retiring(now, true);
+        let id = *id;
+        self.attend(id);
+        None
+    }
+
+    /// A signal of another peer: the link that it is for, if that is being built and takes more signals.
+    pub(crate) fn signalled(&mut self, from: PeerId) -> Option<LinkId> {
+        let mut links = self.links.iter_mut();
+        let (id, link) =
+            links.find(|(_, link)| link.peer == from && link.state() == LinkState::Connecting)?;
+        link.admit_signal().then_some(*id)
+    }
+
+    /// Both channels of a link are open. `false` if it is not known.
+    pub(crate) fn opened(&mut self, now: Timestamp, id: LinkId) -> bool {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.state() == LinkState::Connecting) else {
+            return false;
+        };
+        link.opened(now);
+        true
+    }
+
+    /// A neighbour introduced itself. `own` is our instance.
+    pub(crate) fn greeted(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        own: Instance,
+        (instance, standing): (Instance, Standing),
+    ) -> Greeting {
+        if instance == own {
+            return Greeting::Closed("linked to itself");
+        }
+        if self.banned.contains(&instance) {
+            return Greeting::Closed("banned earlier");
+        }
+        let twin = self.open().find(|(other, link)| *other != id && link.instance() == Some(instance));
+        let twin = twin.map(|(twin, _)| twin);
+        let Some(link) = self.links.get_mut(&id) else { return Greeting::Closed("not known") };
+        link.greeted(now, instance, standing);
+        let peer = link.peer;
+        if let Some(older) = twin.and_then(|twin| self.links.get_mut(&twin)) {
+            // The same neighbour under a new id, after a tracker lost its memory. The side with the smaller instance
+            // closes the newer link; both go on calling it by the newer id.
+            older.peer = peer;
+            if own.0 < instance.0 {
+                return Greeting::Closed("linked already");
+            }
+        }
+        self.attend(id);
+        Greeting::Welcome
+    }
+
+    /// A neighbour says how it stands.
+    pub(crate) fn stands(&mut self, id: LinkId, standing: Standing, playing: Option<Playing>) {
+        self.links.get_mut(&id).into_iter().for_each(|link| link.stands(standing, playing));
+    }
+
+    /// A neighbour rejected a request because it does not serve its class.
+    pub(crate) fn serves_less(&mut self, id: LinkId) {
+        self.links.get_mut(&id).into_iter().for_each(Link::serves_less);
+    }
+
+    /// The geometry became known: everything announced before is taken in. Returns links that announced groups that do
+    /// not exist.
+    pub(crate) fn set_geometry(&mut self, geometry: Geometry) -> Vec<LinkId> {
+        self.copies = Copies::new(geometry.group_count());
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        ids.into_iter().filter(|id| !self.set_link_geometry(*id, geometry)).collect()
+    }
+
+    /// The same for one link that opened later. `false` if it announced groups that do not exist.
+    pub(crate) fn set_link_geometry(&mut self, id: LinkId, geometry: Geometry) -> bool {
+        let Some(link) = self.links.get_mut(&id) else { return true };
+        let is_possible = link.set_geometry(geometry);
+        if link.is_counted() {
+            link.have().into_iter().flat_map(|have| have.iter()).for_each(|group| self.copies.add(group));
+        }
+        is_possible
+    }
+
+    /// A neighbour gained and dropped groups. An error says which rule it broke.
+    pub(crate) fn announced(
+        &mut self,
+        id: LinkId,
+        gained: &[GroupRange],
+        dropped: &[GroupRange],
+    ) -> Result<(), &'static str> {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        if !link.may_hold(gained) || !link.may_hold(dropped) {
+            return Err("it announced groups that do not exist");
+        }
+        if link.is_counted() {
+            missing(link, gained).into_iter().for_each(|group| self.copies.add(group));
+        }
+        if !link.gained(gained) {
+            return Err("it announced groups without end before the manifest was here");
+        }
+        if link.is_counted() {
+            present(link, dropped).into_iter().for_each(|group| self.copies.remove(group));
+        }
+        link.dropped(dropped);
+        Ok(())
+    }
+
+    /// Whether a viewer's groups count as copies from now on.
+    pub(crate) fn set_counted(&mut self, id: LinkId, is_counted: bool) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.is_counted() != is_counted) else {
+            return;
+        };
+        link.set_counted(is_counted);
+        let held = link.have().into_iter().flat_map(|have| have.iter());
+        held.for_each(|group| if is_counted { self.copies.add(group) } else { self.copies.remove(group) });
+    }
+
+    /// A neighbour was sent groups.
+    pub(crate) fn was_sent(&mut self, id: LinkId, range: GroupRange) {
+        self.links.get_mut(&id).into_iter().for_each(|link| link.was_sent(range));
+    }
+
+    /// Keeps payload that overtook a greeting. `false` if there is too much of it.
+    pub(crate) fn keep_early(&mut self, id: LinkId, message: DataMessage) -> bool {
+        self.links.get_mut(&id).is_none_or(|link| link.keep_early(message))
+    }
+
+    /// Payload that overtook a greeting.
+    pub(crate) fn take_early(&mut self, id: LinkId) -> Vec<DataMessage> {
+        self.links.get_mut(&id).map_or_else(Vec::new, Link::take_early)
+    }
+
+    /// Remembers a neighbour that broke the rules.
+    pub(crate) fn ban(&mut self, id: LinkId) {
+        let Some(instance) = self.get(id).and_then(Link::instance) else { return };
+        self.banned.push_back(instance);
+        if self.banned.len() > BANNED_MAX {
+            self.banned.pop_front();
+        }
+    }
+
+    /// Forgets a link.
+    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
+        self.set_counted(id, false);
+        self.links.remove(&id)
+    }
+
+    /// What links need because time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) -> Vec<Due> {
+        if self.due.is_none_or(|due| now < due) {
+            return Vec::new();
+        }
+        let due = self.links.iter().filter_map(|(id, link)| {
+            let close = link.expiry(now).map(|reason| Due::Close(*id, reason));
+            close.or_else(|| link.needs_ping(now).then_some(Due::Ping(*id)))
+        });
+        let due: Vec<Due> = due.collect();
+        self.due = self.links.values().map(Link::deadline).filter(|at| *at > now).min();
+        due
+    }
+
+    pub(crate) fn pinged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
+        self.links.get_mut(&id).into_iter().for_each(|link| link.pinged(now, nonce));
+        self.attend(id);
+    }
+
+    pub(crate) fn ponged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
+        if self.links.get_mut(&id).is_some_and(|link| link.ponged(now, nonce)) {
+            self.attend(id);
+        }
+    }
+
+    /// A link may need attention sooner than was thought.
+    fn attend(&mut self, id: LinkId) {
+        let due = self.links.get(&id).map(Link::deadline);
+        self.due = [self.due, due].into_iter().flatten().min();
+    }
+}
+
+fn missing(link: &Link, ranges: &[GroupRange]) -> Vec<u32> {
+    let mut groups: Vec<u32> = ranges.iter().flat_map(|range| range.iter()).collect();
+    groups.retain(|group| link.have().is_some_and(|have| !have.has(*group)));
+    groups.sort_unstable();
+    groups.dedup();
+    groups
+}
+
+fn present(link: &Link, ranges: &[GroupRange]) -> Vec<u32> {
+    let mut groups: Vec<u32> = ranges.iter().flat_map(|range| range.iter()).collect();
+    groups.retain(|group| link.have().is_some_and(|have| have.has(*group)));
+    groups.sort_unstable();
+    groups.dedup();
+    groups
+}
+
+#[cfg(test)]
+mod tests;

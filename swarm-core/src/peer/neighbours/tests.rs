@@ -1,0 +1,109 @@
+//! Links as they come and go, and the copies that follow from what they announce.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::peer_message::Serving;
+
+const GROUPS: u32 = 64;
+
+fn standing() -> Standing {
+    let wants = GroupRange::new(0, GROUPS);
+    Standing {
+        serving: Serving::Everything,
+        is_rich: false,
+        wants,
+        uplink: 0,
+        is_uplink_known: false,
+        downlink: 0,
+        credit: 0,
+    }
+}
+
+/// Neighbours of a content of 64 groups; of four links the last two are open.
+fn neighbours() -> Neighbours {
+    let mut neighbours = Neighbours::default();
+    let now = Timestamp::ZERO;
+    neighbours.set_geometry(Geometry::new(u64::from(GROUPS) * 16384));
+    for peer in 1..=4 {
+        let role = if peer == 4 { Role::Initial } else { Role::Viewer };
+        neighbours.introduced(now, PeerId(peer), role, 24);
+    }
+    for id in [LinkId(3), LinkId(4)] {
+        open(&mut neighbours, id);
+    }
+    neighbours
+}
+
+fn open(neighbours: &mut Neighbours, id: LinkId) {
+    let instance = Instance([u8::try_from(id.0).unwrap(); 16]);
+    neighbours.opened(Timestamp::ZERO, id);
+    neighbours.greeted(Timestamp::ZERO, id, Instance([99; 16]), (instance, standing()));
+    neighbours.set_link_geometry(id, Geometry::new(u64::from(GROUPS) * 16384));
+}
+
+impl Neighbours {
+    /// The copies are what the links hold, counted again.
+    pub(crate) fn check_invariants(&self) {
+        let mut copies = Copies::new(self.copies.present().capacity());
+        for (_, link) in self.iter().filter(|(_, link)| link.is_counted()) {
+            link.have().into_iter().flat_map(|have| have.iter()).for_each(|group| copies.add(group));
+        }
+        assert_eq!(copies, self.copies);
+    }
+}
+
+#[test]
+fn the_newer_introduction_replaces_an_attempt_that_hangs() {
+    let mut neighbours = neighbours();
+    let (introduction, replaced) = neighbours.introduced(Timestamp::ZERO, PeerId(1), Role::Viewer, 24);
+    assert_eq!((introduction, replaced), (Introduction::Connect(LinkId(5)), Some(LinkId(1))));
+    let again = neighbours.introduced(Timestamp::ZERO, PeerId(3), Role::Viewer, 24);
+    assert_eq!(again, (Introduction::Nothing, None));
+}
+
+#[test]
+fn a_banned_instance_is_refused_under_any_link() {
+    let mut neighbours = neighbours();
+    neighbours.ban(LinkId(3));
+    neighbours.remove(LinkId(3));
+    neighbours.opened(Timestamp::ZERO, LinkId(1));
+    let greeting =
+        neighbours.greeted(Timestamp::ZERO, LinkId(1), Instance([99; 16]), (Instance([3; 16]), standing()));
+    assert_eq!(greeting, Greeting::Closed("banned earlier"));
+}
+
+#[test]
+fn a_range_that_is_repeated_in_one_message_counts_once() {
+    let mut neighbours = neighbours();
+    let range = GroupRange::new(3, 9);
+    neighbours.announced(LinkId(3), &[range; 5], &[]).unwrap();
+    assert_eq!(neighbours.copies().of(4), 1);
+    neighbours.announced(LinkId(3), &[], &[range; 2]).unwrap();
+    assert_eq!(neighbours.copies().of(4), 0);
+}
+
+proptest! {
+    #[test]
+    fn copies_are_what_the_links_hold(
+        steps in prop::collection::vec((0u8..5, 1u32..5, 0u32..70, 0u32..20), 0..60),
+    ) {
+        let mut neighbours = neighbours();
+        for (kind, link, start, len) in steps {
+            let (id, range) = (LinkId(link), GroupRange::from((start, len)));
+            match kind {
+                0 => drop(neighbours.announced(id, &[range, range], &[])),
+                1 => drop(neighbours.announced(id, &[], &[range, range])),
+                2 if neighbours.get(id).is_some_and(|link| link.role == Role::Viewer) => {
+                    neighbours.set_counted(id, len % 2 == 0);
+                }
+                3 if len == 0 => drop(neighbours.remove(id)),
+                _ => {}
+            }
+            neighbours.check_invariants();
+        }
+    }
+}

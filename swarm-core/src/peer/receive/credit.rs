@@ -1,0 +1,228 @@
+//! How much may be in flight towards this peer, asked for or pushed (receiver-driven flow control).
+//!
+//! The bottleneck is often the viewer's own downlink, which a dozen neighbours fill together without knowing of one
+//! another. The queue in front of it is what this module measures and bounds: frames and pings say when they left, so
+//! each link shows its one-way delay, and the excess over the link's base delay is time spent in queues. A queue at one
+//! sender delays that sender's frames; a queue at the downlink delays all. So the least excess of the last tenth of a
+//! second or two is the downlink's. As in LEDBAT (RFC 6817) clocks need not agree.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::id::LinkId;
+use crate::peer::flow::{DelayWindow, LeastLately, bytes_in};
+use crate::peer::tuning::{
+    BASE_BUCKET, BASE_SLACK, CREDIT_FIRST, CREDIT_MAX, CREDIT_MIN, CREDIT_URGENT_EXTRA, DELAY_LOW,
+    DELAY_TARGET, GROUP, QUEUE_BUCKET, TRAIN_MS,
+};
+use crate::time::{Timestamp, micros};
+
+/// Base delays of one link, ms on two clocks, and its last frame.
+#[derive(Debug, Clone, Copy)]
+struct Base {
+    control: LeastLately,
+    data: LeastLately,
+    /// When the last train of frames left, when its first frame arrived, and bytes that arrived after that.
+    train: Option<(u32, Timestamp, u64)>,
+}
+
+impl Base {
+    /// The rate at which a train of frames arrives, bytes a second, if this frame belongs to one. Each train counts once
+    /// per frame, from its second on.
+    fn train(&mut self, now: Timestamp, sent_ms: u32, bytes: u64) -> Option<u64> {
+        match &mut self.train {
+            Some((left, came, after)) if sent_ms.wrapping_sub(*left) <= TRAIN_MS => {
+                *after += bytes;
+                let span = micros(now.since(*came)).max(1);
+                Some(*after * 1_000_000 / span)
+            }
+            train => {
+                *train = Some((sent_ms, now, 0));
+                None
+            }
+        }
+    }
+}
+
+/// The highest rate of arrival of late: a lower bound of what the downlink carries.
+#[derive(Debug, Default)]
+struct MostLately {
+    since: Timestamp,
+    bytes: u64,
+    bytes_per_s: u64,
+}
+
+impl MostLately {
+    fn add(&mut self, now: Timestamp, bytes: u64) {
+        self.bytes += bytes;
+        let span = now.since(self.since);
+        if span >= QUEUE_BUCKET {
+            let rate = self.bytes * 1_000_000 / micros(span);
+            // Falls by a 64th a sample, so that a slower path is found out in some seconds.
+            self.bytes_per_s = rate.max(self.bytes_per_s - self.bytes_per_s / 64);
+            self.bytes = 0;
+            self.since = now;
+        }
+    }
+}
+
+/// The credit of one peer.
+#[derive(Debug)]
+pub(crate) struct Credit {
+    window: DelayWindow,
+    bases: BTreeMap<LinkId, Base>,
+    excess: LeastLately,
+    downlink: MostLately,
+    received_bytes: u64,
+}
+
+impl Credit {
+    pub(crate) fn new() -> Self {
+        Self {
+            window: DelayWindow::new(CREDIT_FIRST, CREDIT_MIN..=CREDIT_MAX, DELAY_LOW..DELAY_TARGET),
+            bases: BTreeMap::new(),
+            excess: LeastLately::new(QUEUE_BUCKET),
+            downlink: MostLately::default(),
+            received_bytes: 0,
+        }
+    }
+
+    /// Bytes that may be in flight towards this peer.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.window.bytes()
+    }
+
+    /// Bytes of pushes that a publisher may have under way: half, so that requests have room, too.
+    pub(crate) const fn for_pushes(&self) -> u64 {
+        self.window.bytes() / 2
+    }
+
+    /// Bytes of urgent requests that may be added to these.
+    pub(crate) const fn urgent_room(&self, outstanding: u64) -> u64 {
+        (self.window.bytes() + CREDIT_URGENT_EXTRA).saturating_sub(outstanding)
+    }
+
+    /// How long frames wait in front of the downlink.
+    pub(crate) fn queue(&self, now: Timestamp) -> Duration {
+        Duration::from_millis(self.excess.least_at(now).map_or(0, |least| u64::try_from(least).unwrap_or(0)))
+    }
+
+    /// Most that came in a tenth of a second of late, bytes a second; 0 if not known.
+    pub(crate) const fn downlink(&self) -> u64 {
+        self.downlink.bytes_per_s
+    }
+
+    /// A ping or its answer came that left at `sent_ms` on the other side's clock. It tells the path's own delay, not the
+    /// queue's: small packets may overtake payload.
+    pub(crate) fn control(&mut self, now: Timestamp, link: LinkId, sent_ms: u32) {
+        self.base(link).control.add(now, one_way(now, sent_ms));
+    }
+
+    /// A frame of `bytes` came that left at `sent_ms`; its sender's uplink carries `uplink` bytes a second, and the round
+    /// trip takes `path`.
+    /// `outstanding`: what was in flight towards us, with this frame.
+    pub(crate) fn data(
+        &mut self,
+        now: Timestamp,
+        link: LinkId,
+        (sent_ms, bytes): (u32, u64),
+        (uplink, path): (u64, Duration),
+        outstanding: u64,
+    ) {
+        let delay = one_way(now, sent_ms);
+        let transmission = Duration::from_micros(bytes * 1_000_000 / uplink.max(1));
+        let slack = i64::try_from((transmission + BASE_SLACK).as_millis()).unwrap_or(i64::MAX);
+        let base = self.base(link);
+        base.data.add(now, delay);
+        let by_control = base.control.least().map(|least| least.saturating_add(slack));
+        let least = base.data.least().into_iter().chain(by_control).min();
+        let excess = least.map_or(0, |least| (delay - least).max(0));
+        self.excess.add(now, excess);
+        self.downlink.add(now, bytes);
+        let rate = self.base(link).train(now, sent_ms, bytes);
+        self.received_bytes += bytes;
+        if let Some(rate) = rate.filter(|_| self.received_bytes <= CREDIT_FIRST) {
+            // The first train comes as fast as the path carries it: the window need not find that out by doubling. Later
+            // ones may have been held back for a lost packet, and come together.
+            self.window.fits(bytes_in(rate, path + DELAY_LOW));
+        }
+        let is_limit = outstanding + GROUP > self.window.bytes();
+        let queue = self.queue(now);
+        self.window.delivered(bytes, queue, is_limit);
+    }
+
+    /// A link closed.
+    pub(crate) fn closed(&mut self, link: LinkId) {
+        self.bases.remove(&link);
+    }
+
+    fn base(&mut self, link: LinkId) -> &mut Base {
+        let new = LeastLately::new(BASE_BUCKET);
+        self.bases.entry(link).or_insert(Base { control: new, data: new, train: None })
+    }
+}
+
+/// Our clock less theirs, ms, modulo 2³² and around zero.
+fn one_way(now: Timestamp, sent_ms: u32) -> i64 {
+    let now_ms = clock_ms(now);
+    i64::from(now_ms.wrapping_sub(sent_ms).cast_signed())
+}
+
+/// Our clock as it goes on the wire.
+pub(crate) const fn clock_ms(now: Timestamp) -> u32 {
+    (now.as_micros() / 1000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    const A: LinkId = LinkId(1);
+    const B: LinkId = LinkId(2);
+    const FAST: u64 = 100_000_000;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    /// A frame from a link whose clock is `offset` ms behind, after `delay` ms.
+    fn frame(credit: &mut Credit, ms: u64, link: LinkId, offset: u32, delay: u32) {
+        let sent_ms = u32::try_from(ms).unwrap().wrapping_sub(offset).wrapping_sub(delay);
+        credit.data(at(ms), link, (sent_ms, GROUP), (FAST, Duration::from_millis(50)), CREDIT_FIRST);
+    }
+
+    fn credit() -> Credit {
+        let mut credit = Credit::new();
+        credit.control(at(1000), A, 995);
+        credit.control(at(1000), B, 1000u32.wrapping_sub(700_005));
+        credit
+    }
+
+    #[test]
+    fn a_queue_at_one_sender_is_not_the_downlinks() {
+        let mut credit = credit();
+        frame(&mut credit, 2000, A, 0, 10);
+        frame(&mut credit, 2010, B, 700_000, 400);
+        assert_eq!(credit.queue(at(2010)), Duration::ZERO);
+        frame(&mut credit, 2300, A, 0, 400);
+        frame(&mut credit, 2310, B, 700_000, 300);
+        assert_eq!(
+            credit.queue(at(2310)),
+            Duration::from_millis(275),
+            "less the slack of a frame's base delay"
+        );
+    }
+
+    #[test]
+    fn credit_shrinks_with_a_queue_at_the_downlink_and_grows_without() {
+        let mut credit = credit();
+        frame(&mut credit, 2000, A, 0, 10);
+        assert_eq!(credit.bytes(), CREDIT_FIRST + GROUP);
+        (0..40).for_each(|step| frame(&mut credit, 3000 + step * 10, A, 0, 600));
+        assert_eq!(credit.bytes(), CREDIT_MIN);
+        assert_eq!(credit.urgent_room(CREDIT_MIN), CREDIT_URGENT_EXTRA);
+    }
+}

@@ -1,0 +1,315 @@
+//! What players need, and how soon.
+//!
+//! A group's deadline is when its reader runs out of media before it: what the player has buffered plus the media
+//! between the reader's position and the group, by the times of the segments (`media_times`). A player that has nothing
+//! to play needs its whole start buffer at once.
+//!
+//! Headers and indexes have no time. A reader that has nothing to play needs them at once, wherever they lie: a player
+//! asks for those at the end only after it has seen the beginning, which is a round trip too late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::media_times::MediaTimes;
+use crate::group::{Geometry, GroupRange};
+use crate::id::ReaderId;
+use crate::manifest::{Manifest, Segment, SegmentKind};
+use crate::peer::tuning::{START_BUFFER, URGENT_HORIZON};
+use crate::peer_message::Playing;
+use crate::time::Timestamp;
+
+/// Headers and indexes that are needed at once: groups of all together (4 MiB), and stretches of them. No player that
+/// browsers have needs more to begin, and not every manifest is honest.
+const HEADER_GROUPS_MAX: u32 = 256;
+const HEADERS_MAX: usize = 8;
+/// Readers at a time; a browser opens two or three, older ones are forgotten first.
+const READERS_MAX: usize = 16;
+
+#[derive(Debug, Clone, Copy)]
+struct Reader {
+    group: u32,
+    ahead: Duration,
+    /// When the reader said so.
+    at: Timestamp,
+}
+
+/// The needs of one reader as of some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Groups that are due within the urgent horizon, from the reader's position on.
+    pub(crate) urgent: GroupRange,
+    /// Of these, groups that are due at once, since the player waits for them.
+    pub(crate) overdue: GroupRange,
+    /// Time until the reader's position is due.
+    pub(crate) slack: Duration,
+    /// When the reader's position plays, in the time of the media.
+    position: Duration,
+}
+
+/// All readers of the content.
+#[derive(Debug, Clone)]
+pub(crate) struct Demand {
+    geometry: Geometry,
+    times: MediaTimes,
+    /// Where headers and indexes lie.
+    headers: Vec<GroupRange>,
+    readers: BTreeMap<ReaderId, Reader>,
+}
+
+impl Demand {
+    /// No readers yet.
+    pub(crate) fn new(manifest: &Manifest) -> Self {
+        Self {
+            geometry: manifest.geometry(),
+            times: MediaTimes::new(manifest),
+            headers: headers(manifest),
+            readers: BTreeMap::new(),
+        }
+    }
+
+    /// A reader is at `group` and can wait `ahead` for it.
+    pub(crate) fn moved(&mut self, now: Timestamp, reader: ReaderId, group: u32, ahead: Duration) {
+        let group = group.min(self.geometry.group_count());
+        self.readers.insert(reader, Reader { group, ahead, at: now });
+        if self.readers.len() > READERS_MAX {
+            self.readers.pop_first();
+        }
+    }
+
+    /// A reader ended.
+    pub(crate) fn closed(&mut self, reader: ReaderId) {
+        self.readers.remove(&reader);
+    }
+
+    pub(crate) fn has_readers(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
+    /// The position of the reader that spoke last: what is shown as the playhead.
+    pub(crate) fn playhead(&self) -> Option<u32> {
+        self.last_reader().map(|reader| reader.group)
+    }
+
+    /// Where that reader is, and how long it can wait.
+    pub(crate) fn playing(&self, now: Timestamp) -> Option<Playing> {
+        let reader = self.last_reader()?;
+        let ahead = reader.ahead.saturating_sub(now.since(reader.at));
+        Some(Playing { group: reader.group, ahead_ms: u32::try_from(ahead.as_millis()).unwrap_or(u32::MAX) })
+    }
+
+    fn last_reader(&self) -> Option<&Reader> {
+        self.readers.values().max_by_key(|reader| reader.at)
+    }
+
+    /// The first group that is due later than `time` for a player at `playing`.
+    pub(crate) fn first_due_after(&self, playing: Playing, time: Duration) -> u32 {
+        let ahead = Duration::from_millis(u64::from(playing.ahead_ms));
+        time.checked_sub(ahead).map_or(playing.group, |media| {
+            self.times.first_after(self.times.at(playing.group).saturating_add(media))
+        })
+    }
+
+    /// The needs of every reader, most pressing first; of readers that have nothing to play, headers before all.
+    pub(crate) fn needs(&self, now: Timestamp) -> Vec<Need> {
+        let mut needs: Vec<Need> = self.readers.values().map(|reader| self.need(now, *reader)).collect();
+        needs.sort_by_key(|need| need.slack);
+        if needs.first().is_some_and(|need| need.slack.is_zero()) {
+            needs.splice(0..0, self.headers.iter().map(|header| self.need_of_header(*header)));
+        }
+        needs
+    }
+
+    fn need_of_header(&self, header: GroupRange) -> Need {
+        Need { urgent: header, overdue: header, slack: Duration::ZERO, position: self.times.at(header.start) }
+    }
+
+    /// Time until `group` is due.
+    pub(crate) fn time_left(&self, need: &Need, group: u32) -> Duration {
+        if need.overdue.has(group) {
+            return Duration::ZERO;
+        }
+        need.slack.saturating_add(self.times.at(group).saturating_sub(need.position))
+    }
+
+    /// The groups of a reader that are due within a time.
+    pub(crate) fn due_within(&self, need: &Need, time: Duration) -> GroupRange {
+        let start = need.urgent.start;
+        let end = match time.checked_sub(need.slack) {
+            Some(media) => self.times.first_after(need.position.saturating_add(media)),
+            None => start,
+        };
+        GroupRange::new(start, end).and(self.geometry.all())
+    }
+
+    fn need(&self, now: Timestamp, reader: Reader) -> Need {
+        let slack = reader.ahead.saturating_sub(now.since(reader.at));
+        let start = reader.group;
+        let position = self.times.at(start);
+        let none = GroupRange::new(start, start);
+        let mut need = Need { urgent: none, overdue: none, slack, position };
+        need.urgent = self.due_within(&need, URGENT_HORIZON);
+        if slack.is_zero() {
+            need.overdue = self.due_within(&need, START_BUFFER);
+        }
+        need
+    }
+}
+
+/// Where headers and indexes lie, as far as they are needed at once.
+fn headers(manifest: &Manifest) -> Vec<GroupRange> {
+    let is_header = |segment: &Segment| matches!(segment.kind, SegmentKind::Header | SegmentKind::Index);
+    let mut headers: Vec<GroupRange> = Vec::new();
+    let mut room = HEADER_GROUPS_MAX;
+    for (range, _) in manifest.segment_ranges().filter(|(_, segment)| is_header(segment)) {
+        let range = GroupRange::new(range.start, range.end.min(range.start.saturating_add(room)));
+        room -= range.len();
+        let has_place = headers.len() < HEADERS_MAX && !range.is_empty();
+        match headers.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            Some(_) | None if has_place => headers.push(range),
+            Some(_) | None => {}
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::super::media_times::tests::manifest;
+    use super::*;
+    use crate::manifest::SegmentKind::{Data, Header, Index, Media};
+
+    /// 1000 groups at 10 groups a second.
+    fn demand() -> Demand {
+        Demand::new(&manifest(&[(Data, 1000, Some(100_000))]))
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_empty_player_makes_four_seconds_urgent_and_waits_for_the_first_of_them() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), 100, Duration::ZERO);
+        let need = demand.needs(Timestamp::ZERO)[0];
+        assert_eq!((need.urgent, need.overdue), (GroupRange::new(100, 141), GroupRange::new(100, 111)));
+        assert_eq!(demand.time_left(&need, 110), Duration::ZERO, "the whole start buffer is due at once");
+        assert_eq!(demand.time_left(&need, 120), 2 * SECOND);
+    }
+
+    #[test]
+    fn a_player_with_a_buffer_waits_for_nothing_and_needs_what_the_buffer_does_not_cover() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), 100, 10 * SECOND);
+        let need = demand.needs(Timestamp::ZERO)[0];
+        assert!(need.urgent.is_empty() && need.overdue.is_empty());
+        assert_eq!(demand.time_left(&need, 110), 11 * SECOND);
+        // As time passes without news, the buffer is played out and the position becomes urgent.
+        let later = demand.needs(Timestamp::ZERO + 9 * SECOND)[0];
+        assert_eq!((later.urgent, later.overdue.len()), (GroupRange::new(100, 131), 0));
+        assert_eq!(demand.time_left(&later, 110), 2 * SECOND);
+        let empty = demand.needs(Timestamp::ZERO + 11 * SECOND)[0];
+        assert_eq!((empty.urgent, empty.overdue), (GroupRange::new(100, 141), GroupRange::new(100, 111)));
+    }
+
+    #[test]
+    fn groups_due_within_a_time_are_counted_from_the_position_and_after_the_buffer() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), 990, SECOND);
+        let need = demand.needs(Timestamp::ZERO)[0];
+        let due = |time| demand.due_within(&need, time);
+        assert_eq!(due(SECOND / 2), GroupRange::new(990, 990));
+        assert_eq!(due(SECOND), GroupRange::new(990, 991));
+        assert_eq!(due(SECOND * 3 / 2), GroupRange::new(990, 996));
+        assert_eq!(due(Duration::MAX), GroupRange::new(990, 1000), "no further than the content");
+    }
+
+    #[test]
+    fn what_a_neighbours_player_needs_is_told_by_the_same_clock() {
+        let demand = demand();
+        let first_after = |ahead_ms, time| demand.first_due_after(Playing { group: 100, ahead_ms }, time);
+        assert_eq!(first_after(0, 3 * SECOND), 131);
+        assert_eq!(first_after(2000, 3 * SECOND), 111);
+        assert_eq!(first_after(4000, 3 * SECOND), 100, "its buffer lasts longer");
+        assert_eq!(first_after(u32::MAX, Duration::MAX), 1000);
+    }
+
+    #[test]
+    fn the_most_pressing_reader_comes_first_and_the_latest_is_the_playhead() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), 0, 30 * SECOND);
+        demand.moved(Timestamp::from_millis(5), ReaderId(2), 990, SECOND);
+        let needs = demand.needs(Timestamp::from_millis(5));
+        assert_eq!(needs[0].urgent, GroupRange::new(990, 1000));
+        assert_eq!(demand.playhead(), Some(990));
+        demand.closed(ReaderId(2));
+        assert_eq!(demand.playhead(), Some(0));
+    }
+
+    #[test]
+    fn a_reader_beyond_the_end_needs_nothing() {
+        let mut demand = demand();
+        demand.moved(Timestamp::ZERO, ReaderId(1), u32::MAX, Duration::ZERO);
+        let need = demand.needs(Timestamp::ZERO)[0];
+        assert!(need.urgent.is_empty() && need.overdue.is_empty());
+        (0..100).for_each(|reader| demand.moved(Timestamp::ZERO, ReaderId(reader), 0, Duration::ZERO));
+        assert_eq!(demand.needs(Timestamp::ZERO).len(), READERS_MAX);
+    }
+
+    #[test]
+    fn deadlines_follow_the_times_of_the_media_and_not_a_mean_rate() {
+        // Ten seconds of a group each, then ten of ten groups each: 5.5 groups a second on average.
+        let mut demand = Demand::new(&manifest(&[(Media, 10, Some(10_000)), (Media, 100, Some(10_000))]));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 0, Duration::ZERO);
+        demand.moved(Timestamp::ZERO, ReaderId(2), 8, Duration::ZERO);
+        demand.moved(Timestamp::ZERO, ReaderId(3), 50, Duration::ZERO);
+        let needs = demand.needs(Timestamp::ZERO);
+        let ranges: Vec<_> = needs.iter().map(|need| (need.urgent, need.overdue)).collect();
+        let range = GroupRange::new;
+        assert_eq!(
+            ranges,
+            [(range(0, 5), range(0, 2)), (range(8, 31), range(8, 10)), (range(50, 91), range(50, 61))]
+        );
+        assert_eq!(demand.time_left(&needs[0], 2), 2 * SECOND);
+        assert_eq!(demand.time_left(&needs[0], 60), 15 * SECOND);
+        assert_eq!(demand.time_left(&needs[2], 70), 2 * SECOND);
+        assert_eq!(demand.time_left(&needs[2], 40), Duration::ZERO, "what lies behind is due at once");
+    }
+
+    #[test]
+    fn a_header_is_needed_whole_before_the_media_behind_it() {
+        let mut demand = Demand::new(&manifest(&[(Header, 50, None), (Media, 100, Some(100_000))]));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 0, Duration::ZERO);
+        let [header, need] = demand.needs(Timestamp::ZERO)[..] else { panic!("{demand:?}") };
+        assert_eq!((header.urgent, header.overdue), (GroupRange::new(0, 50), GroupRange::new(0, 50)));
+        assert_eq!((need.urgent, need.overdue), (GroupRange::new(0, 54), GroupRange::new(0, 51)));
+        assert!(demand.time_left(&need, 49) < SECOND / 100);
+        assert!(demand.time_left(&need, 51) > SECOND);
+    }
+
+    #[test]
+    fn a_reader_with_nothing_to_play_needs_the_header_at_the_end_first() {
+        let parts = [(Header, 1, None), (Media, 100, Some(100_000)), (Index, 2, None), (Header, 3, None)];
+        let mut demand = Demand::new(&manifest(&parts));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 40, Duration::ZERO);
+        let urgent = |needs: Vec<Need>| needs.iter().map(|need| need.urgent).collect::<Vec<_>>();
+        let needs = demand.needs(Timestamp::ZERO);
+        assert!(demand.time_left(&needs[1], 105) < SECOND / 100);
+        let range = GroupRange::new;
+        assert_eq!(urgent(needs), [range(0, 1), range(101, 106), range(40, 45)]);
+        // A reader that plays has had them.
+        demand.moved(Timestamp::ZERO, ReaderId(1), 40, SECOND);
+        assert_eq!(urgent(demand.needs(Timestamp::ZERO)), [range(40, 44)]);
+    }
+
+    #[test]
+    fn a_manifest_of_nothing_but_headers_does_not_make_everything_urgent() {
+        let mut demand = Demand::new(&manifest(&[(Header, 1000, None), (Data, 1, None)].repeat(20)));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 0, 60 * SECOND);
+        demand.moved(Timestamp::ZERO, ReaderId(2), 20_020, Duration::ZERO);
+        let needs = demand.needs(Timestamp::ZERO);
+        assert_eq!(needs.iter().map(|need| need.urgent.len()).sum::<u32>(), HEADER_GROUPS_MAX);
+    }
+}

@@ -1,0 +1,435 @@
+//! What was asked of whom and has not come yet.
+//!
+//! The only writer of the set of groups that have a live request. A group is asked of one neighbour at a time; an answer
+//! that was taken back may still come, and is no broken rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::group::{Geometry, GroupRange};
+use crate::group_set::GroupSet;
+use crate::id::LinkId;
+use crate::peer::flow::DelayWindow;
+use crate::peer::neighbours::Rate;
+use crate::peer::tuning::{DELAY_LOW, DELAY_TARGET, GROUP, PROBATION, SILENT_MIN, WINDOW_MAX, WINDOW_MIN};
+use crate::peer_message::Class;
+use crate::time::Timestamp;
+
+/// One group that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) class: Class,
+    pub(crate) at: Timestamp,
+    bytes: u64,
+}
+
+/// What a payload answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// A live request, made at this time in this class.
+    Asked(Timestamp, Class),
+    /// A request that was taken back.
+    Cancelled,
+    /// Nothing that was asked for.
+    Unasked,
+}
+
+/// One neighbour as a source of groups.
+#[derive(Debug)]
+pub(crate) struct Source {
+    asks: BTreeMap<u32, Ask>,
+    /// Taken back, and perhaps on the way.
+    cancelled: BTreeSet<u32>,
+    /// Bytes asked for by class.
+    outstanding: [u64; 3],
+    window: DelayWindow,
+    rate: Rate,
+    /// Usual time from a background request to its answer.
+    response: Option<Duration>,
+    /// Its urgent backlog, as it said last.
+    backlog: Duration,
+    backlog_at: Option<u32>,
+    last_progress: Timestamp,
+    silent_since: Option<Timestamp>,
+    failures: u32,
+}
+
+impl Source {
+    fn new(now: Timestamp, window: u64, rate: u64) -> Self {
+        Self {
+            asks: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
+            outstanding: [0; 3],
+            window: DelayWindow::new(window, WINDOW_MIN..=WINDOW_MAX, DELAY_LOW..DELAY_TARGET),
+            rate: Rate::new(rate),
+            response: None,
+            backlog: Duration::ZERO,
+            backlog_at: None,
+            last_progress: now,
+            silent_since: None,
+            failures: 0,
+        }
+    }
+
+    pub(crate) fn asks(&self) -> impl Iterator<Item = (u32, Ask)> + '_ {
+        self.asks.iter().map(|(group, ask)| (*group, *ask))
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.asks.is_empty()
+    }
+
+    pub(crate) fn outstanding_bytes(&self) -> u64 {
+        self.outstanding.iter().sum()
+    }
+
+    pub(crate) const fn urgent_bytes(&self) -> u64 {
+        self.outstanding[Class::Urgent as usize]
+    }
+
+    /// Bytes of background that may be asked for now.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        self.window.bytes().saturating_sub(self.outstanding_bytes())
+    }
+
+    pub(crate) const fn rate(&self) -> &Rate {
+        &self.rate
+    }
+
+    pub(crate) const fn response(&self) -> Option<Duration> {
+        self.response
+    }
+
+    pub(crate) const fn backlog(&self) -> Duration {
+        self.backlog
+    }
+
+    /// Whether it owes answers and has been silent for too long.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.silent_since.is_some()
+    }
+
+    /// How long it has owed something without sending anything.
+    pub(crate) fn silence(&self, now: Timestamp) -> Duration {
+        if self.asks.is_empty() { Duration::ZERO } else { now.since(self.last_progress) }
+    }
+
+    /// When it counts as silent if nothing comes: background may wait for a while behind the requests of others.
+    fn silent_at(&self, rtt: Duration) -> Timestamp {
+        let expected = Duration::from_micros(self.outstanding_bytes() * 1_000_000 / self.rate.bytes_per_s());
+        let patience = SILENT_MIN.max(rtt * 4).max(expected * 2).max(self.response.unwrap_or_default() * 3);
+        self.last_progress + patience
+    }
+}
+
+/// What was asked of all neighbours.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    geometry: Geometry,
+    sources: BTreeMap<LinkId, Source>,
+    asked: GroupSet,
+    outstanding_bytes: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(geometry: Geometry) -> Self {
+        let asked = GroupSet::empty(geometry.group_count());
+        Self { geometry, sources: BTreeMap::new(), asked, outstanding_bytes: 0 }
+    }
+
+    /// Groups with a live request.
+    pub(crate) const fn asked(&self) -> &GroupSet {
+        &self.asked
+    }
+
+    /// Bytes of all live requests.
+    pub(crate) const fn outstanding_bytes(&self) -> u64 {
+        self.outstanding_bytes
+    }
+
+    pub(crate) fn source(&self, link: LinkId) -> Option<&Source> {
+        self.sources.get(&link)
+    }
+
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (LinkId, &Source)> {
+        self.sources.iter().map(|(link, source)| (*link, source))
+    }
+
+    /// Begins to keep account of a link, with a first window and an expected rate, bytes and bytes a second.
+    pub(crate) fn opened(&mut self, now: Timestamp, link: LinkId, window: u64, rate: u64) {
+        self.sources.entry(link).or_insert_with(|| Source::new(now, window, rate));
+    }
+
+    /// A better guess of a link's rate, bytes a second; what was measured stays.
+    pub(crate) fn expect(&mut self, link: LinkId, rate: u64) {
+        self.sources.get_mut(&link).into_iter().for_each(|source| source.rate.expect(rate));
+    }
+
+    /// Groups are asked of a link, or asked again in another class.
+    pub(crate) fn ask(&mut self, now: Timestamp, link: LinkId, range: GroupRange, class: Class) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        if source.asks.is_empty() {
+            source.last_progress = now;
+            source.rate.begin(now);
+        }
+        for group in range.iter() {
+            let bytes = self.geometry.len_bytes(GroupRange::one(group));
+            match source.asks.get_mut(&group) {
+                Some(ask) => {
+                    source.outstanding[ask.class as usize] -= ask.bytes;
+                    // A promoted request is measured from its promotion: the sender served it in turn until then.
+                    *ask = Ask { class, at: now, ..*ask };
+                }
+                None => {
+                    source.asks.insert(group, Ask { class, at: now, bytes });
+                    self.outstanding_bytes += bytes;
+                }
+            }
+            source.outstanding[class as usize] += bytes;
+            self.asked.insert(GroupRange::one(group));
+        }
+    }
+
+    /// Strikes groups off that were asked of a link; their payload may still come if `may_come`.
+    pub(crate) fn strike(&mut self, now: Timestamp, link: LinkId, range: GroupRange, may_come: bool) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let groups: Vec<u32> = source.asks.range(range.iter()).map(|(group, _)| *group).collect();
+        for group in groups {
+            let Some(ask) = source.asks.remove(&group) else { continue };
+            source.outstanding[ask.class as usize] -= ask.bytes;
+            self.outstanding_bytes -= ask.bytes;
+            self.asked.remove(GroupRange::one(group));
+            if may_come {
+                source.cancelled.insert(group);
+            }
+        }
+        if source.asks.is_empty() {
+            source.rate.end(now);
+        }
+    }
+
+    /// Payload came from a link: what its first group answers. All its groups are struck off.
+    pub(crate) fn came(&mut self, now: Timestamp, link: LinkId, range: GroupRange) -> Answer {
+        let bytes = self.geometry.len_bytes(range);
+        let Some(source) = self.sources.get_mut(&link) else { return Answer::Unasked };
+        source.last_progress = now;
+        source.silent_since = None;
+        source.rate.carried(now, bytes);
+        let first = source.asks.get(&range.start).copied();
+        let is_any = |group: u32| source.asks.contains_key(&group) || source.cancelled.contains(&group);
+        let is_all = range.iter().all(is_any);
+        // A group that was taken back and asked for again may come twice.
+        for group in range.iter() {
+            if !source.asks.contains_key(&group) {
+                source.cancelled.remove(&group);
+            }
+        }
+        self.strike(now, link, range, false);
+        match first {
+            Some(ask) if is_all => Answer::Asked(ask.at, ask.class),
+            None if is_all => Answer::Cancelled,
+            Some(_) | None => Answer::Unasked,
+        }
+    }
+
+    /// An answer came after `response`, having waited at its sender for `waited`; the sender's backlog is `backlog`.
+    pub(crate) fn answered(
+        &mut self,
+        link: LinkId,
+        (class, response): (Class, Duration),
+        waited: Duration,
+        bytes: u64,
+    ) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let is_limit = source.outstanding.iter().sum::<u64>() + bytes + GROUP > source.window.bytes();
+        source.window.delivered(bytes, waited, is_limit);
+        if class != Class::Urgent {
+            source.response = Some(source.response.map_or(response, |usual| (usual * 7 + response) / 8));
+        }
+    }
+
+    /// A neighbour said how long its urgent backlog is, at a time of its clock. What it said earlier may come later.
+    pub(crate) fn backlogged(&mut self, link: LinkId, sent_ms: u32, backlog: Duration) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        if source.backlog_at.is_none_or(|at| sent_ms.wrapping_sub(at).cast_signed() >= 0) {
+            source.backlog_at = Some(sent_ms);
+            source.backlog = backlog;
+        }
+    }
+
+    /// A neighbour turned a request down for lack of room.
+    pub(crate) fn is_busy(&mut self, now: Timestamp, link: LinkId) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        source.window.collapse();
+        source.silent_since = Some(now);
+    }
+
+    /// Counts a failure of a neighbour, for the tracker.
+    pub(crate) fn failed(&mut self, link: LinkId) {
+        self.sources.get_mut(&link).into_iter().for_each(|source| source.failures += 1);
+    }
+
+    /// Failures of a neighbour since the last call.
+    pub(crate) fn take_failures(&mut self, link: LinkId) -> u32 {
+        self.sources.get_mut(&link).map_or(0, |source| std::mem::take(&mut source.failures))
+    }
+
+    /// Finds neighbours that became silent: everything that they owe is struck off and returned, to be taken back.
+    /// Those that were silent for long get another chance.
+    pub(crate) fn silence(
+        &mut self,
+        now: Timestamp,
+        rtt: impl Fn(LinkId) -> Duration,
+    ) -> Vec<(LinkId, GroupRange)> {
+        let mut taken = Vec::new();
+        for (link, source) in &mut self.sources {
+            if source.silent_since.is_some_and(|since| now >= since + PROBATION) {
+                source.silent_since = None;
+                source.last_progress = now;
+            }
+            let is_new = source.silent_since.is_none() && now >= source.silent_at(rtt(*link));
+            if is_new && !source.asks.is_empty() {
+                source.silent_since = Some(now);
+                source.failures += 1;
+                source.window.collapse();
+                source.rate.halve();
+                taken.extend(
+                    crate::group::merged(source.asks.keys().map(|group| GroupRange::one(*group)))
+                        .into_iter()
+                        .map(|range| (*link, range)),
+                );
+            }
+        }
+        for (link, range) in &taken {
+            self.strike(now, *link, *range, true);
+        }
+        taken
+    }
+
+    /// When [`Ledger::silence`] has something to do (approximate, never late).
+    pub(crate) fn silence_deadline(&self, rtt: impl Fn(LinkId) -> Duration) -> Option<Timestamp> {
+        let due = self.sources.iter().filter_map(|(link, source)| match source.silent_since {
+            Some(since) => Some(since + PROBATION),
+            None if source.asks.is_empty() => None,
+            None => Some(source.silent_at(rtt(*link))),
+        });
+        due.min()
+    }
+
+    /// A link closed.
+    pub(crate) fn closed(&mut self, now: Timestamp, link: LinkId) {
+        self.strike(now, link, self.geometry.all(), false);
+        self.sources.remove(&link);
+    }
+
+    /// What is asked, and how many bytes that is, are sums over the sources; and no group is asked of two.
+    #[cfg(test)]
+    pub(crate) fn check_invariants(&self) {
+        let mut asked = GroupSet::empty(self.geometry.group_count());
+        let mut bytes = 0;
+        for (link, source) in self.sources() {
+            let mut by_class = [0; 3];
+            for (group, ask) in source.asks() {
+                assert_eq!(asked.insert(GroupRange::one(group)), 1, "group {group} is asked of two");
+                by_class[ask.class as usize] += self.geometry.len_bytes(GroupRange::one(group));
+            }
+            assert_eq!(by_class, source.outstanding, "{link:?}");
+            bytes += source.outstanding_bytes();
+        }
+        assert_eq!(&asked, &self.asked);
+        assert_eq!(bytes, self.outstanding_bytes);
+    }
+
+    /// Which neighbour a group was asked of.
+    pub(crate) fn owner(&self, group: u32) -> Option<(LinkId, Ask)> {
+        if !self.asked.has(group) {
+            return None;
+        }
+        self.sources.iter().find_map(|(link, source)| Some((*link, *source.asks.get(&group)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const A: LinkId = LinkId(1);
+    const B: LinkId = LinkId(2);
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::new(Geometry::new(100 * GROUP - 5));
+        ledger.opened(Timestamp::ZERO, A, GROUP, 100_000);
+        ledger.opened(Timestamp::ZERO, B, GROUP, 100_000);
+        ledger
+    }
+
+    #[test]
+    fn an_answer_that_was_taken_back_is_accepted_once() {
+        let mut ledger = ledger();
+        let now = Timestamp::from_millis(5);
+        ledger.ask(now, A, GroupRange::new(3, 5), Class::Background);
+        ledger.strike(now, A, GroupRange::one(3), true);
+        assert_eq!(ledger.came(now, A, GroupRange::one(3)), Answer::Cancelled);
+        assert_eq!(ledger.came(now, A, GroupRange::one(3)), Answer::Unasked);
+        assert_eq!(ledger.came(now, A, GroupRange::one(4)), Answer::Asked(now, Class::Background));
+        assert_eq!(ledger.came(now, B, GroupRange::one(4)), Answer::Unasked);
+    }
+
+    #[test]
+    fn a_neighbour_that_owes_answers_is_silent_after_two_seconds_and_gets_another_chance() {
+        let mut ledger = ledger();
+        let rtt = |_| Duration::from_millis(50);
+        ledger.ask(Timestamp::ZERO, A, GroupRange::one(3), Class::Urgent);
+        assert!(ledger.silence(Timestamp::from_millis(1999), rtt).is_empty());
+        let at = ledger.silence_deadline(rtt).unwrap();
+        assert_eq!(at, Timestamp::from_millis(2000));
+        assert_eq!(ledger.silence(at, rtt), [(A, GroupRange::one(3))]);
+        assert!(ledger.source(A).unwrap().is_silent() && !ledger.asked().has(3));
+        assert!(ledger.silence(at + PROBATION, rtt).is_empty());
+        assert!(!ledger.source(A).unwrap().is_silent());
+        assert_eq!(ledger.take_failures(A), 1);
+    }
+
+    #[test]
+    fn silence_is_found_at_its_deadline_even_if_the_round_trip_is_no_whole_number_of_microseconds() {
+        let mut ledger = ledger();
+        let rtt = |_| Duration::from_nanos(500_086_175);
+        ledger.ask(Timestamp::ZERO, A, GroupRange::one(3), Class::Urgent);
+        let at = ledger.silence_deadline(rtt).unwrap();
+        assert_eq!(
+            ledger.silence(at, rtt),
+            [(A, GroupRange::one(3))],
+            "or the timer would never get past it"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_asked_is_the_sum_of_what_each_neighbour_was_asked(
+            steps in prop::collection::vec((0u8..5, any::<bool>(), 0u32..100, 1u32..9), 0..60),
+        ) {
+            let mut ledger = ledger();
+            for (millis, (kind, is_a, start, len)) in (0u64..).zip(steps) {
+                let (now, link) = (Timestamp::from_millis(millis), if is_a { A } else { B });
+                let range = GroupRange::from((start, len)).and(GroupRange::new(0, 100));
+                match kind {
+                    0 => range.iter().filter(|group| !ledger.asked().has(*group)).collect::<Vec<_>>()
+                        .into_iter().for_each(|group| ledger.ask(now, link, GroupRange::one(group), Class::Background)),
+                    1 => if let Some((link, _)) = ledger.owner(start) {
+                        ledger.ask(now, link, GroupRange::one(start), Class::Urgent);
+                    },
+                    2 => drop(ledger.came(now, link, range)),
+                    3 => ledger.strike(now, link, range, len % 2 == 0),
+                    _ if len == 8 => ledger.closed(now, link),
+                    _ => {}
+                }
+                ledger.check_invariants();
+            }
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Receiving: what is needed, of whom it is asked, how much may be in flight, and what is mended.
+//!
+//! [`Receive`] owns the readers ([`demand`]), what is asked of whom ([`ledger`]) and the credit ([`credit`]). It reads
+//! content and neighbours through a [`View`] and returns [`Order`]s; `Peer` turns these into messages.
+
+pub(crate) mod appetite;
+mod credit;
+mod demand;
+mod ledger;
+mod media_times;
+mod orders;
+mod picker;
+mod repair;
+
+use std::time::Duration;
+
+pub(crate) use credit::clock_ms;
+pub(crate) use demand::{Demand, Need};
+pub(crate) use ledger::{Answer, Source};
+pub(crate) use orders::Order;
+pub(crate) use picker::View;
+
+use credit::Credit;
+use ledger::Ledger;
+use orders::joined;
+use picker::{Background, Candidates, bits};
+
+use super::chance::Chance;
+use super::flow::bytes_in;
+use super::neighbours::Link;
+use super::tuning::{
+    DEGREE, DELAY_TARGET, GROUP, MISS, REPAIR_INTERVAL, REQUEST_GROUPS_BULK_MAX, REQUEST_TIME,
+    RESPONSE_HALVES,
+};
+use crate::group::{GroupRange, merged};
+use crate::group_set::masks;
+use crate::id::{LinkId, ReaderId};
+use crate::limits::REQUEST_GROUPS_MAX;
+use crate::manifest::Manifest;
+use crate::peer_message::{Class, DataHead};
+use crate::time::Timestamp;
+use crate::tracker_message::Role;
+
+/// The receiving half of one peer.
+#[derive(Debug)]
+pub(crate) struct Receive {
+    demand: Demand,
+    ledger: Ledger,
+    credit: Credit,
+    next_repair: Timestamp,
+}
+
+impl Receive {
+    pub(crate) fn new(manifest: &Manifest) -> Self {
+        Self {
+            demand: Demand::new(manifest),
+            ledger: Ledger::new(manifest.geometry()),
+            credit: Credit::new(),
+            next_repair: Timestamp::ZERO,
+        }
+    }
+
+    pub(crate) const fn demand(&self) -> &Demand {
+        &self.demand
+    }
+
+    pub(crate) fn source(&self, link: LinkId) -> Option<&Source> {
+        self.ledger.source(link)
+    }
+
+    /// Most that was received of late, bytes a second.
+    pub(crate) fn downlink(&self) -> u64 {
+        self.credit.downlink()
+    }
+
+    /// Bytes of pushes that a publisher may have under way towards this peer: half of the credit, so that requests
+    /// have room, too.
+    pub(crate) fn push_credit(&self) -> u32 {
+        u32::try_from(self.credit.for_pushes()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn reader_moved(&mut self, now: Timestamp, reader: ReaderId, group: u32, ahead: Duration) {
+        self.demand.moved(now, reader, group, ahead);
+    }
+
+    pub(crate) fn reader_closed(&mut self, reader: ReaderId) {
+        self.demand.closed(reader);
+    }
+
+    /// A link is open: its first window follows from its uplink, announced or expected, bytes a second.
+    pub(crate) fn link_opened(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        link: &Link,
+        expected: Option<u64>,
+        usual: u64,
+    ) {
+        let rate = link.uplink_known().or(expected).unwrap_or_else(|| link.uplink_or(usual)) / DEGREE;
+        let window = bytes_in(rate, link.rtt_or_guess() + DELAY_TARGET);
+        self.ledger.opened(now, id, window, rate);
+    }
+
+    /// A link closed: what was asked there is free again.
+    pub(crate) fn link_closed(&mut self, now: Timestamp, id: LinkId) {
+        self.ledger.closed(now, id);
+        self.credit.closed(id);
+    }
+
+    /// The tracker expects a neighbour to send this much, bytes a second.
+    pub(crate) fn expect(&mut self, id: LinkId, rate: u64) {
+        self.ledger.expect(id, rate);
+    }
+
+    /// A ping or its answer came.
+    pub(crate) fn control_came(&mut self, now: Timestamp, id: LinkId, sent_ms: u32) {
+        self.credit.control(now, id, sent_ms);
+    }
+
+    /// A neighbour said how long its urgent backlog is, at a time of its clock.
+    pub(crate) fn backlogged(&mut self, id: LinkId, sent_ms: u32, backlog_ms: u32) {
+        self.ledger.backlogged(id, sent_ms, Duration::from_millis(u64::from(backlog_ms)));
+    }
+
+    /// Payload of `bytes` came on a link; what it answers.
+    pub(crate) fn data_came(
+        &mut self,
+        now: Timestamp,
+        (id, link): (LinkId, &Link),
+        head: &DataHead,
+        bytes: u64,
+    ) -> Answer {
+        let outstanding = self.ledger.outstanding_bytes();
+        let answer = self.ledger.came(now, id, head.range);
+        let uplink = link.uplink_known().unwrap_or(u64::MAX);
+        let path = (uplink, link.rtt_or_guess());
+        self.credit.data(now, id, (head.sent_ms, bytes), path, outstanding);
+        self.backlogged(id, head.sent_ms, head.backlog_ms);
+        if let Answer::Asked(at, class) = answer {
+            let waited = Duration::from_millis(u64::from(head.waited_ms));
+            self.ledger.answered(id, (class, now.since(at)), waited, bytes);
+        }
+        answer
+    }
+
+    /// Groups are held: requests for them elsewhere are taken back.
+    pub(crate) fn gained(&mut self, now: Timestamp, range: GroupRange) -> Vec<Order> {
+        if !self.ledger.asked().has_any(range) {
+            return Vec::new();
+        }
+        let mut orders = Vec::new();
+        for group in range.iter() {
+            while let Some((link, _)) = self.ledger.owner(group) {
+                self.take_back(now, link, GroupRange::one(group), &mut orders);
+            }
+        }
+        orders
+    }
+
+    /// A neighbour will not send groups.
+    pub(crate) fn rejected(&mut self, now: Timestamp, id: LinkId, range: GroupRange, is_busy: bool) {
+        self.ledger.strike(now, id, range, true);
+        if is_busy {
+            self.ledger.is_busy(now, id);
+        }
+    }
+
+    pub(crate) fn failed(&mut self, id: LinkId) {
+        self.ledger.failed(id);
+    }
+
+    pub(crate) fn take_failures(&mut self, id: LinkId) -> u32 {
+        self.ledger.take_failures(id)
+    }
+
+    /// Whether a group of these is lacking and not asked for.
+    pub(crate) fn has_free(&self, view: &View<'_>, range: GroupRange) -> bool {
+        self.free(view, range).any(|(_, word)| word != 0)
+    }
+
+    /// Requests whatever is needed and can be asked for now.
+    pub(crate) fn plan(&mut self, view: &View<'_>, chance: &mut Chance) -> Vec<Order> {
+        let needs = self.demand.needs(view.now);
+        let mut orders = Vec::new();
+        self.request_urgent(view, &needs, &mut orders);
+        let barred = Self::urgent_ranges(&needs);
+        let ids: Vec<LinkId> = view.neighbours.open().map(|(id, _)| id).collect();
+        // Each neighbour in turn, from a random one on: the first would otherwise take all of the credit.
+        let first = chance.below(u32::try_from(ids.len()).unwrap_or(u32::MAX)) as usize;
+        for id in ids.iter().skip(first).chain(ids.iter().take(first)) {
+            self.request_background(view, *id, (&needs, &barred), chance, &mut orders);
+        }
+        self.repair_if_due(view, &mut orders);
+        joined(orders)
+    }
+
+    /// Requests what one neighbour can be asked for now; `is_needed`: perhaps what players need soon, too.
+    pub(crate) fn plan_link(
+        &mut self,
+        view: &View<'_>,
+        id: LinkId,
+        is_needed: bool,
+        chance: &mut Chance,
+    ) -> Vec<Order> {
+        let needs = self.demand.needs(view.now);
+        let mut orders = Vec::new();
+        if is_needed {
+            self.request_urgent(view, &needs, &mut orders);
+        }
+        let barred = Self::urgent_ranges(&needs);
+        self.request_background(view, id, (&needs, &barred), chance, &mut orders);
+        self.repair_if_due(view, &mut orders);
+        joined(orders)
+    }
+
+    fn urgent_ranges(needs: &[Need]) -> Vec<GroupRange> {
+        merged(needs.iter().map(|need| need.urgent))
+    }
+
+    /// Urgent groups, the earliest deadline first, each of the neighbour that would deliver it soonest.
+    fn request_urgent(&mut self, view: &View<'_>, needs: &[Need], orders: &mut Vec<Order>) {
+        if needs.iter().all(|need| !self.has_free(view, need.urgent)) {
+            return;
+        }
+        let mut candidates = Candidates::new(view, &self.ledger);
+        if candidates.is_empty() {
+            return;
+        }
+        for need in needs {
+            let free =
+                self.free(view, need.urgent).map(|(index, word)| (index, word & candidates.union(index)));
+            let free: Vec<u32> = free.flat_map(|(index, word)| bits(index, word)).collect();
+            for group in free {
+                let bytes = view.content.geometry().len_bytes(GroupRange::one(group));
+                if self.credit.urgent_room(self.in_flight_bytes(view)) < bytes {
+                    return;
+                }
+                let remaining = self.demand.time_left(need, group);
+                let Some((link, _)) = candidates.choose(group, remaining, view.advice, None) else {
+                    continue;
+                };
+                candidates.asked(link);
+                let range = GroupRange::one(group);
+                self.ask(view.now, (link, range, Class::Urgent, Some(remaining)), orders);
+            }
+        }
+    }
+
+    /// Fills a neighbour's window with background.
+    fn request_background(
+        &mut self,
+        view: &View<'_>,
+        id: LinkId,
+        (needs, urgent): (&[Need], &[GroupRange]),
+        chance: &mut Chance,
+        orders: &mut Vec<Order>,
+    ) {
+        let Some(link) = view.neighbours.get(id) else { return };
+        let is_starting = needs.iter().any(|need| !need.overdue.is_empty());
+        // Until the first frame the publisher sends only what the player needs.
+        if is_starting && link.role == Role::Initial {
+            return;
+        }
+        let Some(source) = self.ledger.source(id).filter(|source| !source.is_silent()) else { return };
+        let soon = source.response().unwrap_or_default() * RESPONSE_HALVES / 2;
+        let soon = needs.iter().map(|need| self.demand.due_within(need, soon));
+        let barred = merged(soon.chain(urgent.iter().copied()));
+        let reserve: u64 = needs.iter().map(|need| self.reserve(view, need)).sum();
+        loop {
+            let Some(source) = self.ledger.source(id) else { return };
+            let credit = if is_starting { self.credit.bytes() / 2 } else { self.credit.bytes() };
+            let credit = credit.saturating_sub(self.in_flight_bytes(view) + reserve);
+            let room = source.room_bytes().min(credit) / GROUP;
+            if room == 0 {
+                return;
+            }
+            let worth = bytes_in(source.rate().bytes_per_s(), REQUEST_TIME) / GROUP;
+            let groups_max = worth.clamp(1, u64::from(REQUEST_GROUPS_BULK_MAX)).min(room);
+            let groups_max = u32::try_from(groups_max).unwrap_or(1);
+            let Some(background) = Background::new(view, &self.ledger, link, &barred) else { return };
+            let Some((range, class)) = background.pick(view, groups_max, chance) else { return };
+            self.ask(view.now, (id, range, class, None), orders);
+        }
+    }
+
+    /// Bytes asked for that count against the credit. What waits in a publisher's backlog, asked there for want of
+    /// another, is not in flight.
+    fn in_flight_bytes(&self, view: &View<'_>) -> u64 {
+        let stopgaps = view.neighbours.open().filter(|(_, link)| repair::is_stopgap(link));
+        let waiting = stopgaps
+            .filter_map(|(id, _)| self.ledger.source(id))
+            .filter(|source| source.backlog() > DELAY_TARGET);
+        let waiting: u64 = waiting.map(Source::outstanding_bytes).sum();
+        self.ledger.outstanding_bytes() - waiting
+    }
+
+    /// Credit that is left free for what a player waits for and nobody was asked for yet.
+    fn reserve(&self, view: &View<'_>, need: &Need) -> u64 {
+        let free: u32 = self.free(view, need.overdue).map(|(_, word)| word.count_ones()).sum();
+        u64::from(free) * GROUP
+    }
+
+    /// Words of the groups of a range that are lacking and not asked for.
+    fn free<'a>(&'a self, view: &View<'a>, range: GroupRange) -> impl Iterator<Item = (usize, u64)> + 'a {
+        let (held, asked) = (view.content.held().words(), self.ledger.asked().words());
+        masks(range.and(view.content.geometry().all())).map(move |(index, mask)| {
+            let read = |words: &[u64]| words.get(index).copied().unwrap_or(0);
+            (index, mask & !(read(held) | read(asked)))
+        })
+    }
+
+    fn ask(
+        &mut self,
+        now: Timestamp,
+        (link, range, class, remaining): (LinkId, GroupRange, Class, Option<Duration>),
+        orders: &mut Vec<Order>,
+    ) {
+        self.ledger.ask(now, link, range, class);
+        orders.push(Order::Request { link, range, class, remaining });
+    }
+
+    fn take_back(&mut self, now: Timestamp, link: LinkId, range: GroupRange, orders: &mut Vec<Order>) {
+        self.ledger.strike(now, link, range, true);
+        orders.push(Order::Cancel { link, range });
+    }
+
+    /// Whether a group that is due in `remaining` is expected much later, or cannot be had.
+    pub(crate) fn is_missed(&self, view: &View<'_>, group: u32, remaining: Duration) -> bool {
+        let expected = match self.ledger.owner(group) {
+            Some((link, ask)) => {
+                let source = self.ledger.source(link);
+                let backlog = source.map_or(Duration::ZERO, Source::backlog);
+                let silence = source.map_or(Duration::ZERO, |source| source.silence(view.now));
+                Some(backlog.max(silence).max(rtt(view, link).saturating_sub(view.now.since(ask.at))))
+            }
+            None => {
+                let candidates = Candidates::new(view, &self.ledger);
+                candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta)
+            }
+        };
+        expected.is_none_or(|expected| expected > remaining + MISS)
+    }
+
+    /// When [`Receive::handle_timeout`] has something to do.
+    pub(crate) fn deadline(&self, view: &View<'_>) -> Option<Timestamp> {
+        let silence = self.ledger.silence_deadline(|link| rtt(view, link));
+        let repair = self.is_repairing(view).then_some(self.next_repair);
+        [silence, repair].into_iter().flatten().min()
+    }
+
+    /// Looks over what is asked for. Whether anything became free is seen from the orders.
+    pub(crate) fn handle_timeout(&mut self, view: &View<'_>) -> Vec<Order> {
+        let mut orders: Vec<Order> = Vec::new();
+        for (link, range) in self.ledger.silence(view.now, |link| rtt(view, link)) {
+            let parts = (range.start..range.end).step_by(REQUEST_GROUPS_MAX as usize);
+            orders.extend(parts.map(|start| {
+                let part = GroupRange::new(start, start.saturating_add(REQUEST_GROUPS_MAX)).and(range);
+                Order::Cancel { link, range: part }
+            }));
+        }
+        self.repair_if_due(view, &mut orders);
+        joined(orders)
+    }
+
+    /// Looks over requests at intervals, for the first time as soon as there is a reason: a reader opens, or everything
+    /// has been asked for.
+    fn repair_if_due(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
+        if self.is_repairing(view) && view.now >= self.next_repair {
+            self.next_repair = view.now + REPAIR_INTERVAL;
+            self.repair(view, orders);
+        }
+    }
+}
+
+fn rtt(view: &View<'_>, link: LinkId) -> Duration {
+    view.neighbours.get(link).map_or(Duration::ZERO, Link::rtt_or_guess)
+}
+
+#[cfg(test)]
+mod tests;

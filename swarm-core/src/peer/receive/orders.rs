@@ -1,0 +1,59 @@
+//! What the receiving half wants to be said to neighbours, and how little of it says all.
+
+use std::time::Duration;
+
+use crate::group::GroupRange;
+use crate::id::LinkId;
+use crate::limits::REQUEST_GROUPS_MAX;
+use crate::peer_message::Class;
+
+/// A message that follows from a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Ask for groups, which are due in this time if a player waits for them.
+    Request { link: LinkId, range: GroupRange, class: Class, remaining: Option<Duration> },
+    /// Say that groups asked for have become urgent.
+    Hasten { link: LinkId, range: GroupRange, remaining: Duration },
+    /// Take a request back.
+    Cancel { link: LinkId, range: GroupRange },
+}
+
+/// Requests of neighbouring groups that follow one another become one message.
+pub(super) fn joined(orders: Vec<Order>) -> Vec<Order> {
+    let mut joined: Vec<Order> = Vec::with_capacity(orders.len());
+    for order in orders {
+        if let Some(last) = joined.last_mut()
+            && let Some(both) = both(*last, order)
+        {
+            *last = both;
+        } else {
+            joined.push(order);
+        }
+    }
+    joined
+}
+
+/// Two orders as one message, if one can say both.
+fn both(first: Order, second: Order) -> Option<Order> {
+    let unite = |left: GroupRange, right: GroupRange| {
+        let both = GroupRange::new(left.start, right.end);
+        (left.end == right.start && both.len() <= REQUEST_GROUPS_MAX).then_some(both)
+    };
+    match (first, second) {
+        (
+            Order::Request { link, range, class, remaining },
+            Order::Request { link: other, range: next, class: same, .. },
+        ) if link == other && class == same => {
+            Some(Order::Request { link, range: unite(range, next)?, class, remaining })
+        }
+        (Order::Hasten { link, range, remaining }, Order::Hasten { link: other, range: next, .. })
+            if link == other =>
+        {
+            Some(Order::Hasten { link, range: unite(range, next)?, remaining })
+        }
+        (Order::Cancel { link, range }, Order::Cancel { link: other, range: next }) if link == other => {
+            Some(Order::Cancel { link, range: unite(range, next)? })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,256 @@
+//! Which group to ask of which neighbour. Pure choices over plain data.
+//!
+//! * An urgent group goes to the holder that is expected to deliver it soonest. The publisher is spared: see
+//!   [`Candidates::choose`].
+//! * Background groups are chosen for a neighbour that has room: the author's order, then the rarest of a sample that
+//!   starts at a random place, so that no two viewers ask for the same groups in the same order.
+
+use std::time::Duration;
+
+use super::ledger::Ledger;
+use crate::group::GroupRange;
+use crate::group_set::{GroupSet, masks};
+use crate::id::{LinkId, PeerId};
+use crate::manifest::{PRIORITY_DEFAULT, Period};
+use crate::peer::chance::Chance;
+use crate::peer::content::{Content, Tier};
+use crate::peer::neighbours::{Copies, Link, Neighbours};
+use crate::peer::stats::LinkState;
+use crate::peer::tracker::Advice;
+use crate::peer::tuning::{
+    ETA_GROUPS, GREETING_PATIENCE, GROUP, PUBLISHER_HORIZON, SAMPLE_RUNS, UPLINK_GUESS,
+};
+use crate::peer_message::{Class, Serving};
+use crate::time::Timestamp;
+use crate::tracker_message::Role;
+
+/// Everything a choice reads.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) content: &'a Content,
+    pub(crate) neighbours: &'a Neighbours,
+    /// What the tracker advised.
+    pub(crate) advice: &'a Advice,
+    /// The groups that this peer's appetite covers.
+    pub(crate) wanted: GroupRange,
+}
+
+/// A neighbour that may be asked for urgent groups.
+#[derive(Debug)]
+struct Candidate<'a> {
+    id: LinkId,
+    peer: PeerId,
+    have: &'a [u64],
+    /// Expected time until an answer, were it asked now.
+    eta: Duration,
+    /// By how much that grows with each group asked of it.
+    group_time: Duration,
+    is_initial: bool,
+    is_rich: bool,
+}
+
+/// The neighbours that may be asked for urgent groups, each with its expected time of delivery.
+#[derive(Debug)]
+pub(crate) struct Candidates<'a> {
+    list: Vec<Candidate<'a>>,
+    /// Whether viewers are about to say what they hold.
+    are_more_greeting: bool,
+}
+
+impl<'a> Candidates<'a> {
+    pub(crate) fn new(view: &View<'a>, ledger: &Ledger) -> Self {
+        let usual = usual_uplink(view.neighbours);
+        let open = view.neighbours.open().filter(|(_, link)| link.is_provider());
+        let candidates = open.filter_map(|(id, link)| {
+            let source = ledger.source(id).filter(|source| !source.is_silent())?;
+            let group_time = group_time(link, usual);
+            let owed = u32::try_from(source.urgent_bytes() / GROUP + ETA_GROUPS).unwrap_or(u32::MAX);
+            let expected = link.rtt_or_guess() + source.backlog() + group_time.saturating_mul(owed);
+            Some(Candidate {
+                id,
+                peer: link.peer,
+                have: link.have()?.words(),
+                // A neighbour that owes something and is silent will be silent for as long again.
+                eta: expected.max(source.silence(view.now)),
+                group_time,
+                is_initial: link.role == Role::Initial,
+                is_rich: link.standing().is_rich,
+            })
+        });
+        let is_greeting =
+            |link: &Link| link.state() == LinkState::Greeting && view.now < link.since() + GREETING_PATIENCE;
+        let are_more_greeting = view.neighbours.iter().any(|(_, link)| is_greeting(link));
+        Self { list: candidates.collect(), are_more_greeting }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The groups of a range that some candidate holds.
+    pub(crate) fn union(&self, index: usize) -> u64 {
+        self.list.iter().fold(0, |word, candidate| word | candidate.have.get(index).copied().unwrap_or(0))
+    }
+
+    /// Whom to ask for a group that is due in `remaining`, with the expected time.
+    ///
+    /// A viewer, the soonest. A publisher if it is rich; if no viewer holds the group and it is due soon; or if the
+    /// viewers would be late and the publisher sooner.
+    pub(crate) fn choose(
+        &self,
+        group: u32,
+        remaining: Duration,
+        advice: &Advice,
+        except: Option<LinkId>,
+    ) -> Option<(LinkId, Duration)> {
+        let (index, bit) = ((group / u64::BITS) as usize, group % u64::BITS);
+        let holds = |candidate: &&Candidate<'_>| {
+            candidate.have.get(index).is_some_and(|word| word >> bit & 1 == 1) && Some(candidate.id) != except
+        };
+        let holders = || self.list.iter().filter(holds);
+        let soonest = |is_initial: bool| {
+            let kind = holders().filter(move |candidate| candidate.is_initial == is_initial);
+            kind.min_by_key(|candidate| (candidate.eta, candidate.id))
+        };
+        let viewer = soonest(false).map(|best| {
+            let assigned = advice.source(group).and_then(|source| {
+                holders().find(|candidate| candidate.peer == source && !candidate.is_initial)
+            });
+            // The tracker sees who else was sent there; we see our own queue.
+            assigned.filter(|assigned| assigned.eta < best.eta * 2).unwrap_or(best)
+        });
+        let publisher = soonest(true);
+        let chosen = match (viewer, publisher) {
+            (None, Some(publisher)) => {
+                let is_due = remaining <= PUBLISHER_HORIZON && !self.are_more_greeting;
+                (publisher.is_rich || is_due).then_some(publisher)?
+            }
+            (Some(viewer), Some(publisher)) => {
+                let may = publisher.is_rich || viewer.eta > remaining;
+                if may && publisher.eta < viewer.eta { publisher } else { viewer }
+            }
+            (viewer, None) => viewer?,
+        };
+        Some((chosen.id, chosen.eta))
+    }
+
+    /// A group was asked of a candidate.
+    pub(crate) fn asked(&mut self, id: LinkId) {
+        if let Some(candidate) = self.list.iter_mut().find(|candidate| candidate.id == id) {
+            candidate.eta += candidate.group_time;
+        }
+    }
+}
+
+/// Time that a neighbour's uplink takes for one group.
+pub(crate) fn group_time(link: &Link, usual_uplink: u64) -> Duration {
+    Duration::from_micros(GROUP * 1_000_000 / link.uplink_or(usual_uplink))
+}
+
+/// Uplink of a neighbour that has not announced one: the median of the others.
+pub(crate) fn usual_uplink(neighbours: &Neighbours) -> u64 {
+    let mut uplinks: Vec<u64> = neighbours.viewers().filter_map(|(_, link)| link.uplink_known()).collect();
+    uplinks.sort_unstable();
+    uplinks.get(uplinks.len() / 2).copied().unwrap_or(UPLINK_GUESS)
+}
+
+/// What one neighbour may be asked for in the background, as word operations over bitmaps.
+pub(crate) struct Background<'a> {
+    have: &'a [u64],
+    held: &'a [u64],
+    asked: &'a [u64],
+    /// Groups that are due too soon to be asked for here.
+    barred: &'a [GroupRange],
+}
+
+impl<'a> Background<'a> {
+    /// `None` if the neighbour answers no background.
+    pub(crate) fn new(
+        view: &View<'a>,
+        ledger: &'a Ledger,
+        link: &'a Link,
+        barred: &'a [GroupRange],
+    ) -> Option<Self> {
+        let is_open = link.is_provider() && link.standing().serving == Serving::Everything;
+        let have = link.have().filter(|_| is_open)?.words();
+        Some(Self { have, held: view.content.held().words(), asked: ledger.asked().words(), barred })
+    }
+
+    /// The rarest of a sample, in the author's order: its run of at most `groups_max`, and its class.
+    pub(crate) fn pick(
+        &self,
+        view: &View<'_>,
+        groups_max: u32,
+        chance: &mut Chance,
+    ) -> Option<(GroupRange, Class)> {
+        let copies = view.neighbours.copies();
+        for tier in view.content.tiers() {
+            let start = view.wanted.start + chance.below(view.wanted.len());
+            let runs = self.runs(tier, view.wanted, start).take(SAMPLE_RUNS);
+            let Some(first) = rarest(runs, copies, view.advice.at_risk()) else { continue };
+            let limit = GroupRange::new(first, first.saturating_add(groups_max)).and(view.wanted);
+            let run = limit.iter().take_while(|group| self.has(tier, *group)).count();
+            let range = GroupRange::new(first, first + u32::try_from(run).unwrap_or(0));
+            let class = if is_marked(tier) { Class::Marked } else { Class::Background };
+            return Some((range, class));
+        }
+        None
+    }
+
+    fn word(&self, tier: &Tier, index: usize) -> u64 {
+        let read = |words: &[u64]| words.get(index).copied().unwrap_or(0);
+        read(self.have) & read(tier.groups.words()) & !(read(self.held) | read(self.asked))
+    }
+
+    fn has(&self, tier: &Tier, group: u32) -> bool {
+        self.word(tier, (group / u64::BITS) as usize) >> (group % u64::BITS) & 1 == 1
+            && !self.is_barred(group)
+    }
+
+    fn is_barred(&self, group: u32) -> bool {
+        self.barred.iter().any(|range| range.has(group))
+    }
+
+    /// The barred groups of a word. A run that begins barred goes on behind that.
+    fn barred_in(&self, index: usize) -> u64 {
+        let start = u32::try_from(index).map_or(u32::MAX, |index| index.saturating_mul(u64::BITS));
+        let word = GroupRange::new(start, start.saturating_add(u64::BITS));
+        let barred = self.barred.iter().flat_map(|range| masks(range.and(word)));
+        barred.fold(0, |barred, (_, mask)| barred | mask)
+    }
+
+    /// First groups of runs inside `wanted`, going round once from `start`. Runs end with their word.
+    fn runs(&self, tier: &Tier, wanted: GroupRange, start: u32) -> impl Iterator<Item = u32> {
+        let parts = [GroupRange::new(start, wanted.end), GroupRange::new(wanted.start, start)];
+        let words = parts.into_iter().flat_map(masks);
+        words.flat_map(move |(index, mask)| {
+            let word = self.word(tier, index) & mask & !self.barred_in(index);
+            bits(index, word & !(word << 1))
+        })
+    }
+}
+
+fn rarest(groups: impl Iterator<Item = u32>, copies: &Copies, at_risk: &GroupSet) -> Option<u32> {
+    groups.min_by_key(|group| (copies.of(*group), !at_risk.has(*group)))
+}
+
+/// Whether the author wants a tier before the rest: period `start`, or a priority above the default.
+fn is_marked(tier: &Tier) -> bool {
+    match tier.period {
+        Period::Start => true,
+        Period::Playback => tier.priority > PRIORITY_DEFAULT,
+        Period::Background => false,
+    }
+}
+
+/// The groups of a word.
+pub(crate) fn bits(index: usize, word: u64) -> impl Iterator<Item = u32> {
+    let first = u32::try_from(index).map_or(0, |index| index * u64::BITS);
+    std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
+        .take_while(|rest| *rest != 0)
+        .map(move |rest| first + rest.trailing_zeros())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Mending what was asked for, ten times a second while something is urgent or the content is nearly complete.
+//!
+//! 1. *Promotion*: a background request whose group came into the urgent horizon becomes urgent where it was asked
+//!    for.
+//! 2. *Late moves*: an urgent request that is later than its path, its transmission and our own queue explain moves to a
+//!    neighbour that is expected to be much sooner.
+//! 3. *Endgame*: once everything that is lacking has been asked for, all requests are treated so: the last groups do not
+//!    wait for the slowest neighbour.
+
+use std::time::Duration;
+
+use super::picker::{Candidates, View, group_time, usual_uplink};
+use super::{Order, Receive, rtt};
+use crate::group::GroupRange;
+use crate::id::LinkId;
+use crate::peer::neighbours::Link;
+use crate::peer::tuning::{LATE_SLACK, MOVE_TENTHS};
+use crate::peer_message::Class;
+use crate::tracker_message::Role;
+
+impl Receive {
+    /// Whether requests are to be looked over at intervals.
+    pub(super) fn is_repairing(&self, view: &View<'_>) -> bool {
+        self.ledger.outstanding_bytes() > 0 && (self.demand.has_readers() || self.is_endgame(view))
+    }
+
+    /// Whether everything that is lacking has been asked for.
+    fn is_endgame(&self, view: &View<'_>) -> bool {
+        let lacking = view.wanted.len() - view.content.held().count_in(view.wanted);
+        self.ledger.asked().count() >= lacking
+    }
+
+    pub(super) fn repair(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
+        self.promote(view, orders);
+        self.move_late(view, orders);
+    }
+
+    fn promote(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
+        let needs = self.demand.needs(view.now);
+        let mut promoted: Vec<(LinkId, u32, Duration)> = Vec::new();
+        for need in &needs {
+            for (link, source) in self.ledger.sources() {
+                let asks = source
+                    .asks()
+                    .filter(|(group, ask)| ask.class != Class::Urgent && need.urgent.has(*group));
+                promoted.extend(asks.map(|(group, _)| (link, group, self.demand.time_left(need, group))));
+            }
+        }
+        promoted.sort_unstable_by_key(|(link, group, _)| (*link, *group));
+        promoted.dedup_by_key(|(link, group, _)| (*link, *group));
+        for (link, group, remaining) in promoted {
+            let range = GroupRange::one(group);
+            self.ledger.ask(view.now, link, range, Class::Urgent);
+            orders.push(Order::Hasten { link, range, remaining });
+        }
+    }
+
+    fn move_late(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
+        let is_endgame = self.is_endgame(view);
+        let usual = usual_uplink(view.neighbours);
+        let own_queue = self.credit.queue(view.now) * 2;
+        let mut late: Vec<(LinkId, u32, Duration)> = Vec::new();
+        for (link, source) in self.ledger.sources() {
+            let transmission =
+                view.neighbours.get(link).map_or(Duration::ZERO, |link| group_time(link, usual));
+            let neighbour = view.neighbours.get(link);
+            let slack =
+                if neighbour.is_some_and(is_stopgap) { Duration::ZERO } else { own_queue + LATE_SLACK };
+            let patience = rtt(view, link) + transmission.min(LATE_SLACK) + slack;
+            let silence = source.silence(view.now);
+            for (at, (group, ask)) in (1u32..).zip(source.asks()) {
+                let age = view.now.since(ask.at);
+                if age > patience && (ask.class == Class::Urgent || is_endgame) {
+                    // What is asked there comes in turn; after a silence it takes at least as long again.
+                    let left = transmission.saturating_mul(at).max(silence);
+                    late.push((link, group, left.max(source.backlog())));
+                }
+            }
+        }
+        if late.is_empty() {
+            return;
+        }
+        self.move_to_sooner(view, late, orders);
+    }
+
+    /// A neighbour gained groups: what was asked of a publisher for want of another is asked of it, if it is sooner.
+    pub(crate) fn offered(&mut self, view: &View<'_>, gained: &[GroupRange]) -> Vec<Order> {
+        let stopgaps = view.neighbours.open().filter(|(_, link)| is_stopgap(link));
+        let asks =
+            stopgaps.filter_map(|(id, _)| Some((id, self.ledger.source(id)?))).flat_map(|(id, source)| {
+                let left = source.backlog().max(source.silence(view.now));
+                let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent);
+                asks.map(move |(group, _)| (id, group, left))
+            });
+        let offered: Vec<(LinkId, u32, Duration)> =
+            asks.filter(|(_, group, _)| gained.iter().any(|range| range.has(*group))).collect();
+        let mut orders = Vec::new();
+        if !offered.is_empty() {
+            self.move_to_sooner(view, offered, &mut orders);
+        }
+        orders
+    }
+
+    /// Moves urgent requests, each with the time that it is expected to take where it is, to neighbours that are much
+    /// sooner.
+    fn move_to_sooner(
+        &mut self,
+        view: &View<'_>,
+        late: Vec<(LinkId, u32, Duration)>,
+        orders: &mut Vec<Order>,
+    ) {
+        let needs = self.demand.needs(view.now);
+        let mut candidates = Candidates::new(view, &self.ledger);
+        for (link, group, left) in late {
+            let need = needs.iter().find(|need| need.urgent.has(group));
+            let remaining = need.map(|need| self.demand.time_left(need, group));
+            let due = remaining.unwrap_or(Duration::ZERO);
+            let Some((other, eta)) = candidates.choose(group, due, view.advice, Some(link)) else { continue };
+            let is_answered = view.neighbours.get(other).is_some_and(|link| link.answers(Class::Urgent));
+            if is_answered && eta < left * MOVE_TENTHS / 10 {
+                let range = GroupRange::one(group);
+                self.take_back(view.now, link, range, orders);
+                self.ask(view.now, (other, range, Class::Urgent, Some(due)), orders);
+                candidates.asked(other);
+            }
+        }
+    }
+}
+
+/// Whether a neighbour is asked for want of another: an initial peer that is not rich. Its answers are not waited for.
+pub(super) fn is_stopgap(link: &Link) -> bool {
+    link.role == Role::Initial && !link.standing().is_rich
+}

@@ -1,0 +1,103 @@
+//! How requests are mended: promotion, late moves, endgame.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+#[test]
+fn requests_are_looked_over_as_soon_as_there_is_a_reason_and_not_in_the_past() {
+    let mut half = Half::new();
+    let viewer = half.viewer(at(0), FAST, &[GroupRange::new(50, 54)]);
+    assert_eq!(requested(&half.plan(at(1000)), viewer, Class::Background).len(), 4);
+    half.receive.reader_moved(at(1500), READER, 50, 2 * SECOND);
+    let orders = half.plan(at(1500));
+    assert!(matches!(orders[..], [Order::Hasten { .. }]), "{orders:?}");
+    assert_eq!(half.receive.deadline(&half.scene.view(at(1500))), Some(at(1500) + REPAIR_INTERVAL));
+}
+
+#[test]
+fn a_background_request_that_becomes_urgent_is_hastened_once() {
+    let mut half = Half::new();
+    let viewer = half.viewer(at(0), FAST, &[GroupRange::new(50, 54)]);
+    let orders = half.plan(at(0));
+    assert_eq!(requested(&orders, viewer, Class::Background), [50, 51, 52, 53]);
+    half.receive.reader_moved(at(20), READER, 50, 2 * SECOND);
+    let hasten = Order::Hasten { link: viewer, range: GroupRange::new(50, 54), remaining: 2 * SECOND };
+    assert_eq!(half.look_over(at(20)), [hasten]);
+    assert!(half.look_over(at(40)).is_empty());
+    assert_eq!(half.receive.source(viewer).unwrap().urgent_bytes(), 4 * GROUP);
+    assert!(matches!(half.data(at(70), viewer, GroupRange::one(50)), Answer::Asked(_, Class::Urgent)));
+}
+
+#[test]
+fn a_late_urgent_request_moves_to_a_neighbour_that_is_much_sooner() {
+    let mut half = Half::new();
+    let late = half.viewer(at(0), FAST / 10, &[ALL]);
+    half.receive.reader_moved(at(0), READER, 0, Duration::ZERO);
+    assert_eq!(requested(&half.plan(at(0)), late, Class::Urgent).len(), 10);
+    let other = half.viewer(at(0), FAST, &[GroupRange::new(0, 4)]);
+    // The path of 50 ms, the transmission of 16 ms and 150 ms: not late before 216 ms.
+    assert!(half.look_over(at(210)).is_empty());
+    let orders = half.look_over(at(320));
+    assert_eq!(requested(&orders, other, Class::Urgent), [0, 1, 2, 3], "{orders:?}");
+    let cancels: Vec<_> = orders.iter().filter(|order| matches!(order, Order::Cancel { .. })).collect();
+    assert!(cancels.iter().all(|order| matches!(order, Order::Cancel { link, .. } if *link == late)));
+    assert_eq!(half.data(at(330), late, GroupRange::one(0)), Answer::Cancelled, "it was on its way");
+    assert_eq!(half.data(at(330), late, GroupRange::one(0)), Answer::Unasked);
+}
+
+#[test]
+fn a_late_request_stays_where_no_other_neighbour_would_be_sooner() {
+    let mut half = Half::new();
+    let late = half.viewer(at(0), FAST, &[ALL]);
+    half.receive.reader_moved(at(0), READER, 0, Duration::ZERO);
+    assert_eq!(requested(&half.plan(at(0)), late, Class::Urgent).len(), 10);
+    let other = half.viewer(at(0), FAST / 1000, &[ALL]);
+    assert!(half.look_over(at(320)).is_empty(), "the other needs five seconds");
+    let backlog = Duration::from_secs(20);
+    half.receive.backlogged(late, 0, u32::try_from(backlog.as_millis()).unwrap());
+    assert!(!requested(&half.look_over(at(420)), other, Class::Urgent).is_empty(), "this one twenty");
+}
+
+#[test]
+fn answers_of_a_publisher_that_is_not_rich_are_not_waited_for() {
+    let mut half = Half::new();
+    let publisher = half.publisher(Standing { serving: Serving::Deadlines, ..standing(FAST) });
+    half.receive.reader_moved(at(0), READER, 0, Duration::ZERO);
+    assert_eq!(requested(&half.plan(at(0)), publisher, Class::Urgent).len(), 10);
+    let viewer = half.viewer(at(0), 5 * FAST, &[ALL]);
+    // Its path and one transmission are 52 ms.
+    assert!(half.look_over(at(40)).is_empty());
+    assert!(!requested(&half.look_over(at(141)), viewer, Class::Urgent).is_empty());
+}
+
+#[test]
+fn once_everything_was_asked_for_the_last_groups_do_not_wait_for_the_slowest_neighbour() {
+    let scene = Scene::new(manifest(4, 1, 4000, |_| ()), GroupRange::new(0, 0));
+    let mut half = Half::of(scene);
+    let all = GroupRange::new(0, 4);
+    let slow = half.viewer(at(0), FAST, &[all]);
+    let mut asked = requested(&half.plan(at(0)), slow, Class::Background);
+    asked.sort_unstable();
+    assert_eq!(asked, [0, 1, 2, 3]);
+    let other = half.viewer(at(0), FAST, &[all]);
+    assert!(half.look_over(at(150)).is_empty());
+    let orders = half.look_over(at(400));
+    assert_eq!(requested(&orders, other, Class::Urgent), [0, 1, 2, 3], "{orders:?}");
+}
+
+#[test]
+fn a_background_request_stays_where_it_is_while_others_are_free() {
+    let mut half = Half::new();
+    half.viewer(at(0), FAST, &[ALL]);
+    half.plan(at(0));
+    half.viewer(at(0), FAST, &[ALL]);
+    assert!(half.look_over(at(1500)).is_empty());
+    let view = half.scene.view(at(1500));
+    assert_eq!(
+        half.receive.deadline(&view),
+        Some(at(0) + SILENT_MIN),
+        "nothing to do before it counts as silent"
+    );
+}

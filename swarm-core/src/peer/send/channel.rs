@@ -1,0 +1,163 @@
+//! One neighbour's data channel: what waits there, how fast it leaves, and how much may wait.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::limits::GROUP_BYTES;
+use crate::peer::flow::{DelayWindow, LeastLately, bytes_in};
+use crate::peer::neighbours::Rate;
+use crate::peer::tuning::{
+    BASE_BUCKET, CHANNEL_DELAY_LOW, CHANNEL_DELAY_TARGET, CHANNEL_FIRST, CHANNEL_MAX, CHANNEL_MIN,
+    CHANNEL_STUCK, CHANNEL_STUCK_BYTES, FRAME_GROUPS, FRAME_TIME, GROUP,
+};
+use crate::time::{Timestamp, micros};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Channel {
+    buffered_bytes: u64,
+    rate: Rate,
+    /// When bytes last left, or began to wait, and what all channels had carried by then.
+    last_drain: Timestamp,
+    carried_before: u64,
+    /// The low-water mark that the driver was told.
+    low_water_bytes: u64,
+    /// Bytes handed over and carried since the link opened.
+    handed: u64,
+    carried: u64,
+    /// Frames that have not left, each with the bytes handed over up to its end.
+    frames: VecDeque<(Timestamp, u64)>,
+    /// Least time lately from handing a frame over to hearing that it has left, µs.
+    base: LeastLately,
+    window: DelayWindow,
+}
+
+/// What has left a channel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drained {
+    pub(crate) bytes: u64,
+    /// How much longer than at best a frame was on its way, if one has left whole.
+    pub(crate) delay: Option<Duration>,
+}
+
+impl Channel {
+    pub(crate) fn new(now: Timestamp, rate_guess: u64) -> Self {
+        Self {
+            buffered_bytes: 0,
+            rate: Rate::new(rate_guess),
+            last_drain: now,
+            carried_before: 0,
+            low_water_bytes: 0,
+            handed: 0,
+            carried: 0,
+            frames: VecDeque::new(),
+            base: LeastLately::new(BASE_BUCKET),
+            window: DelayWindow::new(
+                CHANNEL_FIRST,
+                CHANNEL_MIN..=CHANNEL_MAX,
+                CHANNEL_DELAY_LOW..CHANNEL_DELAY_TARGET,
+            ),
+        }
+    }
+
+    pub(crate) const fn buffered_bytes(&self) -> u64 {
+        self.buffered_bytes
+    }
+
+    /// A frame is handed to the channel; `carried`: by all channels since the start.
+    pub(crate) fn handed_over(&mut self, now: Timestamp, bytes: u64, carried: u64) {
+        self.rate.begin(now);
+        if self.buffered_bytes == 0 {
+            self.last_drain = now;
+            self.carried_before = carried;
+        }
+        self.buffered_bytes += bytes;
+        self.handed += bytes;
+        self.frames.push_back((now, self.handed));
+    }
+
+    /// The driver says how much still waits; what has left. `path`: what a frame takes on an idle path, as far as is known.
+    pub(crate) fn drained(
+        &mut self,
+        now: Timestamp,
+        buffered_bytes: u64,
+        path: Option<Duration>,
+        carried: u64,
+    ) -> Drained {
+        let buffered_bytes = buffered_bytes.min(self.buffered_bytes);
+        let bytes = self.buffered_bytes - buffered_bytes;
+        self.rate.carried(now, bytes);
+        self.buffered_bytes = buffered_bytes;
+        self.carried += bytes;
+        if bytes > 0 {
+            self.last_drain = now;
+            self.carried_before = carried;
+        }
+        if buffered_bytes == 0 {
+            self.rate.end(now);
+        }
+        let mut newest = None;
+        while let Some((at, _)) = self.frames.pop_front_if(|(_, handed)| *handed <= self.carried) {
+            newest = Some(at);
+        }
+        let delay = newest.map(|at| {
+            let delay = i64::try_from(micros(now.since(at))).unwrap_or(i64::MAX);
+            self.base.add(now, delay);
+            let path = path.map(|path| i64::try_from(micros(path)).unwrap_or(i64::MAX));
+            let least = self.base.least().into_iter().chain(path).min().unwrap_or(delay);
+            let excess = delay - least;
+            Duration::from_micros(u64::try_from(excess).unwrap_or(0))
+        });
+        if let Some(delay) = delay {
+            let is_limit = self.buffered_bytes + bytes + GROUP > self.window.bytes();
+            self.window.delivered(bytes, delay, is_limit);
+        }
+        Drained { bytes, delay }
+    }
+
+    /// Whether nothing has left for a while although other channels have carried much since. A stuck channel holds up no
+    /// other. `carried`: by all channels since the start. On a slow uplink alone it would only wait for its turn.
+    pub(crate) fn is_stuck(&self, now: Timestamp, carried: u64) -> bool {
+        now >= self.last_drain + CHANNEL_STUCK && carried >= self.carried_before + CHANNEL_STUCK_BYTES
+    }
+
+    /// Most bytes that may wait. What waits here cannot be cancelled, promoted or overtaken.
+    pub(crate) const fn bytes_max(&self) -> u64 {
+        self.window.bytes()
+    }
+
+    /// Groups in a frame: few where the channel is slow.
+    pub(crate) fn frame_groups(&self) -> u32 {
+        frame_groups(self.rate.bytes_per_s())
+    }
+
+    /// A new low-water mark for the driver, if it differs by a quarter: three quarters of what waits or may wait, so
+    /// that of two frames the first is reported.
+    pub(crate) fn new_low_water(&mut self, bytes_max: u64) -> Option<u64> {
+        let wanted = bytes_max.min(self.buffered_bytes) / 4 * 3;
+        let is_news =
+            self.buffered_bytes > 0 && wanted.abs_diff(self.low_water_bytes) * 4 > self.low_water_bytes;
+        if is_news {
+            self.low_water_bytes = wanted;
+        }
+        is_news.then_some(wanted)
+    }
+}
+
+fn frame_groups(rate: u64) -> u32 {
+    let groups = bytes_in(rate, FRAME_TIME) / u64::from(GROUP_BYTES);
+    u32::try_from(groups).unwrap_or(FRAME_GROUPS).clamp(1, FRAME_GROUPS)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn frames_grow_with_the_rate() {
+        assert_eq!([100_000, 1_700_000, 100_000_000].map(frame_groups), [1, 2, 3]);
+    }
+}

@@ -1,0 +1,395 @@
+//! Sending: what neighbours asked for, whose turn it is, and what uplink and upload limit admit.
+//!
+//! [`Sender`] owns the queues, the data channels, the measured uplink and the budget. Urgent groups leave first, by
+//! deadline; then what the author marked; then the rest, each neighbour in turn. What is pushed without being asked for
+//! is the business of `inject`.
+
+mod budget;
+mod channel;
+mod queues;
+pub(crate) mod standing;
+mod uplink;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use budget::Budget;
+use channel::Channel;
+use queues::{Queue, Waiting};
+use uplink::Uplink;
+
+use super::input::UploadLimit;
+use super::neighbours::{Link, Neighbours};
+use super::tuning::{AGED, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF, UPLINK_GUESS};
+use crate::group::{GroupRange, merged};
+use crate::group_set::GroupSet;
+use crate::id::LinkId;
+use crate::peer_message::{Class, RejectReason};
+use crate::time::{Timestamp, micros};
+
+/// Shares are counted in this many parts.
+const SCALE: u64 = 1000;
+
+/// A frame that is about to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Departure {
+    pub(crate) link: LinkId,
+    pub(crate) range: GroupRange,
+    /// How long its first group waited here.
+    pub(crate) waited: Duration,
+}
+
+/// Whether a frame may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// One may.
+    Open,
+    /// Not before this time, by the upload limit.
+    Until(Timestamp),
+    /// Not before something has left.
+    Closed,
+}
+
+/// One neighbour as a receiver of groups.
+#[derive(Debug)]
+struct Outlet {
+    queue: Queue,
+    channel: Channel,
+    sent_bytes: u64,
+}
+
+/// The sending half of one peer.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    outlets: BTreeMap<LinkId, Outlet>,
+    uplink: Uplink,
+    budget: Budget,
+    /// The neighbour served last; the next turn starts after it.
+    last: Option<LinkId>,
+    /// Share of the uplink that urgent requests get, as a divisor.
+    urgent_divisor: u64,
+}
+
+impl Sender {
+    /// `hint`: what is known of the uplink from earlier, bytes a second.
+    pub(crate) fn new(limit: UploadLimit, hint: Option<u64>) -> Self {
+        Self {
+            outlets: BTreeMap::new(),
+            uplink: Uplink::new(hint),
+            budget: Budget::new(limit),
+            last: None,
+            urgent_divisor: 1,
+        }
+    }
+
+    pub(crate) fn set_limit(&mut self, limit: UploadLimit) {
+        self.budget.set(limit);
+    }
+
+    /// Whether nothing is uploaded.
+    pub(crate) fn is_off(&self) -> bool {
+        self.budget.is_off()
+    }
+
+    /// Upload capacity, bytes a second, within the limit; 0 if not known.
+    pub(crate) fn uplink(&self) -> u64 {
+        match (self.uplink.settled(), self.budget.limit_bytes_per_s()) {
+            (None, Some(limit)) => limit,
+            (measured, _) => self.budget.within(measured.unwrap_or(0)),
+        }
+    }
+
+    /// The same, or the most that was uploaded so far; with whether it is the capacity.
+    pub(crate) fn uplink_seen(&self, now: Timestamp, neighbours: &Neighbours) -> (u64, bool) {
+        let path = neighbours.open().filter_map(|(_, link)| link.rtt.least()).max().unwrap_or(PATH_GUESS);
+        if let Some(bound) = self.uplink.bound(now, path) {
+            return (self.budget.within(bound), true);
+        }
+        match self.uplink() {
+            0 => (self.budget.within(self.uplink.most_bytes_per_s()), false),
+            known => (known, true),
+        }
+    }
+
+    /// Upload capacity as far as it was seen, or a guess.
+    pub(crate) fn uplink_estimate(&self) -> u64 {
+        self.budget.within(self.uplink.bytes_per_s())
+    }
+
+    /// The measured capacity, if it is known.
+    pub(crate) fn uplink_settled(&self) -> Option<u64> {
+        self.uplink.settled()
+    }
+
+    /// While injection goes first, urgent requests get one frame in `divisor`: their backlog lasts as much longer.
+    pub(crate) const fn set_urgent_divisor(&mut self, divisor: u64) {
+        self.urgent_divisor = divisor;
+    }
+
+    pub(crate) fn link_opened(&mut self, now: Timestamp, id: LinkId) {
+        let outlet =
+            || Outlet { queue: Queue::default(), channel: Channel::new(now, UPLINK_GUESS), sent_bytes: 0 };
+        self.outlets.entry(id).or_insert_with(outlet);
+    }
+
+    pub(crate) fn link_closed(&mut self, id: LinkId) {
+        self.outlets.remove(&id);
+    }
+
+    /// Whether nothing waits for a neighbour.
+    pub(crate) fn is_idle(&self, id: LinkId) -> bool {
+        let is_idle = |outlet: &Outlet| outlet.queue.is_empty() && outlet.channel.buffered_bytes() == 0;
+        self.outlets.get(&id).is_none_or(is_idle)
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn has_requests(&self) -> bool {
+        self.outlets.values().any(|outlet| !outlet.queue.is_empty())
+    }
+
+    /// Background groups that were asked for, bytes.
+    pub(crate) fn background_bytes(&self) -> u64 {
+        let groups = self
+            .outlets
+            .values()
+            .map(|outlet| outlet.queue.len() as u64 - u64::from(outlet.queue.urgent_count()));
+        groups.sum::<u64>() * GROUP
+    }
+
+    /// A neighbour asks for groups that are held. The groups for which there is no room are returned.
+    pub(crate) fn requested(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        range: GroupRange,
+        (class, due): (Class, Timestamp),
+    ) -> Vec<GroupRange> {
+        let Some(outlet) = self.outlets.get_mut(&id) else { return Vec::new() };
+        let refused = range.iter().filter(|group| !outlet.queue.add(now, *group, class, due));
+        merged(refused.map(GroupRange::one))
+    }
+
+    /// Groups that a neighbour asked for have become urgent, as far as they still wait.
+    pub(crate) fn hastened(&mut self, now: Timestamp, id: LinkId, range: GroupRange, due: Timestamp) {
+        let Some(outlet) = self.outlets.get_mut(&id) else { return };
+        for group in range.iter().filter(|group| outlet.queue.is_waiting(*group)).collect::<Vec<_>>() {
+            outlet.queue.add(now, group, Class::Urgent, due);
+        }
+    }
+
+    pub(crate) fn cancelled(&mut self, id: LinkId, range: GroupRange) {
+        self.outlets.get_mut(&id).into_iter().for_each(|outlet| outlet.queue.remove_all(range));
+    }
+
+    /// Groups that wait and are no longer held are dropped from all queues; what each neighbour is to hear.
+    pub(crate) fn lost(&mut self, range: GroupRange) -> Vec<(LinkId, GroupRange)> {
+        self.drop_where(|group, _| range.has(group))
+    }
+
+    /// Requests of a class that are no longer answered are dropped; what each neighbour is to hear.
+    pub(crate) fn drop_background(&mut self) -> Vec<(LinkId, GroupRange)> {
+        self.drop_where(|_, class| class != Class::Urgent)
+    }
+
+    /// All requests are dropped.
+    pub(crate) fn drop_all(&mut self) -> Vec<(LinkId, GroupRange)> {
+        self.drop_where(|_, _| true)
+    }
+
+    fn drop_where(&mut self, is_meant: impl Fn(u32, Class) -> bool) -> Vec<(LinkId, GroupRange)> {
+        let mut dropped = Vec::new();
+        for (id, outlet) in &mut self.outlets {
+            let meant: Vec<u32> = outlet
+                .queue
+                .groups()
+                .filter(|(group, class)| is_meant(*group, *class))
+                .map(|(group, _)| group)
+                .collect();
+            for group in &meant {
+                outlet.queue.remove(*group);
+            }
+            let ranges = merged(meant.into_iter().map(GroupRange::one));
+            dropped.extend(ranges.into_iter().map(|range| (*id, range)));
+        }
+        dropped
+    }
+
+    /// Whether a frame may leave now.
+    pub(crate) fn gate(&self, now: Timestamp) -> Gate {
+        match self.budget.ready_at() {
+            None => return Gate::Closed,
+            Some(at) if at > now => return Gate::Until(at),
+            Some(_) => {}
+        }
+        if self.uplink.has_room(self.waiting_bytes(now)) { Gate::Open } else { Gate::Closed }
+    }
+
+    /// What is on its way over all channels; a stuck channel holds up no other.
+    fn waiting_bytes(&self, now: Timestamp) -> u64 {
+        let carried = self.uplink.carried_bytes();
+        let moving = self.outlets.values().filter(|outlet| !outlet.channel.is_stuck(now, carried));
+        moving.map(|outlet| outlet.channel.buffered_bytes()).sum()
+    }
+
+    /// Whether another frame may be handed to a neighbour's channel.
+    pub(crate) fn has_channel_room(&self, id: LinkId, link: &Link) -> bool {
+        self.outlets.get(&id).is_some_and(|outlet| has_room(outlet, link))
+    }
+
+    /// Whether nothing waits on a neighbour's channel.
+    pub(crate) fn is_channel_empty(&self, id: LinkId) -> bool {
+        self.outlets.get(&id).is_some_and(|outlet| outlet.channel.buffered_bytes() == 0)
+    }
+
+    /// Groups in a frame for a neighbour, at most.
+    pub(crate) fn frame_groups(&self, id: LinkId) -> u32 {
+        self.outlets.get(&id).map_or(1, |outlet| outlet.channel.frame_groups())
+    }
+
+    /// The next urgent frame: the earliest deadline; of what is due together the group that fewest viewers hold.
+    pub(crate) fn next_urgent(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
+        let copies = neighbours.copies();
+        let firsts = self.turn().filter_map(|(id, outlet)| {
+            let first = outlet.queue.first(Class::Urgent)?;
+            has_room(outlet, neighbours.get(id)?).then_some((id, outlet, first))
+        });
+        let rank = |due_us: u64, group: u32| (due_us / micros(DUE_TOGETHER), copies.of(group));
+        let (id, outlet, first) = firsts.min_by_key(|(_, _, first)| rank(first.due_us, first.group))?;
+        let range = outlet.queue.run(first.group, Class::Urgent, outlet.channel.frame_groups());
+        Some(Departure { link: id, range, waited: now.since(first.since) })
+    }
+
+    /// The next frame of background: marked groups first; then rare groups, and neighbours that hold little. A slow uplink
+    /// would otherwise send a group to several neighbours before it sends what only it has, and a neighbour with few good
+    /// sources would fall behind the others.
+    pub(crate) fn next_background(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
+        let copies = neighbours.copies();
+        let viewers = neighbours.viewers().count() as u64;
+        [Class::Marked, Class::Background].into_iter().find_map(|class| {
+            let open = self.turn().filter_map(|(id, outlet)| {
+                let link = neighbours.get(id).filter(|link| has_room(outlet, link))?;
+                let held = link
+                    .have()
+                    .map_or(0, |have| u64::from(have.count()) * SCALE / u64::from(have.capacity().max(1)));
+                Some((id, outlet, held))
+            });
+            let waiting = open.flat_map(|(id, outlet, held)| {
+                outlet.queue.firsts(class, RAREST_OF).map(move |waiting| (id, outlet, held, waiting))
+            });
+            // What has waited for long goes first, or a common group would wait for ever.
+            let rank = |held: u64, waiting: &Waiting| {
+                let age = now.since(waiting.since);
+                let copies = u64::from(copies.of(waiting.group)) * SCALE / viewers.max(1);
+                if age >= AGED { (0, u64::MAX - micros(age)) } else { (1, copies + held) }
+            };
+            let (id, outlet, _, first) = waiting.min_by_key(|(_, _, held, waiting)| rank(*held, waiting))?;
+            let range = outlet.queue.run(first.group, class, outlet.channel.frame_groups());
+            Some(Departure { link: id, range, waited: now.since(first.since) })
+        })
+    }
+
+    /// All neighbours, from the one after the last on.
+    fn turn(&self) -> impl Iterator<Item = (LinkId, &Outlet)> {
+        let after = LinkId(self.last.map_or(0, |last| last.0.saturating_add(1)));
+        self.outlets.range(after..).chain(self.outlets.range(..after)).map(|(id, outlet)| (*id, outlet))
+    }
+
+    /// A frame is handed to a neighbour's channel, answering a request or not.
+    pub(crate) fn handed_over(
+        &mut self,
+        now: Timestamp,
+        departure: &Departure,
+        (payload_bytes, frame_bytes): (u64, u64),
+    ) {
+        let waiting = self.waiting_bytes(now);
+        self.uplink.handed_over(now, waiting);
+        let Some(outlet) = self.outlets.get_mut(&departure.link) else { return };
+        outlet.queue.remove_all(departure.range);
+        outlet.channel.handed_over(now, frame_bytes, self.uplink.carried_bytes());
+        outlet.sent_bytes += payload_bytes;
+        self.budget.spend(now, frame_bytes);
+        self.last = Some(departure.link);
+    }
+
+    /// Some of what waited on a channel has left; `is_injecting`: more would be pushed if there were room.
+    pub(crate) fn drained(
+        &mut self,
+        now: Timestamp,
+        (id, link): (LinkId, &Link),
+        buffered_bytes: u64,
+        is_injecting: bool,
+    ) {
+        let path = self.path(link);
+        let waiting = self.waiting_bytes(now);
+        let is_wanted = is_injecting || self.has_requests();
+        if let Some(outlet) = self.outlets.get_mut(&id) {
+            let drained = outlet.channel.drained(now, buffered_bytes, path, self.uplink.carried_bytes());
+            self.uplink.carried(now, drained.bytes, drained.delay, (waiting, is_wanted));
+        }
+    }
+
+    /// What a frame of one group takes on an idle path: the round trip, and its transmission at both ends.
+    fn path(&self, link: &Link) -> Option<Duration> {
+        let transmission = |rate: u64| Duration::from_micros(GROUP * 1_000_000 / rate.max(1));
+        let downlink = Some(link.standing().downlink).filter(|downlink| *downlink > 0)?;
+        Some(
+            link.rtt.least()? + transmission(self.uplink.bytes_per_s()) + transmission(downlink) + PATH_SLACK,
+        )
+    }
+
+    /// New low-water marks for the driver.
+    pub(crate) fn low_water(&mut self, neighbours: &Neighbours) -> Vec<(LinkId, u64)> {
+        let marks = self.outlets.iter_mut().filter_map(|(id, outlet)| {
+            neighbours.get(*id)?;
+            let bytes_max = outlet.channel.bytes_max();
+            Some((*id, outlet.channel.new_low_water(bytes_max)?))
+        });
+        marks.collect()
+    }
+
+    /// How long the urgent backlog takes to leave, ms.
+    pub(crate) fn backlog_ms(&self) -> u32 {
+        let groups: u64 = self.outlets.values().map(|outlet| u64::from(outlet.queue.urgent_count())).sum();
+        let rate = self.uplink_estimate().max(1);
+        let ms = groups * GROUP * 1000 * self.urgent_divisor / rate;
+        u32::try_from(ms).unwrap_or(u32::MAX)
+    }
+
+    /// Payload bytes sent to a neighbour.
+    pub(crate) fn sent_bytes(&self, id: LinkId) -> u64 {
+        self.outlets.get(&id).map_or(0, |outlet| outlet.sent_bytes)
+    }
+}
+
+fn has_room(outlet: &Outlet, link: &Link) -> bool {
+    let bytes_max = outlet.channel.bytes_max();
+    link.is_open() && outlet.channel.buffered_bytes() < bytes_max
+}
+
+/// The reason why a request is refused as a whole, if it is.
+pub(crate) fn refusal(
+    sender: &Sender,
+    held: &GroupSet,
+    range: GroupRange,
+    is_answered: bool,
+) -> Option<RejectReason> {
+    if sender.is_off() || !is_answered {
+        Some(RejectReason::NotServing)
+    } else if !held.has_any(range) {
+        Some(RejectReason::NotHeld)
+    } else {
+        None
+    }
+}
+
+/// Whether a peer that serves this answers requests of a class.
+pub(crate) fn answers(serving: crate::peer_message::Serving, class: Class) -> bool {
+    match serving {
+        crate::peer_message::Serving::Everything => true,
+        crate::peer_message::Serving::Deadlines => class == Class::Urgent,
+        crate::peer_message::Serving::Nothing => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

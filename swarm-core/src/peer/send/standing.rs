@@ -1,0 +1,110 @@
+//! When neighbours hear how this peer stands: at once what it serves, the rest at most once a second.
+
+use crate::peer::tuning::{BACKLOG_MS, STATUS_INTERVAL, UPLINK_CHANGE};
+use crate::peer_message::Standing;
+use crate::time::Timestamp;
+
+/// What neighbours were told last.
+#[derive(Debug, Default)]
+pub(crate) struct StandingTold {
+    told: Option<Standing>,
+    backlog_ms: u32,
+    next: Timestamp,
+    due: Option<Timestamp>,
+}
+
+impl StandingTold {
+    pub(crate) const fn told(&self) -> Option<&Standing> {
+        self.told.as_ref()
+    }
+
+    /// When [`StandingTold::take_due`] is to be asked again.
+    pub(crate) const fn deadline(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// Whether neighbours are to hear of this standing and backlog now; `is_playing`: and of where the player is.
+    pub(crate) fn take_due(
+        &mut self,
+        now: Timestamp,
+        standing: Standing,
+        backlog_ms: u32,
+        is_playing: bool,
+    ) -> bool {
+        self.due = None;
+        let is_overloaded = backlog_ms > BACKLOG_MS && self.backlog_ms <= BACKLOG_MS / 2;
+        let is_new = is_overloaded || self.told.is_none_or(|told| is_other_service(told, standing));
+        let is_changed = is_playing || self.told.is_none_or(|told| !is_alike(told, standing));
+        if !is_new && !is_changed {
+            return false;
+        }
+        if !is_new && now < self.next {
+            self.due = Some(self.next);
+            return false;
+        }
+        self.next = now + STATUS_INTERVAL;
+        self.told = Some(standing);
+        self.backlog_ms = backlog_ms;
+        true
+    }
+}
+
+/// Whether something else is served, or to other effect.
+fn is_other_service(told: Standing, now: Standing) -> bool {
+    told.serving != now.serving
+        || told.is_rich != now.is_rich
+        || told.wants.is_empty() != now.wants.is_empty()
+        || told.is_uplink_known != now.is_uplink_known
+        || now.uplink < told.uplink / 2
+}
+
+fn is_alike(told: Standing, now: Standing) -> bool {
+    let is_near = |told: u64, now: u64| told.abs_diff(now) <= told.max(now) / UPLINK_CHANGE;
+    told.wants == now.wants
+        && is_near(told.uplink, now.uplink)
+        && is_near(told.downlink, now.downlink)
+        && is_near(u64::from(told.credit), u64::from(now.credit))
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::group::GroupRange;
+    use crate::peer_message::Serving;
+
+    const STANDING: Standing = Standing {
+        serving: Serving::Everything,
+        is_rich: false,
+        wants: GroupRange::new(0, 9),
+        uplink: 1_000_000,
+        is_uplink_known: true,
+        downlink: 0,
+        credit: 100_000,
+    };
+
+    #[test]
+    fn what_is_served_is_told_at_once_and_the_rest_once_a_second() {
+        let mut told = StandingTold::default();
+        let at = Timestamp::from_millis;
+        assert!(told.take_due(at(0), STANDING, 0, false));
+        assert!(!told.take_due(at(1), STANDING, 0, false) && told.deadline().is_none());
+        let faster = Standing { uplink: 2_000_000, ..STANDING };
+        assert!(!told.take_due(at(2), faster, 0, false));
+        assert_eq!(told.deadline(), Some(at(1000)));
+        assert!(told.take_due(at(3), Standing { serving: Serving::Deadlines, ..STANDING }, 0, false));
+        assert!(told.take_due(at(1003), faster, 0, false));
+    }
+
+    #[test]
+    fn small_changes_are_not_worth_a_message_unless_it_plays() {
+        let mut told = StandingTold::default();
+        told.take_due(Timestamp::ZERO, STANDING, 0, false);
+        let later = Timestamp::from_millis(5000);
+        let slightly = Standing { uplink: 1_100_000, ..STANDING };
+        assert!(!told.take_due(later, slightly, 0, false));
+        assert!(told.take_due(later, slightly, 0, true));
+    }
+}

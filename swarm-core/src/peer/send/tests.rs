@@ -1,0 +1,227 @@
+//! Whose turn it is, and when a frame may leave.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+use crate::limits::QUEUED_GROUPS_MAX;
+use crate::peer::tests::scene::Scene;
+use crate::peer_message::Serving;
+
+/// 1 MB/s: a group takes 16.4 ms.
+const UPLINK: u64 = 1_000_000;
+const ALL: GroupRange = GroupRange::new(0, 1000);
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+/// A sender whose uplink is known, and neighbours with nothing.
+fn sender(scene: &mut Scene, neighbours: u32) -> (Sender, Vec<LinkId>) {
+    let mut sender = Sender::new(UploadLimit::Unlimited, Some(UPLINK));
+    let links: Vec<LinkId> = (0..neighbours).map(|_| scene.viewer(UPLINK, &[])).collect();
+    links.iter().for_each(|id| sender.link_opened(at(0), *id));
+    (sender, links)
+}
+
+fn ask(sender: &mut Sender, ms: u64, id: LinkId, groups: &[u32], class: Class, due_ms: u64) {
+    for group in groups {
+        assert!(sender.requested(at(ms), id, GroupRange::one(*group), (class, at(due_ms))).is_empty());
+    }
+}
+
+/// Hands frames over until none is left; which neighbour got which group.
+fn departures(
+    sender: &mut Sender,
+    now: Timestamp,
+    next: impl Fn(&Sender) -> Option<Departure>,
+) -> Vec<(LinkId, u32)> {
+    let mut departures = Vec::new();
+    while let Some(departure) = next(sender) {
+        sender.handed_over(now, &departure, (GROUP, GROUP));
+        departures.extend(departure.range.iter().map(|group| (departure.link, group)));
+    }
+    departures
+}
+
+#[test]
+fn urgent_groups_leave_by_deadline_over_all_neighbours() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    let (a, b) = (links[0], links[1]);
+    ask(&mut sender, 0, a, &[1], Class::Urgent, 900);
+    ask(&mut sender, 0, b, &[2], Class::Urgent, 300);
+    ask(&mut sender, 0, a, &[3], Class::Urgent, 600);
+    ask(&mut sender, 0, b, &[9], Class::Background, 0);
+    let left = departures(&mut sender, at(0), |sender| sender.next_urgent(at(0), &scene.neighbours));
+    assert_eq!(left, [(b, 2), (a, 3), (a, 1)]);
+}
+
+#[test]
+fn of_what_is_due_together_the_group_that_fewest_hold_leaves_first() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    scene.viewer(UPLINK, &[GroupRange::one(2)]);
+    ask(&mut sender, 0, links[0], &[2], Class::Urgent, 10);
+    ask(&mut sender, 0, links[1], &[1], Class::Urgent, 240);
+    ask(&mut sender, 0, links[1], &[7], Class::Urgent, 250);
+    let left = departures(&mut sender, at(0), |sender| sender.next_urgent(at(0), &scene.neighbours));
+    assert_eq!(left, [(links[1], 1), (links[0], 2), (links[1], 7)]);
+}
+
+#[test]
+fn background_leaves_marked_first_then_the_rarest_then_each_neighbour_in_turn() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 3);
+    let [a, b, c] = links[..] else { panic!("{links:?}") };
+    scene.viewer(UPLINK, &[GroupRange::new(0, 100)]);
+    ask(&mut sender, 0, a, &[10, 20, 200], Class::Background, 0);
+    ask(&mut sender, 0, b, &[30, 40], Class::Background, 0);
+    ask(&mut sender, 0, c, &[50], Class::Marked, 0);
+    let left = departures(&mut sender, at(0), |sender| sender.next_background(at(0), &scene.neighbours));
+    assert_eq!(left, [(c, 50), (a, 200), (b, 30), (a, 10), (b, 40), (a, 20)]);
+}
+
+#[test]
+fn background_that_has_waited_for_long_does_not_wait_for_rarer_groups() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    scene.viewer(UPLINK, &[GroupRange::new(0, 100)]);
+    ask(&mut sender, 0, links[0], &[10], Class::Background, 0);
+    ask(&mut sender, 500, links[1], &[200], Class::Background, 0);
+    let next = |sender: &Sender, now| sender.next_background(now, &scene.neighbours).unwrap();
+    let before = (Timestamp::ZERO + AGED) - Duration::from_millis(1);
+    assert_eq!(next(&sender, before).range, GroupRange::one(200));
+    let aged = next(&sender, Timestamp::ZERO + AGED);
+    assert_eq!((aged.range, aged.waited), (GroupRange::one(10), AGED));
+}
+
+#[test]
+fn hastened_groups_become_urgent_if_they_still_wait() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 1);
+    ask(&mut sender, 0, links[0], &[10, 11, 12], Class::Background, 0);
+    sender.hastened(at(30), links[0], GroupRange::new(11, 14), at(500));
+    let urgent = sender.next_urgent(at(40), &scene.neighbours).unwrap();
+    assert_eq!(
+        (urgent.range.start, urgent.waited),
+        (11, Duration::from_millis(40)),
+        "from the first request on"
+    );
+    sender.cancelled(links[0], GroupRange::new(11, 12));
+    let left = departures(&mut sender, at(40), |sender| sender.next_urgent(at(40), &scene.neighbours));
+    assert_eq!(left, [(links[0], 12)], "13 was not asked for");
+    assert_eq!(sender.background_bytes(), GROUP);
+}
+
+#[test]
+fn groups_beyond_the_bound_are_refused_and_named() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    let max = u32::try_from(QUEUED_GROUPS_MAX).unwrap();
+    let refused = sender.requested(at(0), links[0], GroupRange::new(0, max + 3), (Class::Background, at(0)));
+    assert_eq!(refused, [GroupRange::new(max, max + 3)]);
+    let other = sender.requested(at(0), links[1], GroupRange::one(7), (Class::Background, at(0)));
+    assert!(other.is_empty(), "each neighbour has a queue of its own");
+    assert!(sender.requested(at(0), LinkId(99), ALL, (Class::Urgent, at(0))).is_empty(), "no such link");
+}
+
+#[test]
+fn what_is_dropped_is_told_to_each_neighbour_that_waits_for_it() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    let (a, b) = (links[0], links[1]);
+    ask(&mut sender, 0, a, &[1, 2, 3, 9], Class::Background, 0);
+    ask(&mut sender, 0, b, &[2, 3], Class::Urgent, 100);
+    ask(&mut sender, 0, b, &[20], Class::Marked, 0);
+    let range = GroupRange::new;
+    assert_eq!(sender.lost(range(2, 4)), [(a, range(2, 4)), (b, range(2, 4))]);
+    ask(&mut sender, 0, b, &[5], Class::Urgent, 100);
+    assert_eq!(sender.drop_background(), [(a, range(1, 2)), (a, range(9, 10)), (b, range(20, 21))]);
+    assert_eq!(sender.drop_all(), [(b, range(5, 6))]);
+    assert!(!sender.has_requests() && sender.is_idle(a) && sender.is_idle(b));
+}
+
+#[test]
+fn the_gate_is_closed_while_the_uplinks_window_is_full_and_opens_as_bytes_leave() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 1);
+    let id = links[0];
+    sender.requested(at(0), id, GroupRange::new(0, 64), (Class::Background, at(0)));
+    let mut sent = 0;
+    while sender.gate(at(0)) == Gate::Open {
+        let departure = sender.next_background(at(0), &scene.neighbours).unwrap();
+        let bytes = u64::from(departure.range.len()) * GROUP;
+        sender.handed_over(at(0), &departure, (bytes, bytes));
+        sent += bytes;
+    }
+    // 1 MB/s over a path of 50 ms, and 60 ms of queue.
+    assert!((110_000..110_000 + 3 * GROUP).contains(&sent), "{sent}");
+    assert_eq!((sender.gate(at(1)), sender.sent_bytes(id)), (Gate::Closed, sent));
+    sender.drained(at(60), (id, scene.of(id)), sent - 2 * GROUP, false);
+    assert_eq!(sender.gate(at(60)), Gate::Open);
+    sender.link_closed(id);
+    assert_eq!(sender.gate(at(60)), Gate::Open, "what waited on a closed channel is gone");
+}
+
+#[test]
+fn a_stuck_channel_holds_up_no_other() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    let departure = |link, group| Departure { link, range: GroupRange::one(group), waited: Duration::ZERO };
+    sender.handed_over(at(0), &departure(links[0], 1), (GROUP, 8 * GROUP));
+    assert_eq!(sender.gate(at(0)), Gate::Closed);
+    for step in 1..=10 {
+        sender.handed_over(at(step * 100), &departure(links[1], 2), (GROUP, GROUP));
+        sender.drained(at(step * 100 + 90), (links[1], scene.of(links[1])), 0, false);
+    }
+    assert_eq!(sender.gate(at(1090)), Gate::Open);
+    assert!(sender.is_channel_empty(links[1]) && !sender.is_channel_empty(links[0]));
+}
+
+#[test]
+fn the_upload_limit_names_the_time_of_the_next_frame_and_off_closes_the_gate() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 1);
+    sender.set_limit(UploadLimit::BitsPerSecond(8 * 16_384 * 10));
+    assert_eq!(sender.uplink(), 163_840, "the limit is what is told, not the line");
+    let departure = Departure { link: links[0], range: GroupRange::one(1), waited: Duration::ZERO };
+    // Ten groups a second; the burst of 100 ms is one group.
+    sender.handed_over(at(1000), &departure, (GROUP, GROUP));
+    assert_eq!(sender.gate(at(1000)), Gate::Open);
+    sender.handed_over(at(1000), &departure, (GROUP, GROUP));
+    assert_eq!(sender.gate(at(1000)), Gate::Until(at(1100)));
+    sender.set_limit(UploadLimit::Off);
+    assert_eq!((sender.gate(at(5000)), sender.is_off(), sender.uplink_estimate()), (Gate::Closed, true, 0));
+}
+
+#[test]
+fn the_backlog_is_what_urgent_groups_take_at_the_uplinks_rate() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    ask(&mut sender, 0, links[0], &[1, 2], Class::Background, 0);
+    assert_eq!((sender.backlog_ms(), sender.background_bytes()), (0, 2 * GROUP));
+    ask(&mut sender, 0, links[0], &[3, 4, 5], Class::Urgent, 100);
+    ask(&mut sender, 0, links[1], &[3, 4], Class::Urgent, 100);
+    assert_eq!(sender.backlog_ms(), 81, "five groups of 16.4 ms");
+    sender.set_urgent_divisor(10);
+    assert_eq!(sender.backlog_ms(), 819);
+}
+
+#[test]
+fn a_request_is_refused_as_a_whole_where_nothing_of_it_is_served_or_held() {
+    let mut scene = Scene::film();
+    let (mut sender, _) = sender(&mut scene, 1);
+    let mut held = GroupSet::empty(1000);
+    held.insert(GroupRange::new(3, 5));
+    let range = GroupRange::new(4, 9);
+    assert_eq!(refusal(&sender, &held, range, true), None, "a part of it is held");
+    assert_eq!(refusal(&sender, &held, GroupRange::new(5, 9), true), Some(RejectReason::NotHeld));
+    assert_eq!(refusal(&sender, &held, range, false), Some(RejectReason::NotServing));
+    sender.set_limit(UploadLimit::Off);
+    assert_eq!(refusal(&sender, &held, range, true), Some(RejectReason::NotServing));
+    let classes = [Class::Urgent, Class::Marked, Class::Background];
+    assert_eq!(classes.map(|class| answers(Serving::Everything, class)), [true; 3]);
+    assert_eq!(classes.map(|class| answers(Serving::Deadlines, class)), [true, false, false]);
+    assert_eq!(classes.map(|class| answers(Serving::Nothing, class)), [false; 3]);
+}

@@ -1,0 +1,214 @@
+//! What may be on its way from this peer, over all channels together, and what the uplink carries.
+//!
+//! A queue in front of the uplink delays the frames of all channels; a slow receiver delays its own. So the least delay
+//! beyond a channel's best, over all channels of the last tenth of a second or two, is the uplink's queue, and the window
+//! follows it. Without that distinction a publisher whose viewers have slow downlinks takes their queues for its own and
+//! sends at a fraction of its rate.
+//!
+//! The capacity is measured only while the uplink is busy: while its queue is not empty, or it carries one frame at a
+//! time. A lack of demand is no lack of capacity.
+
+use std::time::Duration;
+
+use crate::peer::flow::{DelayWindow, LeastLately, bytes_in};
+use crate::peer::tuning::{
+    GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW, UPLINK_DELAY_TARGET, UPLINK_FIRST,
+    UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE, UPLINK_SETTLED,
+};
+use crate::time::{Timestamp, micros};
+
+/// See the [module](self).
+#[derive(Debug, Clone)]
+pub(crate) struct Uplink {
+    window: DelayWindow,
+    delay: LeastLately,
+    /// Begin of the sample, bytes carried in it, and whether the uplink was busy in all of it.
+    sample_since: Timestamp,
+    sample_bytes: u64,
+    is_sample_busy: bool,
+    bytes_per_s: u64,
+    /// Most that was carried within one sample, bytes a second.
+    most: u64,
+    busy: Duration,
+    carried_bytes: u64,
+    /// When something last left, or began to wait; whether something waits.
+    progress_at: Timestamp,
+    is_waiting: bool,
+}
+
+impl Uplink {
+    /// `hint`: the capacity from earlier, bytes a second.
+    pub(crate) fn new(hint: Option<u64>) -> Self {
+        let first = hint.map_or(UPLINK_FIRST, |hint| bytes_in(hint, PATH_GUESS + UPLINK_DELAY_TARGET));
+        Self {
+            window: DelayWindow::new(first, UPLINK_MIN..=UPLINK_MAX, UPLINK_DELAY_LOW..UPLINK_DELAY_TARGET),
+            delay: LeastLately::new(QUEUE_BUCKET),
+            sample_since: Timestamp::ZERO,
+            sample_bytes: 0,
+            is_sample_busy: false,
+            bytes_per_s: hint.unwrap_or(UPLINK_GUESS),
+            most: 0,
+            busy: if hint.is_some() { UPLINK_SETTLED } else { Duration::ZERO },
+            carried_bytes: 0,
+            progress_at: Timestamp::ZERO,
+            is_waiting: false,
+        }
+    }
+
+    /// Whether another frame may be handed over while this much is on its way.
+    pub(crate) const fn has_room(&self, waiting_bytes: u64) -> bool {
+        waiting_bytes < self.window.bytes()
+    }
+
+    /// A frame is handed over, the first after a pause if `waiting_bytes` is 0.
+    pub(crate) const fn handed_over(&mut self, now: Timestamp, waiting_bytes: u64) {
+        if waiting_bytes == 0 {
+            self.sample_since = now;
+            self.sample_bytes = 0;
+            self.is_sample_busy = true;
+            self.progress_at = now;
+        }
+        self.is_waiting = true;
+    }
+
+    /// Bytes have left; `delay`: how much longer than at best one of their frames was on its way; `waiting_bytes`: what
+    /// was on its way until now; `is_wanted`: whether more would have been sent.
+    pub(crate) fn carried(
+        &mut self,
+        now: Timestamp,
+        bytes: u64,
+        delay: Option<Duration>,
+        (waiting_bytes, is_wanted): (u64, bool),
+    ) {
+        self.sample_bytes += bytes;
+        self.carried_bytes += bytes;
+        self.progress_at = now;
+        self.is_waiting = waiting_bytes > bytes;
+        if let Some(delay) = delay {
+            self.delay.add(now, i64::try_from(micros(delay)).unwrap_or(i64::MAX));
+        }
+        let queue = self.queue();
+        let is_limit = is_wanted && waiting_bytes + GROUP > self.window.bytes();
+        self.window.delivered(bytes, queue, is_limit);
+        self.is_sample_busy &= is_wanted && (queue >= UPLINK_DELAY_LOW || self.window.is_least());
+        let span = now.since(self.sample_since);
+        if span >= UPLINK_SAMPLE {
+            self.fold(span);
+            self.sample_since = now;
+            self.sample_bytes = 0;
+            self.is_sample_busy = true;
+        }
+    }
+
+    fn fold(&mut self, span: Duration) {
+        let rate = self.sample_bytes * 1_000_000 / micros(span).max(1);
+        self.most = self.most.max(rate);
+        if self.is_sample_busy {
+            // The first sample replaces the guess; later ones count for what they last, of the last half second.
+            let known = self.busy.min(UPLINK_SAMPLE * 4);
+            let (known, span_us) = (micros(known), micros(span));
+            self.bytes_per_s = (self.bytes_per_s * known + rate * span_us) / (known + span_us).max(1);
+            self.busy += span;
+        } else if rate > self.bytes_per_s {
+            self.bytes_per_s = rate;
+        }
+    }
+
+    /// Most that was carried within one sample, bytes a second.
+    pub(crate) const fn most_bytes_per_s(&self) -> u64 {
+        self.most
+    }
+
+    /// Bytes carried since the start.
+    pub(crate) const fn carried_bytes(&self) -> u64 {
+        self.carried_bytes
+    }
+
+    /// How long frames wait in front of the uplink.
+    fn queue(&self) -> Duration {
+        Duration::from_micros(self.delay.least().map_or(0, |least| u64::try_from(least).unwrap_or(0)))
+    }
+
+    /// Bytes a second as far as was seen, at least 1 kB/s so that estimates of time stay finite.
+    pub(crate) fn bytes_per_s(&self) -> u64 {
+        self.bytes_per_s.max(1000)
+    }
+
+    /// What the uplink carries at most, bytes a second, if a frame has been on its way for so long that this says
+    /// something: a slow uplink is known before its first frame has left. `path`: the longest round trip.
+    pub(crate) fn bound(&self, now: Timestamp, path: Duration) -> Option<u64> {
+        let waited = now.since(self.progress_at).checked_sub(path).filter(|_| self.is_waiting)?;
+        let bound = GROUP * 1_000_000 / micros(waited).max(1);
+        (waited >= UPLINK_BOUND_AFTER && bound < self.bytes_per_s()).then_some(bound)
+    }
+
+    /// The capacity once it was measured while the uplink was busy; `None` before.
+    pub(crate) fn settled(&self) -> Option<u64> {
+        (self.busy >= UPLINK_SETTLED).then(|| self.bytes_per_s())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::peer::send::channel::Channel;
+    use std::collections::VecDeque;
+
+    const FRAME: u64 = 16_384;
+
+    /// An uplink of `rate` bytes a second and a round trip of 50 ms, to which as much is handed as it admits; with
+    /// `demand`, no more than so many bytes a second. What was on its way at most after half a second, too.
+    fn measure(rate: u64, duration_ms: u64, demand: Option<u64>) -> (Uplink, u64) {
+        let mut uplink = Uplink::new(None);
+        let mut channel = Channel::new(Timestamp::ZERO, 100_000);
+        let (mut leaving, mut free_us, mut sent, mut most) = (VecDeque::new(), 0, 0, 0);
+        for at_us in (0..duration_ms * 1000).step_by(100) {
+            let now = Timestamp::from_micros(at_us);
+            let wanted = demand.map_or(u64::MAX, |demand| demand * at_us / 1_000_000);
+            while leaving.front().is_some_and(|left_us| *left_us <= at_us) {
+                leaving.pop_front();
+                let waiting = channel.buffered_bytes();
+                let drained = channel.drained(now, waiting - FRAME, None, 0);
+                uplink.carried(now, drained.bytes, drained.delay, (waiting, sent < wanted));
+            }
+            while uplink.has_room(channel.buffered_bytes()) && sent < wanted {
+                uplink.handed_over(now, channel.buffered_bytes());
+                channel.handed_over(now, FRAME, 0);
+                free_us = at_us.max(free_us) + FRAME * 1_000_000 / rate;
+                leaving.push_back(free_us + 50_000);
+                sent += FRAME;
+            }
+            if at_us > 500_000 {
+                most = most.max(channel.buffered_bytes());
+            }
+        }
+        (uplink, most)
+    }
+
+    #[test]
+    fn a_busy_uplink_is_found_out_within_a_second_and_queues_little() {
+        for rate in [125_000, 1_250_000, 12_500_000] {
+            let (uplink, most) = measure(rate, 1500, None);
+            let settled = uplink.settled().unwrap();
+            assert!((rate / 10 * 9..=rate / 10 * 11).contains(&settled), "{settled} of {rate}");
+            // The path, the target, and what the window overshoots by.
+            assert!(most <= rate * 320 / 1000 + 3 * FRAME, "{most} of {rate}");
+        }
+    }
+
+    #[test]
+    fn a_lack_of_demand_is_no_lack_of_capacity() {
+        let (uplink, _) = measure(1_250_000, 5000, Some(300_000));
+        assert_eq!(uplink.settled(), None);
+    }
+
+    #[test]
+    fn an_uplink_that_carries_one_frame_a_second_is_known_after_the_first() {
+        let (uplink, _) = measure(12_500, 3000, None);
+        let settled = uplink.settled().unwrap();
+        assert!((10_000..=13_000).contains(&settled), "{settled}");
+    }
+}

@@ -1,0 +1,69 @@
+//! The tracker's side of a peer: the conversation, what it is told, and what it advises.
+//!
+//! [`TrackerSide`] decides what is due to be said; `Peer` sends it.
+
+mod advice;
+mod manifest;
+mod session;
+mod wants;
+
+use std::sync::Arc;
+
+pub(crate) use advice::Advice;
+pub(crate) use manifest::{ManifestSource, Progress, part_of};
+pub(crate) use session::{Refusal, Session, State};
+pub(crate) use wants::{Wants, millis};
+
+use crate::id::PeerId;
+use crate::time::Timestamp;
+use crate::tracker_message::IceServer;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct TrackerSide {
+    pub(crate) session: Session,
+    pub(crate) wants: Wants,
+    pub(crate) advice: Advice,
+    /// Whether segments may have become whole or broken since the tracker was told.
+    has_segment_news: bool,
+}
+
+impl TrackerSide {
+    pub(crate) fn new(token: Option<String>) -> Self {
+        Self {
+            session: Session::new(token),
+            wants: Wants::default(),
+            advice: Advice::default(),
+            has_segment_news: false,
+        }
+    }
+
+    pub(crate) const fn peer(&self) -> Option<PeerId> {
+        self.session.peer
+    }
+
+    pub(crate) fn ice_servers(&self) -> Arc<[IceServer]> {
+        Arc::clone(&self.session.ice_servers)
+    }
+
+    /// Groups were gained or lost.
+    pub(crate) const fn note_segments(&mut self) {
+        self.has_segment_news = true;
+    }
+
+    /// Whether the tracker is to hear of segments now.
+    pub(crate) fn take_segments_due(&mut self, now: Timestamp) -> bool {
+        self.has_segment_news && self.session.take_have_due(now)
+    }
+
+    /// All news was told.
+    pub(crate) const fn segments_told(&mut self) {
+        self.has_segment_news = false;
+    }
+
+    /// When something here is due by itself.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let news = (self.has_segment_news && self.session.is_joined()).then_some(self.session.next_have);
+        [self.session.deadline(), news].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,240 @@
+//! Every constant of the method, with its unit, its reason and its source.
+//!
+//! Limits on what the outside may ask are in [`limits`](crate::limits). Relations between constants are asserted at
+//! compile time at the end of this file.
+
+use std::time::Duration;
+
+use crate::limits::GROUP_BYTES;
+
+/// Bytes in a full group.
+pub(crate) const GROUP: u64 = GROUP_BYTES as u64;
+
+// --- Demand: what the player needs, and how soon.
+
+/// A group is urgent when it is due within this time. Idealised simulation: 2 s stalls 7 of 79 populations, 4 s one,
+/// 8 s none but lengthens the whole transfer by 4 %.
+pub(crate) const URGENT_HORIZON: Duration = Duration::from_secs(4);
+/// Media that a player needs before its first frame, and again after a stall. All of it counts as due at once.
+pub(crate) const START_BUFFER: Duration = Duration::from_secs(1);
+/// The publisher is asked for a group that no neighbour holds when the group is due within this time. Before that, the
+/// group's injection may still bring it.
+pub(crate) const PUBLISHER_HORIZON: Duration = Duration::from_millis(1500);
+
+/// The publisher is not asked for want of another while a link that opened within this time has yet to greet.
+pub(crate) const GREETING_PATIENCE: Duration = Duration::from_millis(300);
+
+// --- Delay-based windows: the receiver's credit, and what may be outstanding at one sender.
+
+/// Below this queueing delay a window grows by what was delivered, so it doubles in a round trip.
+pub(crate) const DELAY_LOW: Duration = Duration::from_millis(50);
+/// Up to this queueing delay a window grows by one group a window; above, it shrinks in proportion. Idealised
+/// simulation: 50 ms starves links, 300 ms changes nothing. RFC 6817 (LEDBAT) aims at 100 ms.
+pub(crate) const DELAY_TARGET: Duration = Duration::from_millis(150);
+/// Credit of a viewer that has received nothing yet: half a second of a downlink of 2 Mbit/s.
+pub(crate) const CREDIT_FIRST: u64 = 8 * GROUP;
+/// Frames of one sender that left within this time are a train: how fast they arrive is what the path carries.
+pub(crate) const TRAIN_MS: u32 = 5;
+/// Least credit: one group on its way while another is being sent.
+pub(crate) const CREDIT_MIN: u64 = 2 * GROUP;
+/// Most credit: 150 ms at 1 Gbit/s.
+pub(crate) const CREDIT_MAX: u64 = 1152 * GROUP;
+/// Urgent requests may exceed the credit by this much, so that slow background answers never block them.
+pub(crate) const CREDIT_URGENT_EXTRA: u64 = 2 * GROUP;
+/// Least window at one sender.
+pub(crate) const WINDOW_MIN: u64 = GROUP;
+/// Most outstanding at one sender: what its queue for one neighbour holds.
+pub(crate) const WINDOW_MAX: u64 = 256 * GROUP;
+/// A neighbour shares its uplink among about this many: the degree of the tracker's graph.
+pub(crate) const DEGREE: u64 = 12;
+/// Queueing delay is the least excess of one-way delay within two buckets of this length: the downlink delays all
+/// frames, a busy sender only its own.
+pub(crate) const QUEUE_BUCKET: Duration = Duration::from_millis(100);
+/// A link's base delay is forgotten after two buckets of this length, ten minutes, so that a longer path is noticed
+/// (RFC 6817).
+pub(crate) const BASE_BUCKET: Duration = Duration::from_secs(300);
+/// A data frame's base delay exceeds a control frame's by its own transmission and at most by this.
+pub(crate) const BASE_SLACK: Duration = Duration::from_millis(20);
+
+// --- Requests.
+
+/// Uplink assumed for a neighbour that has not announced one, bytes a second: 3 Mbit/s.
+pub(crate) const UPLINK_GUESS: u64 = 375_000;
+/// A background request covers about this much of its sender's rate.
+pub(crate) const REQUEST_TIME: Duration = Duration::from_millis(100);
+/// Most groups in one background request: larger units delay their first copies.
+pub(crate) const REQUEST_GROUPS_BULK_MAX: u32 = 16;
+/// Candidates that a background choice compares: the rarest of 32 is within the rarest 3 % on average.
+pub(crate) const SAMPLE_RUNS: usize = 32;
+/// Group transmissions that an urgent request is expected to wait for besides the announced backlog.
+pub(crate) const ETA_GROUPS: u64 = 3;
+/// A background request is not made for a group that is due within this many halves of the sender's usual response.
+pub(crate) const RESPONSE_HALVES: u32 = 3;
+
+// --- Repair.
+
+/// Requests are looked over this often while something is urgent or the content is nearly complete.
+pub(crate) const REPAIR_INTERVAL: Duration = Duration::from_millis(100);
+/// An urgent answer is late after a round trip, its transmission, twice the own queueing delay and this.
+pub(crate) const LATE_SLACK: Duration = Duration::from_millis(150);
+/// A late request moves to a sender that is expected to need less than this share of the remaining time, in tenths.
+pub(crate) const MOVE_TENTHS: u32 = 7;
+/// What is expected this much too late is a miss that the tracker may still prevent.
+pub(crate) const MISS: Duration = Duration::from_millis(300);
+/// A neighbour that owes answers and sends nothing for this long is not asked until it sends again…
+pub(crate) const SILENT_MIN: Duration = Duration::from_millis(2000);
+/// …or until this much later.
+pub(crate) const PROBATION: Duration = Duration::from_secs(5);
+
+// --- Sending.
+
+/// What may be on its way over all channels together before anything was measured.
+pub(crate) const UPLINK_FIRST: u64 = 3 * GROUP;
+/// Least that may be: one frame leaves while another is handed over.
+pub(crate) const UPLINK_MIN: u64 = 20 * 1024;
+/// Most that may be: 100 ms at 2.5 Gbit/s.
+pub(crate) const UPLINK_MAX: u64 = 2048 * GROUP;
+/// Queueing delay at the uplink below which its window doubles in a round trip…
+pub(crate) const UPLINK_DELAY_LOW: Duration = Duration::from_millis(20);
+/// …and above which it shrinks: what has been handed over goes before what becomes urgent meanwhile.
+pub(crate) const UPLINK_DELAY_TARGET: Duration = Duration::from_millis(60);
+/// A frame on an idle path takes at most this longer than round trip and transmissions.
+pub(crate) const PATH_SLACK: Duration = Duration::from_millis(10);
+/// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed.
+pub(crate) const UPLINK_SAMPLE: Duration = Duration::from_millis(100);
+/// A frame that has been on its way for this long beyond the path bounds what the uplink carries.
+pub(crate) const UPLINK_BOUND_AFTER: Duration = Duration::from_millis(250);
+/// Busy time after which the capacity counts as known.
+pub(crate) const UPLINK_SETTLED: Duration = Duration::from_millis(500);
+/// Path assumed before a round trip is known.
+pub(crate) const PATH_GUESS: Duration = Duration::from_millis(50);
+/// A channel from which nothing has left for this long…
+pub(crate) const CHANNEL_STUCK: Duration = Duration::from_millis(1000);
+/// …while the others carried this much, is stuck.
+pub(crate) const CHANNEL_STUCK_BYTES: u64 = 8 * GROUP;
+/// What may wait on a new data channel: as much as a viewer accepts at first. It fits the socket of a busy browser, whose
+/// kernel holds about 92 packets.
+pub(crate) const CHANNEL_FIRST: u64 = 8 * GROUP;
+/// Least: one frame on its way, one behind it.
+pub(crate) const CHANNEL_MIN: u64 = 2 * GROUP;
+/// Most.
+pub(crate) const CHANNEL_MAX: u64 = 1024 * 1024;
+/// Queueing delay of a channel's own frames below which its window doubles in a round trip…
+pub(crate) const CHANNEL_DELAY_LOW: Duration = Duration::from_millis(50);
+/// …and above which it shrinks: what waits there cannot be cancelled, promoted or overtaken.
+pub(crate) const CHANNEL_DELAY_TARGET: Duration = Duration::from_millis(100);
+/// A frame lasts about this long at the link's rate.
+pub(crate) const FRAME_TIME: Duration = Duration::from_millis(20);
+/// Full groups in one frame: four and their head exceed 65,535 bytes.
+pub(crate) const FRAME_GROUPS: u32 = 3;
+/// Urgent groups due within this time of one another are served rarest first.
+pub(crate) const DUE_TOGETHER: Duration = Duration::from_millis(250);
+/// Background that has waited for this long is served in the order in which it was asked for.
+pub(crate) const AGED: Duration = Duration::from_millis(1000);
+/// Background groups of one neighbour that are compared by how many viewers hold them.
+pub(crate) const RAREST_OF: usize = 16;
+/// Bytes of a data message beside proof and payload, about.
+pub(crate) const HEAD_BYTES: u64 = 16;
+/// Upload that may be caught up at once after a pause under an upload limit.
+pub(crate) const BURST: Duration = Duration::from_millis(100);
+
+// --- Injection.
+
+/// A group that no viewer holds goes before requests when the furthest player needs it within this time.
+pub(crate) const FRESH_HORIZON: Duration = Duration::from_secs(3);
+/// Injection keeps pace with this many tenths of the rate at which the swarm could receive: (us + Σu) / N.
+pub(crate) const PACE_TENTHS: u64 = 11;
+/// While injection is behind, urgent requests get one frame in this many.
+pub(crate) const URGENT_EVERY: u64 = 10;
+/// A publisher is rich when its uplink is this many tenths of what its viewers play.
+pub(crate) const RICH_TENTHS: u64 = 11;
+/// A pushed group that its receiver has not announced after this long is pushed again.
+pub(crate) const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pushes under way to one viewer last about this long beyond a round trip at its share of the uplink.
+pub(crate) const PUSH_TIME: Duration = Duration::from_millis(300);
+/// Least pushes under way to one viewer that accepts as much: two siblings share a proof.
+pub(crate) const PUSH_MIN: u64 = 2 * GROUP;
+/// One injected byte in this many may be sent again as background by a thrifty publisher.
+pub(crate) const SPARE_SHARE: u64 = 8;
+/// Spare upload that is worth telling neighbours about, bytes.
+pub(crate) const SPARE_WORTHWHILE: u64 = 512 * 1024;
+/// After the last push of a fresh group, what was injected is on its way through the swarm for this long.
+pub(crate) const SPREAD_TIME: Duration = Duration::from_secs(2);
+
+// --- Links.
+
+/// A connection that is not open after this long is given up.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Interval of pings on an open link.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(4);
+/// Interval of a new link's first pings.
+pub(crate) const PING_INTERVAL_EARLY: Duration = Duration::from_millis(100);
+/// An open link that leaves a ping unanswered for this long is dead.
+pub(crate) const PONG_TIMEOUT: Duration = Duration::from_secs(15);
+/// A link that the tracker took out of the graph closes after this long, whatever is under way.
+pub(crate) const RETIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Banned neighbours that are remembered; the oldest is forgotten first.
+pub(crate) const BANNED_MAX: usize = 256;
+/// Data messages kept that overtook the greeting: a channel's buffer full of single groups.
+pub(crate) const EARLY_DATA_MAX: usize = 32;
+/// Links of an initial peer, at least, whatever its uplink.
+#[expect(dead_code, reason = "the limit on an initial peer's links will follow from its uplink")]
+pub(crate) const INITIAL_LINKS_MIN: u64 = 64;
+/// Viewers that an initial peer links to for each that its uplink could carry alone: most get most from others.
+#[expect(dead_code, reason = "the limit on an initial peer's links will follow from its uplink")]
+pub(crate) const INITIAL_LINKS_PER_CARRIED: u64 = 4;
+
+// --- News and standing.
+
+/// News of held groups is told no more often than this…
+pub(crate) const NEWS_MIN: Duration = Duration::from_millis(50);
+/// …and on a slow uplink than this.
+pub(crate) const NEWS_MAX: Duration = Duration::from_millis(100);
+/// Between the two, news is told after this many groups could have left.
+pub(crate) const NEWS_GROUPS: u64 = 3;
+/// News that its receiver can do nothing with waits this long for more.
+pub(crate) const NEWS_PATIENCE: Duration = Duration::from_millis(500);
+/// Ranges of news that wait for one neighbour at most.
+pub(crate) const UNTOLD_MAX: usize = 64;
+/// Neighbours hear at most this often of anything but a change of what is served.
+pub(crate) const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// An urgent backlog longer than this is told at once, ms.
+pub(crate) const BACKLOG_MS: u32 = 200;
+/// The upload capacity is told again when it has changed by more than this share, one in so many; at once when it has
+/// halved.
+pub(crate) const UPLINK_CHANGE: u64 = 4;
+/// A limited appetite moves on in steps of 4 MiB.
+pub(crate) const APPETITE_STEP_GROUPS: u32 = 256;
+/// Of a viewer's storage budget this share lies ahead of the playhead, as a fraction.
+pub(crate) const AHEAD_SHARE: (u64, u64) = (3, 4);
+/// While something is read, deadlines are looked at again at least this often.
+pub(crate) const READING_TICK: Duration = Duration::from_millis(250);
+
+// --- Tracker.
+
+/// An answer of the tracker that is outstanding for this long means that the tracker is lost.
+pub(crate) const TRACKER_ANSWER: Duration = Duration::from_secs(15);
+/// So does a minute without any message, since reports are answered.
+pub(crate) const TRACKER_SILENCE: Duration = Duration::from_secs(60);
+
+const fn ms(duration: Duration) -> u128 {
+    duration.as_millis()
+}
+
+const _: () = {
+    assert!(ms(DELAY_LOW) < ms(DELAY_TARGET), "a window must have room to grow slowly");
+    assert!(ms(PUBLISHER_HORIZON) < ms(URGENT_HORIZON), "neighbours are asked before the publisher");
+    assert!(ms(START_BUFFER) < ms(URGENT_HORIZON), "a viewer that waits to start has urgent groups only");
+    assert!(
+        ms(FRESH_HORIZON) <= ms(URGENT_HORIZON),
+        "what is pushed first is what viewers are about to ask for"
+    );
+    assert!(CREDIT_MIN <= CREDIT_FIRST && CREDIT_FIRST <= CREDIT_MAX, "credit starts inside its bounds");
+    assert!(WINDOW_MAX <= CREDIT_MAX, "one sender may fill the credit");
+    assert!(ms(REPAIR_INTERVAL) < ms(LATE_SLACK), "a late request is seen soon after it is late");
+    assert!(ms(SILENT_MIN) > ms(LATE_SLACK), "late requests move before their sender counts as silent");
+    assert!(ms(ANNOUNCE_TIMEOUT) > ms(NEWS_PATIENCE), "a push must outlast the wait of its announcement");
+    assert!(ms(TRACKER_ANSWER) < ms(TRACKER_SILENCE), "a lost answer is noticed before silence is");
+    assert!(ms(PONG_TIMEOUT) > ms(PING_INTERVAL), "a ping has time to be answered");
+    assert!(ms(QUEUE_BUCKET) * 2 > ms(DELAY_TARGET), "a bucket must see frames that waited for the target");
+};

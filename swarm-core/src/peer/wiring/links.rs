@@ -1,0 +1,191 @@
+//! Links come and go.
+
+use crate::group::GroupRange;
+use crate::id::LinkId;
+use crate::id::{Instance, PeerId};
+use crate::limits::{INITIAL_LINKS_MAX, LINKS_MAX, RUNS_MAX};
+use crate::peer::neighbours::{Due, Greeting, Introduction};
+use crate::peer::output::{Event, Output};
+use crate::peer::receive::clock_ms;
+use crate::peer::stats::LinkState;
+use crate::peer::tuning::UPLINK_GUESS;
+use crate::peer::{Content, Live, Peer};
+use crate::peer_message::{PEER_VERSION, PeerMessage, Standing};
+use crate::time::Timestamp;
+use crate::tracker_message::{PeerRequestBody, Role, Signal};
+
+impl Peer {
+    /// The tracker named a neighbour.
+    pub(in crate::peer) fn connect(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) {
+        if Some(peer) == self.tracker.peer() {
+            return;
+        }
+        let links_max = if self.config.role == Role::Initial { INITIAL_LINKS_MAX } else { LINKS_MAX };
+        let (introduction, replaced) = self.neighbours.introduced(now, peer, role, links_max);
+        replaced.into_iter().for_each(|id| self.close_link(now, id, "introduced again"));
+        if let Introduction::Connect(link) = introduction {
+            let ice_servers = self.tracker.ice_servers();
+            self.outputs.push_back(Output::Connect { link, is_offerer, ice_servers });
+        }
+    }
+
+    /// The tracker took a link out of the graph.
+    pub(in crate::peer) fn unlink(&mut self, now: Timestamp, peer: PeerId) {
+        if let Some(id) = self.neighbours.unlinked(now, peer) {
+            self.close_link(now, id, "no longer a neighbour");
+        }
+    }
+
+    /// The tracker no longer knows a peer. An open link outlives that; one being built cannot.
+    pub(in crate::peer) fn gone(&mut self, now: Timestamp, peer: PeerId) {
+        let link = self.neighbours.named(peer).filter(|(_, link)| link.state() == LinkState::Connecting);
+        if let Some(id) = link.map(|(id, _)| id) {
+            self.close_link(now, id, "the other side left");
+        }
+    }
+
+    /// Closes links that were taken out of the graph and have nothing under way.
+    pub(in crate::peer) fn retire_links(&mut self, now: Timestamp) {
+        let is_idle = |id: LinkId| {
+            let source = self.live.as_ref().and_then(|live| live.receive.source(id));
+            source.is_none_or(crate::peer::receive::Source::is_idle) && self.sender.is_idle(id)
+        };
+        let retired = self.neighbours.open().filter(|(id, link)| link.is_retiring() && is_idle(*id));
+        let retired: Vec<LinkId> = retired.map(|(id, _)| id).collect();
+        retired.into_iter().for_each(|id| self.close_link(now, id, "no longer a neighbour"));
+    }
+
+    /// A signal of another peer, by way of the tracker.
+    pub(in crate::peer) fn remote_signal(&mut self, from: PeerId, signal: Signal) {
+        if let Some(link) = self.neighbours.signalled(from) {
+            self.outputs.push_back(Output::RemoteSignal(link, signal));
+        }
+    }
+
+    /// A signal of our own connection, for the other side.
+    pub(in crate::peer) fn local_signal(&mut self, now: Timestamp, id: LinkId, signal: Signal) {
+        let Some(link) = self.neighbours.get(id).filter(|_| self.tracker.session.is_up()) else { return };
+        if signal.is_within_limits() {
+            let to = link.peer;
+            let request = self.tracker.session.request(now, PeerRequestBody::Signal { to, signal });
+            self.outputs.push_back(Output::Tracker(request));
+        }
+    }
+
+    /// Both channels are open: introduce ourselves.
+    pub(in crate::peer) fn link_opened(&mut self, now: Timestamp, id: LinkId) {
+        if !self.neighbours.opened(now, id) {
+            return;
+        }
+        let runs = self.live.as_ref().map_or_else(Vec::new, |live| live.content.announced());
+        let mut messages = runs.chunks(RUNS_MAX);
+        let hello = PeerMessage::Hello {
+            version: PEER_VERSION,
+            swarm: self.config.swarm,
+            peer: self.tracker.peer().unwrap_or(PeerId(0)),
+            instance: self.config.instance,
+            standing: self.standing_now(now),
+            have: messages.next().unwrap_or_default().to_vec(),
+        };
+        self.outputs.push_back(Output::Control(id, hello));
+        for gained in messages {
+            let have = PeerMessage::Have { gained: gained.to_vec(), dropped: Vec::new() };
+            self.outputs.push_back(Output::Control(id, have));
+        }
+    }
+
+    /// A neighbour introduced itself.
+    pub(in crate::peer) fn greeted(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        (instance, standing): (Instance, Standing),
+        have: &[GroupRange],
+    ) {
+        let own = self.config.instance;
+        if let Greeting::Closed(reason) = self.neighbours.greeted(now, id, own, (instance, standing)) {
+            return self.close_link(now, id, reason);
+        }
+        self.sender.link_opened(now, id);
+        if let Some(geometry) = self.live.as_ref().map(|live| live.content.geometry()) {
+            self.neighbours.set_link_geometry(id, geometry);
+            self.account_for(now, id);
+        }
+        self.announced(now, id, have, &[], true);
+        self.note_neighbours();
+        self.ask_links_for_manifest();
+        for message in self.neighbours.take_early(id) {
+            self.data_message(now, id, message);
+        }
+    }
+
+    /// Begins to keep account of what is asked of a link.
+    pub(in crate::peer) fn account_for(&mut self, now: Timestamp, id: LinkId) {
+        let (Some(live), Some(link)) = (&mut self.live, self.neighbours.get(id)) else { return };
+        let expected = self.tracker.advice.expected(link.peer);
+        live.receive.link_opened(now, id, link, expected, UPLINK_GUESS);
+    }
+
+    /// Closes a link from our side.
+    pub(in crate::peer) fn close_link(&mut self, now: Timestamp, id: LinkId, reason: &str) {
+        self.drop_link(now, id);
+        self.outputs.push_back(Output::CloseLink(id, reason.to_owned()));
+    }
+
+    /// Closes a link whose neighbour broke the rules, and remembers the neighbour.
+    pub(in crate::peer) fn ban(&mut self, now: Timestamp, id: LinkId, reason: String) {
+        if self.neighbours.get(id).is_none() {
+            return;
+        }
+        self.neighbours.ban(id);
+        self.close_link(now, id, &reason);
+        self.event(Event::Banned { link: id, reason });
+    }
+
+    /// Forgets a link; what was asked of it may be asked elsewhere.
+    pub(in crate::peer) fn drop_link(&mut self, now: Timestamp, id: LinkId) {
+        if self.neighbours.remove(id).is_none() {
+            return;
+        }
+        self.agenda.everything();
+        self.manifest.source.forget(id);
+        self.sender.link_closed(id);
+        self.news.link_closed(id);
+        self.totals.links.remove(&id);
+        if let Some(Live { receive, inject, .. }) = &mut self.live {
+            receive.link_closed(now, id);
+            inject.iter_mut().for_each(|inject| inject.link_closed(id));
+        }
+        self.note_neighbours();
+    }
+
+    /// Neighbours changed: what an initial peer knows of its swarm is worked out again.
+    pub(in crate::peer) fn note_neighbours(&mut self) {
+        self.agenda.surveying();
+    }
+
+    /// What links need because time has passed.
+    pub(in crate::peer) fn link_timeouts(&mut self, now: Timestamp) {
+        for due in self.neighbours.handle_timeout(now) {
+            match due {
+                Due::Close(id, reason) => self.close_link(now, id, reason),
+                Due::Ping(id) => {
+                    let nonce = self.chance.below(u32::MAX);
+                    self.neighbours.pinged(now, id, nonce);
+                    let ping = PeerMessage::Ping { nonce, sent_ms: clock_ms(now) };
+                    self.outputs.push_back(Output::Control(id, ping));
+                }
+            }
+        }
+    }
+
+    /// Groups the store cannot read or keep, or that are beyond the budget.
+    pub(in crate::peer) fn lose(&mut self, now: Timestamp, range: GroupRange) {
+        let Some(content) = self.live.as_mut().map(|live| &mut live.content) else { return };
+        Content::lose(content, range);
+        let dropped = self.sender.lost(range);
+        self.reject(&dropped, crate::peer_message::RejectReason::NotHeld);
+        self.news.changed(now, false);
+        self.tracker.note_segments();
+    }
+}

@@ -1,0 +1,6 @@
+//! From inputs to components, and from what components return to outputs. No policy is decided here.
+
+mod links;
+mod messages;
+mod sending;
+mod tracker;

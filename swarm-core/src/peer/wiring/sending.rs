@@ -1,0 +1,199 @@
+//! Frames leave while somebody waits or something is to be injected, channels have room and the limit admits it; and
+//! neighbours hear how this peer stands and what it gained.
+
+use crate::group::GroupRange;
+use crate::id::LinkId;
+use crate::peer::agenda::Agenda;
+use crate::peer::inject::{Field, Inject};
+use crate::peer::output::Output;
+use crate::peer::receive::{appetite, clock_ms};
+use crate::peer::send::{Departure, Gate};
+use crate::peer::tracker::millis;
+use crate::peer::tuning::{HEAD_BYTES, URGENT_EVERY};
+use crate::peer::{Live, Peer};
+use crate::peer_message::{DataHead, PeerMessage, RejectReason, Serving, Standing};
+use crate::time::Timestamp;
+use crate::tree::NodeHash;
+
+/// What leaves next.
+enum Next {
+    /// A push that nobody asked for.
+    Push(Departure),
+    /// An answer to a request.
+    Answer(Departure),
+}
+
+impl Peer {
+    /// Sends as much as can be sent now.
+    pub(in crate::peer) fn serve(&mut self, now: Timestamp) {
+        self.timers.serve_at = None;
+        loop {
+            match self.sender.gate(now) {
+                Gate::Open => {}
+                Gate::Closed => break,
+                Gate::Until(at) => {
+                    let is_waited_for = self.sender.has_requests() || self.next(now).is_some();
+                    self.timers.serve_at = is_waited_for.then_some(at);
+                    break;
+                }
+            }
+            let Some(next) = self.next(now) else { break };
+            self.depart(now, &next);
+        }
+        for (id, bytes) in self.sender.low_water(&self.neighbours) {
+            self.outputs.push_back(Output::LowWater(id, bytes));
+        }
+    }
+
+    /// A fresh group that presses, but for one urgent request in ten; urgent requests; fresh groups; background.
+    fn next(&mut self, now: Timestamp) -> Option<Next> {
+        let Some(Live { content, receive, inject }) = &mut self.live else { return None };
+        let (neighbours, sender) = (&self.neighbours, &self.sender);
+        let field = Field { now, content, neighbours, sender, demand: receive.demand() };
+        let fresh = inject.as_mut().and_then(|inject| Some((inject.next(&field)?, inject)));
+        let urgent = || sender.next_urgent(now, neighbours).map(Next::Answer);
+        let next = match fresh {
+            Some(((push, true), inject)) => {
+                let is_push = inject.takes_turn(URGENT_EVERY);
+                let urgent = if is_push { None } else { urgent() };
+                (urgent.or(Some(Next::Push(push))), URGENT_EVERY)
+            }
+            Some(((push, false), _)) => (urgent().or(Some(Next::Push(push))), 1),
+            None => {
+                let background = || sender.next_background(now, neighbours).map(Next::Answer);
+                (urgent().or_else(background), 1)
+            }
+        };
+        self.sender.set_urgent_divisor(next.1);
+        next.0
+    }
+
+    /// Hands a frame over.
+    fn depart(&mut self, now: Timestamp, next: &Next) {
+        let (departure, is_push) = match next {
+            Next::Push(departure) => (departure, true),
+            Next::Answer(departure) => (departure, false),
+        };
+        let Departure { link: id, range, waited } = *departure;
+        let Some(Live { content, receive, inject }) = &mut self.live else { return };
+        let Some(link) = self.neighbours.get(id) else { return };
+        let Some(proof) = content.tree().prove(range, |groups| link.knows(groups)) else {
+            // It cannot be for groups that are held. Nobody is to wait for them for ever.
+            self.sender.cancelled(id, range);
+            return self.reject(&[(id, range)], RejectReason::NotHeld);
+        };
+        let payload = content.geometry().len_bytes(range);
+        let proof_bytes = (proof.hashes.len() * size_of::<NodeHash>()) as u64;
+        if let Some(inject) = inject {
+            let (neighbours, sender) = (&self.neighbours, &self.sender);
+            let field = Field { now, content, neighbours, sender, demand: receive.demand() };
+            inject.departed(&field, departure, payload, is_push);
+        }
+        self.neighbours.was_sent(id, range);
+        self.sender.handed_over(now, departure, (payload, payload + proof_bytes + HEAD_BYTES));
+        self.totals.uploaded += payload;
+        let head = DataHead {
+            range,
+            sent_ms: clock_ms(now),
+            waited_ms: millis(waited),
+            backlog_ms: self.sender.backlog_ms(),
+            proof,
+        };
+        self.outputs.push_back(Output::Data(id, head));
+    }
+
+    /// Some of what waited on a channel has left.
+    pub(in crate::peer) fn drained(&mut self, now: Timestamp, id: LinkId, buffered_bytes: u64) {
+        let Some(link) = self.neighbours.get(id) else { return };
+        let injects = self.live.as_ref().and_then(|live| live.inject.as_ref());
+        let is_injecting = injects.is_some_and(Inject::was_injecting);
+        self.sender.drained(now, (id, link), buffered_bytes, is_injecting);
+        self.agenda.serving();
+        if link.is_retiring() {
+            self.agenda.everything();
+        }
+    }
+
+    /// How this peer stands now.
+    pub(in crate::peer) fn standing_now(&mut self, now: Timestamp) -> Standing {
+        let (uplink, is_uplink_known) = self.sender.uplink_seen(now, &self.neighbours);
+        let serving = if self.sender.is_off() { Serving::Nothing } else { Serving::Everything };
+        let wants = GroupRange::new(0, 0);
+        let Some(Live { content, receive, inject }) = &mut self.live else {
+            return Standing {
+                serving,
+                is_rich: false,
+                wants,
+                uplink,
+                is_uplink_known,
+                downlink: 0,
+                credit: 0,
+            };
+        };
+        let (neighbours, sender) = (&self.neighbours, &self.sender);
+        let field = Field { now, content, neighbours, sender, demand: receive.demand() };
+        Standing {
+            serving: inject.as_mut().map_or(serving, |inject| inject.serving(&field)),
+            is_rich: inject.as_ref().is_some_and(Inject::is_rich),
+            wants: appetite::told(self.config.appetite, content, receive.demand()),
+            uplink,
+            is_uplink_known,
+            downlink: receive.downlink(),
+            credit: receive.push_credit(),
+        }
+    }
+
+    /// Tells neighbours how this peer stands when that has changed.
+    pub(in crate::peer) fn tell_standing(&mut self, now: Timestamp) {
+        let standing = self.standing_now(now);
+        let live = self.live.as_ref().filter(|_| !self.is_complete_told);
+        let playing = live.and_then(|live| live.receive.demand().playing(now));
+        let backlog_ms = self.sender.backlog_ms();
+        if self.standing.take_due(now, standing, backlog_ms, playing.is_some()) {
+            let open: Vec<LinkId> = self.neighbours.open().map(|(id, _)| id).collect();
+            for id in open {
+                let sent_ms = clock_ms(now);
+                let status = PeerMessage::Status { standing, sent_ms, backlog_ms, playing };
+                self.outputs.push_back(Output::Control(id, status));
+            }
+            let refused = match standing.serving {
+                Serving::Nothing => self.sender.drop_all(),
+                Serving::Deadlines => self.sender.drop_background(),
+                Serving::Everything => Vec::new(),
+            };
+            self.reject(&refused, RejectReason::NotServing);
+        }
+    }
+
+    /// An initial peer works out again what its swarm can do, if neighbours changed.
+    pub(in crate::peer) fn survey(&mut self, now: Timestamp) {
+        if !Agenda::take_surveying(&mut self.agenda, now) {
+            return;
+        }
+        let Some(Live { content, receive, inject: Some(inject) }) = &mut self.live else { return };
+        let (neighbours, sender) = (&self.neighbours, &self.sender);
+        let field = Field { now, content, neighbours, sender, demand: receive.demand() };
+        for (id, is_counted) in inject.survey(&field) {
+            self.neighbours.set_counted(id, is_counted);
+        }
+    }
+
+    /// Looks after pushes.
+    pub(in crate::peer) fn inject_timeout(&mut self, now: Timestamp) {
+        let Some(Live { content, receive, inject: Some(inject) }) = &mut self.live else { return };
+        let (neighbours, sender) = (&self.neighbours, &self.sender);
+        let field = Field { now, content, neighbours, sender, demand: receive.demand() };
+        inject.handle_timeout(&field);
+        self.agenda.surveying();
+    }
+
+    /// Tells neighbours of what was gained and dropped.
+    pub(in crate::peer) fn tell_news(&mut self, now: Timestamp) {
+        let Some(live) = &mut self.live else { return };
+        let is_due = self.news.is_due(now, self.sender.uplink_settled());
+        let changes = if is_due { live.content.take_news() } else { Vec::new() };
+        for (id, message) in self.news.tell(now, &self.neighbours, &changes) {
+            self.outputs.push_back(Output::Control(id, message));
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! What the tracker says and what it is told; how the manifest is found; what follows from an open store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::group_set::GroupSet;
+use crate::id::{LinkId, PeerId};
+use crate::limits::RUNS_MAX;
+use crate::manifest::Manifest;
+use crate::peer::content::Content;
+use crate::peer::inject::Inject;
+use crate::peer::input::FetchError;
+use crate::peer::output::{Event, Output};
+use crate::peer::receive::Receive;
+use crate::peer::tracker::{Advice, Progress, Refusal, State};
+use crate::peer::{Live, Peer};
+use crate::peer_message::PeerMessage;
+use crate::time::Timestamp;
+use crate::tracker_message::{
+    ErrorCode, PeerEntry, PeerRequestBody, Received, Role, SegmentRun, Share, TRACKER_VERSION,
+    TrackerMessage, TrackerMessageBody,
+};
+use crate::tree::HashTree;
+
+impl Peer {
+    pub(in crate::peer) fn start(&mut self, now: Timestamp) {
+        if let Some(manifest) = self.config.manifest.clone() {
+            self.manifest_known(manifest);
+        } else {
+            self.outputs.push_back(Output::FetchManifest);
+        }
+        self.connect_tracker(now);
+    }
+
+    /// Leaves: the tracker hears it first, so that nobody is sent here any more.
+    pub(in crate::peer) fn stop(&mut self, now: Timestamp) {
+        if self.tracker.session.is_up() {
+            let leave = self.tracker.session.request(now, PeerRequestBody::Leave);
+            self.outputs.push_back(Output::Tracker(leave));
+        }
+        self.outputs.push_back(Output::DisconnectTracker);
+        self.tracker.session.state = State::Idle;
+        let ids: Vec<LinkId> = self.neighbours.iter().map(|(id, _)| id).collect();
+        ids.into_iter().for_each(|id| self.close_link(now, id, "leaving"));
+    }
+
+    fn connect_tracker(&mut self, now: Timestamp) {
+        self.tracker.session.connecting(now);
+        self.outputs.push_back(Output::ConnectTracker);
+    }
+
+    pub(in crate::peer) fn tracker_opened(&mut self, now: Timestamp) {
+        if matches!(self.tracker.session.state, State::Connecting(_)) {
+            let hello = self.tracker.session.hello(now, TRACKER_VERSION, self.uplink_bps());
+            self.outputs.push_back(Output::Tracker(hello));
+            if self.config.role == Role::Viewer {
+                self.join(now);
+            }
+        }
+    }
+
+    pub(in crate::peer) fn tracker_lost(&mut self, now: Timestamp, reason: String) {
+        if matches!(self.tracker.session.state, State::Idle | State::Waiting(_)) {
+            return;
+        }
+        let wait = self.tracker.session.lost(now, &mut self.chance);
+        let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.event(Event::TrackerDown { reason, retry_ms });
+    }
+
+    pub(in crate::peer) fn tracker_timeout(&mut self, now: Timestamp) {
+        if self.tracker.session.is_silent(now) {
+            self.outputs.push_back(Output::DisconnectTracker);
+            return self.tracker_lost(now, "the tracker has gone silent".to_owned());
+        }
+        match self.tracker.session.state {
+            State::Waiting(at) if now >= at => self.connect_tracker(now),
+            State::Connecting(at) | State::Greeting(at) if now >= at => {
+                self.outputs.push_back(Output::DisconnectTracker);
+                self.tracker_lost(now, "the tracker does not answer".to_owned());
+            }
+            State::Joining(at) if now >= at => self.publish_or_join(now),
+            State::Idle
+            | State::Waiting(_)
+            | State::Connecting(_)
+            | State::Greeting(_)
+            | State::Publishing
+            | State::Joining(_)
+            | State::Joined => {}
+        }
+    }
+
+    pub(in crate::peer) fn tracker_message(&mut self, now: Timestamp, message: TrackerMessage) {
+        self.tracker.session.heard(now, message.id);
+        match message.body {
+            TrackerMessageBody::Welcome { peer, resume, ice_servers, report_interval_ms, .. } => {
+                if matches!(self.tracker.session.state, State::Greeting(_)) {
+                    self.tracker.session.welcomed(now, peer, resume, ice_servers, report_interval_ms);
+                    if !self.tracker.session.goes_on_joining(now) {
+                        self.publish_or_join(now);
+                    }
+                    self.event(Event::TrackerUp);
+                }
+            }
+            TrackerMessageBody::Swarm { leechers, at_risk, share, .. } => {
+                if matches!(self.tracker.session.state, State::Joining(_)) {
+                    self.tracker.session.state = State::Joined;
+                }
+                self.swarm_state(leechers, &at_risk, share);
+            }
+            TrackerMessageBody::Connect { peer, role, offer } => self.connect(now, peer, role, offer),
+            TrackerMessageBody::Unlink { peer } => self.unlink(now, peer),
+            TrackerMessageBody::Signal { from, signal } => self.remote_signal(from, signal),
+            TrackerMessageBody::Gone { peer } => self.gone(now, peer),
+            TrackerMessageBody::Assign { segments, source, lease_ms } => {
+                self.assigned(now, &segments, source, lease_ms);
+            }
+            TrackerMessageBody::Error { code, text, retry_after_ms } => {
+                let retry_after = Duration::from_millis(u64::from(retry_after_ms.unwrap_or(1000)));
+                self.tracker_refused(now, message.id, code, text, retry_after);
+            }
+            TrackerMessageBody::Peers { providing, looking } => self.listed(&providing, &looking),
+            TrackerMessageBody::Ok => {}
+        }
+    }
+
+    /// How many viewers lack something, what is rare, and which part of the injection is ours.
+    fn swarm_state(&mut self, leechers: u32, at_risk: &[SegmentRun], share: Option<Share>) {
+        let Some(Live { content, inject, .. }) = &mut self.live else { return };
+        let rare = at_risk.iter().take(RUNS_MAX).map(|run| content.groups_of(*run));
+        self.tracker.advice.set_at_risk(rare);
+        if let Some(inject) = inject {
+            inject.told(leechers, share, content);
+            self.agenda.surveying();
+        }
+    }
+
+    fn tracker_refused(
+        &mut self,
+        now: Timestamp,
+        id: Option<u32>,
+        code: ErrorCode,
+        text: String,
+        retry_after: Duration,
+    ) {
+        match self.tracker.session.refused(now, id, code, retry_after) {
+            Refusal::Ignored => {}
+            Refusal::UnknownSwarm => {
+                let is_unknown = self.manifest.manifest.is_none();
+                self.event(if is_unknown { Event::UnknownSwarm } else { Event::Waiting { reason: text } });
+            }
+            Refusal::Later => {
+                self.outputs.push_back(Output::DisconnectTracker);
+                self.tracker_lost(now, text);
+            }
+            Refusal::Never => {
+                self.outputs.push_back(Output::DisconnectTracker);
+                self.tracker.session.state = State::Idle;
+                self.event(Event::Failed(format!("the tracker refuses: {text}")));
+            }
+        }
+    }
+
+    /// A lease: until it ends its source is asked for these groups before others.
+    fn assigned(&mut self, now: Timestamp, segments: &[SegmentRun], source: PeerId, lease_ms: u32) {
+        let Some(content) = self.live.as_ref().map(|live| &live.content) else { return };
+        let until = now + Duration::from_millis(u64::from(lease_ms));
+        let groups = segments.iter().map(|run| content.groups_of(*run));
+        self.tracker.advice.assigned(groups, source, until);
+    }
+
+    /// Who provides what we look for, and who looks for it, too.
+    fn listed(&mut self, providing: &[PeerEntry], looking: &[PeerEntry]) {
+        let advice = &mut self.tracker.advice;
+        advice.listed(providing, looking);
+        let Some(live) = &mut self.live else { return };
+        for (id, link) in self.neighbours.iter() {
+            if let Some(rate) = advice.expected(link.peer) {
+                live.receive.expect(id, rate);
+            }
+        }
+    }
+
+    /// Tells the tracker what is looked for, if that is news or cannot be had in time.
+    pub(in crate::peer) fn look_for(&mut self, now: Timestamp) {
+        self.tracker.advice.pass(now);
+        if !self.tracker.session.is_joined() || !self.tracker.wants.is_open(now) || self.is_complete_told {
+            return;
+        }
+        let mut wants = std::mem::take(&mut self.tracker.wants);
+        let taken = self.viewing(now).and_then(|(receive, view)| {
+            wants.take(now, (view.content, receive.demand()), |group, time| {
+                receive.is_missed(&view, group, time)
+            })
+        });
+        self.tracker.wants = wants;
+        if let Some(segments) = taken {
+            let request = self.tracker.session.request(now, PeerRequestBody::Want { segments });
+            self.outputs.push_back(Output::Tracker(request));
+        }
+    }
+
+    /// An initial peer first makes sure that the tracker has the manifest; others join at once.
+    fn publish_or_join(&mut self, now: Timestamp) {
+        if self.config.role == Role::Initial && !self.manifest.bytes.is_empty() {
+            self.tracker.session.state = State::Publishing;
+            self.outputs.push_back(Output::PublishManifest(self.manifest.bytes.clone()));
+        } else {
+            self.join(now);
+        }
+    }
+
+    pub(in crate::peer) fn manifest_published(&mut self, now: Timestamp, result: Result<(), String>) {
+        if self.tracker.session.state != State::Publishing {
+            return;
+        }
+        match result {
+            Ok(()) => self.join(now),
+            Err(reason) => {
+                self.outputs.push_back(Output::DisconnectTracker);
+                self.tracker_lost(now, format!("the tracker does not take the manifest: {reason}"));
+            }
+        }
+    }
+
+    fn join(&mut self, now: Timestamp) {
+        let have = self.live.as_mut().map_or_else(Vec::new, |live| live.content.tell_segments());
+        // Runs that did not fit the message follow as news.
+        self.tracker.note_segments();
+        let playhead = self.playhead_segment();
+        let (swarm, role) = (self.config.swarm, self.config.role);
+        let join = self.tracker.session.join(now, PeerRequestBody::Join { swarm, role, have, playhead });
+        self.outputs.push_back(Output::Tracker(join));
+    }
+
+    fn playhead_segment(&self) -> Option<u32> {
+        let live = self.live.as_ref()?;
+        live.content.segment_of(live.receive.demand().playhead()?)
+    }
+
+    fn uplink_bps(&self) -> u64 {
+        self.sender.uplink().saturating_mul(8)
+    }
+
+    /// Tells the tracker what is due: segments gained, and how transfers went.
+    pub(in crate::peer) fn tell_tracker(&mut self, now: Timestamp) {
+        if self.tracker.take_segments_due(now) {
+            let news = self.live.as_mut().map(|live| live.content.take_segment_news());
+            match news.filter(|(gained, dropped)| !gained.is_empty() || !dropped.is_empty()) {
+                None => self.tracker.segments_told(),
+                Some((gained, dropped)) => {
+                    let body = PeerRequestBody::Have { gained, dropped };
+                    let request = self.tracker.session.request(now, body);
+                    self.outputs.push_back(Output::Tracker(request));
+                }
+            }
+        }
+        if self.tracker.session.take_report_due(now) {
+            let mut received = Vec::new();
+            for (id, link) in self.neighbours.iter() {
+                let bytes = self.totals.take_unreported(id);
+                let failures = self.live.as_mut().map_or(0, |live| live.receive.take_failures(id));
+                if bytes > 0 || failures > 0 {
+                    received.push(Received { peer: link.peer, bytes, failures });
+                }
+            }
+            let (uplink_bps, playhead) = (self.uplink_bps(), self.playhead_segment());
+            let body = PeerRequestBody::Report { received, uplink_bps, playhead };
+            let request = self.tracker.session.request(now, body);
+            self.outputs.push_back(Output::Tracker(request));
+        }
+    }
+
+    pub(in crate::peer) fn manifest_fetched(&mut self, now: Timestamp, result: Result<Bytes, FetchError>) {
+        if self.manifest.manifest.is_some() {
+            return;
+        }
+        match result {
+            Ok(bytes) => self.manifest_arrived(&bytes),
+            Err(error) => {
+                self.manifest.source.failed(now, &mut self.chance);
+                self.event(match error {
+                    FetchError::NotFound => Event::UnknownSwarm,
+                    FetchError::Failed(reason) => {
+                        Event::Waiting { reason: format!("the manifest cannot be fetched: {reason}") }
+                    }
+                });
+                self.ask_links_for_manifest();
+            }
+        }
+    }
+
+    pub(in crate::peer) fn manifest_timeout(&mut self, now: Timestamp) {
+        let source = &mut self.manifest.source;
+        if self.manifest.manifest.is_none() && source.retry_at.take_if(|at| now >= *at).is_some() {
+            self.outputs.push_back(Output::FetchManifest);
+        }
+    }
+
+    /// With HTTP out of reach, some open link is asked.
+    pub(in crate::peer) fn ask_links_for_manifest(&mut self) {
+        if self.manifest.manifest.is_some() {
+            return;
+        }
+        let link = self.neighbours.open().map(|(id, _)| id).next();
+        if let Some(link) = link.filter(|link| self.manifest.source.take_turn(*link)) {
+            self.outputs.push_back(Output::Control(link, PeerMessage::ManifestAsk { part: 0 }));
+        }
+    }
+
+    pub(in crate::peer) fn manifest_part(
+        &mut self,
+        now: Timestamp,
+        link: LinkId,
+        (part, part_count): (u16, u16),
+        bytes: &[u8],
+    ) {
+        match self.manifest.source.part(link, part, part_count, bytes) {
+            Progress::Ignored | Progress::Nothing => {}
+            Progress::Next(part) => {
+                self.outputs.push_back(Output::Control(link, PeerMessage::ManifestAsk { part }));
+            }
+            Progress::Whole(whole) => {
+                if Manifest::from_bytes(self.config.swarm, &whole).is_ok() {
+                    self.manifest_arrived(&whole);
+                } else {
+                    self.ban(now, link, "it sent a manifest that is not this swarm's".to_owned());
+                }
+            }
+        }
+    }
+
+    fn manifest_arrived(&mut self, bytes: &Bytes) {
+        match Manifest::from_bytes(self.config.swarm, bytes) {
+            Ok(manifest) => self.manifest_known(Arc::new(manifest)),
+            Err(error) => {
+                self.event(Event::Failed(format!("the tracker's manifest cannot be used: {error}")));
+            }
+        }
+    }
+
+    fn manifest_known(&mut self, manifest: Arc<Manifest>) {
+        match manifest.to_bytes() {
+            Ok(bytes) => {
+                self.manifest.bytes = bytes.into();
+                self.manifest.manifest = Some(Arc::clone(&manifest));
+                self.manifest.source.retry_at = None;
+                self.event(Event::ManifestReady(manifest));
+            }
+            Err(error) => self.event(Event::Failed(error.to_string())),
+        }
+    }
+
+    pub(in crate::peer) fn store_ready(&mut self, now: Timestamp, held: &GroupSet, tree: HashTree) {
+        let Some(manifest) = self.manifest.manifest.clone().filter(|_| self.live.is_none()) else { return };
+        let geometry = manifest.geometry();
+        if tree.root() != manifest.root || tree.geometry() != geometry {
+            self.event(Event::Failed("the store holds another content than the manifest names".to_owned()));
+            return;
+        }
+        let count = geometry.group_count();
+        let is_initial = self.config.role == Role::Initial;
+        self.tracker.advice = Advice::new(count);
+        self.live = Some(Live {
+            receive: Receive::new(&manifest),
+            content: Content::new(manifest, held, tree),
+            inject: is_initial.then(|| Inject::new(count, self.config.economy)),
+        });
+        self.tracker.note_segments();
+        for link in self.neighbours.set_geometry(geometry) {
+            self.ban(now, link, "it announced groups that do not exist".to_owned());
+        }
+        let runs = self.live.as_ref().map_or_else(Vec::new, |live| live.content.announced());
+        let open: Vec<LinkId> = self.neighbours.open().map(|(id, _)| id).collect();
+        for id in open {
+            self.account_for(now, id);
+            for gained in runs.chunks(RUNS_MAX) {
+                let have = PeerMessage::Have { gained: gained.to_vec(), dropped: Vec::new() };
+                self.outputs.push_back(Output::Control(id, have));
+            }
+        }
+        self.note_neighbours();
+        // `settle` tells neighbours that there is somewhere to put what is pushed.
+    }
+}
