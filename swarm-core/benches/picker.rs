@@ -129,6 +129,7 @@ impl Viewer {
             is_uplink_known: true,
             downlink: 0,
             credit: 0,
+            playing: None,
         };
         let instance = Instance([u8::try_from(neighbour).unwrap_or(0) + 1; 16]);
         let hello =

@@ -69,6 +69,15 @@ pub enum Serving {
     Everything,
 }
 
+/// Where a player is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Playing {
+    /// Next group that it needs.
+    pub group: u32,
+    /// How long it can wait for it, ms.
+    pub ahead_ms: u32,
+}
+
 /// How a peer stands towards its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
@@ -87,15 +96,8 @@ pub struct Standing {
     pub downlink: u64,
     /// Bytes of pushes that it accepts at a time, sent and not yet announced by it.
     pub credit: u32,
-}
-
-/// Where a player is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Playing {
-    /// Next group that it needs.
-    pub group: u32,
-    /// How long it can wait for it, ms.
-    pub ahead_ms: u32,
+    /// What its player is doing, if it plays.
+    pub playing: Option<Playing>,
 }
 
 /// A message on the control channel.
@@ -159,8 +161,6 @@ pub enum PeerMessage {
         sent_ms: u32,
         /// How long its urgent backlog takes to leave, ms.
         backlog_ms: u32,
-        /// What its player is doing, if it plays.
-        playing: Option<Playing>,
     },
     /// Asks for part `part` of the manifest.
     ManifestAsk {
@@ -458,10 +458,9 @@ mod tests {
             (any::<u32>(), any::<u32>()).prop_map(|(nonce, sent_ms)| PeerMessage::Ping { nonce, sent_ms }),
             (any::<u32>(), any::<u32>()).prop_map(|(nonce, sent_ms)| PeerMessage::Pong { nonce, sent_ms }),
             (any::<u32>(), any::<u32>()).prop_map(|(group, backlog_ms)| PeerMessage::Status {
-                standing: STANDING,
+                standing: Standing { playing: Some(Playing { group, ahead_ms: backlog_ms }), ..STANDING },
                 sent_ms: backlog_ms ^ 77,
                 backlog_ms,
-                playing: Some(Playing { group, ahead_ms: backlog_ms }),
             }),
         ]
     }
@@ -474,6 +473,7 @@ mod tests {
         is_uplink_known: true,
         downlink: 0,
         credit: 1 << 20,
+        playing: None,
     };
 
     proptest! {

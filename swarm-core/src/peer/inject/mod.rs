@@ -25,11 +25,11 @@ use super::input::Economy;
 use super::neighbours::{Link, Neighbours};
 use super::receive::Demand;
 use super::send::{Departure, Sender};
-use super::tuning::{FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SPREAD_TIME, UPLINK_GUESS};
+use super::tuning::{FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SPREAD_TIME, START_BUFFER, UPLINK_GUESS};
 use crate::group::{GroupRange, merged};
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
-use crate::peer_message::Serving;
+use crate::peer_message::{Playing, Serving};
 use crate::time::Timestamp;
 use crate::tracker_message::{Role, Share};
 
@@ -59,6 +59,8 @@ pub(crate) struct Inject {
     /// Uplink of a viewer that has not announced one, bytes a second.
     usual_uplink: u64,
     uplink_min: u64,
+    /// Groups that players need soon, fresh or not.
+    due: Vec<GroupRange>,
     /// Uplinks of the viewers that are injected to, together.
     feeders_uplink: u64,
     /// When fresh groups were pushed last.
@@ -78,6 +80,7 @@ impl Inject {
             viewers_told: 0,
             usual_uplink: UPLINK_GUESS,
             uplink_min: 0,
+            due: Vec::new(),
             feeders_uplink: 0,
             pushed_at: None,
             frames: 0,
@@ -118,6 +121,8 @@ impl Inject {
             uplinks: sum.saturating_mul(viewers.max(linked)) / linked.max(1),
             media,
         };
+        let playing = field.neighbours.viewers().filter_map(|(_, link)| link.playing());
+        self.due = merged(playing.map(|playing| due_range(playing, field.demand)));
         let mut changes = Vec::new();
         self.feeders_uplink = 0;
         for (id, link) in field.neighbours.viewers() {
@@ -203,7 +208,10 @@ impl Inject {
     pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<(Departure, bool)> {
         self.account.pass(field.now, &self.swarm);
         let wanted = merged(self.targets(field).map(|(_, link)| link.standing().wants));
-        let first = self.order.next(field, &wanted)?;
+        // What players need soon goes before the author's order.
+        let due = self.due.iter().flat_map(|due| wanted.iter().map(|wanted| due.and(*wanted)));
+        let due = self.order.first_in(field, &due.collect::<Vec<_>>());
+        let first = due.or_else(|| self.order.next(field, &wanted))?;
         let receivers = self.targets(field).filter(|(id, link)| {
             let standing = link.standing();
             standing.wants.has(first) && !link.holds(first) && self.has_room(*id, link, field)
@@ -214,15 +222,8 @@ impl Inject {
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();
         let range = GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0));
-        let is_pressing = self.is_due(first, field) || (self.account.is_behind() && !self.swarm.is_rich());
+        let is_pressing = due.is_some() || (self.account.is_behind() && !self.swarm.is_rich());
         Some((Departure { link: id, range, waited: Duration::ZERO }, is_pressing))
-    }
-
-    /// Whether the furthest player needs a group soon.
-    fn is_due(&self, group: u32, field: &Field<'_>) -> bool {
-        let playing = field.neighbours.viewers().filter_map(|(_, link)| link.playing());
-        let ends = playing.map(|playing| field.demand.first_due_after(playing, FRESH_HORIZON));
-        ends.max().is_some_and(|end| group < end)
     }
 
     /// Whether another push may be under way to a viewer: what its share of the uplink carries until it announces the
@@ -349,6 +350,12 @@ impl Inject {
             self.order.given_up(push.range);
         }
     }
+}
+
+/// The groups that a player needs soon: its start buffer, if it has nothing yet.
+fn due_range(playing: Playing, demand: &Demand) -> GroupRange {
+    let horizon = if playing.ahead_ms == 0 { START_BUFFER } else { FRESH_HORIZON };
+    GroupRange::new(playing.group, demand.first_due_after(playing, horizon))
 }
 
 fn is_complete(link: &Link) -> bool {

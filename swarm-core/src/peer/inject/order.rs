@@ -61,6 +61,13 @@ impl Order {
         })
     }
 
+    /// The first fresh group of these ranges that is this peer's to inject.
+    pub(super) fn first_in(&self, field: &Field<'_>, ranges: &[GroupRange]) -> Option<u32> {
+        let sets = [field.content.held(), &self.own];
+        let (index, word) = ranges.iter().find_map(|range| self.fresh(sets, field, *range).next())?;
+        group_of(index, word.trailing_zeros())
+    }
+
     /// Groups that somebody wants and no viewer holds, on their way or not.
     pub(super) fn lacking_count(field: &Field<'_>, wanted: &[GroupRange]) -> u32 {
         let present = field.neighbours.copies().present();

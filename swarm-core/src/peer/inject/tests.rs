@@ -248,9 +248,15 @@ fn a_fresh_group_goes_before_requests_where_injection_is_behind_or_a_player_need
     half.push(9);
     assert_eq!(is_pressing(&mut half), Some(false));
     // The next group is the tenth, due after a second.
-    half.scene.neighbours.stands(LinkId(1), standing(UPLINK), Some(Playing { group: 0, ahead_ms: 3000 }));
+    half.scene.neighbours.stands(
+        LinkId(1),
+        Standing { playing: Some(Playing { group: 0, ahead_ms: 3000 }), ..standing(UPLINK) },
+    );
     assert_eq!(is_pressing(&mut half), Some(false), "its player has media for three seconds");
-    half.scene.neighbours.stands(LinkId(1), standing(UPLINK), Some(Playing { group: 0, ahead_ms: 1000 }));
+    half.scene.neighbours.stands(
+        LinkId(1),
+        Standing { playing: Some(Playing { group: 0, ahead_ms: 1000 }), ..standing(UPLINK) },
+    );
     assert_eq!(is_pressing(&mut half), Some(true));
 }
 

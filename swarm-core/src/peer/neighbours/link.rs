@@ -38,7 +38,6 @@ pub(crate) struct Link {
     instance: Option<Instance>,
     /// How it says that it stands.
     standing: Standing,
-    playing: Option<Playing>,
     is_retiring: bool,
     /// Whether its groups count as copies in the swarm.
     is_counted: bool,
@@ -69,8 +68,8 @@ impl Link {
                 is_uplink_known: false,
                 downlink: 0,
                 credit: 0,
+                playing: None,
             },
-            playing: None,
             is_retiring: false,
             is_counted: role == Role::Viewer,
             signals: 0,
@@ -95,7 +94,7 @@ impl Link {
     }
 
     pub(crate) const fn playing(&self) -> Option<Playing> {
-        self.playing
+        self.standing.playing
     }
 
     pub(crate) const fn instance(&self) -> Option<Instance> {
@@ -169,9 +168,8 @@ impl Link {
         self.next_ping = now;
     }
 
-    pub(super) const fn stands(&mut self, standing: Standing, playing: Option<Playing>) {
+    pub(super) const fn stands(&mut self, standing: Standing) {
         self.standing = standing;
-        self.playing = playing;
     }
 
     /// It turned a request down: it serves less than it said.

@@ -18,7 +18,7 @@ use super::stats::LinkState;
 use super::tuning::BANNED_MAX;
 use crate::group::{Geometry, GroupRange};
 use crate::id::{Instance, LinkId, PeerId};
-use crate::peer_message::{DataMessage, Playing, Standing};
+use crate::peer_message::{DataMessage, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
@@ -177,8 +177,8 @@ impl Neighbours {
     }
 
     /// A neighbour says how it stands.
-    pub(crate) fn stands(&mut self, id: LinkId, standing: Standing, playing: Option<Playing>) {
-        self.links.get_mut(&id).into_iter().for_each(|link| link.stands(standing, playing));
+    pub(crate) fn stands(&mut self, id: LinkId, standing: Standing) {
+        self.links.get_mut(&id).into_iter().for_each(|link| link.stands(standing));
     }
 
     /// A neighbour rejected a request because it does not serve its class.

@@ -20,6 +20,7 @@ fn standing() -> Standing {
         is_uplink_known: false,
         downlink: 0,
         credit: 0,
+        playing: None,
     }
 }
 

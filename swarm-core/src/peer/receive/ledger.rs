@@ -20,7 +20,18 @@ use crate::time::Timestamp;
 pub(crate) struct Ask {
     pub(crate) class: Class,
     pub(crate) at: Timestamp,
+    /// When its answer was expected to come.
+    pub(crate) expected: Timestamp,
     bytes: u64,
+}
+
+impl Ask {
+    /// How much longer an answer is likely to take: until it is expected, and then, if it is later than `slack`
+    /// explains, as long again as it is late.
+    pub(crate) fn left(&self, now: Timestamp, slack: Duration) -> Duration {
+        let late = now.since(self.expected);
+        if late > slack { late } else { self.expected.since(now) }
+    }
 }
 
 /// What a payload answers.
@@ -165,8 +176,15 @@ impl Ledger {
         self.sources.get_mut(&link).into_iter().for_each(|source| source.rate.expect(rate));
     }
 
-    /// Groups are asked of a link, or asked again in another class.
-    pub(crate) fn ask(&mut self, now: Timestamp, link: LinkId, range: GroupRange, class: Class) {
+    /// Groups are asked of a link, or asked again in another class; an answer is expected in `eta`.
+    pub(crate) fn ask(
+        &mut self,
+        now: Timestamp,
+        link: LinkId,
+        range: GroupRange,
+        (class, eta): (Class, Duration),
+    ) {
+        let expected = now + eta;
         let Some(source) = self.sources.get_mut(&link) else { return };
         if source.asks.is_empty() {
             source.last_progress = now;
@@ -178,10 +196,10 @@ impl Ledger {
                 Some(ask) => {
                     source.outstanding[ask.class as usize] -= ask.bytes;
                     // A promoted request is measured from its promotion: the sender served it in turn until then.
-                    *ask = Ask { class, at: now, ..*ask };
+                    *ask = Ask { class, at: now, expected, ..*ask };
                 }
                 None => {
-                    source.asks.insert(group, Ask { class, at: now, bytes });
+                    source.asks.insert(group, Ask { class, at: now, expected, bytes });
                     self.outstanding_bytes += bytes;
                 }
             }
@@ -372,7 +390,7 @@ mod tests {
     fn an_answer_that_was_taken_back_is_accepted_once() {
         let mut ledger = ledger();
         let now = Timestamp::from_millis(5);
-        ledger.ask(now, A, GroupRange::new(3, 5), Class::Background);
+        ledger.ask(now, A, GroupRange::new(3, 5), (Class::Background, Duration::ZERO));
         ledger.strike(now, A, GroupRange::one(3), true);
         assert_eq!(ledger.came(now, A, GroupRange::one(3)), Answer::Cancelled);
         assert_eq!(ledger.came(now, A, GroupRange::one(3)), Answer::Unasked);
@@ -384,7 +402,7 @@ mod tests {
     fn a_neighbour_that_owes_answers_is_silent_after_two_seconds_and_gets_another_chance() {
         let mut ledger = ledger();
         let rtt = |_| Duration::from_millis(50);
-        ledger.ask(Timestamp::ZERO, A, GroupRange::one(3), Class::Urgent);
+        ledger.ask(Timestamp::ZERO, A, GroupRange::one(3), (Class::Urgent, Duration::ZERO));
         assert!(ledger.silence(Timestamp::from_millis(1999), rtt).is_empty());
         let at = ledger.silence_deadline(rtt).unwrap();
         assert_eq!(at, Timestamp::from_millis(2000));
@@ -399,7 +417,7 @@ mod tests {
     fn silence_is_found_at_its_deadline_even_if_the_round_trip_is_no_whole_number_of_microseconds() {
         let mut ledger = ledger();
         let rtt = |_| Duration::from_nanos(500_086_175);
-        ledger.ask(Timestamp::ZERO, A, GroupRange::one(3), Class::Urgent);
+        ledger.ask(Timestamp::ZERO, A, GroupRange::one(3), (Class::Urgent, Duration::ZERO));
         let at = ledger.silence_deadline(rtt).unwrap();
         assert_eq!(
             ledger.silence(at, rtt),
@@ -419,9 +437,9 @@ mod tests {
                 let range = GroupRange::from((start, len)).and(GroupRange::new(0, 100));
                 match kind {
                     0 => range.iter().filter(|group| !ledger.asked().has(*group)).collect::<Vec<_>>()
-                        .into_iter().for_each(|group| ledger.ask(now, link, GroupRange::one(group), Class::Background)),
+                        .into_iter().for_each(|group| ledger.ask(now, link, GroupRange::one(group), (Class::Background, Duration::ZERO))),
                     1 => if let Some((link, _)) = ledger.owner(start) {
-                        ledger.ask(now, link, GroupRange::one(start), Class::Urgent);
+                        ledger.ask(now, link, GroupRange::one(start), (Class::Urgent, Duration::ZERO));
                     },
                     2 => drop(ledger.came(now, link, range)),
                     3 => ledger.strike(now, link, range, len % 2 == 0),

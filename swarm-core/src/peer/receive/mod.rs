@@ -23,7 +23,7 @@ pub(crate) use picker::View;
 use credit::Credit;
 use ledger::Ledger;
 use orders::joined;
-use picker::{Background, Candidates, bits};
+use picker::{Background, Candidates, bits, eta, group_time, usual_uplink};
 
 use super::chance::Chance;
 use super::flow::bytes_in;
@@ -236,12 +236,12 @@ impl Receive {
                     return;
                 }
                 let remaining = self.demand.time_left(need, group);
-                let Some((link, _)) = candidates.choose(group, remaining, view.advice, None) else {
+                let Some((link, eta)) = candidates.choose(group, remaining, view.advice, None) else {
                     continue;
                 };
                 candidates.asked(link);
                 let range = GroupRange::one(group);
-                self.ask(view.now, (link, range, Class::Urgent, Some(remaining)), orders);
+                self.ask(view.now, (link, range, (Class::Urgent, eta), Some(remaining)), orders);
             }
         }
     }
@@ -279,7 +279,8 @@ impl Receive {
             let groups_max = u32::try_from(groups_max).unwrap_or(1);
             let Some(background) = Background::new(view, &self.ledger, link, &barred) else { return };
             let Some((range, class)) = background.pick(view, groups_max, chance) else { return };
-            self.ask(view.now, (id, range, class, None), orders);
+            let eta = self.usual_response(view, id);
+            self.ask(view.now, (id, range, (class, eta), None), orders);
         }
     }
 
@@ -312,11 +313,20 @@ impl Receive {
     fn ask(
         &mut self,
         now: Timestamp,
-        (link, range, class, remaining): (LinkId, GroupRange, Class, Option<Duration>),
+        (link, range, (class, eta), remaining): (LinkId, GroupRange, (Class, Duration), Option<Duration>),
         orders: &mut Vec<Order>,
     ) {
-        self.ledger.ask(now, link, range, class);
+        self.ledger.ask(now, link, range, (class, eta));
         orders.push(Order::Request { link, range, class, remaining });
+    }
+
+    /// Time until a neighbour answers background, as it did last or as an urgent request would be answered.
+    fn usual_response(&self, view: &View<'_>, id: LinkId) -> Duration {
+        let (Some(link), Some(source)) = (view.neighbours.get(id), self.ledger.source(id)) else {
+            return Duration::ZERO;
+        };
+        let usual = usual_uplink(view.neighbours);
+        source.response().unwrap_or_else(|| eta(link, source, group_time(link, usual)))
     }
 
     fn take_back(&mut self, now: Timestamp, link: LinkId, range: GroupRange, orders: &mut Vec<Order>) {

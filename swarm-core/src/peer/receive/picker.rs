@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Source};
 use crate::group::GroupRange;
 use crate::group_set::{GroupSet, masks};
 use crate::id::{LinkId, PeerId};
@@ -65,8 +65,7 @@ impl<'a> Candidates<'a> {
         let candidates = open.filter_map(|(id, link)| {
             let source = ledger.source(id).filter(|source| !source.is_silent())?;
             let group_time = group_time(link, usual);
-            let owed = u32::try_from(source.urgent_bytes() / GROUP + ETA_GROUPS).unwrap_or(u32::MAX);
-            let expected = link.rtt_or_guess() + source.backlog() + group_time.saturating_mul(owed);
+            let expected = eta(link, source, group_time);
             Some(Candidate {
                 id,
                 peer: link.peer,
@@ -121,13 +120,14 @@ impl<'a> Candidates<'a> {
             assigned.filter(|assigned| assigned.eta < best.eta * 2).unwrap_or(best)
         });
         let publisher = soonest(true);
+        let is_due = remaining <= PUBLISHER_HORIZON;
         let chosen = match (viewer, publisher) {
             (None, Some(publisher)) => {
-                let is_due = remaining <= PUBLISHER_HORIZON && !self.are_more_greeting;
-                (publisher.is_rich || is_due).then_some(publisher)?
+                let may = is_due && (publisher.is_rich || !self.are_more_greeting);
+                may.then_some(publisher)?
             }
             (Some(viewer), Some(publisher)) => {
-                let may = publisher.is_rich || viewer.eta > remaining;
+                let may = (publisher.is_rich && is_due) || viewer.eta > remaining;
                 if may && publisher.eta < viewer.eta { publisher } else { viewer }
             }
             (viewer, None) => viewer?,
@@ -141,6 +141,12 @@ impl<'a> Candidates<'a> {
             candidate.eta += candidate.group_time;
         }
     }
+}
+
+/// Expected time until a neighbour answers an urgent request that is made now.
+pub(super) fn eta(link: &Link, source: &Source, group_time: Duration) -> Duration {
+    let owed = u32::try_from(source.urgent_bytes() / GROUP + ETA_GROUPS).unwrap_or(u32::MAX);
+    link.rtt_or_guess() + source.backlog() + group_time.saturating_mul(owed)
 }
 
 /// Time that a neighbour's uplink takes for one group.

@@ -9,8 +9,9 @@
 
 use std::time::Duration;
 
-use super::picker::{Candidates, View, group_time, usual_uplink};
-use super::{Order, Receive, rtt};
+use super::ledger::{Ask, Source};
+use super::picker::{Candidates, View, eta, group_time, usual_uplink};
+use super::{Order, Receive};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer::neighbours::Link;
@@ -48,39 +49,31 @@ impl Receive {
         }
         promoted.sort_unstable_by_key(|(link, group, _)| (*link, *group));
         promoted.dedup_by_key(|(link, group, _)| (*link, *group));
-        for (link, group, remaining) in promoted {
+        let usual = usual_uplink(view.neighbours);
+        for (id, group, remaining) in promoted {
             let range = GroupRange::one(group);
-            self.ledger.ask(view.now, link, range, Class::Urgent);
-            orders.push(Order::Hasten { link, range, remaining });
+            let (Some(link), Some(source)) = (view.neighbours.get(id), self.ledger.source(id)) else {
+                continue;
+            };
+            let eta = eta(link, source, group_time(link, usual));
+            self.ledger.ask(view.now, id, range, (Class::Urgent, eta));
+            orders.push(Order::Hasten { link: id, range, remaining });
         }
     }
 
     fn move_late(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
         let is_endgame = self.is_endgame(view);
-        let usual = usual_uplink(view.neighbours);
-        let own_queue = self.credit.queue(view.now) * 2;
+        let slack = self.credit.queue(view.now) * 2 + LATE_SLACK;
         let mut late: Vec<(LinkId, u32, Duration)> = Vec::new();
         for (link, source) in self.ledger.sources() {
-            let transmission =
-                view.neighbours.get(link).map_or(Duration::ZERO, |link| group_time(link, usual));
-            let neighbour = view.neighbours.get(link);
-            let slack =
-                if neighbour.is_some_and(is_stopgap) { Duration::ZERO } else { own_queue + LATE_SLACK };
-            let patience = rtt(view, link) + transmission.min(LATE_SLACK) + slack;
-            let silence = source.silence(view.now);
-            for (at, (group, ask)) in (1u32..).zip(source.asks()) {
-                let age = view.now.since(ask.at);
-                if age > patience && (ask.class == Class::Urgent || is_endgame) {
-                    // What is asked there comes in turn; after a silence it takes at least as long again.
-                    let left = transmission.saturating_mul(at).max(silence);
-                    late.push((link, group, left.max(source.backlog())));
-                }
-            }
+            let is_stopgap = view.neighbours.get(link).is_some_and(is_stopgap);
+            let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent || is_endgame);
+            late.extend(asks.map(|(group, ask)| (link, group, left(view, source, ask, slack, is_stopgap))));
         }
-        if late.is_empty() {
-            return;
+        late.retain(|(.., left)| !left.is_zero());
+        if !late.is_empty() {
+            self.move_to_sooner(view, late, orders);
         }
-        self.move_to_sooner(view, late, orders);
     }
 
     /// A neighbour gained groups: what was asked of a publisher for want of another is asked of it, if it is sooner.
@@ -88,9 +81,8 @@ impl Receive {
         let stopgaps = view.neighbours.open().filter(|(_, link)| is_stopgap(link));
         let asks =
             stopgaps.filter_map(|(id, _)| Some((id, self.ledger.source(id)?))).flat_map(|(id, source)| {
-                let left = source.backlog().max(source.silence(view.now));
                 let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent);
-                asks.map(move |(group, _)| (id, group, left))
+                asks.map(move |(group, ask)| (id, group, left(view, source, ask, Duration::ZERO, true)))
             });
         let offered: Vec<(LinkId, u32, Duration)> =
             asks.filter(|(_, group, _)| gained.iter().any(|range| range.has(*group))).collect();
@@ -117,17 +109,25 @@ impl Receive {
             let due = remaining.unwrap_or(Duration::ZERO);
             let Some((other, eta)) = candidates.choose(group, due, view.advice, Some(link)) else { continue };
             let is_answered = view.neighbours.get(other).is_some_and(|link| link.answers(Class::Urgent));
-            if is_answered && eta < left * MOVE_TENTHS / 10 {
+            if is_answered && left * 2 > due && eta < left * MOVE_TENTHS / 10 {
                 let range = GroupRange::one(group);
                 self.take_back(view.now, link, range, orders);
-                self.ask(view.now, (other, range, Class::Urgent, Some(due)), orders);
+                self.ask(view.now, (other, range, (Class::Urgent, eta), Some(due)), orders);
                 candidates.asked(other);
             }
         }
     }
 }
 
-/// Whether a neighbour is asked for want of another: an initial peer that is not rich. Its answers are not waited for.
+/// How much longer the answer to a request is likely to take. A publisher also serves everybody else: its backlog counts.
+fn left(view: &View<'_>, source: &Source, ask: Ask, slack: Duration, is_stopgap: bool) -> Duration {
+    let slack = if is_stopgap { Duration::ZERO } else { slack };
+    let left = ask.left(view.now, slack).max(if is_stopgap { source.backlog() } else { Duration::ZERO });
+    let silence = source.silence(view.now);
+    if silence > slack { left.max(silence) } else { left }
+}
+
+/// Whether a neighbour is asked for want of another: an initial peer. Its answers are not waited for.
 pub(super) fn is_stopgap(link: &Link) -> bool {
-    link.role == Role::Initial && !link.standing().is_rich
+    link.role == Role::Initial
 }

@@ -23,18 +23,12 @@ impl StandingTold {
         self.due
     }
 
-    /// Whether neighbours are to hear of this standing and backlog now; `is_playing`: and of where the player is.
-    pub(crate) fn take_due(
-        &mut self,
-        now: Timestamp,
-        standing: Standing,
-        backlog_ms: u32,
-        is_playing: bool,
-    ) -> bool {
+    /// Whether neighbours are to hear of this standing and backlog now.
+    pub(crate) fn take_due(&mut self, now: Timestamp, standing: Standing, backlog_ms: u32) -> bool {
         self.due = None;
         let is_overloaded = backlog_ms > BACKLOG_MS && self.backlog_ms <= BACKLOG_MS / 2;
         let is_new = is_overloaded || self.told.is_none_or(|told| is_other_service(told, standing));
-        let is_changed = is_playing || self.told.is_none_or(|told| !is_alike(told, standing));
+        let is_changed = standing.playing.is_some() || self.told.is_none_or(|told| !is_alike(told, standing));
         if !is_new && !is_changed {
             return false;
         }
@@ -55,6 +49,7 @@ fn is_other_service(told: Standing, now: Standing) -> bool {
         || told.is_rich != now.is_rich
         || told.wants.is_empty() != now.wants.is_empty()
         || told.is_uplink_known != now.is_uplink_known
+        || told.playing.is_some() != now.playing.is_some()
         || now.uplink < told.uplink / 2
 }
 
@@ -73,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::group::GroupRange;
-    use crate::peer_message::Serving;
+    use crate::peer_message::{Playing, Serving};
 
     const STANDING: Standing = Standing {
         serving: Serving::Everything,
@@ -83,28 +78,30 @@ mod tests {
         is_uplink_known: true,
         downlink: 0,
         credit: 100_000,
+        playing: None,
     };
 
     #[test]
     fn what_is_served_is_told_at_once_and_the_rest_once_a_second() {
         let mut told = StandingTold::default();
         let at = Timestamp::from_millis;
-        assert!(told.take_due(at(0), STANDING, 0, false));
-        assert!(!told.take_due(at(1), STANDING, 0, false) && told.deadline().is_none());
+        assert!(told.take_due(at(0), STANDING, 0));
+        assert!(!told.take_due(at(1), STANDING, 0) && told.deadline().is_none());
         let faster = Standing { uplink: 2_000_000, ..STANDING };
-        assert!(!told.take_due(at(2), faster, 0, false));
+        assert!(!told.take_due(at(2), faster, 0));
         assert_eq!(told.deadline(), Some(at(1000)));
-        assert!(told.take_due(at(3), Standing { serving: Serving::Deadlines, ..STANDING }, 0, false));
-        assert!(told.take_due(at(1003), faster, 0, false));
+        assert!(told.take_due(at(3), Standing { serving: Serving::Deadlines, ..STANDING }, 0));
+        assert!(told.take_due(at(1003), faster, 0));
     }
 
     #[test]
     fn small_changes_are_not_worth_a_message_unless_it_plays() {
         let mut told = StandingTold::default();
-        told.take_due(Timestamp::ZERO, STANDING, 0, false);
+        told.take_due(Timestamp::ZERO, STANDING, 0);
         let later = Timestamp::from_millis(5000);
         let slightly = Standing { uplink: 1_100_000, ..STANDING };
-        assert!(!told.take_due(later, slightly, 0, false));
-        assert!(told.take_due(later, slightly, 0, true));
+        assert!(!told.take_due(later, slightly, 0));
+        let playing = Some(Playing { group: 7, ahead_ms: 900 });
+        assert!(told.take_due(later, Standing { playing, ..slightly }, 0));
     }
 }

@@ -92,6 +92,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
             is_uplink_known,
             downlink,
             credit,
+            playing: None,
         },
     )
 }
@@ -122,7 +123,8 @@ fn any_message() -> impl Strategy<Value = PeerMessage> {
         20 => (any_range(), reason).prop_map(|(range, reason)| PeerMessage::Reject { range, reason }),
         40 => (any_standing(), any_count(), playing).prop_map(|(standing, backlog_ms, playing)| {
             let playing = playing.map(|(group, ahead_ms)| Playing { group, ahead_ms });
-            PeerMessage::Status { standing, sent_ms: backlog_ms ^ 77, backlog_ms, playing }
+            let standing = Standing { playing, ..standing };
+            PeerMessage::Status { standing, sent_ms: backlog_ms ^ 77, backlog_ms }
         }),
         10 => any::<u16>().prop_map(|part| PeerMessage::ManifestAsk { part }),
         10 => (0u16..4, 0u16..4).prop_map(|(part, part_count)| {

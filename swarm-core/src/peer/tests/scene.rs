@@ -57,6 +57,7 @@ pub(crate) fn standing(uplink: u64) -> Standing {
         is_uplink_known: true,
         downlink: 0,
         credit: u32::MAX,
+        playing: None,
     }
 }
 

@@ -48,8 +48,8 @@ impl Peer {
             }
             PeerMessage::Cancel { range } => self.sender.cancelled(id, range),
             PeerMessage::Reject { range, reason } => self.rejected(now, id, range, reason),
-            PeerMessage::Status { standing, sent_ms, backlog_ms, playing } => {
-                self.neighbours.stands(id, standing, playing);
+            PeerMessage::Status { standing, sent_ms, backlog_ms } => {
+                self.neighbours.stands(id, standing);
                 if let Some(live) = &mut self.live {
                     live.receive.backlogged(id, sent_ms, backlog_ms);
                 }

@@ -128,6 +128,7 @@ impl Peer {
                 is_uplink_known,
                 downlink: 0,
                 credit: 0,
+                playing: None,
             };
         };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
@@ -140,20 +141,19 @@ impl Peer {
             is_uplink_known,
             downlink: receive.downlink(),
             credit: receive.push_credit(),
+            playing: receive.demand().playing(now).filter(|_| !self.is_complete_told),
         }
     }
 
     /// Tells neighbours how this peer stands when that has changed.
     pub(in crate::peer) fn tell_standing(&mut self, now: Timestamp) {
         let standing = self.standing_now(now);
-        let live = self.live.as_ref().filter(|_| !self.is_complete_told);
-        let playing = live.and_then(|live| live.receive.demand().playing(now));
         let backlog_ms = self.sender.backlog_ms();
-        if self.standing.take_due(now, standing, backlog_ms, playing.is_some()) {
+        if self.standing.take_due(now, standing, backlog_ms) {
             let open: Vec<LinkId> = self.neighbours.open().map(|(id, _)| id).collect();
             for id in open {
                 let sent_ms = clock_ms(now);
-                let status = PeerMessage::Status { standing, sent_ms, backlog_ms, playing };
+                let status = PeerMessage::Status { standing, sent_ms, backlog_ms };
                 self.outputs.push_back(Output::Control(id, status));
             }
             let refused = match standing.serving {

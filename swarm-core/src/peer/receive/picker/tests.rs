@@ -53,9 +53,9 @@ fn what_a_neighbour_owes_and_its_silence_count_as_delay() {
     scene.measure(near, Duration::from_millis(20));
     scene.measure(far, Duration::from_millis(60));
     let mut ledger = ledger(&scene);
-    ledger.ask(NOW, near, GroupRange::new(0, 2), Class::Urgent);
+    ledger.ask(NOW, near, GroupRange::new(0, 2), (Class::Urgent, Duration::ZERO));
     assert_eq!(chosen(&scene, &ledger, 9, SECOND), Some(near), "20 ms and 5 groups, against 60 ms and 3");
-    ledger.ask(NOW, near, GroupRange::new(2, 3), Class::Urgent);
+    ledger.ask(NOW, near, GroupRange::new(2, 3), (Class::Urgent, Duration::ZERO));
     assert_eq!(chosen(&scene, &ledger, 9, SECOND), Some(far));
     // The same within one plan.
     let mut candidates = Candidates::new(&scene.view(NOW), &ledger);
@@ -228,7 +228,7 @@ proptest! {
         let link = scene.viewer(USUAL, &have.iter().map(|range| cut(*range)).collect::<Vec<_>>());
         let other = scene.viewer(USUAL, &[]);
         let mut ledger = ledger(&scene);
-        asked.iter().for_each(|range| ledger.ask(NOW, other, cut(*range), Class::Background));
+        asked.iter().for_each(|range| ledger.ask(NOW, other, cut(*range), (Class::Background, Duration::ZERO)));
         let barred = [cut(barred)];
         let view = View { wanted: cut(wanted), ..scene.view(NOW) };
         let is_free = |group: u32| {
