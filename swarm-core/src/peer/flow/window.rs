@@ -1,12 +1,15 @@
 //! A window in bytes that follows a queueing delay: the law of the receiver's credit, of what may be outstanding at one
-//! sender, and of what may be on its way from one uplink. As in LEDBAT (RFC 6817), but for the fast growth.
+//! sender, and of what may be on its way from one uplink. LEDBAT (RFC 6817) aims at a delay in the same way; one cut a
+//! round trip is Swift's (Kumar et al., SIGCOMM 2020).
 //!
 //! ```text
 //! delay < low            the window grows by what was delivered: it doubles in a round trip
 //! delay < target         it grows by one group a window
-//! delay above            it shrinks, in a window's worth of deliveries, to where the delay would be the target
+//! delay above            it is cut to where the delay would be the target, by half at most
 //! ```
-//! It grows only while it is what limits. Integers only: the same bits natively and in a browser.
+//! After a cut a window's worth must be delivered before the delay shows what the cut did: until then it neither shrinks
+//! nor grows. After the first cut it grows half as fast: it is near what the path carries. It grows only while it is what
+//! limits. Integers only: the same bits natively and in a browser.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -22,13 +25,24 @@ pub(crate) struct DelayWindow {
     max: u64,
     low: Duration,
     target: Duration,
+    /// Bytes to be delivered before the last cut shows.
+    settling: u64,
+    was_cut: bool,
 }
 
 impl DelayWindow {
     /// A window of so many bytes, within bounds, for delays between low and target.
     pub(crate) fn new(bytes: u64, bounds: RangeInclusive<u64>, delays: Range<Duration>) -> Self {
         let (min, max) = bounds.into_inner();
-        Self { bytes: bytes.clamp(min, max), min, max, low: delays.start, target: delays.end }
+        Self {
+            bytes: bytes.clamp(min, max),
+            min,
+            max,
+            low: delays.start,
+            target: delays.end,
+            settling: 0,
+            was_cut: false,
+        }
     }
 
     pub(crate) const fn bytes(&self) -> u64 {
@@ -37,14 +51,25 @@ impl DelayWindow {
 
     /// `bytes` were delivered after a queueing delay; `is_limit`: nearly all of the window was in use.
     pub(crate) fn delivered(&mut self, bytes: u64, delay: Duration, is_limit: bool) {
-        if delay > self.target {
-            let excess = micros(delay - self.target);
-            self.bytes -= (bytes.min(self.bytes) * excess / micros(delay)).min(self.bytes);
-        } else if is_limit {
-            let is_fast = delay < self.low;
-            self.bytes += if is_fast { bytes } else { bytes * GROUP / self.bytes.max(1) };
+        self.delivered_after(bytes, (delay, delay), is_limit);
+    }
+
+    /// The same with two measures of the delay: one above which the window is cut, and one below which it grows.
+    pub(crate) fn delivered_after(&mut self, bytes: u64, (cut, grow): (Duration, Duration), is_limit: bool) {
+        if self.settling > 0 {
+            self.settling = self.settling.saturating_sub(bytes);
+        } else if cut > self.target {
+            let excess = micros(cut - self.target);
+            self.bytes -= (self.bytes * excess / micros(cut)).min(self.bytes / 2);
+            self.bytes = self.bytes.max(self.min);
+            self.settling = self.bytes;
+            self.was_cut = true;
+        } else if is_limit && grow <= self.target {
+            let fast = if self.was_cut { bytes / 2 } else { bytes };
+            let slow = bytes * GROUP / self.bytes.max(1);
+            self.bytes += if grow < self.low { fast.max(slow) } else { slow };
+            self.bytes = self.bytes.min(self.max);
         }
-        self.bytes = self.bytes.clamp(self.min, self.max);
     }
 
     /// Whether it cannot shrink further.

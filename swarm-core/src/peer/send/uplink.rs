@@ -89,7 +89,8 @@ impl Uplink {
         }
         let queue = self.queue();
         let is_limit = is_wanted && waiting_bytes + GROUP > self.window.bytes();
-        self.window.delivered(bytes, queue, is_limit);
+        // A frame that waited tells of a queue at once; that none waited less, only after a while.
+        self.window.delivered_after(bytes, (queue, delay.unwrap_or(queue)), is_limit);
         self.is_sample_busy &= is_wanted && (queue >= UPLINK_DELAY_LOW || self.window.is_least());
         let span = now.since(self.sample_since);
         if span >= UPLINK_SAMPLE {
