@@ -259,6 +259,9 @@ pub struct DataHead {
     pub sent_ms: u32,
     /// How long the request waited at the sender before that, ms; 0 for a push.
     pub waited_ms: u32,
+    /// How long frames waited of late in front of the sender's uplink, ms: part of the delay that the receiver sees, and
+    /// no fault of its downlink.
+    pub queued_ms: u32,
     /// How long the sender's urgent backlog takes to leave, ms.
     pub backlog_ms: u32,
     /// What the receiver needs to verify them.
@@ -274,7 +277,7 @@ impl DataHead {
         payload_bytes: usize,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Vec<u8>, E> {
-        let head_bytes = 32 + self.proof.hashes.len() * size_of::<NodeHash>();
+        let head_bytes = 40 + self.proof.hashes.len() * size_of::<NodeHash>();
         let frame = Vec::with_capacity(head_bytes + payload_bytes);
         let mut frame = postcard::to_extend(self, frame).unwrap_or_default();
         write(&mut frame)?;
@@ -345,6 +348,7 @@ mod tests {
                 range: GroupRange::new(9, 12),
                 sent_ms: u32::MAX,
                 waited_ms: 300,
+                queued_ms: 20,
                 backlog_ms: 0,
                 proof: Proof { top: 3, hashes: vec![[1; 32], [2; 32]] },
             },
@@ -431,7 +435,7 @@ mod tests {
         let frame = |groups, hashes| {
             let proof = Proof { top: 0, hashes: vec![[0; 32]; hashes] };
             let range = GroupRange::new(0, groups);
-            let head = DataHead { range, sent_ms: 0, waited_ms: 0, backlog_ms: 0, proof };
+            let head = DataHead { range, sent_ms: 0, waited_ms: 0, queued_ms: 0, backlog_ms: 0, proof };
             Bytes::from(DataMessage { head, payload: Bytes::new() }.encode())
         };
         assert!(DataMessage::decode(frame(FRAME_GROUPS_MAX, PROOF_HASHES_MAX)).is_ok());

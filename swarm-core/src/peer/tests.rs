@@ -352,7 +352,7 @@ fn data_that_nobody_asked_for_costs_the_link() {
     let link = net.nodes[1].peer.neighbours.viewers().map(|(id, _)| id).next().unwrap();
     let range = GroupRange::one(3);
     let proof = net.tree.prove(range, |_| false).unwrap();
-    let head = DataHead { range, sent_ms: 0, waited_ms: 0, backlog_ms: 0, proof };
+    let head = DataHead { range, sent_ms: 0, waited_ms: 0, queued_ms: 0, backlog_ms: 0, proof };
     let payload = net.slice(range);
     net.tell(1, Input::Data(link, DataMessage { head, payload }));
     assert!(net.nodes[1].events.iter().any(|event| matches!(event, Event::Banned { .. })));

@@ -118,18 +118,18 @@ impl Credit {
         self.base(link).control.add(now, one_way(now, sent_ms));
     }
 
-    /// A frame of `bytes` came that left at `sent_ms`; its sender's uplink carries `uplink` bytes a second, and the round
-    /// trip takes `path`.
+    /// A frame of `bytes` came that left at `sent_ms` and waited for `queued_ms` at its sender's uplink, which carries
+    /// `uplink` bytes a second; the round trip takes `path`.
     /// `outstanding`: what was in flight towards us, with this frame.
     pub(crate) fn data(
         &mut self,
         now: Timestamp,
         link: LinkId,
-        (sent_ms, bytes): (u32, u64),
+        (sent_ms, queued_ms, bytes): (u32, u32, u64),
         (uplink, path): (u64, Duration),
         outstanding: u64,
     ) {
-        let delay = one_way(now, sent_ms);
+        let delay = one_way(now, sent_ms).saturating_sub(i64::from(queued_ms));
         let transmission = Duration::from_micros(bytes * 1_000_000 / uplink.max(1));
         let slack = i64::try_from((transmission + BASE_SLACK).as_millis()).unwrap_or(i64::MAX);
         let base = self.base(link);
@@ -191,7 +191,7 @@ mod tests {
     /// A frame from a link whose clock is `offset` ms behind, after `delay` ms.
     fn frame(credit: &mut Credit, ms: u64, link: LinkId, offset: u32, delay: u32) {
         let sent_ms = u32::try_from(ms).unwrap().wrapping_sub(offset).wrapping_sub(delay);
-        credit.data(at(ms), link, (sent_ms, GROUP), (FAST, Duration::from_millis(50)), CREDIT_FIRST);
+        credit.data(at(ms), link, (sent_ms, 0, GROUP), (FAST, Duration::from_millis(50)), CREDIT_FIRST);
     }
 
     fn credit() -> Credit {

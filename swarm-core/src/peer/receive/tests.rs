@@ -84,7 +84,8 @@ impl Half {
 
     fn data(&mut self, now: Timestamp, link: LinkId, range: GroupRange) -> Answer {
         let proof = Proof { top: 0, hashes: Vec::new() };
-        let head = DataHead { range, sent_ms: clock_ms(now), waited_ms: 0, backlog_ms: 0, proof };
+        let head =
+            DataHead { range, sent_ms: clock_ms(now), waited_ms: 0, queued_ms: 0, backlog_ms: 0, proof };
         let bytes = self.scene.content.geometry().len_bytes(range);
         let answer = self.receive.data_came(now, (link, self.scene.of(link)), &head, bytes);
         self.check();

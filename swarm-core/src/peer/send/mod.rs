@@ -121,6 +121,11 @@ impl Sender {
         self.uplink.settled()
     }
 
+    /// How long frames waited of late in front of the uplink.
+    pub(crate) fn uplink_queue(&self) -> Duration {
+        self.uplink.queue()
+    }
+
     /// While injection goes first, urgent requests get one frame in `divisor`: their backlog lasts as much longer.
     pub(crate) const fn set_urgent_divisor(&mut self, divisor: u64) {
         self.urgent_divisor = divisor;

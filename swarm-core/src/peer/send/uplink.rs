@@ -126,7 +126,7 @@ impl Uplink {
     }
 
     /// How long frames wait in front of the uplink.
-    fn queue(&self) -> Duration {
+    pub(super) fn queue(&self) -> Duration {
         Duration::from_micros(self.delay.least().map_or(0, |least| u64::try_from(least).unwrap_or(0)))
     }
 

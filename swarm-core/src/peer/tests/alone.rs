@@ -163,7 +163,7 @@ impl Alone {
     /// The right bytes of some groups with their whole proof.
     pub(crate) fn frame(&self, range: GroupRange) -> DataMessage {
         let proof = self.net.tree.prove(range, |_| false).unwrap_or(Proof { top: 0, hashes: Vec::new() });
-        let head = DataHead { range, sent_ms: 0, waited_ms: 0, backlog_ms: 0, proof };
+        let head = DataHead { range, sent_ms: 0, waited_ms: 0, queued_ms: 0, backlog_ms: 0, proof };
         DataMessage { head, payload: self.net.slice(range) }
     }
 

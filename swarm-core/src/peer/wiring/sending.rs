@@ -96,6 +96,7 @@ impl Peer {
             range,
             sent_ms: clock_ms(now),
             waited_ms: millis(waited),
+            queued_ms: millis(self.sender.uplink_queue()),
             backlog_ms: self.sender.backlog_ms(),
             proof,
         };
