@@ -44,25 +44,35 @@ impl Base {
     }
 }
 
-/// The highest rate of arrival of late: a lower bound of what the downlink carries.
+/// What the downlink carries, as far as was seen, and what it carried last.
 #[derive(Debug, Default)]
-struct MostLately {
+struct Downlink {
     since: Timestamp,
     bytes: u64,
-    bytes_per_s: u64,
+    /// Of the last sample, bytes a second.
+    last: u64,
+    /// The highest of late, bytes a second.
+    most: u64,
 }
 
-impl MostLately {
-    fn add(&mut self, now: Timestamp, bytes: u64) {
+impl Downlink {
+    /// `bytes` came; `is_fed`: enough was on its way to fill it.
+    fn add(&mut self, now: Timestamp, bytes: u64, is_fed: impl Fn(u64) -> bool) {
         self.bytes += bytes;
         let span = now.since(self.since);
         if span >= QUEUE_BUCKET {
-            let rate = self.bytes * 1_000_000 / micros(span);
-            // Falls by a 64th a sample, so that a slower path is found out in some seconds.
-            self.bytes_per_s = rate.max(self.bytes_per_s - self.bytes_per_s / 64);
+            self.last = self.bytes * 1_000_000 / micros(span);
+            // It falls by a 16th a sample, so that a slower path is found out in a few seconds.
+            let fallen = if is_fed(self.most) { self.most - self.most / 16 } else { self.most };
+            self.most = self.last.max(fallen);
             self.bytes = 0;
             self.since = now;
         }
+    }
+
+    /// Whether it carries at least half of what it can: where it does not, there is no queue in front of it.
+    const fn is_busy(&self) -> bool {
+        self.last * 2 >= self.most
     }
 }
 
@@ -72,7 +82,7 @@ pub(crate) struct Credit {
     window: DelayWindow,
     bases: BTreeMap<LinkId, Base>,
     excess: LeastLately,
-    downlink: MostLately,
+    downlink: Downlink,
     received_bytes: u64,
 }
 
@@ -82,7 +92,7 @@ impl Credit {
             window: DelayWindow::new(CREDIT_FIRST, CREDIT_MIN..=CREDIT_MAX, DELAY_LOW..DELAY_TARGET),
             bases: BTreeMap::new(),
             excess: LeastLately::new(QUEUE_BUCKET),
-            downlink: MostLately::default(),
+            downlink: Downlink::default(),
             received_bytes: 0,
         }
     }
@@ -104,12 +114,15 @@ impl Credit {
 
     /// How long frames wait in front of the downlink.
     pub(crate) fn queue(&self, now: Timestamp) -> Duration {
+        if !self.downlink.is_busy() {
+            return Duration::ZERO;
+        }
         Duration::from_millis(self.excess.least_at(now).map_or(0, |least| u64::try_from(least).unwrap_or(0)))
     }
 
     /// Most that came in a tenth of a second of late, bytes a second; 0 if not known.
     pub(crate) const fn downlink(&self) -> u64 {
-        self.downlink.bytes_per_s
+        self.downlink.most
     }
 
     /// A ping or its answer came that left at `sent_ms` on the other side's clock. It tells the path's own delay, not the
@@ -120,14 +133,14 @@ impl Credit {
 
     /// A frame of `bytes` came that left at `sent_ms` and waited for `queued_ms` at its sender's uplink, which carries
     /// `uplink` bytes a second; the round trip takes `path`.
-    /// `outstanding`: what was in flight towards us, with this frame.
+    /// `in_flight`: what was on its way to us, with this frame.
     pub(crate) fn data(
         &mut self,
         now: Timestamp,
         link: LinkId,
         (sent_ms, queued_ms, bytes): (u32, u32, u64),
         (uplink, path): (u64, Duration),
-        outstanding: u64,
+        in_flight: u64,
     ) {
         let delay = one_way(now, sent_ms).saturating_sub(i64::from(queued_ms));
         let transmission = Duration::from_micros(bytes * 1_000_000 / uplink.max(1));
@@ -138,7 +151,7 @@ impl Credit {
         let least = base.data.least().into_iter().chain(by_control).min();
         let excess = least.map_or(0, |least| (delay - least).max(0));
         self.excess.add(now, excess);
-        self.downlink.add(now, bytes);
+        self.downlink.add(now, bytes, |rate| in_flight >= bytes_in(rate, path));
         let rate = self.base(link).train(now, sent_ms, bytes);
         self.received_bytes += bytes;
         if let Some(rate) = rate.filter(|_| self.received_bytes <= CREDIT_FIRST) {
@@ -146,7 +159,7 @@ impl Credit {
             // ones may have been held back for a lost packet, and come together.
             self.window.fits(bytes_in(rate, path + DELAY_LOW));
         }
-        let is_limit = outstanding + GROUP > self.window.bytes();
+        let is_limit = in_flight + GROUP > self.window.bytes();
         let queue = self.queue(now);
         self.window.delivered(bytes, queue, is_limit);
     }

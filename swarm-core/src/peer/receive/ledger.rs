@@ -11,9 +11,11 @@ use crate::group_set::GroupSet;
 use crate::id::LinkId;
 use crate::peer::flow::DelayWindow;
 use crate::peer::neighbours::Rate;
-use crate::peer::tuning::{DELAY_LOW, DELAY_TARGET, GROUP, PROBATION, SILENT_MIN, WINDOW_MAX, WINDOW_MIN};
+use crate::peer::tuning::{
+    DELAY_LOW, DELAY_TARGET, GROUP, PATH_GUESS, PROBATION, SILENT_MIN, WINDOW_MAX, WINDOW_MIN,
+};
 use crate::peer_message::Class;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, micros};
 
 /// One group that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,7 @@ pub(crate) struct Source {
     rate: Rate,
     /// Usual time from a background request to its answer.
     response: Option<Duration>,
+    rtt: Duration,
     /// Its urgent backlog, as it said last.
     backlog: Duration,
     backlog_at: Option<u32>,
@@ -74,6 +77,7 @@ impl Source {
             window: DelayWindow::new(window, WINDOW_MIN..=WINDOW_MAX, DELAY_LOW..DELAY_TARGET),
             rate: Rate::new(rate),
             response: None,
+            rtt: PATH_GUESS,
             backlog: Duration::ZERO,
             backlog_at: None,
             last_progress: now,
@@ -92,6 +96,15 @@ impl Source {
 
     pub(crate) fn outstanding_bytes(&self) -> u64 {
         self.outstanding.iter().sum()
+    }
+
+    /// Of the bytes asked for, those that may be on their way, by Little's law: an answer spends a round trip and the
+    /// queues that the windows allow on its way. The rest of its time it waits for the sender's uplink, and takes no room
+    /// at our downlink.
+    fn in_flight_bytes(&self) -> u64 {
+        let on_its_way = micros(self.rtt + DELAY_TARGET * 2);
+        let response = self.response.map_or(0, micros).max(on_its_way);
+        self.outstanding_bytes() * on_its_way / response.max(1)
     }
 
     pub(crate) const fn urgent_bytes(&self) -> u64 {
@@ -156,6 +169,11 @@ impl Ledger {
     /// Bytes of all live requests.
     pub(crate) const fn outstanding_bytes(&self) -> u64 {
         self.outstanding_bytes
+    }
+
+    /// Of these, those that may be on their way.
+    pub(crate) fn in_flight_bytes(&self) -> u64 {
+        self.sources.values().map(Source::in_flight_bytes).sum()
     }
 
     pub(crate) fn source(&self, link: LinkId) -> Option<&Source> {
@@ -250,15 +268,16 @@ impl Ledger {
         }
     }
 
-    /// An answer came after `response`, having waited at its sender for `waited`; the sender's backlog is `backlog`.
+    /// An answer came after `response`, having waited at its sender for `waited`, over a path with this round trip.
     pub(crate) fn answered(
         &mut self,
-        link: LinkId,
+        (link, rtt): (LinkId, Duration),
         (class, response): (Class, Duration),
         waited: Duration,
         bytes: u64,
     ) {
         let Some(source) = self.sources.get_mut(&link) else { return };
+        source.rtt = rtt;
         let is_limit = source.outstanding.iter().sum::<u64>() + bytes + GROUP > source.window.bytes();
         source.window.delivered(bytes, waited, is_limit);
         if class != Class::Urgent {

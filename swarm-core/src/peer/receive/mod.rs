@@ -130,15 +130,15 @@ impl Receive {
         head: &DataHead,
         bytes: u64,
     ) -> Answer {
-        let outstanding = self.ledger.outstanding_bytes();
+        let in_flight = self.ledger.in_flight_bytes();
         let answer = self.ledger.came(now, id, head.range);
         let uplink = link.uplink_known().unwrap_or(u64::MAX);
         let path = (uplink, link.rtt_or_guess());
-        self.credit.data(now, id, (head.sent_ms, head.queued_ms, bytes), path, outstanding);
+        self.credit.data(now, id, (head.sent_ms, head.queued_ms, bytes), path, in_flight);
         self.backlogged(id, head.sent_ms, head.backlog_ms);
         if let Answer::Asked(at, class) = answer {
             let waited = Duration::from_millis(u64::from(head.waited_ms));
-            self.ledger.answered(id, (class, now.since(at)), waited, bytes);
+            self.ledger.answered((id, link.rtt_or_guess()), (class, now.since(at)), waited, bytes);
         }
         answer
     }
@@ -232,7 +232,7 @@ impl Receive {
             let free: Vec<u32> = free.flat_map(|(index, word)| bits(index, word)).collect();
             for group in free {
                 let bytes = view.content.geometry().len_bytes(GroupRange::one(group));
-                if self.credit.urgent_room(self.in_flight_bytes(view)) < bytes {
+                if self.credit.urgent_room(self.ledger.in_flight_bytes()) < bytes {
                     return;
                 }
                 let remaining = self.demand.time_left(need, group);
@@ -269,7 +269,7 @@ impl Receive {
         loop {
             let Some(source) = self.ledger.source(id) else { return };
             let credit = if is_starting { self.credit.bytes() / 2 } else { self.credit.bytes() };
-            let credit = credit.saturating_sub(self.in_flight_bytes(view) + reserve);
+            let credit = credit.saturating_sub(self.ledger.in_flight_bytes() + reserve);
             let room = source.room_bytes().min(credit) / GROUP;
             if room == 0 {
                 return;
@@ -282,17 +282,6 @@ impl Receive {
             let eta = self.usual_response(view, id);
             self.ask(view.now, (id, range, (class, eta), None), orders);
         }
-    }
-
-    /// Bytes asked for that count against the credit. What waits in a publisher's backlog, asked there for want of
-    /// another, is not in flight.
-    fn in_flight_bytes(&self, view: &View<'_>) -> u64 {
-        let stopgaps = view.neighbours.open().filter(|(_, link)| repair::is_stopgap(link));
-        let waiting = stopgaps
-            .filter_map(|(id, _)| self.ledger.source(id))
-            .filter(|source| source.backlog() > DELAY_TARGET);
-        let waiting: u64 = waiting.map(Source::outstanding_bytes).sum();
-        self.ledger.outstanding_bytes() - waiting
     }
 
     /// Credit that is left free for what a player waits for and nobody was asked for yet.
