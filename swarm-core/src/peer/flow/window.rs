@@ -49,18 +49,27 @@ impl DelayWindow {
         self.bytes
     }
 
-    /// `bytes` were delivered after a queueing delay; `is_limit`: nearly all of the window was in use.
-    pub(crate) fn delivered(&mut self, bytes: u64, delay: Duration, is_limit: bool) {
-        self.delivered_after(bytes, (delay, delay), is_limit);
+    /// `bytes` were delivered over a path with this round trip, after a queueing delay; `is_limit`: nearly all of the window
+    /// was in use.
+    pub(crate) fn delivered(&mut self, bytes: u64, path: Duration, delay: Duration, is_limit: bool) {
+        self.delivered_after(bytes, path, (delay, delay), is_limit);
     }
 
     /// The same with two measures of the delay: one above which the window is cut, and one below which it grows.
-    pub(crate) fn delivered_after(&mut self, bytes: u64, (cut, grow): (Duration, Duration), is_limit: bool) {
+    pub(crate) fn delivered_after(
+        &mut self,
+        bytes: u64,
+        path: Duration,
+        (cut, grow): (Duration, Duration),
+        is_limit: bool,
+    ) {
         if self.settling > 0 {
             self.settling = self.settling.saturating_sub(bytes);
         } else if cut > self.target {
+            // The window spans the path and the queue; what is too much of the queue goes.
             let excess = micros(cut - self.target);
-            self.bytes -= (self.bytes * excess / micros(cut)).min(self.bytes / 2);
+            let span = micros(cut) + micros(path);
+            self.bytes -= (self.bytes * excess / span).min(self.bytes / 2);
             self.bytes = self.bytes.max(self.min);
             self.settling = self.bytes;
             self.was_cut = true;

@@ -161,7 +161,7 @@ impl Credit {
         }
         let is_limit = in_flight + GROUP > self.window.bytes();
         let queue = self.queue(now);
-        self.window.delivered(bytes, queue, is_limit);
+        self.window.delivered(bytes, path, queue, is_limit);
     }
 
     /// A link closed.

@@ -279,7 +279,7 @@ impl Ledger {
         let Some(source) = self.sources.get_mut(&link) else { return };
         source.rtt = rtt;
         let is_limit = source.outstanding.iter().sum::<u64>() + bytes + GROUP > source.window.bytes();
-        source.window.delivered(bytes, waited, is_limit);
+        source.window.delivered(bytes, rtt, waited, is_limit);
         if class != Class::Urgent {
             source.response = Some(source.response.map_or(response, |usual| (usual * 7 + response) / 8));
         }

@@ -76,12 +76,12 @@ impl Channel {
         self.frames.push_back((now, self.handed));
     }
 
-    /// The driver says how much still waits; what has left. `path`: what a frame takes on an idle path, as far as is known.
+    /// The driver says how much still waits; what has left. `rtt`: the link's round trip; `path`: what a frame takes on an idle path, as far as is known.
     pub(crate) fn drained(
         &mut self,
         now: Timestamp,
         buffered_bytes: u64,
-        path: Option<Duration>,
+        (rtt, path): (Duration, Option<Duration>),
         carried: u64,
     ) -> Drained {
         let buffered_bytes = buffered_bytes.min(self.buffered_bytes);
@@ -110,7 +110,7 @@ impl Channel {
         });
         if let Some(delay) = delay {
             let is_limit = self.buffered_bytes + bytes + GROUP > self.window.bytes();
-            self.window.delivered(bytes, delay, is_limit);
+            self.window.delivered(bytes, rtt, delay, is_limit);
         }
         Drained { bytes, delay }
     }

@@ -328,8 +328,10 @@ impl Sender {
         let waiting = self.waiting_bytes(now);
         let is_wanted = is_injecting || self.has_requests();
         if let Some(outlet) = self.outlets.get_mut(&id) {
-            let drained = outlet.channel.drained(now, buffered_bytes, path, self.uplink.carried_bytes());
-            self.uplink.carried(now, drained.bytes, drained.delay, (waiting, is_wanted));
+            let rtt = link.rtt_or_guess();
+            let drained =
+                outlet.channel.drained(now, buffered_bytes, (rtt, path), self.uplink.carried_bytes());
+            self.uplink.carried(now, drained.bytes, drained.delay, rtt, (waiting, is_wanted));
         }
     }
 

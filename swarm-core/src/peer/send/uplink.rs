@@ -71,13 +71,14 @@ impl Uplink {
         self.is_waiting = true;
     }
 
-    /// Bytes have left; `delay`: how much longer than at best one of their frames was on its way; `waiting_bytes`: what
+    /// Bytes have left; `delay`: how much longer than at best one of their frames was on its way; `rtt`: the link's round trip; `waiting_bytes`: what
     /// was on its way until now; `is_wanted`: whether more would have been sent.
     pub(crate) fn carried(
         &mut self,
         now: Timestamp,
         bytes: u64,
         delay: Option<Duration>,
+        rtt: Duration,
         (waiting_bytes, is_wanted): (u64, bool),
     ) {
         self.sample_bytes += bytes;
@@ -90,7 +91,7 @@ impl Uplink {
         let queue = self.queue();
         let is_limit = is_wanted && waiting_bytes + GROUP > self.window.bytes();
         // A frame that waited tells of a queue at once; that none waited less, only after a while.
-        self.window.delivered_after(bytes, (queue, delay.unwrap_or(queue)), is_limit);
+        self.window.delivered_after(bytes, rtt, (queue, delay.unwrap_or(queue)), is_limit);
         self.is_sample_busy &= is_wanted && (queue >= UPLINK_DELAY_LOW || self.window.is_least());
         let span = now.since(self.sample_since);
         if span >= UPLINK_SAMPLE {
@@ -172,8 +173,8 @@ mod tests {
             while leaving.front().is_some_and(|left_us| *left_us <= at_us) {
                 leaving.pop_front();
                 let waiting = channel.buffered_bytes();
-                let drained = channel.drained(now, waiting - FRAME, None, 0);
-                uplink.carried(now, drained.bytes, drained.delay, (waiting, sent < wanted));
+                let drained = channel.drained(now, waiting - FRAME, (PATH_GUESS, None), 0);
+                uplink.carried(now, drained.bytes, drained.delay, PATH_GUESS, (waiting, sent < wanted));
             }
             while uplink.has_room(channel.buffered_bytes()) && sent < wanted {
                 uplink.handed_over(now, channel.buffered_bytes());
