@@ -142,14 +142,18 @@ impl Credit {
         (uplink, path): (u64, Duration),
         in_flight: u64,
     ) {
-        let delay = one_way(now, sent_ms).saturating_sub(i64::from(queued_ms));
-        let transmission = Duration::from_micros(bytes * 1_000_000 / uplink.max(1));
-        let slack = i64::try_from((transmission + BASE_SLACK).as_millis()).unwrap_or(i64::MAX);
+        let transmission = |bytes: u64, rate: u64| {
+            i64::try_from((bytes * 1000).checked_div(rate).unwrap_or(0)).unwrap_or(i64::MAX)
+        };
+        let delay = one_way(now, sent_ms);
+        let slack = transmission(bytes, uplink) + i64::try_from(BASE_SLACK.as_millis()).unwrap_or(i64::MAX);
+        // What waited at the sender, and what a long frame takes more than a short one, is no queue of ours.
+        let own = i64::from(queued_ms) + transmission(bytes.saturating_sub(GROUP), self.downlink.most);
         let base = self.base(link);
         base.data.add(now, delay);
         let by_control = base.control.least().map(|least| least.saturating_add(slack));
         let least = base.data.least().into_iter().chain(by_control).min();
-        let excess = least.map_or(0, |least| (delay - least).max(0));
+        let excess = least.map_or(0, |least| (delay - least - own).max(0));
         self.excess.add(now, excess);
         self.downlink.add(now, bytes, |rate| in_flight >= bytes_in(rate, path));
         let rate = self.base(link).train(now, sent_ms, bytes);
