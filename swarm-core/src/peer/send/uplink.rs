@@ -27,7 +27,9 @@ pub(crate) struct Uplink {
     sample_bytes: u64,
     is_sample_busy: bool,
     bytes_per_s: u64,
-    /// Most that was carried within one sample, bytes a second.
+    /// Carried within the last sample, bytes a second.
+    last: u64,
+    /// Most that was carried within one sample of late, bytes a second.
     most: u64,
     busy: Duration,
     carried_bytes: u64,
@@ -47,7 +49,8 @@ impl Uplink {
             sample_bytes: 0,
             is_sample_busy: false,
             bytes_per_s: hint.unwrap_or(UPLINK_GUESS),
-            most: 0,
+            last: 0,
+            most: hint.unwrap_or(0),
             busy: if hint.is_some() { UPLINK_SETTLED } else { Duration::ZERO },
             carried_bytes: 0,
             progress_at: Timestamp::ZERO,
@@ -95,16 +98,21 @@ impl Uplink {
         self.is_sample_busy &= is_wanted && (queue >= UPLINK_DELAY_LOW || self.window.is_least());
         let span = now.since(self.sample_since);
         if span >= UPLINK_SAMPLE {
-            self.fold(span);
+            // Enough was on its way to keep an uplink of this rate busy: it carries less than that by now.
+            let is_fed = waiting_bytes >= bytes_in(self.most, rtt + UPLINK_DELAY_TARGET);
+            self.fold(span, is_fed);
             self.sample_since = now;
             self.sample_bytes = 0;
             self.is_sample_busy = true;
         }
     }
 
-    fn fold(&mut self, span: Duration) {
+    fn fold(&mut self, span: Duration, is_fed: bool) {
         let rate = self.sample_bytes * 1_000_000 / micros(span).max(1);
-        self.most = self.most.max(rate);
+        // It falls by a 16th a sample, so that a slower uplink is found out in a few seconds.
+        let fallen = if is_fed { self.most - self.most / 16 } else { self.most };
+        self.most = rate.max(fallen);
+        self.last = rate;
         if self.is_sample_busy {
             // The first sample replaces the guess; later ones count for what they last, of the last half second.
             let known = self.busy.min(UPLINK_SAMPLE * 4);
@@ -126,8 +134,12 @@ impl Uplink {
         self.carried_bytes
     }
 
-    /// How long frames wait in front of the uplink.
+    /// How long frames wait in front of the uplink. Where it carries less than half of what it can, the queues that frames
+    /// wait in are their receivers'.
     pub(super) fn queue(&self) -> Duration {
+        if self.last * 2 < self.most {
+            return Duration::ZERO;
+        }
         Duration::from_micros(self.delay.least().map_or(0, |least| u64::try_from(least).unwrap_or(0)))
     }
 
