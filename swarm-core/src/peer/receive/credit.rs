@@ -102,11 +102,6 @@ impl Credit {
         self.window.bytes()
     }
 
-    /// Bytes of pushes that a publisher may have under way: half, so that requests have room, too.
-    pub(crate) const fn for_pushes(&self) -> u64 {
-        self.window.bytes() / 2
-    }
-
     /// Bytes of urgent requests that may be added to these.
     pub(crate) const fn urgent_room(&self, outstanding: u64) -> u64 {
         (self.window.bytes() + CREDIT_URGENT_EXTRA).saturating_sub(outstanding)

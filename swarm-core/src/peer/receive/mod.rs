@@ -26,6 +26,7 @@ use orders::joined;
 use picker::{Background, Candidates, bits, eta, group_time, usual_uplink};
 
 use super::chance::Chance;
+use super::content::Content;
 use super::flow::bytes_in;
 use super::neighbours::Link;
 use super::tuning::{
@@ -73,10 +74,14 @@ impl Receive {
         self.credit.downlink()
     }
 
-    /// Bytes of pushes that a publisher may have under way towards this peer: half of the credit, so that requests
-    /// have room, too.
-    pub(crate) fn push_credit(&self) -> u32 {
-        u32::try_from(self.credit.for_pushes()).unwrap_or(u32::MAX)
+    /// Bytes of pushes that a publisher may have under way towards this peer: half of the credit, so that requests have
+    /// room, too; while a player waits, half of what its own groups leave.
+    pub(crate) fn push_credit(&self, now: Timestamp, content: &Content) -> u32 {
+        let held = content.held();
+        let waiting = self.demand.needs(now).iter().map(|need| need.overdue).collect::<Vec<_>>();
+        let lacking: u32 = waiting.iter().map(|range| range.len() - held.count_in(*range)).sum();
+        let credit = self.credit.bytes().saturating_sub(u64::from(lacking) * GROUP) / 2;
+        u32::try_from(credit).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn reader_moved(&mut self, now: Timestamp, reader: ReaderId, group: u32, ahead: Duration) {

@@ -51,6 +51,7 @@ fn is_other_service(told: Standing, now: Standing) -> bool {
         || told.is_uplink_known != now.is_uplink_known
         || told.playing.is_some() != now.playing.is_some()
         || now.uplink < told.uplink / 2
+        || now.credit / 4 > told.credit
 }
 
 fn is_alike(told: Standing, now: Standing) -> bool {

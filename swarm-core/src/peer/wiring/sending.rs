@@ -141,7 +141,7 @@ impl Peer {
             uplink,
             is_uplink_known,
             downlink: receive.downlink(),
-            credit: receive.push_credit(),
+            credit: receive.push_credit(now, content),
             playing: receive.demand().playing(now).filter(|_| !self.is_complete_told),
         }
     }
