@@ -25,7 +25,9 @@ use super::input::Economy;
 use super::neighbours::{Link, Neighbours};
 use super::receive::Demand;
 use super::send::{Departure, Sender};
-use super::tuning::{FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SPREAD_TIME, START_BUFFER, UPLINK_GUESS};
+use super::tuning::{
+    CREDIT_FIRST, FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SPREAD_TIME, START_BUFFER, UPLINK_GUESS,
+};
 use crate::group::{GroupRange, merged};
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
@@ -214,10 +216,16 @@ impl Inject {
         let first = due.or_else(|| self.order.next(field, &wanted))?;
         let receivers = self.targets(field).filter(|(id, link)| {
             let standing = link.standing();
-            standing.wants.has(first) && !link.holds(first) && self.has_room(*id, link, field)
+            standing.wants.has(first)
+                && !link.holds(first)
+                && self.has_room((*id, link), field, due.is_some())
         });
-        let (id, link) = receivers
-            .min_by_key(|(id, _)| (!self.shares.has_sibling(*id, first), self.shares.start_of(*id), *id))?;
+        // What players need soon goes to as many viewers as possible, which then pass it on all at once. Otherwise siblings
+        // go together.
+        let queued = |id| if due.is_some() { self.shares.under_way(id) } else { 0 };
+        let is_alone = |id| due.is_some() || !self.shares.has_sibling(id, first);
+        let (id, link) =
+            receivers.min_by_key(|(id, _)| (queued(*id), is_alone(*id), self.shares.start_of(*id), *id))?;
         let limit = GroupRange::new(first, first.saturating_add(field.sender.frame_groups(id)));
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();
@@ -229,12 +237,13 @@ impl Inject {
     /// Whether another push may be under way to a viewer: what its share of the uplink carries until it announces the
     /// first, and no more than it accepts. Until a round trip is known the first push goes alone: of many that arrive
     /// together the first is not to be given the beginning of everything.
-    fn has_room(&self, id: LinkId, link: &Link, field: &Field<'_>) -> bool {
+    fn has_room(&self, (id, link): (LinkId, &Link), field: &Field<'_>, is_due: bool) -> bool {
         let share = self.uplink_of(link).min(self.feeders_uplink);
         let rate = u128::from(field.sender.uplink_estimate()) * u128::from(share)
             / u128::from(self.feeders_uplink.max(1));
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
-        let accepted = u64::from(link.standing().credit);
+        // A waiting player keeps its credit for what it needs; this is that.
+        let accepted = u64::from(link.standing().credit).max(if is_due { CREDIT_FIRST / 2 } else { 0 });
         let window = bytes_in(rate, link.rtt_or_guess() + PUSH_TIME).min(accepted);
         let is_known = field.sender.is_channel_empty(id) || link.rtt.smoothed().is_some();
         is_known
