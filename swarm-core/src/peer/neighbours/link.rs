@@ -172,11 +172,13 @@ impl Link {
         self.standing = standing;
     }
 
-    /// It turned a request down: it serves less than it said.
-    pub(super) const fn serves_less(&mut self) {
-        self.standing.serving = match self.standing.serving {
-            Serving::Everything => Serving::Deadlines,
-            Serving::Deadlines | Serving::Nothing => Serving::Nothing,
+    /// It turned down requests of a class that it said it serves. Several of one class say no more than one does.
+    pub(super) const fn serves_not(&mut self, class: Class) {
+        self.standing.serving = match (self.standing.serving, class) {
+            (_, Class::Urgent) | (Serving::Nothing, _) => Serving::Nothing,
+            (Serving::Everything | Serving::Deadlines, Class::Marked | Class::Background) => {
+                Serving::Deadlines
+            }
         };
     }
 

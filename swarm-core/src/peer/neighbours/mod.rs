@@ -18,7 +18,7 @@ use super::stats::LinkState;
 use super::tuning::BANNED_MAX;
 use crate::group::{Geometry, GroupRange};
 use crate::id::{Instance, LinkId, PeerId};
-use crate::peer_message::{DataMessage, Standing};
+use crate::peer_message::{Class, DataMessage, Standing};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
@@ -182,8 +182,8 @@ impl Neighbours {
     }
 
     /// A neighbour rejected a request because it does not serve its class.
-    pub(crate) fn serves_less(&mut self, id: LinkId) {
-        self.links.get_mut(&id).into_iter().for_each(Link::serves_less);
+    pub(crate) fn serves_not(&mut self, id: LinkId, class: Class) {
+        self.links.get_mut(&id).into_iter().for_each(|link| link.serves_not(class));
     }
 
     /// The geometry became known: everything announced before is taken in. Returns links that announced groups that do

@@ -27,15 +27,6 @@ pub(crate) struct Ask {
     bytes: u64,
 }
 
-impl Ask {
-    /// How much longer an answer is likely to take: until it is expected, and then, if it is later than `slack`
-    /// explains, as long again as it is late.
-    pub(crate) fn left(&self, now: Timestamp, slack: Duration) -> Duration {
-        let late = now.since(self.expected);
-        if late > slack { late } else { self.expected.since(now) }
-    }
-}
-
 /// What a payload answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -63,6 +54,8 @@ pub(crate) struct Source {
     /// Its urgent backlog, as it said last.
     backlog: Duration,
     backlog_at: Option<u32>,
+    /// When we heard that.
+    backlog_heard: Timestamp,
     last_progress: Timestamp,
     silent_since: Option<Timestamp>,
     failures: u32,
@@ -80,6 +73,7 @@ impl Source {
             rtt: PATH_GUESS,
             backlog: Duration::ZERO,
             backlog_at: None,
+            backlog_heard: now,
             last_progress: now,
             silent_since: None,
             failures: 0,
@@ -88,6 +82,11 @@ impl Source {
 
     pub(crate) fn asks(&self) -> impl Iterator<Item = (u32, Ask)> + '_ {
         self.asks.iter().map(|(group, ask)| (*group, *ask))
+    }
+
+    /// The class of the first of these groups that is asked for.
+    pub(crate) fn class_of(&self, range: GroupRange) -> Option<Class> {
+        self.asks.range(range.iter()).next().map(|(_, ask)| ask.class)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -126,6 +125,16 @@ impl Source {
 
     pub(crate) const fn backlog(&self) -> Duration {
         self.backlog
+    }
+
+    /// How much longer the answer to a request is likely to take: until it is expected, and then, if it is later than
+    /// `slack` explains, as long again as it is late. A request is somewhere in a backlog that was told after it.
+    pub(crate) fn left(&self, ask: Ask, now: Timestamp, slack: Duration) -> Duration {
+        let waits_until =
+            if self.backlog_heard > ask.at { self.backlog_heard + self.backlog } else { ask.at };
+        let expected = ask.expected.max(waits_until);
+        let late = now.since(expected);
+        if late > slack { late } else { expected.since(now) }
     }
 
     /// Whether it owes answers and has been silent for too long.
@@ -286,11 +295,12 @@ impl Ledger {
     }
 
     /// A neighbour said how long its urgent backlog is, at a time of its clock. What it said earlier may come later.
-    pub(crate) fn backlogged(&mut self, link: LinkId, sent_ms: u32, backlog: Duration) {
+    pub(crate) fn backlogged(&mut self, now: Timestamp, link: LinkId, sent_ms: u32, backlog: Duration) {
         let Some(source) = self.sources.get_mut(&link) else { return };
         if source.backlog_at.is_none_or(|at| sent_ms.wrapping_sub(at).cast_signed() >= 0) {
             source.backlog_at = Some(sent_ms);
             source.backlog = backlog;
+            source.backlog_heard = now;
         }
     }
 

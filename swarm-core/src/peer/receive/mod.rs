@@ -123,8 +123,8 @@ impl Receive {
     }
 
     /// A neighbour said how long its urgent backlog is, at a time of its clock.
-    pub(crate) fn backlogged(&mut self, id: LinkId, sent_ms: u32, backlog_ms: u32) {
-        self.ledger.backlogged(id, sent_ms, Duration::from_millis(u64::from(backlog_ms)));
+    pub(crate) fn backlogged(&mut self, now: Timestamp, id: LinkId, sent_ms: u32, backlog_ms: u32) {
+        self.ledger.backlogged(now, id, sent_ms, Duration::from_millis(u64::from(backlog_ms)));
     }
 
     /// Payload of `bytes` came on a link; what it answers.
@@ -140,7 +140,7 @@ impl Receive {
         let uplink = link.uplink_known().unwrap_or(u64::MAX);
         let path = (uplink, link.rtt_or_guess());
         self.credit.data(now, id, (head.sent_ms, head.queued_ms, bytes), path, in_flight);
-        self.backlogged(id, head.sent_ms, head.backlog_ms);
+        self.backlogged(now, id, head.sent_ms, head.backlog_ms);
         if let Answer::Asked(at, class) = answer {
             let waited = Duration::from_millis(u64::from(head.waited_ms));
             self.ledger.answered((id, link.rtt_or_guess()), (class, now.since(at)), waited, bytes);
@@ -160,6 +160,11 @@ impl Receive {
             }
         }
         orders
+    }
+
+    /// The class of the first of these groups that is asked of a neighbour.
+    pub(crate) fn class_asked(&self, id: LinkId, range: GroupRange) -> Option<Class> {
+        self.ledger.source(id)?.class_of(range)
     }
 
     /// A neighbour will not send groups.

@@ -122,7 +122,8 @@ impl Receive {
 /// How much longer the answer to a request is likely to take. A publisher also serves everybody else: its backlog counts.
 fn left(view: &View<'_>, source: &Source, ask: Ask, slack: Duration, is_stopgap: bool) -> Duration {
     let slack = if is_stopgap { Duration::ZERO } else { slack };
-    let left = ask.left(view.now, slack).max(if is_stopgap { source.backlog() } else { Duration::ZERO });
+    let left =
+        source.left(ask, view.now, slack).max(if is_stopgap { source.backlog() } else { Duration::ZERO });
     let silence = source.silence(view.now);
     if silence > slack { left.max(silence) } else { left }
 }

@@ -51,7 +51,7 @@ impl Peer {
             PeerMessage::Status { standing, sent_ms, backlog_ms } => {
                 self.neighbours.stands(id, standing);
                 if let Some(live) = &mut self.live {
-                    live.receive.backlogged(id, sent_ms, backlog_ms);
+                    live.receive.backlogged(now, id, sent_ms, backlog_ms);
                 }
                 self.agenda.asking_of(id, true);
                 self.agenda.serving();
@@ -176,9 +176,12 @@ impl Peer {
     /// A neighbour will not serve a request of ours.
     fn rejected(&mut self, now: Timestamp, id: LinkId, range: GroupRange, reason: RejectReason) {
         let Some(live) = &mut self.live else { return };
+        let class = live.receive.class_asked(id, range);
         live.receive.rejected(now, id, range, reason == RejectReason::Busy);
         match reason {
-            RejectReason::NotServing => self.neighbours.serves_less(id),
+            RejectReason::NotServing => {
+                class.into_iter().for_each(|class| self.neighbours.serves_not(id, class));
+            }
             // What it does not hold after all is not asked of it again.
             RejectReason::NotHeld => {
                 live.receive.failed(id);
