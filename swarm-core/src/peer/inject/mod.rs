@@ -248,7 +248,7 @@ impl Inject {
         let is_known = field.sender.is_channel_empty(id) || link.rtt.smoothed().is_some();
         is_known
             && field.sender.has_channel_room(id, link)
-            && (self.shares.under_way(id) + 1) * GROUP <= window.max(PUSH_MIN.min(accepted.max(GROUP)))
+            && (self.shares.under_way(id) + 1) * GROUP <= window.max(PUSH_MIN.min(accepted))
     }
 
     /// While injection goes first, one frame in ten is for urgent requests all the same.

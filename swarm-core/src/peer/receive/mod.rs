@@ -30,8 +30,8 @@ use super::content::Content;
 use super::flow::bytes_in;
 use super::neighbours::Link;
 use super::tuning::{
-    DEGREE, DELAY_TARGET, GROUP, MISS, REPAIR_INTERVAL, REQUEST_GROUPS_BULK_MAX, REQUEST_TIME,
-    RESPONSE_HALVES,
+    CREDIT_URGENT_EXTRA, DEGREE, DELAY_TARGET, GROUP, MISS, REPAIR_INTERVAL, REQUEST_GROUPS_BULK_MAX,
+    REQUEST_TIME, RESPONSE_HALVES,
 };
 use crate::group::{GroupRange, merged};
 use crate::group_set::masks;
@@ -236,13 +236,18 @@ impl Receive {
         if candidates.is_empty() {
             return;
         }
+        let is_waiting = needs.iter().any(|need| !need.overdue.is_empty());
         for need in needs {
             let free =
                 self.free(view, need.urgent).map(|(index, word)| (index, word & candidates.union(index)));
             let free: Vec<u32> = free.flat_map(|(index, word)| bits(index, word)).collect();
             for group in free {
                 let bytes = view.content.geometry().len_bytes(GroupRange::one(group));
-                if self.credit.urgent_room(self.ledger.in_flight_bytes()) < bytes {
+                // What a player waits for has all of the credit, what it needs afterwards half of it.
+                let is_spare = is_waiting && !need.overdue.has(group);
+                let in_flight = self.ledger.in_flight_bytes();
+                let spared = if is_spare { self.credit.bytes() / 2 + CREDIT_URGENT_EXTRA } else { 0 };
+                if self.credit.urgent_room(in_flight + spared) < bytes {
                     return;
                 }
                 let remaining = self.demand.time_left(need, group);
