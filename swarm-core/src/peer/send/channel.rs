@@ -100,13 +100,13 @@ impl Channel {
         while let Some((at, _)) = self.frames.pop_front_if(|(_, handed)| *handed <= self.carried) {
             newest = Some(at);
         }
-        let delay = newest.map(|at| {
+        // The first frame of a channel whose path is not known tells nothing: it may have waited behind those of others.
+        let delay = newest.and_then(|at| {
             let delay = i64::try_from(micros(now.since(at))).unwrap_or(i64::MAX);
-            self.base.add(now, delay);
             let path = path.map(|path| i64::try_from(micros(path)).unwrap_or(i64::MAX));
-            let least = self.base.least().into_iter().chain(path).min().unwrap_or(delay);
-            let excess = delay - least;
-            Duration::from_micros(u64::try_from(excess).unwrap_or(0))
+            let least = self.base.least().into_iter().chain(path).min();
+            self.base.add(now, delay);
+            Some(Duration::from_micros(u64::try_from(delay - least?).unwrap_or(0)))
         });
         if let Some(delay) = delay {
             let is_limit = self.buffered_bytes + bytes + GROUP > self.window.bytes();

@@ -335,13 +335,13 @@ impl Sender {
         }
     }
 
-    /// What a frame of one group takes on an idle path: the round trip, and its transmission at both ends.
+    /// What a frame of one group takes on an idle path: the round trip, and its transmission at both ends as far as their
+    /// rates are known.
     fn path(&self, link: &Link) -> Option<Duration> {
-        let transmission = |rate: u64| Duration::from_micros(GROUP * 1_000_000 / rate.max(1));
-        let downlink = Some(link.standing().downlink).filter(|downlink| *downlink > 0)?;
-        Some(
-            link.rtt.least()? + transmission(self.uplink.bytes_per_s()) + transmission(downlink) + PATH_SLACK,
-        )
+        let transmission =
+            |rate: u64| Duration::from_micros((GROUP * 1_000_000).checked_div(rate).unwrap_or(0));
+        let ends = transmission(self.uplink.bytes_per_s()) + transmission(link.standing().downlink);
+        Some(link.rtt.least()? + ends + PATH_SLACK)
     }
 
     /// New low-water marks for the driver.
