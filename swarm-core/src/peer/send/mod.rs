@@ -20,7 +20,9 @@ use uplink::Uplink;
 
 use super::input::UploadLimit;
 use super::neighbours::{Link, Neighbours};
-use super::tuning::{AGED, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF, UPLINK_GUESS};
+use super::tuning::{
+    AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF, UPLINK_GUESS,
+};
 use crate::group::{GroupRange, merged};
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
@@ -56,6 +58,13 @@ struct Outlet {
     queue: Queue,
     channel: Channel,
     sent_bytes: u64,
+}
+
+impl Outlet {
+    /// Whether something waits for the neighbour, here or on its channel.
+    fn is_used(&self) -> bool {
+        !self.queue.is_empty() || self.channel.buffered_bytes() > 0
+    }
 }
 
 /// The sending half of one peer.
@@ -236,9 +245,18 @@ impl Sender {
         moving.map(|outlet| outlet.channel.buffered_bytes()).sum()
     }
 
+    /// What may wait on one channel of those that count: its part of what may be on its way over all. What one channel
+    /// holds beyond its part only waits there for the others.
+    fn channel_share(&self, counts: impl Fn(&Outlet) -> bool) -> u64 {
+        let used = self.outlets.values().filter(|outlet| counts(outlet)).count() as u64;
+        (self.uplink.window_bytes() / used.max(1)).max(CHANNEL_MIN)
+    }
+
     /// Whether another frame may be handed to a neighbour's channel.
     pub(crate) fn has_channel_room(&self, id: LinkId, link: &Link) -> bool {
-        self.outlets.get(&id).is_some_and(|outlet| has_room(outlet, link))
+        self.outlets
+            .get(&id)
+            .is_some_and(|outlet| has_room(outlet, link, self.channel_share(Outlet::is_used)))
     }
 
     /// Whether nothing waits on a neighbour's channel.
@@ -254,9 +272,10 @@ impl Sender {
     /// The next urgent frame: the earliest deadline; of what is due together the group that fewest viewers hold.
     pub(crate) fn next_urgent(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
         let copies = neighbours.copies();
+        let share = self.channel_share(|outlet| outlet.queue.urgent_count() > 0);
         let firsts = self.turn().filter_map(|(id, outlet)| {
             let first = outlet.queue.first(Class::Urgent)?;
-            has_room(outlet, neighbours.get(id)?).then_some((id, outlet, first))
+            has_room(outlet, neighbours.get(id)?, share).then_some((id, outlet, first))
         });
         let rank = |due_us: u64, group: u32| (due_us / micros(DUE_TOGETHER), copies.of(group));
         let (id, outlet, first) = firsts.min_by_key(|(_, _, first)| rank(first.due_us, first.group))?;
@@ -270,9 +289,10 @@ impl Sender {
     pub(crate) fn next_background(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
         let copies = neighbours.copies();
         let viewers = neighbours.viewers().count() as u64;
+        let share = self.channel_share(Outlet::is_used);
         [Class::Marked, Class::Background].into_iter().find_map(|class| {
             let open = self.turn().filter_map(|(id, outlet)| {
-                let link = neighbours.get(id).filter(|link| has_room(outlet, link))?;
+                let link = neighbours.get(id).filter(|link| has_room(outlet, link, share))?;
                 let held = link
                     .have()
                     .map_or(0, |have| u64::from(have.count()) * SCALE / u64::from(have.capacity().max(1)));
@@ -368,8 +388,8 @@ impl Sender {
     }
 }
 
-fn has_room(outlet: &Outlet, link: &Link) -> bool {
-    let bytes_max = outlet.channel.bytes_max();
+fn has_room(outlet: &Outlet, link: &Link, share: u64) -> bool {
+    let bytes_max = outlet.channel.bytes_max().min(share);
     link.is_open() && outlet.channel.buffered_bytes() < bytes_max
 }
 

@@ -58,6 +58,11 @@ impl Uplink {
         }
     }
 
+    /// What may be on its way over all channels.
+    pub(crate) const fn window_bytes(&self) -> u64 {
+        self.window.bytes()
+    }
+
     /// Whether another frame may be handed over while this much is on its way.
     pub(crate) const fn has_room(&self, waiting_bytes: u64) -> bool {
         waiting_bytes < self.window.bytes()
