@@ -65,6 +65,11 @@ impl Outlet {
     fn is_used(&self) -> bool {
         !self.queue.is_empty() || self.channel.buffered_bytes() > 0
     }
+
+    /// Whether its channel holds its share, so that others go first.
+    const fn is_above(&self, share: u64) -> bool {
+        self.channel.buffered_bytes() >= share
+    }
 }
 
 /// The sending half of one peer.
@@ -245,8 +250,8 @@ impl Sender {
         moving.map(|outlet| outlet.channel.buffered_bytes()).sum()
     }
 
-    /// What may wait on one channel of those that count: its part of what may be on its way over all. What one channel
-    /// holds beyond its part only waits there for the others.
+    /// One channel's share of what may be on its way over all those that count. What a channel holds beyond its share only
+    /// waits there for the others.
     fn channel_share(&self, counts: impl Fn(&Outlet) -> bool) -> u64 {
         let used = self.outlets.values().filter(|outlet| counts(outlet)).count() as u64;
         (self.uplink.window_bytes() / used.max(1)).max(CHANNEL_MIN)
@@ -254,9 +259,13 @@ impl Sender {
 
     /// Whether another frame may be handed to a neighbour's channel.
     pub(crate) fn has_channel_room(&self, id: LinkId, link: &Link) -> bool {
-        self.outlets
-            .get(&id)
-            .is_some_and(|outlet| has_room(outlet, link, self.channel_share(Outlet::is_used)))
+        self.outlets.get(&id).is_some_and(|outlet| has_room(outlet, link))
+    }
+
+    /// Whether a neighbour's channel holds its share of what may be on its way, so that others go first.
+    pub(crate) fn has_its_share(&self, id: LinkId) -> bool {
+        let share = self.channel_share(Outlet::is_used);
+        self.outlets.get(&id).is_some_and(|outlet| outlet.is_above(share))
     }
 
     /// Whether nothing waits on a neighbour's channel.
@@ -275,10 +284,11 @@ impl Sender {
         let share = self.channel_share(|outlet| outlet.queue.urgent_count() > 0);
         let firsts = self.turn().filter_map(|(id, outlet)| {
             let first = outlet.queue.first(Class::Urgent)?;
-            has_room(outlet, neighbours.get(id)?, share).then_some((id, outlet, first))
+            has_room(outlet, neighbours.get(id)?).then_some((id, outlet, first))
         });
         let rank = |due_us: u64, group: u32| (due_us / micros(DUE_TOGETHER), copies.of(group));
-        let (id, outlet, first) = firsts.min_by_key(|(_, _, first)| rank(first.due_us, first.group))?;
+        let (id, outlet, first) = firsts
+            .min_by_key(|(_, outlet, first)| (outlet.is_above(share), rank(first.due_us, first.group)))?;
         let range = outlet.queue.run(first.group, Class::Urgent, outlet.channel.frame_groups());
         Some(Departure { link: id, range, waited: now.since(first.since) })
     }
@@ -292,7 +302,7 @@ impl Sender {
         let share = self.channel_share(Outlet::is_used);
         [Class::Marked, Class::Background].into_iter().find_map(|class| {
             let open = self.turn().filter_map(|(id, outlet)| {
-                let link = neighbours.get(id).filter(|link| has_room(outlet, link, share))?;
+                let link = neighbours.get(id).filter(|link| has_room(outlet, link))?;
                 let held = link
                     .have()
                     .map_or(0, |have| u64::from(have.count()) * SCALE / u64::from(have.capacity().max(1)));
@@ -307,7 +317,8 @@ impl Sender {
                 let copies = u64::from(copies.of(waiting.group)) * SCALE / viewers.max(1);
                 if age >= AGED { (0, u64::MAX - micros(age)) } else { (1, copies + held) }
             };
-            let (id, outlet, _, first) = waiting.min_by_key(|(_, _, held, waiting)| rank(*held, waiting))?;
+            let (id, outlet, _, first) = waiting
+                .min_by_key(|(_, outlet, held, waiting)| (outlet.is_above(share), rank(*held, waiting)))?;
             let range = outlet.queue.run(first.group, class, outlet.channel.frame_groups());
             Some(Departure { link: id, range, waited: now.since(first.since) })
         })
@@ -388,8 +399,8 @@ impl Sender {
     }
 }
 
-fn has_room(outlet: &Outlet, link: &Link, share: u64) -> bool {
-    let bytes_max = outlet.channel.bytes_max().min(share);
+fn has_room(outlet: &Outlet, link: &Link) -> bool {
+    let bytes_max = outlet.channel.bytes_max();
     link.is_open() && outlet.channel.buffered_bytes() < bytes_max
 }
 
