@@ -76,13 +76,14 @@ impl Channel {
         self.frames.push_back((now, self.handed));
     }
 
-    /// The driver says how much still waits; what has left. `rtt`: the link's round trip; `path`: what a frame takes on an idle path, as far as is known.
+    /// The driver says how much still waits; what has left. `rtt`: the link's round trip; `path`: what a frame takes on an idle path, as far as is known;
+    /// `uplink_queue`: what frames of all channels wait for.
     pub(crate) fn drained(
         &mut self,
         now: Timestamp,
         buffered_bytes: u64,
         (rtt, path): (Duration, Option<Duration>),
-        carried: u64,
+        (uplink_queue, carried): (Duration, u64),
     ) -> Drained {
         let buffered_bytes = buffered_bytes.min(self.buffered_bytes);
         let bytes = self.buffered_bytes - buffered_bytes;
@@ -110,7 +111,9 @@ impl Channel {
         });
         if let Some(delay) = delay {
             let is_limit = self.buffered_bytes + bytes + GROUP > self.window.bytes();
-            self.window.delivered(bytes, rtt, delay, is_limit);
+            // What waits at the uplink does so whatever this channel holds.
+            let own = delay.saturating_sub(uplink_queue);
+            self.window.delivered(bytes, rtt, own, is_limit);
         }
         Drained { bytes, delay }
     }

@@ -360,8 +360,8 @@ impl Sender {
         let is_wanted = is_injecting || self.has_requests();
         if let Some(outlet) = self.outlets.get_mut(&id) {
             let rtt = link.rtt_or_guess();
-            let drained =
-                outlet.channel.drained(now, buffered_bytes, (rtt, path), self.uplink.carried_bytes());
+            let uplink = (self.uplink.queue(), self.uplink.carried_bytes());
+            let drained = outlet.channel.drained(now, buffered_bytes, (rtt, path), uplink);
             self.uplink.carried(now, drained.bytes, drained.delay, rtt, (waiting, is_wanted));
         }
     }

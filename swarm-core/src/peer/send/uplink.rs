@@ -190,7 +190,7 @@ mod tests {
             while leaving.front().is_some_and(|left_us| *left_us <= at_us) {
                 leaving.pop_front();
                 let waiting = channel.buffered_bytes();
-                let drained = channel.drained(now, waiting - FRAME, (PATH_GUESS, None), 0);
+                let drained = channel.drained(now, waiting - FRAME, (PATH_GUESS, None), (Duration::ZERO, 0));
                 uplink.carried(now, drained.bytes, drained.delay, PATH_GUESS, (waiting, sent < wanted));
             }
             while uplink.has_room(channel.buffered_bytes()) && sent < wanted {
