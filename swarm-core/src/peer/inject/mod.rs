@@ -294,7 +294,11 @@ impl Inject {
         gained: &[GroupRange],
         is_greeting: bool,
     ) -> bool {
-        self.shares.announced(id, gained);
+        // What arrived is no longer on its way. Where its holder passes nothing on, it is fresh again.
+        self.shares
+            .announced(id, gained)
+            .into_iter()
+            .for_each(|group| self.order.given_up(GroupRange::one(group)));
         let is_alone = self.share.is_none_or(|share| share.count == 1);
         let is_viewer = field.neighbours.get(id).is_some_and(|link| link.role == Role::Viewer);
         if !is_alone || !is_viewer {

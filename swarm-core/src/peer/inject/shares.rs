@@ -79,10 +79,10 @@ impl Shares {
         earlier.for_each(|push| push.is_only = false);
     }
 
-    /// A viewer announced groups.
-    pub(super) fn announced(&mut self, link: LinkId, gained: &[GroupRange]) {
-        let Some(receiver) = self.receivers.get_mut(&link) else { return };
-        receiver.under_way.retain(|group| !gained.iter().any(|range| range.has(*group)));
+    /// A viewer announced groups: those that were on their way to it.
+    pub(super) fn announced(&mut self, link: LinkId, gained: &[GroupRange]) -> Vec<u32> {
+        let Some(receiver) = self.receivers.get_mut(&link) else { return Vec::new() };
+        receiver.under_way.extract_if(.., |group| gained.iter().any(|range| range.has(*group))).collect()
     }
 
     /// Whether the last push went to a viewer and holds the group's sibling in the tree: the two share a proof.
