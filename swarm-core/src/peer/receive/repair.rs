@@ -109,7 +109,10 @@ impl Receive {
             let due = remaining.unwrap_or(Duration::ZERO);
             let Some((other, eta)) = candidates.choose(group, due, view.advice, Some(link)) else { continue };
             let is_answered = view.neighbours.get(other).is_some_and(|link| link.answers(Class::Urgent));
-            if is_answered && left > due && eta < left * MOVE_TENTHS / 10 {
+            if is_answered
+                && left > due
+                && eta < (left * MOVE_TENTHS / 10).min(left.saturating_sub(LATE_SLACK))
+            {
                 let range = GroupRange::one(group);
                 self.take_back(view.now, link, range, orders);
                 self.ask(view.now, (other, range, (Class::Urgent, eta), Some(due)), orders);
