@@ -96,6 +96,10 @@ impl Account {
         }
     }
 
+    pub(crate) fn is_thrifty(&self) -> bool {
+        self.economy == Economy::Thrifty
+    }
+
     /// Whether injection is behind its pace by a group.
     pub(crate) const fn is_behind(&self) -> bool {
         self.behind_bytes >= GROUP
