@@ -342,6 +342,35 @@ mod tests {
     }
 
     #[test]
+    fn standings_and_heads_are_the_bytes_of_the_protocols_examples() {
+        let standing = Standing {
+            serving: Serving::Everything,
+            is_rich: false,
+            wants: GroupRange::new(0, 2560),
+            uplink: 1_250_000,
+            is_uplink_known: true,
+            downlink: 3_000_000,
+            credit: 131_072,
+            playing: Some(Playing { group: 300, ahead_ms: 1875 }),
+        };
+        let mut expected = vec![6, 2, 0, 0, 0x80, 0x14, 0xd0, 0xa5, 0x4c, 1, 0xc0, 0x8d, 0xb7, 0x01];
+        expected.extend([0x80, 0x80, 0x08, 1, 0xac, 0x02, 0xd3, 0x0e, 0xc0, 0xc4, 0x07, 0]);
+        let status = PeerMessage::Status { standing, sent_ms: 123_456, backlog_ms: 0 };
+        assert_eq!(status.encode()[..], expected);
+        let head = DataHead {
+            range: GroupRange::one(300),
+            sent_ms: 123_456,
+            waited_ms: 1200,
+            queued_ms: 20,
+            backlog_ms: 0,
+            proof: Proof { top: 1, hashes: vec![[7; 32]] },
+        };
+        let frame = DataMessage { head, payload: Bytes::new() }.encode();
+        assert_eq!(frame[..12], [0xac, 0x02, 1, 0xc0, 0xc4, 0x07, 0xb0, 0x09, 20, 0, 1, 1]);
+        assert_eq!(frame[12..], [7; 32]);
+    }
+
+    #[test]
     fn a_data_message_survives_its_frame_without_copying_the_payload() {
         let message = DataMessage {
             head: DataHead {

@@ -71,14 +71,18 @@ async fn connected() -> (Side, Side, Vec<Signal>) {
     (offerer, answerer, signals)
 }
 
-pub(crate) fn largest_message(request: u32) -> DataMessage {
+/// The `number`-th of many messages that fill a frame.
+pub(crate) fn largest_message(number: u32) -> DataMessage {
     let head = DataHead {
-        request,
         range: GroupRange::new(0, 3),
+        sent_ms: number,
+        waited_ms: 1200,
+        queued_ms: 60,
+        backlog_ms: u32::MAX,
         proof: Proof { top: 22, hashes: vec![[3; 32]; 44] },
     };
     let message = DataMessage { head, payload: Bytes::new() };
-    let payload = Bytes::from(vec![request as u8; FRAME_BYTES_MAX - message.encode().len()]);
+    let payload = Bytes::from(vec![number as u8; FRAME_BYTES_MAX - message.encode().len()]);
     DataMessage { payload, ..message }
 }
 
@@ -94,9 +98,9 @@ async fn the_largest_frames_pass_in_order_and_under_back_pressure() {
     sender.link.set_low_water(LOW_WATER).unwrap();
     let count = 200;
     let receiving = tokio::spawn(async move {
-        for request in 0..count {
+        for number in 0..count {
             match receiver.next().await {
-                LinkEvent::Data(message) => assert_eq!(message, largest_message(request)),
+                LinkEvent::Data(message) => assert_eq!(message, largest_message(number)),
                 LinkEvent::Signal(_) => {}
                 other => panic!("unexpected: {other:?}"),
             }
@@ -104,19 +108,21 @@ async fn the_largest_frames_pass_in_order_and_under_back_pressure() {
         receiver
     });
     let mut most = 0;
-    for request in 0..count {
+    for number in 0..count {
         while sender.link.buffered_bytes() > HIGH_WATER - FRAME_BYTES_MAX as u64 {
             assert!(matches!(sender.next().await, LinkEvent::Drained | LinkEvent::Signal(_)));
         }
-        sender.link.data(largest_message(request).encode()).unwrap();
+        sender.link.data(largest_message(number).encode()).unwrap();
         most = most.max(sender.link.buffered_bytes());
     }
     let receiver = receiving.await.unwrap();
     assert!(most <= HIGH_WATER && most > LOW_WATER, "{most} bytes were under way at most");
-    receiver.link.control(&PeerMessage::Ping { nonce: 7 }).unwrap();
+    receiver.link.control(&PeerMessage::Ping { nonce: 7, sent_ms: 9 }).unwrap();
     loop {
         match sender.next().await {
-            LinkEvent::Control(message) => break assert_eq!(message, PeerMessage::Ping { nonce: 7 }),
+            LinkEvent::Control(message) => {
+                break assert_eq!(message, PeerMessage::Ping { nonce: 7, sent_ms: 9 });
+            }
             LinkEvent::Drained | LinkEvent::Signal(_) => {}
             other => panic!("unexpected: {other:?}"),
         }

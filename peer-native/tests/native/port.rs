@@ -15,15 +15,15 @@ use crate::tracker::{Manner, TestTracker};
 
 /// Sends frames one way and sees them arrive.
 async fn carry(from: &Side, to: &mut Side) {
-    for request in 0..20 {
-        from.link.data(largest_message(request).encode()).unwrap();
+    for number in 0..20 {
+        from.link.data(largest_message(number).encode()).unwrap();
     }
-    let mut request = 0;
-    while request < 20 {
+    let mut number = 0;
+    while number < 20 {
         match to.next().await {
             LinkEvent::Data(message) => {
-                assert_eq!(message, largest_message(request));
-                request += 1;
+                assert_eq!(message, largest_message(number));
+                number += 1;
             }
             LinkEvent::Drained | LinkEvent::Signal(_) => {}
             other => panic!("unexpected: {other:?}"),

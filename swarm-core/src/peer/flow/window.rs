@@ -67,9 +67,10 @@ impl DelayWindow {
             self.settling = self.settling.saturating_sub(bytes);
         } else if cut > self.target {
             // The window spans the path and the queue; what is too much of the queue goes.
-            let excess = micros(cut - self.target);
-            let span = micros(cut) + micros(path);
-            self.bytes -= (self.bytes * excess / span).min(self.bytes / 2);
+            let excess = u128::from(micros(cut - self.target));
+            let span = u128::from(micros(cut)) + u128::from(micros(path));
+            let queued = u64::try_from(u128::from(self.bytes) * excess / span).unwrap_or(u64::MAX);
+            self.bytes -= queued.min(self.bytes / 2);
             self.bytes = self.bytes.max(self.min);
             self.settling = self.bytes;
             self.was_cut = true;
@@ -104,18 +105,21 @@ mod tests {
 
     use super::*;
 
+    const PATH: Duration = ms(50);
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// 16 groups, for delays between 50 and 150 ms.
     fn window() -> DelayWindow {
-        DelayWindow::new(
-            16 * GROUP,
-            GROUP..=1000 * GROUP,
-            Duration::from_millis(50)..Duration::from_millis(150),
-        )
+        DelayWindow::new(16 * GROUP, GROUP..=1000 * GROUP, ms(50)..ms(150))
     }
 
     /// Delivers one window's worth at a delay; the window afterwards, in groups.
     fn round(window: &mut DelayWindow, delay_ms: u64) -> u64 {
         let groups = window.bytes() / GROUP;
-        (0..groups).for_each(|_| window.delivered(GROUP, Duration::from_millis(delay_ms), true));
+        (0..groups).for_each(|_| window.delivered(GROUP, PATH, ms(delay_ms), true));
         window.bytes() / GROUP
     }
 
@@ -128,18 +132,68 @@ mod tests {
     }
 
     #[test]
-    fn a_long_queue_shrinks_it_to_about_the_target_in_a_round() {
+    fn a_cut_leaves_what_fills_the_path_and_the_target() {
+        // Over 90 ms of path and 230 ms of queue the window is 320 ms of what the path carries: 240 ms of it stay.
+        let mut short = window();
+        short.delivered(GROUP, ms(90), ms(230), true);
+        assert_eq!(short.bytes(), 12 * GROUP);
+        // The longer the path, the less of the window is a queue.
+        let mut long = window();
+        long.delivered(GROUP, ms(410), ms(230), true);
+        assert_eq!(long.bytes(), 14 * GROUP);
+    }
+
+    #[test]
+    fn a_cut_takes_half_at_most_and_leaves_the_least() {
         let mut window = window();
-        let shrunk = round(&mut window, 300);
-        assert!((7..=9).contains(&shrunk), "{shrunk}");
+        window.delivered(GROUP, PATH, ms(10_000), true);
+        assert_eq!(window.bytes(), 8 * GROUP);
         (0..99).for_each(|_| _ = round(&mut window, 10_000));
         assert_eq!(window.bytes(), GROUP);
+        assert!(window.is_least());
+    }
+
+    #[test]
+    fn the_longest_delay_that_a_frame_can_tell_of_cuts_by_half() {
+        let max = 1000 * GROUP;
+        let mut window = DelayWindow::new(max, GROUP..=max, ms(50)..ms(150));
+        window.delivered(GROUP, PATH, ms(u64::from(u32::MAX)), true);
+        assert_eq!(window.bytes(), max / 2);
+    }
+
+    #[test]
+    fn a_window_is_cut_once_before_what_the_cut_left_has_been_delivered() {
+        let mut window = window();
+        window.delivered(GROUP, PATH, ms(10_000), true);
+        (0..8).for_each(|_| window.delivered(GROUP, PATH, ms(10_000), true));
+        assert_eq!(window.bytes(), 8 * GROUP, "these left before the cut");
+        window.delivered(GROUP, PATH, ms(10_000), true);
+        assert_eq!(window.bytes(), 4 * GROUP, "this one after it");
+    }
+
+    #[test]
+    fn a_window_does_not_grow_before_a_cut_shows_and_then_half_as_fast() {
+        let mut window = window();
+        window.delivered(GROUP, PATH, ms(10_000), true);
+        assert_eq!(round(&mut window, 10), 8, "the answers to what was asked before the cut");
+        assert_eq!(round(&mut window, 10), 12);
+    }
+
+    #[test]
+    fn of_two_delays_one_cuts_and_the_other_lets_it_grow() {
+        let mut window = window();
+        window.delivered_after(GROUP, PATH, (ms(10), ms(200)), true);
+        assert_eq!(window.bytes(), 16 * GROUP, "the last frame waited");
+        window.delivered_after(GROUP, PATH, (ms(10), ms(10)), true);
+        assert_eq!(window.bytes(), 17 * GROUP);
+        window.delivered_after(GROUP, PATH, (ms(10_000), ms(10)), true);
+        assert_eq!(window.bytes(), 17 * GROUP / 2);
     }
 
     #[test]
     fn what_does_not_limit_does_not_grow() {
         let mut window = window();
-        window.delivered(GROUP, Duration::ZERO, false);
+        window.delivered(GROUP, PATH, Duration::ZERO, false);
         assert_eq!(window.bytes(), 16 * GROUP);
     }
 }

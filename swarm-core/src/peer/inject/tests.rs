@@ -199,14 +199,14 @@ fn a_viewer_is_pushed_what_its_share_of_the_uplink_carries_until_it_announces() 
 }
 
 #[test]
-fn a_viewer_is_pushed_no_more_than_it_accepts_and_at_least_one_group() {
+fn a_viewer_is_pushed_no_more_than_it_accepts() {
     let mut half = Half::new(Economy::Thrifty, 0);
     let careful = half.viewer(Standing { credit: 0, ..standing(UPLINK) }, &[]);
     let bounded = half.viewer(Standing { credit: 4 * 16_384, ..standing(UPLINK) }, &[]);
     let none = half.viewer(Standing { wants: GroupRange::new(0, 0), ..standing(UPLINK) }, &[]);
     let pushed = half.push(usize::MAX);
     let count = |link| pushed.iter().filter(|(id, _)| *id == link).count();
-    assert_eq!([careful, bounded, none].map(count), [1, 4, 0]);
+    assert_eq!([careful, bounded, none].map(count), [0, 4, 0]);
 }
 
 #[test]
@@ -252,12 +252,56 @@ fn a_fresh_group_goes_before_requests_where_injection_is_behind_or_a_player_need
         LinkId(1),
         Standing { playing: Some(Playing { group: 0, ahead_ms: 3000 }), ..standing(UPLINK) },
     );
+    half.survey();
     assert_eq!(is_pressing(&mut half), Some(false), "its player has media for three seconds");
     half.scene.neighbours.stands(
         LinkId(1),
         Standing { playing: Some(Playing { group: 0, ahead_ms: 1000 }), ..standing(UPLINK) },
     );
+    half.survey();
     assert_eq!(is_pressing(&mut half), Some(true));
+}
+
+/// The first viewer's player is somewhere.
+fn play(half: &mut Half, group: u32, ahead_ms: u32, credit: u32) {
+    let playing = Some(Playing { group, ahead_ms });
+    half.scene.neighbours.stands(LinkId(1), Standing { playing, credit, ..standing(UPLINK) });
+    half.survey();
+}
+
+#[test]
+fn what_a_player_needs_soon_goes_before_the_authors_order() {
+    let mut half = Half::new(Economy::Thrifty, 3);
+    // 10 groups a second: those due within three seconds.
+    play(&mut half, 700, 2500, u32::MAX);
+    assert_eq!(groups(&half.push(10)), [700, 701, 702, 703, 704, 705, 0, 1, 2, 3]);
+    // A player that waits needs its start buffer only, at once.
+    let mut half = Half::new(Economy::Thrifty, 3);
+    play(&mut half, 700, 0, u32::MAX);
+    let pushed = groups(&half.push(14));
+    assert_eq!(pushed[..11], (700..711).collect::<Vec<_>>());
+    assert_eq!(pushed.iter().filter(|group| **group < 100).count(), 3);
+}
+
+#[test]
+fn what_a_player_needs_soon_goes_to_as_many_viewers_as_possible() {
+    let mut half = Half::new(Economy::Thrifty, 3);
+    play(&mut half, 700, 0, u32::MAX);
+    let pushed = half.push(6);
+    let links: Vec<u32> = pushed.iter().map(|(id, _)| id.0).collect();
+    assert_eq!(links, [1, 2, 3, 1, 2, 3], "{pushed:?}");
+    // The second has passed on what it was given: it gets more.
+    half.announce(LinkId(2), GroupRange::one(701));
+    half.announce(LinkId(2), GroupRange::one(704));
+    assert!(half.push(2).iter().all(|(id, _)| *id == LinkId(2)));
+}
+
+#[test]
+fn a_waiting_player_is_pushed_what_it_needs_even_if_it_accepts_nothing_else() {
+    let mut half = Half::new(Economy::Thrifty, 1);
+    play(&mut half, 700, 0, 0);
+    let pushed = groups(&half.push(usize::MAX));
+    assert_eq!(pushed, [700, 701, 702, 703], "half of the first credit");
 }
 
 #[test]

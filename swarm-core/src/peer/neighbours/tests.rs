@@ -6,7 +6,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use proptest::prelude::*;
 
 use super::*;
-use crate::peer_message::Serving;
+use crate::peer::tests::scene::Scene;
+use crate::peer_message::{Class, Serving};
 
 const GROUPS: u32 = 64;
 
@@ -85,6 +86,21 @@ fn a_range_that_is_repeated_in_one_message_counts_once() {
     assert_eq!(neighbours.copies().of(4), 1);
     neighbours.announced(LinkId(3), &[], &[range; 2]).unwrap();
     assert_eq!(neighbours.copies().of(4), 0);
+}
+
+#[test]
+fn a_neighbour_that_turns_requests_down_serves_one_step_less_however_many_it_turned_down() {
+    let turned_down = |classes: &[Class]| {
+        let mut scene = Scene::film();
+        let link = scene.viewer(1_000_000, &[]);
+        classes.iter().for_each(|class| scene.neighbours.serves_not(link, *class));
+        scene.of(link).standing().serving
+    };
+    assert_eq!(turned_down(&[]), Serving::Everything);
+    assert_eq!(turned_down(&[Class::Background]), Serving::Deadlines);
+    assert_eq!(turned_down(&[Class::Marked, Class::Background, Class::Background]), Serving::Deadlines);
+    assert_eq!(turned_down(&[Class::Urgent]), Serving::Nothing);
+    assert_eq!(turned_down(&[Class::Urgent, Class::Background]), Serving::Nothing);
 }
 
 proptest! {

@@ -13,7 +13,7 @@ use crate::id::LinkId;
 use crate::peer::flow::{DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
     BASE_BUCKET, BASE_SLACK, CREDIT_FIRST, CREDIT_MAX, CREDIT_MIN, CREDIT_URGENT_EXTRA, DELAY_LOW,
-    DELAY_TARGET, GROUP, QUEUE_BUCKET, TRAIN_MS,
+    DELAY_TARGET, GROUP, NEWS_MAX, QUEUE_BUCKET, TRAIN_MS,
 };
 use crate::time::{Timestamp, micros};
 
@@ -83,6 +83,8 @@ pub(crate) struct Credit {
     bases: BTreeMap<LinkId, Base>,
     excess: LeastLately,
     downlink: Downlink,
+    /// What pushes carried last.
+    pushes: Downlink,
     received_bytes: u64,
 }
 
@@ -93,6 +95,7 @@ impl Credit {
             bases: BTreeMap::new(),
             excess: LeastLately::new(QUEUE_BUCKET),
             downlink: Downlink::default(),
+            pushes: Downlink::default(),
             received_bytes: 0,
         }
     }
@@ -128,14 +131,14 @@ impl Credit {
 
     /// A frame of `bytes` came that left at `sent_ms` and waited for `queued_ms` at its sender's uplink, which carries
     /// `uplink` bytes a second; the round trip takes `path`.
-    /// `in_flight`: what was on its way to us, with this frame.
+    /// `in_flight`: what was on its way to us because we asked for it, with this frame; `is_push`: nobody asked for it.
     pub(crate) fn data(
         &mut self,
         now: Timestamp,
         link: LinkId,
         (sent_ms, queued_ms, bytes): (u32, u32, u64),
         (uplink, path): (u64, Duration),
-        in_flight: u64,
+        (in_flight, is_push): (u64, bool),
     ) {
         let transmission = |bytes: u64, rate: u64| {
             i64::try_from((bytes * 1000).checked_div(rate).unwrap_or(0)).unwrap_or(i64::MAX)
@@ -158,9 +161,19 @@ impl Credit {
             // ones may have been held back for a lost packet, and come together.
             self.window.fits(bytes_in(rate, path + DELAY_LOW));
         }
-        let is_limit = in_flight + GROUP > self.window.bytes();
+        let is_limit = in_flight + self.pushed(now, bytes, path, is_push) + GROUP > self.window.bytes();
         let queue = self.queue(now);
         self.window.delivered(bytes, path, queue, is_limit);
+    }
+
+    /// The part of the window that a push of these bytes shows to be in use. Pushes have half of the window, and each is
+    /// under way until its publisher hears that it has come: for a round trip, and until news is told.
+    fn pushed(&mut self, now: Timestamp, bytes: u64, path: Duration, is_push: bool) -> u64 {
+        if !is_push {
+            return 0;
+        }
+        self.pushes.add(now, bytes, |_| true);
+        bytes_in(self.pushes.last, path + NEWS_MAX) * 2
     }
 
     /// A link closed.
@@ -200,10 +213,27 @@ mod tests {
         Timestamp::from_millis(ms)
     }
 
+    const PATH: Duration = Duration::from_millis(50);
+
     /// A frame from a link whose clock is `offset` ms behind, after `delay` ms.
     fn frame(credit: &mut Credit, ms: u64, link: LinkId, offset: u32, delay: u32) {
         let sent_ms = u32::try_from(ms).unwrap().wrapping_sub(offset).wrapping_sub(delay);
-        credit.data(at(ms), link, (sent_ms, 0, GROUP), (FAST, Duration::from_millis(50)), CREDIT_FIRST);
+        credit.data(at(ms), link, (sent_ms, 0, GROUP), (FAST, PATH), (CREDIT_FIRST, false));
+    }
+
+    /// Frames from A after `delay` ms, one every `interval` ms from `ms` on for so long; the queue after the last.
+    fn frames(
+        credit: &mut Credit,
+        (ms, until): (u64, u64),
+        interval: usize,
+        delay: u32,
+        in_flight: u64,
+    ) -> Duration {
+        for ms in (ms..until).step_by(interval) {
+            let sent_ms = u32::try_from(ms).unwrap() - delay;
+            credit.data(at(ms), A, (sent_ms, 0, GROUP), (FAST, PATH), (in_flight, false));
+        }
+        credit.queue(at(until))
     }
 
     fn credit() -> Credit {
@@ -226,6 +256,60 @@ mod tests {
             Duration::from_millis(275),
             "less the slack of a frame's base delay"
         );
+    }
+
+    #[test]
+    fn what_a_frame_waited_at_its_senders_uplink_is_not_the_downlinks_queue() {
+        let queue = |queued_ms| {
+            let mut credit = credit();
+            credit.data(at(2000), A, (1600, queued_ms, GROUP), (FAST, PATH), (CREDIT_FIRST, false));
+            credit.queue(at(2000))
+        };
+        assert_eq!(queue(0), Duration::from_millis(375));
+        assert_eq!(queue(300), Duration::from_millis(75));
+        assert_eq!(queue(u32::MAX), Duration::ZERO, "whatever a sender says");
+    }
+
+    #[test]
+    fn a_downlink_that_carries_less_than_half_of_what_it_can_has_no_queue() {
+        let mut credit = credit();
+        // 1.6 MB/s without a queue, then half of it, late.
+        assert_eq!(frames(&mut credit, (2000, 3000), 10, 10, GROUP), Duration::ZERO);
+        assert!((1_500_000..1_700_000).contains(&credit.downlink()), "{}", credit.downlink());
+        assert_eq!(frames(&mut credit, (3000, 4000), 19, 600, GROUP), Duration::from_millis(590));
+        let bytes = credit.bytes();
+        // A third of it: what is late waited elsewhere, and the credit is not cut.
+        frames(&mut credit, (4000, 4100), 30, 600, GROUP);
+        let bytes = bytes.min(credit.bytes());
+        assert_eq!(frames(&mut credit, (4120, 6000), 30, 600, GROUP), Duration::ZERO);
+        assert!(credit.bytes() >= bytes);
+    }
+
+    #[test]
+    fn a_downlink_that_has_become_slower_is_found_out_in_seconds_if_enough_is_on_its_way() {
+        let mut credit = credit();
+        frames(&mut credit, (2000, 3000), 10, 10, CREDIT_FIRST);
+        assert_eq!(frames(&mut credit, (3000, 3500), 40, 600, CREDIT_FIRST), Duration::ZERO);
+        assert_eq!(frames(&mut credit, (3500, 6000), 40, 600, CREDIT_FIRST), Duration::from_millis(590));
+        // Where little is on its way, that little comes says nothing about the downlink.
+        let mut credit = self::credit();
+        frames(&mut credit, (2000, 3000), 10, 10, CREDIT_FIRST);
+        assert_eq!(frames(&mut credit, (3000, 6000), 40, 600, GROUP), Duration::ZERO);
+    }
+
+    #[test]
+    fn pushes_that_use_their_half_of_the_credit_up_let_it_grow_and_fewer_do_not() {
+        // Each is under way for 150 ms: four of them, half of the first credit, are 27 a second.
+        let after = |interval: usize| {
+            let mut credit = credit();
+            for ms in (2000..3000).step_by(interval) {
+                let sent_ms = u32::try_from(ms).unwrap() - 10;
+                credit.data(at(ms), A, (sent_ms, 0, GROUP), (FAST, PATH), (0, true));
+            }
+            credit.bytes()
+        };
+        assert!(after(20) > 3 * CREDIT_FIRST / 2, "{}", after(20));
+        assert_eq!(after(50), CREDIT_FIRST);
     }
 
     #[test]

@@ -442,6 +442,66 @@ mod tests {
         assert_eq!(ledger.take_failures(A), 1);
     }
 
+    /// What is left of a request that was made at 100 ms and is expected 500 ms later.
+    fn left(ledger: &mut Ledger, ms: u64, slack_ms: u64) -> Duration {
+        ledger.ask(Timestamp::from_millis(100), A, GroupRange::one(3), (Class::Urgent, ms_of(500)));
+        let source = ledger.source(A).unwrap();
+        let (_, ask) = source.asks().next().unwrap();
+        source.left(ask, Timestamp::from_millis(ms), ms_of(slack_ms))
+    }
+
+    const fn ms_of(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_request_takes_as_long_as_was_expected_and_then_as_long_again_as_it_is_late() {
+        let at = |ms, slack_ms| left(&mut ledger(), ms, slack_ms);
+        assert_eq!(at(100, 150), ms_of(500));
+        assert_eq!(at(400, 150), ms_of(200));
+        assert_eq!(at(750, 150), Duration::ZERO, "the slack explains 150 ms");
+        assert_eq!(at(751, 150), ms_of(151));
+        assert_eq!(at(700, 0), ms_of(100), "where nothing is explained, each ms counts");
+    }
+
+    #[test]
+    fn a_backlog_told_after_a_request_is_what_it_waits_in_and_one_told_before_it_is_not() {
+        let mut ledger = ledger();
+        ledger.backlogged(Timestamp::from_millis(50), A, 50, ms_of(9000));
+        assert_eq!(left(&mut ledger, 400, 150), ms_of(200), "it was part of what was expected");
+        ledger.backlogged(Timestamp::from_millis(300), A, 300, ms_of(900));
+        assert_eq!(left(&mut ledger, 400, 150), ms_of(800), "until 300 and 900 ms");
+        ledger.backlogged(Timestamp::from_millis(350), A, 350, ms_of(10));
+        assert_eq!(left(&mut ledger, 400, 150), ms_of(200), "a short backlog does not make it sooner");
+        ledger.backlogged(Timestamp::from_millis(380), A, 320, ms_of(900));
+        assert_eq!(ledger.source(A).unwrap().backlog(), ms_of(10), "what was said earlier came later");
+    }
+
+    #[test]
+    fn of_what_is_asked_that_share_is_in_flight_which_its_response_time_leaves_to_the_path() {
+        let mut ledger = ledger();
+        let class = Class::Background;
+        ledger.ask(Timestamp::ZERO, A, GroupRange::new(0, 14), (class, Duration::ZERO));
+        assert_eq!(ledger.in_flight_bytes(), 14 * GROUP, "nothing is known of its queue");
+        // A round trip of 50 ms and two queues of 150 ms are a path of 350 ms.
+        let rtt = ms_of(50);
+        ledger.answered((A, rtt), (class, ms_of(300)), Duration::ZERO, GROUP);
+        assert_eq!(ledger.in_flight_bytes(), 14 * GROUP, "it answers at once");
+        let mut ledger = self::ledger();
+        ledger.ask(Timestamp::ZERO, A, GroupRange::new(0, 14), (class, Duration::ZERO));
+        ledger.ask(Timestamp::ZERO, B, GroupRange::new(20, 25), (class, Duration::ZERO));
+        ledger.answered((A, rtt), (class, ms_of(1400)), Duration::ZERO, GROUP);
+        assert_eq!(
+            ledger.in_flight_bytes(),
+            (14 / 4 + 5) * GROUP + GROUP / 2,
+            "a quarter, and all of the other"
+        );
+        ledger.answered((A, rtt), (Class::Urgent, ms_of(50)), Duration::ZERO, GROUP);
+        assert_eq!(ledger.in_flight_bytes(), 17 * GROUP / 2, "urgent answers do not wait in that queue");
+        ledger.answered((B, rtt), (Class::Urgent, ms_of(9000)), Duration::ZERO, GROUP);
+        assert_eq!(ledger.in_flight_bytes(), 17 * GROUP / 2);
+    }
+
     #[test]
     fn silence_is_found_at_its_deadline_even_if_the_round_trip_is_no_whole_number_of_microseconds() {
         let mut ledger = ledger();

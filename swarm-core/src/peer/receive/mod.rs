@@ -139,7 +139,8 @@ impl Receive {
         let answer = self.ledger.came(now, id, head.range);
         let uplink = link.uplink_known().unwrap_or(u64::MAX);
         let path = (uplink, link.rtt_or_guess());
-        self.credit.data(now, id, (head.sent_ms, head.queued_ms, bytes), path, in_flight);
+        let is_push = answer == Answer::Unasked;
+        self.credit.data(now, id, (head.sent_ms, head.queued_ms, bytes), path, (in_flight, is_push));
         self.backlogged(now, id, head.sent_ms, head.backlog_ms);
         if let Answer::Asked(at, class) = answer {
             let waited = Duration::from_millis(u64::from(head.waited_ms));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::ledger::{Ask, Source};
 use super::picker::{Candidates, View, eta, group_time, usual_uplink};
-use super::{Order, Receive};
+use super::{Order, Receive, rtt};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer::neighbours::Link;
@@ -68,7 +68,9 @@ impl Receive {
         for (link, source) in self.ledger.sources() {
             let is_stopgap = view.neighbours.get(link).is_some_and(is_stopgap);
             let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent || is_endgame);
-            late.extend(asks.map(|(group, ask)| (link, group, left(view, source, ask, slack, is_stopgap))));
+            late.extend(
+                asks.map(|(group, ask)| (link, group, left(view, (link, source), ask, slack, is_stopgap))),
+            );
         }
         late.retain(|(.., left)| !left.is_zero());
         if !late.is_empty() {
@@ -82,7 +84,7 @@ impl Receive {
         let asks =
             stopgaps.filter_map(|(id, _)| Some((id, self.ledger.source(id)?))).flat_map(|(id, source)| {
                 let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent);
-                asks.map(move |(group, ask)| (id, group, left(view, source, ask, Duration::ZERO, true)))
+                asks.map(move |(group, ask)| (id, group, left(view, (id, source), ask, Duration::ZERO, true)))
             });
         let offered: Vec<(LinkId, u32, Duration)> =
             asks.filter(|(_, group, _)| gained.iter().any(|range| range.has(*group))).collect();
@@ -122,13 +124,20 @@ impl Receive {
     }
 }
 
-/// How much longer the answer to a request is likely to take. A publisher also serves everybody else: its backlog counts.
-fn left(view: &View<'_>, source: &Source, ask: Ask, slack: Duration, is_stopgap: bool) -> Duration {
-    let slack = if is_stopgap { Duration::ZERO } else { slack };
+/// How much longer the answer to a request is likely to take. A neighbour that is silent for longer than its path and
+/// `slack` explain will be silent for as long again. A publisher also serves everybody else: its backlog counts.
+fn left(
+    view: &View<'_>,
+    (id, source): (LinkId, &Source),
+    ask: Ask,
+    slack: Duration,
+    is_stopgap: bool,
+) -> Duration {
+    let (slack, path) = if is_stopgap { Default::default() } else { (slack, rtt(view, id)) };
     let left =
         source.left(ask, view.now, slack).max(if is_stopgap { source.backlog() } else { Duration::ZERO });
     let silence = source.silence(view.now);
-    if silence > slack { left.max(silence) } else { left }
+    if silence > path + slack { left.max(silence) } else { left }
 }
 
 /// Whether a neighbour is asked for want of another: an initial peer. Its answers are not waited for.

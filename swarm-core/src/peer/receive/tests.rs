@@ -150,9 +150,21 @@ fn a_rich_publisher_is_asked_for_what_viewers_hold() {
     let mut half = Half::new();
     let rich = Standing { serving: Serving::Deadlines, is_rich: true, ..standing(FAST) };
     let publisher = half.publisher(rich);
-    half.viewer(at(0), FAST / 10, &[ALL]);
+    let viewer = half.viewer(at(0), FAST / 10, &[ALL]);
     half.receive.reader_moved(at(0), READER, 10, SECOND);
-    assert!(!requested(&half.plan(at(0)), publisher, Class::Urgent).is_empty());
+    let orders = half.plan(at(0));
+    assert_eq!(requested(&orders, publisher, Class::Urgent), (10..16).collect::<Vec<_>>());
+    assert_eq!(requested(&orders, viewer, Class::Urgent), (16..20).collect::<Vec<_>>(), "due after 1.5 s");
+}
+
+#[test]
+fn a_rich_publisher_is_not_asked_before_what_no_viewer_holds_is_due_soon() {
+    let mut half = Half::new();
+    let rich = Standing { serving: Serving::Deadlines, is_rich: true, ..standing(FAST) };
+    let publisher = half.publisher(rich);
+    half.receive.reader_moved(at(0), READER, 10, 2 * SECOND);
+    assert_eq!(half.plan(at(0)), [], "the injection may still bring it");
+    assert_eq!(requested(&half.plan(at(600)), publisher, Class::Urgent), [10, 11]);
 }
 
 #[test]
@@ -175,7 +187,10 @@ fn credit_bounds_what_all_neighbours_together_are_asked_for() {
     );
     // What came leaves room, and the credit grows by as much while nothing queues.
     assert_eq!(requested_bytes(&half.plan(at(60))), 2 * u64::from(range.len()) * GROUP);
-    assert_eq!(u64::from(half.receive.push_credit()), (CREDIT_FIRST + u64::from(range.len()) * GROUP) / 2);
+    assert_eq!(
+        u64::from(half.receive.push_credit(at(60), &half.scene.content)),
+        (CREDIT_FIRST + u64::from(range.len()) * GROUP) / 2
+    );
 }
 
 #[test]
@@ -207,6 +222,19 @@ fn while_a_player_waits_background_gets_half_of_the_credit_and_leaves_room_for_w
     half.scene.content.gain(GroupRange::new(0, 11));
     let orders = half.plan(at(1));
     assert_eq!(requested(&orders, viewer, Class::Background).len() as u64 * GROUP, CREDIT_FIRST / 2);
+}
+
+#[test]
+fn while_a_player_waits_pushes_get_half_of_what_its_own_groups_leave_of_the_credit() {
+    let mut half = Half::new();
+    let credit = |half: &Half| u64::from(half.receive.push_credit(at(0), &half.scene.content));
+    assert_eq!(credit(&half), CREDIT_FIRST / 2);
+    half.receive.reader_moved(at(0), READER, 0, Duration::ZERO);
+    assert_eq!(credit(&half), 0, "it waits for 11 groups, and 8 may be in flight");
+    half.scene.content.gain(GroupRange::new(0, 7));
+    assert_eq!(credit(&half), (CREDIT_FIRST - 4 * GROUP) / 2);
+    half.receive.reader_moved(at(0), READER, 0, SECOND);
+    assert_eq!(credit(&half), CREDIT_FIRST / 2, "it plays");
 }
 
 #[test]
@@ -283,7 +311,7 @@ fn a_group_is_missed_where_nobody_would_send_it_in_time() {
     half.receive.reader_moved(at(0), READER, 3, Duration::ZERO);
     assert!(!requested(&half.plan(at(0)), slow, Class::Urgent).is_empty());
     assert!(!is_missed(&half, 3, 0), "it was asked for just now");
-    half.receive.backlogged(slow, 0, 9000);
+    half.receive.backlogged(at(0), slow, 0, 9000);
     assert!(is_missed(&half, 3, 8000) && !is_missed(&half, 3, 9000));
 }
 

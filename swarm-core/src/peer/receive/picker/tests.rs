@@ -41,7 +41,7 @@ fn an_urgent_group_goes_to_the_holder_that_would_deliver_it_soonest() {
     assert_eq!(eta, Duration::from_micros(50_000 + 3 * 16_384), "the path, and what it is busy with");
     assert_eq!(candidates.choose(5, SECOND, &scene.advice, Some(usual)).unwrap().0, slow);
     assert_eq!(candidates.choose(1000, SECOND, &scene.advice, None), None);
-    ledger.backlogged(usual, 0, SECOND);
+    ledger.backlogged(Timestamp::ZERO, usual, 0, SECOND);
     assert_eq!(chosen(&scene, &ledger, 5, SECOND), Some(slow), "its backlog counts");
 }
 
@@ -70,7 +70,7 @@ fn what_a_neighbour_owes_and_its_silence_count_as_delay() {
 #[test]
 fn the_publisher_is_asked_where_no_viewer_holds_a_group_and_it_is_due_soon() {
     for (is_rich, remaining_ms, is_asked) in
-        [(false, 1501, false), (false, 1500, true), (false, 0, true), (true, 4000, true)]
+        [(false, 1501, false), (false, 1500, true), (false, 0, true), (true, 1501, false), (true, 1500, true)]
     {
         let mut scene = Scene::film();
         let publisher = scene.publisher(USUAL, Serving::Deadlines, is_rich);
@@ -87,7 +87,8 @@ fn of_a_group_that_viewers_hold_the_publisher_is_asked_where_they_would_be_late(
     for (uplink, is_rich, remaining_ms, is_spared) in [
         (USUAL * 10, false, 100, true),
         (USUAL * 10, false, 99, false),
-        (USUAL * 10, true, 4000, false),
+        (USUAL * 10, true, 1501, true),
+        (USUAL * 10, true, 1500, false),
         (USUAL / 10, false, 0, true),
         (USUAL / 10, true, 0, true),
     ] {

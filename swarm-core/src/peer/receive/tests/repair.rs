@@ -37,14 +37,27 @@ fn a_late_urgent_request_moves_to_a_neighbour_that_is_much_sooner() {
     half.receive.reader_moved(at(0), READER, 0, Duration::ZERO);
     assert_eq!(requested(&half.plan(at(0)), late, Class::Urgent).len(), 10);
     let other = half.viewer(at(0), FAST, &[GroupRange::new(0, 4)]);
-    // The path of 50 ms, the transmission of 16 ms and 150 ms: not late before 216 ms.
-    assert!(half.look_over(at(210)).is_empty());
+    // Silent for longer than the path of 50 ms and the slack of 150 ms explain: not before 200 ms.
+    assert!(half.look_over(at(200)).is_empty());
     let orders = half.look_over(at(320));
     assert_eq!(requested(&orders, other, Class::Urgent), [0, 1, 2, 3], "{orders:?}");
     let cancels: Vec<_> = orders.iter().filter(|order| matches!(order, Order::Cancel { .. })).collect();
     assert!(cancels.iter().all(|order| matches!(order, Order::Cancel { link, .. } if *link == late)));
     assert_eq!(half.data(at(330), late, GroupRange::one(0)), Answer::Cancelled, "it was on its way");
     assert_eq!(half.data(at(330), late, GroupRange::one(0)), Answer::Unasked);
+}
+
+#[test]
+fn a_request_is_not_moved_before_its_answer_can_have_come() {
+    let mut half = Half::new();
+    let far = half.viewer(at(0), FAST, &[ALL]);
+    half.scene.measure(far, Duration::from_millis(600));
+    half.receive.reader_moved(at(0), READER, 0, Duration::ZERO);
+    assert_eq!(requested(&half.plan(at(0)), far, Class::Urgent).len(), 10);
+    let near = half.viewer(at(0), FAST, &[ALL]);
+    half.scene.measure(near, Duration::from_millis(10));
+    assert!(half.look_over(at(750)).is_empty());
+    assert_eq!(requested(&half.look_over(at(851)), near, Class::Urgent).len(), 10);
 }
 
 #[test]
@@ -56,8 +69,22 @@ fn a_late_request_stays_where_no_other_neighbour_would_be_sooner() {
     let other = half.viewer(at(0), FAST / 1000, &[ALL]);
     assert!(half.look_over(at(320)).is_empty(), "the other needs five seconds");
     let backlog = Duration::from_secs(20);
-    half.receive.backlogged(late, 0, u32::try_from(backlog.as_millis()).unwrap());
+    half.receive.backlogged(at(320), late, 0, u32::try_from(backlog.as_millis()).unwrap());
     assert!(!requested(&half.look_over(at(420)), other, Class::Urgent).is_empty(), "this one twenty");
+}
+
+#[test]
+fn a_request_that_would_come_in_time_stays_and_one_that_would_not_moves() {
+    let mut half = Half::new();
+    let first = half.viewer(at(0), FAST, &[ALL]);
+    half.receive.reader_moved(at(0), READER, 0, 3 * SECOND);
+    assert_eq!(requested(&half.plan(at(0)), first, Class::Urgent).len(), 10);
+    let other = half.viewer(at(0), FAST, &[ALL]);
+    // The groups are due from 3 s on. A backlog told after the request is what it waits in.
+    half.receive.backlogged(at(100), first, 100, 1200);
+    assert!(half.look_over(at(120)).is_empty());
+    half.receive.backlogged(at(150), first, 150, 6000);
+    assert_eq!(requested(&half.look_over(at(220)), other, Class::Urgent).len(), 10);
 }
 
 #[test]
