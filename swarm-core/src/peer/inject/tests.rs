@@ -328,13 +328,14 @@ fn while_injection_goes_first_one_frame_in_ten_is_not_its() {
 
 #[test]
 fn deadlines_only_are_served_until_what_was_injected_has_spread() {
+    // A generous one does not wait until it has spread.
     for (economy, then) in [(Economy::Thrifty, Serving::Deadlines), (Economy::Generous, Serving::Everything)]
     {
         let mut half = Half::new(economy, 20);
         assert_eq!(half.serving(), Serving::Deadlines);
         assert!(half.inject.was_injecting());
         half.inject_all();
-        assert_eq!(half.serving(), Serving::Deadlines, "it is on its way through the swarm");
+        assert_eq!(half.serving(), then, "it is on its way through the swarm");
         assert!(!half.inject.was_injecting());
         half.pass(SPREAD_TIME);
         // A thrifty one has an eighth of 16 MB to give.
@@ -384,6 +385,18 @@ fn a_viewer_that_passes_nothing_on_gets_no_more_and_its_copies_do_not_count() {
         "what only it holds goes again"
     );
     assert!(pushed.iter().all(|(id, _)| *id != hoarder));
+}
+
+#[test]
+fn what_arrived_at_a_viewer_that_no_longer_counts_is_fresh_again() {
+    let mut half = Half::new(Economy::Thrifty, 2);
+    let pushed = half.push(2);
+    assert_eq!(groups(&pushed), [0, 1]);
+    let id = pushed[0].0;
+    half.announce(id, GroupRange::new(0, 2));
+    assert!(!half.inject.order.is_fresh(0, &field!(half)), "it passes it on");
+    half.scene.neighbours.set_counted(id, false);
+    assert!(half.inject.order.is_fresh(0, &field!(half)));
 }
 
 #[test]

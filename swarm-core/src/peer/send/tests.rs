@@ -165,6 +165,19 @@ fn the_gate_is_closed_while_the_uplinks_window_is_full_and_opens_as_bytes_leave(
 }
 
 #[test]
+fn a_channel_that_holds_its_share_lets_others_go_first_whatever_their_deadlines() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    let (a, b) = (links[0], links[1]);
+    // 110 kB may be on their way, 55 kB for each of two: three groups leave room, four do not.
+    ask(&mut sender, 0, a, &[1, 2, 3, 4, 5, 6], Class::Urgent, 100);
+    ask(&mut sender, 0, b, &[7, 8], Class::Urgent, 5000);
+    let left = departures(&mut sender, at(0), |sender| sender.next_urgent(at(0), &scene.neighbours));
+    assert_eq!(left.iter().map(|(_, group)| *group).collect::<Vec<_>>(), [1, 2, 3, 4, 7, 8, 5, 6]);
+    assert!(sender.has_its_share(a) && !sender.has_its_share(b));
+}
+
+#[test]
 fn a_stuck_channel_holds_up_no_other() {
     let mut scene = Scene::film();
     let (mut sender, links) = sender(&mut scene, 2);
