@@ -69,6 +69,17 @@ pub enum Serving {
     Everything,
 }
 
+impl Serving {
+    /// Whether requests of a class are answered.
+    pub(crate) fn answers(self, class: Class) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Deadlines => class == Class::Urgent,
+            Self::Nothing => false,
+        }
+    }
+}
+
 /// Where a player is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Playing {

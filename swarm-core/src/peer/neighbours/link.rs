@@ -124,11 +124,7 @@ impl Link {
 
     /// Whether it answers requests of a class.
     pub(crate) fn answers(&self, class: Class) -> bool {
-        match self.standing.serving {
-            Serving::Everything => true,
-            Serving::Deadlines => class == Class::Urgent,
-            Serving::Nothing => false,
-        }
+        self.standing.serving.answers(class)
     }
 
     pub(crate) fn holds(&self, group: u32) -> bool {

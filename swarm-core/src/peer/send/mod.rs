@@ -6,6 +6,7 @@
 
 mod budget;
 mod channel;
+mod outlet;
 mod queues;
 pub(crate) mod standing;
 mod uplink;
@@ -14,15 +15,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use budget::Budget;
-use channel::Channel;
-use queues::{Queue, Waiting};
+use outlet::Outlet;
+use queues::Waiting;
 use uplink::Uplink;
 
 use super::input::UploadLimit;
 use super::neighbours::{Link, Neighbours};
-use super::tuning::{
-    AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF, UPLINK_GUESS,
-};
+use super::tuning::{AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF};
 use crate::group::{GroupRange, merged};
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
@@ -50,26 +49,6 @@ pub(crate) enum Gate {
     Until(Timestamp),
     /// Not before something has left.
     Closed,
-}
-
-/// One neighbour as a receiver of groups.
-#[derive(Debug)]
-struct Outlet {
-    queue: Queue,
-    channel: Channel,
-    sent_bytes: u64,
-}
-
-impl Outlet {
-    /// Whether something waits for the neighbour, here or on its channel.
-    fn is_used(&self) -> bool {
-        !self.queue.is_empty() || self.channel.buffered_bytes() > 0
-    }
-
-    /// Whether its channel holds its share, so that others go first.
-    const fn is_above(&self, share: u64) -> bool {
-        self.channel.buffered_bytes() >= share
-    }
 }
 
 /// The sending half of one peer.
@@ -146,9 +125,7 @@ impl Sender {
     }
 
     pub(crate) fn link_opened(&mut self, now: Timestamp, id: LinkId) {
-        let outlet =
-            || Outlet { queue: Queue::default(), channel: Channel::new(now, UPLINK_GUESS), sent_bytes: 0 };
-        self.outlets.entry(id).or_insert_with(outlet);
+        self.outlets.entry(id).or_insert_with(|| Outlet::new(now));
     }
 
     pub(crate) fn link_closed(&mut self, id: LinkId) {
@@ -157,8 +134,7 @@ impl Sender {
 
     /// Whether nothing waits for a neighbour.
     pub(crate) fn is_idle(&self, id: LinkId) -> bool {
-        let is_idle = |outlet: &Outlet| outlet.queue.is_empty() && outlet.channel.buffered_bytes() == 0;
-        self.outlets.get(&id).is_none_or(is_idle)
+        self.outlets.get(&id).is_none_or(|outlet| !outlet.is_used())
     }
 
     /// Whether anybody waits.
@@ -259,7 +235,7 @@ impl Sender {
 
     /// Whether another frame may be handed to a neighbour's channel.
     pub(crate) fn has_channel_room(&self, id: LinkId, link: &Link) -> bool {
-        self.outlets.get(&id).is_some_and(|outlet| has_room(outlet, link))
+        self.outlets.get(&id).is_some_and(|outlet| outlet.has_room(link))
     }
 
     /// Whether a neighbour's channel holds its share of what may be on its way, so that others go first.
@@ -284,7 +260,7 @@ impl Sender {
         let share = self.channel_share(|outlet| outlet.queue.urgent_count() > 0);
         let firsts = self.turn().filter_map(|(id, outlet)| {
             let first = outlet.queue.first(Class::Urgent)?;
-            has_room(outlet, neighbours.get(id)?).then_some((id, outlet, first))
+            outlet.has_room(neighbours.get(id)?).then_some((id, outlet, first))
         });
         let rank = |due_us: u64, group: u32| (due_us / micros(DUE_TOGETHER), copies.of(group));
         let (id, outlet, first) = firsts
@@ -302,7 +278,7 @@ impl Sender {
         let share = self.channel_share(Outlet::is_used);
         [Class::Marked, Class::Background].into_iter().find_map(|class| {
             let open = self.turn().filter_map(|(id, outlet)| {
-                let link = neighbours.get(id).filter(|link| has_room(outlet, link))?;
+                let link = neighbours.get(id).filter(|link| outlet.has_room(link))?;
                 let held = link
                     .have()
                     .map_or(0, |have| u64::from(have.count()) * SCALE / u64::from(have.capacity().max(1)));
@@ -399,11 +375,6 @@ impl Sender {
     }
 }
 
-fn has_room(outlet: &Outlet, link: &Link) -> bool {
-    let bytes_max = outlet.channel.bytes_max();
-    link.is_open() && outlet.channel.buffered_bytes() < bytes_max
-}
-
 /// The reason why a request is refused as a whole, if it is.
 pub(crate) fn refusal(
     sender: &Sender,
@@ -417,15 +388,6 @@ pub(crate) fn refusal(
         Some(RejectReason::NotHeld)
     } else {
         None
-    }
-}
-
-/// Whether a peer that serves this answers requests of a class.
-pub(crate) fn answers(serving: crate::peer_message::Serving, class: Class) -> bool {
-    match serving {
-        crate::peer_message::Serving::Everything => true,
-        crate::peer_message::Serving::Deadlines => class == Class::Urgent,
-        crate::peer_message::Serving::Nothing => false,
     }
 }
 

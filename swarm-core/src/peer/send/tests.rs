@@ -234,7 +234,7 @@ fn a_request_is_refused_as_a_whole_where_nothing_of_it_is_served_or_held() {
     sender.set_limit(UploadLimit::Off);
     assert_eq!(refusal(&sender, &held, range, true), Some(RejectReason::NotServing));
     let classes = [Class::Urgent, Class::Marked, Class::Background];
-    assert_eq!(classes.map(|class| answers(Serving::Everything, class)), [true; 3]);
-    assert_eq!(classes.map(|class| answers(Serving::Deadlines, class)), [true, false, false]);
-    assert_eq!(classes.map(|class| answers(Serving::Nothing, class)), [false; 3]);
+    assert_eq!(classes.map(|class| Serving::Everything.answers(class)), [true; 3]);
+    assert_eq!(classes.map(|class| Serving::Deadlines.answers(class)), [true, false, false]);
+    assert_eq!(classes.map(|class| Serving::Nothing.answers(class)), [false; 3]);
 }

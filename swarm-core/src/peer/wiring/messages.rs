@@ -136,7 +136,7 @@ impl Peer {
         let Some(content) = self.live.as_ref().map(|live| &live.content) else {
             return self.reject(&[(id, range)], RejectReason::NotHeld);
         };
-        let is_answered = self.standing.told().is_none_or(|told| send::answers(told.serving, urgency.0));
+        let is_answered = self.standing.told().is_none_or(|told| told.serving.answers(urgency.0));
         if let Some(reason) = send::refusal(&self.sender, content.held(), range, is_answered) {
             return self.reject(&[(id, range)], reason);
         }

@@ -1,0 +1,37 @@
+//! One neighbour as a receiver of groups: what waits for it, and its data channel.
+
+use super::channel::Channel;
+use super::queues::Queue;
+use crate::peer::neighbours::Link;
+use crate::peer::tuning::UPLINK_GUESS;
+use crate::time::Timestamp;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) queue: Queue,
+    pub(super) channel: Channel,
+    pub(super) sent_bytes: u64,
+}
+
+impl Outlet {
+    /// Nothing waits.
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { queue: Queue::default(), channel: Channel::new(now, UPLINK_GUESS), sent_bytes: 0 }
+    }
+
+    /// Whether something waits for the neighbour, here or on its channel.
+    pub(super) fn is_used(&self) -> bool {
+        !self.queue.is_empty() || self.channel.buffered_bytes() > 0
+    }
+
+    /// Whether its channel holds its share, so that others go first.
+    pub(super) const fn is_above(&self, share: u64) -> bool {
+        self.channel.buffered_bytes() >= share
+    }
+
+    /// Whether another frame may be handed to its channel.
+    pub(super) fn has_room(&self, link: &Link) -> bool {
+        link.is_open() && self.channel.buffered_bytes() < self.channel.bytes_max()
+    }
+}
