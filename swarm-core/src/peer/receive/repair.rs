@@ -15,7 +15,7 @@ use super::{Order, Receive, rtt};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer::neighbours::Link;
-use crate::peer::tuning::{LATE_SLACK, MOVE_TENTHS};
+use crate::peer::tuning::{LATE_SLACK, MOVE_TENTHS, URGENT_HORIZON};
 use crate::peer_message::Class;
 use crate::tracker_message::Role;
 
@@ -47,6 +47,13 @@ impl Receive {
                 promoted.extend(asks.map(|(group, _)| (link, group, self.demand.time_left(need, group))));
             }
         }
+        if self.is_endgame(view) {
+            // After whatever a player waits for.
+            for (link, source) in self.ledger.sources() {
+                let asks = source.asks().filter(|(_, ask)| ask.class != Class::Urgent);
+                promoted.extend(asks.map(|(group, _)| (link, group, URGENT_HORIZON)));
+            }
+        }
         promoted.sort_unstable_by_key(|(link, group, _)| (*link, *group));
         promoted.dedup_by_key(|(link, group, _)| (*link, *group));
         let usual = usual_uplink(view.neighbours);
@@ -62,12 +69,11 @@ impl Receive {
     }
 
     fn move_late(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
-        let is_endgame = self.is_endgame(view);
         let slack = self.credit.queue(view.now) * 2 + LATE_SLACK;
         let mut late: Vec<(LinkId, u32, Duration)> = Vec::new();
         for (link, source) in self.ledger.sources() {
             let is_stopgap = view.neighbours.get(link).is_some_and(is_stopgap);
-            let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent || is_endgame);
+            let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent);
             late.extend(
                 asks.map(|(group, ask)| (link, group, left(view, (link, source), ask, slack, is_stopgap))),
             );
