@@ -54,7 +54,8 @@ impl Receive {
                 promoted.extend(asks.map(|(group, _)| (link, group, URGENT_HORIZON)));
             }
         }
-        promoted.sort_unstable_by_key(|(link, group, _)| (*link, *group));
+        // Of several reasons the most pressing counts.
+        promoted.sort_unstable();
         promoted.dedup_by_key(|(link, group, _)| (*link, *group));
         let usual = usual_uplink(view.neighbours);
         for (id, group, remaining) in promoted {

@@ -116,6 +116,25 @@ fn once_everything_was_asked_for_the_last_groups_do_not_wait_for_the_slowest_nei
 }
 
 #[test]
+fn in_the_end_game_what_a_player_waits_for_is_hastened_as_due_now() {
+    let scene = Scene::new(manifest(4, 1, 4000, |_| ()), GroupRange::new(0, 0));
+    let mut half = Half::of(scene);
+    let viewer = half.viewer(at(0), FAST, &[GroupRange::new(0, 4)]);
+    assert_eq!(requested(&half.plan(at(0)), viewer, Class::Background).len(), 4);
+    half.receive.reader_moved(at(100), READER, 1, Duration::ZERO);
+    let hastened: Vec<_> = half
+        .look_over(at(100))
+        .into_iter()
+        .filter_map(|order| match order {
+            Order::Hasten { range, remaining, .. } => Some((range.start, remaining)),
+            Order::Request { .. } | Order::Cancel { .. } => None,
+        })
+        .collect();
+    assert_eq!(hastened[0], (0, URGENT_HORIZON), "nobody waits for it");
+    assert_eq!(hastened[1], (1, Duration::ZERO), "the player does");
+}
+
+#[test]
 fn a_background_request_stays_where_it_is_while_others_are_free() {
     let mut half = Half::new();
     half.viewer(at(0), FAST, &[ALL]);
