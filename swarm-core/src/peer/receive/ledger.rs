@@ -128,10 +128,11 @@ impl Source {
     }
 
     /// How much longer the answer to a request is likely to take: until it is expected, and then, if it is later than
-    /// `slack` explains, as long again as it is late. A request is somewhere in a backlog that was told after it.
+    /// `slack` explains, as long again as it is late. A request is somewhere in a backlog that was told after it, in
+    /// the middle on average.
     pub(crate) fn left(&self, ask: Ask, now: Timestamp, slack: Duration) -> Duration {
         let waits_until =
-            if self.backlog_heard > ask.at { self.backlog_heard + self.backlog } else { ask.at };
+            if self.backlog_heard > ask.at { self.backlog_heard + self.backlog / 2 } else { ask.at };
         let expected = ask.expected.max(waits_until);
         let late = now.since(expected);
         if late > slack { late } else { expected.since(now) }
