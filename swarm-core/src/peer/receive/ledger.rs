@@ -471,7 +471,7 @@ mod tests {
         ledger.backlogged(Timestamp::from_millis(50), A, 50, ms_of(9000));
         assert_eq!(left(&mut ledger, 400, 150), ms_of(200), "it was part of what was expected");
         ledger.backlogged(Timestamp::from_millis(300), A, 300, ms_of(900));
-        assert_eq!(left(&mut ledger, 400, 150), ms_of(800), "until 300 and 900 ms");
+        assert_eq!(left(&mut ledger, 400, 150), ms_of(350), "until 300 ms and half of 900");
         ledger.backlogged(Timestamp::from_millis(350), A, 350, ms_of(10));
         assert_eq!(left(&mut ledger, 400, 150), ms_of(200), "a short backlog does not make it sooner");
         ledger.backlogged(Timestamp::from_millis(380), A, 320, ms_of(900));

@@ -7,7 +7,9 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::peer::tests::scene::{Scene, manifest, standing};
-use crate::peer::tuning::{CREDIT_FIRST, CREDIT_URGENT_EXTRA, PROBATION, SILENT_MIN, UPLINK_GUESS, URGENT_HORIZON};
+use crate::peer::tuning::{
+    CREDIT_FIRST, CREDIT_URGENT_EXTRA, PROBATION, SILENT_MIN, UPLINK_GUESS, URGENT_HORIZON,
+};
 use crate::peer_message::{Serving, Standing};
 use crate::tree::Proof;
 

@@ -70,7 +70,7 @@ fn a_late_request_stays_where_no_other_neighbour_would_be_sooner() {
     assert!(half.look_over(at(320)).is_empty(), "the other needs five seconds");
     let backlog = Duration::from_secs(20);
     half.receive.backlogged(at(320), late, 0, u32::try_from(backlog.as_millis()).unwrap());
-    assert!(!requested(&half.look_over(at(420)), other, Class::Urgent).is_empty(), "this one twenty");
+    assert!(!requested(&half.look_over(at(420)), other, Class::Urgent).is_empty(), "this one ten");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_request_that_would_come_in_time_stays_and_one_that_would_not_moves() {
     // The groups are due from 3 s on. A backlog told after the request is what it waits in.
     half.receive.backlogged(at(100), first, 100, 1200);
     assert!(half.look_over(at(120)).is_empty());
-    half.receive.backlogged(at(150), first, 150, 6000);
+    half.receive.backlogged(at(150), first, 150, 12_000);
     assert_eq!(requested(&half.look_over(at(220)), other, Class::Urgent).len(), 10);
 }
 
