@@ -33,7 +33,8 @@ pub(super) fn joined(orders: Vec<Order>) -> Vec<Order> {
     joined
 }
 
-/// Two orders as one message, if one can say both.
+/// Two orders as one message, if one can say both. A message says when its first group is due: no later one is due
+/// before it.
 fn both(first: Order, second: Order) -> Option<Order> {
     let unite = |left: GroupRange, right: GroupRange| {
         let both = GroupRange::new(left.start, right.end);
@@ -42,13 +43,14 @@ fn both(first: Order, second: Order) -> Option<Order> {
     match (first, second) {
         (
             Order::Request { link, range, class, remaining },
-            Order::Request { link: other, range: next, class: same, .. },
-        ) if link == other && class == same => {
+            Order::Request { link: other, range: next, class: same, remaining: later },
+        ) if link == other && class == same && later >= remaining => {
             Some(Order::Request { link, range: unite(range, next)?, class, remaining })
         }
-        (Order::Hasten { link, range, remaining }, Order::Hasten { link: other, range: next, .. })
-            if link == other =>
-        {
+        (
+            Order::Hasten { link, range, remaining },
+            Order::Hasten { link: other, range: next, remaining: later },
+        ) if link == other && later >= remaining => {
             Some(Order::Hasten { link, range: unite(range, next)?, remaining })
         }
         (Order::Cancel { link, range }, Order::Cancel { link: other, range: next }) if link == other => {

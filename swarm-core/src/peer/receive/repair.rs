@@ -116,8 +116,15 @@ impl Receive {
             let need = needs.iter().find(|need| need.urgent.has(group));
             let remaining = need.map(|need| self.demand.time_left(need, group));
             let due = remaining.unwrap_or(Duration::ZERO);
-            let Some((other, eta)) = candidates.choose(group, due, view.advice, Some(link)) else { continue };
-            let is_answered = view.neighbours.get(other).is_some_and(|link| link.answers(Class::Urgent));
+            let answers = |id, class| view.neighbours.get(id).is_some_and(|link| link.answers(class));
+            let class = if remaining.is_some() { Class::Urgent } else { Class::Background };
+            // A publisher that serves deadlines only is not asked for what no player waits for.
+            let chosen = candidates.choose(group, due, view.advice, Some(link));
+            let chosen = chosen
+                .filter(|(other, _)| answers(*other, class))
+                .or_else(|| candidates.choose(group, Duration::MAX, view.advice, Some(link)));
+            let Some((other, eta)) = chosen else { continue };
+            let is_answered = answers(other, Class::Urgent);
             if is_answered
                 && left > due
                 && eta < (left * MOVE_TENTHS / 10).min(left.saturating_sub(LATE_SLACK))

@@ -116,22 +116,26 @@ fn once_everything_was_asked_for_the_last_groups_do_not_wait_for_the_slowest_nei
 }
 
 #[test]
-fn in_the_end_game_what_a_player_waits_for_is_hastened_as_due_now() {
-    let scene = Scene::new(manifest(4, 1, 4000, |_| ()), GroupRange::new(0, 0));
+fn in_the_end_game_what_a_player_needs_is_hastened_as_due_when_it_needs_it() {
+    let scene = Scene::new(manifest(9, 1, 9000, |_| ()), GroupRange::new(0, 0));
     let mut half = Half::of(scene);
-    let viewer = half.viewer(at(0), FAST, &[GroupRange::new(0, 4)]);
-    assert_eq!(requested(&half.plan(at(0)), viewer, Class::Background).len(), 4);
-    half.receive.reader_moved(at(100), READER, 1, Duration::ZERO);
-    let hastened: Vec<_> = half
-        .look_over(at(100))
-        .into_iter()
-        .filter_map(|order| match order {
-            Order::Hasten { range, remaining, .. } => Some((range.start, remaining)),
-            Order::Request { .. } | Order::Cancel { .. } => None,
+    let viewer = half.viewer(at(0), FAST, &[GroupRange::new(0, 9)]);
+    let asked = requested(&half.plan(at(0)), viewer, Class::Background);
+    assert!(asked.len() == 8 && asked.contains(&0) && asked.contains(&1), "{asked:?}");
+    // One comes, the last is asked for, and meanwhile a player begins.
+    let came = GroupRange::one(asked.into_iter().max().unwrap());
+    half.data(at(60), viewer, came);
+    half.scene.content.gain(came);
+    half.receive.reader_moved(at(60), READER, 1, SECOND / 2);
+    let orders = half.plan(at(60));
+    let remaining = |group: u32| {
+        orders.iter().find_map(|order| match *order {
+            Order::Hasten { range, remaining, .. } if range.has(group) => Some(remaining),
+            Order::Request { .. } | Order::Hasten { .. } | Order::Cancel { .. } => None,
         })
-        .collect();
-    assert_eq!(hastened[0], (0, URGENT_HORIZON), "nobody waits for it");
-    assert_eq!(hastened[1], (1, Duration::ZERO), "the player does");
+    };
+    assert_eq!(remaining(0), Some(URGENT_HORIZON), "the player is behind it: {orders:?}");
+    assert_eq!(remaining(1), Some(SECOND / 2), "{orders:?}");
 }
 
 #[test]
