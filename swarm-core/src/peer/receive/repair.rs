@@ -150,7 +150,8 @@ fn left(
     let (slack, path) = if is_stopgap { Default::default() } else { (slack, rtt(view, id)) };
     let left =
         source.left(ask, view.now, slack).max(if is_stopgap { source.backlog() } else { Duration::ZERO });
-    let silence = source.silence(view.now);
+    // Before it became urgent, it was served in turn.
+    let silence = source.silence(view.now).min(view.now.since(ask.at));
     if silence > path + slack { left.max(silence) } else { left }
 }
 
