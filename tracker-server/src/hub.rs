@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde::Deserialize;
 use swarm_core::tracker_message::{PeerRequest, TrackerDecodeError, TrackerMessageBody};
-use swarm_core::{Manifest, SwarmId, Timestamp};
+use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -105,7 +105,10 @@ impl Hub {
         self.metrics.count_request(&request.body);
         let mut state = self.lock();
         let began = Instant::now();
-        let outgoing = state.tracker.handle(self.now(), connection, request);
+        let outgoing = match busy_receiver(&state, connection, &request, text.len()) {
+            Some(to) => state.tracker.handle_busy_receiver(self.now(), connection, request.id, to),
+            None => state.tracker.handle(self.now(), connection, request),
+        };
         self.metrics.note_decision(began.elapsed());
         self.deliver(&state, outgoing);
     }
@@ -201,6 +204,19 @@ impl Hub {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The receiver of a signal if too much waits for it already. Its sender is told, so that it is not the receiver that
+/// is closed for what others write.
+fn busy_receiver(
+    state: &State,
+    connection: ConnectionId,
+    request: &PeerRequest,
+    frame_bytes: usize,
+) -> Option<PeerId> {
+    let (to, receiver) = state.tracker.receiver(connection, &request.body)?;
+    let outbox = state.outboxes.get(&receiver)?;
+    (!outbox.has_signal_room(frame_bytes)).then_some(to)
 }
 
 /// The id of a frame that has one, though it is no request otherwise: lets its sender see what was refused.

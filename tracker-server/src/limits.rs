@@ -54,6 +54,20 @@ pub const JOIN_COST: u32 = 10;
 /// What `want` costs, in messages: it scans the directory.
 pub const WANT_COST: u32 = 5;
 
+/// Bytes of signals that one end of a link may send the other at once: two descriptions of the greatest length and
+/// 32 candidates. Building a connection takes about a tenth of it.
+pub const LINK_SIGNAL_BURST_BYTES: u32 = 64 * 1024;
+
+/// Bytes of signals that one end of a link may send the other each second, over time: a restart of the connection
+/// every few seconds.
+pub const LINK_SIGNAL_RATE_BYTES_PER_S: u32 = 1024;
+
+/// Signals beyond the budget of their link after which the sender is closed: it does not listen.
+pub const SIGNAL_OVERRUNS_MAX: u32 = 64;
+
+/// When a signal for a receiver that is behind with reading may be tried again, ms.
+pub const BUSY_RECEIVER_RETRY_MS: u32 = 2_000;
+
 /// Refused messages in a row after which a connection is closed: it does not listen.
 pub const REFUSALS_MAX: u32 = 64;
 
@@ -181,6 +195,10 @@ pub const PUBLICATIONS_MAX: usize = 16;
 
 /// Bytes that wait for one connection; beyond it the connection is closed, since it does not read.
 pub const OUTBOX_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that may wait for one connection while it is still sent signals of other peers. The other half is the
+/// tracker's own, so that no peer can make another one overflow by writing to it.
+pub const OUTBOX_SIGNAL_BYTES_MAX: usize = OUTBOX_BYTES_MAX / 2;
 
 /// Bytes read from a WebSocket at once. tungstenite keeps a buffer of this size for every connection; its
 /// default of 128 KiB is what makes idle connections dear.

@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::token_bucket::{Rate, TokenBucket};
 use crate::limits::{
     ADDRESS_BURST, ADDRESS_RATE_PER_S, ADDRESSES_SWEEP, CONNECT_COST, CONNECTION_BURST,
-    CONNECTION_RATE_PER_S, REFUSALS_MAX,
+    CONNECTION_RATE_PER_S, REFUSALS_MAX, SIGNAL_OVERRUNS_MAX,
 };
 
 const CONNECTION_RATE: Rate = Rate { per_s: CONNECTION_RATE_PER_S, burst: CONNECTION_BURST };
@@ -21,6 +21,8 @@ struct Sender {
     address: IpAddr,
     bucket: TokenBucket,
     refusals: u32,
+    /// Signals that were beyond the budget of their link.
+    overruns: u32,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Admission {
             .map_err(|retry_after_ms| Refusal::rate_limited(retry_after_ms, true))?;
         entry.connections += 1;
         let bucket = TokenBucket::new(CONNECTION_RATE, now);
-        self.senders.insert(connection, Sender { address, bucket, refusals: 0 });
+        self.senders.insert(connection, Sender { address, bucket, refusals: 0, overruns: 0 });
         Ok(())
     }
 
@@ -103,6 +105,13 @@ impl Admission {
                 Err(Refusal::rate_limited(retry_after_ms, sender.refusals >= REFUSALS_MAX))
             }
         }
+    }
+
+    /// Counts a signal that was beyond the budget of its link. Whether that is enough.
+    pub(super) fn note_overrun(&mut self, connection: ConnectionId) -> bool {
+        let Some(sender) = self.senders.get_mut(&connection) else { return false };
+        sender.overruns += 1;
+        sender.overruns >= SIGNAL_OVERRUNS_MAX
     }
 
     /// Drops addresses without connections and without debt once there are many.

@@ -26,7 +26,11 @@ use std::collections::BTreeMap;
 use swarm_core::{PeerId, Timestamp};
 
 use super::pool::Pool;
-use crate::limits::DEGREE_TARGET;
+use super::token_bucket::{Rate, TokenBucket};
+use crate::limits::{DEGREE_TARGET, LINK_SIGNAL_BURST_BYTES, LINK_SIGNAL_RATE_BYTES_PER_S};
+
+/// Bytes of signals that one end of a link may send the other.
+const SIGNAL_RATE: Rate = Rate { per_s: LINK_SIGNAL_RATE_BYTES_PER_S, burst: LINK_SIGNAL_BURST_BYTES };
 
 /// How viewers come to be neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +74,19 @@ pub struct Link {
     pub kind: Kind,
     /// Since when.
     pub since: Timestamp,
+    /// What this end may still send the other.
+    signals: TokenBucket,
+}
+
+/// Whether a signal may pass from one peer to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalVerdict {
+    /// It may.
+    Pass,
+    /// It may not: the tracker made no link between them.
+    NoLink,
+    /// It may not yet: the sender has used up the budget of the link. There is room after this many ms.
+    Overrun(u32),
 }
 
 /// What two peers are to be told.
@@ -143,6 +160,18 @@ impl Graph {
     /// The neighbours of a peer.
     pub fn neighbours(&self, peer: PeerId) -> impl Iterator<Item = PeerId> + '_ {
         self.links(peer).map(|link| link.peer)
+    }
+
+    /// Counts a signal of `bytes` towards the budget of its link, if there is one.
+    pub fn admit_signal(&mut self, now: Timestamp, from: PeerId, to: PeerId, bytes: u32) -> SignalVerdict {
+        let links = self.nodes.get_mut(&from).map(|node| &mut node.links);
+        let Some(link) = links.and_then(|links| links.iter_mut().find(|link| link.peer == to)) else {
+            return SignalVerdict::NoLink;
+        };
+        match link.signals.take(SIGNAL_RATE, now, bytes) {
+            Ok(()) => SignalVerdict::Pass,
+            Err(retry_after_ms) => SignalVerdict::Overrun(retry_after_ms),
+        }
     }
 
     /// Enters a viewer: its initial peers first, then its place among the viewers.
@@ -259,7 +288,10 @@ impl Graph {
             let Some(node) = self.nodes.get_mut(&peer) else { continue };
             match node.links.iter_mut().find(|link| link.peer == other) {
                 Some(link) => link.kind = kind,
-                None => node.links.push(Link { peer: other, kind, since: now }),
+                None => {
+                    let signals = TokenBucket::new(SIGNAL_RATE, now);
+                    node.links.push(Link { peer: other, kind, since: now, signals });
+                }
             }
             node.turns += u32::from(kind == Kind::Initial);
             self.note(peer);

@@ -7,7 +7,7 @@ use swarm_core::{PeerId, Timestamp};
 
 use super::assignment::Assignments;
 use super::directory::{Directory, Newcomer};
-use super::graph::{Change, Graph, Wiring};
+use super::graph::{Change, Graph, SignalVerdict, Wiring};
 use super::nearness::Nearness;
 use super::outgoing::ConnectionId;
 use super::rarity::Wish;
@@ -76,6 +76,22 @@ impl Swarm {
 
     pub(super) fn connection(&self, peer: PeerId) -> Option<ConnectionId> {
         self.directory.record(peer).map(|record| record.connection)
+    }
+
+    /// Whether a signal of `bytes` may pass; if so it counts towards the budget of its link.
+    pub(super) fn admit_signal(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        to: PeerId,
+        bytes: u32,
+    ) -> SignalVerdict {
+        self.graph.admit_signal(now, from, to, bytes)
+    }
+
+    /// The connection of a neighbour.
+    pub(super) fn neighbour(&self, peer: PeerId, neighbour: PeerId) -> Option<ConnectionId> {
+        self.connection(neighbour).filter(|_| self.graph.is_linked(peer, neighbour))
     }
 
     /// Enters a peer that is not in the swarm and for which there is room, and introduces its neighbours.

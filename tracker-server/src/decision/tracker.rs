@@ -12,7 +12,7 @@ use swarm_core::{PeerId, SwarmId, Timestamp};
 
 use super::admission::Admission;
 use super::directory::Newcomer;
-use super::graph::Wiring;
+use super::graph::{SignalVerdict, Wiring};
 use super::network::Network;
 use super::outgoing::{CloseReason, ConnectionId, Outgoing};
 use super::rarity::Wish;
@@ -203,6 +203,38 @@ impl Tracker {
         self.refuse_known(now, connection, id, refusal)
     }
 
+    /// The connection that a request would be passed on to: that of a neighbour which is sent a signal.
+    pub fn receiver(
+        &self,
+        connection: ConnectionId,
+        body: &PeerRequestBody,
+    ) -> Option<(PeerId, ConnectionId)> {
+        let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { peer, swarm })) =
+            (body, self.stages.get(&connection))
+        else {
+            return None;
+        };
+        Some((*to, self.swarms.get(swarm)?.neighbour(*peer, *to)?))
+    }
+
+    /// A connection sent a signal for `to`, which is so far behind with reading that it is not passed on.
+    pub fn handle_busy_receiver(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        id: u32,
+        to: PeerId,
+    ) -> Vec<(ConnectionId, Outgoing)> {
+        if !self.stages.contains_key(&connection) {
+            return Vec::new();
+        }
+        let refusal = match self.admission.admit(now, connection, 1) {
+            Err(refusal) => refusal,
+            Ok(()) => Refusal::busy_receiver(to),
+        };
+        self.refuse_known(now, connection, Some(id), refusal)
+    }
+
     fn meet(
         &mut self,
         now: Timestamp,
@@ -249,7 +281,9 @@ impl Tracker {
         match body {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
-            PeerRequestBody::Signal { to, signal } => return relay(swarm, peer, to, signal),
+            PeerRequestBody::Signal { to, signal } => {
+                return relay(swarm, &mut self.admission, now, (connection, peer), to, signal);
+            }
             PeerRequestBody::Report { received, uplink_bps, playhead } => {
                 let report = Report { received, uplink_bps, playhead };
                 let notices = swarm.report(now, peer, report, &mut self.rng);
@@ -370,10 +404,25 @@ impl Tracker {
     }
 }
 
-/// Passes a signal on to a peer of the same swarm.
-fn relay(swarm: &Swarm, from: PeerId, to: PeerId, signal: Signal) -> Met {
-    let receiver = swarm.connection(to).filter(|_| to != from).ok_or_else(|| Refusal::unknown_peer(to))?;
-    Ok((TrackerMessageBody::Ok, vec![(receiver, TrackerMessageBody::Signal { from, signal })]))
+/// Passes a signal on along a link that the tracker made, within the budget of that link.
+fn relay(
+    swarm: &mut Swarm,
+    admission: &mut Admission,
+    now: Timestamp,
+    (connection, from): (ConnectionId, PeerId),
+    to: PeerId,
+    signal: Signal,
+) -> Met {
+    let receiver = swarm.connection(to).ok_or_else(|| Refusal::unknown_peer(to))?;
+    match swarm.admit_signal(now, from, to, signal.len_bytes()) {
+        SignalVerdict::Pass => {
+            Ok((TrackerMessageBody::Ok, vec![(receiver, TrackerMessageBody::Signal { from, signal })]))
+        }
+        SignalVerdict::NoLink => Err(Refusal::no_link(to)),
+        SignalVerdict::Overrun(retry_after_ms) => {
+            Err(Refusal::signal_overrun(to, retry_after_ms, admission.note_overrun(connection)))
+        }
+    }
 }
 
 /// What a request costs its sender, in messages.

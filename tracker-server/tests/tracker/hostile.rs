@@ -95,14 +95,40 @@ async fn who_does_not_read_is_closed_and_does_not_hold_up_others() -> anyhow::Re
             for _ in 0..400 {
                 let signal = Signal::Offer { sdp: sdp.clone() };
                 let answer = talker.ask(PeerRequestBody::Signal { to: deaf_id, signal }).await?;
-                if answer != TrackerMessageBody::Ok {
-                    return code_of(&answer);
+                match answer {
+                    TrackerMessageBody::Ok => {}
+                    // The budget of this link is used up, or enough waits: the next talker goes on.
+                    TrackerMessageBody::Error { code: ErrorCode::RateLimited, .. } => break,
+                    other => return code_of(&other),
                 }
             }
         }
     };
     assert_eq!(timeout(PATIENCE * 2, is_gone).await??, ErrorCode::UnknownPeer);
     server.wait_for_metric("tributary_tracker_closes_total{reason=\"slow_reader\"} 1").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn signals_never_close_the_peer_that_they_are_sent_to() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let swarm = server.publish("film").await?;
+    let (mut victim, victim_id) = Socket::enter(server.address, swarm, &[]).await?;
+    let mut refused = 0;
+    for _ in 0..40 {
+        let (mut talker, _) = Socket::enter(server.address, swarm, &[]).await?;
+        for _ in 0..16 {
+            let signal = Signal::Offer { sdp: "x".repeat(16_000) };
+            let answer = talker.ask(PeerRequestBody::Signal { to: victim_id, signal }).await?;
+            if answer != TrackerMessageBody::Ok {
+                assert_eq!(code_of(&answer)?, ErrorCode::RateLimited);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused >= 40 * 12, "{refused}");
+    let leave = victim.ask(PeerRequestBody::Leave).await?;
+    assert_eq!(leave, TrackerMessageBody::Ok, "the victim reads late and is still there");
     Ok(())
 }
 

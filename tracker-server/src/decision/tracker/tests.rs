@@ -194,6 +194,63 @@ fn a_signal_to_another_swarm_or_to_nobody_is_refused() {
     }
 }
 
+/// Twenty viewers of one swarm; the first, and one that it was not introduced to.
+fn strangers(tracker: &mut Tracker) -> (PeerId, PeerId) {
+    let peers: Vec<PeerId> = (1..=20).map(|connection| enter(tracker, connection, SWARM)).collect();
+    let swarm = &tracker.swarms[&SWARM];
+    let stranger = peers[1..].iter().find(|peer| swarm.neighbour(peers[0], **peer).is_none()).unwrap();
+    (peers[0], *stranger)
+}
+
+#[test]
+fn a_signal_passes_along_links_that_the_tracker_made_and_nowhere_else() {
+    let mut tracker = tracker();
+    let (_, stranger) = strangers(&mut tracker);
+    let (answer, caused) = ask(&mut tracker, 1, signal(stranger));
+    let TrackerMessageBody::Error { code, text, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(code, ErrorCode::UnknownPeer);
+    assert!(text.starts_with("signals go to neighbours only"), "{text}");
+    assert!(caused.is_empty());
+}
+
+#[test]
+fn who_exceeds_the_budget_of_a_link_is_told_and_at_last_closed_and_the_receiver_is_not() {
+    let mut tracker = tracker();
+    enter(&mut tracker, 1, SWARM);
+    let victim = enter(&mut tracker, 2, SWARM);
+    let long = || PeerRequestBody::Signal { to: victim, signal: Signal::Offer { sdp: "x".repeat(16_000) } };
+    let (mut relayed, mut is_closed) = (0, false);
+    for _ in 0..CONNECTION_BURST {
+        for (to, outgoing) in send(&mut tracker, 1, long()) {
+            is_closed |= to == ConnectionId(1) && outgoing == Outgoing::Close(CloseReason::Flooding);
+            assert!(to == ConnectionId(1) || !matches!(outgoing, Outgoing::Close(_)));
+            relayed += usize::from(matches!(
+                outgoing,
+                Outgoing::Send(TrackerMessage { body: TrackerMessageBody::Signal { .. }, .. })
+            ));
+        }
+    }
+    assert_eq!(relayed, 4, "64 KiB, not 600 times 16");
+    assert!(is_closed);
+    assert!(tracker.is_greeted(ConnectionId(2)));
+}
+
+#[test]
+fn building_a_connection_stays_far_within_the_budget_of_its_link() {
+    let mut tracker = tracker();
+    enter(&mut tracker, 1, SWARM);
+    let other = enter(&mut tracker, 2, SWARM);
+    for _ in 0..5 {
+        let description = Signal::Offer { sdp: "x".repeat(2000) };
+        let candidate =
+            Signal::Candidate { candidate: "x".repeat(200), sdp_mid: None, sdp_m_line_index: Some(0) };
+        for signal in [description].into_iter().chain(std::iter::repeat_n(candidate, 20)) {
+            let (answer, _) = ask(&mut tracker, 1, PeerRequestBody::Signal { to: other, signal });
+            assert_eq!(answer, TrackerMessageBody::Ok);
+        }
+    }
+}
+
 #[test]
 fn neighbours_hear_when_a_peer_leaves_or_its_connection_ends() {
     let mut tracker = tracker();
