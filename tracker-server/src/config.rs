@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::decision::{ResumeKey, TrackerConfig, Wiring};
 use crate::limits::{
     CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
-    PING_INTERVAL, SEND_TIMEOUT, STOP_TIMEOUT,
+    PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
 };
 
 /// Everything that [`serve`](crate::serve) has to be told.
@@ -52,6 +52,8 @@ impl ServerConfig {
 pub struct Deadlines {
     /// For the head of an HTTP request.
     pub header: Duration,
+    /// For a connection that is no WebSocket to end.
+    pub plain: Duration,
     /// For the `hello` of a WebSocket.
     pub hello: Duration,
     /// Between two pings.
@@ -68,6 +70,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         Self {
             header: HEADER_TIMEOUT,
+            plain: PLAIN_TIMEOUT,
             hello: HELLO_TIMEOUT,
             ping: PING_INTERVAL,
             send: SEND_TIMEOUT,

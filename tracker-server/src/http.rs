@@ -24,7 +24,8 @@ use crate::decision::tracker::is_same_secret;
 use crate::hub::Hub;
 use crate::limits::BODY_TIMEOUT;
 use crate::manifests::Put;
-use crate::server::{Permit, SenderAddress};
+use crate::place::Permit;
+use crate::server::SenderAddress;
 use crate::{page, socket};
 
 /// Caching of what is addressed by its own digest.

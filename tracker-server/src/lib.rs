@@ -29,9 +29,13 @@ mod outbox;
 #[cfg(feature = "server")]
 mod page;
 #[cfg(feature = "server")]
+mod place;
+#[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod socket;
+#[cfg(feature = "server")]
+mod stream;
 
 #[cfg(feature = "server")]
 pub use config::{Deadlines, ServerConfig};

@@ -23,6 +23,31 @@ pub const CONNECTIONS_MAX: usize = 16_384;
 /// eighth of all connections, so that no single address takes the places of all others.
 pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 2_048;
 
+/// Connections of one address that are no WebSockets (yet): a thousand viewers behind it that open the page
+/// together, with two connections each. They are closed when they are idle for [`HEADER_TIMEOUT`].
+pub const PLAIN_PER_ADDRESS_MAX: usize = 2_048;
+
+/// One in how many places one subnet may take: whoever holds a /24 of IPv4 or a /48 of IPv6 has many addresses.
+pub const SUBNET_SHARE: usize = 2;
+
+/// Places that one subnet may take on a small tracker.
+pub const SUBNET_PLACES_MIN: usize = 64;
+
+/// One in how many places is kept, the last ones, for addresses and subnets that have few connections.
+pub const KEPT_SHARE: usize = 4;
+
+/// An address with fewer connections than this gets a kept place: a household that watches and browses.
+pub const KEPT_FOR_ADDRESSES_BELOW: usize = 16;
+
+/// A subnet with fewer connections than this gets a kept place.
+pub const KEPT_FOR_SUBNETS_BELOW: usize = 256;
+
+/// Connections that are told at a time why they get no place; more are closed without a word.
+pub const FAREWELLS_MAX: usize = 64;
+
+/// How long one may take to read why it gets no place.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Addresses remembered before those that are idle and unpunished are forgotten.
 pub const ADDRESSES_SWEEP: usize = 4096;
 
@@ -213,6 +238,10 @@ pub const HTTP_BUFFER_BYTES: usize = 16 * 1024;
 /// The head of an HTTP request must arrive within this time.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A connection that is no WebSocket ends after this time, once the answer under way is read: a megabyte needs it
+/// at 15 kbit/s. So nobody holds a connection by reading a byte now and then.
+pub const PLAIN_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// The body of an HTTP request must arrive within this time.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -225,7 +254,7 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// Pings in a row that may stay without any sign of life.
 pub const PINGS_MISSED_MAX: u32 = 2;
 
-/// One write to a WebSocket must make progress within this time.
+/// One write to a connection of any kind must make progress within this time.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the other side may take to answer a close frame.

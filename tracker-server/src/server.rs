@@ -12,7 +12,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,9 +21,11 @@ use crate::config::ServerConfig;
 use crate::http;
 use crate::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, HTTP_BUFFER_BYTES};
+use crate::place::SharedPlaces;
+use crate::stream::PatientStream;
 
-/// Room for one connection; given back when the last clone goes.
-pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
+/// A stream waits longer than a WebSocket does for one write, since a WebSocket can still say why it closes.
+const WRITE_PATIENCE: u32 = 2;
 
 /// Where a request came from, by its TCP connection.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ pub async fn serve(config: ServerConfig, listener: TcpListener, shutdown: impl F
 struct Acceptor {
     hub: Arc<Hub>,
     router: Router,
-    room: Arc<Semaphore>,
+    places: SharedPlaces,
     /// Counts the HTTP connections that are not closed yet.
     connections: TaskTracker,
     /// Cancelled when connections are to end after the request under way.
@@ -67,7 +68,7 @@ impl Acceptor {
     fn new(hub: Arc<Hub>) -> Self {
         Self {
             router: http::router(Arc::clone(&hub)),
-            room: Arc::new(Semaphore::new(hub.config.connections_max)),
+            places: SharedPlaces::new(hub.config.connections_max),
             connections: TaskTracker::new(),
             finish: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -91,27 +92,35 @@ impl Acceptor {
         }
     }
 
-    /// Serves a connection in a task of its own, or drops it if there is no room.
+    /// Serves a connection in a task of its own, or tells it why there is no room.
     fn admit(&self, stream: TcpStream, address: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            self.hub.metrics.count_refused_connection();
-            tracing::warn!(%address, "a connection was refused: all places are taken");
-            return;
+        // All connections of a proxy come from its own address, which says nothing about their senders.
+        let sender = (!self.hub.config.is_behind_proxy).then(|| address.ip());
+        let permit = match self.places.take(sender) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                self.hub.metrics.count_refused_connection();
+                tracing::debug!(%address, reason = refusal.text(), "a connection was refused");
+                return self.places.refuse(stream, refusal);
+            }
         };
-        let permit: Permit = Arc::new(permit);
         // Signals are small and urgent. A socket that refuses the option still works.
         _ = stream.set_nodelay(true);
+        let deadlines = self.hub.config.deadlines;
         let router = self.router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(SenderAddress(address.ip()));
-            request.extensions_mut().insert(Arc::clone(&permit));
+            request.extensions_mut().insert(permit.clone());
             router.clone().call(request)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.hub.config.deadlines.header)
+            .header_read_timeout(deadlines.header)
             .max_buf_size(HTTP_BUFFER_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(
+                TokioIo::new(PatientStream::new(stream, deadlines.send * WRITE_PATIENCE)),
+                service,
+            )
             .with_upgrades();
         let (finish, cut) = (self.finish.clone(), self.cut.clone());
         self.connections.spawn(async move {
@@ -119,12 +128,14 @@ impl Acceptor {
             let mut result = tokio::select! {
                 result = connection.as_mut() => Some(result),
                 () = finish.cancelled() => None,
+                () = sleep(deadlines.plain) => None,
             };
             if result.is_none() {
                 connection.as_mut().graceful_shutdown();
                 result = tokio::select! {
                     result = connection => Some(result),
                     () = cut.cancelled() => None,
+                    () = sleep(deadlines.plain) => None,
                 };
             }
             if let Some(Err(error)) = result {

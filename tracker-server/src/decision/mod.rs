@@ -15,6 +15,7 @@
 //! | [`graph`], [`nearness`] | who is a neighbour of whom |
 //! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
+//! | [`places`] | how many connections may be open, and from where |
 //! | `pool` | a set of peers to draw from |
 //! | `draw` | choices by chance that are the same on every machine |
 //! | [`resume`] | resume tokens |
@@ -28,6 +29,7 @@ pub mod graph;
 pub mod nearness;
 pub mod network;
 pub mod outgoing;
+pub mod places;
 mod pool;
 pub mod rarity;
 mod refusal;

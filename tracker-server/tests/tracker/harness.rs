@@ -155,7 +155,7 @@ pub(crate) async fn request(
         let stream = TokioIo::new(TcpStream::connect(address).await?);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
         let connection = tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", "tracker");
+        let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

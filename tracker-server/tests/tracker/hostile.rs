@@ -1,12 +1,13 @@
 //! What the tracker does about those that break the rules.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::SinkExt;
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Signal, TrackerMessageBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -164,10 +165,115 @@ async fn a_connection_beyond_the_last_place_is_not_served() -> anyhow::Result<()
     let server = Server::start_with(|config| config.connections_max = 1).await?;
     let mut only = Socket::open(server.address).await?;
     only.hello(None).await?;
-    assert!(server.get("/healthz").await.is_err());
+    let refused = server.get("/healthz").await?;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.text()[..]),
+        (503, "the tracker is full; try again later\n")
+    );
     drop(only);
-    let is_served = async { while server.get("/healthz").await.is_err() {} };
+    let is_served = async { while server.get("/healthz").await.is_ok_and(|answer| answer.status != 200) {} };
     timeout(PATIENCE, is_served).await?;
+    Ok(())
+}
+
+/// Connections that are open and say nothing.
+async fn idle(server: &Server, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        streams.push(TcpStream::connect(server.address).await?);
+    }
+    Ok(streams)
+}
+
+#[tokio::test]
+async fn idle_connections_of_one_address_leave_room_for_others_and_the_next_hears_why() -> anyhow::Result<()>
+{
+    let server = Server::start_with(|config| config.connections_max = 200).await?;
+    let _idle = idle(&server, 100).await?;
+    let refused = async {
+        loop {
+            let answer = server.get("/healthz").await?;
+            if answer.status == 503 {
+                return anyhow::Ok(answer.text());
+            }
+        }
+    };
+    let text = timeout(PATIENCE, refused).await??;
+    assert_eq!(text, "too many connections from your network; try again later\n");
+    let elsewhere = request_from([127, 1, 2, 3], server.address, "/healthz").await?;
+    assert!(elsewhere.starts_with("HTTP/1.1 200"), "{elsewhere}");
+    Ok(())
+}
+
+/// An answer as it came, to a request from another address of this machine.
+async fn request_from(from: [u8; 4], to: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let exchange = async {
+        let mut stream = socket.connect(to).await?;
+        let head = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    timeout(PATIENCE, exchange).await?
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_at_first_or_after_a_request_is_closed() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.header = Duration::from_millis(50)).await?;
+    for head in ["", "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"] {
+        let mut stream = TcpStream::connect(server.address).await?;
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await??;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_asks_and_does_not_read_is_cut() -> anyhow::Result<()> {
+    let www = tempfile::tempdir()?;
+    std::fs::write(www.path().join("long"), vec![0; 64 << 20])?;
+    let directory = www.path().to_owned();
+    let server = Server::start_with(|config| {
+        config.www = directory;
+        config.connections_max = 1;
+        config.deadlines.send = Duration::from_millis(100);
+    })
+    .await?;
+    let mut stream = TcpStream::connect(server.address).await?;
+    stream.write_all(b"GET /long HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await?;
+    // The only place is free again although nothing was read.
+    let is_served = async { while server.get("/healthz").await.is_ok_and(|answer| answer.status != 200) {} };
+    timeout(PATIENCE, is_served).await?;
+    drop(stream);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_reads_an_answer_for_ever_is_cut() -> anyhow::Result<()> {
+    let www = tempfile::tempdir()?;
+    std::fs::write(www.path().join("long"), vec![0; 64 << 20])?;
+    let directory = www.path().to_owned();
+    let server = Server::start_with(|config| {
+        config.www = directory;
+        config.deadlines.plain = Duration::from_millis(200);
+    })
+    .await?;
+    let mut stream = TcpStream::connect(server.address).await?;
+    stream.write_all(b"GET /long HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await?;
+    let drip = async {
+        let mut byte = [0; 4096];
+        let mut length = 0;
+        while let Ok(count @ 1..) = stream.read(&mut byte).await {
+            length += count;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        length
+    };
+    assert!(timeout(PATIENCE, drip).await? < 64 << 20);
     Ok(())
 }
 
