@@ -13,21 +13,26 @@ use bytes::Bytes;
 use serde::Deserialize;
 use swarm_core::tracker_message::{PeerRequest, TrackerDecodeError, TrackerMessageBody};
 use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::archive::{Archive, ArchiveError, Saved, Slot};
+use crate::catalogue::{Catalogue, Page};
 use crate::config::ServerConfig;
+use crate::decision::network::Site;
+use crate::decision::publishers::Publishers;
 use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
-use crate::limits::PUBLICATIONS_MAX;
-use crate::manifests::{CatalogueEntry, Manifests, Poster, Put};
+use crate::manifests::{Manifests, Poster, Provenance, Put};
 use crate::metrics::{Levels, Metrics};
 use crate::outbox::Outbox;
+use crate::publishing::Turns;
 
 #[derive(Debug)]
 struct State {
     tracker: Tracker,
     manifests: Manifests,
+    publishers: Publishers,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
     /// Number of the latest connection.
     connection: u64,
@@ -43,28 +48,39 @@ pub(crate) struct Hub {
     /// Counts the WebSockets that are not closed yet.
     pub(crate) sockets: TaskTracker,
     /// Manifests that may be received at this moment.
-    pub(crate) publications: Semaphore,
+    pub(crate) turns: Turns,
+    catalogue: Catalogue,
+    archive: Option<Archive>,
     started: Instant,
     state: Mutex<State>,
 }
 
 impl Hub {
-    pub(crate) fn new(config: ServerConfig) -> Self {
-        let state = State {
+    /// A hub that knows what its data directory keeps, if it has one.
+    pub(crate) fn new(config: ServerConfig) -> Result<Self, ArchiveError> {
+        let mut state = State {
             tracker: Tracker::new(config.tracker.clone()),
             manifests: Manifests::default(),
+            publishers: Publishers::default(),
             outboxes: HashMap::new(),
             connection: 0,
         };
-        Self {
+        let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
+        let archive = archive.map(|(archive, saved)| {
+            restore(&mut state, saved);
+            archive
+        });
+        Ok(Self {
             config,
             metrics: Metrics::new(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
-            publications: Semaphore::new(PUBLICATIONS_MAX),
+            turns: Turns::default(),
+            catalogue: Catalogue::default(),
+            archive,
             started: Instant::now(),
             state: Mutex::new(state),
-        }
+        })
     }
 
     /// Registers a WebSocket. It may be told to close at once.
@@ -125,21 +141,60 @@ impl Hub {
         self.deliver(&state, outgoing);
     }
 
-    /// Keeps a manifest, so that its swarm can be joined.
-    pub(crate) fn publish(&self, swarm: SwarmId, manifest: &Manifest, bytes: Bytes) -> Put {
+    /// Counts a publication of an address, or says after how many ms it may be tried again.
+    pub(crate) fn admit_publication(&self, site: Site) -> Result<(), u32> {
+        let now = self.now();
+        self.lock().publishers.admit(now, site)
+    }
+
+    /// Keeps a manifest, so that its swarm can be joined. Done when it is on disk, where there is one.
+    pub(crate) async fn publish(
+        &self,
+        swarm: SwarmId,
+        manifest: &Manifest,
+        bytes: Bytes,
+        provenance: Provenance,
+    ) -> Put {
+        let slot = match &self.archive {
+            Some(archive) => archive.slot().await,
+            None => None,
+        };
+        let (put, written) = self.keep(swarm, manifest, bytes, provenance, slot);
+        if let Some(written) = written {
+            // The writer logs what it cannot write; the manifest is kept in memory all the same.
+            _ = written.await;
+        }
+        put
+    }
+
+    /// Decides upon a manifest. What is to be saved is filed under the lock, so that the disk gets it in order.
+    fn keep(
+        &self,
+        swarm: SwarmId,
+        manifest: &Manifest,
+        bytes: Bytes,
+        provenance: Provenance,
+        slot: Option<Slot>,
+    ) -> (Put, Option<oneshot::Receiver<()>>) {
         let mut state = self.lock();
         let State { tracker, manifests, .. } = &mut *state;
-        let put = manifests.put(swarm, manifest, bytes, |swarm| tracker.has_peers(swarm));
-        match &put {
+        let put = manifests.put(swarm, manifest, bytes.clone(), provenance, |swarm| tracker.has_peers(swarm));
+        let evicted = match &put {
             Put::Added(evicted) => {
                 for evicted in evicted {
                     tracker.remove_swarm(*evicted);
                 }
                 tracker.add_swarm(swarm, manifest.segments.iter().map(Wish::from));
+                evicted.clone()
             }
-            Put::Known | Put::Full => {}
-        }
-        put
+            Put::Known { is_listing_new: true } => Vec::new(),
+            Put::Known { is_listing_new: false } | Put::Full | Put::Quota => return (put, None),
+        };
+        let kept = manifests.provenance(swarm).zip(slot);
+        let written = kept.map(|((provenance, number), slot)| {
+            slot.save(Saved { swarm, provenance, number, bytes }, evicted)
+        });
+        (put, written)
     }
 
     pub(crate) fn manifest(&self, swarm: SwarmId) -> Option<Bytes> {
@@ -150,9 +205,11 @@ impl Hub {
         self.lock().manifests.poster(swarm)
     }
 
-    pub(crate) fn catalogue(&self) -> Vec<CatalogueEntry> {
-        let state = self.lock();
-        state.manifests.catalogue(|swarm| state.tracker.counts(swarm))
+    pub(crate) fn catalogue_page(&self, after: Option<u64>) -> Page {
+        self.catalogue.page(after, || {
+            let state = self.lock();
+            state.manifests.catalogue(|swarm| state.tracker.counts(swarm))
+        })
     }
 
     pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
@@ -203,6 +260,22 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes in what was saved by an earlier life of the tracker.
+fn restore(state: &mut State, saved: Vec<Saved>) {
+    for Saved { swarm, provenance, number, bytes } in saved {
+        let manifest = match Manifest::from_bytes(swarm, &bytes) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                tracing::warn!(%swarm, "a saved manifest is left out: {error}");
+                continue;
+            }
+        };
+        if state.manifests.restore(swarm, &manifest, bytes, provenance, number) {
+            state.tracker.add_swarm(swarm, manifest.segments.iter().map(Wish::from));
+        }
     }
 }
 

@@ -13,6 +13,12 @@
 //! Both protocols are written down in `docs/protocol.md`.
 
 #[cfg(feature = "server")]
+pub mod access;
+#[cfg(feature = "server")]
+mod archive;
+#[cfg(feature = "server")]
+mod catalogue;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod decision;
 #[cfg(feature = "server")]
@@ -31,6 +37,8 @@ mod page;
 #[cfg(feature = "server")]
 mod place;
 #[cfg(feature = "server")]
+mod publishing;
+#[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod socket;
@@ -38,7 +46,9 @@ mod socket;
 mod stream;
 
 #[cfg(feature = "server")]
+pub use archive::ArchiveError;
+#[cfg(feature = "server")]
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};
 #[cfg(feature = "server")]
-pub use server::serve;
+pub use server::{Listeners, serve};

@@ -42,6 +42,9 @@ pub const KEPT_FOR_ADDRESSES_BELOW: usize = 16;
 /// A subnet with fewer connections than this gets a kept place.
 pub const KEPT_FOR_SUBNETS_BELOW: usize = 256;
 
+/// Connections of the operator's own programs to the private listener.
+pub const OBSERVERS_MAX: usize = 64;
+
 /// Connections that are told at a time why they get no place; more are closed without a word.
 pub const FAREWELLS_MAX: usize = 64;
 
@@ -215,8 +218,56 @@ pub const MANIFESTS_MAX: usize = 4_096;
 /// Bytes of manifests kept, at most.
 pub const MANIFESTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Manifests kept of one address (one /64 of IPv6), at most, where publishing takes no token.
+pub const MANIFESTS_PER_ADDRESS_MAX: usize = 512;
+
+/// Bytes of manifests kept of one address, at most: an eighth of all; some 60 films with posters.
+pub const MANIFESTS_BYTES_PER_ADDRESS_MAX: usize = 8 * 1024 * 1024;
+
+/// Manifests kept of one subnet (a /24 of IPv4, a /48 of IPv6), at most.
+pub const MANIFESTS_PER_SUBNET_MAX: usize = 1_024;
+
+/// Bytes of manifests kept of one subnet, at most: a quarter of all.
+pub const MANIFESTS_BYTES_PER_SUBNET_MAX: usize = 16 * 1024 * 1024;
+
+/// What a manifest counts beside its bytes when publishers are compared: the store has room for as many.
+pub const MANIFEST_WEIGHT_BYTES: usize = MANIFESTS_BYTES_MAX / MANIFESTS_MAX;
+
 /// Manifests received at a time; each may take 1 MiB of memory while it arrives.
-pub const PUBLICATIONS_MAX: usize = 16;
+pub const PUBLICATIONS_MAX: usize = 32;
+
+/// Manifests received at a time from one address; the next ones wait for their turn.
+pub const PUBLICATIONS_PER_ADDRESS_MAX: usize = 2;
+
+/// How long a publication may wait for its turn: within the patience of a publisher.
+pub const PUBLICATION_WAIT: Duration = Duration::from_secs(15);
+
+/// Publications of one address at once: a publisher that starts with all that it may keep.
+pub const PUBLICATION_BURST: u32 = 600;
+
+/// Publications of one address each second, over time.
+pub const PUBLICATION_RATE_PER_S: u32 = 1;
+
+/// Publishers remembered before those that are idle are forgotten.
+pub const PUBLISHERS_SWEEP: usize = 1_024;
+
+/// Entries in one page of the catalogue.
+pub const CATALOGUE_PAGE_MAX: usize = 50;
+
+/// Bytes of one page of the catalogue.
+pub const CATALOGUE_PAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Characters of a text in the catalogue; the manifest has all of it.
+pub const CATALOGUE_TEXT_CHARS_MAX: usize = 200;
+
+/// How old the catalogue may be: making it looks at every title, and every open page asks each 5 s.
+pub const CATALOGUE_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Changes that wait to be written to disk; publishers wait while there are more.
+pub const ARCHIVE_QUEUE_MAX: usize = 64;
+
+/// Bytes of the disk store that are kept in memory: it is read once and written now and then.
+pub const ARCHIVE_CACHE_BYTES: usize = 1024 * 1024;
 
 /// Bytes that wait for one connection; beyond it the connection is closed, since it does not read.
 pub const OUTBOX_BYTES_MAX: usize = 256 * 1024;
@@ -242,8 +293,11 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// at 15 kbit/s. So nobody holds a connection by reading a byte now and then.
 pub const PLAIN_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The body of an HTTP request must arrive within this time.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A body of an HTTP request may take this long, whatever its length.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For each second beyond [`BODY_TIMEOUT`] this many bytes of a body must have arrived: 1 MiB within 21 s.
+pub const BODY_RATE_BYTES_PER_S: u64 = 64 * 1024;
 
 /// A WebSocket must have said `hello` within this time.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);

@@ -36,8 +36,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         // Nobody may be reading; that is no reason not to serve.
         _ = writeln!(stdout, "listening: http://{address}/").and_then(|()| stdout.flush());
     }
-    tracker_server::serve(config, listener, stop).await;
-    Ok(())
+    Ok(tracker_server::serve(config, listener, stop).await?)
 }
 
 async fn listen(address: &str) -> anyhow::Result<TcpListener> {

@@ -16,6 +16,7 @@
 //! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
 //! | [`places`] | how many connections may be open, and from where |
+//! | [`publishers`] | how often one address may publish |
 //! | `pool` | a set of peers to draw from |
 //! | `draw` | choices by chance that are the same on every machine |
 //! | [`resume`] | resume tokens |
@@ -31,6 +32,7 @@ pub mod network;
 pub mod outgoing;
 pub mod places;
 mod pool;
+pub mod publishers;
 pub mod rarity;
 mod refusal;
 pub mod resume;

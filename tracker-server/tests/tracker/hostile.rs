@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Signal, TrackerMessageBody};
@@ -11,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{PATIENCE, Server, Socket, code_of, request};
+use crate::harness::{PATIENCE, Server, Socket, code_of, manifest, request};
 
 #[tokio::test]
 async fn what_is_no_request_is_answered_not_ignored() -> anyhow::Result<()> {
@@ -286,6 +287,82 @@ async fn a_head_that_does_not_arrive_is_cut() -> anyhow::Result<()> {
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await??;
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    Ok(())
+}
+
+/// Heads of publications whose bodies do not come.
+async fn slow_publications(server: &Server, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+    let mut streams = idle(server, count).await?;
+    for (index, stream) in streams.iter_mut().enumerate() {
+        let head = format!(
+            "PUT /v1/manifests/{index:064x} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+    }
+    Ok(streams)
+}
+
+#[tokio::test]
+async fn slow_bodies_of_one_address_do_not_keep_others_from_publishing() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.body = Duration::from_secs(60)).await?;
+    let _slow = slow_publications(&server, 100).await?;
+    let (swarm, bytes) = manifest("film")?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 1, 2, 3], 0).into())?;
+    let publish = async {
+        let mut stream = socket.connect(server.address).await?;
+        let head = format!(
+            "PUT /v1/manifests/{swarm} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            bytes.len()
+        );
+        stream.write_all(&[head.as_bytes(), &bytes].concat()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = timeout(Duration::from_secs(5), publish).await??;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up_in_one_line() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.body = Duration::from_millis(100)).await?;
+    let mut slow = slow_publications(&server, 1).await?;
+    let mut answer = String::new();
+    timeout(PATIENCE, slow[0].read_to_string(&mut answer)).await??;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.ends_with("the manifest arrives too slowly\n"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flood_of_publications_is_refused_and_the_title_of_another_stays() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 1, 2, 3], 0).into())?;
+    let (title, bytes) = manifest("title of another address")?;
+    let mut stream = socket.connect(server.address).await?;
+    let head = format!(
+        "PUT /v1/manifests/{title} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        bytes.len()
+    );
+    stream.write_all(&[head.as_bytes(), &bytes].concat()).await?;
+    stream.read_to_end(&mut Vec::new()).await?;
+    let mut refused = None;
+    for index in 0..700 {
+        let (swarm, bytes) = manifest(&format!("flood {index}"))?;
+        let answer = server.put(&format!("/v1/manifests/{swarm}?list=true"), bytes).await?;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.context("nothing was refused")?;
+    assert!(refused.text().starts_with("too many publications from your address"), "{}", refused.text());
+    assert_eq!(server.get(&format!("/v1/manifests/{title}")).await?.status, 200);
+    let metrics = server.metrics().await?.text();
+    assert!(metrics.contains("tributary_tracker_manifests 513"), "its quota and the title: {metrics}");
     Ok(())
 }
 
