@@ -9,6 +9,7 @@ use crate::limits::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
     PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
 };
+use crate::relays::Relays;
 
 /// Everything that [`serve`](crate::serve) has to be told.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct ServerConfig {
     pub www: PathBuf,
     /// What a publisher must present to put a manifest; none if anybody may.
     pub publish_token: Option<String>,
+    /// Relays that peers are given when they join.
+    pub relays: Relays,
     /// Where manifests are kept over a restart; none to keep them in memory only.
     pub data_dir: Option<PathBuf>,
     /// Origins, other than its own, whose pages may use the tracker.
@@ -45,6 +48,7 @@ impl ServerConfig {
             },
             www: PathBuf::from("dist"),
             publish_token: None,
+            relays: Relays::default(),
             data_dir: None,
             allowed_origins: AllowedOrigins::default(),
             is_behind_proxy: false,

@@ -11,7 +11,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use swarm_core::tracker_message::{PeerRequest, TrackerDecodeError, TrackerMessageBody};
+use swarm_core::relays;
+use swarm_core::tracker_message::{
+    IceServer, PeerRequest, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
+};
 use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -23,17 +26,26 @@ use crate::config::ServerConfig;
 use crate::decision::network::Site;
 use crate::decision::publishers::Publishers;
 use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
+use crate::limits::RELAY_LIFETIME;
 use crate::manifests::{Manifests, Poster, Provenance, Put};
 use crate::metrics::{Levels, Metrics};
 use crate::outbox::Outbox;
 use crate::publishing::Turns;
+
+/// The way to one connection.
+#[derive(Debug)]
+struct Line {
+    outbox: Arc<Outbox>,
+    /// When its peer is to be given credentials for relays.
+    relays_due: Timestamp,
+}
 
 #[derive(Debug)]
 struct State {
     tracker: Tracker,
     manifests: Manifests,
     publishers: Publishers,
-    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    lines: HashMap<ConnectionId, Line>,
     /// Number of the latest connection.
     connection: u64,
 }
@@ -62,7 +74,7 @@ impl Hub {
             tracker: Tracker::new(config.tracker.clone()),
             manifests: Manifests::default(),
             publishers: Publishers::default(),
-            outboxes: HashMap::new(),
+            lines: HashMap::new(),
             connection: 0,
         };
         let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
@@ -89,9 +101,10 @@ impl Hub {
         let mut state = self.lock();
         state.connection += 1;
         let connection = ConnectionId(state.connection);
-        state.outboxes.insert(connection, Arc::clone(&outbox));
+        let line = Line { outbox: Arc::clone(&outbox), relays_due: Timestamp::ZERO };
+        state.lines.insert(connection, line);
         let outgoing = state.tracker.connected(self.now(), connection, address);
-        self.deliver(&state, outgoing);
+        self.deliver(&mut state, outgoing);
         // `stop` closes what is registered; a socket that comes after it must not be left out.
         if self.stopping.is_cancelled() {
             outbox.close(CloseReason::Stopping);
@@ -102,9 +115,9 @@ impl Hub {
     /// Forgets a WebSocket that is closing.
     pub(crate) fn close(&self, connection: ConnectionId) {
         let mut state = self.lock();
-        state.outboxes.remove(&connection);
+        state.lines.remove(&connection);
         let outgoing = state.tracker.disconnected(self.now(), connection);
-        self.deliver(&state, outgoing);
+        self.deliver(&mut state, outgoing);
     }
 
     /// Whether a WebSocket has said an accepted `hello`.
@@ -126,7 +139,7 @@ impl Hub {
             None => state.tracker.handle(self.now(), connection, request),
         };
         self.metrics.note_decision(began.elapsed());
-        self.deliver(&state, outgoing);
+        self.deliver(&mut state, outgoing);
     }
 
     /// Decides upon a frame that is no request.
@@ -138,7 +151,7 @@ impl Hub {
     ) {
         let mut state = self.lock();
         let outgoing = state.tracker.handle_undecodable(self.now(), connection, id, error);
-        self.deliver(&state, outgoing);
+        self.deliver(&mut state, outgoing);
     }
 
     /// Counts a publication of an address, or says after how many ms it may be tried again.
@@ -215,7 +228,7 @@ impl Hub {
     pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
         let state = self.lock();
         let levels = Levels {
-            connections: state.outboxes.len(),
+            connections: state.lines.len(),
             peers: state.tracker.peer_count(),
             manifests: state.manifests.len(),
         };
@@ -226,32 +239,50 @@ impl Hub {
     /// Begins to stop: not ready any more, every WebSocket is closed.
     pub(crate) fn stop(&self) {
         self.stopping.cancel();
-        for outbox in self.lock().outboxes.values() {
-            outbox.close(CloseReason::Stopping);
+        for line in self.lock().lines.values() {
+            line.outbox.close(CloseReason::Stopping);
         }
         self.sockets.close();
     }
 
-    fn deliver(&self, state: &State, outgoing: Vec<(ConnectionId, Outgoing)>) {
+    fn deliver(&self, state: &mut State, outgoing: Vec<(ConnectionId, Outgoing)>) {
         for (connection, outgoing) in outgoing {
             if let Outgoing::Send(message) = &outgoing
                 && let TrackerMessageBody::Error { code, .. } = &message.body
             {
                 self.metrics.count_error(*code);
             }
-            let Some(outbox) = state.outboxes.get(&connection) else { continue };
+            let State { tracker, lines, .. } = &mut *state;
+            let Some(line) = lines.get_mut(&connection) else { continue };
             match outgoing {
                 Outgoing::Send(message) => {
-                    if !outbox.push(message.encode()) {
+                    let peer = tracker.joined_peer(connection);
+                    let relays = peer.and_then(|peer| self.relays_due(line, peer, &message));
+                    let frame = match relays {
+                        Some(relays) => relays::encode_with(&message, &relays),
+                        None => message.encode(),
+                    };
+                    if !line.outbox.push(frame) {
                         tracing::debug!(
                             connection = connection.0,
                             "a message was dropped: the connection closes"
                         );
                     }
                 }
-                Outgoing::Close(reason) => outbox.close(reason),
+                Outgoing::Close(reason) => line.outbox.close(reason),
             }
         }
+    }
+
+    /// Relays for a peer whose `join` or `report` is answered, if it is time to give it credentials.
+    fn relays_due(&self, line: &mut Line, peer: PeerId, message: &TrackerMessage) -> Option<Vec<IceServer>> {
+        let now = self.now();
+        let is_due = matches!(message.body, TrackerMessageBody::Swarm { .. }) && line.relays_due <= now;
+        if !is_due || self.config.relays.is_empty() {
+            return None;
+        }
+        line.relays_due = now + RELAY_LIFETIME / 2;
+        Some(self.config.relays.of(peer))
     }
 
     fn now(&self) -> Timestamp {
@@ -288,7 +319,7 @@ fn busy_receiver(
     frame_bytes: usize,
 ) -> Option<PeerId> {
     let (to, receiver) = state.tracker.receiver(connection, &request.body)?;
-    let outbox = state.outboxes.get(&receiver)?;
+    let outbox = &state.lines.get(&receiver)?.outbox;
     (!outbox.has_signal_room(frame_bytes)).then_some(to)
 }
 

@@ -39,6 +39,8 @@ mod place;
 #[cfg(feature = "server")]
 mod publishing;
 #[cfg(feature = "server")]
+pub mod relays;
+#[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod socket;

@@ -58,6 +58,17 @@ pub const ADDRESSES_SWEEP: usize = 4096;
 /// connections that a tracker takes by default.
 pub const PEERS_PER_SWARM_MAX: usize = 50_000;
 
+/// Peers in one swarm from one address (one /64 of IPv6): the crowd behind one address that this module begins with.
+pub const PEERS_PER_ADDRESS_MAX: usize = 1_024;
+
+/// Peers in one swarm from one subnet: a /24 of IPv4, a /48 of IPv6. What an attacker has of addresses is mostly of
+/// this kind; a provider's customers are spread over many.
+pub const PEERS_PER_SUBNET_MAX: usize = 2_048;
+
+/// Regular links that a viewer has with peers of one subnet other than its own, as long as there are others: a
+/// quarter of [`DEGREE_TARGET`].
+pub const LINKS_PER_SUBNET_MAX: usize = 3;
+
 /// Peers of one swarm that may call themselves initial: the publisher and a few mirrors.
 pub const INITIAL_PEERS_MAX: usize = 8;
 
@@ -139,6 +150,9 @@ pub const WANTED_HOLD_MS: u32 = 10_000;
 /// Links of an initial peer; *sim*: 4/8/16/32 links end at 1.15/1.08/1.04/1.03 of the bound.
 pub const INITIAL_DEGREE_MAX: usize = 64;
 
+/// Places at an initial peer that viewers of one subnet keep when viewers of others have none: a quarter.
+pub const INITIAL_PLACES_PER_SUBNET: usize = INITIAL_DEGREE_MAX / 4;
+
 /// Links of an initial peer on top, for `want`s that nobody else can meet.
 pub const INITIAL_WANTED_MAX: usize = 8;
 
@@ -211,6 +225,10 @@ pub const UNKNOWN_SWARM_RETRY_MS: u32 = 1_000;
 
 /// When a peer refused for lack of room should try again, ms.
 pub const FULL_RETRY_MS: u32 = 30_000;
+
+/// How long the credentials of a relay are good for: longer than a film, so that no link ends in the middle of one.
+/// They are given again when half of it is over.
+pub const RELAY_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 
 /// Manifests kept, at most.
 pub const MANIFESTS_MAX: usize = 4_096;

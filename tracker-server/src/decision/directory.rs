@@ -8,7 +8,7 @@ use std::ops::Bound;
 use swarm_core::PeerId;
 use swarm_core::tracker_message::{PeerEntry, Role, SegmentRun};
 
-use super::network::Network;
+use super::network::{Network, Site};
 use super::outgoing::ConnectionId;
 use super::rarity::{Rarity, Wish};
 use super::segment_set::SegmentSet;
@@ -29,8 +29,15 @@ pub struct Record {
     pub uplink_bps: u64,
     /// Segment that it plays.
     pub playhead: Option<u32>,
+    /// Where it comes from.
+    pub site: Site,
+}
+
+impl Record {
     /// The network that it is in.
-    pub network: Network,
+    pub fn network(&self) -> Network {
+        Network::of(self.site.address())
+    }
 }
 
 /// What a peer says of itself when it joins.
@@ -48,8 +55,8 @@ pub struct Newcomer {
     pub uplink_bps: u64,
     /// Segment that it plays.
     pub playhead: Option<u32>,
-    /// The network that it is in.
-    pub network: Network,
+    /// Where it comes from.
+    pub site: Site,
 }
 
 /// Everybody in one swarm.
@@ -118,7 +125,7 @@ impl Directory {
             looking: SegmentSet::default(),
             uplink_bps: newcomer.uplink_bps.min(UPLINK_MAX_BPS),
             playhead: self.checked(newcomer.playhead),
-            network: newcomer.network,
+            site: newcomer.site,
         };
         self.peers.insert(newcomer.peer, record);
     }
@@ -267,7 +274,7 @@ mod tests {
             have: have.to_vec(),
             uplink_bps: 0,
             playhead: None,
-            network: Network::of(Ipv4Addr::LOCALHOST.into()),
+            site: Site::of(Ipv4Addr::LOCALHOST.into()),
         }
     }
 

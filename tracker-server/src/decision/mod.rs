@@ -13,6 +13,7 @@
 //! | `swarm` | one swarm: wires the next three rows together |
 //! | [`directory`], [`rarity`] | who holds and who looks for which segments; which are at risk |
 //! | [`graph`], [`nearness`] | who is a neighbour of whom |
+//! | `crowd` | how many peers of a swarm are of one address or subnet |
 //! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
 //! | [`places`] | how many connections may be open, and from where |
@@ -24,6 +25,7 @@
 
 mod admission;
 pub mod assignment;
+mod crowd;
 pub mod directory;
 mod draw;
 pub mod graph;

@@ -85,6 +85,11 @@ impl Refusal {
         Self::new(ErrorCode::Full, text).retry(FULL_RETRY_MS)
     }
 
+    pub(super) fn crowded() -> Self {
+        let text = "your address or network has enough peers in this swarm";
+        Self::new(ErrorCode::Full, text).retry(FULL_RETRY_MS)
+    }
+
     pub(super) fn address_full() -> Self {
         let text = "too many connections from one address";
         Self::new(ErrorCode::Full, text).retry(FULL_RETRY_MS).close(CloseReason::Full)

@@ -210,10 +210,15 @@ impl Socket {
 
     /// The next message, answer or notice.
     pub(crate) async fn receive(&mut self) -> anyhow::Result<TrackerMessage> {
+        Ok(TrackerMessage::decode(&self.receive_text().await?)?)
+    }
+
+    /// The next message as it is written.
+    pub(crate) async fn receive_text(&mut self) -> anyhow::Result<String> {
         loop {
             let frame = timeout(PATIENCE, self.inner.next()).await.context("no message came")?;
             match frame.context("the socket ended")?? {
-                Message::Text(text) => return Ok(TrackerMessage::decode(&text)?),
+                Message::Text(text) => return Ok(text.to_string()),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other @ (Message::Binary(_) | Message::Close(_) | Message::Frame(_)) => {
                     bail!("came: {other:?}")

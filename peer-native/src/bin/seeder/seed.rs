@@ -129,7 +129,7 @@ impl Seeder {
         }
         self.list(&job, swarm, &path);
         let (peer, mut receiver) =
-            PeerHandle::start(driver_options(publication, &job.tracker, &self.network, self.upload)?)
+            PeerHandle::start(driver_options(publication, &job, &self.network, self.upload)?)
                 .with_context(|| format!("{} cannot be seeded", path.display()))?;
         let index = self.seedings.len();
         let tracker = job.tracker;
@@ -226,7 +226,7 @@ impl Seeder {
 
 fn driver_options(
     publication: Publication,
-    tracker: &TrackerAddress,
+    job: &Job,
     network: &Network,
     upload: UploadLimit,
 ) -> anyhow::Result<DriverOptions> {
@@ -243,7 +243,8 @@ fn driver_options(
         economy: Economy::default(),
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
-    Ok(DriverOptions { peer, tracker: tracker.clone(), content, network: network.clone() })
+    let (tracker, network) = (job.tracker.clone(), network.clone());
+    Ok(DriverOptions { peer, tracker, content, network, is_listed: job.is_listed })
 }
 
 /// Bytes that nobody can guess.

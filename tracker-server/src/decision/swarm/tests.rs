@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{PeerEntry, Want};
 
-use super::super::network::Network;
 use super::*;
 use crate::limits::{INITIAL_DEGREE_MAX, INITIAL_WANTED_MAX, LEASE_MS, LOOKING_MAX, PROVIDERS_MAX};
 
@@ -19,7 +18,7 @@ fn viewer(peer: u64, have: &[SegmentRun]) -> Newcomer {
         have: have.to_vec(),
         uplink_bps: 10_000_000,
         playhead: None,
-        network: Network::of(Ipv4Addr::LOCALHOST.into()),
+        site: Site::of(Ipv4Addr::LOCALHOST.into()),
     }
 }
 

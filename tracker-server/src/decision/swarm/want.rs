@@ -175,7 +175,7 @@ impl Swarm {
             is_initial: record.role == Role::Initial,
             uplink_bps: record.uplink_bps,
             success: self.successes.of(provider),
-            is_near: self.directory.record(taker).is_some_and(|taker| taker.network == record.network),
+            is_near: self.directory.record(taker).is_some_and(|taker| taker.network() == record.network()),
         })
     }
 }

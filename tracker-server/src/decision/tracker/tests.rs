@@ -7,7 +7,7 @@ use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Want};
 
 use super::*;
-use crate::limits::{CONNECTION_BURST, REFUSALS_MAX};
+use crate::limits::{CONNECTION_BURST, PEERS_PER_ADDRESS_MAX, REFUSALS_MAX};
 
 const NOW: Timestamp = Timestamp::ZERO;
 const SWARM: SwarmId = SwarmId([1; 32]);
@@ -192,6 +192,25 @@ fn a_signal_to_another_swarm_or_to_nobody_is_refused() {
         assert_eq!(error_code(&answer), ErrorCode::UnknownPeer);
         assert!(caused.is_empty());
     }
+}
+
+#[test]
+fn one_address_does_not_fill_a_swarm_and_hears_why_and_others_join() {
+    let mut tracker = Tracker::new(TrackerConfig { connections_per_address_max: u32::MAX, ..config(1) });
+    tracker.add_swarm(SWARM, [PLAIN; 10]);
+    tracker.add_swarm(OTHER_SWARM, [PLAIN; 10]);
+    let count = u64::try_from(PEERS_PER_ADDRESS_MAX).unwrap();
+    (1..=count).for_each(|connection| _ = enter(&mut tracker, connection, SWARM));
+    connect(&mut tracker, 5_000);
+    welcome(&mut tracker, 5_000, None);
+    let (answer, _) = ask(&mut tracker, 5_000, join(SWARM));
+    let TrackerMessageBody::Error { code, text, retry_after_ms } = answer else { panic!("{answer:?}") };
+    assert_eq!((code, retry_after_ms.is_some()), (ErrorCode::Full, true));
+    assert_eq!(text, "your address or network has enough peers in this swarm");
+    assert!(matches!(ask(&mut tracker, 5_000, join(OTHER_SWARM)).0, TrackerMessageBody::Swarm { .. }));
+    tracker.connected(NOW, ConnectionId(6_000), Ipv4Addr::new(192, 0, 2, 1).into());
+    welcome(&mut tracker, 6_000, None);
+    assert!(matches!(ask(&mut tracker, 6_000, join(SWARM)).0, TrackerMessageBody::Swarm { .. }));
 }
 
 /// Twenty viewers of one swarm; the first, and one that it was not introduced to.
