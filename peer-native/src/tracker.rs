@@ -122,7 +122,7 @@ async fn run(
                 let Ok(message) = message else { return "the tracker fell silent".into() };
                 match message {
                     Some(Ok(message)) => match read(message) {
-                        Ok(Some((message, relays))) => {
+                        Ok(Some(Heard { message, relays })) => {
                             if let Some(relays) = relays {
                                 let _ = events.send((number, TrackerEvent::Relays(relays))).await;
                             }
@@ -144,11 +144,17 @@ async fn run(
     "closed by this side".into()
 }
 
+/// A message, and the relays that came with it.
+struct Heard {
+    message: TrackerMessage,
+    relays: Option<Vec<IceServer>>,
+}
+
 /// What a frame means: a message, nothing (pings are answered by the socket), or the end, in words.
-fn read(message: Message) -> Result<Option<(TrackerMessage, Option<Vec<IceServer>>)>, String> {
+fn read(message: Message) -> Result<Option<Heard>, String> {
     match message {
         Message::Text(text) => TrackerMessage::decode(&text)
-            .map(|message| Some((message, relays::of(&text))))
+            .map(|message| Some(Heard { message, relays: relays::of(&text) }))
             .map_err(|error| format!("the tracker sent something else than this program expects: {error}")),
         Message::Close(Some(frame)) if !frame.reason.is_empty() => {
             Err(format!("the tracker closed the connection: {}", frame.reason))

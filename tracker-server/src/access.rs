@@ -141,7 +141,7 @@ fn last_of<'a>(headers: &'a HeaderMap, header: &str) -> Option<&'a str> {
     headers.get_all(header).iter().next_back()?.to_str().ok()?.rsplit(',').next().map(str::trim)
 }
 
-fn text<'a>(headers: &'a HeaderMap, header: impl axum::http::header::AsHeaderName) -> Option<&'a str> {
+fn text(headers: &HeaderMap, header: impl axum::http::header::AsHeaderName) -> Option<&str> {
     headers.get(header).and_then(|value| value.to_str().ok())
 }
 

@@ -45,7 +45,7 @@ impl Driver {
         if number != self.tracker_number || self.tracker.is_none() {
             return;
         }
-        self.inputs.push_back(match event {
+        let input = match event {
             TrackerEvent::Relays(relays) => {
                 self.relays = relays;
                 return;
@@ -64,6 +64,7 @@ impl Driver {
                 self.tracker = None;
                 Input::TrackerClosed(reason)
             }
-        });
+        };
+        self.inputs.push_back(input);
     }
 }

@@ -73,8 +73,10 @@ async fn connected() -> (Side, Side, Vec<Signal>) {
 
 pub(crate) fn largest_message(request: u32) -> DataMessage {
     let head = DataHead {
-        request,
         range: GroupRange::new(0, 3),
+        sent_ms: request,
+        waited_ms: 0,
+        backlog_ms: 0,
         proof: Proof { top: 22, hashes: vec![[3; 32]; 44] },
     };
     let message = DataMessage { head, payload: Bytes::new() };
@@ -113,10 +115,12 @@ async fn the_largest_frames_pass_in_order_and_under_back_pressure() {
     }
     let receiver = receiving.await.unwrap();
     assert!(most <= HIGH_WATER && most > LOW_WATER, "{most} bytes were under way at most");
-    receiver.link.control(&PeerMessage::Ping { nonce: 7 }).unwrap();
+    receiver.link.control(&PeerMessage::Ping { nonce: 7, sent_ms: 0 }).unwrap();
     loop {
         match sender.next().await {
-            LinkEvent::Control(message) => break assert_eq!(message, PeerMessage::Ping { nonce: 7 }),
+            LinkEvent::Control(message) => {
+                break assert_eq!(message, PeerMessage::Ping { nonce: 7, sent_ms: 0 });
+            }
             LinkEvent::Drained | LinkEvent::Signal(_) => {}
             other => panic!("unexpected: {other:?}"),
         }

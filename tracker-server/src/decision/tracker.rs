@@ -1,18 +1,23 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod signals;
+mod stage;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use swarm_core::limits::{ICE_SERVERS_MAX, SEGMENTS_MAX};
 use swarm_core::tracker_message::{
-    IceServer, PeerRequest, PeerRequestBody, Role, Signal, TRACKER_VERSION, TrackerDecodeError,
-    TrackerMessage, TrackerMessageBody,
+    IceServer, PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerDecodeError, TrackerMessage,
+    TrackerMessageBody,
 };
 use swarm_core::{PeerId, SwarmId, Timestamp};
 
+use self::signals::relay;
+use self::stage::Stage;
 use super::admission::Admission;
 use super::directory::Newcomer;
-use super::graph::{SignalVerdict, Wiring};
+use super::graph::Wiring;
 use super::network::Site;
 use super::outgoing::{CloseReason, ConnectionId, Outgoing};
 use super::rarity::Wish;
@@ -37,28 +42,6 @@ pub struct TrackerConfig {
     pub connections_per_address_max: u32,
     /// How viewers come to be neighbours.
     pub wiring: Wiring,
-}
-
-/// How far a connection has come.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    /// Open; `hello` is awaited.
-    Open { site: Site },
-    /// The peer is known; it may join a swarm.
-    Greeted { peer: PeerId, site: Site, uplink_bps: u64 },
-    /// The peer is in a swarm.
-    Joined { peer: PeerId, swarm: SwarmId },
-    /// The peer was in a swarm.
-    Left { peer: PeerId },
-}
-
-impl Stage {
-    const fn peer(self) -> Option<PeerId> {
-        match self {
-            Self::Open { .. } => None,
-            Self::Greeted { peer, .. } | Self::Joined { peer, .. } | Self::Left { peer } => Some(peer),
-        }
-    }
 }
 
 /// How a request was met: its answer, and what others are told.
@@ -210,38 +193,6 @@ impl Tracker {
             Ok(()) => Refusal::undecodable(error),
         };
         self.refuse_known(now, connection, id, refusal)
-    }
-
-    /// The connection that a request would be passed on to: that of a neighbour which is sent a signal.
-    pub fn receiver(
-        &self,
-        connection: ConnectionId,
-        body: &PeerRequestBody,
-    ) -> Option<(PeerId, ConnectionId)> {
-        let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { peer, swarm })) =
-            (body, self.stages.get(&connection))
-        else {
-            return None;
-        };
-        Some((*to, self.swarms.get(swarm)?.neighbour(*peer, *to)?))
-    }
-
-    /// A connection sent a signal for `to`, which is so far behind with reading that it is not passed on.
-    pub fn handle_busy_receiver(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionId,
-        id: u32,
-        to: PeerId,
-    ) -> Vec<(ConnectionId, Outgoing)> {
-        if !self.stages.contains_key(&connection) {
-            return Vec::new();
-        }
-        let refusal = match self.admission.admit(now, connection, 1) {
-            Err(refusal) => refusal,
-            Ok(()) => Refusal::busy_receiver(to),
-        };
-        self.refuse_known(now, connection, Some(id), refusal)
     }
 
     fn meet(
@@ -409,27 +360,6 @@ impl Tracker {
         let close = close.map(|reason: CloseReason| (connection, Outgoing::Close(reason)));
         let message = (connection, Outgoing::Send(TrackerMessage { id, body }));
         [message].into_iter().chain(close).collect()
-    }
-}
-
-/// Passes a signal on along a link that the tracker made, within the budget of that link.
-fn relay(
-    swarm: &mut Swarm,
-    admission: &mut Admission,
-    now: Timestamp,
-    (connection, from): (ConnectionId, PeerId),
-    to: PeerId,
-    signal: Signal,
-) -> Met {
-    let receiver = swarm.connection(to).ok_or_else(|| Refusal::unknown_peer(to))?;
-    match swarm.admit_signal(now, from, to, signal.len_bytes()) {
-        SignalVerdict::Pass => {
-            Ok((TrackerMessageBody::Ok, vec![(receiver, TrackerMessageBody::Signal { from, signal })]))
-        }
-        SignalVerdict::NoLink => Err(Refusal::no_link(to)),
-        SignalVerdict::Overrun(retry_after_ms) => {
-            Err(Refusal::signal_overrun(to, retry_after_ms, admission.note_overrun(connection)))
-        }
     }
 }
 

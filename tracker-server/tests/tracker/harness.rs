@@ -54,7 +54,8 @@ impl Server {
         let listeners = Listeners { public: listener, private: Some(observed) };
         let task = tokio::spawn(async {
             let stopped = async { _ = stopped.await };
-            tracker_server::serve(config, listeners, stopped).await.unwrap();
+            let ended = tracker_server::serve(config, listeners, stopped).await;
+            assert!(ended.is_ok(), "{ended:?}");
         });
         Ok(Self { address, private, stop, task })
     }

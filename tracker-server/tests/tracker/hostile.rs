@@ -97,11 +97,13 @@ async fn who_does_not_read_is_closed_and_does_not_hold_up_others() -> anyhow::Re
             for _ in 0..400 {
                 let signal = Signal::Offer { sdp: sdp.clone() };
                 let answer = talker.ask(PeerRequestBody::Signal { to: deaf_id, signal }).await?;
-                match answer {
-                    TrackerMessageBody::Ok => {}
+                if answer == TrackerMessageBody::Ok {
+                    continue;
+                }
+                match code_of(&answer)? {
                     // The budget of this link is used up, or enough waits: the next talker goes on.
-                    TrackerMessageBody::Error { code: ErrorCode::RateLimited, .. } => break,
-                    other => return code_of(&other),
+                    ErrorCode::RateLimited => break,
+                    code => return Ok(code),
                 }
             }
         }

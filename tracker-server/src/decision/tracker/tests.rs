@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use swarm_core::manifest::Period;
-use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Want};
+use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Signal, Want};
 
 use super::*;
 use crate::limits::{CONNECTION_BURST, PEERS_PER_ADDRESS_MAX, REFUSALS_MAX};
