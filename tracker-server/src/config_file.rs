@@ -42,16 +42,16 @@ fn arguments(
             continue;
         }
         let is_switch = matches!(flag.get_action(), ArgAction::SetTrue | ArgAction::Count);
-        match value {
-            Value::Boolean(false) if is_switch => {}
-            Value::Boolean(true) if is_switch => arguments.push(format!("--{name}").into()),
-            Value::Array(values) if matches!(flag.get_action(), ArgAction::Append) => {
-                for value in values {
-                    arguments.push(format!("--{name}={}", one(value, name, path)?).into());
-                }
-            }
-            value if !is_switch => arguments.push(format!("--{name}={}", one(value, name, path)?).into()),
-            _ => bail!("{place}: {name} must be true or false"),
+        if is_switch {
+            let Value::Boolean(is_on) = value else { bail!("{place}: {name} must be true or false") };
+            arguments.extend(is_on.then(|| format!("--{name}").into()));
+            continue;
+        }
+        let is_repeatable = matches!(flag.get_action(), ArgAction::Append);
+        let list = value.as_array().filter(|_| is_repeatable);
+        let values = list.map_or(std::slice::from_ref(value), Vec::as_slice);
+        for value in values {
+            arguments.push(format!("--{name}={}", one(value, name, path)?).into());
         }
     }
     Ok(arguments)

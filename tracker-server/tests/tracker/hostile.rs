@@ -100,11 +100,12 @@ async fn who_does_not_read_is_closed_and_does_not_hold_up_others() -> anyhow::Re
                 if answer == TrackerMessageBody::Ok {
                     continue;
                 }
-                match code_of(&answer)? {
-                    // The budget of this link is used up, or enough waits: the next talker goes on.
-                    ErrorCode::RateLimited => break,
-                    code => return Ok(code),
+                let code = code_of(&answer)?;
+                if code != ErrorCode::RateLimited {
+                    return anyhow::Ok(code);
                 }
+                // The budget of this link is used up, or enough waits: the next talker goes on.
+                break;
             }
         }
     };
