@@ -21,7 +21,7 @@ use peer_native::address::ContentAddress;
 use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
 use serde::Serialize;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::peer::{Appetite, Event, LinkState, PeerConfig, Policy, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, Event, LinkState, PeerConfig, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS, Reading};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Instance, Manifest, ReaderId};
@@ -196,7 +196,8 @@ impl Viewer {
             appetite: Appetite::Viewer { budget_bytes: BUDGET_BYTES },
             upload: UploadLimit::Off,
             token: None,
-            policy: Policy::default(),
+            uplink_hint: None,
+            economy: Economy::default(),
         };
         let driver = DriverOptions {
             peer: config,
