@@ -256,8 +256,7 @@ impl Hub {
             let Some(line) = lines.get_mut(&connection) else { continue };
             match outgoing {
                 Outgoing::Send(message) => {
-                    let peer = tracker.joined_peer(connection);
-                    let relays = peer.and_then(|peer| self.relays_due(line, peer, &message));
+                    let relays = self.relays_due(line, &message, || tracker.joined_peer(connection));
                     let frame = match relays {
                         Some(relays) => relays::encode_with(&message, &relays),
                         None => message.encode(),
@@ -275,14 +274,19 @@ impl Hub {
     }
 
     /// Relays for a peer whose `join` or `report` is answered, if it is time to give it credentials.
-    fn relays_due(&self, line: &mut Line, peer: PeerId, message: &TrackerMessage) -> Option<Vec<IceServer>> {
-        let now = self.now();
-        let is_due = matches!(message.body, TrackerMessageBody::Swarm { .. }) && line.relays_due <= now;
-        if !is_due || self.config.relays.is_empty() {
+    fn relays_due(
+        &self,
+        line: &mut Line,
+        message: &TrackerMessage,
+        peer: impl FnOnce() -> Option<PeerId>,
+    ) -> Option<Vec<IceServer>> {
+        let is_state = matches!(message.body, TrackerMessageBody::Swarm { .. });
+        if !is_state || self.config.relays.is_empty() || line.relays_due > self.now() {
             return None;
         }
-        line.relays_due = now + RELAY_LIFETIME / 2;
-        Some(self.config.relays.of(peer))
+        let relays = self.config.relays.of(peer()?);
+        line.relays_due = self.now() + RELAY_LIFETIME / 2;
+        Some(relays)
     }
 
     fn now(&self) -> Timestamp {

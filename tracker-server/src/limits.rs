@@ -208,6 +208,13 @@ pub const VERDICTS_MAX: usize = 16;
 /// Verdicts upon one source without which it has full marks.
 pub const VERDICTS_MIN: usize = 3;
 
+/// A source whose success falls below this, of 1,000, is doubted: it hardly delivers, so that what it says it holds does
+/// not count. An honest source that is overloaded still delivers more than it fails.
+pub const DOUBTED_BELOW: u32 = 250;
+
+/// A doubted source whose success rises to this is believed again.
+pub const BELIEVED_FROM: u32 = 500;
+
 /// For how long an assignment stands, ms: short, so that a source that went silent is soon replaced.
 pub const LEASE_MS: u32 = 5_000;
 

@@ -23,6 +23,9 @@ pub struct Record {
     pub role: Role,
     /// Segments that it holds whole.
     pub have: SegmentSet,
+    /// Whether its neighbours report that it hardly delivers. Then what it holds does not count: it makes no segment less
+    /// rare, it is no seeder, and it is not named as a provider.
+    pub is_doubted: bool,
     /// Segments that it looked for last and has not got since.
     pub looking: SegmentSet,
     /// Its upload capacity, bits a second; 0 if not known.
@@ -122,6 +125,7 @@ impl Directory {
             connection: newcomer.connection,
             role: newcomer.role,
             have,
+            is_doubted: false,
             looking: SegmentSet::default(),
             uplink_bps: newcomer.uplink_bps.min(UPLINK_MAX_BPS),
             playhead: self.checked(newcomer.playhead),
@@ -132,6 +136,7 @@ impl Directory {
 
     /// Takes a peer out.
     pub fn remove(&mut self, peer: PeerId) -> Option<Record> {
+        self.doubt(peer, false);
         let record = self.peers.remove(&peer)?;
         self.seeder_count -= usize::from(record.have.is_full());
         self.initial.retain(|initial| *initial != peer);
@@ -155,10 +160,28 @@ impl Directory {
             record.have.insert(*run);
             record.looking.remove(*run);
         }
-        self.rarity.held(&held, &record.have);
         self.rarity.looked(&looked, &record.looking);
+        if record.is_doubted {
+            return;
+        }
+        self.rarity.held(&held, &record.have);
         self.seeder_count += usize::from(record.have.is_full());
         self.seeder_count -= usize::from(held.is_full());
+    }
+
+    /// Begins or ends to doubt what a viewer says it holds. An initial peer is never doubted.
+    pub fn doubt(&mut self, peer: PeerId, is_doubted: bool) {
+        let record = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer);
+        let Some(record) = record.filter(|record| record.is_doubted != is_doubted) else { return };
+        record.is_doubted = is_doubted;
+        let (nothing, full) = (SegmentSet::default(), usize::from(record.have.is_full()));
+        if is_doubted {
+            self.rarity.held(&record.have, &nothing);
+            self.seeder_count -= full;
+        } else {
+            self.rarity.held(&nothing, &record.have);
+            self.seeder_count += full;
+        }
     }
 
     /// Notes what a peer looks for, in place of what it looked for before.
@@ -223,12 +246,12 @@ impl Directory {
 
     /// Whether a peer holds something of `wanted`.
     pub fn is_holding(&self, peer: PeerId, wanted: &SegmentSet) -> bool {
-        self.record(peer).is_some_and(|record| record.have.is_overlapping(wanted))
+        self.record(peer).is_some_and(|record| !record.is_doubted && record.have.is_overlapping(wanted))
     }
 
     /// Takes what a peer holds out of `wanted`.
     pub fn cover(&self, peer: PeerId, wanted: &mut SegmentSet) {
-        if let Some(record) = self.record(peer) {
+        if let Some(record) = self.record(peer).filter(|record| !record.is_doubted) {
             wanted.remove_all(&record.have);
         }
     }
@@ -307,6 +330,31 @@ mod tests {
         assert_eq!((directory.seeder_count(), directory.initial()), (1, &[PeerId(1)][..]));
         directory.remove(PeerId(1));
         assert!(directory.initial().is_empty());
+    }
+
+    #[test]
+    fn what_a_doubted_peer_holds_does_not_count_until_it_is_believed_again() {
+        let mut directory = swarm_of(&[1, 2]);
+        let all = SegmentSet::full(10);
+        directory.change(PeerId(1), &[SegmentRun(0, 10)], &[]);
+        let standing = |directory: &Directory| {
+            (directory.seeder_count(), directory.rarity.holders(4), directory.is_holding(PeerId(1), &all))
+        };
+        assert_eq!(standing(&directory), (1, 1, true));
+        directory.doubt(PeerId(1), true);
+        directory.doubt(PeerId(1), true);
+        assert_eq!(standing(&directory), (0, 0, false));
+        directory.change(PeerId(1), &[], &[SegmentRun(0, 1)]);
+        directory.change(PeerId(1), &[SegmentRun(0, 1)], &[]);
+        assert_eq!(standing(&directory), (0, 0, false));
+        directory.doubt(PeerId(1), false);
+        assert_eq!(standing(&directory), (1, 1, true));
+        directory.doubt(PeerId(1), true);
+        directory.remove(PeerId(1));
+        assert_eq!((directory.seeder_count(), directory.rarity.holders(4)), (0, 0));
+        directory.insert(Newcomer { role: Role::Initial, ..viewer(3, &[]) });
+        directory.doubt(PeerId(3), true);
+        assert_eq!(directory.seeder_count(), 1, "an initial peer is never doubted");
     }
 
     #[test]

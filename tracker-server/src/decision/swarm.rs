@@ -14,7 +14,7 @@ use super::network::Site;
 use super::outgoing::ConnectionId;
 use super::rarity::Wish;
 use super::success::Successes;
-use crate::limits::{INITIAL_PEERS_MAX, PEERS_PER_SWARM_MAX};
+use crate::limits::{BELIEVED_FROM, DOUBTED_BELOW, INITIAL_PEERS_MAX, PEERS_PER_SWARM_MAX};
 
 /// What peers are told without having asked, in order.
 pub(super) type Notices = Vec<(ConnectionId, TrackerMessageBody)>;
@@ -150,6 +150,7 @@ impl Swarm {
         for Received { peer: source, bytes, failures } in report.received {
             if self.graph.is_linked(peer, source) {
                 self.successes.note(peer, source, bytes, failures);
+                self.judge(source);
             }
         }
         let uplink_bps = |peer| self.directory.uplink_bps(peer);
@@ -157,6 +158,16 @@ impl Swarm {
         changes.extend(self.nearness.improve(now, peer, &mut self.graph, rng));
         changes.extend(self.graph.rotate(now, uplink_bps, rng));
         self.tell(&changes)
+    }
+
+    /// Doubts a source that hardly delivers, and believes it again when it does.
+    fn judge(&mut self, source: PeerId) {
+        let success = self.successes.of(source);
+        if success < DOUBTED_BELOW {
+            self.directory.doubt(source, true);
+        } else if success >= BELIEVED_FROM {
+            self.directory.doubt(source, false);
+        }
     }
 
     /// Initial peers play nothing, whatever they say: they are no part of the graph of viewers.

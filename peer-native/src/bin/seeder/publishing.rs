@@ -89,7 +89,7 @@ fn catalogued(
                 path: listing.path,
                 statement: listing.statement,
                 tracker,
-                is_listed,
+                is_listed: is_listed || listing.is_public,
                 added_s: Some(listing.added_s),
             }),
             Err(error) => reporter

@@ -162,6 +162,7 @@ impl Seeder {
             tracker: job.tracker.to_string(),
             statement: job.statement.clone(),
             added_s: job.added_s.unwrap_or(now_s),
+            is_public: job.is_listed,
         };
         if let Err(error) = data_dir.list(&listing) {
             tracing::warn!(
