@@ -209,7 +209,8 @@ impl Graph {
         choice: Choice,
         rng: &mut fastrand::Rng,
     ) -> Option<(PeerId, PeerId)> {
-        let is_meant =
+        let is_meant = |from: PeerId, to: PeerId| self.is_free(left, from) && self.is_free(right, to);
+        let is_chosen =
             |from: PeerId, to: PeerId| self.will_do(left, from, choice) && self.will_do(right, to, choice);
         let mut found: Vec<(Timestamp, PeerId, PeerId)> = Vec::new();
         for _ in 0..DRAWS_MAX {
@@ -222,11 +223,14 @@ impl Graph {
                 break;
             }
         }
-        let oldest = found.into_iter().min_by_key(|(since, ..)| *since).map(|(_, from, to)| (from, to));
+        // Where somebody comes from is looked at last, and of few: it takes longest.
+        found.sort_by_key(|(since, ..)| *since);
+        let oldest =
+            found.into_iter().map(|(_, from, to)| (from, to)).find(|(from, to)| is_chosen(*from, *to));
         oldest.or_else(|| {
             self.viewers.round(rng).find_map(|from| {
                 let mut links = self.links(from).filter(|link| link.kind.is_regular());
-                links.find(|link| is_meant(from, link.peer)).map(|link| (from, link.peer))
+                links.find(|link| is_chosen(from, link.peer)).map(|link| (from, link.peer))
             })
         })
     }
