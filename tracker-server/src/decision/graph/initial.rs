@@ -93,10 +93,15 @@ impl Graph {
     fn claim(&mut self, now: Timestamp, peer: PeerId) {
         let Some(own) = self.subnet(peer) else { return };
         for initial in self.initial.clone() {
-            let taken = self.places_by_subnet(initial);
-            let most = taken.iter().max_by_key(|(_, count)| **count).map(|(subnet, count)| (*subnet, *count));
-            let own_count = taken.get(&own).copied().unwrap_or_default();
-            let Some((subnet, count)) = most else { continue };
+            let places = self.links(initial).filter(|link| link.kind == Kind::Initial);
+            let mut taken: Vec<Subnet> = places.map(|link| link.subnet).collect();
+            taken.sort_unstable();
+            let runs = taken.chunk_by(|left, right| left == right);
+            let Some((subnet, count)) = runs.map(|run| (run[0], run.len())).max_by_key(|(_, count)| *count)
+            else {
+                continue;
+            };
+            let own_count = taken.iter().filter(|subnet| **subnet == own).count();
             if count <= INITIAL_PLACES_PER_SUBNET || count <= own_count + 1 {
                 continue;
             }
