@@ -67,6 +67,12 @@ impl TrackerAddress {
         format!("{}/v1/manifests/{swarm}", self.page())
     }
 
+    /// Address to put a manifest to, so that the catalogue shows it if `is_listed`.
+    pub fn publish_url(&self, swarm: SwarmId, is_listed: bool) -> String {
+        let query = if is_listed { "?list=true" } else { "" };
+        format!("{}{query}", self.manifest_url(swarm))
+    }
+
     /// What a person opens in a browser to see the content.
     pub fn link(&self, swarm: SwarmId) -> String {
         format!("{}/#{swarm}", self.page())

@@ -103,6 +103,9 @@ pub struct Listing {
     pub statement: Statement,
     /// Seconds since 1970.
     pub added_s: u64,
+    /// Whether the tracker's public catalogue was asked to show it.
+    #[serde(default)]
+    pub is_public: bool,
 }
 
 /// The directory where all this is.
@@ -247,6 +250,7 @@ mod tests {
             tracker: "ws://h/v1/swarm".into(),
             statement: Statement::default(),
             added_s,
+            is_public: false,
         };
         data_dir.list(&listing("a", 5)).unwrap();
         data_dir.list(&listing("b", 3)).unwrap();

@@ -14,11 +14,13 @@ mod storing;
 mod tracking;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use swarm_core::peer::{Event, FetchError, Input, Output};
-use swarm_core::{Geometry, GroupRange, LinkId, Peer, Timestamp};
+use swarm_core::tracker_message::IceServer;
+use swarm_core::{Geometry, GroupRange, LinkId, Manifest, Peer, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
@@ -50,6 +52,8 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 enum Answer {
     Manifest(Result<Bytes, FetchError>),
     Published(Result<(), String>),
+    /// The manifest was brought back to a tracker that forgot it, or not.
+    Returned(Result<(), String>),
     Opened(Result<Box<Opened>, StoreError>),
 }
 
@@ -68,6 +72,13 @@ pub(crate) struct Driver {
     runtime: Handle,
     address: TrackerAddress,
     network: Network,
+    is_listed: bool,
+    /// Until the manifest is known; then it can be brought back to a tracker that forgot it.
+    manifest: Option<Arc<Manifest>>,
+    /// When it may be brought back again.
+    next_return: Instant,
+    /// Relays that the tracker gave with its answer to `join`.
+    relays: Vec<IceServer>,
     notices: broadcast::Sender<Notice>,
 
     links: HashMap<LinkId, Link>,
@@ -106,6 +117,10 @@ impl Driver {
             runtime,
             address: options.tracker,
             network: options.network,
+            is_listed: options.is_listed,
+            manifest: None,
+            next_return: started,
+            relays: Vec::new(),
             notices,
             links: HashMap::new(),
             link_events,
@@ -201,11 +216,14 @@ impl Driver {
                 self.ask(move || Answer::Manifest(tracker::fetch_manifest(&address, swarm)));
             }
             Output::PublishManifest(bytes) => {
-                let (address, swarm) = (self.address.clone(), self.swarm);
-                self.ask(move || Answer::Published(tracker::publish_manifest(&address, swarm, &bytes)));
+                let (address, swarm, is_listed) = (self.address.clone(), self.swarm, self.is_listed);
+                self.ask(move || {
+                    Answer::Published(tracker::publish_manifest(&address, swarm, &bytes, is_listed))
+                });
             }
             Output::Connect { link, is_offerer, ice_servers } => {
                 let (is_local, network) = (self.address.is_local(), self.network.clone());
+                let ice_servers = ice_servers.iter().chain(&self.relays).cloned().collect();
                 let options = LinkOptions { is_offerer, ice_servers, is_local, network };
                 let opened = Link::open(&self.runtime, link, options, self.link_events.clone());
                 self.links.insert(link, opened);
@@ -238,6 +256,10 @@ impl Driver {
         match answer {
             Answer::Manifest(result) => self.inputs.push_back(Input::ManifestFetched(result)),
             Answer::Published(result) => self.inputs.push_back(Input::ManifestPublished(result)),
+            Answer::Returned(Ok(())) => tracing::info!("the manifest was brought back to the tracker"),
+            Answer::Returned(Err(reason)) => {
+                tracing::warn!("the tracker forgot this content and does not take it back: {reason}");
+            }
             Answer::Opened(Ok(opened)) => self.store_opened(*opened),
             Answer::Opened(Err(error)) => self.notice(Notice::StoreFailed(error.to_string())),
         }
@@ -272,7 +294,10 @@ impl Driver {
 
     fn event(&mut self, event: Event) {
         match &event {
-            Event::ManifestReady(manifest) => self.open_store(manifest),
+            Event::ManifestReady(manifest) => {
+                self.manifest = Some(Arc::clone(manifest));
+                self.open_store(manifest);
+            }
             Event::Complete => {
                 if let Some(Err(error)) = self.store.as_mut().map(Store::finish) {
                     self.store_failed(GroupRange::new(0, 0), &error);

@@ -45,6 +45,8 @@ pub struct DriverOptions {
     pub content: Content,
     /// How it reaches the network.
     pub network: Network,
+    /// Whether the tracker's catalogue is to show what this peer publishes.
+    pub is_listed: bool,
 }
 
 /// Something the application may want to know.

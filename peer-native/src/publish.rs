@@ -212,7 +212,7 @@ impl About<'_> {
         let is_video = self.media_type.starts_with("video/");
         let poster = if is_video { poster::of_film(self.path, structure.duration_ms) } else { None };
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(Manifest {
+        let mut manifest = Manifest {
             name: media::shortened(name, TEXT_BYTES_MAX),
             title: self.statement.title.clone().or(media.title),
             media_type: self.media_type,
@@ -225,6 +225,8 @@ impl About<'_> {
             created_s: created.as_secs(),
             trackers: Vec::new(),
             attachments: poster.into_iter().chain(self.subtitles).collect(),
-        })
+        };
+        manifest.clean_texts();
+        Ok(manifest)
     }
 }

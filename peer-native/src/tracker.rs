@@ -12,7 +12,8 @@ use futures_util::{SinkExt, StreamExt};
 use swarm_core::SwarmId;
 use swarm_core::limits::{MANIFEST_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
 use swarm_core::peer::FetchError;
-use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
+use swarm_core::relays;
+use swarm_core::tracker_message::{IceServer, PeerRequest, TrackerMessage};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -50,6 +51,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub enum TrackerEvent {
     /// The socket is open.
     Open,
+    /// The tracker gave relays, in place of those it gave before.
+    Relays(Vec<IceServer>),
     /// The tracker sent a message.
     Message(TrackerMessage),
     /// The socket closed or could not be opened; in words. Nothing follows.
@@ -119,7 +122,10 @@ async fn run(
                 let Ok(message) = message else { return "the tracker fell silent".into() };
                 match message {
                     Some(Ok(message)) => match read(message) {
-                        Ok(Some(message)) => {
+                        Ok(Some(Heard { message, relays })) => {
+                            if let Some(relays) = relays {
+                                let _ = events.send((number, TrackerEvent::Relays(relays))).await;
+                            }
                             let _ = events.send((number, TrackerEvent::Message(message))).await;
                         }
                         Ok(None) => {}
@@ -138,11 +144,17 @@ async fn run(
     "closed by this side".into()
 }
 
+/// A message, and the relays that came with it.
+struct Heard {
+    message: TrackerMessage,
+    relays: Option<Vec<IceServer>>,
+}
+
 /// What a frame means: a message, nothing (pings are answered by the socket), or the end, in words.
-fn read(message: Message) -> Result<Option<TrackerMessage>, String> {
+fn read(message: Message) -> Result<Option<Heard>, String> {
     match message {
         Message::Text(text) => TrackerMessage::decode(&text)
-            .map(Some)
+            .map(|message| Some(Heard { message, relays: relays::of(&text) }))
             .map_err(|error| format!("the tracker sent something else than this program expects: {error}")),
         Message::Close(Some(frame)) if !frame.reason.is_empty() => {
             Err(format!("the tracker closed the connection: {}", frame.reason))
@@ -209,8 +221,13 @@ pub fn fetch_manifest(address: &TrackerAddress, swarm: SwarmId) -> Result<Bytes,
 }
 
 /// Puts a manifest's canonical bytes. Blocks. The error is in words.
-pub fn publish_manifest(address: &TrackerAddress, swarm: SwarmId, bytes: &[u8]) -> Result<(), String> {
-    let url = address.manifest_url(swarm);
+pub fn publish_manifest(
+    address: &TrackerAddress,
+    swarm: SwarmId,
+    bytes: &[u8],
+    is_listed: bool,
+) -> Result<(), String> {
+    let url = address.publish_url(swarm, is_listed);
     let mut response = agent()
         .put(&url)
         .content_type("application/octet-stream")

@@ -10,6 +10,7 @@ use std::rc::{Rc, Weak};
 
 use js_sys::Promise;
 use swarm_core::peer::PeerConfig;
+use swarm_core::tracker_message::IceServer;
 use swarm_core::{Input, LinkId, Peer, ReaderId, Timestamp};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
@@ -36,6 +37,10 @@ pub(crate) enum Happening {
     Channel(LinkId, Lane, ChannelEvent),
     /// A tracker's socket, by its number, said something.
     Tracker(u32, Input),
+    /// The tracker gave relays, in place of those it gave before.
+    Relays(u32, Vec<IceServer>),
+    /// A request is over whose result nothing depends on.
+    Done,
     /// The service worker asks something of a reader.
     Reader(ReaderId, Call),
     /// More of a digest can be computed.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use swarm_core::peer::Event;
 use swarm_core::peer_message::DataHead;
+use swarm_core::tracker_message::IceServer;
 use swarm_core::{GroupSet, HashTree, Input, LinkId, Manifest, Output, Timestamp, Verified};
 
 use crate::driver::{Happening, cannot_publish};
@@ -54,7 +55,8 @@ impl State {
             Output::PublishManifest(_) => self.input(now, cannot_publish()),
             Output::Connect { link, is_offerer, ice_servers } => {
                 self.links.insert(link, Link::new(link));
-                ToPage::Connect { link, is_offerer, ice_servers: &ice_servers }.post(&self.scope);
+                let servers: Vec<IceServer> = ice_servers.iter().chain(&self.relays).cloned().collect();
+                ToPage::Connect { link, is_offerer, ice_servers: &servers }.post(&self.scope);
             }
             Output::RemoteSignal(link, signal) => {
                 ToPage::Signal { link, signal: &signal }.post(&self.scope);

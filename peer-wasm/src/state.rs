@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use js_sys::Promise;
+use swarm_core::tracker_message::{ErrorCode, IceServer, TrackerMessage, TrackerMessageBody};
 use swarm_core::{Input, LinkId, Manifest, Peer, SwarmId, Timestamp};
 use web_sys::{DedicatedWorkerGlobalScope, MessagePort};
 
@@ -17,7 +19,18 @@ use crate::link::Link;
 use crate::page::{Attachment, FromPage, ToPage, to_array};
 use crate::reader::{Readers, refuse};
 use crate::store::Store;
-use crate::tracker::Tracker;
+use crate::tracker::{Told, Tracker, bring_back};
+
+/// Whether the tracker says that it does not know the swarm.
+fn is_unknown_swarm(input: &Input) -> bool {
+    let Input::Tracker(TrackerMessage { body: TrackerMessageBody::Error { code, .. }, .. }) = input else {
+        return false;
+    };
+    *code == ErrorCode::UnknownSwarm
+}
+
+/// A manifest is brought back once in this time: another peer may have done it, and the tracker may refuse it.
+const RETURN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One peer and everything it has a hold of.
 pub(crate) struct State {
@@ -26,6 +39,10 @@ pub(crate) struct State {
     pub(crate) peer: Peer,
     pub(crate) tracker: Tracker,
     pub(crate) early_manifest: Option<Promise>,
+    /// Relays that the tracker gave with its answer to `join`.
+    pub(crate) relays: Vec<IceServer>,
+    /// When the manifest may be brought back to the tracker again.
+    next_return: Timestamp,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) readers: Readers,
     pub(crate) content: Option<(Arc<Manifest>, Store)>,
@@ -51,7 +68,10 @@ impl State {
         driver: Weak<Driver>,
     ) -> Self {
         let told = driver.clone();
-        let on_tracker = Rc::new(move |serial, input| tell(&told, Happening::Tracker(serial, input)));
+        let on_tracker = Rc::new(move |serial, what| match what {
+            Told::Input(input) => tell(&told, Happening::Tracker(serial, input)),
+            Told::Relays(relays) => tell(&told, Happening::Relays(serial, relays)),
+        });
         let told = driver.clone();
         let on_reader = Rc::new(move |id, call| tell(&told, Happening::Reader(id, call)));
         Self {
@@ -60,6 +80,8 @@ impl State {
             swarm,
             peer,
             early_manifest: early.manifest,
+            relays: Vec::new(),
+            next_return: Timestamp::ZERO,
             links: BTreeMap::new(),
             readers: Readers::new(on_reader),
             content: None,
@@ -81,9 +103,13 @@ impl State {
                 if matches!(input, Input::TrackerClosed(_)) {
                     self.tracker.disconnect();
                 }
+                if is_unknown_swarm(&input) {
+                    self.bring_back(now);
+                }
                 self.input(now, input);
             }
-            Happening::Tracker(..) => {}
+            Happening::Relays(serial, relays) if self.tracker.is_current(serial) => self.relays = relays,
+            Happening::Tracker(..) | Happening::Relays(..) | Happening::Done => {}
             Happening::Channel(id, lane, event) => {
                 let inputs = self.links.get_mut(&id).map(|link| link.handle(lane, event));
                 for input in inputs.unwrap_or_default() {
@@ -101,6 +127,19 @@ impl State {
             Happening::Page(message, attachment) => self.handle_page(now, message, attachment),
         }
         self.drain(now);
+    }
+
+    /// Brings the manifest back to a tracker that forgot it, as after a restart: the swarm lives on without its
+    /// publisher.
+    fn bring_back(&mut self, now: Timestamp) {
+        let Some((manifest, _)) = self.content.as_ref().filter(|_| now >= self.next_return) else { return };
+        let Ok(bytes) = manifest.to_bytes() else { return };
+        self.next_return = now + RETURN_INTERVAL;
+        let sent = bring_back(self.scope.clone(), self.swarm, bytes);
+        self.later(async move {
+            sent.await;
+            Happening::Done
+        });
     }
 
     /// Hands one input to the core; a link that ended is let go of first.

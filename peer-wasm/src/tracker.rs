@@ -7,12 +7,15 @@ use std::rc::Rc;
 use js_sys::{ArrayBuffer, Promise, Uint8Array};
 use swarm_core::limits::{MANIFEST_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
 use swarm_core::peer::FetchError;
-use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
+use swarm_core::relays;
+use swarm_core::tracker_message::{IceServer, PeerRequest, TrackerMessage};
 use swarm_core::{Input, SwarmId};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{CloseEvent, DedicatedWorkerGlobalScope, Event, MessageEvent, Response, WebSocket};
+use web_sys::{
+    CloseEvent, DedicatedWorkerGlobalScope, Event, MessageEvent, RequestInit, Response, WebSocket,
+};
 
 use crate::channel::words;
 
@@ -26,7 +29,16 @@ const MANIFEST_PATH: &str = "/v1/manifests/";
 const CLOSED_ABNORMALLY: u16 = 1006;
 
 /// Who is told of what the tracker sends: the socket's number, then what the core is to know.
-pub(crate) type Listener = Rc<dyn Fn(u32, Input)>;
+pub(crate) type Listener = Rc<dyn Fn(u32, Told)>;
+
+/// What the tracker's socket tells.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// For the core.
+    Input(Input),
+    /// Relays, in place of those it gave before.
+    Relays(Vec<IceServer>),
+}
 
 /// The tracker's WebSocket, if there is one.
 pub(crate) struct Tracker {
@@ -100,22 +112,25 @@ impl Tracker {
 impl Socket {
     fn new(socket: WebSocket, serial: u32, listener: &Listener) -> Self {
         let told = Rc::clone(listener);
-        let on_open = Closure::<dyn FnMut(Event)>::new(move |_| told(serial, Input::TrackerOpen));
+        let on_open =
+            Closure::<dyn FnMut(Event)>::new(move |_| told(serial, Told::Input(Input::TrackerOpen)));
         let told = Rc::clone(listener);
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-            if let Some(input) = read(&event.data()) {
-                told(serial, input);
+            let Some((message, relays)) = read(&event.data()) else { return };
+            if let Some(relays) = relays {
+                told(serial, Told::Relays(relays));
             }
+            told(serial, Told::Input(Input::Tracker(message)));
         });
         let told = Rc::clone(listener);
         let on_close = Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
-            told(serial, Input::TrackerClosed(reason(&event)));
+            told(serial, Told::Input(Input::TrackerClosed(reason(&event))));
         });
         socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
         if socket.ready_state() == WebSocket::OPEN {
-            listener(serial, Input::TrackerOpen);
+            listener(serial, Told::Input(Input::TrackerOpen));
         }
         Self { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close }
     }
@@ -131,13 +146,14 @@ impl Drop for Socket {
 }
 
 /// A message, or `None` for what this version does not know: a later tracker may say more.
-fn read(data: &JsValue) -> Option<Input> {
+fn read(data: &JsValue) -> Option<(TrackerMessage, Option<Vec<IceServer>>)> {
     let text = data.dyn_ref::<js_sys::JsString>()?;
     // Checked before it is copied: the limit is in bytes, of which there are no fewer than code units.
     if text.length() as usize > TRACKER_MESSAGE_BYTES_MAX {
         return None;
     }
-    TrackerMessage::decode(&String::from(text)).ok().map(Input::Tracker)
+    let text = String::from(text);
+    TrackerMessage::decode(&text).ok().map(|message| (message, relays::of(&text)))
 }
 
 fn reason(event: &CloseEvent) -> String {
@@ -156,6 +172,16 @@ pub(crate) async fn fetch_manifest(
 ) -> Input {
     let asked = early.unwrap_or_else(|| scope.fetch_with_str(&format!("{MANIFEST_PATH}{swarm}")));
     Input::ManifestFetched(read_manifest(asked).await)
+}
+
+/// Brings a manifest back to a tracker that forgot it. Whether it is taken does not matter here: the core keeps asking
+/// to join.
+pub(crate) async fn bring_back(scope: DedicatedWorkerGlobalScope, swarm: SwarmId, bytes: Vec<u8>) {
+    let request = RequestInit::new();
+    request.set_method("PUT");
+    request.set_body(&Uint8Array::from(&bytes[..]));
+    let sent = scope.fetch_with_str_and_init(&format!("{MANIFEST_PATH}{swarm}"), &request);
+    let _ = JsFuture::from(sent).await;
 }
 
 async fn read_manifest(asked: Promise) -> Result<bytes::Bytes, FetchError> {

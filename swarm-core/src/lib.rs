@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod peer;
 pub mod peer_message;
 pub mod player;
+pub mod relays;
 pub mod segmentation;
 pub mod time;
 mod tracker_error;

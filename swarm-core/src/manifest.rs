@@ -4,6 +4,7 @@
 //! encode back to themselves are accepted, so that one manifest has exactly one [`SwarmId`].
 
 mod attachment;
+pub mod text;
 
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +159,23 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Takes out of every text what a manifest may not contain: see [`text`].
+    pub fn clean_texts(&mut self) {
+        let own = [&mut self.name, &mut self.media_type].into_iter().chain(&mut self.title);
+        let attached = self.attachments.iter_mut().flat_map(|attachment| {
+            [&mut attachment.media_type]
+                .into_iter()
+                .chain(&mut attachment.language)
+                .chain(&mut attachment.label)
+        });
+        let chapters = self.chapters.iter_mut().map(|chapter| &mut chapter.name);
+        for text in own.chain(&mut self.author).chain(chapters).chain(attached).chain(&mut self.trackers) {
+            if !text::is_clean(text) {
+                *text = text::cleaned(text);
+            }
+        }
+    }
+
     /// The picture shown before the media plays, where there is one.
     pub fn poster(&self) -> Option<&Attachment> {
         self.attachments.iter().find(|attachment| attachment.kind == AttachmentKind::Poster)
@@ -214,8 +232,11 @@ impl Manifest {
         });
         let chapters = self.chapters.iter().map(|chapter| &chapter.name);
         let mut texts = own.chain(&self.trackers).chain(chapters).chain(attached);
-        if texts.any(|text| text.len() > TEXT_BYTES_MAX) {
+        if texts.clone().any(|text| text.len() > TEXT_BYTES_MAX) {
             return Err(ManifestError::Invalid("a text is longer than 1024 bytes"));
+        }
+        if !texts.all(|text| text::is_clean(text)) {
+            return Err(ManifestError::Invalid("a text has control or bidirectional formatting characters"));
         }
         if self.trackers.len() > TRACKERS_MAX {
             return Err(ManifestError::Invalid("more than 16 trackers"));
@@ -297,6 +318,20 @@ pub(crate) mod tests {
             manifest.attachments.push(poster(media_type));
             assert!(manifest.to_bytes().is_ok());
             assert_eq!(manifest.poster(), Some(&poster(media_type)));
+        }
+    }
+
+    #[test]
+    fn texts_that_could_deceive_a_reader_are_refused_and_can_be_cleaned() {
+        for hostile in ["gpj.exe\u{202e}", "a\u{7}b", "a\nb", "\u{2066}x\u{2069}", "a\u{200f}", "\u{85}"] {
+            let mut manifest = sample(100, ContentRoot([7; 32]));
+            manifest.chapters[0].name = hostile.into();
+            assert!(manifest.to_bytes().is_err(), "{hostile:?}");
+            manifest.chapters[0].name = "Finale".into();
+            manifest.title = Some(hostile.into());
+            assert!(matches!(manifest.to_bytes(), Err(ManifestError::Invalid(_))), "{hostile:?}");
+            manifest.clean_texts();
+            assert!(manifest.to_bytes().is_ok(), "{hostile:?}");
         }
     }
 

@@ -90,6 +90,18 @@ impl Signal {
             Self::EndOfCandidates => true,
         }
     }
+
+    /// About the bytes that the signal takes on the wire; at least 64.
+    pub fn len_bytes(&self) -> u32 {
+        let text = match self {
+            Self::Offer { sdp } | Self::Answer { sdp } => sdp.len(),
+            Self::Candidate { candidate, sdp_mid, .. } => {
+                candidate.len() + sdp_mid.as_ref().map_or(0, String::len)
+            }
+            Self::EndOfCandidates => 0,
+        };
+        u32::try_from(text).unwrap_or(u32::MAX).saturating_add(64)
+    }
 }
 
 /// An ICE server that peers may use.

@@ -1,6 +1,6 @@
 //! The tracker's side: its real decisions, reached over connections with a delay, and its outages.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use swarm_core::peer::Input;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
@@ -119,7 +119,11 @@ impl World {
             return self.tell(node, Input::TrackerClosed("connection refused".into()));
         };
         let connection = ConnectionId(self.trackers << 40 | self.now << 16 | node as u64 & 0xffff);
-        let address = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0001 + u32::try_from(node).unwrap_or(0)));
+        // Every node has a subnet of its own, and all are in one network: what the tracker does about crowds from one
+        // place and about nearness makes no difference here.
+        let node_bits = u128::try_from(node).unwrap_or_default();
+        let (subnet, site) = (node_bits & 0xffff, node_bits >> 16);
+        let address = IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | subnet << 80 | site << 64 | 1));
         let outgoing = tracker.connected(now, connection, address);
         self.connections.insert(connection, node);
         self.nodes[node].tracker = Some(connection);

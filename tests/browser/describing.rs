@@ -68,7 +68,7 @@ fn manifest() -> Manifest {
 /// Publishes a manifest of which nobody has the content; its link.
 async fn publish(tracker: &Tracker, manifest: &Manifest) -> Result<String> {
     let swarm = manifest.swarm_id()?;
-    let url = tracker.http(&format!("/v1/manifests/{swarm}"));
+    let url = tracker.http(&format!("/v1/manifests/{swarm}?list=true"));
     let answer = reqwest::Client::new().put(&url).body(manifest.to_bytes()?).send().await?;
     answer.error_for_status().context("the tracker refuses the manifest")?;
     Ok(tracker.http(&format!("/#{swarm}")))

@@ -98,7 +98,7 @@ async fn the_catalogue_leads_to_the_film() -> Result<()> {
     let film = film()?;
     let folder = tempfile::tempdir()?;
     let tracker = Tracker::start()?;
-    let seeder = Seeder::start(&tracker, &film, folder.path(), &[])?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--list"])?;
     Scene::play("catalogue", async |scene| {
         let tab = scene.tab().await?;
         tab.open(&tracker.http("/")).await?;

@@ -34,7 +34,7 @@ async fn what_is_published_is_listed_and_can_be_inspected() -> Result<()> {
     let file = folder.path().join("film.bin");
     random_file(&file, 1_000_000, 4)?;
     let tracker = Tracker::start()?;
-    let seeder = Seeder::start(&tracker, &file, folder.path(), &[])?;
+    let seeder = Seeder::start(&tracker, &file, folder.path(), &["--list"])?;
     let (status, body) = tracker.get("/v1/swarms").await?;
     ensure!(status == 200 && body.contains(seeder.swarm()) && body.contains("film.bin"), "{status} {body}");
     for content in [file.to_str().context("a file without a name")?, seeder.link()] {

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access::AllowedOrigins;
 use crate::decision::{ResumeKey, TrackerConfig, Wiring};
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
-    PING_INTERVAL, SEND_TIMEOUT, STOP_TIMEOUT,
+    BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
+    PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
 };
+use crate::relays::Relays;
 
 /// Everything that [`serve`](crate::serve) has to be told.
 #[derive(Debug, Clone)]
@@ -18,6 +20,12 @@ pub struct ServerConfig {
     pub www: PathBuf,
     /// What a publisher must present to put a manifest; none if anybody may.
     pub publish_token: Option<String>,
+    /// Relays that peers are given when they join.
+    pub relays: Relays,
+    /// Where manifests are kept over a restart; none to keep them in memory only.
+    pub data_dir: Option<PathBuf>,
+    /// Origins, other than its own, whose pages may use the tracker.
+    pub allowed_origins: AllowedOrigins,
     /// Whether a reverse proxy stands before the tracker and names the sender in `X-Forwarded-For`.
     pub is_behind_proxy: bool,
     /// Connections of all kinds that may be open at a time.
@@ -40,6 +48,9 @@ impl ServerConfig {
             },
             www: PathBuf::from("dist"),
             publish_token: None,
+            relays: Relays::default(),
+            data_dir: None,
+            allowed_origins: AllowedOrigins::default(),
             is_behind_proxy: false,
             connections_max: CONNECTIONS_MAX,
             deadlines: Deadlines::default(),
@@ -52,6 +63,10 @@ impl ServerConfig {
 pub struct Deadlines {
     /// For the head of an HTTP request.
     pub header: Duration,
+    /// For the body of an HTTP request, beside the time that its length allows.
+    pub body: Duration,
+    /// For a connection that is no WebSocket to end.
+    pub plain: Duration,
     /// For the `hello` of a WebSocket.
     pub hello: Duration,
     /// Between two pings.
@@ -68,6 +83,8 @@ impl Default for Deadlines {
     fn default() -> Self {
         Self {
             header: HEADER_TIMEOUT,
+            body: BODY_TIMEOUT,
+            plain: PLAIN_TIMEOUT,
             hello: HELLO_TIMEOUT,
             ping: PING_INTERVAL,
             send: SEND_TIMEOUT,

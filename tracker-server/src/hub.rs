@@ -11,24 +11,41 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use swarm_core::tracker_message::{PeerRequest, TrackerDecodeError, TrackerMessageBody};
-use swarm_core::{Manifest, SwarmId, Timestamp};
-use tokio::sync::Semaphore;
+use swarm_core::relays;
+use swarm_core::tracker_message::{
+    IceServer, PeerRequest, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
+};
+use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::archive::{Archive, ArchiveError, Saved, Slot};
+use crate::catalogue::{Catalogue, Page};
 use crate::config::ServerConfig;
+use crate::decision::network::Site;
+use crate::decision::publishers::Publishers;
 use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
-use crate::limits::PUBLICATIONS_MAX;
-use crate::manifests::{CatalogueEntry, Manifests, Poster, Put};
+use crate::limits::RELAY_LIFETIME;
+use crate::manifests::{Manifests, Poster, Provenance, Put};
 use crate::metrics::{Levels, Metrics};
 use crate::outbox::Outbox;
+use crate::publishing::Turns;
+
+/// The way to one connection.
+#[derive(Debug)]
+struct Line {
+    outbox: Arc<Outbox>,
+    /// When its peer is to be given credentials for relays.
+    relays_due: Timestamp,
+}
 
 #[derive(Debug)]
 struct State {
     tracker: Tracker,
     manifests: Manifests,
-    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    publishers: Publishers,
+    lines: HashMap<ConnectionId, Line>,
     /// Number of the latest connection.
     connection: u64,
 }
@@ -43,28 +60,39 @@ pub(crate) struct Hub {
     /// Counts the WebSockets that are not closed yet.
     pub(crate) sockets: TaskTracker,
     /// Manifests that may be received at this moment.
-    pub(crate) publications: Semaphore,
+    pub(crate) turns: Turns,
+    catalogue: Catalogue,
+    archive: Option<Archive>,
     started: Instant,
     state: Mutex<State>,
 }
 
 impl Hub {
-    pub(crate) fn new(config: ServerConfig) -> Self {
-        let state = State {
+    /// A hub that knows what its data directory keeps, if it has one.
+    pub(crate) fn new(config: ServerConfig) -> Result<Self, ArchiveError> {
+        let mut state = State {
             tracker: Tracker::new(config.tracker.clone()),
             manifests: Manifests::default(),
-            outboxes: HashMap::new(),
+            publishers: Publishers::default(),
+            lines: HashMap::new(),
             connection: 0,
         };
-        Self {
+        let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
+        let archive = archive.map(|(archive, saved)| {
+            restore(&mut state, saved);
+            archive
+        });
+        Ok(Self {
             config,
             metrics: Metrics::new(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
-            publications: Semaphore::new(PUBLICATIONS_MAX),
+            turns: Turns::default(),
+            catalogue: Catalogue::default(),
+            archive,
             started: Instant::now(),
             state: Mutex::new(state),
-        }
+        })
     }
 
     /// Registers a WebSocket. It may be told to close at once.
@@ -73,9 +101,10 @@ impl Hub {
         let mut state = self.lock();
         state.connection += 1;
         let connection = ConnectionId(state.connection);
-        state.outboxes.insert(connection, Arc::clone(&outbox));
+        let line = Line { outbox: Arc::clone(&outbox), relays_due: Timestamp::ZERO };
+        state.lines.insert(connection, line);
         let outgoing = state.tracker.connected(self.now(), connection, address);
-        self.deliver(&state, outgoing);
+        self.deliver(&mut state, outgoing);
         // `stop` closes what is registered; a socket that comes after it must not be left out.
         if self.stopping.is_cancelled() {
             outbox.close(CloseReason::Stopping);
@@ -86,9 +115,9 @@ impl Hub {
     /// Forgets a WebSocket that is closing.
     pub(crate) fn close(&self, connection: ConnectionId) {
         let mut state = self.lock();
-        state.outboxes.remove(&connection);
+        state.lines.remove(&connection);
         let outgoing = state.tracker.disconnected(self.now(), connection);
-        self.deliver(&state, outgoing);
+        self.deliver(&mut state, outgoing);
     }
 
     /// Whether a WebSocket has said an accepted `hello`.
@@ -105,9 +134,12 @@ impl Hub {
         self.metrics.count_request(&request.body);
         let mut state = self.lock();
         let began = Instant::now();
-        let outgoing = state.tracker.handle(self.now(), connection, request);
+        let outgoing = match busy_receiver(&state, connection, &request, text.len()) {
+            Some(to) => state.tracker.handle_busy_receiver(self.now(), connection, request.id, to),
+            None => state.tracker.handle(self.now(), connection, request),
+        };
         self.metrics.note_decision(began.elapsed());
-        self.deliver(&state, outgoing);
+        self.deliver(&mut state, outgoing);
     }
 
     /// Decides upon a frame that is no request.
@@ -119,24 +151,63 @@ impl Hub {
     ) {
         let mut state = self.lock();
         let outgoing = state.tracker.handle_undecodable(self.now(), connection, id, error);
-        self.deliver(&state, outgoing);
+        self.deliver(&mut state, outgoing);
     }
 
-    /// Keeps a manifest, so that its swarm can be joined.
-    pub(crate) fn publish(&self, swarm: SwarmId, manifest: &Manifest, bytes: Bytes) -> Put {
+    /// Counts a publication of an address, or says after how many ms it may be tried again.
+    pub(crate) fn admit_publication(&self, site: Site) -> Result<(), u32> {
+        let now = self.now();
+        self.lock().publishers.admit(now, site)
+    }
+
+    /// Keeps a manifest, so that its swarm can be joined. Done when it is on disk, where there is one.
+    pub(crate) async fn publish(
+        &self,
+        swarm: SwarmId,
+        manifest: &Manifest,
+        bytes: Bytes,
+        provenance: Provenance,
+    ) -> Put {
+        let slot = match &self.archive {
+            Some(archive) => archive.slot().await,
+            None => None,
+        };
+        let (put, written) = self.keep(swarm, manifest, bytes, provenance, slot);
+        if let Some(written) = written {
+            // The writer logs what it cannot write; the manifest is kept in memory all the same.
+            _ = written.await;
+        }
+        put
+    }
+
+    /// Decides upon a manifest. What is to be saved is filed under the lock, so that the disk gets it in order.
+    fn keep(
+        &self,
+        swarm: SwarmId,
+        manifest: &Manifest,
+        bytes: Bytes,
+        provenance: Provenance,
+        slot: Option<Slot>,
+    ) -> (Put, Option<oneshot::Receiver<()>>) {
         let mut state = self.lock();
         let State { tracker, manifests, .. } = &mut *state;
-        let put = manifests.put(swarm, manifest, bytes, |swarm| tracker.has_peers(swarm));
-        match &put {
+        let put = manifests.put(swarm, manifest, bytes.clone(), provenance, |swarm| tracker.has_peers(swarm));
+        let evicted = match &put {
             Put::Added(evicted) => {
                 for evicted in evicted {
                     tracker.remove_swarm(*evicted);
                 }
                 tracker.add_swarm(swarm, manifest.segments.iter().map(Wish::from));
+                evicted.clone()
             }
-            Put::Known | Put::Full => {}
-        }
-        put
+            Put::Known { is_listing_new: true } => Vec::new(),
+            Put::Known { is_listing_new: false } | Put::Full | Put::Quota => return (put, None),
+        };
+        let kept = manifests.provenance(swarm).zip(slot);
+        let written = kept.map(|((provenance, number), slot)| {
+            slot.save(Saved { swarm, provenance, number, bytes }, evicted)
+        });
+        (put, written)
     }
 
     pub(crate) fn manifest(&self, swarm: SwarmId) -> Option<Bytes> {
@@ -147,15 +218,17 @@ impl Hub {
         self.lock().manifests.poster(swarm)
     }
 
-    pub(crate) fn catalogue(&self) -> Vec<CatalogueEntry> {
-        let state = self.lock();
-        state.manifests.catalogue(|swarm| state.tracker.counts(swarm))
+    pub(crate) fn catalogue_page(&self, after: Option<u64>) -> Page {
+        self.catalogue.page(after, || {
+            let state = self.lock();
+            state.manifests.catalogue(|swarm| state.tracker.counts(swarm))
+        })
     }
 
     pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
         let state = self.lock();
         let levels = Levels {
-            connections: state.outboxes.len(),
+            connections: state.lines.len(),
             peers: state.tracker.peer_count(),
             manifests: state.manifests.len(),
         };
@@ -166,32 +239,54 @@ impl Hub {
     /// Begins to stop: not ready any more, every WebSocket is closed.
     pub(crate) fn stop(&self) {
         self.stopping.cancel();
-        for outbox in self.lock().outboxes.values() {
-            outbox.close(CloseReason::Stopping);
+        for line in self.lock().lines.values() {
+            line.outbox.close(CloseReason::Stopping);
         }
         self.sockets.close();
     }
 
-    fn deliver(&self, state: &State, outgoing: Vec<(ConnectionId, Outgoing)>) {
+    fn deliver(&self, state: &mut State, outgoing: Vec<(ConnectionId, Outgoing)>) {
         for (connection, outgoing) in outgoing {
             if let Outgoing::Send(message) = &outgoing
                 && let TrackerMessageBody::Error { code, .. } = &message.body
             {
                 self.metrics.count_error(*code);
             }
-            let Some(outbox) = state.outboxes.get(&connection) else { continue };
+            let State { tracker, lines, .. } = &mut *state;
+            let Some(line) = lines.get_mut(&connection) else { continue };
             match outgoing {
                 Outgoing::Send(message) => {
-                    if !outbox.push(message.encode()) {
+                    let relays = self.relays_due(line, &message, || tracker.joined_peer(connection));
+                    let frame = match relays {
+                        Some(relays) => relays::encode_with(&message, &relays),
+                        None => message.encode(),
+                    };
+                    if !line.outbox.push(frame) {
                         tracing::debug!(
                             connection = connection.0,
                             "a message was dropped: the connection closes"
                         );
                     }
                 }
-                Outgoing::Close(reason) => outbox.close(reason),
+                Outgoing::Close(reason) => line.outbox.close(reason),
             }
         }
+    }
+
+    /// Relays for a peer whose `join` or `report` is answered, if it is time to give it credentials.
+    fn relays_due(
+        &self,
+        line: &mut Line,
+        message: &TrackerMessage,
+        peer: impl FnOnce() -> Option<PeerId>,
+    ) -> Option<Vec<IceServer>> {
+        let is_state = matches!(message.body, TrackerMessageBody::Swarm { .. });
+        if !is_state || self.config.relays.is_empty() || line.relays_due > self.now() {
+            return None;
+        }
+        let relays = self.config.relays.of(peer()?);
+        line.relays_due = self.now() + RELAY_LIFETIME / 2;
+        Some(relays)
     }
 
     fn now(&self) -> Timestamp {
@@ -201,6 +296,35 @@ impl Hub {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes in what was saved by an earlier life of the tracker.
+fn restore(state: &mut State, saved: Vec<Saved>) {
+    for Saved { swarm, provenance, number, bytes } in saved {
+        let manifest = match Manifest::from_bytes(swarm, &bytes) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                tracing::warn!(%swarm, "a saved manifest is left out: {error}");
+                continue;
+            }
+        };
+        if state.manifests.restore(swarm, &manifest, bytes, provenance, number) {
+            state.tracker.add_swarm(swarm, manifest.segments.iter().map(Wish::from));
+        }
+    }
+}
+
+/// The receiver of a signal if too much waits for it already. Its sender is told, so that it is not the receiver that
+/// is closed for what others write.
+fn busy_receiver(
+    state: &State,
+    connection: ConnectionId,
+    request: &PeerRequest,
+    frame_bytes: usize,
+) -> Option<PeerId> {
+    let (to, receiver) = state.tracker.receiver(connection, &request.body)?;
+    let outbox = &state.lines.get(&receiver)?.outbox;
+    (!outbox.has_signal_room(frame_bytes)).then_some(to)
 }
 
 /// The id of a frame that has one, though it is no request otherwise: lets its sender see what was refused.

@@ -13,6 +13,12 @@
 //! Both protocols are written down in `docs/protocol.md`.
 
 #[cfg(feature = "server")]
+pub mod access;
+#[cfg(feature = "server")]
+mod archive;
+#[cfg(feature = "server")]
+mod catalogue;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod decision;
 #[cfg(feature = "server")]
@@ -29,12 +35,22 @@ mod outbox;
 #[cfg(feature = "server")]
 mod page;
 #[cfg(feature = "server")]
+mod place;
+#[cfg(feature = "server")]
+mod publishing;
+#[cfg(feature = "server")]
+pub mod relays;
+#[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod socket;
+#[cfg(feature = "server")]
+mod stream;
 
+#[cfg(feature = "server")]
+pub use archive::ArchiveError;
 #[cfg(feature = "server")]
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};
 #[cfg(feature = "server")]
-pub use server::serve;
+pub use server::{Listeners, serve};

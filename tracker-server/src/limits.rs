@@ -23,12 +23,51 @@ pub const CONNECTIONS_MAX: usize = 16_384;
 /// eighth of all connections, so that no single address takes the places of all others.
 pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 2_048;
 
+/// Connections of one address that are no WebSockets (yet): a thousand viewers behind it that open the page
+/// together, with two connections each. They are closed when they are idle for [`HEADER_TIMEOUT`].
+pub const PLAIN_PER_ADDRESS_MAX: usize = 2_048;
+
+/// One in how many places one subnet may take: whoever holds a /24 of IPv4 or a /48 of IPv6 has many addresses.
+pub const SUBNET_SHARE: usize = 2;
+
+/// Places that one subnet may take on a small tracker.
+pub const SUBNET_PLACES_MIN: usize = 64;
+
+/// One in how many places is kept, the last ones, for addresses and subnets that have few connections.
+pub const KEPT_SHARE: usize = 4;
+
+/// An address with fewer connections than this gets a kept place: a household that watches and browses.
+pub const KEPT_FOR_ADDRESSES_BELOW: usize = 16;
+
+/// A subnet with fewer connections than this gets a kept place.
+pub const KEPT_FOR_SUBNETS_BELOW: usize = 256;
+
+/// Connections of the operator's own programs to the private listener.
+pub const OBSERVERS_MAX: usize = 64;
+
+/// Connections that are told at a time why they get no place; more are closed without a word.
+pub const FAREWELLS_MAX: usize = 64;
+
+/// How long one may take to read why it gets no place.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Addresses remembered before those that are idle and unpunished are forgotten.
 pub const ADDRESSES_SWEEP: usize = 4096;
 
 /// Peers in one swarm: bounds the scan for the only holder of a segment to about a millisecond. More than the
 /// connections that a tracker takes by default.
 pub const PEERS_PER_SWARM_MAX: usize = 50_000;
+
+/// Peers in one swarm from one address (one /64 of IPv6): the crowd behind one address that this module begins with.
+pub const PEERS_PER_ADDRESS_MAX: usize = 1_024;
+
+/// Peers in one swarm from one subnet: a /24 of IPv4, a /48 of IPv6. What an attacker has of addresses is mostly of
+/// this kind; a provider's customers are spread over many.
+pub const PEERS_PER_SUBNET_MAX: usize = 2_048;
+
+/// Regular links that a viewer has with peers of one subnet other than its own, as long as there are others: a
+/// quarter of [`DEGREE_TARGET`].
+pub const LINKS_PER_SUBNET_MAX: usize = 3;
 
 /// Peers of one swarm that may call themselves initial: the publisher and a few mirrors.
 pub const INITIAL_PEERS_MAX: usize = 8;
@@ -53,6 +92,20 @@ pub const JOIN_COST: u32 = 10;
 
 /// What `want` costs, in messages: it scans the directory.
 pub const WANT_COST: u32 = 5;
+
+/// Bytes of signals that one end of a link may send the other at once: two descriptions of the greatest length and
+/// 32 candidates. Building a connection takes about a tenth of it.
+pub const LINK_SIGNAL_BURST_BYTES: u32 = 64 * 1024;
+
+/// Bytes of signals that one end of a link may send the other each second, over time: a restart of the connection
+/// every few seconds.
+pub const LINK_SIGNAL_RATE_BYTES_PER_S: u32 = 1024;
+
+/// Signals beyond the budget of their link after which the sender is closed: it does not listen.
+pub const SIGNAL_OVERRUNS_MAX: u32 = 64;
+
+/// When a signal for a receiver that is behind with reading may be tried again, ms.
+pub const BUSY_RECEIVER_RETRY_MS: u32 = 2_000;
 
 /// Refused messages in a row after which a connection is closed: it does not listen.
 pub const REFUSALS_MAX: u32 = 64;
@@ -96,6 +149,9 @@ pub const WANTED_HOLD_MS: u32 = 10_000;
 
 /// Links of an initial peer; *sim*: 4/8/16/32 links end at 1.15/1.08/1.04/1.03 of the bound.
 pub const INITIAL_DEGREE_MAX: usize = 64;
+
+/// Places at an initial peer that viewers of one subnet keep when viewers of others have none: a quarter.
+pub const INITIAL_PLACES_PER_SUBNET: usize = INITIAL_DEGREE_MAX / 4;
 
 /// Links of an initial peer on top, for `want`s that nobody else can meet.
 pub const INITIAL_WANTED_MAX: usize = 8;
@@ -152,6 +208,13 @@ pub const VERDICTS_MAX: usize = 16;
 /// Verdicts upon one source without which it has full marks.
 pub const VERDICTS_MIN: usize = 3;
 
+/// A source whose success falls below this, of 1,000, is doubted: it hardly delivers, so that what it says it holds does
+/// not count. An honest source that is overloaded still delivers more than it fails.
+pub const DOUBTED_BELOW: u32 = 250;
+
+/// A doubted source whose success rises to this is believed again.
+pub const BELIEVED_FROM: u32 = 500;
+
 /// For how long an assignment stands, ms: short, so that a source that went silent is soon replaced.
 pub const LEASE_MS: u32 = 5_000;
 
@@ -170,17 +233,73 @@ pub const UNKNOWN_SWARM_RETRY_MS: u32 = 1_000;
 /// When a peer refused for lack of room should try again, ms.
 pub const FULL_RETRY_MS: u32 = 30_000;
 
+/// How long the credentials of a relay are good for: longer than a film, so that no link ends in the middle of one.
+/// They are given again when half of it is over.
+pub const RELAY_LIFETIME: Duration = Duration::from_secs(6 * 3600);
+
 /// Manifests kept, at most.
 pub const MANIFESTS_MAX: usize = 4_096;
 
 /// Bytes of manifests kept, at most.
 pub const MANIFESTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Manifests kept of one address (one /64 of IPv6), at most, where publishing takes no token.
+pub const MANIFESTS_PER_ADDRESS_MAX: usize = 512;
+
+/// Bytes of manifests kept of one address, at most: an eighth of all; some 60 films with posters.
+pub const MANIFESTS_BYTES_PER_ADDRESS_MAX: usize = 8 * 1024 * 1024;
+
+/// Manifests kept of one subnet (a /24 of IPv4, a /48 of IPv6), at most.
+pub const MANIFESTS_PER_SUBNET_MAX: usize = 1_024;
+
+/// Bytes of manifests kept of one subnet, at most: a quarter of all.
+pub const MANIFESTS_BYTES_PER_SUBNET_MAX: usize = 16 * 1024 * 1024;
+
+/// What a manifest counts beside its bytes when publishers are compared: the store has room for as many.
+pub const MANIFEST_WEIGHT_BYTES: usize = MANIFESTS_BYTES_MAX / MANIFESTS_MAX;
+
 /// Manifests received at a time; each may take 1 MiB of memory while it arrives.
-pub const PUBLICATIONS_MAX: usize = 16;
+pub const PUBLICATIONS_MAX: usize = 32;
+
+/// Manifests received at a time from one address; the next ones wait for their turn.
+pub const PUBLICATIONS_PER_ADDRESS_MAX: usize = 2;
+
+/// How long a publication may wait for its turn: within the patience of a publisher.
+pub const PUBLICATION_WAIT: Duration = Duration::from_secs(15);
+
+/// Publications of one address at once: a publisher that starts with all that it may keep.
+pub const PUBLICATION_BURST: u32 = 600;
+
+/// Publications of one address each second, over time.
+pub const PUBLICATION_RATE_PER_S: u32 = 1;
+
+/// Publishers remembered before those that are idle are forgotten.
+pub const PUBLISHERS_SWEEP: usize = 1_024;
+
+/// Entries in one page of the catalogue.
+pub const CATALOGUE_PAGE_MAX: usize = 50;
+
+/// Bytes of one page of the catalogue.
+pub const CATALOGUE_PAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Characters of a text in the catalogue; the manifest has all of it.
+pub const CATALOGUE_TEXT_CHARS_MAX: usize = 200;
+
+/// How old the catalogue may be: making it looks at every title, and every open page asks each 5 s.
+pub const CATALOGUE_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Changes that wait to be written to disk; publishers wait while there are more.
+pub const ARCHIVE_QUEUE_MAX: usize = 64;
+
+/// Bytes of the disk store that are kept in memory: it is read once and written now and then.
+pub const ARCHIVE_CACHE_BYTES: usize = 1024 * 1024;
 
 /// Bytes that wait for one connection; beyond it the connection is closed, since it does not read.
 pub const OUTBOX_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that may wait for one connection while it is still sent signals of other peers. The other half is the
+/// tracker's own, so that no peer can make another one overflow by writing to it.
+pub const OUTBOX_SIGNAL_BYTES_MAX: usize = OUTBOX_BYTES_MAX / 2;
 
 /// Bytes read from a WebSocket at once. tungstenite keeps a buffer of this size for every connection; its
 /// default of 128 KiB is what makes idle connections dear.
@@ -195,8 +314,15 @@ pub const HTTP_BUFFER_BYTES: usize = 16 * 1024;
 /// The head of an HTTP request must arrive within this time.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The body of an HTTP request must arrive within this time.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection that is no WebSocket ends after this time, once the answer under way is read: a megabyte needs it
+/// at 15 kbit/s. So nobody holds a connection by reading a byte now and then.
+pub const PLAIN_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A body of an HTTP request may take this long, whatever its length.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For each second beyond [`BODY_TIMEOUT`] this many bytes of a body must have arrived: 1 MiB within 21 s.
+pub const BODY_RATE_BYTES_PER_S: u64 = 64 * 1024;
 
 /// A WebSocket must have said `hello` within this time.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -207,7 +333,7 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// Pings in a row that may stay without any sign of life.
 pub const PINGS_MISSED_MAX: u32 = 2;
 
-/// One write to a WebSocket must make progress within this time.
+/// One write to a connection of any kind must make progress within this time.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the other side may take to answer a close frame.

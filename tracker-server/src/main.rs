@@ -1,20 +1,31 @@
 //! The binary `tracker-server`: reads the command line, listens, serves until it is told to stop.
 
+mod config_file;
+#[cfg(unix)]
+mod descriptors;
 mod options;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use options::Options;
+use tracker_server::Listeners;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let arguments = match config_file::with_file(&Options::command(), std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let options = Options::parse_from(arguments);
     start_logging(options.verbose);
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,31 +40,39 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let config = options.config()?;
     // Asked for first: a signal that comes during the start must not kill the process the hard way.
     let stop = stop_signal()?;
-    let listener = listen(&options.listen).await?;
-    let address = listener.local_addr().context("cannot tell which address is listened on")?;
+    #[cfg(unix)]
+    descriptors::raise(config.connections_max);
+    let public = listen(&options.listen, "--listen").await?;
+    let private = match &options.metrics_listen {
+        Some(address) => Some(listen(address, "--metrics-listen").await?),
+        None => None,
+    };
+    let address = public.local_addr().context("cannot tell which address is listened on")?;
     {
         let mut stdout = io::stdout().lock();
         // Nobody may be reading; that is no reason not to serve.
         _ = writeln!(stdout, "listening: http://{address}/").and_then(|()| stdout.flush());
     }
-    tracker_server::serve(config, listener, stop).await;
-    Ok(())
+    if let Some(address) = private.as_ref().and_then(|listener| listener.local_addr().ok()) {
+        tracing::info!("metrics: http://{address}/metrics");
+    }
+    Ok(tracker_server::serve(config, Listeners { public, private }, stop).await?)
 }
 
-async fn listen(address: &str) -> anyhow::Result<TcpListener> {
+async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = if error.kind() == io::ErrorKind::AddrInUse {
-            "it is in use: stop what listens there, or choose another with --listen (port 0 takes any free one)"
+            "it is in use: stop what listens there, or choose another with {flag} (port 0 takes any free one)"
         } else if error.kind() == io::ErrorKind::PermissionDenied {
-            "this user may not: choose a port above 1023 with --listen"
+            "this user may not: choose a port above 1023 with {flag}"
         } else if error.kind() == io::ErrorKind::AddrNotAvailable {
-            "it is no address of this machine: choose one that is with --listen"
+            "it is no address of this machine: choose one that is with {flag}"
         } else {
             return anyhow::anyhow!(
-                "cannot listen on {address} ({error}): --listen takes HOST:PORT, such as 127.0.0.1:8080"
+                "cannot listen on {address} ({error}): {flag} takes HOST:PORT, such as 127.0.0.1:8080"
             );
         };
-        anyhow::anyhow!("cannot listen on {address}: {advice}")
+        anyhow::anyhow!("cannot listen on {address}: {}", advice.replace("{flag}", flag))
     })
 }
 

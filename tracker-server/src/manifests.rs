@@ -1,14 +1,30 @@
-//! The manifests that the tracker keeps: a bounded store in memory and the catalogue made from it.
+//! The manifests that the tracker keeps in memory: how many, whose, and which have to go.
 //!
-//! Owns what is kept and what has to go; receiving and delivering over HTTP is `http`'s business.
+//! Owns what is kept; receiving it is `publishing`'s business, showing it `catalogue`'s, saving it `archive`'s.
+//!
+//! # Who has to go
+//!
+//! A title without peers may go for a new one. Which one follows from who published it, so that nobody can flush the
+//! titles of others by publishing much:
+//!
+//! 1. A publisher beyond the quota of its address or subnet makes room among its own titles, or is refused.
+//! 2. If the store is full, the subnet that takes most of it makes room. That may be the publisher's own.
+//! 3. If no other subnet takes more than the publisher's would, and it has nothing to give up, it is refused.
+//!
+//! Within a subnet the title used longest ago goes first. Publishers that presented the operator's token have no
+//! quota and count together as one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use serde::Serialize;
 use swarm_core::{Manifest, SwarmId};
 
-use crate::limits::{MANIFESTS_BYTES_MAX, MANIFESTS_MAX};
+use crate::decision::network::{Site, Subnet};
+use crate::limits::{
+    CATALOGUE_TEXT_CHARS_MAX, MANIFEST_WEIGHT_BYTES, MANIFESTS_BYTES_MAX, MANIFESTS_BYTES_PER_ADDRESS_MAX,
+    MANIFESTS_BYTES_PER_SUBNET_MAX, MANIFESTS_MAX, MANIFESTS_PER_ADDRESS_MAX, MANIFESTS_PER_SUBNET_MAX,
+};
 
 /// What became of a manifest that was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,14 +32,31 @@ pub enum Put {
     /// It is kept from now on; these had to go for it.
     Added(Vec<SwarmId>),
     /// It was kept already.
-    Known,
-    /// There is no room: every other manifest has peers. Try again later.
+    Known {
+        /// Whether it is listed only now.
+        is_listing_new: bool,
+    },
+    /// There is no room that may be taken from others. Try again later.
     Full,
+    /// The publisher's address or subnet has its share, and all of that has peers.
+    Quota,
+}
+
+/// What is said about a manifest beside its own bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Provenance {
+    /// Whose quota it counts towards; none for a publisher that presented the operator's token.
+    pub publisher: Option<Site>,
+    /// Whether the catalogue shows it.
+    pub is_listed: bool,
 }
 
 /// One line of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CatalogueEntry {
+    /// Grows with every title that is published.
+    #[serde(skip)]
+    pub number: u64,
     /// The swarm.
     pub swarm: SwarmId,
     /// File name, for people.
@@ -60,8 +93,11 @@ struct Kept {
     bytes: Bytes,
     /// Kept beside the manifest, so that nothing is parsed when somebody asks for it.
     poster: Option<Poster>,
-    /// Grows with every `put`: the smallest is the one put longest ago.
-    turn: u64,
+    provenance: Provenance,
+    /// When it was published: grows with every new title.
+    number: u64,
+    /// When it was put last: grows with every `put`.
+    used: u64,
     name: String,
     title: Option<String>,
     media_type: String,
@@ -71,8 +107,41 @@ struct Kept {
 }
 
 impl Kept {
-    fn bytes_kept(&self) -> usize {
-        self.bytes.len() + self.poster.as_ref().map_or(0, |poster| poster.bytes.len())
+    fn usage(&self) -> Usage {
+        let poster = self.poster.as_ref().map_or(0, |poster| poster.bytes.len());
+        Usage { count: 1, bytes: self.bytes.len() + poster }
+    }
+
+    fn subnet(&self) -> Option<Subnet> {
+        self.provenance.publisher.map(Site::subnet)
+    }
+}
+
+/// How much of the store somebody takes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    count: usize,
+    bytes: usize,
+}
+
+impl Usage {
+    /// Count and bytes in one measure.
+    const fn weight(self) -> usize {
+        self.bytes + self.count * MANIFEST_WEIGHT_BYTES
+    }
+
+    const fn fits(self, more_bytes: usize, count_max: usize, bytes_max: usize) -> bool {
+        self.count < count_max && self.bytes + more_bytes <= bytes_max
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.count -= other.count;
+        self.bytes -= other.bytes;
     }
 }
 
@@ -81,7 +150,7 @@ impl Kept {
 pub struct Manifests {
     kept: BTreeMap<SwarmId, Kept>,
     turn: u64,
-    bytes: usize,
+    usage: Usage,
     count_max: usize,
     bytes_max: usize,
 }
@@ -95,50 +164,65 @@ impl Default for Manifests {
 impl Manifests {
     /// A store of at most `count_max` manifests that have at most `bytes_max` bytes together.
     pub const fn new(count_max: usize, bytes_max: usize) -> Self {
-        Self { kept: BTreeMap::new(), turn: 0, bytes: 0, count_max, bytes_max }
+        Self { kept: BTreeMap::new(), turn: 0, usage: Usage { count: 0, bytes: 0 }, count_max, bytes_max }
     }
 
-    /// Keeps `bytes`, from which `manifest` was read. Those without peers go for it, the one put longest ago
-    /// first.
+    /// Keeps `bytes`, from which `manifest` was read. Titles without peers may go for it.
     pub fn put(
         &mut self,
         swarm: SwarmId,
         manifest: &Manifest,
         bytes: Bytes,
+        provenance: Provenance,
         has_peers: impl Fn(SwarmId) -> bool,
     ) -> Put {
         self.turn += 1;
         if let Some(known) = self.kept.get_mut(&swarm) {
-            known.turn = self.turn;
-            return Put::Known;
+            known.used = self.turn;
+            let is_listing_new = provenance.is_listed && !known.provenance.is_listed;
+            known.provenance.is_listed |= provenance.is_listed;
+            return Put::Known { is_listing_new };
         }
-        let poster = manifest
-            .poster()
-            .map(|poster| Poster { media_type: poster.media_type.clone(), bytes: poster.bytes.clone() });
-        let bytes_more = bytes.len() + poster.as_ref().map_or(0, |poster| poster.bytes.len());
-        let Some(evicted) = self.evictions(bytes_more, has_peers) else { return Put::Full };
+        let kept = kept(manifest, bytes, provenance, self.turn);
+        let evicted = match Eviction::new(self, has_peers).make_room(&kept) {
+            Ok(evicted) => evicted,
+            Err(refusal) => return refusal,
+        };
         for swarm in &evicted {
             self.remove(*swarm);
         }
-        self.bytes += bytes_more;
-        let kept = Kept {
-            bytes,
-            poster,
-            turn: self.turn,
-            name: manifest.name.clone(),
-            title: manifest.title.clone(),
-            media_type: manifest.media_type.clone(),
-            length_bytes: manifest.length_bytes,
-            duration_ms: manifest.duration_ms,
-            created_s: manifest.created_s,
-        };
+        self.usage.add(kept.usage());
         self.kept.insert(swarm, kept);
         Put::Added(evicted)
+    }
+
+    /// Keeps a manifest that was saved as `number`. Whether there is room.
+    pub fn restore(
+        &mut self,
+        swarm: SwarmId,
+        manifest: &Manifest,
+        bytes: Bytes,
+        provenance: Provenance,
+        number: u64,
+    ) -> bool {
+        let kept = kept(manifest, bytes, provenance, number);
+        let has_room = self.usage.fits(kept.usage().bytes, self.count_max, self.bytes_max);
+        if has_room && !self.kept.contains_key(&swarm) {
+            self.turn = self.turn.max(number);
+            self.usage.add(kept.usage());
+            self.kept.insert(swarm, kept);
+        }
+        has_room
     }
 
     /// The canonical bytes of a manifest.
     pub fn bytes(&self, swarm: SwarmId) -> Option<Bytes> {
         self.kept.get(&swarm).map(|kept| kept.bytes.clone())
+    }
+
+    /// Whose a manifest is, and the number under which it was published.
+    pub fn provenance(&self, swarm: SwarmId) -> Option<(Provenance, u64)> {
+        self.kept.get(&swarm).map(|kept| (kept.provenance, kept.number))
     }
 
     /// The picture of a content.
@@ -156,17 +240,18 @@ impl Manifests {
         self.kept.is_empty()
     }
 
-    /// Everything kept, the latest published first, with the seeders and leechers that `counts` says.
+    /// Everything listed, the latest published first, with the seeders and leechers that `counts` says.
     pub fn catalogue(&self, counts: impl Fn(SwarmId) -> (u32, u32)) -> Vec<CatalogueEntry> {
-        let mut by_turn: Vec<_> = self.kept.iter().collect();
-        by_turn.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.turn));
+        let mut listed: Vec<_> = self.kept.iter().filter(|(_, kept)| kept.provenance.is_listed).collect();
+        listed.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.number));
         let entry = |(swarm, kept): (&SwarmId, &Kept)| {
             let (seeders, leechers) = counts(*swarm);
             CatalogueEntry {
+                number: kept.number,
                 swarm: *swarm,
-                name: kept.name.clone(),
-                title: kept.title.clone(),
-                media_type: kept.media_type.clone(),
+                name: shortened(&kept.name),
+                title: kept.title.as_deref().map(shortened),
+                media_type: shortened(&kept.media_type),
                 length_bytes: kept.length_bytes,
                 duration_ms: kept.duration_ms,
                 has_poster: kept.poster.is_some(),
@@ -175,33 +260,108 @@ impl Manifests {
                 created_s: kept.created_s,
             }
         };
-        by_turn.into_iter().map(entry).collect()
-    }
-
-    /// What has to go so that `bytes` more fit; `None` if that is not to be had.
-    fn evictions(&self, bytes: usize, has_peers: impl Fn(SwarmId) -> bool) -> Option<Vec<SwarmId>> {
-        let fits = |count: usize, total: usize| count < self.count_max && total + bytes <= self.bytes_max;
-        let (mut count, mut total) = (self.kept.len(), self.bytes);
-        let mut evicted = Vec::new();
-        if fits(count, total) {
-            return Some(evicted);
-        }
-        let mut idle: Vec<_> = self.kept.iter().filter(|(swarm, _)| !has_peers(**swarm)).collect();
-        idle.sort_by_key(|(_, kept)| kept.turn);
-        for (swarm, kept) in idle {
-            (count, total) = (count - 1, total - kept.bytes_kept());
-            evicted.push(*swarm);
-            if fits(count, total) {
-                return Some(evicted);
-            }
-        }
-        None
+        listed.into_iter().map(entry).collect()
     }
 
     fn remove(&mut self, swarm: SwarmId) {
         if let Some(kept) = self.kept.remove(&swarm) {
-            self.bytes -= kept.bytes_kept();
+            self.usage.subtract(kept.usage());
         }
+    }
+}
+
+fn kept(manifest: &Manifest, bytes: Bytes, provenance: Provenance, number: u64) -> Kept {
+    let poster = manifest
+        .poster()
+        .map(|poster| Poster { media_type: poster.media_type.clone(), bytes: poster.bytes.clone() });
+    Kept {
+        bytes,
+        poster,
+        provenance,
+        number,
+        used: number,
+        name: manifest.name.clone(),
+        title: manifest.title.clone(),
+        media_type: manifest.media_type.clone(),
+        length_bytes: manifest.length_bytes,
+        duration_ms: manifest.duration_ms,
+        created_s: manifest.created_s,
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(CATALOGUE_TEXT_CHARS_MAX).collect()
+}
+
+/// Finds what has to go for one new manifest.
+struct Eviction<'a> {
+    store: &'a Manifests,
+    /// Titles that may go, the one used longest ago last.
+    idle: Vec<(SwarmId, &'a Kept)>,
+    /// What would be taken after the evictions found so far.
+    total: Usage,
+    sites: HashMap<Site, Usage>,
+    subnets: HashMap<Option<Subnet>, Usage>,
+    evicted: Vec<SwarmId>,
+}
+
+impl<'a> Eviction<'a> {
+    fn new(store: &'a Manifests, has_peers: impl Fn(SwarmId) -> bool) -> Self {
+        let idle = store.kept.iter().map(|(swarm, kept)| (*swarm, kept));
+        let mut idle: Vec<_> = idle.filter(|(swarm, _)| !has_peers(*swarm)).collect();
+        idle.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.used));
+        let (mut sites, mut subnets) = (HashMap::<_, Usage>::new(), HashMap::<_, Usage>::new());
+        for kept in store.kept.values() {
+            subnets.entry(kept.subnet()).or_default().add(kept.usage());
+            if let Some(site) = kept.provenance.publisher {
+                sites.entry(site).or_default().add(kept.usage());
+            }
+        }
+        Self { store, idle, total: store.usage, sites, subnets, evicted: Vec::new() }
+    }
+
+    /// What has to go for `new`, or why it is refused.
+    fn make_room(mut self, new: &Kept) -> Result<Vec<SwarmId>, Put> {
+        let (bytes, subnet) = (new.usage().bytes, new.subnet());
+        if let Some(site) = new.provenance.publisher {
+            let fits =
+                |usage: Usage| usage.fits(bytes, MANIFESTS_PER_ADDRESS_MAX, MANIFESTS_BYTES_PER_ADDRESS_MAX);
+            while !fits(self.sites.get(&site).copied().unwrap_or_default()) {
+                self.evict(|kept| kept.provenance.publisher == Some(site)).ok_or(Put::Quota)?;
+            }
+            let fits =
+                |usage: Usage| usage.fits(bytes, MANIFESTS_PER_SUBNET_MAX, MANIFESTS_BYTES_PER_SUBNET_MAX);
+            while !fits(self.of(subnet)) {
+                self.evict(|kept| kept.subnet() == subnet).ok_or(Put::Quota)?;
+            }
+        }
+        while !self.total.fits(bytes, self.store.count_max, self.store.bytes_max) {
+            let own = self.of(subnet).weight() + new.usage().weight();
+            let heaviest = self.idle.iter().map(|(_, kept)| kept.subnet());
+            let heaviest = heaviest.max_by_key(|subnet| self.of(*subnet).weight()).ok_or(Put::Full)?;
+            let loser = if self.of(heaviest).weight() > own { heaviest } else { subnet };
+            self.evict(|kept| kept.subnet() == loser).ok_or(Put::Full)?;
+        }
+        Ok(self.evicted)
+    }
+
+    fn of(&self, subnet: Option<Subnet>) -> Usage {
+        self.subnets.get(&subnet).copied().unwrap_or_default()
+    }
+
+    /// Gives up the title used longest ago that `may_go`.
+    fn evict(&mut self, may_go: impl Fn(&Kept) -> bool) -> Option<()> {
+        let at = self.idle.iter().rposition(|(_, kept)| may_go(kept))?;
+        let (swarm, kept) = self.idle.remove(at);
+        self.evicted.push(swarm);
+        self.total.subtract(kept.usage());
+        if let Some(usage) = self.subnets.get_mut(&kept.subnet()) {
+            usage.subtract(kept.usage());
+        }
+        if let Some(usage) = kept.provenance.publisher.and_then(|site| self.sites.get_mut(&site)) {
+            usage.subtract(kept.usage());
+        }
+        Some(())
     }
 }
 
@@ -233,7 +393,110 @@ mod tests {
         let manifest = manifest(name);
         let bytes = manifest.to_bytes().unwrap();
         let swarm = manifest.swarm_id().unwrap();
-        (swarm, store.put(swarm, &manifest, bytes.into(), |swarm| busy.contains(&swarm)))
+        (swarm, store.put(swarm, &manifest, bytes.into(), from("192.0.2.1"), |swarm| busy.contains(&swarm)))
+    }
+
+    fn from(address: &str) -> Provenance {
+        Provenance { publisher: Some(Site::of(address.parse().unwrap())), is_listed: true }
+    }
+
+    /// Puts `count` titles of `bytes` each; what became of them.
+    fn flood(store: &mut Manifests, address: &str, count: usize, bytes: usize) -> Vec<Put> {
+        let put = |index| {
+            let mut manifest = manifest(&format!("{address} {index}"));
+            manifest.created_s = index as u64;
+            let swarm = manifest.swarm_id().unwrap();
+            store.put(swarm, &manifest, vec![0; bytes].into(), from(address), |_| false)
+        };
+        (0..count).map(put).collect()
+    }
+
+    #[test]
+    fn a_flood_from_one_address_goes_at_its_own_cost() {
+        let mut store = Manifests::default();
+        let (title, _) = put(&mut store, "idle", &[]);
+        let outcomes = flood(&mut store, "203.0.113.9", 100, 1 << 20);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Put::Added(_))));
+        assert!(store.bytes(title).is_some());
+        assert_eq!(store.len(), 1 + MANIFESTS_BYTES_PER_ADDRESS_MAX / (1 << 20));
+        flood(&mut store, "203.0.113.9", 5_000, 100);
+        assert_eq!(store.len(), 1 + MANIFESTS_PER_ADDRESS_MAX);
+    }
+
+    #[test]
+    fn a_flood_from_many_addresses_of_a_subnet_goes_at_its_own_cost() {
+        let mut store = Manifests::default();
+        let (title, _) = put(&mut store, "idle", &[]);
+        for host in 1..=50 {
+            flood(&mut store, &format!("203.0.113.{host}"), 8, 1 << 20);
+        }
+        assert!(store.bytes(title).is_some());
+        assert_eq!(store.len(), 1 + MANIFESTS_BYTES_PER_SUBNET_MAX / (1 << 20));
+    }
+
+    #[test]
+    fn in_a_full_store_the_subnet_that_takes_most_makes_room_for_who_takes_little() {
+        let mut store = Manifests::new(100, usize::MAX);
+        let (title, _) = put(&mut store, "idle", &[]);
+        flood(&mut store, "203.0.113.9", 60, 100);
+        flood(&mut store, "198.51.100.9", 60, 100);
+        let has = |store: &Manifests, subnet: &str| {
+            let subnet = Subnet::of(subnet.parse().unwrap());
+            store.kept.values().filter(|kept| kept.subnet() == Some(subnet)).count()
+        };
+        assert_eq!((has(&store, "203.0.113.0"), has(&store, "198.51.100.0")), (50, 49));
+        assert!(matches!(flood(&mut store, "233.252.0.1", 1, 100)[0], Put::Added(_)));
+        assert!(store.bytes(title).is_some());
+    }
+
+    #[test]
+    fn a_publisher_whose_titles_all_have_peers_is_told_that_it_has_its_share() {
+        let mut store = Manifests::default();
+        flood(&mut store, "203.0.113.9", MANIFESTS_PER_ADDRESS_MAX, 100);
+        let more = manifest("more");
+        let swarm = more.swarm_id().unwrap();
+        let mut put = |from| store.put(swarm, &more, Bytes::from_static(b"more"), from, |_| true);
+        assert_eq!(put(from("203.0.113.9")), Put::Quota);
+        assert_eq!(put(Provenance { publisher: None, is_listed: false }), Put::Added(vec![]));
+    }
+
+    #[test]
+    fn only_what_asked_for_it_is_listed_and_long_texts_are_shortened() {
+        let mut store = Manifests::default();
+        let quiet = manifest(&"x".repeat(1000));
+        let swarm = quiet.swarm_id().unwrap();
+        let mut put = |is_listed| {
+            let provenance = Provenance { is_listed, ..from("192.0.2.1") };
+            let outcome = store.put(swarm, &quiet, Bytes::from_static(b"quiet"), provenance, |_| false);
+            (outcome, store.catalogue(|_| (0, 0)))
+        };
+        assert_eq!(put(false), (Put::Added(vec![]), vec![]));
+        let (outcome, catalogue) = put(true);
+        assert_eq!(outcome, Put::Known { is_listing_new: true });
+        assert_eq!(catalogue[0].name.len(), CATALOGUE_TEXT_CHARS_MAX);
+        assert_eq!(put(false).0, Put::Known { is_listing_new: false });
+        assert_eq!(store.catalogue(|_| (0, 0)).len(), 1, "putting it again does not hide it");
+    }
+
+    #[test]
+    fn what_is_put_again_keeps_its_place_in_the_catalogue() {
+        let mut store = Manifests::default();
+        for name in ["first", "second", "first"] {
+            put(&mut store, name, &[]);
+        }
+        let names: Vec<_> = store.catalogue(|_| (0, 0)).into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["second", "first"]);
+    }
+
+    #[test]
+    fn what_is_restored_keeps_its_number_and_its_publisher() {
+        let mut store = Manifests::default();
+        let film = manifest("film");
+        let swarm = film.swarm_id().unwrap();
+        assert!(store.restore(swarm, &film, Bytes::from_static(b"film"), from("192.0.2.1"), 70));
+        assert_eq!(store.provenance(swarm), Some((from("192.0.2.1"), 70)));
+        let (later, _) = put(&mut store, "later", &[]);
+        assert_eq!(store.provenance(later).map(|(_, number)| number), Some(71));
     }
 
     #[test]
@@ -245,7 +508,7 @@ mod tests {
         let (_, outcome) = put(&mut store, "fourth", &[first]);
         assert_eq!(outcome, Put::Added(vec![second]));
         assert!(store.bytes(first).is_some() && store.bytes(second).is_none());
-        assert_eq!(put(&mut store, "third", &[]), (third, Put::Known));
+        assert_eq!(put(&mut store, "third", &[]), (third, Put::Known { is_listing_new: false }));
         assert_eq!(
             put(&mut store, "fifth", &[first, third]).1,
             Put::Added(vec![manifest("fourth").swarm_id().unwrap()])
@@ -268,7 +531,7 @@ mod tests {
         let (first, _) = put(&mut store, "a", &[]);
         put(&mut store, "b", &[]);
         assert_eq!(put(&mut store, "c", &[]).1, Put::Added(vec![first]));
-        assert_eq!((store.len(), store.bytes), (2, length * 2));
+        assert_eq!((store.len(), store.usage.bytes), (2, length * 2));
     }
 
     #[test]
@@ -285,14 +548,14 @@ mod tests {
         });
         let bytes: Bytes = pictured.to_bytes().unwrap().into();
         let swarm = pictured.swarm_id().unwrap();
-        store.put(swarm, &pictured, bytes.clone(), |_| false);
+        store.put(swarm, &pictured, bytes.clone(), from("192.0.2.1"), |_| false);
         let (plain, _) = put(&mut store, "plain", &[]);
         let expected = Poster { media_type: "image/png".into(), bytes: picture.clone() };
         assert_eq!((store.poster(swarm), store.poster(plain)), (Some(expected), None));
         assert!(store.catalogue(|_| (0, 0)).iter().all(|entry| entry.has_poster == (entry.swarm == swarm)));
-        let before = store.bytes;
+        let before = store.usage.bytes;
         store.remove(swarm);
-        assert_eq!(before - store.bytes, bytes.len() + picture.len());
+        assert_eq!(before - store.usage.bytes, bytes.len() + picture.len());
     }
 
     #[test]

@@ -7,18 +7,37 @@ use clap::Parser;
 use swarm_core::limits::ICE_SERVERS_MAX;
 use swarm_core::tracker_message::IceServer;
 use tracker_server::ServerConfig;
+use tracker_server::access::AllowedOrigins;
 use tracker_server::decision::ResumeKey;
 use tracker_server::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
+use tracker_server::relays::Relays;
 
 /// The tracker of Tributary: introduces peers to one another and serves the page they watch on.
 ///
-/// Put it behind a reverse proxy that speaks TLS; it keeps everything in memory.
+/// Put it behind a reverse proxy that speaks TLS. Every flag can stand in the file of --config instead.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
+    /// A TOML file with flags by their names, such as `listen = "127.0.0.1:8080"`. The command line and the environment
+    /// win.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Address to listen on; port 0 takes any free one.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
+
+    /// Address to serve /metrics on; keep it private. Without it metrics are not served.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) metrics_listen: Option<String>,
+
+    /// Directory for what is published, kept over a restart. Without it everything is in memory.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Origin whose pages may use this tracker beside its own, such as https://example.org, or * for all; repeatable.
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    allow_origins: Vec<String>,
 
     /// Directory of the built page.
     #[arg(long, alias = "page", value_name = "DIR", default_value = "dist")]
@@ -28,11 +47,21 @@ pub(crate) struct Options {
     #[arg(long = "ice-server", value_name = "URL")]
     ice_servers: Vec<String>,
 
-    /// User name for the turn: servers.
+    /// Relay that shares --turn-secret: turn:HOST:PORT or turns:HOST:PORT; repeatable. Peers that joined get
+    /// credentials that expire.
+    #[arg(long = "turn-url", value_name = "URL")]
+    turn_urls: Vec<String>,
+
+    /// Secret of the relays of --turn-url, coturn's static-auth-secret.
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TURN_SECRET", hide_env_values = true)]
+    turn_secret: Option<String>,
+
+    /// User name for the turn: servers of --ice-server.
     #[arg(long, value_name = "NAME", env = "TRIBUTARY_ICE_USERNAME")]
     ice_username: Option<String>,
 
-    /// Password for the turn: servers. Every peer is told it.
+    /// Password for the turn: servers of --ice-server. Every peer that joins is told it, and it never expires: prefer
+    /// --turn-secret.
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_ICE_CREDENTIAL", hide_env_values = true)]
     ice_credential: Option<String>,
 
@@ -73,7 +102,14 @@ impl Options {
         let seed = getrandom::u64().context("the system gives no random bytes")?;
         let mut config = ServerConfig::new(seed, secret);
         config.tracker.resume_key = ResumeKey::from_secret(secret);
-        config.tracker.ice_servers = self.ice_servers()?;
+        let (relays, servers) = self.ice_servers()?.into_iter().partition(|server| server.username.is_some());
+        config.tracker.ice_servers = servers;
+        config.relays = self.relays(relays)?;
+        config.data_dir.clone_from(&self.data_dir);
+        config.allowed_origins = AllowedOrigins::parse(self.allow_origins.iter().map(String::as_str))
+            .map_err(|text| {
+                anyhow::anyhow!("--allow-origin {text} must look like https://example.org, or be *")
+            })?;
         config.tracker.token.clone_from(&self.token);
         config.tracker.connections_per_address_max = self.connections_per_address_max;
         config.www.clone_from(&self.www);
@@ -81,6 +117,21 @@ impl Options {
         config.is_behind_proxy = self.behind_proxy;
         config.connections_max = self.connections_max;
         Ok(config)
+    }
+
+    /// The relays that peers are given; `fixed` have one password for all.
+    fn relays(&self, fixed: Vec<IceServer>) -> anyhow::Result<Relays> {
+        let is_relay = |url: &String| url.starts_with("turn:") || url.starts_with("turns:");
+        if let Some(url) = self.turn_urls.iter().find(|url| !is_relay(url)) {
+            bail!("--turn-url {url} must begin with turn: or turns:");
+        }
+        if self.turn_urls.is_empty() != self.turn_secret.is_none() {
+            bail!("--turn-url and --turn-secret are given together");
+        }
+        if self.turn_urls.len() > ICE_SERVERS_MAX {
+            bail!("--turn-url may be given {ICE_SERVERS_MAX} times at most");
+        }
+        Ok(Relays { fixed, urls: self.turn_urls.clone(), secret: self.turn_secret.clone() })
     }
 
     /// Browsers refuse a whole configuration for one server that they cannot use, so each is checked here.
@@ -117,6 +168,27 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory;
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn relays_are_kept_apart_from_what_everybody_is_told() {
+        let config =
+            |arguments: &[&str]| Options::parse_from([&["tracker-server"], arguments].concat()).config();
+        let fixed = ["--ice-server", "turn:b", "--ice-username", "u", "--ice-credential", "c"];
+        let minted = ["--turn-url", "turns:c:443", "--turn-secret", "s", "--ice-server", "stun:a"];
+        let config_of_both = config(&[&fixed[..], &minted[..]].concat()).unwrap();
+        assert_eq!(config_of_both.tracker.ice_servers.len(), 1, "only stun:a");
+        assert_eq!(config_of_both.relays.fixed[0].urls, ["turn:b"]);
+        assert_eq!(config_of_both.relays.urls, ["turns:c:443"]);
+        for (wrong, word) in [
+            (vec!["--turn-url", "turn:c"], "together"),
+            (vec!["--turn-secret", "s"], "together"),
+            (vec!["--turn-url", "stun:c", "--turn-secret", "s"], "must begin with turn:"),
+            (vec!["--allow-origin", "example.org"], "must look like https://example.org"),
+        ] {
+            let error = config(&wrong).unwrap_err().to_string();
+            assert!(error.contains(word), "{wrong:?}: {error}");
+        }
     }
 
     #[test]

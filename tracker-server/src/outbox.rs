@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::decision::CloseReason;
-use crate::limits::OUTBOX_BYTES_MAX;
+use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_SIGNAL_BYTES_MAX};
 
 /// What a connection is to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +52,11 @@ impl Outbox {
         drop(queue);
         self.changed.notify_one();
         is_open
+    }
+
+    /// Whether a signal of another peer may be added. Half of the room is kept for the tracker's own messages.
+    pub(crate) fn has_signal_room(&self, bytes: usize) -> bool {
+        self.lock().bytes.saturating_add(bytes) <= OUTBOX_SIGNAL_BYTES_MAX
     }
 
     /// Lets the connection close after what waits. The first reason counts.
@@ -107,6 +112,15 @@ mod tests {
         assert!((0..4).all(|_| outbox.push(frame.clone())));
         assert!(!outbox.push("x".into()));
         assert_eq!(outbox.next().await, Next::Close(CloseReason::SlowReader));
+    }
+
+    #[test]
+    fn signals_leave_half_of_the_room_to_the_tracker() {
+        let outbox = Outbox::default();
+        let frame = "x".repeat(OUTBOX_SIGNAL_BYTES_MAX / 8);
+        let sent = (0..100).filter(|_| outbox.has_signal_room(frame.len()) && outbox.push(frame.clone()));
+        assert_eq!(sent.count(), 8);
+        assert!((0..8).all(|_| outbox.push(frame.clone())), "the other half is the tracker's own");
     }
 
     #[tokio::test]

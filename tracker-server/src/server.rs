@@ -1,7 +1,7 @@
 //! The accept loop: connections with deadlines, a bound on their number, and one way to stop.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -12,49 +12,86 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
+use crate::access::Sender;
+use crate::archive::ArchiveError;
 use crate::config::ServerConfig;
 use crate::http;
 use crate::hub::Hub;
-use crate::limits::{ACCEPT_PAUSE, HTTP_BUFFER_BYTES};
+use crate::limits::{ACCEPT_PAUSE, HTTP_BUFFER_BYTES, OBSERVERS_MAX};
+use crate::place::SharedPlaces;
+use crate::stream::PatientStream;
 
-/// Room for one connection; given back when the last clone goes.
-pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
+/// A stream waits longer than a WebSocket does for one write, since a WebSocket can still say why it closes.
+const WRITE_PATIENCE: u32 = 2;
 
-/// Where a request came from, by its TCP connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SenderAddress(pub(crate) IpAddr);
+/// Where a tracker listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For peers and the page.
+    pub public: TcpListener,
+    /// For what only the operator is to see: `/metrics`. None to show it nowhere.
+    pub private: Option<TcpListener>,
+}
 
-/// Serves a tracker on `listener` until `shutdown` is done, then ends all connections and returns.
+impl From<TcpListener> for Listeners {
+    fn from(public: TcpListener) -> Self {
+        Self { public, private: None }
+    }
+}
+
+/// Serves a tracker until `shutdown` is done, then ends all connections and returns.
 ///
 /// Stopping takes at most [`Deadlines::stop`](crate::config::Deadlines::stop): first the WebSockets are closed,
 /// while requests such as `/readyz` are still answered; then requests under way may end.
-pub async fn serve(config: ServerConfig, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    let hub = Arc::new(Hub::new(config));
-    let acceptor = Acceptor::new(Arc::clone(&hub));
+///
+/// The error is a data directory that cannot be used; nothing was served then.
+pub async fn serve(
+    config: ServerConfig,
+    listeners: impl Into<Listeners>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ArchiveError> {
+    let Listeners { public, private } = listeners.into();
+    let hub = Arc::new(Hub::new(config)?);
+    let acceptor =
+        Acceptor::new(Arc::clone(&hub), http::router(Arc::clone(&hub)), hub.config.connections_max);
+    let observer = Acceptor::new(Arc::clone(&hub), http::private_router(Arc::clone(&hub)), OBSERVERS_MAX);
+    let observe = async {
+        match &private {
+            Some(listener) => observer.run(listener).await,
+            None => std::future::pending().await,
+        }
+    };
+    let run = async {
+        tokio::select! {
+            never = acceptor.run(&public) => never,
+            never = observe => never,
+        }
+    };
+    let mut run = pin!(run);
     tokio::select! {
-        never = acceptor.run(&listener) => match never {},
+        never = run.as_mut() => match never {},
         () = shutdown => {}
     }
     hub.stop();
     let deadline = Instant::now() + hub.config.deadlines.stop;
     tokio::select! {
-        never = acceptor.run(&listener) => match never {},
+        never = run.as_mut() => match never {},
         _ = timeout_at(deadline, hub.sockets.wait()) => {}
     }
-    drop(listener);
     acceptor.finish(deadline).await;
+    observer.finish(deadline).await;
+    Ok(())
 }
 
 struct Acceptor {
     hub: Arc<Hub>,
     router: Router,
-    room: Arc<Semaphore>,
+    places: SharedPlaces,
     /// Counts the HTTP connections that are not closed yet.
     connections: TaskTracker,
     /// Cancelled when connections are to end after the request under way.
@@ -64,10 +101,10 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    fn new(hub: Arc<Hub>) -> Self {
+    fn new(hub: Arc<Hub>, router: Router, connections_max: usize) -> Self {
         Self {
-            router: http::router(Arc::clone(&hub)),
-            room: Arc::new(Semaphore::new(hub.config.connections_max)),
+            router,
+            places: SharedPlaces::new(connections_max),
             connections: TaskTracker::new(),
             finish: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -91,27 +128,37 @@ impl Acceptor {
         }
     }
 
-    /// Serves a connection in a task of its own, or drops it if there is no room.
+    /// Serves a connection in a task of its own, or tells it why there is no room.
     fn admit(&self, stream: TcpStream, address: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            self.hub.metrics.count_refused_connection();
-            tracing::warn!(%address, "a connection was refused: all places are taken");
-            return;
+        // All connections of a proxy come from its own address, which says nothing about their senders.
+        let counted = (!self.hub.config.is_behind_proxy).then(|| address.ip());
+        let permit = match self.places.take(counted) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                self.hub.metrics.count_refused_connection();
+                tracing::debug!(%address, reason = refusal.text(), "a connection was refused");
+                return self.places.refuse(stream, refusal);
+            }
         };
-        let permit: Permit = Arc::new(permit);
         // Signals are small and urgent. A socket that refuses the option still works.
         _ = stream.set_nodelay(true);
+        let deadlines = self.hub.config.deadlines;
+        let local = stream.local_addr().map_or(address.ip(), |local| local.ip());
+        let sender = Sender { address: address.ip(), local };
         let router = self.router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(SenderAddress(address.ip()));
-            request.extensions_mut().insert(Arc::clone(&permit));
+            request.extensions_mut().insert(sender);
+            request.extensions_mut().insert(permit.clone());
             router.clone().call(request)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.hub.config.deadlines.header)
+            .header_read_timeout(deadlines.header)
             .max_buf_size(HTTP_BUFFER_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(
+                TokioIo::new(PatientStream::new(stream, deadlines.send * WRITE_PATIENCE)),
+                service,
+            )
             .with_upgrades();
         let (finish, cut) = (self.finish.clone(), self.cut.clone());
         self.connections.spawn(async move {
@@ -119,12 +166,14 @@ impl Acceptor {
             let mut result = tokio::select! {
                 result = connection.as_mut() => Some(result),
                 () = finish.cancelled() => None,
+                () = sleep(deadlines.plain) => None,
             };
             if result.is_none() {
                 connection.as_mut().graceful_shutdown();
                 result = tokio::select! {
                     result = connection => Some(result),
                     () = cut.cancelled() => None,
+                    () = sleep(deadlines.plain) => None,
                 };
             }
             if let Some(Err(error)) = result {
@@ -134,7 +183,7 @@ impl Acceptor {
     }
 
     /// Lets requests under way end until `deadline`, then cuts them.
-    async fn finish(self, deadline: Instant) {
+    async fn finish(&self, deadline: Instant) {
         self.finish.cancel();
         self.connections.close();
         if timeout_at(deadline, self.connections.wait()).await.is_err() {

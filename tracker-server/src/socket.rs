@@ -17,7 +17,7 @@ use crate::decision::{CloseReason, ConnectionId};
 use crate::hub::Hub;
 use crate::limits::{OUTBOX_BYTES_MAX, PINGS_MISSED_MAX, SOCKET_READ_BYTES, SOCKET_WRITE_BYTES};
 use crate::outbox::{Next, Outbox};
-use crate::server::Permit;
+use crate::place::Permit;
 
 /// Why a conversation ended.
 enum End {
@@ -30,6 +30,7 @@ enum End {
 /// Answers an upgrade request and serves the WebSocket. `permit` is held for as long as it is open.
 pub(crate) fn upgrade(hub: Arc<Hub>, upgrade: WebSocketUpgrade, address: IpAddr, permit: Permit) -> Response {
     let counted = hub.sockets.token();
+    permit.upgrade();
     upgrade
         .read_buffer_size(SOCKET_READ_BYTES)
         .write_buffer_size(SOCKET_WRITE_BYTES)

@@ -5,7 +5,14 @@ import { byId, element, setText } from "./dom.js";
 import { formatBytes, formatCount, formatDuration } from "./format.js";
 
 /**
- * One entry of GET /v1/swarms.
+ * A page of GET /v1/swarms. `next` names the one after it.
+ * @typedef {object} Page
+ * @property {Entry[]} swarms
+ * @property {string} [next]
+ */
+
+/**
+ * One entry of a page.
  * @typedef {object} Entry
  * @property {string} swarm
  * @property {string} name
@@ -21,9 +28,16 @@ import { formatBytes, formatCount, formatDuration } from "./format.js";
 /** How often the list is asked for again while it is looked at. */
 const REFRESH_MS = 5000;
 
+/** How many pages are shown: one more with each click. */
+let pages = 1;
+
 /** Shows the list and keeps it fresh. */
 export function startCatalogue() {
   byId("catalogue").hidden = false;
+  byId("catalogue-more").addEventListener("click", () => {
+    pages += 1;
+    void refresh();
+  });
   void refresh();
   setInterval(() => { if (!document.hidden) void refresh(); }, REFRESH_MS);
 }
@@ -31,11 +45,9 @@ export function startCatalogue() {
 async function refresh() {
   const note = byId("catalogue-note");
   try {
-    const response = await fetch("/v1/swarms");
-    if (!response.ok) throw new Error(`it answered with status ${response.status}`);
-    /** @type {Entry[]} */
-    const swarms = await response.json();
-    setText(note, swarms.length > 0 ? "" : "Nothing yet. A publisher starts with: seeder seed FILE --tracker ADDRESS");
+    const { swarms, next } = await read();
+    byId("catalogue-more").hidden = !next;
+    setText(note, swarms.length > 0 ? "" : "Nothing yet. A publisher starts with: seeder seed FILE --tracker ADDRESS --list");
     note.hidden = swarms.length > 0;
     show(swarms);
   } catch (error) {
@@ -43,6 +55,24 @@ async function refresh() {
     const reason = error instanceof TypeError ? "it cannot be reached" : String(error);
     setText(note, `The tracker's list cannot be had just now: ${reason}. Trying again in ${REFRESH_MS / 1000} s …`);
   }
+}
+
+/**
+ * The pages that are shown, as one. A page that did not change costs a few bytes: the browser asks by its tag.
+ * @returns {Promise<Page>}
+ */
+async function read() {
+  /** @type {Page} */
+  const all = { swarms: [] };
+  for (let page = 0; page < pages && (page === 0 || all.next); page += 1) {
+    const response = await fetch(all.next ? `/v1/swarms?after=${encodeURIComponent(all.next)}` : "/v1/swarms");
+    if (!response.ok) throw new Error(`it answered with status ${response.status}`);
+    /** @type {Page} */
+    const { swarms, next } = await response.json();
+    all.swarms.push(...swarms);
+    all.next = next;
+  }
+  return all;
 }
 
 /** What is shown, by swarm: kept, so that nothing flickers and no picture is asked for twice.
@@ -80,13 +110,15 @@ function item({ swarm, name, title, has_poster }) {
 }
 
 /**
- * Adds the poster once it is here, so that the list does not wait for it.
+ * Adds the poster, which the browser gets only when it comes into view.
  * @param {HTMLElement} link
  * @param {string} swarm
  */
 function addPoster(link, swarm) {
   const poster = element("img");
   poster.alt = "";
-  poster.onload = () => link.prepend(poster);
+  poster.loading = "lazy";
+  poster.onerror = () => poster.remove();
+  link.prepend(poster);
   poster.src = `/v1/manifests/${swarm}/poster`;
 }

@@ -52,7 +52,7 @@ fn start(workspace: &Workspace, listen: SocketAddr, parts: &mut Vec<Part>) -> Re
     let address = page.trim_start_matches("http://").trim_end_matches('/');
     let mut seeder = Command::new(workspace.release_dir().join("seeder"));
     seeder.arg("seed").args(&clips).arg("--tracker").arg(format!("ws://{address}/v1/swarm"));
-    seeder.arg("--data-dir").arg(workspace.root().join("data/demo"));
+    seeder.arg("--list").arg("--data-dir").arg(workspace.root().join("data/demo"));
     let (part, link) = Part::start("the seeder", &mut seeder, "http://")?;
     parts.push(part);
 

@@ -199,7 +199,7 @@ async fn a_manifest_is_put_and_got_over_http() {
     let tracker = TestTracker::start(Manner::Proper).await;
     let address = tracker.address.clone();
     let (found, missing) = tokio::task::spawn_blocking(move || {
-        publish_manifest(&address, SwarmId([1; 32]), b"a manifest").unwrap();
+        publish_manifest(&address, SwarmId([1; 32]), b"a manifest", false).unwrap();
         (fetch_manifest(&address, SwarmId([1; 32])), fetch_manifest(&address, SwarmId([2; 32])))
     })
     .await

@@ -204,6 +204,7 @@ impl Viewer {
             tracker: address.tracker.context("the seeder's link names no tracker")?,
             content: Content::Fetch(copy),
             network: Network::own_ports(),
+            is_listed: false,
         };
         let (peer, notices) =
             PeerHandle::start(driver).with_context(|| format!("viewer {number} cannot be started"))?;

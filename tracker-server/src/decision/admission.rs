@@ -1,16 +1,17 @@
 //! Who may connect and how much it may say: limits for each connection and for each address (DESIGN §9).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use swarm_core::Timestamp;
 
+use super::network::Site;
 use super::outgoing::ConnectionId;
 use super::refusal::Refusal;
 use super::token_bucket::{Rate, TokenBucket};
 use crate::limits::{
     ADDRESS_BURST, ADDRESS_RATE_PER_S, ADDRESSES_SWEEP, CONNECT_COST, CONNECTION_BURST,
-    CONNECTION_RATE_PER_S, REFUSALS_MAX,
+    CONNECTION_RATE_PER_S, REFUSALS_MAX, SIGNAL_OVERRUNS_MAX,
 };
 
 const CONNECTION_RATE: Rate = Rate { per_s: CONNECTION_RATE_PER_S, burst: CONNECTION_BURST };
@@ -18,9 +19,11 @@ const ADDRESS_RATE: Rate = Rate { per_s: ADDRESS_RATE_PER_S, burst: ADDRESS_BURS
 
 #[derive(Debug)]
 struct Sender {
-    address: IpAddr,
+    address: Site,
     bucket: TokenBucket,
     refusals: u32,
+    /// Signals that were beyond the budget of their link.
+    overruns: u32,
 }
 
 #[derive(Debug)]
@@ -35,7 +38,7 @@ pub(super) struct Admission {
     connections_per_address_max: u32,
     senders: HashMap<ConnectionId, Sender>,
     /// Outlives the connections of an address until its bucket is full again.
-    addresses: HashMap<IpAddr, Address>,
+    addresses: HashMap<Site, Address>,
 }
 
 impl Admission {
@@ -51,7 +54,7 @@ impl Admission {
         address: IpAddr,
     ) -> Result<(), Refusal> {
         self.sweep(now);
-        let address = site(address);
+        let address = Site::of(address);
         let entry = self
             .addresses
             .entry(address)
@@ -65,7 +68,7 @@ impl Admission {
             .map_err(|retry_after_ms| Refusal::rate_limited(retry_after_ms, true))?;
         entry.connections += 1;
         let bucket = TokenBucket::new(CONNECTION_RATE, now);
-        self.senders.insert(connection, Sender { address, bucket, refusals: 0 });
+        self.senders.insert(connection, Sender { address, bucket, refusals: 0, overruns: 0 });
         Ok(())
     }
 
@@ -105,20 +108,19 @@ impl Admission {
         }
     }
 
+    /// Counts a signal that was beyond the budget of its link. Whether that is enough.
+    pub(super) fn note_overrun(&mut self, connection: ConnectionId) -> bool {
+        let Some(sender) = self.senders.get_mut(&connection) else { return false };
+        sender.overruns += 1;
+        sender.overruns >= SIGNAL_OVERRUNS_MAX
+    }
+
     /// Drops addresses without connections and without debt once there are many.
     fn sweep(&mut self, now: Timestamp) {
         if self.addresses.len() >= ADDRESSES_SWEEP && self.addresses.len().is_power_of_two() {
             self.addresses
                 .retain(|_, entry| entry.connections > 0 || !entry.bucket.is_full(ADDRESS_RATE, now));
         }
-    }
-}
-
-/// What counts as one address: of IPv6 the /64, since that is what one customer gets.
-fn site(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
     }
 }
 
@@ -144,13 +146,6 @@ mod tests {
         assert_eq!(connect(&mut admission, 4, "10.0.0.2"), Ok(()));
         admission.disconnect(Timestamp::ZERO, ConnectionId(1));
         assert_eq!(connect(&mut admission, 5, "10.0.0.1"), Ok(()));
-    }
-
-    #[test]
-    fn the_addresses_of_one_customer_count_together() {
-        assert_eq!(site(address("2001:db8:1:2:3:4:5:6")), site(address("2001:db8:1:2::1")));
-        assert_ne!(site(address("2001:db8:1:2::1")), site(address("2001:db8:1:3::1")));
-        assert_eq!(site(address("::ffff:10.0.0.1")), address("10.0.0.1"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use swarm_core::PeerId;
 use swarm_core::tracker_message::{PeerEntry, Role, SegmentRun};
 
-use super::network::Network;
+use super::network::{Network, Site};
 use super::outgoing::ConnectionId;
 use super::rarity::{Rarity, Wish};
 use super::segment_set::SegmentSet;
@@ -23,14 +23,24 @@ pub struct Record {
     pub role: Role,
     /// Segments that it holds whole.
     pub have: SegmentSet,
+    /// Whether its neighbours report that it hardly delivers. Then what it holds does not count: it makes no segment less
+    /// rare, it is no seeder, and it is not named as a provider.
+    pub is_doubted: bool,
     /// Segments that it looked for last and has not got since.
     pub looking: SegmentSet,
     /// Its upload capacity, bits a second; 0 if not known.
     pub uplink_bps: u64,
     /// Segment that it plays.
     pub playhead: Option<u32>,
+    /// Where it comes from.
+    pub site: Site,
+}
+
+impl Record {
     /// The network that it is in.
-    pub network: Network,
+    pub fn network(&self) -> Network {
+        Network::of(self.site.address())
+    }
 }
 
 /// What a peer says of itself when it joins.
@@ -48,8 +58,8 @@ pub struct Newcomer {
     pub uplink_bps: u64,
     /// Segment that it plays.
     pub playhead: Option<u32>,
-    /// The network that it is in.
-    pub network: Network,
+    /// Where it comes from.
+    pub site: Site,
 }
 
 /// Everybody in one swarm.
@@ -115,16 +125,18 @@ impl Directory {
             connection: newcomer.connection,
             role: newcomer.role,
             have,
+            is_doubted: false,
             looking: SegmentSet::default(),
             uplink_bps: newcomer.uplink_bps.min(UPLINK_MAX_BPS),
             playhead: self.checked(newcomer.playhead),
-            network: newcomer.network,
+            site: newcomer.site,
         };
         self.peers.insert(newcomer.peer, record);
     }
 
     /// Takes a peer out.
     pub fn remove(&mut self, peer: PeerId) -> Option<Record> {
+        self.doubt(peer, false);
         let record = self.peers.remove(&peer)?;
         self.seeder_count -= usize::from(record.have.is_full());
         self.initial.retain(|initial| *initial != peer);
@@ -148,10 +160,28 @@ impl Directory {
             record.have.insert(*run);
             record.looking.remove(*run);
         }
-        self.rarity.held(&held, &record.have);
         self.rarity.looked(&looked, &record.looking);
+        if record.is_doubted {
+            return;
+        }
+        self.rarity.held(&held, &record.have);
         self.seeder_count += usize::from(record.have.is_full());
         self.seeder_count -= usize::from(held.is_full());
+    }
+
+    /// Begins or ends to doubt what a viewer says it holds. An initial peer is never doubted.
+    pub fn doubt(&mut self, peer: PeerId, is_doubted: bool) {
+        let record = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer);
+        let Some(record) = record.filter(|record| record.is_doubted != is_doubted) else { return };
+        record.is_doubted = is_doubted;
+        let (nothing, full) = (SegmentSet::default(), usize::from(record.have.is_full()));
+        if is_doubted {
+            self.rarity.held(&record.have, &nothing);
+            self.seeder_count -= full;
+        } else {
+            self.rarity.held(&nothing, &record.have);
+            self.seeder_count += full;
+        }
     }
 
     /// Notes what a peer looks for, in place of what it looked for before.
@@ -216,12 +246,12 @@ impl Directory {
 
     /// Whether a peer holds something of `wanted`.
     pub fn is_holding(&self, peer: PeerId, wanted: &SegmentSet) -> bool {
-        self.record(peer).is_some_and(|record| record.have.is_overlapping(wanted))
+        self.record(peer).is_some_and(|record| !record.is_doubted && record.have.is_overlapping(wanted))
     }
 
     /// Takes what a peer holds out of `wanted`.
     pub fn cover(&self, peer: PeerId, wanted: &mut SegmentSet) {
-        if let Some(record) = self.record(peer) {
+        if let Some(record) = self.record(peer).filter(|record| !record.is_doubted) {
             wanted.remove_all(&record.have);
         }
     }
@@ -267,7 +297,7 @@ mod tests {
             have: have.to_vec(),
             uplink_bps: 0,
             playhead: None,
-            network: Network::of(Ipv4Addr::LOCALHOST.into()),
+            site: Site::of(Ipv4Addr::LOCALHOST.into()),
         }
     }
 
@@ -300,6 +330,31 @@ mod tests {
         assert_eq!((directory.seeder_count(), directory.initial()), (1, &[PeerId(1)][..]));
         directory.remove(PeerId(1));
         assert!(directory.initial().is_empty());
+    }
+
+    #[test]
+    fn what_a_doubted_peer_holds_does_not_count_until_it_is_believed_again() {
+        let mut directory = swarm_of(&[1, 2]);
+        let all = SegmentSet::full(10);
+        directory.change(PeerId(1), &[SegmentRun(0, 10)], &[]);
+        let standing = |directory: &Directory| {
+            (directory.seeder_count(), directory.rarity.holders(4), directory.is_holding(PeerId(1), &all))
+        };
+        assert_eq!(standing(&directory), (1, 1, true));
+        directory.doubt(PeerId(1), true);
+        directory.doubt(PeerId(1), true);
+        assert_eq!(standing(&directory), (0, 0, false));
+        directory.change(PeerId(1), &[], &[SegmentRun(0, 1)]);
+        directory.change(PeerId(1), &[SegmentRun(0, 1)], &[]);
+        assert_eq!(standing(&directory), (0, 0, false));
+        directory.doubt(PeerId(1), false);
+        assert_eq!(standing(&directory), (1, 1, true));
+        directory.doubt(PeerId(1), true);
+        directory.remove(PeerId(1));
+        assert_eq!((directory.seeder_count(), directory.rarity.holders(4)), (0, 0));
+        directory.insert(Newcomer { role: Role::Initial, ..viewer(3, &[]) });
+        directory.doubt(PeerId(3), true);
+        assert_eq!(directory.seeder_count(), 1, "an initial peer is never doubted");
     }
 
     #[test]

@@ -8,6 +8,10 @@
 //! Initial   viewer and initial peer  32 an initial peer, 2 a viewer  initial
 //! ```
 //!
+//! No subnet takes all places of a peer: a viewer has at most [`LINKS_PER_SUBNET_MAX`] regular links with a subnet
+//! other than its own while there are others to link it with, and an initial peer keeps three quarters of its places
+//! for the others. So whoever opens many connections from one place surrounds nobody.
+//!
 //! A regular graph is what spreads a content evenly: 100 peers, *sim*: random links, 8 on average → 1.20 of the
 //! bound, exactly 8 each → 1.03. Links of initial peers are counted apart: they are the way the content enters
 //! the swarm, the graph among viewers is how it spreads.
@@ -25,8 +29,15 @@ use std::collections::BTreeMap;
 
 use swarm_core::{PeerId, Timestamp};
 
+use super::network::Subnet;
 use super::pool::Pool;
-use crate::limits::DEGREE_TARGET;
+use super::token_bucket::{Rate, TokenBucket};
+use crate::limits::{
+    DEGREE_TARGET, LINK_SIGNAL_BURST_BYTES, LINK_SIGNAL_RATE_BYTES_PER_S, LINKS_PER_SUBNET_MAX,
+};
+
+/// Bytes of signals that one end of a link may send the other.
+const SIGNAL_RATE: Rate = Rate { per_s: LINK_SIGNAL_RATE_BYTES_PER_S, burst: LINK_SIGNAL_BURST_BYTES };
 
 /// How viewers come to be neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +81,21 @@ pub struct Link {
     pub kind: Kind,
     /// Since when.
     pub since: Timestamp,
+    /// Where the other end comes from.
+    subnet: Subnet,
+    /// What this end may still send the other.
+    signals: TokenBucket,
+}
+
+/// Whether a signal may pass from one peer to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalVerdict {
+    /// It may.
+    Pass,
+    /// It may not: the tracker made no link between them.
+    NoLink,
+    /// It may not yet: the sender has used up the budget of the link. There is room after this many ms.
+    Overrun(u32),
 }
 
 /// What two peers are to be told.
@@ -93,6 +119,7 @@ pub struct Departure {
 #[derive(Debug)]
 struct Node {
     is_initial: bool,
+    subnet: Subnet,
     /// When it came, or lost a neighbour.
     waits_since: Timestamp,
     links: Vec<Link>,
@@ -145,10 +172,28 @@ impl Graph {
         self.links(peer).map(|link| link.peer)
     }
 
+    /// Counts a signal of `bytes` towards the budget of its link, if there is one.
+    pub fn admit_signal(&mut self, now: Timestamp, from: PeerId, to: PeerId, bytes: u32) -> SignalVerdict {
+        let links = self.nodes.get_mut(&from).map(|node| &mut node.links);
+        let Some(link) = links.and_then(|links| links.iter_mut().find(|link| link.peer == to)) else {
+            return SignalVerdict::NoLink;
+        };
+        match link.signals.take(SIGNAL_RATE, now, bytes) {
+            Ok(()) => SignalVerdict::Pass,
+            Err(retry_after_ms) => SignalVerdict::Overrun(retry_after_ms),
+        }
+    }
+
     /// Enters a viewer: its initial peers first, then its place among the viewers.
-    pub fn join_viewer(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<Change> {
+    pub fn join_viewer(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        subnet: Subnet,
+        rng: &mut fastrand::Rng,
+    ) -> Vec<Change> {
         let waiting = self.below.len();
-        self.enter(now, peer, false);
+        self.enter(now, peer, subnet, false);
         self.link_initial(now, peer);
         match self.wiring {
             Wiring::Regular => self.place(now, peer, waiting, rng),
@@ -159,8 +204,14 @@ impl Graph {
 
     /// Enters an initial peer and links viewers to it; never other initial peers, which have nothing to give
     /// one another.
-    pub fn join_initial(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<Change> {
-        self.enter(now, peer, true);
+    pub fn join_initial(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        subnet: Subnet,
+        rng: &mut fastrand::Rng,
+    ) -> Vec<Change> {
+        self.enter(now, peer, subnet, true);
         self.first_viewers(now, peer, rng);
         self.take_changes()
     }
@@ -214,7 +265,9 @@ impl Graph {
         let can_be = gives(left, left_gives)
             && gives(right, right_gives)
             && self.is_free(left, right)
-            && self.is_free(left_gives, right_gives);
+            && self.is_free(left_gives, right_gives)
+            && self.is_diverse(left, right)
+            && self.is_diverse(left_gives, right_gives);
         if !can_be {
             return None;
         }
@@ -239,9 +292,24 @@ impl Graph {
         left != right && !self.kind(left, right).is_some_and(Kind::is_regular)
     }
 
-    fn enter(&mut self, now: Timestamp, peer: PeerId, is_initial: bool) {
+    fn subnet(&self, peer: PeerId) -> Option<Subnet> {
+        self.nodes.get(&peer).map(|node| node.subnet)
+    }
+
+    /// Whether a link between two viewers leaves both with neighbours from many subnets: neither may have its share of
+    /// the other's subnet yet. Viewers of one subnet may have any number of links with one another.
+    fn is_diverse(&self, left: PeerId, right: PeerId) -> bool {
+        let (Some(left), Some(right)) = (self.nodes.get(&left), self.nodes.get(&right)) else { return true };
+        let has_room = |node: &Node, subnet: Subnet| {
+            let near = node.links.iter().filter(|link| link.kind.is_regular() && link.subnet == subnet);
+            near.count() < LINKS_PER_SUBNET_MAX
+        };
+        left.subnet == right.subnet || (has_room(left, right.subnet) && has_room(right, left.subnet))
+    }
+
+    fn enter(&mut self, now: Timestamp, peer: PeerId, subnet: Subnet, is_initial: bool) {
         let (links, turns, next_rotation) = (Vec::new(), 0, now);
-        self.nodes.insert(peer, Node { is_initial, waits_since: now, links, turns, next_rotation });
+        self.nodes.insert(peer, Node { is_initial, subnet, waits_since: now, links, turns, next_rotation });
         if is_initial {
             self.initial.push(peer);
         } else {
@@ -256,10 +324,14 @@ impl Graph {
             self.changes.push(Change::Linked(left, right));
         }
         for (peer, other) in [(left, right), (right, left)] {
+            let Some(subnet) = self.subnet(other) else { continue };
             let Some(node) = self.nodes.get_mut(&peer) else { continue };
             match node.links.iter_mut().find(|link| link.peer == other) {
                 Some(link) => link.kind = kind,
-                None => node.links.push(Link { peer: other, kind, since: now }),
+                None => {
+                    let signals = TokenBucket::new(SIGNAL_RATE, now);
+                    node.links.push(Link { peer: other, kind, since: now, subnet, signals });
+                }
             }
             node.turns += u32::from(kind == Kind::Initial);
             self.note(peer);

@@ -13,8 +13,11 @@
 //! | `swarm` | one swarm: wires the next three rows together |
 //! | [`directory`], [`rarity`] | who holds and who looks for which segments; which are at risk |
 //! | [`graph`], [`nearness`] | who is a neighbour of whom |
+//! | `crowd` | how many peers of a swarm are of one address or subnet |
 //! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
+//! | [`places`] | how many connections may be open, and from where |
+//! | [`publishers`] | how often one address may publish |
 //! | `pool` | a set of peers to draw from |
 //! | `draw` | choices by chance that are the same on every machine |
 //! | [`resume`] | resume tokens |
@@ -22,13 +25,16 @@
 
 mod admission;
 pub mod assignment;
+mod crowd;
 pub mod directory;
 mod draw;
 pub mod graph;
 pub mod nearness;
 pub mod network;
 pub mod outgoing;
+pub mod places;
 mod pool;
+pub mod publishers;
 pub mod rarity;
 mod refusal;
 pub mod resume;

@@ -123,6 +123,7 @@ impl Nearness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::network::Subnet;
     use crate::limits::DEGREE_TARGET;
     use std::collections::VecDeque;
 
@@ -130,8 +131,9 @@ mod tests {
     fn playing(count: u64, playhead: impl Fn(u64) -> Option<u32>) -> (Nearness, Graph, fastrand::Rng) {
         let mut rng = fastrand::Rng::with_seed(1);
         let (mut nearness, mut graph) = (Nearness::default(), Graph::default());
+        let subnet = Subnet::of([192, 0, 2, 0].into());
         for peer in 1..=count {
-            graph.join_viewer(Timestamp::ZERO, PeerId(peer), &mut rng);
+            graph.join_viewer(Timestamp::ZERO, PeerId(peer), subnet, &mut rng);
         }
         for peer in 1..=count {
             graph.settle(Timestamp::from_millis(60_000), PeerId(peer), &mut rng);

@@ -4,7 +4,7 @@ use swarm_core::tracker_message::{ErrorCode, TRACKER_VERSION, TrackerDecodeError
 use swarm_core::{PeerId, SwarmId};
 
 use super::outgoing::CloseReason;
-use crate::limits::{FULL_RETRY_MS, UNKNOWN_SWARM_RETRY_MS};
+use crate::limits::{BUSY_RECEIVER_RETRY_MS, FULL_RETRY_MS, UNKNOWN_SWARM_RETRY_MS};
 
 /// A request that is not met. Becomes an `error` message, and the end of the connection where `close` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,32 @@ impl Refusal {
         Self::new(ErrorCode::UnknownPeer, format!("no peer {peer} is in this swarm"))
     }
 
+    /// A signal to a peer that the tracker did not introduce, or no longer.
+    pub(super) fn no_link(peer: PeerId) -> Self {
+        let text = format!("signals go to neighbours only: this tracker made no link with {peer}");
+        Self::new(ErrorCode::UnknownPeer, text)
+    }
+
+    /// A signal beyond the budget of its link.
+    pub(super) fn signal_overrun(peer: PeerId, retry_after_ms: u32, is_flooding: bool) -> Self {
+        let text = format!("too many bytes of signals for {peer}; a connection takes a tenth of this");
+        let refusal = Self::new(ErrorCode::RateLimited, text).retry(retry_after_ms);
+        if is_flooding { refusal.close(CloseReason::Flooding) } else { refusal }
+    }
+
+    /// A signal to a neighbour for which too much waits already.
+    pub(super) fn busy_receiver(peer: PeerId) -> Self {
+        let text = format!("{peer} does not read its messages fast enough; the signal was not passed on");
+        Self::new(ErrorCode::RateLimited, text).retry(BUSY_RECEIVER_RETRY_MS)
+    }
+
     pub(super) fn swarm_full(is_initial: bool) -> Self {
         let text = if is_initial { "the swarm has enough initial peers" } else { "the swarm is full" };
+        Self::new(ErrorCode::Full, text).retry(FULL_RETRY_MS)
+    }
+
+    pub(super) fn crowded() -> Self {
+        let text = "your address or network has enough peers in this swarm";
         Self::new(ErrorCode::Full, text).retry(FULL_RETRY_MS)
     }
 

@@ -6,13 +6,15 @@ use swarm_core::tracker_message::{Received, Role, SegmentRun, Share, TrackerMess
 use swarm_core::{PeerId, Timestamp};
 
 use super::assignment::Assignments;
+use super::crowd::Crowd;
 use super::directory::{Directory, Newcomer};
-use super::graph::{Change, Graph, Wiring};
+use super::graph::{Change, Graph, SignalVerdict, Wiring};
 use super::nearness::Nearness;
+use super::network::Site;
 use super::outgoing::ConnectionId;
 use super::rarity::Wish;
 use super::success::Successes;
-use crate::limits::{INITIAL_PEERS_MAX, PEERS_PER_SWARM_MAX};
+use crate::limits::{BELIEVED_FROM, DOUBTED_BELOW, INITIAL_PEERS_MAX, PEERS_PER_SWARM_MAX};
 
 /// What peers are told without having asked, in order.
 pub(super) type Notices = Vec<(ConnectionId, TrackerMessageBody)>;
@@ -25,6 +27,7 @@ pub(super) struct Swarm {
     nearness: Nearness,
     assignments: Assignments,
     successes: Successes,
+    crowd: Crowd,
 }
 
 /// How a peer says that it is doing.
@@ -44,6 +47,7 @@ impl Swarm {
             nearness: Nearness::default(),
             assignments: Assignments::default(),
             successes: Successes::default(),
+            crowd: Crowd::default(),
         }
     }
 
@@ -74,25 +78,49 @@ impl Swarm {
         self.directory.len() < PEERS_PER_SWARM_MAX && (role == Role::Viewer || has_initial_room)
     }
 
+    /// Whether the address and the subnet of a newcomer have not got their share of the swarm yet.
+    pub(super) fn has_room_for(&self, site: Site) -> bool {
+        self.crowd.has_room(site)
+    }
+
     pub(super) fn connection(&self, peer: PeerId) -> Option<ConnectionId> {
         self.directory.record(peer).map(|record| record.connection)
     }
 
+    /// Whether a signal of `bytes` may pass; if so it counts towards the budget of its link.
+    pub(super) fn admit_signal(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        to: PeerId,
+        bytes: u32,
+    ) -> SignalVerdict {
+        self.graph.admit_signal(now, from, to, bytes)
+    }
+
+    /// The connection of a neighbour.
+    pub(super) fn neighbour(&self, peer: PeerId, neighbour: PeerId) -> Option<ConnectionId> {
+        self.connection(neighbour).filter(|_| self.graph.is_linked(peer, neighbour))
+    }
+
     /// Enters a peer that is not in the swarm and for which there is room, and introduces its neighbours.
     pub(super) fn join(&mut self, now: Timestamp, newcomer: Newcomer, rng: &mut fastrand::Rng) -> Notices {
-        let Newcomer { peer, role, .. } = newcomer;
+        let Newcomer { peer, role, site, .. } = newcomer;
+        self.crowd.insert(site);
         self.directory.insert(newcomer);
         self.note_playhead(peer);
         let changes = match role {
-            Role::Initial => self.graph.join_initial(now, peer, rng),
-            Role::Viewer => self.graph.join_viewer(now, peer, rng),
+            Role::Initial => self.graph.join_initial(now, peer, site.subnet(), rng),
+            Role::Viewer => self.graph.join_viewer(now, peer, site.subnet(), rng),
         };
         self.tell(&changes)
     }
 
     /// Takes a peer out; its neighbours hear of it, and of what makes up for it.
     pub(super) fn leave(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Notices {
-        self.directory.remove(peer);
+        if let Some(record) = self.directory.remove(peer) {
+            self.crowd.remove(record.site);
+        }
         let uplink_bps = |peer| self.directory.uplink_bps(peer);
         let departure = self.graph.leave(now, peer, uplink_bps, rng);
         self.nearness.remove(peer);
@@ -122,6 +150,7 @@ impl Swarm {
         for Received { peer: source, bytes, failures } in report.received {
             if self.graph.is_linked(peer, source) {
                 self.successes.note(peer, source, bytes, failures);
+                self.judge(source);
             }
         }
         let uplink_bps = |peer| self.directory.uplink_bps(peer);
@@ -129,6 +158,16 @@ impl Swarm {
         changes.extend(self.nearness.improve(now, peer, &mut self.graph, rng));
         changes.extend(self.graph.rotate(now, uplink_bps, rng));
         self.tell(&changes)
+    }
+
+    /// Doubts a source that hardly delivers, and believes it again when it does.
+    fn judge(&mut self, source: PeerId) {
+        let success = self.successes.of(source);
+        if success < DOUBTED_BELOW {
+            self.directory.doubt(source, true);
+        } else if success >= BELIEVED_FROM {
+            self.directory.doubt(source, false);
+        }
     }
 
     /// Initial peers play nothing, whatever they say: they are no part of the graph of viewers.

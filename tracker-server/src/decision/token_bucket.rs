@@ -17,7 +17,7 @@ pub struct Rate {
 }
 
 /// The state of one limit. Starts full.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenBucket {
     /// Saved tokens, in millionths.
     micro_tokens: u64,

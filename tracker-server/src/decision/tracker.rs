@@ -1,19 +1,24 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod signals;
+mod stage;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use swarm_core::limits::{ICE_SERVERS_MAX, SEGMENTS_MAX};
 use swarm_core::tracker_message::{
-    IceServer, PeerRequest, PeerRequestBody, Role, Signal, TRACKER_VERSION, TrackerDecodeError,
-    TrackerMessage, TrackerMessageBody,
+    IceServer, PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerDecodeError, TrackerMessage,
+    TrackerMessageBody,
 };
 use swarm_core::{PeerId, SwarmId, Timestamp};
 
+use self::signals::relay;
+use self::stage::Stage;
 use super::admission::Admission;
 use super::directory::Newcomer;
 use super::graph::Wiring;
-use super::network::Network;
+use super::network::Site;
 use super::outgoing::{CloseReason, ConnectionId, Outgoing};
 use super::rarity::Wish;
 use super::refusal::Refusal;
@@ -28,7 +33,8 @@ pub struct TrackerConfig {
     pub seed: u64,
     /// Key of the resume tokens.
     pub resume_key: ResumeKey,
-    /// Servers for connection building that peers are told, at most 8; others are left out.
+    /// Servers for connection building that every peer is told, at most 8; others are left out. Relays are not among
+    /// them.
     pub ice_servers: Vec<IceServer>,
     /// The token that a closed tracker asks for; none for an open one.
     pub token: Option<String>,
@@ -36,28 +42,6 @@ pub struct TrackerConfig {
     pub connections_per_address_max: u32,
     /// How viewers come to be neighbours.
     pub wiring: Wiring,
-}
-
-/// How far a connection has come.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    /// Open; `hello` is awaited.
-    Open { network: Network },
-    /// The peer is known; it may join a swarm.
-    Greeted { peer: PeerId, network: Network, uplink_bps: u64 },
-    /// The peer is in a swarm.
-    Joined { peer: PeerId, swarm: SwarmId },
-    /// The peer was in a swarm.
-    Left { peer: PeerId },
-}
-
-impl Stage {
-    const fn peer(self) -> Option<PeerId> {
-        match self {
-            Self::Open { .. } => None,
-            Self::Greeted { peer, .. } | Self::Joined { peer, .. } | Self::Left { peer } => Some(peer),
-        }
-    }
 }
 
 /// How a request was met: its answer, and what others are told.
@@ -130,6 +114,14 @@ impl Tracker {
         self.stages.get(&connection).is_some_and(|stage| stage.peer().is_some())
     }
 
+    /// The peer that a connection stands for, once it has joined a swarm.
+    pub fn joined_peer(&self, connection: ConnectionId) -> Option<PeerId> {
+        match self.stages.get(&connection)? {
+            Stage::Joined { peer, .. } => Some(*peer),
+            Stage::Open { .. } | Stage::Greeted { .. } | Stage::Left { .. } => None,
+        }
+    }
+
     /// A connection opened.
     pub fn connected(
         &mut self,
@@ -139,7 +131,7 @@ impl Tracker {
     ) -> Vec<(ConnectionId, Outgoing)> {
         match self.admission.connect(now, connection, address) {
             Ok(()) => {
-                self.stages.insert(connection, Stage::Open { network: Network::of(address) });
+                self.stages.insert(connection, Stage::Open { site: Site::of(address) });
                 Vec::new()
             }
             Err(refusal) => self.refuse(connection, None, refusal),
@@ -212,21 +204,17 @@ impl Tracker {
         outgoing: &mut Vec<(ConnectionId, Outgoing)>,
     ) -> Met {
         match (body, stage) {
-            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open { network }) => {
+            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open { site }) => {
                 self.check_hello(version, token.as_deref())?;
                 let peer = self.identify(now, resume.as_deref(), outgoing);
-                Ok((self.greet(connection, peer, network, uplink_bps), Notices::new()))
+                Ok((self.greet(connection, peer, site, uplink_bps), Notices::new()))
             }
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (
                 PeerRequestBody::Join { swarm, role, have, playhead },
-                Stage::Greeted { peer, network, uplink_bps },
-            ) => self.join(
-                now,
-                swarm,
-                Newcomer { peer, connection, role, have, uplink_bps, playhead, network },
-            ),
+                Stage::Greeted { peer, site, uplink_bps },
+            ) => self.join(now, swarm, Newcomer { peer, connection, role, have, uplink_bps, playhead, site }),
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
             }
@@ -249,7 +237,9 @@ impl Tracker {
         match body {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
-            PeerRequestBody::Signal { to, signal } => return relay(swarm, peer, to, signal),
+            PeerRequestBody::Signal { to, signal } => {
+                return relay(swarm, &mut self.admission, now, (connection, peer), to, signal);
+            }
             PeerRequestBody::Report { received, uplink_bps, playhead } => {
                 let report = Report { received, uplink_bps, playhead };
                 let notices = swarm.report(now, peer, report, &mut self.rng);
@@ -304,10 +294,10 @@ impl Tracker {
         &mut self,
         connection: ConnectionId,
         peer: PeerId,
-        network: Network,
+        site: Site,
         uplink_bps: u64,
     ) -> TrackerMessageBody {
-        self.stages.insert(connection, Stage::Greeted { peer, network, uplink_bps });
+        self.stages.insert(connection, Stage::Greeted { peer, site, uplink_bps });
         self.connections.insert(peer, connection);
         TrackerMessageBody::Welcome {
             version: TRACKER_VERSION,
@@ -319,10 +309,13 @@ impl Tracker {
     }
 
     fn join(&mut self, now: Timestamp, swarm_id: SwarmId, newcomer: Newcomer) -> Met {
-        let Newcomer { peer, connection, role, .. } = newcomer;
+        let Newcomer { peer, connection, role, site, .. } = newcomer;
         let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
         if !swarm.has_room(role) {
             return Err(Refusal::swarm_full(role == Role::Initial));
+        }
+        if !swarm.has_room_for(site) {
+            return Err(Refusal::crowded());
         }
         let notices = swarm.join(now, newcomer, &mut self.rng);
         self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });
@@ -368,12 +361,6 @@ impl Tracker {
         let message = (connection, Outgoing::Send(TrackerMessage { id, body }));
         [message].into_iter().chain(close).collect()
     }
-}
-
-/// Passes a signal on to a peer of the same swarm.
-fn relay(swarm: &Swarm, from: PeerId, to: PeerId, signal: Signal) -> Met {
-    let receiver = swarm.connection(to).filter(|_| to != from).ok_or_else(|| Refusal::unknown_peer(to))?;
-    Ok((TrackerMessageBody::Ok, vec![(receiver, TrackerMessageBody::Signal { from, signal })]))
 }
 
 /// What a request costs its sender, in messages.

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
-use crate::harness::{PATIENCE, Socket};
+use crate::harness::{PATIENCE, Socket, request};
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracker-server"));
@@ -60,6 +60,67 @@ async fn ctrl_c_closes_sockets_and_exits_with_zero() -> anyhow::Result<()> {
     signal_ends_it_cleanly("-INT").await
 }
 
+/// Starts the binary with these flags; its address, and what it logs.
+async fn start_with(arguments: &[&str]) -> anyhow::Result<(Child, SocketAddr, BufReader<ChildStderr>)> {
+    let mut child = command(&[&["--listen", "127.0.0.1:0"], arguments].concat()).spawn()?;
+    let stdout = child.stdout.take().context("no stdout")?;
+    let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??.context("no line")?;
+    let address = line.strip_prefix("listening: http://").and_then(|rest| rest.strip_suffix('/'));
+    let address = address.with_context(|| format!("printed: {line}"))?.parse()?;
+    let stderr = BufReader::new(child.stderr.take().context("no stderr")?);
+    Ok((child, address, stderr))
+}
+
+#[tokio::test]
+async fn a_file_configures_it_and_metrics_are_served_where_it_says() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("tracker.toml");
+    let data = folder.path().join("data");
+    let text = format!(
+        "metrics-listen = \"127.0.0.1:0\"\ndata-dir = {:?}\nallow-origin = [\"https://films.example\"]\n",
+        data.display().to_string()
+    );
+    std::fs::write(&file, text)?;
+    let (_child, address, stderr) = start_with(&["--config", &file.display().to_string()]).await?;
+    let mut lines = stderr.lines();
+    let metrics = async {
+        loop {
+            let line = lines.next_line().await?.context("no address of the metrics")?;
+            if let Some((_, rest)) = line.split_once("http://") {
+                return anyhow::Ok(rest.trim_end_matches("/metrics").parse::<SocketAddr>()?);
+            }
+        }
+    };
+    let metrics = timeout(PATIENCE, metrics).await??;
+    let ask = async |address, path, headers: &[(&str, &str)]| {
+        request(address, "GET", path, headers, bytes::Bytes::new()).await
+    };
+    assert_eq!(ask(metrics, "/metrics", &[]).await?.status, 200);
+    assert_eq!(ask(address, "/metrics", &[]).await?.status, 404);
+    let allowed = ask(address, "/v1/swarms", &[("origin", "https://films.example")]).await?;
+    assert_eq!(allowed.header("access-control-allow-origin"), "https://films.example");
+    assert!(data.join("manifests.redb").is_file());
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_soft_limit_on_open_files_is_raised() -> anyhow::Result<()> {
+    let program = env!("CARGO_BIN_EXE_tracker-server");
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("ulimit -Sn 256; exec {program} --listen 127.0.0.1:0 --connections-max 100")])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child.stdout.take().context("no stdout")?;
+    timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??.context("no line")?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id().context("not running")?))?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).context("no limit")?;
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1], "{line}");
+    Ok(())
+}
+
 async fn refused(arguments: &[&str]) -> anyhow::Result<String> {
     let output = timeout(PATIENCE, command(arguments).output()).await??;
     assert_eq!(output.status.code(), Some(1));
@@ -85,5 +146,9 @@ async fn an_address_that_is_none_is_said_in_one_line() -> anyhow::Result<()> {
     assert!(line.contains("--listen takes HOST:PORT"), "{line}");
     let line = refused(&["--ice-server", "http://example.org"]).await?;
     assert!(line.contains("must begin with stun:"), "{line}");
+    let line = refused(&["--metrics-listen", "nonsense"]).await?;
+    assert!(line.contains("--metrics-listen takes HOST:PORT"), "{line}");
+    let line = refused(&["--config", "no-such-file.toml"]).await?;
+    assert!(line.contains("no-such-file.toml cannot be read"), "{line}");
     Ok(())
 }

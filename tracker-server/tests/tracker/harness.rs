@@ -24,13 +24,15 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-use tracker_server::ServerConfig;
+use tracker_server::{Listeners, ServerConfig};
 
 /// Nothing that is waited for takes anywhere near as long on a machine that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// Where `/metrics` is.
+    pub(crate) private: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -46,11 +48,16 @@ impl Server {
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
+        let observed = TcpListener::bind("127.0.0.1:0").await?;
+        let private = observed.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(tracker_server::serve(config, listener, async {
-            _ = stopped.await;
-        }));
-        Ok(Self { address, stop, task })
+        let listeners = Listeners { public: listener, private: Some(observed) };
+        let task = tokio::spawn(async {
+            let stopped = async { _ = stopped.await };
+            let ended = tracker_server::serve(config, listeners, stopped).await;
+            assert!(ended.is_ok(), "{ended:?}");
+        });
+        Ok(Self { address, private, stop, task })
     }
 
     /// Tells the server to stop; the handle is done when it has.
@@ -63,6 +70,10 @@ impl Server {
         request(self.address, "GET", path, &[], Bytes::new()).await
     }
 
+    pub(crate) async fn metrics(&self) -> anyhow::Result<Answer> {
+        request(self.private, "GET", "/metrics", &[], Bytes::new()).await
+    }
+
     pub(crate) async fn put(&self, path: &str, body: impl Into<Bytes>) -> anyhow::Result<Answer> {
         request(self.address, "PUT", path, &[], body.into()).await
     }
@@ -70,7 +81,7 @@ impl Server {
     /// Publishes a content of some segments under `name`.
     pub(crate) async fn publish(&self, name: &str) -> anyhow::Result<SwarmId> {
         let (swarm, bytes) = manifest(name)?;
-        let answer = self.put(&format!("/v1/manifests/{swarm}"), bytes).await?;
+        let answer = self.put(&format!("/v1/manifests/{swarm}?list=true"), bytes).await?;
         anyhow::ensure!(answer.status == StatusCode::CREATED, "{answer:?}");
         Ok(swarm)
     }
@@ -79,7 +90,7 @@ impl Server {
     pub(crate) async fn wait_for_metric(&self, line: &str) -> anyhow::Result<()> {
         let wait = async {
             loop {
-                if self.get("/metrics").await?.text().lines().any(|found| found == line) {
+                if self.metrics().await?.text().lines().any(|found| found == line) {
                     return anyhow::Ok(());
                 }
                 tokio::task::yield_now().await;
@@ -155,7 +166,7 @@ pub(crate) async fn request(
         let stream = TokioIo::new(TcpStream::connect(address).await?);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
         let connection = tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", "tracker");
+        let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -200,10 +211,15 @@ impl Socket {
 
     /// The next message, answer or notice.
     pub(crate) async fn receive(&mut self) -> anyhow::Result<TrackerMessage> {
+        Ok(TrackerMessage::decode(&self.receive_text().await?)?)
+    }
+
+    /// The next message as it is written.
+    pub(crate) async fn receive_text(&mut self) -> anyhow::Result<String> {
         loop {
             let frame = timeout(PATIENCE, self.inner.next()).await.context("no message came")?;
             match frame.context("the socket ended")?? {
-                Message::Text(text) => return Ok(TrackerMessage::decode(&text)?),
+                Message::Text(text) => return Ok(text.to_string()),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other @ (Message::Binary(_) | Message::Close(_) | Message::Frame(_)) => {
                     bail!("came: {other:?}")

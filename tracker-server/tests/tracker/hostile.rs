@@ -1,16 +1,18 @@
 //! What the tracker does about those that break the rules.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Signal, TrackerMessageBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{PATIENCE, Server, Socket, code_of, request};
+use crate::harness::{PATIENCE, Server, Socket, code_of, manifest, request};
 
 #[tokio::test]
 async fn what_is_no_request_is_answered_not_ignored() -> anyhow::Result<()> {
@@ -95,14 +97,43 @@ async fn who_does_not_read_is_closed_and_does_not_hold_up_others() -> anyhow::Re
             for _ in 0..400 {
                 let signal = Signal::Offer { sdp: sdp.clone() };
                 let answer = talker.ask(PeerRequestBody::Signal { to: deaf_id, signal }).await?;
-                if answer != TrackerMessageBody::Ok {
-                    return code_of(&answer);
+                if answer == TrackerMessageBody::Ok {
+                    continue;
                 }
+                let code = code_of(&answer)?;
+                if code != ErrorCode::RateLimited {
+                    return anyhow::Ok(code);
+                }
+                // The budget of this link is used up, or enough waits: the next talker goes on.
+                break;
             }
         }
     };
     assert_eq!(timeout(PATIENCE * 2, is_gone).await??, ErrorCode::UnknownPeer);
     server.wait_for_metric("tributary_tracker_closes_total{reason=\"slow_reader\"} 1").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn signals_never_close_the_peer_that_they_are_sent_to() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let swarm = server.publish("film").await?;
+    let (mut victim, victim_id) = Socket::enter(server.address, swarm, &[]).await?;
+    let mut refused = 0;
+    for _ in 0..40 {
+        let (mut talker, _) = Socket::enter(server.address, swarm, &[]).await?;
+        for _ in 0..16 {
+            let signal = Signal::Offer { sdp: "x".repeat(16_000) };
+            let answer = talker.ask(PeerRequestBody::Signal { to: victim_id, signal }).await?;
+            if answer != TrackerMessageBody::Ok {
+                assert_eq!(code_of(&answer)?, ErrorCode::RateLimited);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused >= 40 * 12, "{refused}");
+    let leave = victim.ask(PeerRequestBody::Leave).await?;
+    assert_eq!(leave, TrackerMessageBody::Ok, "the victim reads late and is still there");
     Ok(())
 }
 
@@ -138,10 +169,115 @@ async fn a_connection_beyond_the_last_place_is_not_served() -> anyhow::Result<()
     let server = Server::start_with(|config| config.connections_max = 1).await?;
     let mut only = Socket::open(server.address).await?;
     only.hello(None).await?;
-    assert!(server.get("/healthz").await.is_err());
+    let refused = server.get("/healthz").await?;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.text()[..]),
+        (503, "the tracker is full; try again later\n")
+    );
     drop(only);
-    let is_served = async { while server.get("/healthz").await.is_err() {} };
+    let is_served = async { while server.get("/healthz").await.is_ok_and(|answer| answer.status != 200) {} };
     timeout(PATIENCE, is_served).await?;
+    Ok(())
+}
+
+/// Connections that are open and say nothing.
+async fn idle(server: &Server, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        streams.push(TcpStream::connect(server.address).await?);
+    }
+    Ok(streams)
+}
+
+#[tokio::test]
+async fn idle_connections_of_one_address_leave_room_for_others_and_the_next_hears_why() -> anyhow::Result<()>
+{
+    let server = Server::start_with(|config| config.connections_max = 200).await?;
+    let _idle = idle(&server, 100).await?;
+    let refused = async {
+        loop {
+            let answer = server.get("/healthz").await?;
+            if answer.status == 503 {
+                return anyhow::Ok(answer.text());
+            }
+        }
+    };
+    let text = timeout(PATIENCE, refused).await??;
+    assert_eq!(text, "too many connections from your network; try again later\n");
+    let elsewhere = request_from([127, 1, 2, 3], server.address, "/healthz").await?;
+    assert!(elsewhere.starts_with("HTTP/1.1 200"), "{elsewhere}");
+    Ok(())
+}
+
+/// An answer as it came, to a request from another address of this machine.
+async fn request_from(from: [u8; 4], to: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let exchange = async {
+        let mut stream = socket.connect(to).await?;
+        let head = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    timeout(PATIENCE, exchange).await?
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_at_first_or_after_a_request_is_closed() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.header = Duration::from_millis(50)).await?;
+    for head in ["", "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"] {
+        let mut stream = TcpStream::connect(server.address).await?;
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await??;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_asks_and_does_not_read_is_cut() -> anyhow::Result<()> {
+    let www = tempfile::tempdir()?;
+    std::fs::write(www.path().join("long"), vec![0; 64 << 20])?;
+    let directory = www.path().to_owned();
+    let server = Server::start_with(|config| {
+        config.www = directory;
+        config.connections_max = 1;
+        config.deadlines.send = Duration::from_millis(100);
+    })
+    .await?;
+    let mut stream = TcpStream::connect(server.address).await?;
+    stream.write_all(b"GET /long HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await?;
+    // The only place is free again although nothing was read.
+    let is_served = async { while server.get("/healthz").await.is_ok_and(|answer| answer.status != 200) {} };
+    timeout(PATIENCE, is_served).await?;
+    drop(stream);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_reads_an_answer_for_ever_is_cut() -> anyhow::Result<()> {
+    let www = tempfile::tempdir()?;
+    std::fs::write(www.path().join("long"), vec![0; 64 << 20])?;
+    let directory = www.path().to_owned();
+    let server = Server::start_with(|config| {
+        config.www = directory;
+        config.deadlines.plain = Duration::from_millis(200);
+    })
+    .await?;
+    let mut stream = TcpStream::connect(server.address).await?;
+    stream.write_all(b"GET /long HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await?;
+    let drip = async {
+        let mut byte = [0; 4096];
+        let mut length = 0;
+        while let Ok(count @ 1..) = stream.read(&mut byte).await {
+            length += count;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        length
+    };
+    assert!(timeout(PATIENCE, drip).await? < 64 << 20);
     Ok(())
 }
 
@@ -154,6 +290,82 @@ async fn a_head_that_does_not_arrive_is_cut() -> anyhow::Result<()> {
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await??;
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    Ok(())
+}
+
+/// Heads of publications whose bodies do not come.
+async fn slow_publications(server: &Server, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+    let mut streams = idle(server, count).await?;
+    for (index, stream) in streams.iter_mut().enumerate() {
+        let head = format!(
+            "PUT /v1/manifests/{index:064x} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+    }
+    Ok(streams)
+}
+
+#[tokio::test]
+async fn slow_bodies_of_one_address_do_not_keep_others_from_publishing() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.body = Duration::from_secs(60)).await?;
+    let _slow = slow_publications(&server, 100).await?;
+    let (swarm, bytes) = manifest("film")?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 1, 2, 3], 0).into())?;
+    let publish = async {
+        let mut stream = socket.connect(server.address).await?;
+        let head = format!(
+            "PUT /v1/manifests/{swarm} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            bytes.len()
+        );
+        stream.write_all(&[head.as_bytes(), &bytes].concat()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = timeout(Duration::from_secs(5), publish).await??;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up_in_one_line() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.body = Duration::from_millis(100)).await?;
+    let mut slow = slow_publications(&server, 1).await?;
+    let mut answer = String::new();
+    timeout(PATIENCE, slow[0].read_to_string(&mut answer)).await??;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.ends_with("the manifest arrives too slowly\n"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flood_of_publications_is_refused_and_the_title_of_another_stays() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 1, 2, 3], 0).into())?;
+    let (title, bytes) = manifest("title of another address")?;
+    let mut stream = socket.connect(server.address).await?;
+    let head = format!(
+        "PUT /v1/manifests/{title} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        bytes.len()
+    );
+    stream.write_all(&[head.as_bytes(), &bytes].concat()).await?;
+    stream.read_to_end(&mut Vec::new()).await?;
+    let mut refused = None;
+    for index in 0..700 {
+        let (swarm, bytes) = manifest(&format!("flood {index}"))?;
+        let answer = server.put(&format!("/v1/manifests/{swarm}?list=true"), bytes).await?;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.context("nothing was refused")?;
+    assert!(refused.text().starts_with("too many publications from your address"), "{}", refused.text());
+    assert_eq!(server.get(&format!("/v1/manifests/{title}")).await?.status, 200);
+    let metrics = server.metrics().await?.text();
+    assert!(metrics.contains("tributary_tracker_manifests 513"), "its quota and the title: {metrics}");
     Ok(())
 }
 

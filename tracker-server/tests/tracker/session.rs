@@ -1,14 +1,52 @@
 //! What well-behaved peers go through.
 
-use swarm_core::PeerId;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
 use swarm_core::tracker_message::{
-    ErrorCode, PeerRequestBody, Role, SegmentRun, Share, Signal, TrackerMessageBody, Want,
+    ErrorCode, PeerRequest, PeerRequestBody, Role, SegmentRun, Share, Signal, TRACKER_VERSION,
+    TrackerMessageBody, Want,
 };
+use swarm_core::{PeerId, relays};
+use tokio_tungstenite::tungstenite::Message;
+use tracker_server::relays::Relays;
 
 use crate::harness::{Server, Socket, code_of, hello, manifest};
 
 fn connect(peer: PeerId, offer: bool) -> TrackerMessageBody {
     TrackerMessageBody::Connect { peer, role: Role::Viewer, offer }
+}
+
+#[tokio::test]
+async fn relays_are_for_peers_that_joined_and_their_credentials_expire() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| {
+        config.relays = Relays {
+            fixed: Vec::new(),
+            urls: vec!["turn:relay.example:3478".into()],
+            secret: Some("north".into()),
+        };
+    })
+    .await?;
+    let swarm = server.publish("film").await?;
+    let mut socket = Socket::open(server.address).await?;
+    socket
+        .send_raw(Message::text(PeerRequest { id: 1, body: hello(TRACKER_VERSION, None) }.encode()))
+        .await?;
+    let welcome = socket.receive_text().await?;
+    assert!(!welcome.contains("turn:"), "{welcome}");
+    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None };
+    socket.send_raw(Message::text(PeerRequest { id: 2, body: join }.encode())).await?;
+    let relays = relays::of(&socket.receive_text().await?).context("no relays")?;
+    let username = relays[0].username.as_deref().context("no user")?;
+    let (expiry_s, peer) = username.split_once(':').context("no expiry")?;
+    assert!(welcome.contains(peer), "the relay's log names the peer: {username}");
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    assert!((now_s + 3_600..now_s + 24 * 3_600).contains(&expiry_s.parse()?), "{username}");
+    let report = PeerRequestBody::Report { received: vec![], uplink_bps: 0, playhead: None };
+    socket.send_raw(Message::text(PeerRequest { id: 3, body: report }.encode())).await?;
+    let state = socket.receive_text().await?;
+    assert!(state.contains("swarm") && relays::of(&state).is_none(), "not again so soon: {state}");
+    Ok(())
 }
 
 #[tokio::test]

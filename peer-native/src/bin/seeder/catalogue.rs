@@ -101,6 +101,7 @@ mod tests {
             tracker: String::new(),
             statement: Default::default(),
             added_s: 0,
+            is_public: false,
         };
         let mut close = [0xab; 32];
         close[31] = 0;

@@ -49,6 +49,10 @@ pub(crate) struct Seed {
     #[arg(long, value_name = "URL")]
     pub(crate) tracker: Option<String>,
 
+    /// Show the files in the tracker's public catalogue. Without it only those who have a link find them.
+    #[arg(long)]
+    pub(crate) list: bool,
+
     #[command(flatten)]
     pub(crate) author: Author,
 
@@ -207,7 +211,7 @@ mod tests {
     #[test]
     fn the_documented_command_lines_are_understood() {
         for line in [
-            "seeder seed a b --tracker ws://h:1/v1/swarm --upload-limit 8M --data-dir d --json",
+            "seeder seed a b --tracker ws://h:1/v1/swarm --list --upload-limit 8M --data-dir d --json",
             "seeder fetch http://h:1/#00 -o f --play --stay --upload-limit 8M --json",
             "seeder seed a --tracker ws://h:1/v1/swarm --udp-port 7000 --external-ip 203.0.113.7",
             "seeder fetch 00 --tracker ws://h:1/v1/swarm -o f -vv",

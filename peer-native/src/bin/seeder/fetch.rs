@@ -70,6 +70,7 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
         tracker: tracker.clone(),
         content: Content::Fetch(options.output.clone()),
         network: options.reach.network()?,
+        is_listed: false,
     };
     let (peer, notices) = PeerHandle::start(driver).context("a peer cannot be started")?;
     let mut fetching = Fetching {

@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) path: PathBuf,
     pub(crate) statement: Statement,
     pub(crate) tracker: TrackerAddress,
+    /// Whether the tracker's catalogue is to show it.
+    pub(crate) is_listed: bool,
     /// When it came into the catalogue, if it is from there.
     pub(crate) added_s: Option<u64>,
 }
@@ -44,7 +46,7 @@ pub(crate) fn jobs(
     let statement = author::statement(&options.author)?;
     if options.files.is_empty() {
         ensure!(statement == Statement::default(), "rules and titles are for a file; name it");
-        return catalogued(tracker.as_ref(), data_dir, reporter);
+        return catalogued(tracker.as_ref(), options.list, data_dir, reporter);
     }
     let tracker =
         tracker.context("--tracker is missing: where the peers meet, such as ws://HOST:PORT/v1/swarm")?;
@@ -55,12 +57,19 @@ pub(crate) fn jobs(
     );
     // Known at once, before hours of hashing.
     files.iter().try_for_each(|path| publish::check(path))?;
-    let job = |path| Job { path, statement: statement.clone(), tracker: tracker.clone(), added_s: None };
+    let job = |path| Job {
+        path,
+        statement: statement.clone(),
+        tracker: tracker.clone(),
+        is_listed: options.list,
+        added_s: None,
+    };
     Ok(files.into_iter().map(job).collect())
 }
 
 fn catalogued(
     tracker: Option<&TrackerAddress>,
+    is_listed: bool,
     data_dir: Option<&DataDir>,
     reporter: Reporter,
 ) -> anyhow::Result<Vec<Job>> {
@@ -80,6 +89,7 @@ fn catalogued(
                 path: listing.path,
                 statement: listing.statement,
                 tracker,
+                is_listed: is_listed || listing.is_public,
                 added_s: Some(listing.added_s),
             }),
             Err(error) => reporter

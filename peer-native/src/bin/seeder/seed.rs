@@ -129,7 +129,7 @@ impl Seeder {
         }
         self.list(&job, swarm, &path);
         let (peer, mut receiver) =
-            PeerHandle::start(driver_options(publication, &job.tracker, &self.network, self.upload)?)
+            PeerHandle::start(driver_options(publication, &job, &self.network, self.upload)?)
                 .with_context(|| format!("{} cannot be seeded", path.display()))?;
         let index = self.seedings.len();
         let tracker = job.tracker;
@@ -162,6 +162,7 @@ impl Seeder {
             tracker: job.tracker.to_string(),
             statement: job.statement.clone(),
             added_s: job.added_s.unwrap_or(now_s),
+            is_public: job.is_listed,
         };
         if let Err(error) = data_dir.list(&listing) {
             tracing::warn!(
@@ -226,7 +227,7 @@ impl Seeder {
 
 fn driver_options(
     publication: Publication,
-    tracker: &TrackerAddress,
+    job: &Job,
     network: &Network,
     upload: UploadLimit,
 ) -> anyhow::Result<DriverOptions> {
@@ -243,7 +244,8 @@ fn driver_options(
         economy: Economy::default(),
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
-    Ok(DriverOptions { peer, tracker: tracker.clone(), content, network: network.clone() })
+    let (tracker, network) = (job.tracker.clone(), network.clone());
+    Ok(DriverOptions { peer, tracker, content, network, is_listed: job.is_listed })
 }
 
 /// Bytes that nobody can guess.

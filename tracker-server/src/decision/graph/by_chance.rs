@@ -22,12 +22,14 @@ impl Graph {
 mod tests {
     use super::super::Wiring;
     use super::*;
+    use crate::decision::network::Subnet;
 
     #[test]
     fn neighbours_by_chance_are_the_target_on_average_and_never_below_half_of_it() {
         let (mut graph, mut rng) = (Graph::new(Wiring::ByChance), fastrand::Rng::with_seed(1));
+        let subnet = Subnet::of([192, 0, 2, 0].into());
         for peer in 1..=200 {
-            graph.join_viewer(Timestamp::ZERO, PeerId(peer), &mut rng);
+            graph.join_viewer(Timestamp::ZERO, PeerId(peer), subnet, &mut rng);
         }
         let degrees: Vec<usize> = (1..=200).map(|peer| graph.degree(PeerId(peer))).collect();
         assert!((DEGREE_TARGET - 1..=DEGREE_TARGET).contains(&(degrees.iter().sum::<usize>() / 200)));

@@ -7,18 +7,24 @@
 //!   goes only where a link stands and has carried enough to know its rate, so most must stay.
 //! * Out of the half with the smaller uplinks, the longest held first. What is injected to a viewer spreads as
 //!   fast as that viewer sends, so the strongest are worth most at the root and stay there.
+//! * To viewers whose subnet has no more places than that of the loser, so that a crowd from one subnet does not push
+//!   the others out. For the same reason a newcomer that finds no place free takes one of a subnet that has more than
+//!   [`INITIAL_PLACES_PER_SUBNET`].
 //! * To viewers that had their turn least often, among some drawn by chance the one with the biggest uplink.
 //!   So everybody gets a turn, and whoever is strong is found and kept.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use swarm_core::{PeerId, Timestamp};
 
 use super::super::draw;
+use super::super::network::Subnet;
 use super::{Change, Graph, Kind};
 use crate::limits::{
-    INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, ROTATED_MAX, ROTATION_MS, UPLINK_UNKNOWN_BPS,
+    INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, INITIAL_PLACES_PER_SUBNET, ROTATED_MAX, ROTATION_MS,
+    UPLINK_UNKNOWN_BPS,
 };
 
 /// Viewers looked at for a place that is free.
@@ -52,7 +58,11 @@ impl Graph {
                 .take(ROTATED_MAX.min(self.without_initial.len()))
                 .collect();
             for loser in losing {
-                let Some(winner) = self.successor(&uplink_bps, rng) else { break };
+                let taken = self.places_by_subnet(initial);
+                let places = |peer: PeerId| self.subnet(peer).and_then(|subnet| taken.get(&subnet)).copied();
+                let loser_places = places(loser);
+                let may_win = |viewer: PeerId| places(viewer) <= loser_places;
+                let Some(winner) = self.successor(may_win, &uplink_bps, rng) else { continue };
                 self.link(now, winner, initial, Kind::Initial);
                 self.unlink(loser, initial);
             }
@@ -69,15 +79,60 @@ impl Graph {
             .filter(|initial| self.places(*initial) < INITIAL_DEGREE_MAX)
             .collect();
         initial.sort_by_key(|initial| self.places(*initial));
-        for initial in initial.into_iter().take(INITIAL_PER_VIEWER_MAX) {
+        initial.truncate(INITIAL_PER_VIEWER_MAX);
+        let is_full = initial.is_empty();
+        for initial in initial {
             self.link(now, peer, initial, Kind::Initial);
+        }
+        if is_full {
+            self.claim(now, peer);
         }
     }
 
-    /// Links an initial peer that comes to viewers by chance, those without any first.
+    /// Gives a newcomer a place of the subnet that has most of them at an initial peer, if that is too many.
+    fn claim(&mut self, now: Timestamp, peer: PeerId) {
+        let Some(own) = self.subnet(peer) else { return };
+        for initial in self.initial.clone() {
+            let places = self.links(initial).filter(|link| link.kind == Kind::Initial);
+            let mut taken: Vec<Subnet> = places.map(|link| link.subnet).collect();
+            taken.sort_unstable();
+            let runs = taken.chunk_by(|left, right| left == right);
+            let Some((subnet, count)) = runs.map(|run| (run[0], run.len())).max_by_key(|(_, count)| *count)
+            else {
+                continue;
+            };
+            let own_count = taken.iter().filter(|subnet| **subnet == own).count();
+            if count <= INITIAL_PLACES_PER_SUBNET || count <= own_count + 1 {
+                continue;
+            }
+            let places = self.links(initial).filter(|link| link.kind == Kind::Initial);
+            let longest = places.filter(|link| link.subnet == subnet).min_by_key(|link| link.since);
+            let Some(loser) = longest.map(|link| link.peer) else { continue };
+            self.link(now, peer, initial, Kind::Initial);
+            self.unlink(loser, initial);
+            return;
+        }
+    }
+
+    /// Places at an initial peer, by the subnets of those that have them.
+    pub(super) fn places_by_subnet(&self, initial: PeerId) -> BTreeMap<Subnet, usize> {
+        let mut taken = BTreeMap::new();
+        for link in self.links(initial).filter(|link| link.kind == Kind::Initial) {
+            *taken.entry(link.subnet).or_default() += 1;
+        }
+        taken
+    }
+
+    /// Links an initial peer that comes to viewers by chance: those without any first, and of each subnet one after the
+    /// other.
     pub(super) fn first_viewers(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) {
         let mut viewers = draw::some(rng, self.viewers.members(), self.viewers.len());
-        viewers.sort_by_key(|viewer| self.initial_count(*viewer));
+        let mut turns: BTreeMap<Option<Subnet>, usize> = BTreeMap::new();
+        viewers.sort_by_cached_key(|viewer| {
+            let turn = turns.entry(self.subnet(*viewer)).or_default();
+            *turn += 1;
+            (self.initial_count(*viewer), *turn)
+        });
         for viewer in viewers.into_iter().take(INITIAL_DEGREE_MAX) {
             if self.has_place(peer, viewer) {
                 self.link(now, peer, viewer, Kind::Initial);
@@ -93,8 +148,14 @@ impl Graph {
         uplink_bps: &impl Fn(PeerId) -> u64,
         rng: &mut fastrand::Rng,
     ) {
+        let taken = self.places_by_subnet(initial);
+        let is_few = |viewer: PeerId| {
+            let places = self.subnet(viewer).and_then(|subnet| taken.get(&subnet)).copied();
+            places.unwrap_or_default() < INITIAL_PLACES_PER_SUBNET
+        };
         let viewer = self
-            .successor(uplink_bps, rng)
+            .successor(is_few, uplink_bps, rng)
+            .or_else(|| self.successor(|_| true, uplink_bps, rng))
             .or_else(|| self.viewers.draw_where(rng, |viewer| self.has_place(initial, viewer)));
         if let Some(viewer) = viewer.filter(|viewer| self.has_place(initial, *viewer)) {
             self.link(now, viewer, initial, Kind::Initial);
@@ -108,13 +169,19 @@ impl Graph {
             && self.kind(viewer, initial) != Some(Kind::Initial)
     }
 
-    /// A viewer without initial peer: had its turn least often, then has the biggest uplink.
-    fn successor(&self, uplink_bps: impl Fn(PeerId) -> u64, rng: &mut fastrand::Rng) -> Option<PeerId> {
+    /// A viewer without initial peer that `may_win`: had its turn least often, then has the biggest uplink.
+    fn successor(
+        &self,
+        may_win: impl Fn(PeerId) -> bool,
+        uplink_bps: impl Fn(PeerId) -> u64,
+        rng: &mut fastrand::Rng,
+    ) -> Option<PeerId> {
         let drawn = (0..SAMPLE).filter_map(|_| self.without_initial.draw(rng));
-        drawn.min_by_key(|viewer| {
+        let best = drawn.filter(|viewer| may_win(*viewer)).min_by_key(|viewer| {
             let turns = self.nodes.get(viewer).map_or(u32::MAX, |node| node.turns);
             (turns, Reverse(known(uplink_bps(*viewer))))
-        })
+        });
+        best.or_else(|| self.without_initial.draw_where(rng, &may_win))
     }
 
     fn places(&self, initial: PeerId) -> usize {

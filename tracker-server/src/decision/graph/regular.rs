@@ -17,13 +17,28 @@
 //! Who still waits after [`SETTLE_MS`] is [settled](Graph::settle): paired with others that wait, or by splits.
 //!
 //! A swarm with room for everybody at everybody is a full mesh.
+//!
+//! Neighbours are looked for in other subnets first; only if that cannot be, any will do. Who came when there was nobody
+//! else [exchanges](Graph::settle) such neighbours later.
 
 use std::time::Duration;
 
 use swarm_core::{PeerId, Timestamp};
 
+use super::super::network::Subnet;
 use super::{Change, Graph, Kind, Wiring};
-use crate::limits::{DEGREE_MIN, DEGREE_TARGET, ORPHANED_SHARE, SETTLE_MS, WAITING_SHARE};
+use crate::limits::{
+    DEGREE_MIN, DEGREE_TARGET, LINKS_PER_SUBNET_MAX, ORPHANED_SHARE, SETTLE_MS, WAITING_SHARE,
+};
+
+/// Which neighbours will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// Those that leave both ends with neighbours from many subnets.
+    Diverse,
+    /// Any.
+    Any,
+}
 
 /// Choices of which the best is taken. Of links to split that is the oldest: it has served longest, while a new
 /// one may not even be built.
@@ -42,7 +57,39 @@ impl Graph {
         if is_waiting && self.wiring == Wiring::Regular {
             self.fill(now, peer, rng);
         }
+        self.disperse(now, peer, rng);
         self.take_changes()
+    }
+
+    /// Takes a viewer out of a crowd: one that has too many neighbours of one subnet, since it came when there was
+    /// nobody else, exchanges one of them with a viewer of another subnet. These two are linked, and so are the two
+    /// of the crowd.
+    fn disperse(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) {
+        let Some((subnet, given)) = self.crowding(peer) else { return };
+        let exchange = |other: PeerId| {
+            if self.subnet(other) == Some(subnet) || !self.will_do(peer, other, Choice::Diverse) {
+                return None;
+            }
+            let of_crowd = self.links(other).filter(|link| link.kind.is_regular() && link.subnet == subnet);
+            of_crowd.map(|link| link.peer).find(|taken| self.is_free(given, *taken))
+        };
+        let found = self.viewers.draw_where(rng, |other| exchange(other).is_some());
+        let Some((other, taken)) = found.and_then(|other| Some((other, exchange(other)?))) else { return };
+        self.link(now, peer, other, Kind::Random);
+        self.link(now, given, taken, Kind::Random);
+        self.unlink(peer, given);
+        self.unlink(other, taken);
+    }
+
+    /// The subnet, other than its own, of which a viewer has too many neighbours, and the one it has had longest.
+    fn crowding(&self, peer: PeerId) -> Option<(Subnet, PeerId)> {
+        let node = self.nodes.get(&peer).filter(|node| !node.is_initial)?;
+        let regular =
+            || node.links.iter().filter(|link| link.kind.is_regular() && link.subnet != node.subnet);
+        let of = |subnet| regular().filter(move |link| link.subnet == subnet);
+        let crowding =
+            regular().map(|link| link.subnet).find(|s| of(*s).count() > LINKS_PER_SUBNET_MAX + 1)?;
+        of(crowding).min_by_key(|link| link.since).map(|link| (crowding, link.peer))
     }
 
     /// Finds a newcomer's place; `waiting` viewers were below the target when it came.
@@ -60,7 +107,7 @@ impl Graph {
         }
         // The newcomer itself counts as one that is below.
         let wanted = if self.below.len() <= room { DEGREE_MIN } else { DEGREE_TARGET };
-        while self.degree(peer) + 2 <= wanted && self.splice(now, peer, peer, rng) {}
+        while self.degree(peer) + 2 <= wanted && self.splice(now, peer, peer, Choice::Diverse, rng) {}
         if self.degree(peer) < wanted {
             self.fill(now, peer, rng);
         }
@@ -102,22 +149,28 @@ impl Graph {
 
     /// Brings a viewer up to the target if that can be; one link may remain lacking, since ends come in pairs.
     fn fill(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) {
-        while self.degree(peer) < DEGREE_TARGET {
-            let is_filled = self.pair(now, peer, rng)
-                || (self.degree(peer) + 2 <= DEGREE_TARGET && self.splice(now, peer, peer, rng))
-                || self
-                    .below
-                    .draw_where(rng, |other| other != peer)
-                    .is_some_and(|other| self.splice(now, peer, other, rng));
-            if !is_filled {
-                break;
-            }
+        for choice in [Choice::Diverse, Choice::Any] {
+            while self.degree(peer) < DEGREE_TARGET && self.fill_one(now, peer, choice, rng) {}
         }
     }
 
+    /// Gives a viewer one more link, or two. Whether there was one.
+    fn fill_one(&mut self, now: Timestamp, peer: PeerId, choice: Choice, rng: &mut fastrand::Rng) -> bool {
+        self.pair(now, peer, choice, rng)
+            || (self.degree(peer) + 2 <= DEGREE_TARGET && self.splice(now, peer, peer, choice, rng))
+            || self
+                .below
+                .draw_where(rng, |other| other != peer)
+                .is_some_and(|other| self.splice(now, peer, other, choice, rng))
+    }
+
+    fn will_do(&self, left: PeerId, right: PeerId, choice: Choice) -> bool {
+        self.is_free(left, right) && (choice == Choice::Any || self.is_diverse(left, right))
+    }
+
     /// Links a viewer with another that lacks a link. Whether there was one.
-    fn pair(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> bool {
-        let other = self.below.draw_where(rng, |other| self.is_free(peer, other));
+    fn pair(&mut self, now: Timestamp, peer: PeerId, choice: Choice, rng: &mut fastrand::Rng) -> bool {
+        let other = self.below.draw_where(rng, |other| self.will_do(peer, other, choice));
         if let Some(other) = other {
             self.link(now, peer, other, Kind::Random);
         }
@@ -126,13 +179,23 @@ impl Graph {
 
     /// Of some that lack links, the one that lacks fewest: it soon waits no more, and makes room for another.
     fn least_lacking(&self, peer: PeerId, rng: &mut fastrand::Rng) -> Option<PeerId> {
-        let drawn = (0..SAMPLE).filter_map(|_| self.below.draw_where(rng, |other| self.is_free(peer, other)));
+        let will_do = |other| self.will_do(peer, other, Choice::Diverse);
+        let drawn = (0..SAMPLE).filter_map(|_| self.below.draw_where(rng, will_do));
         drawn.max_by_key(|other| self.degree(*other))
     }
 
     /// Gives up a link u–v for `left`–u and `right`–v; a split, if both are the same. Whether there was one.
-    fn splice(&mut self, now: Timestamp, left: PeerId, right: PeerId, rng: &mut fastrand::Rng) -> bool {
-        let Some((near_left, near_right)) = self.link_to_give_up(left, right, rng) else { return false };
+    fn splice(
+        &mut self,
+        now: Timestamp,
+        left: PeerId,
+        right: PeerId,
+        choice: Choice,
+        rng: &mut fastrand::Rng,
+    ) -> bool {
+        let Some((near_left, near_right)) = self.link_to_give_up(left, right, choice, rng) else {
+            return false;
+        };
         self.link(now, left, near_left, Kind::Random);
         self.link(now, right, near_right, Kind::Random);
         self.unlink(near_left, near_right);
@@ -143,9 +206,12 @@ impl Graph {
         &self,
         left: PeerId,
         right: PeerId,
+        choice: Choice,
         rng: &mut fastrand::Rng,
     ) -> Option<(PeerId, PeerId)> {
         let is_meant = |from: PeerId, to: PeerId| self.is_free(left, from) && self.is_free(right, to);
+        let is_chosen =
+            |from: PeerId, to: PeerId| self.will_do(left, from, choice) && self.will_do(right, to, choice);
         let mut found: Vec<(Timestamp, PeerId, PeerId)> = Vec::new();
         for _ in 0..DRAWS_MAX {
             let from = self.viewers.draw(rng)?;
@@ -157,11 +223,14 @@ impl Graph {
                 break;
             }
         }
-        let oldest = found.into_iter().min_by_key(|(since, ..)| *since).map(|(_, from, to)| (from, to));
+        // Where somebody comes from is looked at last, and of few: it takes longest.
+        found.sort_by_key(|(since, ..)| *since);
+        let oldest =
+            found.into_iter().map(|(_, from, to)| (from, to)).find(|(from, to)| is_chosen(*from, *to));
         oldest.or_else(|| {
             self.viewers.round(rng).find_map(|from| {
                 let mut links = self.links(from).filter(|link| link.kind.is_regular());
-                links.find(|link| is_meant(from, link.peer)).map(|link| (from, link.peer))
+                links.find(|link| is_chosen(from, link.peer)).map(|link| (from, link.peer))
             })
         })
     }

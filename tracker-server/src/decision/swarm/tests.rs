@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{PeerEntry, Want};
 
-use super::super::network::Network;
 use super::*;
 use crate::limits::{INITIAL_DEGREE_MAX, INITIAL_WANTED_MAX, LEASE_MS, LOOKING_MAX, PROVIDERS_MAX};
 
@@ -19,7 +18,7 @@ fn viewer(peer: u64, have: &[SegmentRun]) -> Newcomer {
         have: have.to_vec(),
         uplink_bps: 10_000_000,
         playhead: None,
-        network: Network::of(Ipv4Addr::LOCALHOST.into()),
+        site: Site::of(Ipv4Addr::LOCALHOST.into()),
     }
 }
 
@@ -221,6 +220,30 @@ fn a_source_that_its_neighbours_complain_about_is_asked_less() {
     let stranger = report(77, 1, 0);
     swarm.report(Timestamp::ZERO, PeerId(6), stranger, &mut rng);
     assert_eq!(swarm.successes.of(PeerId(77)), super::super::success::SUCCESS_MAX);
+}
+
+#[test]
+fn fake_seeders_are_found_out_by_who_asks_them_and_what_they_hid_is_at_risk_again() {
+    let all = [SegmentRun(0, 10)];
+    let (mut swarm, mut rng) = joined((1..=8).map(|peer| viewer(peer, if peer < 4 { &all } else { &[] })));
+    assert_eq!(swarm.counts(), (3, 5));
+    let report = |source: u64| Report {
+        received: vec![Received { peer: PeerId(source), bytes: 0, failures: 4 }],
+        uplink_bps: 0,
+        playhead: None,
+    };
+    for round in 0..6 {
+        for (source, reporter) in (1..=3).flat_map(|source| (4..=6).map(move |reporter| (source, reporter))) {
+            swarm.report(Timestamp::from_millis(round * 5000), PeerId(reporter), report(source), &mut rng);
+        }
+    }
+    assert_eq!(swarm.counts(), (0, 8), "nobody has it all");
+    let now = Timestamp::from_millis(60_000);
+    let (answer, notices) = swarm.want(now, PeerId(8), &[want(0, 10, 0)], &mut rng);
+    let TrackerMessageBody::Peers { providing, .. } = answer else { panic!("{answer:?}") };
+    assert!(providing.is_empty() && notices.is_empty(), "bogus sources are not assigned: {notices:?}");
+    let state = swarm.state(now, PeerId(8));
+    assert!(matches!(state, TrackerMessageBody::Swarm { at_risk, .. } if at_risk == [SegmentRun(0, 10)]));
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Swarm {
         if wanted.is_empty() {
             return Vec::new();
         }
-        let is_holder = |record: &Record| record.have.is_overlapping(wanted);
+        let is_holder = |record: &Record| !record.is_doubted && record.have.is_overlapping(wanted);
         let mut providers: Vec<PeerId> = self
             .graph
             .neighbours(peer)
@@ -64,7 +64,10 @@ impl Swarm {
             }
             let others =
                 self.directory.viewers_from(PeerId(rng.u64(..)), looked_max, room, |other, record| {
-                    other != peer && record.have.is_overlapping(&sought) && !providers.contains(&other)
+                    other != peer
+                        && !record.is_doubted
+                        && record.have.is_overlapping(&sought)
+                        && !providers.contains(&other)
                 });
             providers.extend(others);
         }
@@ -169,13 +172,16 @@ impl Swarm {
     }
 
     fn candidate(&self, taker: PeerId, provider: PeerId, segment: u32) -> Option<Candidate> {
-        let record = self.directory.record(provider).filter(|record| record.have.has(segment))?;
+        let record = self
+            .directory
+            .record(provider)
+            .filter(|record| !record.is_doubted && record.have.has(segment))?;
         Some(Candidate {
             peer: provider,
             is_initial: record.role == Role::Initial,
             uplink_bps: record.uplink_bps,
             success: self.successes.of(provider),
-            is_near: self.directory.record(taker).is_some_and(|taker| taker.network == record.network),
+            is_near: self.directory.record(taker).is_some_and(|taker| taker.network() == record.network()),
         })
     }
 }

@@ -1,10 +1,12 @@
 //! Conversations with the tracker, one rule each; then storms of anything at all, replayable by their seed.
 
+mod abuse;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use swarm_core::manifest::Period;
-use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Want};
+use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Signal, Want};
 
 use super::*;
 use crate::limits::{CONNECTION_BURST, REFUSALS_MAX};
@@ -169,29 +171,6 @@ fn an_unknown_swarm_may_be_tried_again_on_the_same_connection() {
     tracker.add_swarm(late, [PLAIN; 1]);
     assert!(matches!(ask(&mut tracker, 1, join(late)).0, TrackerMessageBody::Swarm { .. }));
     assert_eq!(error_code(&ask(&mut tracker, 1, join(SWARM)).0), ErrorCode::BadRequest);
-}
-
-#[test]
-fn a_signal_reaches_a_peer_of_the_same_swarm_stamped_with_its_sender() {
-    let mut tracker = tracker();
-    let first = enter(&mut tracker, 1, SWARM);
-    let second = enter(&mut tracker, 2, SWARM);
-    let (answer, caused) = ask(&mut tracker, 1, signal(second));
-    assert_eq!(answer, TrackerMessageBody::Ok);
-    let expected = TrackerMessageBody::Signal { from: first, signal: Signal::EndOfCandidates };
-    assert_eq!(caused, [(ConnectionId(2), Outgoing::notice(expected))]);
-}
-
-#[test]
-fn a_signal_to_another_swarm_or_to_nobody_is_refused() {
-    let mut tracker = tracker();
-    let own = enter(&mut tracker, 1, SWARM);
-    let stranger = enter(&mut tracker, 2, OTHER_SWARM);
-    for to in [stranger, own, PeerId(0)] {
-        let (answer, caused) = ask(&mut tracker, 1, signal(to));
-        assert_eq!(error_code(&answer), ErrorCode::UnknownPeer);
-        assert!(caused.is_empty());
-    }
 }
 
 #[test]

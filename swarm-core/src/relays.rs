@@ -1,0 +1,85 @@
+//! Relays (TURN servers) that a tracker gives to peers that joined.
+//!
+//! They travel in the field `relays` beside the other fields of `swarm`, the answer to `join` and `report`. Credentials
+//! are worth something, so nobody gets them for a mere `hello`; and they expire, so they come again in time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{ICE_SERVERS_MAX, TRACKER_MESSAGE_BYTES_MAX};
+use crate::tracker_message::{IceServer, TrackerMessage};
+
+/// The field as it is written and found in a text frame.
+const FIELD: &str = "\"relays\"";
+
+/// The text frame of `message`, with `relays`.
+pub fn encode_with(message: &TrackerMessage, relays: &[IceServer]) -> String {
+    #[derive(Serialize)]
+    struct With<'a> {
+        #[serde(flatten)]
+        message: &'a TrackerMessage,
+        relays: &'a [IceServer],
+    }
+    // These types have string keys only, so that serialisation cannot fail.
+    serde_json::to_string(&With { message, relays }).unwrap_or_default()
+}
+
+/// The relays in a text frame, at most 8; `None` if it has no such field. Entries that no connection can use are left
+/// out: browsers refuse a whole configuration for one of them.
+pub fn of(text: &str) -> Option<Vec<IceServer>> {
+    #[derive(Deserialize)]
+    struct Only {
+        relays: Option<Vec<IceServer>>,
+    }
+    if text.len() > TRACKER_MESSAGE_BYTES_MAX || !text.contains(FIELD) {
+        return None;
+    }
+    let Only { relays } = serde_json::from_str(text).ok()?;
+    let mut relays = relays?;
+    relays.retain(is_usable);
+    relays.truncate(ICE_SERVERS_MAX);
+    Some(relays)
+}
+
+fn is_usable(server: &IceServer) -> bool {
+    let is_relay = |url: &String| url.starts_with("turn:") || url.starts_with("turns:");
+    let has_login = server.username.is_some() && server.credential.is_some();
+    has_login && !server.urls.is_empty() && server.urls.iter().all(is_relay)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::tracker_message::TrackerMessageBody;
+
+    fn relay(url: &str) -> IceServer {
+        IceServer { urls: vec![url.into()], username: Some("u".into()), credential: Some("c".into()) }
+    }
+
+    #[test]
+    fn relays_travel_beside_a_message_and_are_ignored_by_who_does_not_know_them() {
+        let body = TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk: vec![], share: None };
+        let message = TrackerMessage { id: Some(2), body };
+        let text = encode_with(&message, &[relay("turn:t:3478")]);
+        let expected = r#"{"id":2,"type":"swarm","seeders":1,"leechers":4,"relays":[{"urls":["turn:t:3478"],"username":"u","credential":"c"}]}"#;
+        assert_eq!(text, expected);
+        assert_eq!(TrackerMessage::decode(&text).unwrap(), message);
+        assert_eq!(of(&text), Some(vec![relay("turn:t:3478")]));
+        assert_eq!(of(&message.encode()), None);
+    }
+
+    #[test]
+    fn what_no_connection_can_use_is_left_out() {
+        let body = TrackerMessageBody::Ok;
+        let message = TrackerMessage { id: Some(2), body };
+        let bare = IceServer { username: None, ..relay("turn:t") };
+        let none = IceServer { urls: vec![], ..relay("turn:t") };
+        let many = vec![relay("turns:t:443?transport=tcp"); 20];
+        let relays = [vec![bare, none, relay("stun:t"), relay("http://t")], many].concat();
+        assert_eq!(of(&encode_with(&message, &relays)).unwrap(), vec![relay("turns:t:443?transport=tcp"); 8]);
+        assert_eq!(of(r#"{"relays":7}"#), None);
+        assert_eq!(of("\"relays\""), None);
+    }
+}

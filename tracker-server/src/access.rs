@@ -1,0 +1,270 @@
+//! Which pages may use a tracker, and by which names it may be reached.
+//!
+//! * **Origin.** Browsers say on whose behalf they ask. A page of another origin may use the tracker only if the
+//!   operator allows that origin; the tracker's own page and programs, which send no origin, always may.
+//! * **Host.** A tracker on a private address can be reached by web pages through a name that its owner points at that
+//!   address (DNS rebinding); the page then counts as the tracker's own. So on a private address only names are served
+//!   that nobody outside can point there: addresses, names without a public suffix, and those of allowed origins.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, HOST, ORIGIN, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::http::refuse;
+use crate::hub::Hub;
+
+/// Who sent a request, by its TCP connection or, behind a proxy, by what the proxy says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender {
+    /// Where it came from.
+    pub(crate) address: IpAddr,
+    /// The address of this machine that it came to.
+    pub(crate) local: IpAddr,
+}
+
+/// Endings of names that no public name server answers for.
+const PRIVATE_SUFFIXES: [&str; 6] = [".localhost", ".local", ".lan", ".home.arpa", ".internal", ".test"];
+
+/// Origins whose pages may use a tracker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedOrigins {
+    is_any: bool,
+    /// In lower case, without a trailing slash.
+    origins: Vec<String>,
+}
+
+impl AllowedOrigins {
+    /// Reads origins such as `https://example.org`, or `*` for all. The error is the text that is none.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let mut allowed = Self::default();
+        for text in texts {
+            let origin = text.trim_end_matches('/').to_ascii_lowercase();
+            let is_origin = origin
+                .split_once("://")
+                .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains('/'));
+            match origin.as_str() {
+                "*" => allowed.is_any = true,
+                _ if is_origin => allowed.origins.push(origin),
+                _ => return Err(text.to_owned()),
+            }
+        }
+        Ok(allowed)
+    }
+
+    /// The origins one by one, for a policy; empty if all are allowed.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.origins.iter().map(String::as_str)
+    }
+
+    /// Whether all are allowed.
+    pub(crate) const fn is_any(&self) -> bool {
+        self.is_any
+    }
+
+    fn has_origin(&self, origin: &str) -> bool {
+        self.is_any || self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+    }
+
+    fn has_host(&self, host: &str) -> bool {
+        self.origins.iter().any(|origin| authority(origin).is_some_and(|allowed| name(allowed) == name(host)))
+    }
+}
+
+/// How a request relates to the tracker's own origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// The tracker's own page, or a program.
+    Own,
+    /// A page of an origin that is allowed.
+    Allowed,
+    /// A page of another origin.
+    Foreign,
+}
+
+fn relation(allowed: &AllowedOrigins, origin: Option<&str>, host: &str) -> Relation {
+    let Some(origin) = origin else { return Relation::Own };
+    let default_port = if origin.starts_with("https://") { ":443" } else { ":80" };
+    let plain = |authority: &str| authority.trim_end_matches(default_port).to_ascii_lowercase();
+    if authority(origin).is_some_and(|own| plain(own) == plain(host)) {
+        Relation::Own
+    } else if allowed.has_origin(origin) {
+        Relation::Allowed
+    } else {
+        Relation::Foreign
+    }
+}
+
+/// Whether a request that came to the address `local` may call this machine `host`.
+fn is_host_allowed(allowed: &AllowedOrigins, local: IpAddr, host: &str) -> bool {
+    let name = name(host);
+    let is_private_name = !name.contains('.') || PRIVATE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
+    !is_private(local) || name.parse::<IpAddr>().is_ok() || is_private_name || allowed.has_host(host)
+}
+
+/// Whether an address is reached from this machine or a local network only.
+fn is_private(address: IpAddr) -> bool {
+    let shared = |address: Ipv4Addr| address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_private() || address.is_link_local() || shared(address)
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
+fn authority(origin: &str) -> Option<&str> {
+    origin.split_once("://").map(|(_, authority)| authority)
+}
+
+/// A host without its port, in lower case; an IPv6 address without brackets.
+fn name(host: &str) -> String {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// The sender as the proxy saw it: the last entry, since those before it are the sender's own words.
+fn last_of<'a>(headers: &'a HeaderMap, header: &str) -> Option<&'a str> {
+    headers.get_all(header).iter().next_back()?.to_str().ok()?.rsplit(',').next().map(str::trim)
+}
+
+fn text(headers: &HeaderMap, header: impl axum::http::header::AsHeaderName) -> Option<&str> {
+    headers.get(header).and_then(|value| value.to_str().ok())
+}
+
+/// Checks host and origin of a request, and says in the answer whether its page may read it.
+pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body>, next: Next) -> Response {
+    let is_behind_proxy = hub.config.is_behind_proxy;
+    let headers = request.headers();
+    let forwarded_host = is_behind_proxy.then(|| last_of(headers, "x-forwarded-host")).flatten();
+    let host = forwarded_host.or_else(|| text(headers, HOST)).unwrap_or_default().to_owned();
+    let origin = text(headers, ORIGIN).map(str::to_owned);
+    let forwarded = is_behind_proxy.then(|| last_of(headers, "x-forwarded-for")).flatten();
+    let forwarded: Option<IpAddr> = forwarded.and_then(|address| address.parse().ok());
+    if let Some(sender) = request.extensions_mut().get_mut::<Sender>() {
+        sender.address = forwarded.unwrap_or(sender.address);
+        // A proxy serves the names that it is set up for.
+        if !is_behind_proxy && !is_host_allowed(&hub.config.allowed_origins, sender.local, &host) {
+            let text = format_args!(
+                "this tracker is on a private address and does not know itself as {host}; \
+                 its operator can add the name with --allow-origin http://{host}"
+            );
+            return refuse(StatusCode::MISDIRECTED_REQUEST, text);
+        }
+    }
+    let is_shared = request.uri().path().starts_with("/v1/");
+    let relation = relation(&hub.config.allowed_origins, origin.as_deref(), &host);
+    match (relation, origin) {
+        (Relation::Foreign, Some(origin)) if is_shared => refuse(
+            StatusCode::FORBIDDEN,
+            format_args!(
+                "pages of {origin} may not use this tracker; its operator can allow them with --allow-origin {origin}"
+            ),
+        ),
+        (Relation::Allowed, Some(origin)) if is_shared => {
+            let is_preflight = request.method() == Method::OPTIONS;
+            let mut answer =
+                if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+            permit(answer.headers_mut(), &origin);
+            answer
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// Lets pages of an origin read an answer.
+fn permit(headers: &mut HeaderMap, origin: &str) {
+    let Ok(origin) = HeaderValue::from_str(origin) else { return };
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, PUT"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("authorization, content-type, if-none-match"),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.append(VARY, HeaderValue::from_static("origin"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(texts: &[&str]) -> AllowedOrigins {
+        AllowedOrigins::parse(texts.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn the_own_page_and_programs_are_no_strangers() {
+        let none = AllowedOrigins::default();
+        for (origin, host) in [
+            (None, "example.org"),
+            (Some("https://example.org"), "example.org"),
+            (Some("https://Example.org"), "example.org:443"),
+            (Some("http://127.0.0.1:8080"), "127.0.0.1:8080"),
+            (Some("http://[::1]:8080"), "[::1]:8080"),
+        ] {
+            assert_eq!(relation(&none, origin, host), Relation::Own, "{origin:?} {host}");
+        }
+        for origin in
+            ["https://evil.example", "http://127.0.0.1:9090", "null", "https://example.org.evil", ""]
+        {
+            assert_eq!(relation(&none, Some(origin), "example.org"), Relation::Foreign, "{origin}");
+        }
+    }
+
+    #[test]
+    fn the_operator_allows_origins_one_by_one_or_all() {
+        let some = allowed(&["https://films.example/", "http://a:1"]);
+        assert_eq!(relation(&some, Some("https://films.example"), "t"), Relation::Allowed);
+        assert_eq!(relation(&some, Some("https://films.example:444"), "t"), Relation::Foreign);
+        assert_eq!(relation(&allowed(&["*"]), Some("null"), "t"), Relation::Allowed);
+        for text in ["films.example", "https://", "https://a/b", ""] {
+            assert_eq!(AllowedOrigins::parse([text]), Err(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn on_a_private_address_a_public_name_is_refused_unless_the_operator_names_it() {
+        let none = AllowedOrigins::default();
+        for local in ["127.0.0.1", "192.168.1.5", "10.0.0.1", "100.64.0.1", "fd00::1", "::1"] {
+            let local: IpAddr = local.parse().unwrap();
+            for host in
+                ["127.0.0.1:8080", "[::1]:8080", "localhost:8080", "films", "nas.local", "a.home.arpa"]
+            {
+                assert!(is_host_allowed(&none, local, host), "{local} {host}");
+            }
+            for host in ["evil.example", "rebound.evil.example:8080", "127.0.0.1.evil.example", "local.evil."]
+            {
+                assert!(!is_host_allowed(&none, local, host), "{local} {host}");
+                assert!(
+                    is_host_allowed(&allowed(&[&format!("http://{host}")]), local, host),
+                    "{local} {host}"
+                );
+            }
+        }
+        assert!(is_host_allowed(&none, "203.0.113.1".parse().unwrap(), "films.example"));
+    }
+
+    #[test]
+    fn only_the_last_entry_of_the_proxy_is_believed() {
+        let mut headers = HeaderMap::new();
+        let sender = |headers: &HeaderMap| last_of(headers, "x-forwarded-for").map(str::to_owned);
+        assert_eq!(sender(&headers), None);
+        headers.append("x-forwarded-for", HeaderValue::from_static("1.1.1.1"));
+        headers.append("x-forwarded-for", HeaderValue::from_static("2.2.2.2, 2001:db8::1"));
+        assert_eq!(sender(&headers).as_deref(), Some("2001:db8::1"));
+    }
+}

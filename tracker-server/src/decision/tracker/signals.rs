@@ -1,0 +1,70 @@
+//! Signals on their way from one peer to another.
+//!
+//! They pass along links that the tracker made, within a budget for each link. What a peer sends beyond it, or to a
+//! neighbour that does not read, is refused; the receiver never pays for it.
+
+use swarm_core::tracker_message::{PeerRequestBody, Signal, TrackerMessageBody};
+use swarm_core::{PeerId, Timestamp};
+
+use super::super::admission::Admission;
+use super::super::graph::SignalVerdict;
+use super::super::outgoing::{ConnectionId, Outgoing};
+use super::super::refusal::Refusal;
+use super::super::swarm::Swarm;
+use super::stage::Stage;
+use super::{Met, Tracker};
+
+impl Tracker {
+    /// The connection that a request would be passed on to: that of a neighbour which is sent a signal.
+    pub fn receiver(
+        &self,
+        connection: ConnectionId,
+        body: &PeerRequestBody,
+    ) -> Option<(PeerId, ConnectionId)> {
+        let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { peer, swarm })) =
+            (body, self.stages.get(&connection))
+        else {
+            return None;
+        };
+        Some((*to, self.swarms.get(swarm)?.neighbour(*peer, *to)?))
+    }
+
+    /// A connection sent a signal for `to`, which is so far behind with reading that it is not passed on.
+    pub fn handle_busy_receiver(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        id: u32,
+        to: PeerId,
+    ) -> Vec<(ConnectionId, Outgoing)> {
+        if !self.stages.contains_key(&connection) {
+            return Vec::new();
+        }
+        let refusal = match self.admission.admit(now, connection, 1) {
+            Err(refusal) => refusal,
+            Ok(()) => Refusal::busy_receiver(to),
+        };
+        self.refuse_known(now, connection, Some(id), refusal)
+    }
+}
+
+/// Passes a signal on along a link that the tracker made, within the budget of that link.
+pub(super) fn relay(
+    swarm: &mut Swarm,
+    admission: &mut Admission,
+    now: Timestamp,
+    (connection, from): (ConnectionId, PeerId),
+    to: PeerId,
+    signal: Signal,
+) -> Met {
+    let receiver = swarm.connection(to).ok_or_else(|| Refusal::unknown_peer(to))?;
+    match swarm.admit_signal(now, from, to, signal.len_bytes()) {
+        SignalVerdict::Pass => {
+            Ok((TrackerMessageBody::Ok, vec![(receiver, TrackerMessageBody::Signal { from, signal })]))
+        }
+        SignalVerdict::NoLink => Err(Refusal::no_link(to)),
+        SignalVerdict::Overrun(retry_after_ms) => {
+            Err(Refusal::signal_overrun(to, retry_after_ms, admission.note_overrun(connection)))
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! How far a connection has come.
+
+use swarm_core::{PeerId, SwarmId};
+
+use super::super::network::Site;
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stage {
+    /// Open; `hello` is awaited.
+    Open { site: Site },
+    /// The peer is known; it may join a swarm.
+    Greeted { peer: PeerId, site: Site, uplink_bps: u64 },
+    /// The peer is in a swarm.
+    Joined { peer: PeerId, swarm: SwarmId },
+    /// The peer was in a swarm.
+    Left { peer: PeerId },
+}
+
+impl Stage {
+    pub(super) const fn peer(self) -> Option<PeerId> {
+        match self {
+            Self::Open { .. } => None,
+            Self::Greeted { peer, .. } | Self::Joined { peer, .. } | Self::Left { peer } => Some(peer),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Publishing over HTTP: who may, in which order, and how fast a manifest must arrive.
+//!
+//! A swarm id is the digest of its manifest, so anybody who has the bytes may bring a manifest back that the tracker
+//! forgot; it is the same manifest, whoever sends it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use swarm_core::limits::MANIFEST_BYTES_MAX;
+use swarm_core::{Manifest, SwarmId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::access::Sender;
+use crate::decision::network::Site;
+use crate::decision::tracker::is_same_secret;
+use crate::http::{refuse, try_later};
+use crate::hub::Hub;
+use crate::limits::{
+    BODY_RATE_BYTES_PER_S, PUBLICATION_WAIT, PUBLICATIONS_MAX, PUBLICATIONS_PER_ADDRESS_MAX, PUBLISHERS_SWEEP,
+};
+use crate::manifests::{Provenance, Put};
+
+/// Turns of publishers: so many at a time, and of one address only a few.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    all: Arc<Semaphore>,
+    sites: Mutex<HashMap<Site, Arc<Semaphore>>>,
+}
+
+/// A turn. Over when dropped.
+#[derive(Debug)]
+struct Turn {
+    _own: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(PUBLICATIONS_MAX)), sites: Mutex::default() }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn. `None` if none comes in time.
+    async fn take(&self, site: Site, patience: Duration) -> Option<Turn> {
+        let own = {
+            let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+            if sites.len() >= PUBLISHERS_SWEEP {
+                sites.retain(|_, turns| Arc::strong_count(turns) > 1);
+            }
+            Arc::clone(
+                sites.entry(site).or_insert_with(|| Arc::new(Semaphore::new(PUBLICATIONS_PER_ADDRESS_MAX))),
+            )
+        };
+        let both = async {
+            // The own turn first: an address that waits for itself takes no turn of others.
+            let own = own.acquire_owned().await.ok()?;
+            let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+            Some(Turn { _own: own, _all: all })
+        };
+        timeout(patience, both).await.ok()?
+    }
+}
+
+/// What a publisher asks for beside keeping its manifest.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wish {
+    /// Whether the catalogue is to show it.
+    #[serde(default)]
+    list: bool,
+}
+
+/// `PUT /v1/manifests/SWARMID`.
+pub(crate) async fn publish(
+    State(hub): State<Arc<Hub>>,
+    Path(swarm): Path<String>,
+    Query(wish): Query<Wish>,
+    Extension(sender): Extension<Sender>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if hub.config.publish_token.as_deref().is_some_and(|token| !is_bearer(&headers, token)) {
+        return refuse(StatusCode::UNAUTHORIZED, "publishing here takes the tracker's publish token");
+    }
+    let swarm: SwarmId = match swarm.parse() {
+        Ok(swarm) => swarm,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
+    let provenance = provenance(&hub, sender.address, wish.list);
+    if let Some(site) = provenance.publisher
+        && let Err(retry_after_ms) = hub.admit_publication(site)
+    {
+        return too_many("too many publications from your address", retry_after_ms);
+    }
+    let Some(_turn) = hub.turns.take(Site::of(sender.address), PUBLICATION_WAIT).await else {
+        return try_later("too many are publishing at this moment");
+    };
+    let bytes = match receive(body, hub.config.deadlines.body).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal,
+    };
+    let manifest = match Manifest::from_bytes(swarm, &bytes) {
+        Ok(manifest) => manifest,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
+    match hub.publish(swarm, &manifest, bytes, provenance).await {
+        Put::Added(_) => {
+            tracing::info!(%swarm, name = manifest.name, is_listed = wish.list, "a manifest was published");
+            refuse(StatusCode::CREATED, "published")
+        }
+        Put::Known { is_listing_new: true } => {
+            refuse(StatusCode::OK, "known already, and listed from now on")
+        }
+        Put::Known { is_listing_new: false } => refuse(StatusCode::OK, "known already"),
+        Put::Full => try_later("the tracker is full: what it could forget takes no more room than yours"),
+        Put::Quota => too_many(
+            "your address or network has its share of what is kept here, and all of it is in use",
+            60_000,
+        ),
+    }
+}
+
+/// Where there is a publish token, its holders are the operator's own: they have no quota.
+fn provenance(hub: &Hub, address: IpAddr, is_listed: bool) -> Provenance {
+    let publisher = hub.config.publish_token.is_none().then(|| Site::of(address));
+    Provenance { publisher, is_listed }
+}
+
+/// Reads a body that keeps the limit and the pace.
+async fn receive(body: Body, patience: Duration) -> Result<Bytes, Response> {
+    let began = Instant::now();
+    let mut parts = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    loop {
+        let pace = Duration::from_secs(bytes.len() as u64 / BODY_RATE_BYTES_PER_S);
+        let part = match timeout_at(began + patience + pace, parts.next()).await {
+            Ok(None) => return Ok(bytes.freeze()),
+            Ok(Some(Ok(part))) => part,
+            Ok(Some(Err(_))) => {
+                return Err(refuse(StatusCode::BAD_REQUEST, "the manifest did not arrive whole"));
+            }
+            Err(_) => return Err(refuse(StatusCode::REQUEST_TIMEOUT, "the manifest arrives too slowly")),
+        };
+        if bytes.len() + part.len() > MANIFEST_BYTES_MAX {
+            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "a manifest has at most 1 MiB"));
+        }
+        bytes.extend_from_slice(&part);
+    }
+}
+
+fn too_many(text: &str, retry_after_ms: u32) -> Response {
+    let retry_after_s = retry_after_ms.div_ceil(1000);
+    let text = format!("{text}; try again in {retry_after_s} s\n");
+    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, retry_after_s.to_string())], text).into_response()
+}
+
+fn is_bearer(headers: &HeaderMap, token: &str) -> bool {
+    headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .is_some_and(|given| is_same_secret(token, given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn a_bearer_is_the_whole_token() {
+        let headers = |value| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
+        assert!(is_bearer(&headers("Bearer abc"), "abc"));
+        for value in ["abc", "Bearer ab", "Bearer abcd", "bearer", ""] {
+            assert!(!is_bearer(&headers(value), "abc"), "{value}");
+        }
+        assert!(!is_bearer(&HeaderMap::new(), "abc"));
+    }
+
+    #[tokio::test]
+    async fn one_address_does_not_take_the_turns_of_others() {
+        let turns = Turns::default();
+        let site = |host: u8| Site::of(IpAddr::from([192, 0, 2, host]));
+        let soon = Duration::from_millis(20);
+        let mut taken = Vec::new();
+        for _ in 0..PUBLICATIONS_PER_ADDRESS_MAX {
+            taken.push(turns.take(site(1), soon).await.unwrap());
+        }
+        assert!(turns.take(site(1), soon).await.is_none());
+        assert!(turns.take(site(2), soon).await.is_some());
+        taken.clear();
+        assert!(turns.take(site(1), soon).await.is_some());
+    }
+}
