@@ -15,6 +15,15 @@ pub(crate) fn upload_limit(text: Option<&str>) -> anyhow::Result<UploadLimit> {
     Ok(if bits == 0 { UploadLimit::Off } else { UploadLimit::BitsPerSecond(bits) })
 }
 
+/// Reads what the uplink carries, bits a second with a decimal suffix, as bytes a second.
+pub(crate) fn uplink(text: Option<&str>) -> anyhow::Result<Option<u64>> {
+    let Some(text) = text else { return Ok(None) };
+    let bits = bits(text).ok().filter(|bits| *bits >= 8000);
+    let bits =
+        bits.with_context(|| format!("`{text}` is no uplink; write bits a second, such as 800K or 20M"))?;
+    Ok(Some(bits / 8))
+}
+
 fn bits(text: &str) -> anyhow::Result<u64> {
     let (digits, factor) = match text.char_indices().next_back() {
         Some((at, 'k' | 'K')) => (&text[..at], 1e3),

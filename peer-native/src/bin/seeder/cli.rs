@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use peer_native::{Network, PortError};
+use swarm_core::peer::Economy;
 
 /// Shares files with everybody who opens their links, and fetches what others share.
 #[derive(Debug, Parser)]
@@ -56,6 +57,15 @@ pub(crate) struct Seed {
     #[command(flatten)]
     pub(crate) author: Author,
 
+    /// What is done with uplink that nobody needs in time. Deadlines of players are met in both.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) economy: Thrift,
+
+    /// What the uplink carries, in bits a second, such as 20M. It is found out in any case, within seconds; with this
+    /// the first viewers need not wait for that.
+    #[arg(long, value_name = "BITS")]
+    pub(crate) uplink: Option<String>,
+
     #[command(flatten)]
     pub(crate) upload: Upload,
 
@@ -64,6 +74,25 @@ pub(crate) struct Seed {
 
     #[command(flatten)]
     pub(crate) data: Data,
+}
+
+/// `--economy`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Thrift {
+    /// Send each file once and an eighth again; the rest is left to viewers.
+    #[default]
+    Thrifty,
+    /// Use all of the uplink as long as a viewer lacks something.
+    Generous,
+}
+
+impl From<Thrift> for Economy {
+    fn from(thrift: Thrift) -> Self {
+        match thrift {
+            Thrift::Thrifty => Self::Thrifty,
+            Thrift::Generous => Self::Generous,
+        }
+    }
 }
 
 /// What the author says about one content.
@@ -212,6 +241,7 @@ mod tests {
     fn the_documented_command_lines_are_understood() {
         for line in [
             "seeder seed a b --tracker ws://h:1/v1/swarm --list --upload-limit 8M --data-dir d --json",
+            "seeder seed a --tracker ws://h:1/v1/swarm --economy generous --uplink 20M",
             "seeder fetch http://h:1/#00 -o f --play --stay --upload-limit 8M --json",
             "seeder seed a --tracker ws://h:1/v1/swarm --udp-port 7000 --external-ip 203.0.113.7",
             "seeder fetch 00 --tracker ws://h:1/v1/swarm -o f -vv",

@@ -35,9 +35,18 @@ struct Seeding {
     is_stopped: bool,
 }
 
+/// How much is uploaded, and how.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    limit: UploadLimit,
+    /// What the uplink carries, bytes a second, if that was said.
+    uplink: Option<u64>,
+    economy: Economy,
+}
+
 /// All that is being seeded.
 struct Seeder {
-    upload: UploadLimit,
+    rates: Rates,
     network: Network,
     data_dir: Option<DataDir>,
     seedings: Vec<Seeding>,
@@ -52,7 +61,11 @@ struct Seeder {
 
 /// Runs the command.
 pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
-    let upload = amount::upload_limit(options.upload.limit.as_deref())?;
+    let rates = Rates {
+        limit: amount::upload_limit(options.upload.limit.as_deref())?,
+        uplink: amount::uplink(options.uplink.as_deref())?,
+        economy: options.economy.into(),
+    };
     let network = options.reach.network()?;
     let data_dir = publishing::data_dir(options.data.dir.clone());
     let jobs = publishing::jobs(&options, data_dir.as_ref(), reporter)?;
@@ -61,7 +74,7 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
     tokio::spawn(publishing::publish_all(jobs, data_dir.clone(), reporter, ready));
     let (notices, queue) = mpsc::channel(NOTICES_MAX);
     let mut seeder = Seeder {
-        upload,
+        rates,
         network,
         data_dir,
         seedings: Vec::new(),
@@ -129,7 +142,7 @@ impl Seeder {
         }
         self.list(&job, swarm, &path);
         let (peer, mut receiver) =
-            PeerHandle::start(driver_options(publication, &job, &self.network, self.upload)?)
+            PeerHandle::start(driver_options(publication, &job, &self.network, self.rates)?)
                 .with_context(|| format!("{} cannot be seeded", path.display()))?;
         let index = self.seedings.len();
         let tracker = job.tracker;
@@ -229,7 +242,7 @@ fn driver_options(
     publication: Publication,
     job: &Job,
     network: &Network,
-    upload: UploadLimit,
+    rates: Rates,
 ) -> anyhow::Result<DriverOptions> {
     let peer = PeerConfig {
         swarm: publication.swarm,
@@ -238,10 +251,10 @@ fn driver_options(
         instance: Instance(random()?),
         seed: u64::from_le_bytes(random()?),
         appetite: Appetite::Everything,
-        upload,
+        upload: rates.limit,
         token: None,
-        uplink_hint: None,
-        economy: Economy::default(),
+        uplink_hint: rates.uplink,
+        economy: rates.economy,
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
     let (tracker, network) = (job.tracker.clone(), network.clone());
