@@ -146,6 +146,8 @@ pub(crate) const FRESH_HORIZON: Duration = Duration::from_secs(3);
 pub(crate) const PACE_TENTHS: u64 = 11;
 /// While injection is behind, urgent requests get one frame in this many.
 pub(crate) const URGENT_EVERY: u64 = 10;
+/// Groups that a rich publisher sends to a waiting player before it has asked for them: what it accepts at first.
+pub(crate) const ANSWERED_AHEAD_GROUPS: u32 = (CREDIT_FIRST / GROUP) as u32;
 /// A publisher is rich when its uplink is this many tenths of what its viewers play.
 pub(crate) const RICH_TENTHS: u64 = 11;
 /// A pushed group that its receiver has not announced after this long is pushed again.

@@ -160,8 +160,17 @@ impl Sender {
         (class, due): (Class, Timestamp),
     ) -> Vec<GroupRange> {
         let Some(outlet) = self.outlets.get_mut(&id) else { return Vec::new() };
-        let refused = range.iter().filter(|group| !outlet.queue.add(now, *group, class, due));
+        let asked = range.iter().filter(|group| !outlet.ahead.remove(group)).collect::<Vec<_>>();
+        let refused = asked.into_iter().filter(|group| !outlet.queue.add(now, *group, class, due));
         merged(refused.map(GroupRange::one))
+    }
+
+    /// A group that a neighbour is about to ask for goes to it at once; its request for it is then answered already.
+    pub(crate) fn answers_ahead(&mut self, now: Timestamp, id: LinkId, group: u32) {
+        let Some(outlet) = self.outlets.get_mut(&id) else { return };
+        if outlet.queue.add(now, group, Class::Urgent, now) {
+            outlet.ahead.insert(group);
+        }
     }
 
     /// Groups that a neighbour asked for have become urgent, as far as they still wait.

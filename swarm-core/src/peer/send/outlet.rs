@@ -1,5 +1,7 @@
 //! One neighbour as a receiver of groups: what waits for it, and its data channel.
 
+use std::collections::BTreeSet;
+
 use super::channel::Channel;
 use super::queues::Queue;
 use crate::peer::neighbours::Link;
@@ -12,12 +14,19 @@ pub(super) struct Outlet {
     pub(super) queue: Queue,
     pub(super) channel: Channel,
     pub(super) sent_bytes: u64,
+    /// Groups that are sent before they are asked for, until they are.
+    pub(super) ahead: BTreeSet<u32>,
 }
 
 impl Outlet {
     /// Nothing waits.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { queue: Queue::default(), channel: Channel::new(now, UPLINK_GUESS), sent_bytes: 0 }
+        Self {
+            queue: Queue::default(),
+            channel: Channel::new(now, UPLINK_GUESS),
+            sent_bytes: 0,
+            ahead: BTreeSet::new(),
+        }
     }
 
     /// Whether something waits for the neighbour, here or on its channel.

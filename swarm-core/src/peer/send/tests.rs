@@ -115,6 +115,21 @@ fn hastened_groups_become_urgent_if_they_still_wait() {
 }
 
 #[test]
+fn the_request_for_what_was_sent_ahead_of_it_is_answered_already_and_a_second_one_is_not() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 1);
+    [1, 2].into_iter().for_each(|group| sender.answers_ahead(at(0), links[0], group));
+    let left = departures(&mut sender, at(0), |sender| sender.next_urgent(at(0), &scene.neighbours));
+    assert_eq!(left, [(links[0], 1), (links[0], 2)]);
+    let mut asked = |ms, groups: &[u32]| {
+        ask(&mut sender, ms, links[0], groups, Class::Urgent, ms);
+        departures(&mut sender, at(ms), |sender| sender.next_urgent(at(ms), &scene.neighbours))
+    };
+    assert_eq!(asked(50, &[1, 2, 3]), [(links[0], 3)]);
+    assert_eq!(asked(900, &[2]), [(links[0], 2)], "it was lost");
+}
+
+#[test]
 fn groups_beyond_the_bound_are_refused_and_named() {
     let mut scene = Scene::film();
     let (mut sender, links) = sender(&mut scene, 2);

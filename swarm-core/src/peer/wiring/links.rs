@@ -4,11 +4,12 @@ use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::id::{Instance, PeerId};
 use crate::limits::{INITIAL_LINKS_MAX, LINKS_MAX, RUNS_MAX};
+use crate::peer::inject::Inject;
 use crate::peer::neighbours::{Due, Greeting, Introduction};
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::clock_ms;
 use crate::peer::stats::LinkState;
-use crate::peer::tuning::UPLINK_GUESS;
+use crate::peer::tuning::{ANSWERED_AHEAD_GROUPS, START_BUFFER, UPLINK_GUESS};
 use crate::peer::{Content, Live, Peer};
 use crate::peer_message::{PEER_VERSION, PeerMessage, Standing};
 use crate::time::Timestamp;
@@ -117,6 +118,27 @@ impl Peer {
         for message in self.neighbours.take_early(id) {
             self.data_message(now, id, message);
         }
+        self.answer_ahead(now, id);
+    }
+
+    /// A publisher that is rich sends a waiting player the beginning of what it waits for before it has asked: the request
+    /// is on its way and would take half a round trip longer. What no viewer holds yet is the injection's.
+    fn answer_ahead(&mut self, now: Timestamp, id: LinkId) {
+        self.survey(now);
+        let (Some(live), Some(link)) = (&self.live, self.neighbours.get(id)) else { return };
+        let is_rich = live.inject.as_ref().is_some_and(Inject::is_rich);
+        let Some(playing) = link.playing().filter(|playing| is_rich && playing.ahead_ms == 0) else { return };
+        let end = live.receive.demand().first_due_after(playing, START_BUFFER);
+        let first = GroupRange::new(playing.group, playing.group.saturating_add(ANSWERED_AHEAD_GROUPS));
+        let range = first.and(GroupRange::new(playing.group, end)).and(link.standing().wants);
+        let copies = self.neighbours.copies();
+        let is_lacking =
+            |group: &u32| live.content.held().has(*group) && !link.holds(*group) && copies.of(*group) > 0;
+        let lacking = range.iter().filter(is_lacking);
+        for group in lacking.collect::<Vec<_>>() {
+            self.sender.answers_ahead(now, id, group);
+        }
+        self.agenda.serving();
     }
 
     /// Begins to keep account of what is asked of a link.
