@@ -157,20 +157,14 @@ impl Sender {
         now: Timestamp,
         id: LinkId,
         range: GroupRange,
-        (class, due): (Class, Timestamp),
+        urgency: (Class, Timestamp),
     ) -> Vec<GroupRange> {
-        let Some(outlet) = self.outlets.get_mut(&id) else { return Vec::new() };
-        let asked = range.iter().filter(|group| !outlet.ahead.remove(group)).collect::<Vec<_>>();
-        let refused = asked.into_iter().filter(|group| !outlet.queue.add(now, *group, class, due));
-        merged(refused.map(GroupRange::one))
+        self.outlets.get_mut(&id).map_or_else(Vec::new, |outlet| outlet.requested(now, range, urgency))
     }
 
     /// A group that a neighbour is about to ask for goes to it at once; its request for it is then answered already.
     pub(crate) fn answers_ahead(&mut self, now: Timestamp, id: LinkId, group: u32) {
-        let Some(outlet) = self.outlets.get_mut(&id) else { return };
-        if outlet.queue.add(now, group, Class::Urgent, now) {
-            outlet.ahead.insert(group);
-        }
+        self.outlets.get_mut(&id).into_iter().for_each(|outlet| outlet.answers_ahead(now, group));
     }
 
     /// Groups that a neighbour asked for have become urgent, as far as they still wait.

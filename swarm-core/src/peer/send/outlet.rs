@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use super::channel::Channel;
 use super::queues::Queue;
+use crate::group::{GroupRange, merged};
 use crate::peer::neighbours::Link;
 use crate::peer::tuning::UPLINK_GUESS;
+use crate::peer_message::Class;
 use crate::time::Timestamp;
 
 /// See the [module](self).
@@ -15,7 +17,7 @@ pub(super) struct Outlet {
     pub(super) channel: Channel,
     pub(super) sent_bytes: u64,
     /// Groups that are sent before they are asked for, until they are.
-    pub(super) ahead: BTreeSet<u32>,
+    ahead: BTreeSet<u32>,
 }
 
 impl Outlet {
@@ -26,6 +28,25 @@ impl Outlet {
             channel: Channel::new(now, UPLINK_GUESS),
             sent_bytes: 0,
             ahead: BTreeSet::new(),
+        }
+    }
+
+    /// The neighbour asks for groups, which are due by then if they are urgent. Those for which there is no room.
+    pub(super) fn requested(
+        &mut self,
+        now: Timestamp,
+        range: GroupRange,
+        (class, due): (Class, Timestamp),
+    ) -> Vec<GroupRange> {
+        let asked = range.iter().filter(|group| !self.ahead.remove(group)).collect::<Vec<_>>();
+        let refused = asked.into_iter().filter(|group| !self.queue.add(now, *group, class, due));
+        merged(refused.map(GroupRange::one))
+    }
+
+    /// A group that the neighbour is about to ask for goes to it at once.
+    pub(super) fn answers_ahead(&mut self, now: Timestamp, group: u32) {
+        if self.queue.add(now, group, Class::Urgent, now) {
+            self.ahead.insert(group);
         }
     }
 
