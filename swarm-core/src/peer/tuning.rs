@@ -179,12 +179,6 @@ pub(crate) const RETIRE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const BANNED_MAX: usize = 256;
 /// Data messages kept that overtook the greeting: a channel's buffer full of single groups.
 pub(crate) const EARLY_DATA_MAX: usize = 32;
-/// Links of an initial peer, at least, whatever its uplink.
-#[expect(dead_code, reason = "the limit on an initial peer's links will follow from its uplink")]
-pub(crate) const INITIAL_LINKS_MIN: u64 = 64;
-/// Viewers that an initial peer links to for each that its uplink could carry alone: most get most from others.
-#[expect(dead_code, reason = "the limit on an initial peer's links will follow from its uplink")]
-pub(crate) const INITIAL_LINKS_PER_CARRIED: u64 = 4;
 
 // --- News and standing.
 
