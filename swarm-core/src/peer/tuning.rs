@@ -50,6 +50,9 @@ pub(crate) const DEGREE: u64 = 12;
 /// Queueing delay is the least excess of one-way delay within two buckets of this length: the downlink delays all
 /// frames, a busy sender only its own.
 pub(crate) const QUEUE_BUCKET: Duration = Duration::from_millis(100);
+/// While enough is on its way, the highest rate seen of an uplink or downlink falls by one part in this many with each
+/// sample of a tenth of a second: a path that became slower is found out in a few seconds.
+pub(crate) const CAPACITY_FALL: u64 = 16;
 /// A link's base delay is forgotten after two buckets of this length, ten minutes, so that a longer path is noticed
 /// (RFC 6817).
 pub(crate) const BASE_BUCKET: Duration = Duration::from_secs(300);

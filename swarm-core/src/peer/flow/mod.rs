@@ -1,11 +1,13 @@
-//! Flow control by queueing delay, the same law in three places: a receiver's credit, the window at one sender, and what
-//! may be on its way from one uplink. Pure.
+//! Flow control by queueing delay. One law holds in four places: a receiver's credit, the window at one sender, what may
+//! wait on one data channel, and what may be on its way from one uplink. Pure.
 
+mod capacity;
 mod least;
 mod window;
 
 use std::time::Duration;
 
+pub(crate) use capacity::Capacity;
 pub(crate) use least::LeastLately;
 pub(crate) use window::DelayWindow;
 

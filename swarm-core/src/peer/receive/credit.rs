@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::LinkId;
-use crate::peer::flow::{DelayWindow, LeastLately, bytes_in};
+use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
     BASE_BUCKET, BASE_SLACK, CREDIT_FIRST, CREDIT_MAX, CREDIT_MIN, CREDIT_URGENT_EXTRA, DELAY_LOW,
     DELAY_TARGET, GROUP, NEWS_MAX, QUEUE_BUCKET, TRAIN_MS,
@@ -44,35 +44,24 @@ impl Base {
     }
 }
 
-/// What the downlink carries, as far as was seen, and what it carried last.
+/// What arrives, in samples of a tenth of a second.
 #[derive(Debug, Default)]
-struct Downlink {
+struct Arrivals {
     since: Timestamp,
     bytes: u64,
-    /// Of the last sample, bytes a second.
-    last: u64,
-    /// The highest of late, bytes a second.
-    most: u64,
+    capacity: Capacity,
 }
 
-impl Downlink {
-    /// `bytes` came; `is_fed`: enough was on its way to fill it.
+impl Arrivals {
+    /// `bytes` came; `is_fed`: enough was on its way to carry such a rate.
     fn add(&mut self, now: Timestamp, bytes: u64, is_fed: impl Fn(u64) -> bool) {
         self.bytes += bytes;
         let span = now.since(self.since);
         if span >= QUEUE_BUCKET {
-            self.last = self.bytes * 1_000_000 / micros(span);
-            // It falls by a 16th a sample, so that a slower path is found out in a few seconds.
-            let fallen = if is_fed(self.most) { self.most - self.most / 16 } else { self.most };
-            self.most = self.last.max(fallen);
+            self.capacity.sample(self.bytes * 1_000_000 / micros(span), is_fed(self.capacity.most()));
             self.bytes = 0;
             self.since = now;
         }
-    }
-
-    /// Whether it carries at least half of what it can: where it does not, there is no queue in front of it.
-    const fn is_busy(&self) -> bool {
-        self.last * 2 >= self.most
     }
 }
 
@@ -82,9 +71,9 @@ pub(crate) struct Credit {
     window: DelayWindow,
     bases: BTreeMap<LinkId, Base>,
     excess: LeastLately,
-    downlink: Downlink,
+    downlink: Arrivals,
     /// What pushes carried last.
-    pushes: Downlink,
+    pushes: Arrivals,
     received_bytes: u64,
 }
 
@@ -94,8 +83,8 @@ impl Credit {
             window: DelayWindow::new(CREDIT_FIRST, CREDIT_MIN..=CREDIT_MAX, DELAY_LOW..DELAY_TARGET),
             bases: BTreeMap::new(),
             excess: LeastLately::new(QUEUE_BUCKET),
-            downlink: Downlink::default(),
-            pushes: Downlink::default(),
+            downlink: Arrivals::default(),
+            pushes: Arrivals::default(),
             received_bytes: 0,
         }
     }
@@ -112,7 +101,7 @@ impl Credit {
 
     /// How long frames wait in front of the downlink.
     pub(crate) fn queue(&self, now: Timestamp) -> Duration {
-        if !self.downlink.is_busy() {
+        if !self.downlink.capacity.is_busy() {
             return Duration::ZERO;
         }
         Duration::from_millis(self.excess.least_at(now).map_or(0, |least| u64::try_from(least).unwrap_or(0)))
@@ -120,7 +109,7 @@ impl Credit {
 
     /// Most that came in a tenth of a second of late, bytes a second; 0 if not known.
     pub(crate) const fn downlink(&self) -> u64 {
-        self.downlink.most
+        self.downlink.capacity.most()
     }
 
     /// A ping or its answer came that left at `sent_ms` on the other side's clock. It tells the path's own delay, not the
@@ -146,7 +135,8 @@ impl Credit {
         let delay = one_way(now, sent_ms);
         let slack = transmission(bytes, uplink) + i64::try_from(BASE_SLACK.as_millis()).unwrap_or(i64::MAX);
         // What waited at the sender, and what a long frame takes more than a short one, is no queue of ours.
-        let own = i64::from(queued_ms) + transmission(bytes.saturating_sub(GROUP), self.downlink.most);
+        let own =
+            i64::from(queued_ms) + transmission(bytes.saturating_sub(GROUP), self.downlink.capacity.most());
         let base = self.base(link);
         base.data.add(now, delay);
         let by_control = base.control.least().map(|least| least.saturating_add(slack));
@@ -173,7 +163,7 @@ impl Credit {
             return 0;
         }
         self.pushes.add(now, bytes, |_| true);
-        bytes_in(self.pushes.last, path + NEWS_MAX) * 2
+        bytes_in(self.pushes.capacity.last(), path + NEWS_MAX) * 2
     }
 
     /// A link closed.

@@ -2,10 +2,10 @@
 //!
 //! 1. *Promotion*: a background request whose group came into the urgent horizon becomes urgent where it was asked
 //!    for.
-//! 2. *Late moves*: an urgent request that is later than its path, its transmission and our own queue explain moves to a
-//!    neighbour that is expected to be much sooner.
-//! 3. *Endgame*: once everything that is lacking has been asked for, all requests are treated so: the last groups do not
-//!    wait for the slowest neighbour.
+//! 2. *Late moves*: an urgent request whose answer is expected after its deadline moves to a neighbour that is expected to
+//!    be sooner by more than a cancellation takes.
+//! 3. *Endgame*: once everything that is lacking has been asked for, all requests become urgent where they are. So they move,
+//!    too, and the last groups do not wait for the slowest neighbour.
 
 use std::time::Duration;
 

@@ -76,8 +76,8 @@ impl Channel {
         self.frames.push_back((now, self.handed));
     }
 
-    /// The driver says how much still waits; what has left. `rtt`: the link's round trip; `path`: what a frame takes on an idle path, as far as is known;
-    /// `uplink_queue`: what frames of all channels wait for.
+    /// The driver says how much still waits; what has left. `rtt`: the link's round trip; `path`: what a frame takes on an
+    /// idle path, as far as is known; `uplink_queue`: how long frames of all channels wait; `carried`: by all channels.
     pub(crate) fn drained(
         &mut self,
         now: Timestamp,

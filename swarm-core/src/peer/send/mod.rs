@@ -169,10 +169,7 @@ impl Sender {
 
     /// Groups that a neighbour asked for have become urgent, as far as they still wait.
     pub(crate) fn hastened(&mut self, now: Timestamp, id: LinkId, range: GroupRange, due: Timestamp) {
-        let Some(outlet) = self.outlets.get_mut(&id) else { return };
-        for group in range.iter().filter(|group| outlet.queue.is_waiting(*group)).collect::<Vec<_>>() {
-            outlet.queue.add(now, group, Class::Urgent, due);
-        }
+        self.outlets.get_mut(&id).into_iter().for_each(|outlet| outlet.hastened(now, range, due));
     }
 
     pub(crate) fn cancelled(&mut self, id: LinkId, range: GroupRange) {
@@ -241,9 +238,13 @@ impl Sender {
         self.outlets.get(&id).is_some_and(|outlet| outlet.has_room(link))
     }
 
-    /// Whether a neighbour's channel holds its share of what may be on its way, so that others go first.
-    pub(crate) fn has_its_share(&self, id: LinkId) -> bool {
-        let share = self.channel_share(Outlet::is_used);
+    /// One channel's share among all that are in use.
+    pub(crate) fn share(&self) -> u64 {
+        self.channel_share(Outlet::is_used)
+    }
+
+    /// Whether a neighbour's channel holds such a share, so that others go first.
+    pub(crate) fn has_share(&self, id: LinkId, share: u64) -> bool {
         self.outlets.get(&id).is_some_and(|outlet| outlet.is_above(share))
     }
 
@@ -278,7 +279,7 @@ impl Sender {
     pub(crate) fn next_background(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
         let copies = neighbours.copies();
         let viewers = neighbours.viewers().count() as u64;
-        let share = self.channel_share(Outlet::is_used);
+        let share = self.share();
         [Class::Marked, Class::Background].into_iter().find_map(|class| {
             let open = self.turn().filter_map(|(id, outlet)| {
                 let link = neighbours.get(id).filter(|link| outlet.has_room(link))?;

@@ -43,6 +43,15 @@ impl Outlet {
         merged(refused.map(GroupRange::one))
     }
 
+    /// Groups that the neighbour asked for have become urgent, as far as they still wait.
+    pub(super) fn hastened(&mut self, now: Timestamp, range: GroupRange, due: Timestamp) {
+        for group in range.iter() {
+            if self.queue.is_waiting(group) {
+                self.queue.add(now, group, Class::Urgent, due);
+            }
+        }
+    }
+
     /// A group that the neighbour is about to ask for goes to it at once.
     pub(super) fn answers_ahead(&mut self, now: Timestamp, group: u32) {
         if self.queue.add(now, group, Class::Urgent, now) {

@@ -189,7 +189,8 @@ fn a_channel_that_holds_its_share_lets_others_go_first_whatever_their_deadlines(
     ask(&mut sender, 0, b, &[7, 8], Class::Urgent, 5000);
     let left = departures(&mut sender, at(0), |sender| sender.next_urgent(at(0), &scene.neighbours));
     assert_eq!(left.iter().map(|(_, group)| *group).collect::<Vec<_>>(), [1, 2, 3, 4, 7, 8, 5, 6]);
-    assert!(sender.has_its_share(a) && !sender.has_its_share(b));
+    let share = sender.share();
+    assert!(sender.has_share(a, share) && !sender.has_share(b, share));
 }
 
 #[test]

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::peer::flow::{DelayWindow, LeastLately, bytes_in};
+use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
     GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW, UPLINK_DELAY_TARGET, UPLINK_FIRST,
     UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE, UPLINK_SETTLED,
@@ -27,10 +27,7 @@ pub(crate) struct Uplink {
     sample_bytes: u64,
     is_sample_busy: bool,
     bytes_per_s: u64,
-    /// Carried within the last sample, bytes a second.
-    last: u64,
-    /// Most that was carried within one sample of late, bytes a second.
-    most: u64,
+    capacity: Capacity,
     busy: Duration,
     carried_bytes: u64,
     /// When something last left, or began to wait; whether something waits.
@@ -49,8 +46,7 @@ impl Uplink {
             sample_bytes: 0,
             is_sample_busy: false,
             bytes_per_s: hint.unwrap_or(UPLINK_GUESS),
-            last: 0,
-            most: hint.unwrap_or(0),
+            capacity: Capacity::new(hint.unwrap_or(0)),
             busy: if hint.is_some() { UPLINK_SETTLED } else { Duration::ZERO },
             carried_bytes: 0,
             progress_at: Timestamp::ZERO,
@@ -93,8 +89,8 @@ impl Uplink {
         self.is_sample_busy = true;
     }
 
-    /// Bytes have left; `delay`: how much longer than at best one of their frames was on its way; `rtt`: the link's round trip; `waiting_bytes`: what
-    /// was on its way until now; `is_wanted`: whether more would have been sent.
+    /// Bytes have left. `delay`: how much longer than at best one of their frames was on its way; `rtt`: the link's round
+    /// trip; `waiting_bytes`: what was on its way until now; `is_wanted`: whether more would have been sent.
     pub(crate) fn carried(
         &mut self,
         now: Timestamp,
@@ -117,8 +113,7 @@ impl Uplink {
         self.is_sample_busy &= is_wanted && (queue >= UPLINK_DELAY_LOW || self.window.is_least());
         let span = now.since(self.sample_since);
         if span >= UPLINK_SAMPLE {
-            // Enough was on its way to keep an uplink of this rate busy: it carries less than that by now.
-            let is_fed = waiting_bytes >= bytes_in(self.most, rtt + UPLINK_DELAY_TARGET);
+            let is_fed = waiting_bytes >= bytes_in(self.capacity.most(), rtt + UPLINK_DELAY_TARGET);
             self.fold(span, is_fed);
             self.begin(now);
         }
@@ -126,10 +121,7 @@ impl Uplink {
 
     fn fold(&mut self, span: Duration, is_fed: bool) {
         let rate = self.sample_bytes * 1_000_000 / micros(span).max(1);
-        // It falls by a 16th a sample, so that a slower uplink is found out in a few seconds.
-        let fallen = if is_fed { self.most - self.most / 16 } else { self.most };
-        self.most = rate.max(fallen);
-        self.last = rate;
+        self.capacity.sample(rate, is_fed);
         if self.is_sample_busy {
             // The first sample replaces the guess; later ones count for what they last, of the last half second.
             let known = self.busy.min(UPLINK_SAMPLE * 4);
@@ -143,7 +135,7 @@ impl Uplink {
 
     /// Most that was carried within one sample, bytes a second.
     pub(crate) const fn most_bytes_per_s(&self) -> u64 {
-        self.most
+        self.capacity.most()
     }
 
     /// Bytes carried since the start.
@@ -154,7 +146,7 @@ impl Uplink {
     /// How long frames wait in front of the uplink. Where it carries less than half of what it can, the queues that frames
     /// wait in are their receivers'.
     pub(super) fn queue(&self) -> Duration {
-        if self.last * 2 < self.most {
+        if !self.capacity.is_busy() {
             return Duration::ZERO;
         }
         Duration::from_micros(self.delay.least().map_or(0, |least| u64::try_from(least).unwrap_or(0)))
