@@ -61,6 +61,12 @@ impl Process {
         self.notes.try_iter().collect()
     }
 
+    /// Waits until the process ended and its stderr is read to the end: the exit code and what was on it.
+    fn end(&mut self) -> (Option<i32>, Vec<String>) {
+        // The thread that reads stderr may still be behind the process when that has ended.
+        (self.exit().code(), self.notes.iter().collect())
+    }
+
     fn note_with(&self, text: &str) -> String {
         loop {
             let note = self.notes.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("not said: {text}"));
@@ -270,6 +276,7 @@ async fn a_full_disk_ends_a_fetch_in_one_line() {
     let mut fetch = Process::run(command.current_dir(scene.directory.path()));
     let text = fetch.event("error")["text"].as_str().unwrap().to_owned();
     assert!(text.contains("no space left") && text.contains("x.part"), "{text}");
-    assert_eq!(fetch.exit().code(), Some(1));
-    assert_eq!(fetch.said().iter().filter(|line| line.starts_with("error: ")).count(), 1);
+    let (code, lines) = fetch.end();
+    assert_eq!(code, Some(1));
+    assert_eq!(lines.iter().filter(|line| line.starts_with("error: ")).count(), 1, "{lines:?}");
 }
