@@ -103,8 +103,12 @@ pub(crate) const UPLINK_DELAY_LOW: Duration = Duration::from_millis(20);
 pub(crate) const UPLINK_DELAY_TARGET: Duration = Duration::from_millis(60);
 /// A frame on an idle path takes at most this longer than round trip and transmissions.
 pub(crate) const PATH_SLACK: Duration = Duration::from_millis(10);
-/// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed.
+/// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed…
 pub(crate) const UPLINK_SAMPLE: Duration = Duration::from_millis(100);
+/// …and over this many bytes, four frames, so that one more or less is no speed…
+pub(crate) const UPLINK_SAMPLE_BYTES: u64 = 4 * GROUP;
+/// …or this long.
+pub(crate) const UPLINK_SAMPLE_MAX: Duration = Duration::from_secs(1);
 /// A frame that has been on its way for this long beyond the path bounds what the uplink carries.
 pub(crate) const UPLINK_BOUND_AFTER: Duration = Duration::from_millis(250);
 /// Busy time after which the capacity counts as known.

@@ -142,6 +142,12 @@ impl Sender {
         self.outlets.values().any(|outlet| !outlet.queue.is_empty())
     }
 
+    /// Whether somebody waits whose channel has room.
+    pub(crate) fn has_open_requests(&self, neighbours: &Neighbours) -> bool {
+        let is_open = |id: &LinkId, outlet: &Outlet| neighbours.get(*id).is_some_and(|link| outlet.has_room(link));
+        self.outlets.iter().any(|(id, outlet)| !outlet.queue.is_empty() && is_open(id, outlet))
+    }
+
     /// Background groups that were asked for, bytes.
     pub(crate) fn background_bytes(&self) -> u64 {
         let groups = self
@@ -217,6 +223,11 @@ impl Sender {
             Some(_) => {}
         }
         if self.uplink.has_room(self.waiting_bytes(now)) { Gate::Open } else { Gate::Closed }
+    }
+
+    /// Whether something would leave at once if the uplink had room.
+    pub(crate) const fn set_blocked(&mut self, is_blocked: bool) {
+        self.uplink.set_blocked(is_blocked);
     }
 
     /// What is on its way over all channels; a stuck channel holds up no other.
@@ -339,7 +350,7 @@ impl Sender {
         let waiting = self.waiting_bytes(now);
         let is_wanted = is_injecting || self.has_requests();
         if let Some(outlet) = self.outlets.get_mut(&id) {
-            let rtt = link.rtt_or_guess();
+            let rtt = link.rtt.least().unwrap_or(PATH_GUESS);
             let uplink = (self.uplink.queue(), self.uplink.carried_bytes());
             let drained = outlet.channel.drained(now, buffered_bytes, (rtt, path), uplink);
             self.uplink.carried(now, drained.bytes, drained.delay, rtt, (waiting, is_wanted));
