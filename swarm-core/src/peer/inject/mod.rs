@@ -192,15 +192,16 @@ impl Inject {
         if field.sender.is_off() {
             return Serving::Nothing;
         }
-        // What was injected last is on its way through the swarm: a thrifty publisher is not to be asked for it.
-        let is_spreading = self.pushed_at.is_some_and(|at| field.now < at + SPREAD_TIME);
         self.was_injecting = self.is_injecting(field);
         if !self.was_injecting && Self::is_lacking(field) {
             return Serving::Everything;
         }
-        let is_busy =
-            self.was_injecting || (is_spreading && self.account.is_thrifty() && !self.swarm.is_rich());
-        if !is_busy && self.account.serves_background(&self.swarm, field.sender.background_bytes()) {
+        // Pushes leave before background, so a generous publisher answers that with whatever pushes leave of its uplink. What a
+        // thrifty one injected last is on its way through the swarm: it is not to be asked for it.
+        let is_spreading = self.pushed_at.is_some_and(|at| field.now < at + SPREAD_TIME);
+        let is_sparing =
+            self.account.is_thrifty() && (self.was_injecting || (is_spreading && !self.swarm.is_rich()));
+        if !is_sparing && self.account.serves_background(&self.swarm, field.sender.background_bytes()) {
             Serving::Everything
         } else {
             Serving::Deadlines
