@@ -136,7 +136,8 @@ pub(crate) const FRAME_TIME: Duration = Duration::from_millis(20);
 pub(crate) const FRAME_GROUPS: u32 = 3;
 /// Urgent groups due within this time of one another are served rarest first.
 pub(crate) const DUE_TOGETHER: Duration = Duration::from_millis(250);
-/// Background that has waited for this long is served in the order in which it was asked for.
+/// Background that has waited for this long, and twice as long as all of it takes to leave, is served in the order in which
+/// it was asked for.
 pub(crate) const AGED: Duration = Duration::from_millis(1000);
 /// Background groups of one neighbour that are compared by how many viewers hold them.
 pub(crate) const RAREST_OF: usize = 16;

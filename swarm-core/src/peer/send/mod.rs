@@ -291,6 +291,9 @@ impl Sender {
         let copies = neighbours.copies();
         let viewers = neighbours.viewers().count() as u64;
         let share = self.share();
+        // What waits twice as long as the whole queue takes has been passed over too often.
+        let queue = Duration::from_micros(self.background_bytes() * 1_000_000 / self.uplink_estimate().max(1000));
+        let aged = AGED.max(queue * 2);
         [Class::Marked, Class::Background].into_iter().find_map(|class| {
             let open = self.turn().filter_map(|(id, outlet)| {
                 let link = neighbours.get(id).filter(|link| outlet.has_room(link))?;
@@ -306,7 +309,7 @@ impl Sender {
             let rank = |held: u64, waiting: &Waiting| {
                 let age = now.since(waiting.since);
                 let copies = u64::from(copies.of(waiting.group)) * SCALE / viewers.max(1);
-                if age >= AGED { (0, u64::MAX - micros(age)) } else { (1, copies + held) }
+                if age >= aged { (0, u64::MAX - micros(age)) } else { (1, copies + held) }
             };
             let (id, outlet, _, first) = waiting
                 .min_by_key(|(_, outlet, held, waiting)| (outlet.is_above(share), rank(*held, waiting)))?;
