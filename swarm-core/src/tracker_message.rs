@@ -208,6 +208,9 @@ pub enum PeerRequestBody {
         /// Segment that plays, if one does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         playhead: Option<u32>,
+        /// Media that the player can play before it needs something that is not held, ms, if one plays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ahead_ms: Option<u32>,
     },
     /// Leaves the swarm; answered by `ok`.
     Leave,

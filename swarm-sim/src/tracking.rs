@@ -77,7 +77,9 @@ impl World {
     pub(crate) fn publish(&mut self, node: usize) {
         let result = match &mut self.tracker {
             Some(tracker) => {
-                tracker.add_swarm(self.content.swarm, wishes(&self.content.manifest));
+                let manifest = &self.content.manifest;
+                let media_bps = manifest.rate_bytes_per_s().unwrap_or(0) * 8;
+                tracker.add_swarm(self.content.swarm, wishes(manifest), media_bps);
                 Ok(())
             }
             None => Err("no tracker".into()),

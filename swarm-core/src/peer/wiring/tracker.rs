@@ -14,7 +14,7 @@ use crate::peer::inject::Inject;
 use crate::peer::input::FetchError;
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::Receive;
-use crate::peer::tracker::{Advice, Progress, Refusal, State};
+use crate::peer::tracker::{Advice, Progress, Refusal, State, millis};
 use crate::peer::{Live, Peer};
 use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
@@ -240,6 +240,12 @@ impl Peer {
         live.content.segment_of(live.receive.demand().playhead()?)
     }
 
+    /// Media from the playhead to the first group that is lacking.
+    fn ahead_ms(&self, now: Timestamp) -> Option<u32> {
+        let live = self.live.as_ref()?;
+        Some(millis(live.receive.demand().ahead(now, live.content.held())?))
+    }
+
     fn uplink_bps(&self) -> u64 {
         self.sender.uplink().saturating_mul(8)
     }
@@ -267,7 +273,8 @@ impl Peer {
                 }
             }
             let (uplink_bps, playhead) = (self.uplink_bps(), self.playhead_segment());
-            let body = PeerRequestBody::Report { received, uplink_bps, playhead };
+            let ahead_ms = self.ahead_ms(now);
+            let body = PeerRequestBody::Report { received, uplink_bps, playhead, ahead_ms };
             let request = self.tracker.session.request(now, body);
             self.outputs.push_back(Output::Tracker(request));
         }

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{
-    DEGREE_MIN, INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, INITIAL_PLACES_PER_SUBNET, INITIAL_WANTED_MAX,
-    ROTATED_MAX, ROTATION_MS, SETTLE_MS, WANTED_HOLD_MS, WANTED_MAX,
+    DEGREE_MIN, INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, INITIAL_SUBNET_SHARE, INITIAL_WANTED_MAX,
+    MEDIA_UNKNOWN_BPS, ROTATED_SHARE, ROTATION_MS, SETTLE_MS, WANTED_HOLD_MS, WANTED_MAX,
 };
 
 const INITIAL: PeerId = PeerId(u64::MAX);
@@ -52,12 +52,12 @@ impl Swarm {
     }
 
     fn join_initial(&mut self, peer: PeerId) {
-        let changes = self.graph.join_initial(self.now, peer, alone(0), &mut self.rng);
+        let changes = self.graph.join_initial(self.now, peer, (alone(0), INITIAL_DEGREE), &mut self.rng);
         self.hear(changes);
     }
 
     fn leave(&mut self, peer: PeerId) {
-        let departure = self.graph.leave(self.now, peer, |_| 0, &mut self.rng);
+        let departure = self.graph.leave(self.now, peer, |_| Need::default(), &mut self.rng);
         let known = self.told.remove(&peer).unwrap_or_default();
         assert_eq!(known, departure.neighbours.iter().copied().collect());
         for neighbour in departure.neighbours {
@@ -76,7 +76,8 @@ impl Swarm {
 
     fn rotate(&mut self, after_ms: u32, uplink_bps: impl Fn(PeerId) -> u64) -> usize {
         self.now = self.now + std::time::Duration::from_millis(u64::from(after_ms));
-        let changes = self.graph.rotate(self.now, uplink_bps, &mut self.rng);
+        let need = |peer| Need { is_short: false, uplink_bps: uplink_bps(peer) };
+        let changes = self.graph.rotate(self.now, need, &mut self.rng);
         let count = changes.iter().filter(|change| matches!(change, Change::Linked(..))).count();
         self.hear(changes);
         count
@@ -263,13 +264,13 @@ proptest! {
 fn an_initial_peer_takes_the_first_comers_and_refills_when_one_leaves() {
     let mut swarm = Swarm::new(3);
     swarm.join_initial(INITIAL);
-    let places = INITIAL_DEGREE_MAX as u64;
+    let places = INITIAL_DEGREE as u64;
     for peer in 1..=places + 8 {
         swarm.join(peer);
         assert_eq!(swarm.graph.is_linked(PeerId(peer), INITIAL), peer <= places);
     }
     swarm.leave(PeerId(1));
-    assert_eq!(swarm.told[&INITIAL].len(), INITIAL_DEGREE_MAX);
+    assert_eq!(swarm.told[&INITIAL].len(), INITIAL_DEGREE);
     let late = places + 1..=places + 8;
     assert_eq!(late.filter(|peer| swarm.graph.is_linked(PeerId(*peer), INITIAL)).count(), 1);
     swarm.check();
@@ -277,13 +278,13 @@ fn an_initial_peer_takes_the_first_comers_and_refills_when_one_leaves() {
 
 #[test]
 fn an_initial_peer_that_comes_late_is_introduced_to_viewers_only_and_no_viewer_gets_three() {
-    let mut swarm = Swarm::grown(INITIAL_DEGREE_MAX as u64 + 8, 4);
+    let mut swarm = Swarm::grown(INITIAL_DEGREE as u64 + 8, 4);
     for initial in 1000..1004 {
         swarm.join_initial(PeerId(initial));
     }
     assert!(!swarm.graph.is_linked(PeerId(1000), PeerId(1001)));
-    assert_eq!(swarm.told[&PeerId(1000)].len(), INITIAL_DEGREE_MAX);
-    swarm.join(INITIAL_DEGREE_MAX as u64 + 9);
+    assert_eq!(swarm.told[&PeerId(1000)].len(), INITIAL_DEGREE);
+    swarm.join(INITIAL_DEGREE as u64 + 9);
     for viewer in swarm.viewers() {
         let initial = swarm.graph.links(viewer).filter(|link| link.kind == Kind::Initial).count();
         assert!((1..=INITIAL_PER_VIEWER_MAX).contains(&initial), "{viewer} has {initial}");
@@ -296,7 +297,7 @@ fn an_initial_peer_that_comes_late_is_introduced_to_viewers_only_and_no_viewer_g
 fn places_at_an_initial_peer_rotate_until_everybody_had_one_and_the_strong_keep_theirs() {
     let mut swarm = Swarm::new(5);
     swarm.join_initial(INITIAL);
-    let viewers = 2 * INITIAL_DEGREE_MAX as u64;
+    let viewers = 2 * INITIAL_DEGREE as u64;
     (1..=viewers).for_each(|peer| swarm.join(peer));
     let is_strong = |peer: PeerId| peer.0.is_multiple_of(8);
     let uplink_bps = |peer: PeerId| if is_strong(peer) { 50_000_000 } else { 2_000_000 };
@@ -304,15 +305,50 @@ fn places_at_an_initial_peer_rotate_until_everybody_had_one_and_the_strong_keep_
     let mut had: BTreeSet<PeerId> = swarm.told[&INITIAL].clone();
     for _ in 0..viewers / 4 {
         let exchanged = swarm.rotate(ROTATION_MS, uplink_bps);
-        assert!((1..=ROTATED_MAX).contains(&exchanged), "{exchanged}");
+        assert!((1..=INITIAL_DEGREE / ROTATED_SHARE).contains(&exchanged), "{exchanged}");
         assert_eq!(swarm.rotate(0, uplink_bps), 0, "twice in one interval");
         swarm.check();
         had.extend(swarm.told[&INITIAL].iter().copied());
     }
-    assert_eq!(swarm.told[&INITIAL].len(), INITIAL_DEGREE_MAX);
+    assert_eq!(swarm.told[&INITIAL].len(), INITIAL_DEGREE);
     assert!(had.len() as u64 >= viewers - 4, "{} had a turn", had.len());
     let strong = swarm.told[&INITIAL].iter().filter(|peer| is_strong(**peer)).count();
     assert!(strong as u64 >= viewers / 8 - 1, "{strong} of {viewers} / 8 strong viewers are at the root");
+}
+
+#[test]
+fn an_initial_peer_has_as_many_places_as_its_uplink_carries_viewers() {
+    let cases = [
+        (0, 2_000_000, INITIAL_DEGREE),
+        (10_000_000, 2_000_000, INITIAL_DEGREE),
+        (1_000_000_000, 4_000_000, 250),
+        (300 * MEDIA_UNKNOWN_BPS, 0, 300),
+        (u64::MAX, 1, INITIAL_DEGREE_MAX),
+    ];
+    for (uplink_bps, media_bps, places) in cases {
+        assert_eq!(places_for(uplink_bps, media_bps), places, "{uplink_bps} over {media_bps}");
+    }
+}
+
+#[test]
+fn an_initial_peer_whose_uplink_grows_gets_more_viewers_short_ones_first_and_gives_them_up_again() {
+    let mut swarm = Swarm::new(8);
+    swarm.join_initial(INITIAL);
+    let viewers = 3 * INITIAL_DEGREE as u64;
+    (1..=viewers).for_each(|peer| swarm.join(peer));
+    let need = |peer: PeerId| Need { is_short: peer.0 > viewers - 32, uplink_bps: 0 };
+    let places = INITIAL_DEGREE + 64;
+    let changes = swarm.graph.widen(swarm.now, INITIAL, places, need, &mut swarm.rng);
+    swarm.hear(changes);
+    swarm.check();
+    assert_eq!(swarm.told[&INITIAL].len(), places);
+    let short = swarm.told[&INITIAL].iter().filter(|peer| need(**peer).is_short).count();
+    assert!(short > 28, "{short} of the 32 that are short");
+    let changes = swarm.graph.widen(swarm.now, INITIAL, INITIAL_DEGREE, need, &mut swarm.rng);
+    assert_eq!(changes, [], "what is linked stays so for a while");
+    (0..20).for_each(|_| drop(swarm.rotate(ROTATION_MS, |_| 0)));
+    swarm.check();
+    assert_eq!(swarm.told[&INITIAL].len(), INITIAL_DEGREE);
 }
 
 #[test]
