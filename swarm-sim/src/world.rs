@@ -277,6 +277,7 @@ impl World {
             | PeerEvent::TrackerDown { .. }
             | PeerEvent::UnknownSwarm
             | PeerEvent::Waiting { .. }
+            | PeerEvent::Scarcity(_)
             | PeerEvent::Banned { .. }
             | PeerEvent::Failed(_) => {}
         }

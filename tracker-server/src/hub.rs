@@ -231,6 +231,7 @@ impl Hub {
             connections: state.lines.len(),
             peers: state.tracker.peer_count(),
             manifests: state.manifests.len(),
+            balance: state.tracker.balance(),
         };
         drop(state);
         self.metrics.text(levels)

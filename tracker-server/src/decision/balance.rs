@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use swarm_core::PeerId;
+use swarm_core::tracker_message::Scarcity;
 
 use crate::limits::UPLINK_UNKNOWN_BPS;
 
@@ -26,8 +27,9 @@ struct Sum {
 }
 
 impl Sum {
-    fn supply_bps(self) -> u64 {
-        self.uplink_bps.saturating_add((self.count - self.known).saturating_mul(UPLINK_UNKNOWN_BPS))
+    /// What all send together, where each that has not measured its uplink sends `unknown_bps`.
+    const fn supply_bps(self, unknown_bps: u64) -> u64 {
+        self.uplink_bps.saturating_add((self.count - self.known).saturating_mul(unknown_bps))
     }
 }
 
@@ -81,14 +83,22 @@ impl Balance {
         if known == 0 || known * 2 < count { 0 } else { uplink_bps / known }
     }
 
-    /// What all peers can send together, bits a second. One that has not measured its uplink counts as a usual one.
+    /// What all peers can send together, bits a second. One that has not measured its uplink was never asked for all that
+    /// it carries: it counts as a usual one, and as one that carries a player, so that no shortage is said that nobody saw.
     pub(super) fn supply_bps(&self) -> u64 {
-        self.viewers.supply_bps().saturating_add(self.initial.supply_bps())
+        let unknown_bps = UPLINK_UNKNOWN_BPS.max(self.media_bps);
+        self.viewers.supply_bps(unknown_bps).saturating_add(self.initial.supply_bps(unknown_bps))
     }
 
     /// What all players need together, bits a second.
     pub(super) const fn demand_bps(&self) -> u64 {
         self.playing.saturating_mul(self.media_bps)
+    }
+
+    /// Both, if there is less than what is needed.
+    pub(super) fn scarcity(&self) -> Option<Scarcity> {
+        let (supply_bps, demand_bps) = (self.supply_bps(), self.demand_bps());
+        (supply_bps < demand_bps).then_some(Scarcity { supply_bps, demand_bps })
     }
 }
 
@@ -107,6 +117,7 @@ mod tests {
         balance.set(PeerId(2), viewer(1_000_000));
         balance.set(PeerId(3), viewer(3_000_000));
         assert_eq!((balance.supply_bps(), balance.demand_bps()), (14_000_000, 4_000_000));
+        assert_eq!(balance.scarcity(), None);
         assert_eq!(balance.mean_bps(), 2_000_000);
         balance.set(PeerId(3), viewer(0));
         assert_eq!(balance.supply_bps(), 11_000_000 + UPLINK_UNKNOWN_BPS);
@@ -115,5 +126,20 @@ mod tests {
         assert_eq!(balance.mean_bps(), 0, "too little is known");
         [1, 2, 3].into_iter().for_each(|peer| balance.set(PeerId(peer), None));
         assert_eq!((balance.supply_bps(), balance.demand_bps(), balance.parts.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_shortage_is_said_once_uplinks_are_known_to_carry_less_than_what_is_played() {
+        let mut balance = Balance::new(8_000_000);
+        let publisher = |uplink_bps| Some(Part { uplink_bps, is_initial: true, is_playing: false });
+        balance.set(PeerId(1), publisher(0));
+        balance.set(PeerId(2), viewer(0));
+        balance.set(PeerId(3), viewer(0));
+        assert_eq!(balance.scarcity(), None, "nobody knows");
+        balance.set(PeerId(2), viewer(100_000));
+        balance.set(PeerId(3), viewer(100_000));
+        assert_eq!(balance.scarcity(), Some(Scarcity { supply_bps: 8_200_000, demand_bps: 16_000_000 }));
+        balance.set(PeerId(1), publisher(20_000_000));
+        assert_eq!(balance.scarcity(), None);
     }
 }

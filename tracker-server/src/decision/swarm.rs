@@ -68,7 +68,18 @@ impl Swarm {
         let index =
             initial.iter().position(|other| *other == peer).and_then(|index| u32::try_from(index).ok());
         let share = index.map(|index| Share { index, count });
-        TrackerMessageBody::Swarm { seeders, leechers, at_risk: self.directory.rarity.at_risk(now), share }
+        TrackerMessageBody::Swarm {
+            seeders,
+            leechers,
+            at_risk: self.directory.rarity.at_risk(now),
+            share,
+            scarcity: self.balance.scarcity(),
+        }
+    }
+
+    /// What its peers can send together, and what its players need.
+    pub(super) const fn balance(&self) -> &Balance {
+        &self.balance
     }
 
     /// Peers that hold everything, and peers that do not.

@@ -1,5 +1,6 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod levels;
 mod signals;
 mod stage;
 
@@ -98,16 +99,6 @@ impl Tracker {
     /// Whether anybody is in a swarm.
     pub fn has_peers(&self, swarm: SwarmId) -> bool {
         self.swarms.get(&swarm).is_some_and(|swarm| !swarm.is_empty())
-    }
-
-    /// Seeders and leechers of a swarm.
-    pub fn counts(&self, swarm: SwarmId) -> (u32, u32) {
-        self.swarms.get(&swarm).map_or((0, 0), Swarm::counts)
-    }
-
-    /// Number of peers that have greeted.
-    pub fn peer_count(&self) -> usize {
-        self.connections.len()
     }
 
     /// Whether a connection has said an accepted `hello`.

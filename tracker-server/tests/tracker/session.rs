@@ -122,7 +122,8 @@ async fn an_unknown_swarm_can_be_joined_once_it_is_published() -> anyhow::Result
             seeders: 1,
             leechers: 0,
             at_risk: Vec::new(),
-            share: Some(Share { index: 0, count: 1 })
+            share: Some(Share { index: 0, count: 1 }),
+            scarcity: None
         }
     );
     Ok(())

@@ -104,11 +104,14 @@ impl Peer {
                     self.event(Event::TrackerUp);
                 }
             }
-            TrackerMessageBody::Swarm { leechers, at_risk, share, .. } => {
+            TrackerMessageBody::Swarm { leechers, at_risk, share, scarcity, .. } => {
                 if matches!(self.tracker.session.state, State::Joining(_)) {
                     self.tracker.session.state = State::Joined;
                 }
                 self.swarm_state(leechers, &at_risk, share);
+                if self.tracker.set_scarcity(scarcity) {
+                    self.event(Event::Scarcity(scarcity));
+                }
             }
             TrackerMessageBody::Connect { peer, role, offer } => self.connect(now, peer, role, offer),
             TrackerMessageBody::Unlink { peer } => self.unlink(now, peer),

@@ -158,7 +158,10 @@ fn what_somebody_wants_and_one_viewer_holds_is_at_risk_for_all() {
     swarm.want(Timestamp::ZERO, PeerId(3), &[want(4, 3, 0)], &mut rng);
     let state = swarm.state(Timestamp::from_millis(5000), PeerId(0));
     let at_risk = vec![SegmentRun(5, 2)];
-    assert_eq!(state, TrackerMessageBody::Swarm { seeders: 1, leechers: 3, at_risk, share: None });
+    assert_eq!(
+        state,
+        TrackerMessageBody::Swarm { seeders: 1, leechers: 3, at_risk, share: None, scarcity: None }
+    );
 }
 
 #[test]

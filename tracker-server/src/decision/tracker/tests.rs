@@ -108,7 +108,13 @@ fn two_peers_of_a_swarm_are_introduced_and_the_newcomer_offers() {
     let (answer, caused) = ask(&mut tracker, 2, join(SWARM));
     assert_eq!(
         answer,
-        TrackerMessageBody::Swarm { seeders: 0, leechers: 2, at_risk: Vec::new(), share: None }
+        TrackerMessageBody::Swarm {
+            seeders: 0,
+            leechers: 2,
+            at_risk: Vec::new(),
+            share: None,
+            scarcity: None
+        }
     );
     let connect =
         |peer, offer| Outgoing::notice(TrackerMessageBody::Connect { peer, role: Role::Viewer, offer });
@@ -197,8 +203,13 @@ fn a_report_is_answered_with_the_state_of_the_swarm() {
     let report = PeerRequestBody::Report { received: vec![], uplink_bps: 0, playhead: None, ahead_ms: None };
     let later = Timestamp::from_millis(5000);
     let outgoing = tracker.handle(later, ConnectionId(1), PeerRequest { id: 5, body: report });
-    let body =
-        TrackerMessageBody::Swarm { seeders: 0, leechers: 1, at_risk: vec![SegmentRun(3, 2)], share: None };
+    let body = TrackerMessageBody::Swarm {
+        seeders: 0,
+        leechers: 1,
+        at_risk: vec![SegmentRun(3, 2)],
+        share: None,
+        scarcity: None,
+    };
     assert_eq!(outgoing, [(ConnectionId(1), Outgoing::Send(TrackerMessage { id: Some(5), body }))]);
 }
 
