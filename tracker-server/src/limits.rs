@@ -54,9 +54,9 @@ pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Addresses remembered before those that are idle and unpunished are forgotten.
 pub const ADDRESSES_SWEEP: usize = 4096;
 
-/// Peers in one swarm: bounds the scan for the only holder of a segment to about a millisecond. More than the
+/// Peers in one swarm: bounds the scan for the only holder of a segment to about three milliseconds. More than the
 /// connections that a tracker takes by default.
-pub const PEERS_PER_SWARM_MAX: usize = 50_000;
+pub const PEERS_PER_SWARM_MAX: usize = 131_072;
 
 /// Peers in one swarm from one address (one /64 of IPv6): the crowd behind one address that this module begins with.
 pub const PEERS_PER_ADDRESS_MAX: usize = 1_024;
