@@ -83,6 +83,12 @@ impl Balance {
         if known == 0 || known * 2 < count { 0 } else { uplink_bps / known }
     }
 
+    /// Whether the initial peers carry all playback by themselves, and a tenth more.
+    pub(super) const fn is_rich(&self) -> bool {
+        let demand_bps = self.viewers.count.saturating_mul(self.media_bps);
+        demand_bps > 0 && self.initial.uplink_bps.saturating_mul(10) >= demand_bps.saturating_mul(11)
+    }
+
     /// What all peers can send together, bits a second. One that has not measured its uplink was never asked for all that
     /// it carries: it counts as a usual one, and as one that carries a player, so that no shortage is said that nobody saw.
     pub(super) fn supply_bps(&self) -> u64 {
@@ -139,7 +145,9 @@ mod tests {
         balance.set(PeerId(2), viewer(100_000));
         balance.set(PeerId(3), viewer(100_000));
         assert_eq!(balance.scarcity(), Some(Scarcity { supply_bps: 8_200_000, demand_bps: 16_000_000 }));
-        balance.set(PeerId(1), publisher(20_000_000));
-        assert_eq!(balance.scarcity(), None);
+        balance.set(PeerId(1), publisher(17_000_000));
+        assert_eq!((balance.scarcity(), balance.is_rich()), (None, false));
+        balance.set(PeerId(1), publisher(17_600_000));
+        assert!(balance.is_rich());
     }
 }

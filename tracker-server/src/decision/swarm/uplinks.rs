@@ -55,7 +55,8 @@ impl Swarm {
             changes.extend(graph.widen(now, peer, places, need, rng));
             return changes;
         }
-        let mean = balance.mean_bps();
+        // Where the publisher carries everybody, nobody depends on strong neighbours.
+        let mean = if balance.is_rich() { 0 } else { balance.mean_bps() };
         let uplink_bps = |peer| match balance.uplink_bps(peer) {
             0 => mean,
             known => known,
