@@ -3,13 +3,18 @@
 //! Every request carries an `id` and is answered: by the message it asks for, by `ok`, or by `error`. The
 //! tracker stamps who a message is from; no message names its own sender.
 
+mod scarcity;
+mod signal;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{PeerId, SwarmId};
-use crate::limits::{CANDIDATE_BYTES_MAX, RUNS_MAX, SDP_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
+use crate::limits::{RUNS_MAX, TRACKER_MESSAGE_BYTES_MAX};
 
 pub use crate::tracker_error::ErrorCode;
+pub use scarcity::Scarcity;
+pub use signal::Signal;
 
 /// Version of the tracker protocol that this crate speaks.
 pub const TRACKER_VERSION: u16 = 1;
@@ -50,58 +55,6 @@ pub struct Share {
     pub index: u32,
     /// Initial peers in the swarm, at least 1.
     pub count: u32,
-}
-
-/// An offer, an answer or an ICE candidate on its way through the tracker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Signal {
-    /// Session description that opens a connection.
-    Offer {
-        /// SDP, at most 16 KiB.
-        sdp: String,
-    },
-    /// Session description that answers an offer.
-    Answer {
-        /// SDP, at most 16 KiB.
-        sdp: String,
-    },
-    /// One trickled candidate, as browsers write it.
-    Candidate {
-        /// The candidate line.
-        candidate: String,
-        /// Media section it belongs to.
-        sdp_mid: Option<String>,
-        /// Index of that section.
-        sdp_m_line_index: Option<u16>,
-    },
-    /// No more candidates follow.
-    EndOfCandidates,
-}
-
-impl Signal {
-    /// Whether every field keeps its limit.
-    pub fn is_within_limits(&self) -> bool {
-        match self {
-            Self::Offer { sdp } | Self::Answer { sdp } => sdp.len() <= SDP_BYTES_MAX,
-            Self::Candidate { candidate, sdp_mid, .. } => {
-                candidate.len() + sdp_mid.as_ref().map_or(0, String::len) <= CANDIDATE_BYTES_MAX
-            }
-            Self::EndOfCandidates => true,
-        }
-    }
-
-    /// About the bytes that the signal takes on the wire; at least 64.
-    pub fn len_bytes(&self) -> u32 {
-        let text = match self {
-            Self::Offer { sdp } | Self::Answer { sdp } => sdp.len(),
-            Self::Candidate { candidate, sdp_mid, .. } => {
-                candidate.len() + sdp_mid.as_ref().map_or(0, String::len)
-            }
-            Self::EndOfCandidates => 0,
-        };
-        u32::try_from(text).unwrap_or(u32::MAX).saturating_add(64)
-    }
 }
 
 /// An ICE server that peers may use.
@@ -208,6 +161,9 @@ pub enum PeerRequestBody {
         /// Segment that plays, if one does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         playhead: Option<u32>,
+        /// Media that the player can play before it needs something that is not held, ms, if one plays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ahead_ms: Option<u32>,
     },
     /// Leaves the swarm; answered by `ok`.
     Leave,
@@ -269,6 +225,9 @@ pub enum TrackerMessageBody {
         /// To an initial peer: its share of the injection.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         share: Option<Share>,
+        /// What the swarm can send, if that is less than its players need.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scarcity: Option<Scarcity>,
     },
     /// Who provides and who looks for segments; answers `want`.
     Peers {
@@ -437,7 +396,8 @@ mod tests {
         assert_eq!(unlink.encode(), text);
         assert_eq!(TrackerMessage::decode(text).unwrap(), unlink);
         let at_risk = vec![SegmentRun(7, 2)];
-        let body = TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk, share: None };
+        let body =
+            TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk, share: None, scarcity: None };
         let swarm = TrackerMessage { id: Some(7), body };
         let text = r#"{"id":7,"type":"swarm","seeders":1,"leechers":4,"at_risk":[[7,2]]}"#;
         assert_eq!(swarm.encode(), text);

@@ -345,6 +345,7 @@ impl Net {
                             leechers: 0,
                             at_risk: Vec::new(),
                             share: None,
+                            scarcity: None,
                         },
                     }),
                 );

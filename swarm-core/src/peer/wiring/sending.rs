@@ -182,7 +182,8 @@ impl Peer {
 
     /// An initial peer works out again what its swarm can do, if neighbours changed.
     pub(in crate::peer) fn survey(&mut self, now: Timestamp) {
-        if !Agenda::take_surveying(&mut self.agenda, now) {
+        let links = u32::try_from(self.neighbours.len()).unwrap_or(u32::MAX);
+        if !Agenda::take_surveying(&mut self.agenda, now, links) {
             return;
         }
         let Some(Live { content, receive, inject: Some(inject) }) = &mut self.live else { return };
