@@ -105,14 +105,11 @@ mod tests {
 
     #[test]
     fn the_worst_seed_counts() {
-        let [even, uneven] = [report(false, 0.99), report(false, 0.8)];
-        let [done, late] = [report(true, 1.0), report(false, 1.0)];
-        assert!(missed(&OVERLOADS[2], &[even.clone()], &[done.clone()]).is_empty());
-        assert_eq!(
-            missed(&OVERLOADS[2], &[even.clone(), uneven.clone()], &[done.clone(), late.clone()]).len(),
-            2
-        );
-        let row = row(&OVERLOADS[2], &[even, uneven], &[done, late]);
+        let half = [report(false, 0.99), report(false, 0.8)];
+        let end = [report(true, 1.0), report(false, 1.0)];
+        assert!(missed(&OVERLOADS[2], &half[..1], &end[..1]).is_empty());
+        assert_eq!(missed(&OVERLOADS[2], &half, &end).len(), 2);
+        let row = row(&OVERLOADS[2], &half, &end);
         assert!(row.ends_with("| 12 of 30 | 1.10 | 0.80 | ≥ 0.95 | 2.0 | 6 |\n"), "{row}");
     }
 }
