@@ -134,8 +134,9 @@ impl Uplink {
         let span = now.since(self.sample_since);
         let is_long = self.sample_bytes >= UPLINK_SAMPLE_BYTES || span >= UPLINK_SAMPLE_MAX;
         if span >= UPLINK_SAMPLE && is_long {
-            // Where receivers' queues hold what is on its way, the uplink may still carry more.
-            let is_fed = queue >= UPLINK_DELAY_LOW && waiting_bytes >= bytes_in(self.capacity.most(), rtt + UPLINK_DELAY_TARGET);
+            // Where no queue of all channels shows, the uplink may still carry what it did.
+            let low = i64::try_from(micros(UPLINK_DELAY_LOW)).unwrap_or(i64::MAX);
+            let is_fed = self.delay.least().is_none_or(|least| least >= low) && waiting_bytes >= bytes_in(self.capacity.most(), rtt + UPLINK_DELAY_TARGET);
             self.fold(span, is_fed);
             self.begin(now);
         }
