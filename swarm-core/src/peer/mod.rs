@@ -32,6 +32,7 @@
 
 mod agenda;
 mod backoff;
+mod by_link;
 mod chance;
 mod content;
 mod flow;

@@ -8,12 +8,13 @@ mod link;
 mod rate;
 mod round_trip;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub(crate) use copies::Copies;
 pub(crate) use link::Link;
 pub(crate) use rate::Rate;
 
+use super::by_link::ByLink;
 use super::stats::LinkState;
 use super::tuning::BANNED_MAX;
 use crate::group::{Geometry, GroupRange};
@@ -52,7 +53,7 @@ pub(crate) enum Due {
 /// All links of one peer.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
-    links: BTreeMap<LinkId, Link>,
+    links: ByLink<Link>,
     last_link: u32,
     copies: Copies,
     banned: VecDeque<Instance>,
@@ -66,11 +67,11 @@ impl Neighbours {
     }
 
     pub(crate) fn get(&self, id: LinkId) -> Option<&Link> {
-        self.links.get(&id)
+        self.links.get(id)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
-        self.links.iter().map(|(id, link)| (*id, link))
+        self.links.iter()
     }
 
     /// Links that have greeted.
@@ -105,7 +106,7 @@ impl Neighbours {
     ) -> (Introduction, Option<LinkId>) {
         let known = self.named(peer).map(|(id, link)| (id, link.is_open()));
         if let Some((id, true)) = known {
-            self.links.get_mut(&id).into_iter().for_each(|link| link.set_retiring(now, false));
+            self.links.get_mut(id).into_iter().for_each(|link| link.set_retiring(now, false));
             return (Introduction::Nothing, None);
         }
         // The first attempt hangs: the newer introduction counts.
@@ -115,7 +116,7 @@ impl Neighbours {
         }
         self.last_link += 1;
         let id = LinkId(self.last_link);
-        self.links.insert(id, Link::new(now, peer, role));
+        self.links.entry(id, || Link::new(now, peer, role));
         self.attend(id);
         (Introduction::Connect(id), replaced)
     }
@@ -124,10 +125,9 @@ impl Neighbours {
     pub(crate) fn unlinked(&mut self, now: Timestamp, peer: PeerId) -> Option<LinkId> {
         let (id, link) = self.links.iter_mut().find(|(_, link)| link.peer == peer)?;
         if !link.is_open() {
-            return Some(*id);
+            return Some(id);
         }
         link.set_retiring(now, true);
-        let id = *id;
         self.attend(id);
         None
     }
@@ -137,12 +137,12 @@ impl Neighbours {
         let mut links = self.links.iter_mut();
         let (id, link) =
             links.find(|(_, link)| link.peer == from && link.state() == LinkState::Connecting)?;
-        link.admit_signal().then_some(*id)
+        link.admit_signal().then_some(id)
     }
 
     /// Both channels of a link are open. `false` if it is not known.
     pub(crate) fn opened(&mut self, now: Timestamp, id: LinkId) -> bool {
-        let Some(link) = self.links.get_mut(&id).filter(|link| link.state() == LinkState::Connecting) else {
+        let Some(link) = self.links.get_mut(id).filter(|link| link.state() == LinkState::Connecting) else {
             return false;
         };
         link.opened(now);
@@ -165,10 +165,10 @@ impl Neighbours {
         }
         let twin = self.open().find(|(other, link)| *other != id && link.instance() == Some(instance));
         let twin = twin.map(|(twin, _)| twin);
-        let Some(link) = self.links.get_mut(&id) else { return Greeting::Closed("not known") };
+        let Some(link) = self.links.get_mut(id) else { return Greeting::Closed("not known") };
         link.greeted(now, instance, standing);
         let peer = link.peer;
-        if let Some(older) = twin.and_then(|twin| self.links.get_mut(&twin)) {
+        if let Some(older) = twin.and_then(|twin| self.links.get_mut(twin)) {
             // The same neighbour under a new id, after a tracker lost its memory. The side with the smaller instance
             // closes the newer link; both go on calling it by the newer id.
             older.peer = peer;
@@ -182,25 +182,25 @@ impl Neighbours {
 
     /// A neighbour says how it stands.
     pub(crate) fn stands(&mut self, id: LinkId, standing: Standing) {
-        self.links.get_mut(&id).into_iter().for_each(|link| link.stands(standing));
+        self.links.get_mut(id).into_iter().for_each(|link| link.stands(standing));
     }
 
     /// A neighbour rejected a request because it does not serve its class.
     pub(crate) fn serves_not(&mut self, id: LinkId, class: Class) {
-        self.links.get_mut(&id).into_iter().for_each(|link| link.serves_not(class));
+        self.links.get_mut(id).into_iter().for_each(|link| link.serves_not(class));
     }
 
     /// The geometry became known: everything announced before is taken in. Returns links that announced groups that do
     /// not exist.
     pub(crate) fn set_geometry(&mut self, geometry: Geometry) -> Vec<LinkId> {
         self.copies = Copies::new(geometry.group_count());
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        let ids: Vec<LinkId> = self.links.iter().map(|(id, _)| id).collect();
         ids.into_iter().filter(|id| !self.set_link_geometry(*id, geometry)).collect()
     }
 
     /// The same for one link that opened later. `false` if it announced groups that do not exist.
     pub(crate) fn set_link_geometry(&mut self, id: LinkId, geometry: Geometry) -> bool {
-        let Some(link) = self.links.get_mut(&id) else { return true };
+        let Some(link) = self.links.get_mut(id) else { return true };
         let is_possible = link.set_geometry(geometry);
         if link.is_counted() {
             link.have().into_iter().flat_map(|have| have.iter()).for_each(|group| self.copies.add(group));
@@ -215,7 +215,7 @@ impl Neighbours {
         gained: &[GroupRange],
         dropped: &[GroupRange],
     ) -> Result<(), &'static str> {
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
         if !link.may_hold(gained) || !link.may_hold(dropped) {
             return Err("it announced groups that do not exist");
         }
@@ -234,7 +234,7 @@ impl Neighbours {
 
     /// Whether a viewer's groups count as copies from now on.
     pub(crate) fn set_counted(&mut self, id: LinkId, is_counted: bool) {
-        let Some(link) = self.links.get_mut(&id).filter(|link| link.is_counted() != is_counted) else {
+        let Some(link) = self.links.get_mut(id).filter(|link| link.is_counted() != is_counted) else {
             return;
         };
         link.set_counted(is_counted);
@@ -244,17 +244,17 @@ impl Neighbours {
 
     /// A neighbour was sent groups.
     pub(crate) fn was_sent(&mut self, id: LinkId, range: GroupRange) {
-        self.links.get_mut(&id).into_iter().for_each(|link| link.was_sent(range));
+        self.links.get_mut(id).into_iter().for_each(|link| link.was_sent(range));
     }
 
     /// Keeps payload that overtook a greeting. `false` if there is too much of it.
     pub(crate) fn keep_early(&mut self, id: LinkId, message: DataMessage) -> bool {
-        self.links.get_mut(&id).is_none_or(|link| link.keep_early(message))
+        self.links.get_mut(id).is_none_or(|link| link.keep_early(message))
     }
 
     /// Payload that overtook a greeting.
     pub(crate) fn take_early(&mut self, id: LinkId) -> Vec<DataMessage> {
-        self.links.get_mut(&id).map_or_else(Vec::new, Link::take_early)
+        self.links.get_mut(id).map_or_else(Vec::new, Link::take_early)
     }
 
     /// Remembers a neighbour that broke the rules.
@@ -269,7 +269,7 @@ impl Neighbours {
     /// Forgets a link.
     pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
         self.set_counted(id, false);
-        self.links.remove(&id)
+        self.links.remove(id)
     }
 
     /// What links need because time has passed.
@@ -278,8 +278,8 @@ impl Neighbours {
             return Vec::new();
         }
         let due = self.links.iter().filter_map(|(id, link)| {
-            let close = link.expiry(now).map(|reason| Due::Close(*id, reason));
-            close.or_else(|| link.needs_ping(now).then_some(Due::Ping(*id)))
+            let close = link.expiry(now).map(|reason| Due::Close(id, reason));
+            close.or_else(|| link.needs_ping(now).then_some(Due::Ping(id)))
         });
         let due: Vec<Due> = due.collect();
         self.due = self.links.values().map(Link::deadline).filter(|at| *at > now).min();
@@ -287,19 +287,19 @@ impl Neighbours {
     }
 
     pub(crate) fn pinged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
-        self.links.get_mut(&id).into_iter().for_each(|link| link.pinged(now, nonce));
+        self.links.get_mut(id).into_iter().for_each(|link| link.pinged(now, nonce));
         self.attend(id);
     }
 
     pub(crate) fn ponged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
-        if self.links.get_mut(&id).is_some_and(|link| link.ponged(now, nonce)) {
+        if self.links.get_mut(id).is_some_and(|link| link.ponged(now, nonce)) {
             self.attend(id);
         }
     }
 
     /// A link may need attention sooner than was thought.
     fn attend(&mut self, id: LinkId) {
-        let due = self.links.get(&id).map(Link::deadline);
+        let due = self.links.get(id).map(Link::deadline);
         self.due = [self.due, due].into_iter().flatten().min();
     }
 }

@@ -6,10 +6,10 @@
 //! sender delays that sender's frames; a queue at the downlink delays all. So the least excess of the last tenth of a
 //! second or two is the downlink's. As in LEDBAT (RFC 6817) clocks need not agree.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::LinkId;
+use crate::peer::by_link::ByLink;
 use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
     BASE_BUCKET, BASE_SLACK, CREDIT_FIRST, CREDIT_MAX, CREDIT_MIN, CREDIT_URGENT_EXTRA, DELAY_LOW,
@@ -69,7 +69,7 @@ impl Arrivals {
 #[derive(Debug)]
 pub(crate) struct Credit {
     window: DelayWindow,
-    bases: BTreeMap<LinkId, Base>,
+    bases: ByLink<Base>,
     excess: LeastLately,
     downlink: Arrivals,
     /// What pushes carried last.
@@ -81,7 +81,7 @@ impl Credit {
     pub(crate) fn new() -> Self {
         Self {
             window: DelayWindow::new(CREDIT_FIRST, CREDIT_MIN..=CREDIT_MAX, DELAY_LOW..DELAY_TARGET),
-            bases: BTreeMap::new(),
+            bases: ByLink::new(),
             excess: LeastLately::new(QUEUE_BUCKET),
             downlink: Arrivals::default(),
             pushes: Arrivals::default(),
@@ -168,12 +168,12 @@ impl Credit {
 
     /// A link closed.
     pub(crate) fn closed(&mut self, link: LinkId) {
-        self.bases.remove(&link);
+        self.bases.remove(link);
     }
 
     fn base(&mut self, link: LinkId) -> &mut Base {
         let new = LeastLately::new(BASE_BUCKET);
-        self.bases.entry(link).or_insert(Base { control: new, data: new, train: None })
+        self.bases.entry(link, || Base { control: new, data: new, train: None })
     }
 }
 

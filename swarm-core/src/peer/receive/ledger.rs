@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
+use crate::peer::by_link::ByLink;
 use crate::peer::flow::DelayWindow;
 use crate::peer::neighbours::Rate;
 use crate::peer::tuning::{
@@ -46,6 +47,8 @@ pub(crate) struct Source {
     cancelled: BTreeSet<u32>,
     /// Bytes asked for by class.
     outstanding: [u64; 3],
+    /// Of these, those that may be on their way.
+    in_flight_bytes: u64,
     window: DelayWindow,
     rate: Rate,
     /// Usual time from a background request to its answer.
@@ -67,6 +70,7 @@ impl Source {
             asks: BTreeMap::new(),
             cancelled: BTreeSet::new(),
             outstanding: [0; 3],
+            in_flight_bytes: 0,
             window: DelayWindow::new(window, WINDOW_MIN..=WINDOW_MAX, DELAY_LOW..DELAY_TARGET),
             rate: Rate::new(rate),
             response: None,
@@ -100,10 +104,18 @@ impl Source {
     /// Of the bytes asked for, those that may be on their way, by Little's law: an answer spends a round trip and the
     /// queues that the windows allow on its way. The rest of its time it waits for the sender's uplink, and takes no room
     /// at our downlink.
-    fn in_flight_bytes(&self) -> u64 {
+    fn on_their_way_bytes(&self) -> u64 {
         let on_its_way = micros(self.rtt + DELAY_TARGET * 2);
         let response = self.response.map_or(0, micros).max(on_its_way);
         self.outstanding_bytes() * on_its_way / response.max(1)
+    }
+
+    /// What is asked, the path or the usual response changed: works out again what is in flight, and keeps the sum over all
+    /// sources.
+    fn weigh(&mut self, sum_bytes: &mut u64) {
+        let in_flight_bytes = self.on_their_way_bytes();
+        *sum_bytes = *sum_bytes - self.in_flight_bytes + in_flight_bytes;
+        self.in_flight_bytes = in_flight_bytes;
     }
 
     pub(crate) const fn urgent_bytes(&self) -> u64 {
@@ -160,15 +172,17 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     geometry: Geometry,
-    sources: BTreeMap<LinkId, Source>,
+    sources: ByLink<Source>,
     asked: GroupSet,
     outstanding_bytes: u64,
+    /// Sum over the sources; its only writer is [`Source::weigh`].
+    in_flight_bytes: u64,
 }
 
 impl Ledger {
     pub(crate) fn new(geometry: Geometry) -> Self {
         let asked = GroupSet::empty(geometry.group_count());
-        Self { geometry, sources: BTreeMap::new(), asked, outstanding_bytes: 0 }
+        Self { geometry, sources: ByLink::new(), asked, outstanding_bytes: 0, in_flight_bytes: 0 }
     }
 
     /// Groups with a live request.
@@ -182,26 +196,26 @@ impl Ledger {
     }
 
     /// Of these, those that may be on their way.
-    pub(crate) fn in_flight_bytes(&self) -> u64 {
-        self.sources.values().map(Source::in_flight_bytes).sum()
+    pub(crate) const fn in_flight_bytes(&self) -> u64 {
+        self.in_flight_bytes
     }
 
     pub(crate) fn source(&self, link: LinkId) -> Option<&Source> {
-        self.sources.get(&link)
+        self.sources.get(link)
     }
 
     pub(crate) fn sources(&self) -> impl Iterator<Item = (LinkId, &Source)> {
-        self.sources.iter().map(|(link, source)| (*link, source))
+        self.sources.iter()
     }
 
     /// Begins to keep account of a link, with a first window and an expected rate, bytes and bytes a second.
     pub(crate) fn opened(&mut self, now: Timestamp, link: LinkId, window: u64, rate: u64) {
-        self.sources.entry(link).or_insert_with(|| Source::new(now, window, rate));
+        self.sources.entry(link, || Source::new(now, window, rate));
     }
 
     /// A better guess of a link's rate, bytes a second; what was measured stays.
     pub(crate) fn expect(&mut self, link: LinkId, rate: u64) {
-        self.sources.get_mut(&link).into_iter().for_each(|source| source.rate.expect(rate));
+        self.sources.get_mut(link).into_iter().for_each(|source| source.rate.expect(rate));
     }
 
     /// Groups are asked of a link, or asked again in another class; an answer is expected in `eta`.
@@ -213,7 +227,7 @@ impl Ledger {
         (class, eta): (Class, Duration),
     ) {
         let expected = now + eta;
-        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(source) = self.sources.get_mut(link) else { return };
         if source.asks.is_empty() {
             source.last_progress = now;
             source.rate.begin(now);
@@ -234,11 +248,12 @@ impl Ledger {
             source.outstanding[class as usize] += bytes;
             self.asked.insert(GroupRange::one(group));
         }
+        source.weigh(&mut self.in_flight_bytes);
     }
 
     /// Strikes groups off that were asked of a link; their payload may still come if `may_come`.
     pub(crate) fn strike(&mut self, now: Timestamp, link: LinkId, range: GroupRange, may_come: bool) {
-        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(source) = self.sources.get_mut(link) else { return };
         let groups: Vec<u32> = source.asks.range(range.iter()).map(|(group, _)| *group).collect();
         for group in groups {
             let Some(ask) = source.asks.remove(&group) else { continue };
@@ -252,12 +267,13 @@ impl Ledger {
         if source.asks.is_empty() {
             source.rate.end(now);
         }
+        source.weigh(&mut self.in_flight_bytes);
     }
 
     /// Payload came from a link: what its first group answers. All its groups are struck off.
     pub(crate) fn came(&mut self, now: Timestamp, link: LinkId, range: GroupRange) -> Answer {
         let bytes = self.geometry.len_bytes(range);
-        let Some(source) = self.sources.get_mut(&link) else { return Answer::Unasked };
+        let Some(source) = self.sources.get_mut(link) else { return Answer::Unasked };
         source.last_progress = now;
         source.silent_since = None;
         source.rate.carried(now, bytes);
@@ -286,18 +302,19 @@ impl Ledger {
         waited: Duration,
         bytes: u64,
     ) {
-        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(source) = self.sources.get_mut(link) else { return };
         source.rtt = rtt;
         let is_limit = source.outstanding.iter().sum::<u64>() + bytes + GROUP > source.window.bytes();
         source.window.delivered(bytes, rtt, waited, is_limit);
         if class != Class::Urgent {
             source.response = Some(source.response.map_or(response, |usual| (usual * 7 + response) / 8));
         }
+        source.weigh(&mut self.in_flight_bytes);
     }
 
     /// A neighbour said how long its urgent backlog is, at a time of its clock. What it said earlier may come later.
     pub(crate) fn backlogged(&mut self, now: Timestamp, link: LinkId, sent_ms: u32, backlog: Duration) {
-        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(source) = self.sources.get_mut(link) else { return };
         if source.backlog_at.is_none_or(|at| sent_ms.wrapping_sub(at).cast_signed() >= 0) {
             source.backlog_at = Some(sent_ms);
             source.backlog = backlog;
@@ -307,19 +324,19 @@ impl Ledger {
 
     /// A neighbour turned a request down for lack of room.
     pub(crate) fn is_busy(&mut self, now: Timestamp, link: LinkId) {
-        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(source) = self.sources.get_mut(link) else { return };
         source.window.collapse();
         source.silent_since = Some(now);
     }
 
     /// Counts a failure of a neighbour, for the tracker.
     pub(crate) fn failed(&mut self, link: LinkId) {
-        self.sources.get_mut(&link).into_iter().for_each(|source| source.failures += 1);
+        self.sources.get_mut(link).into_iter().for_each(|source| source.failures += 1);
     }
 
     /// Failures of a neighbour since the last call.
     pub(crate) fn take_failures(&mut self, link: LinkId) -> u32 {
-        self.sources.get_mut(&link).map_or(0, |source| std::mem::take(&mut source.failures))
+        self.sources.get_mut(link).map_or(0, |source| std::mem::take(&mut source.failures))
     }
 
     /// Finds neighbours that became silent: everything that they owe is struck off and returned, to be taken back.
@@ -330,12 +347,12 @@ impl Ledger {
         rtt: impl Fn(LinkId) -> Duration,
     ) -> Vec<(LinkId, GroupRange)> {
         let mut taken = Vec::new();
-        for (link, source) in &mut self.sources {
+        for (link, source) in self.sources.iter_mut() {
             if source.silent_since.is_some_and(|since| now >= since + PROBATION) {
                 source.silent_since = None;
                 source.last_progress = now;
             }
-            let is_new = source.silent_since.is_none() && now >= source.silent_at(rtt(*link));
+            let is_new = source.silent_since.is_none() && now >= source.silent_at(rtt(link));
             if is_new && !source.asks.is_empty() {
                 source.silent_since = Some(now);
                 source.failures += 1;
@@ -344,7 +361,7 @@ impl Ledger {
                 taken.extend(
                     crate::group::merged(source.asks.keys().map(|group| GroupRange::one(*group)))
                         .into_iter()
-                        .map(|range| (*link, range)),
+                        .map(|range| (link, range)),
                 );
             }
         }
@@ -359,7 +376,7 @@ impl Ledger {
         let due = self.sources.iter().filter_map(|(link, source)| match source.silent_since {
             Some(since) => Some(since + PROBATION),
             None if source.asks.is_empty() => None,
-            None => Some(source.silent_at(rtt(*link))),
+            None => Some(source.silent_at(rtt(link))),
         });
         due.min()
     }
@@ -367,7 +384,7 @@ impl Ledger {
     /// A link closed.
     pub(crate) fn closed(&mut self, now: Timestamp, link: LinkId) {
         self.strike(now, link, self.geometry.all(), false);
-        self.sources.remove(&link);
+        self.sources.remove(link);
     }
 
     /// What is asked, and how many bytes that is, are sums over the sources; and no group is asked of two.
@@ -386,6 +403,8 @@ impl Ledger {
         }
         assert_eq!(&asked, &self.asked);
         assert_eq!(bytes, self.outstanding_bytes);
+        let in_flight_bytes: u64 = self.sources.values().map(Source::on_their_way_bytes).sum();
+        assert_eq!(in_flight_bytes, self.in_flight_bytes);
     }
 
     /// Which neighbour a group was asked of.
@@ -393,7 +412,7 @@ impl Ledger {
         if !self.asked.has(group) {
             return None;
         }
-        self.sources.iter().find_map(|(link, source)| Some((*link, *source.asks.get(&group)?)))
+        self.sources.iter().find_map(|(link, source)| Some((link, *source.asks.get(&group)?)))
     }
 }
 

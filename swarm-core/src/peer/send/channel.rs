@@ -124,6 +124,11 @@ impl Channel {
         now >= self.last_drain + CHANNEL_STUCK && carried >= self.carried_before + CHANNEL_STUCK_BYTES
     }
 
+    /// When bytes last left, or began to wait, if any wait.
+    pub(crate) fn waits_since(&self) -> Option<Timestamp> {
+        (self.buffered_bytes > 0).then_some(self.last_drain)
+    }
+
     /// Most bytes that may wait. What waits here cannot be cancelled, promoted or overtaken.
     pub(crate) const fn bytes_max(&self) -> u64 {
         self.window.bytes()

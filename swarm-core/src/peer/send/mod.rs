@@ -7,15 +7,16 @@
 mod budget;
 mod channel;
 mod outlet;
+mod outlets;
 mod queues;
 pub(crate) mod standing;
 mod uplink;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use budget::Budget;
 use outlet::Outlet;
+use outlets::Outlets;
 use queues::Waiting;
 use uplink::Uplink;
 
@@ -54,7 +55,7 @@ pub(crate) enum Gate {
 /// The sending half of one peer.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    outlets: BTreeMap<LinkId, Outlet>,
+    outlets: Outlets,
     uplink: Uplink,
     budget: Budget,
     /// The neighbour served last; the next turn starts after it.
@@ -67,7 +68,7 @@ impl Sender {
     /// `hint`: what is known of the uplink from earlier, bytes a second.
     pub(crate) fn new(limit: UploadLimit, hint: Option<u64>) -> Self {
         Self {
-            outlets: BTreeMap::new(),
+            outlets: Outlets::default(),
             uplink: Uplink::new(hint),
             budget: Budget::new(limit),
             last: None,
@@ -125,36 +126,33 @@ impl Sender {
     }
 
     pub(crate) fn link_opened(&mut self, now: Timestamp, id: LinkId) {
-        self.outlets.entry(id).or_insert_with(|| Outlet::new(now));
+        self.outlets.open(now, id);
     }
 
     pub(crate) fn link_closed(&mut self, id: LinkId) {
-        self.outlets.remove(&id);
+        self.outlets.close(id);
     }
 
     /// Whether nothing waits for a neighbour.
     pub(crate) fn is_idle(&self, id: LinkId) -> bool {
-        self.outlets.get(&id).is_none_or(|outlet| !outlet.is_used())
+        self.outlets.get(id).is_none_or(|outlet| !outlet.is_used())
     }
 
     /// Whether anybody waits.
     pub(crate) fn has_requests(&self) -> bool {
-        self.outlets.values().any(|outlet| !outlet.queue.is_empty())
+        self.outlets.sums().groups > 0
     }
 
     /// Whether somebody waits whose channel has room.
     pub(crate) fn has_open_requests(&self, neighbours: &Neighbours) -> bool {
-        let is_open = |id: &LinkId, outlet: &Outlet| neighbours.get(*id).is_some_and(|link| outlet.has_room(link));
-        self.outlets.iter().any(|(id, outlet)| !outlet.queue.is_empty() && is_open(id, outlet))
+        let is_open = |id: LinkId, outlet: &Outlet| neighbours.get(id).is_some_and(|link| outlet.has_room(link));
+        self.has_requests()
+            && self.outlets.iter().any(|(id, outlet)| !outlet.queue.is_empty() && is_open(id, outlet))
     }
 
     /// Background groups that were asked for, bytes.
     pub(crate) fn background_bytes(&self) -> u64 {
-        let groups = self
-            .outlets
-            .values()
-            .map(|outlet| outlet.queue.len() as u64 - u64::from(outlet.queue.urgent_count()));
-        groups.sum::<u64>() * GROUP
+        (self.outlets.sums().groups - self.outlets.sums().urgent) * GROUP
     }
 
     /// A neighbour asks for groups that are held. The groups for which there is no room are returned.
@@ -165,21 +163,21 @@ impl Sender {
         range: GroupRange,
         urgency: (Class, Timestamp),
     ) -> Vec<GroupRange> {
-        self.outlets.get_mut(&id).map_or_else(Vec::new, |outlet| outlet.requested(now, range, urgency))
+        self.outlets.change(id, |outlet| outlet.requested(now, range, urgency)).unwrap_or_default()
     }
 
     /// A group that a neighbour is about to ask for goes to it at once; its request for it is then answered already.
     pub(crate) fn answers_ahead(&mut self, now: Timestamp, id: LinkId, group: u32) {
-        self.outlets.get_mut(&id).into_iter().for_each(|outlet| outlet.answers_ahead(now, group));
+        self.outlets.change(id, |outlet| outlet.answers_ahead(now, group));
     }
 
     /// Groups that a neighbour asked for have become urgent, as far as they still wait.
     pub(crate) fn hastened(&mut self, now: Timestamp, id: LinkId, range: GroupRange, due: Timestamp) {
-        self.outlets.get_mut(&id).into_iter().for_each(|outlet| outlet.hastened(now, range, due));
+        self.outlets.change(id, |outlet| outlet.hastened(now, range, due));
     }
 
     pub(crate) fn cancelled(&mut self, id: LinkId, range: GroupRange) {
-        self.outlets.get_mut(&id).into_iter().for_each(|outlet| outlet.queue.remove_all(range));
+        self.outlets.change(id, |outlet| outlet.queue.remove_all(range));
     }
 
     /// Groups that wait and are no longer held are dropped from all queues; what each neighbour is to hear.
@@ -199,30 +197,31 @@ impl Sender {
 
     fn drop_where(&mut self, is_meant: impl Fn(u32, Class) -> bool) -> Vec<(LinkId, GroupRange)> {
         let mut dropped = Vec::new();
-        for (id, outlet) in &mut self.outlets {
-            let meant: Vec<u32> = outlet
-                .queue
-                .groups()
-                .filter(|(group, class)| is_meant(*group, *class))
-                .map(|(group, _)| group)
-                .collect();
-            for group in &meant {
-                outlet.queue.remove(*group);
-            }
+        let used: Vec<LinkId> =
+            self.outlets.iter().filter(|(_, outlet)| !outlet.queue.is_empty()).map(|(id, _)| id).collect();
+        for id in used {
+            let meant = self.outlets.change(id, |outlet| {
+                let waiting = outlet.queue.groups().filter(|(group, class)| is_meant(*group, *class));
+                let meant: Vec<u32> = waiting.map(|(group, _)| group).collect();
+                meant.iter().for_each(|group| _ = outlet.queue.remove(*group));
+                meant
+            });
+            let meant = meant.unwrap_or_default();
             let ranges = merged(meant.into_iter().map(GroupRange::one));
-            dropped.extend(ranges.into_iter().map(|range| (*id, range)));
+            dropped.extend(ranges.into_iter().map(|range| (id, range)));
         }
         dropped
     }
 
     /// Whether a frame may leave now.
-    pub(crate) fn gate(&self, now: Timestamp) -> Gate {
+    pub(crate) fn gate(&mut self, now: Timestamp) -> Gate {
         match self.budget.ready_at() {
             None => return Gate::Closed,
             Some(at) if at > now => return Gate::Until(at),
             Some(_) => {}
         }
-        if self.uplink.has_room(self.waiting_bytes(now)) { Gate::Open } else { Gate::Closed }
+        let waiting = self.waiting_bytes(now);
+        if self.uplink.has_room(waiting) { Gate::Open } else { Gate::Closed }
     }
 
     /// Whether something would leave at once if the uplink had room.
@@ -231,48 +230,49 @@ impl Sender {
     }
 
     /// What is on its way over all channels; a stuck channel holds up no other.
-    fn waiting_bytes(&self, now: Timestamp) -> u64 {
-        let carried = self.uplink.carried_bytes();
-        let moving = self.outlets.values().filter(|outlet| !outlet.channel.is_stuck(now, carried));
-        moving.map(|outlet| outlet.channel.buffered_bytes()).sum()
+    fn waiting_bytes(&mut self, now: Timestamp) -> u64 {
+        self.outlets.waiting_bytes(now, self.uplink.carried_bytes())
     }
 
-    /// One channel's share of what may be on its way over all those that count. What a channel holds beyond its share only
-    /// waits there for the others.
-    fn channel_share(&self, counts: impl Fn(&Outlet) -> bool) -> u64 {
-        let used = self.outlets.values().filter(|outlet| counts(outlet)).count() as u64;
-        (self.uplink.window_bytes() / used.max(1)).max(CHANNEL_MIN)
+    /// One channel's share of what may be on its way over so many. What a channel holds beyond its share only waits there
+    /// for the others.
+    fn channel_share(&self, channels: u64) -> u64 {
+        (self.uplink.window_bytes() / channels.max(1)).max(CHANNEL_MIN)
     }
 
     /// Whether another frame may be handed to a neighbour's channel.
     pub(crate) fn has_channel_room(&self, id: LinkId, link: &Link) -> bool {
-        self.outlets.get(&id).is_some_and(|outlet| outlet.has_room(link))
+        self.outlets.get(id).is_some_and(|outlet| outlet.has_room(link))
     }
 
     /// One channel's share among all that are in use.
     pub(crate) fn share(&self) -> u64 {
-        self.channel_share(Outlet::is_used)
+        self.channel_share(self.outlets.sums().used)
     }
 
     /// Whether a neighbour's channel holds such a share, so that others go first.
     pub(crate) fn has_share(&self, id: LinkId, share: u64) -> bool {
-        self.outlets.get(&id).is_some_and(|outlet| outlet.is_above(share))
+        self.outlets.get(id).is_some_and(|outlet| outlet.is_above(share))
     }
 
     /// Whether nothing waits on a neighbour's channel.
     pub(crate) fn is_channel_empty(&self, id: LinkId) -> bool {
-        self.outlets.get(&id).is_some_and(|outlet| outlet.channel.buffered_bytes() == 0)
+        self.outlets.get(id).is_some_and(|outlet| outlet.channel.buffered_bytes() == 0)
     }
 
     /// Groups in a frame for a neighbour, at most.
     pub(crate) fn frame_groups(&self, id: LinkId) -> u32 {
-        self.outlets.get(&id).map_or(1, |outlet| outlet.channel.frame_groups())
+        self.outlets.get(id).map_or(1, |outlet| outlet.channel.frame_groups())
     }
 
     /// The next urgent frame: the earliest deadline; of what is due together the group that fewest viewers hold.
     pub(crate) fn next_urgent(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
         let copies = neighbours.copies();
-        let share = self.channel_share(|outlet| outlet.queue.urgent_count() > 0);
+        let with_urgent = self.outlets.sums().with_urgent;
+        if with_urgent == 0 {
+            return None;
+        }
+        let share = self.channel_share(with_urgent);
         let firsts = self.turn().filter_map(|(id, outlet)| {
             let first = outlet.queue.first(Class::Urgent)?;
             outlet.has_room(neighbours.get(id)?).then_some((id, outlet, first))
@@ -288,6 +288,9 @@ impl Sender {
     /// would otherwise send a group to several neighbours before it sends what only it has, and a neighbour with few good
     /// sources would fall behind the others.
     pub(crate) fn next_background(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
+        if self.background_bytes() == 0 {
+            return None;
+        }
         let copies = neighbours.copies();
         let viewers = neighbours.viewers().count() as u64;
         let share = self.share();
@@ -320,8 +323,7 @@ impl Sender {
 
     /// All neighbours, from the one after the last on.
     fn turn(&self) -> impl Iterator<Item = (LinkId, &Outlet)> {
-        let after = LinkId(self.last.map_or(0, |last| last.0.saturating_add(1)));
-        self.outlets.range(after..).chain(self.outlets.range(..after)).map(|(id, outlet)| (*id, outlet))
+        self.outlets.turn(self.last)
     }
 
     /// A frame is handed to a neighbour's channel, answering a request or not.
@@ -333,10 +335,15 @@ impl Sender {
     ) {
         let waiting = self.waiting_bytes(now);
         self.uplink.handed_over(now, waiting);
-        let Some(outlet) = self.outlets.get_mut(&departure.link) else { return };
-        outlet.queue.remove_all(departure.range);
-        outlet.channel.handed_over(now, frame_bytes, self.uplink.carried_bytes());
-        outlet.sent_bytes += payload_bytes;
+        let carried = self.uplink.carried_bytes();
+        let handed_over = self.outlets.change_channel(departure.link, |outlet| {
+            outlet.queue.remove_all(departure.range);
+            outlet.channel.handed_over(now, frame_bytes, carried);
+            outlet.sent_bytes += payload_bytes;
+        });
+        if handed_over.is_none() {
+            return;
+        }
         self.budget.spend(now, frame_bytes);
         self.last = Some(departure.link);
     }
@@ -352,10 +359,12 @@ impl Sender {
         let path = self.path(link);
         let waiting = self.waiting_bytes(now);
         let is_wanted = is_injecting || self.has_requests();
-        if let Some(outlet) = self.outlets.get_mut(&id) {
-            let rtt = link.rtt.least().unwrap_or(PATH_GUESS);
-            let uplink = (self.uplink.queue(), self.uplink.carried_bytes());
-            let drained = outlet.channel.drained(now, buffered_bytes, (rtt, path), uplink);
+        let rtt = link.rtt.least().unwrap_or(PATH_GUESS);
+        let uplink = (self.uplink.queue(), self.uplink.carried_bytes());
+        let drained = self.outlets.change_channel(id, |outlet| {
+            outlet.channel.drained(now, buffered_bytes, (rtt, path), uplink)
+        });
+        if let Some(drained) = drained {
             self.uplink.carried(now, drained.bytes, drained.delay, rtt, (waiting, is_wanted));
         }
     }
@@ -371,17 +380,12 @@ impl Sender {
 
     /// New low-water marks for the driver.
     pub(crate) fn low_water(&mut self, neighbours: &Neighbours) -> Vec<(LinkId, u64)> {
-        let marks = self.outlets.iter_mut().filter_map(|(id, outlet)| {
-            neighbours.get(*id)?;
-            let bytes_max = outlet.channel.bytes_max();
-            Some((*id, outlet.channel.new_low_water(bytes_max)?))
-        });
-        marks.collect()
+        self.outlets.low_water(|id| neighbours.get(id).is_some())
     }
 
     /// How long the urgent backlog takes to leave, ms.
     pub(crate) fn backlog_ms(&self) -> u32 {
-        let groups: u64 = self.outlets.values().map(|outlet| u64::from(outlet.queue.urgent_count())).sum();
+        let groups = self.outlets.sums().urgent;
         let rate = self.uplink_estimate().max(1);
         let ms = groups * GROUP * 1000 * self.urgent_divisor / rate;
         u32::try_from(ms).unwrap_or(u32::MAX)
@@ -389,7 +393,7 @@ impl Sender {
 
     /// Payload bytes sent to a neighbour.
     pub(crate) fn sent_bytes(&self, id: LinkId) -> u64 {
-        self.outlets.get(&id).map_or(0, |outlet| outlet.sent_bytes)
+        self.outlets.get(id).map_or(0, |outlet| outlet.sent_bytes)
     }
 }
 
