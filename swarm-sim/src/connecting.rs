@@ -8,7 +8,7 @@ use crate::world::{Event, World};
 
 impl World {
     pub(crate) fn connect(&mut self, node: usize, link: LinkId, is_offerer: bool) {
-        self.nodes[node].ends.insert(link, crate::link::End::new());
+        self.nodes[node].ends.insert(link, Box::new(crate::link::End::new()));
         if is_offerer {
             let sdp = address_of(node, link);
             self.later(node, 0.0, Input::LocalSignal(link, Signal::Offer { sdp }));

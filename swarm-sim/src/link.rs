@@ -14,7 +14,7 @@ pub(crate) const QUANTUM_BYTES: u64 = 16 * 1024 + 512;
 /// A data message that waits to be sent, or the rest of one.
 #[derive(Debug)]
 struct Frame {
-    head: DataHead,
+    head: Box<DataHead>,
     bytes_left: u64,
 }
 
@@ -48,6 +48,8 @@ pub(crate) struct End {
     pub(crate) last_control_at: u64,
     /// Quanta received whose turn has not come, by their sequence.
     received: BTreeMap<u64, Option<Box<DataHead>>>,
+    /// The quantum whose turn it is, once received.
+    next: Option<Option<Box<DataHead>>>,
     next_received: u64,
 }
 
@@ -66,13 +68,14 @@ impl End {
             last_data_at: 0,
             last_control_at: 0,
             received: BTreeMap::new(),
+            next: None,
             next_received: 0,
         }
     }
 
     /// Takes a data message of `bytes` to send.
     pub(crate) fn push(&mut self, head: DataHead, bytes: u64) {
-        self.frames.push_back(Frame { head, bytes_left: bytes });
+        self.frames.push_back(Frame { head: Box::new(head), bytes_left: bytes });
         self.unacknowledged_bytes += bytes;
     }
 
@@ -92,7 +95,7 @@ impl End {
         frame.bytes_left -= bytes;
         self.in_flight_bytes += bytes;
         let is_last = frame.bytes_left == 0;
-        let head = is_last.then(|| self.frames.pop_front()).flatten().map(|frame| Box::new(frame.head));
+        let head = is_last.then(|| self.frames.pop_front()).flatten().map(|frame| frame.head);
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         Some(Quantum { sequence, bytes, head })
@@ -105,13 +108,17 @@ impl End {
 
     /// A quantum of the other side has passed the downlink.
     pub(crate) fn receive(&mut self, sequence: u64, head: Option<Box<DataHead>>) {
-        self.received.insert(sequence, head);
+        if sequence == self.next_received {
+            self.next = Some(head);
+        } else {
+            self.received.insert(sequence, head);
+        }
     }
 
     /// The next quantum received in order: the message that it completes, if it completes one. `None` while an
     /// earlier quantum is missing.
     pub(crate) fn next_in_order(&mut self) -> Option<Option<Box<DataHead>>> {
-        let head = self.received.remove(&self.next_received)?;
+        let head = self.next.take().or_else(|| self.received.remove(&self.next_received))?;
         self.next_received += 1;
         Some(head)
     }

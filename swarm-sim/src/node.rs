@@ -48,7 +48,7 @@ pub(crate) struct Node {
     /// False for a viewer that replaces one that left.
     pub(crate) is_original: bool,
     pub(crate) is_seeking: bool,
-    pub(crate) ends: BTreeMap<LinkId, End>,
+    pub(crate) ends: BTreeMap<LinkId, Box<End>>,
     pub(crate) interface: Interface,
     pub(crate) tracker: Option<ConnectionId>,
     /// Time of its pending timer event, µs.

@@ -32,7 +32,6 @@
 
 mod agenda;
 mod backoff;
-mod by_link;
 mod chance;
 mod content;
 mod flow;
@@ -43,6 +42,7 @@ mod news;
 mod output;
 mod receive;
 mod send;
+mod sorted;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -77,6 +77,9 @@ use send::standing::StandingTold;
 use stats::Totals;
 use tracker::{ManifestSource, TrackerSide};
 use tuning::READING_TICK;
+
+/// Outputs for which room is kept between bursts.
+const OUTPUTS_KEPT: usize = 8;
 
 /// The manifest, once it is known.
 #[derive(Debug, Default)]
@@ -200,7 +203,12 @@ impl Peer {
 
     /// The next thing to do; `None` when all is done for now.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() && self.outputs.capacity() > OUTPUTS_KEPT {
+            // A burst, such as a greeting to all neighbours, is rare: its room is given back.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When to call [`Peer::handle_timeout`], at the latest.

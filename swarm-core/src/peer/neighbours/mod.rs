@@ -14,7 +14,7 @@ pub(crate) use copies::Copies;
 pub(crate) use link::Link;
 pub(crate) use rate::Rate;
 
-use super::by_link::ByLink;
+use super::sorted::ByLink;
 use super::stats::LinkState;
 use super::tuning::BANNED_MAX;
 use crate::group::{Geometry, GroupRange};
@@ -194,7 +194,7 @@ impl Neighbours {
     /// not exist.
     pub(crate) fn set_geometry(&mut self, geometry: Geometry) -> Vec<LinkId> {
         self.copies = Copies::new(geometry.group_count());
-        let ids: Vec<LinkId> = self.links.iter().map(|(id, _)| id).collect();
+        let ids: Vec<LinkId> = self.links.keys().to_vec();
         ids.into_iter().filter(|id| !self.set_link_geometry(*id, geometry)).collect()
     }
 
@@ -282,7 +282,7 @@ impl Neighbours {
             close.or_else(|| link.needs_ping(now).then_some(Due::Ping(id)))
         });
         let due: Vec<Due> = due.collect();
-        self.due = self.links.values().map(Link::deadline).filter(|at| *at > now).min();
+        self.due = self.links.values().iter().map(Link::deadline).filter(|at| *at > now).min();
         due
     }
 

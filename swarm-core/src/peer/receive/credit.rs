@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::id::LinkId;
-use crate::peer::by_link::ByLink;
+use crate::peer::sorted::ByLink;
 use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
     BASE_BUCKET, BASE_SLACK, CREDIT_FIRST, CREDIT_MAX, CREDIT_MIN, CREDIT_URGENT_EXTRA, DELAY_LOW,

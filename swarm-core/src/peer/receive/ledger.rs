@@ -3,13 +3,13 @@
 //! The only writer of the set of groups that have a live request. A group is asked of one neighbour at a time; an answer
 //! that was taken back may still come, and is no broken rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
-use crate::peer::by_link::ByLink;
+use crate::peer::sorted::{ByGroup, ByLink};
 use crate::peer::flow::DelayWindow;
 use crate::peer::neighbours::Rate;
 use crate::peer::tuning::{
@@ -42,7 +42,7 @@ pub(crate) enum Answer {
 /// One neighbour as a source of groups.
 #[derive(Debug)]
 pub(crate) struct Source {
-    asks: BTreeMap<u32, Ask>,
+    asks: ByGroup<Ask>,
     /// Taken back, and perhaps on the way.
     cancelled: BTreeSet<u32>,
     /// Bytes asked for by class.
@@ -67,7 +67,7 @@ pub(crate) struct Source {
 impl Source {
     fn new(now: Timestamp, window: u64, rate: u64) -> Self {
         Self {
-            asks: BTreeMap::new(),
+            asks: ByGroup::new(),
             cancelled: BTreeSet::new(),
             outstanding: [0; 3],
             in_flight_bytes: 0,
@@ -85,12 +85,12 @@ impl Source {
     }
 
     pub(crate) fn asks(&self) -> impl Iterator<Item = (u32, Ask)> + '_ {
-        self.asks.iter().map(|(group, ask)| (*group, *ask))
+        self.asks.iter().map(|(group, ask)| (group, *ask))
     }
 
     /// The class of the first of these groups that is asked for.
     pub(crate) fn class_of(&self, range: GroupRange) -> Option<Class> {
-        self.asks.range(range.iter()).next().map(|(_, ask)| ask.class)
+        self.asks.get(*self.asks.within(range).first()?).map(|ask| ask.class)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -234,14 +234,14 @@ impl Ledger {
         }
         for group in range.iter() {
             let bytes = self.geometry.len_bytes(GroupRange::one(group));
-            match source.asks.get_mut(&group) {
+            match source.asks.get_mut(group) {
                 Some(ask) => {
                     source.outstanding[ask.class as usize] -= ask.bytes;
                     // A promoted request is measured from its promotion: the sender served it in turn until then.
                     *ask = Ask { class, at: now, expected, ..*ask };
                 }
                 None => {
-                    source.asks.insert(group, Ask { class, at: now, expected, bytes });
+                    source.asks.entry(group, || Ask { class, at: now, expected, bytes });
                     self.outstanding_bytes += bytes;
                 }
             }
@@ -254,9 +254,9 @@ impl Ledger {
     /// Strikes groups off that were asked of a link; their payload may still come if `may_come`.
     pub(crate) fn strike(&mut self, now: Timestamp, link: LinkId, range: GroupRange, may_come: bool) {
         let Some(source) = self.sources.get_mut(link) else { return };
-        let groups: Vec<u32> = source.asks.range(range.iter()).map(|(group, _)| *group).collect();
+        let groups: Vec<u32> = source.asks.within(range).to_vec();
         for group in groups {
-            let Some(ask) = source.asks.remove(&group) else { continue };
+            let Some(ask) = source.asks.remove(group) else { continue };
             source.outstanding[ask.class as usize] -= ask.bytes;
             self.outstanding_bytes -= ask.bytes;
             self.asked.remove(GroupRange::one(group));
@@ -277,12 +277,12 @@ impl Ledger {
         source.last_progress = now;
         source.silent_since = None;
         source.rate.carried(now, bytes);
-        let first = source.asks.get(&range.start).copied();
-        let is_any = |group: u32| source.asks.contains_key(&group) || source.cancelled.contains(&group);
+        let first = source.asks.get(range.start).copied();
+        let is_any = |group: u32| source.asks.has(group) || source.cancelled.contains(&group);
         let is_all = range.iter().all(is_any);
         // A group that was taken back and asked for again may come twice.
         for group in range.iter() {
-            if !source.asks.contains_key(&group) {
+            if !source.asks.has(group) {
                 source.cancelled.remove(&group);
             }
         }
@@ -359,7 +359,7 @@ impl Ledger {
                 source.window.collapse();
                 source.rate.halve();
                 taken.extend(
-                    crate::group::merged(source.asks.keys().map(|group| GroupRange::one(*group)))
+                    crate::group::merged(source.asks.keys().iter().map(|group| GroupRange::one(*group)))
                         .into_iter()
                         .map(|range| (link, range)),
                 );
@@ -403,7 +403,7 @@ impl Ledger {
         }
         assert_eq!(&asked, &self.asked);
         assert_eq!(bytes, self.outstanding_bytes);
-        let in_flight_bytes: u64 = self.sources.values().map(Source::on_their_way_bytes).sum();
+        let in_flight_bytes: u64 = self.sources.values().iter().map(Source::on_their_way_bytes).sum();
         assert_eq!(in_flight_bytes, self.in_flight_bytes);
     }
 
@@ -412,7 +412,7 @@ impl Ledger {
         if !self.asked.has(group) {
             return None;
         }
-        self.sources.iter().find_map(|(link, source)| Some((link, *source.asks.get(&group)?)))
+        self.sources.iter().find_map(|(link, source)| Some((link, *source.asks.get(group)?)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::{AddAssign, SubAssign};
 
 use super::outlet::Outlet;
 use crate::id::LinkId;
-use crate::peer::by_link::ByLink;
+use crate::peer::sorted::ByLink;
 use crate::peer::tuning::CHANNEL_STUCK;
 use crate::time::Timestamp;
 
@@ -123,7 +123,7 @@ impl Outlets {
         if now < self.drained_since + CHANNEL_STUCK {
             return self.sums.buffered_bytes;
         }
-        let channels = || self.outlets.values().map(|outlet| &outlet.channel);
+        let channels = || self.outlets.values().iter().map(|outlet| &outlet.channel);
         self.drained_since = channels().filter_map(|channel| channel.waits_since()).min().unwrap_or(now);
         let moving = channels().filter(|channel| !channel.is_stuck(now, carried));
         moving.map(|channel| channel.buffered_bytes()).sum()
@@ -148,9 +148,9 @@ impl Outlets {
     #[cfg(test)]
     pub(super) fn check_invariants(&mut self, now: Timestamp, carried: u64) {
         let mut sums = Sums::default();
-        self.outlets.values().for_each(|outlet| sums += Sums::of(outlet));
+        self.outlets.values().iter().for_each(|outlet| sums += Sums::of(outlet));
         assert_eq!(sums, self.sums);
-        let moving = self.outlets.values().filter(|outlet| !outlet.channel.is_stuck(now, carried));
+        let moving = self.outlets.values().iter().filter(|outlet| !outlet.channel.is_stuck(now, carried));
         let moving: u64 = moving.map(|outlet| outlet.channel.buffered_bytes()).sum();
         assert_eq!(moving, self.waiting_bytes(now, carried));
     }

@@ -1,9 +1,8 @@
 //! What one neighbour asked of us and has not been sent: urgent groups by deadline, the others in the order asked.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::group::GroupRange;
 use crate::limits::QUEUED_GROUPS_MAX;
+use crate::peer::sorted::{ByGroup, Sorted};
 use crate::peer_message::Class;
 use crate::time::Timestamp;
 
@@ -23,8 +22,8 @@ pub(crate) struct Waiting {
 /// The queue of one neighbour.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    groups: BTreeMap<u32, (Place, Timestamp)>,
-    places: BTreeSet<(Place, u32)>,
+    groups: ByGroup<(Place, Timestamp)>,
+    places: Sorted<(Place, u32), ()>,
     arrivals: u64,
     urgent_count: u32,
 }
@@ -35,7 +34,7 @@ impl Queue {
     }
 
     pub(crate) fn is_waiting(&self, group: u32) -> bool {
-        self.groups.contains_key(&group)
+        self.groups.has(group)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -57,22 +56,22 @@ impl Queue {
         let order = if class == Class::Urgent { due.as_micros() } else { self.arrivals };
         let place = (class as u8, order);
         self.urgent_count += u32::from(class == Class::Urgent);
-        self.groups.insert(group, (place, since.unwrap_or(now)));
-        self.places.insert((place, group));
+        self.groups.entry(group, || (place, since.unwrap_or(now)));
+        self.places.entry((place, group), || ());
         true
     }
 
     /// A group was sent or taken back; when it was asked for.
     pub(crate) fn remove(&mut self, group: u32) -> Option<Timestamp> {
-        let (place, since) = self.groups.remove(&group)?;
-        self.places.remove(&(place, group));
+        let (place, since) = self.groups.remove(group)?;
+        self.places.remove((place, group));
         self.urgent_count -= u32::from(place.0 == Class::Urgent as u8);
         Some(since)
     }
 
     /// Groups of a range were sent or taken back.
     pub(crate) fn remove_all(&mut self, range: GroupRange) {
-        let groups: Vec<u32> = self.groups.range(range.iter()).map(|(group, _)| *group).collect();
+        let groups = self.groups.within(range).to_vec();
         for group in groups {
             self.remove(group);
         }
@@ -85,9 +84,11 @@ impl Queue {
 
     /// The groups of a class that have waited longest, at most `max`.
     pub(crate) fn firsts(&self, class: Class, max: usize) -> impl Iterator<Item = Waiting> + '_ {
-        let places = self.places.range(((class as u8, 0), 0)..=((class as u8, u64::MAX), u32::MAX));
+        let places = self.places.keys();
+        let first = places.partition_point(|(place, _)| place.0 < class as u8);
+        let places = places[first..].iter().take_while(move |(place, _)| place.0 == class as u8);
         places.take(max).filter_map(|(place, group)| {
-            let (_, since) = self.groups.get(group)?;
+            let (_, since) = self.groups.get(*group)?;
             Some(Waiting { group: *group, due_us: place.1, since: *since })
         })
     }
@@ -95,7 +96,7 @@ impl Queue {
     /// The run of groups of a class that wait from `first` on, at most `max`.
     pub(crate) fn run(&self, first: u32, class: Class, max: u32) -> GroupRange {
         let is_waiting =
-            |group: &u32| self.groups.get(group).is_some_and(|(place, _)| place.0 == class as u8);
+            |group: &u32| self.groups.get(*group).is_some_and(|(place, _)| place.0 == class as u8);
         let run = (first..first.saturating_add(max)).take_while(is_waiting).count();
         GroupRange::new(first, first + u32::try_from(run).unwrap_or(0))
     }
@@ -107,7 +108,7 @@ impl Queue {
             1 => Class::Marked,
             _ => Class::Background,
         };
-        self.groups.iter().map(move |(group, (place, _))| (*group, class(*place)))
+        self.groups.iter().map(move |(group, (place, _))| (group, class(*place)))
     }
 }
 
