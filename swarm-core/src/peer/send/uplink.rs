@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
-    CHANNEL_DELAY_LOW, GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW, UPLINK_DELAY_TARGET, UPLINK_FIRST,
+    GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW, UPLINK_DELAY_TARGET, UPLINK_FIRST,
     UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE, UPLINK_SAMPLE_BYTES, UPLINK_SAMPLE_MAX, UPLINK_SETTLED,
 };
 use crate::time::{Timestamp, micros};
@@ -66,7 +66,7 @@ impl Uplink {
     /// other frames wait behind their own channel's. So once a queue has shown what the uplink carries, no more may wait
     /// than it carries during a round trip and the delay aimed at.
     pub(crate) fn window_bytes(&self) -> u64 {
-        let carried = bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET + CHANNEL_DELAY_LOW).max(UPLINK_MIN);
+        let carried = bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET).max(UPLINK_MIN);
         if self.window.was_cut() { self.window.bytes().min(carried) } else { self.window.bytes() }
     }
 
