@@ -552,6 +552,7 @@ mod tests {
                     },
                     2 => drop(ledger.came(now, link, range)),
                     3 => ledger.strike(now, link, range, len % 2 == 0),
+                    _ if len < 4 => ledger.answered((link, ms_of(u64::from(start))), (Class::Background, ms_of(900)), Duration::ZERO, GROUP),
                     _ if len == 8 => ledger.closed(now, link),
                     _ => {}
                 }

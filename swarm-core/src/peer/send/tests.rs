@@ -3,6 +3,8 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::limits::QUEUED_GROUPS_MAX;
 use crate::peer::tests::scene::Scene;
@@ -253,4 +255,40 @@ fn a_request_is_refused_as_a_whole_where_nothing_of_it_is_served_or_held() {
     assert_eq!(classes.map(|class| Serving::Everything.answers(class)), [true; 3]);
     assert_eq!(classes.map(|class| Serving::Deadlines.answers(class)), [true, false, false]);
     assert_eq!(classes.map(|class| Serving::Nothing.answers(class)), [false; 3]);
+}
+
+proptest! {
+    /// Requests, cancellations, frames that leave and drain, and links that come and go, in any order; sometimes a channel
+    /// is stuck while others carry on.
+    #[test]
+    fn the_sums_are_those_of_the_outlets(
+        steps in prop::collection::vec((0u8..8, 0u32..4, 0u32..40, 1u64..700), 0..80),
+    ) {
+        let mut scene = Scene::film();
+        let (mut sender, links) = sender(&mut scene, 4);
+        let mut now = at(0);
+        for (kind, link, group, ms) in steps {
+            let id = links[link as usize];
+            let range = GroupRange::new(group, group + 3);
+            match kind {
+                0 => drop(sender.requested(now, id, range, (Class::Urgent, now))),
+                1 => drop(sender.requested(now, id, range, (Class::Background, now))),
+                2 => sender.cancelled(id, range),
+                3 => sender.hastened(now, id, range, now),
+                4 => drop(sender.lost(range)),
+                5 => {
+                    let departure = Departure { link: id, range, waited: Duration::ZERO };
+                    sender.handed_over(now, &departure, (3 * GROUP, 3 * GROUP));
+                }
+                6 => sender.drained(now, (id, scene.of(id)), 0, false),
+                _ if group == 0 => sender.link_closed(id),
+                _ => {
+                    sender.link_opened(now, id);
+                    now = now + Duration::from_millis(ms);
+                }
+            }
+            let carried = sender.uplink.carried_bytes();
+            sender.outlets.check_invariants(now, carried);
+        }
+    }
 }
