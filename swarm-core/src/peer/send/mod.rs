@@ -250,13 +250,8 @@ impl Sender {
     }
 
     /// One channel's share among all that are in use.
-    pub(crate) fn share(&self) -> u64 {
+    fn share(&self) -> u64 {
         self.channel_share(Outlet::is_used)
-    }
-
-    /// Whether a neighbour's channel holds such a share, so that others go first.
-    pub(crate) fn has_share(&self, id: LinkId, share: u64) -> bool {
-        self.outlets.get(&id).is_some_and(|outlet| outlet.is_above(share))
     }
 
     /// Whether nothing waits on a neighbour's channel.
