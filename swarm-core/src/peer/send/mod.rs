@@ -23,7 +23,7 @@ use uplink::Uplink;
 use super::input::UploadLimit;
 use super::neighbours::{Link, Neighbours};
 use super::tuning::{AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF};
-use crate::group::{GroupRange, merged};
+use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
 use crate::peer_message::{Class, RejectReason};
@@ -182,35 +182,17 @@ impl Sender {
 
     /// Groups that wait and are no longer held are dropped from all queues; what each neighbour is to hear.
     pub(crate) fn lost(&mut self, range: GroupRange) -> Vec<(LinkId, GroupRange)> {
-        self.drop_where(|group, _| range.has(group))
+        self.outlets.drop_where(|group, _| range.has(group))
     }
 
     /// Requests of a class that are no longer answered are dropped; what each neighbour is to hear.
     pub(crate) fn drop_background(&mut self) -> Vec<(LinkId, GroupRange)> {
-        self.drop_where(|_, class| class != Class::Urgent)
+        self.outlets.drop_where(|_, class| class != Class::Urgent)
     }
 
     /// All requests are dropped.
     pub(crate) fn drop_all(&mut self) -> Vec<(LinkId, GroupRange)> {
-        self.drop_where(|_, _| true)
-    }
-
-    fn drop_where(&mut self, is_meant: impl Fn(u32, Class) -> bool) -> Vec<(LinkId, GroupRange)> {
-        let mut dropped = Vec::new();
-        let used: Vec<LinkId> =
-            self.outlets.iter().filter(|(_, outlet)| !outlet.queue.is_empty()).map(|(id, _)| id).collect();
-        for id in used {
-            let meant = self.outlets.change(id, |outlet| {
-                let waiting = outlet.queue.groups().filter(|(group, class)| is_meant(*group, *class));
-                let meant: Vec<u32> = waiting.map(|(group, _)| group).collect();
-                meant.iter().for_each(|group| _ = outlet.queue.remove(*group));
-                meant
-            });
-            let meant = meant.unwrap_or_default();
-            let ranges = merged(meant.into_iter().map(GroupRange::one));
-            dropped.extend(ranges.into_iter().map(|range| (id, range)));
-        }
-        dropped
+        self.outlets.drop_where(|_, _| true)
     }
 
     /// Whether a frame may leave now.
@@ -246,13 +228,8 @@ impl Sender {
     }
 
     /// One channel's share among all that are in use.
-    pub(crate) fn share(&self) -> u64 {
+    fn share(&self) -> u64 {
         self.channel_share(self.outlets.sums().used)
-    }
-
-    /// Whether a neighbour's channel holds such a share, so that others go first.
-    pub(crate) fn has_share(&self, id: LinkId, share: u64) -> bool {
-        self.outlets.get(id).is_some_and(|outlet| outlet.is_above(share))
     }
 
     /// Whether nothing waits on a neighbour's channel.
@@ -335,10 +312,12 @@ impl Sender {
     ) {
         let waiting = self.waiting_bytes(now);
         self.uplink.handed_over(now, waiting);
-        let carried = self.uplink.carried_bytes();
+        let (carried, filled) = (self.uplink.carried_bytes(), self.outlets.sums().filled);
+        let rate = self.uplink.settled().unwrap_or(u64::MAX);
         let handed_over = self.outlets.change_channel(departure.link, |outlet| {
             outlet.queue.remove_all(departure.range);
-            outlet.channel.handed_over(now, frame_bytes, carried);
+            let turn = Duration::from_micros(outlet.channel.buffered_bytes() * filled * 1_000_000 / rate);
+            outlet.channel.handed_over(now, frame_bytes, carried, turn);
             outlet.sent_bytes += payload_bytes;
         });
         if handed_over.is_none() {

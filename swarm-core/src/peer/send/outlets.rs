@@ -6,9 +6,11 @@
 use std::ops::{AddAssign, SubAssign};
 
 use super::outlet::Outlet;
+use crate::group::{GroupRange, merged};
 use crate::id::LinkId;
 use crate::peer::sorted::ByLink;
 use crate::peer::tuning::CHANNEL_STUCK;
+use crate::peer_message::Class;
 use crate::time::Timestamp;
 
 /// Sums over outlets.
@@ -22,6 +24,8 @@ pub(super) struct Sums {
     pub(super) with_urgent: u64,
     /// Outlets that something waits for.
     pub(super) used: u64,
+    /// Channels with bytes.
+    pub(super) filled: u64,
     /// Bytes on all channels.
     buffered_bytes: u64,
 }
@@ -33,6 +37,7 @@ impl Sums {
             urgent: u64::from(outlet.queue.urgent_count()),
             with_urgent: u64::from(outlet.queue.urgent_count() > 0),
             used: u64::from(outlet.is_used()),
+            filled: u64::from(outlet.channel.buffered_bytes() > 0),
             buffered_bytes: outlet.channel.buffered_bytes(),
         }
     }
@@ -44,6 +49,7 @@ impl AddAssign for Sums {
         self.urgent += other.urgent;
         self.with_urgent += other.with_urgent;
         self.used += other.used;
+        self.filled += other.filled;
         self.buffered_bytes += other.buffered_bytes;
     }
 }
@@ -54,6 +60,7 @@ impl SubAssign for Sums {
         self.urgent -= other.urgent;
         self.with_urgent -= other.with_urgent;
         self.used -= other.used;
+        self.filled -= other.filled;
         self.buffered_bytes -= other.buffered_bytes;
     }
 }
@@ -115,6 +122,24 @@ impl Outlets {
         let result = self.change(id, change)?;
         self.touched.push(id);
         Some(result)
+    }
+
+    /// Groups are dropped from all queues; which they are in each.
+    pub(super) fn drop_where(&mut self, is_meant: impl Fn(u32, Class) -> bool) -> Vec<(LinkId, GroupRange)> {
+        let waiting = self.outlets.iter().filter(|(_, outlet)| !outlet.queue.is_empty());
+        let ids: Vec<LinkId> = waiting.map(|(id, _)| id).collect();
+        let mut dropped = Vec::new();
+        for id in ids {
+            let meant = self.change(id, |outlet| {
+                let waiting = outlet.queue.groups().filter(|(group, class)| is_meant(*group, *class));
+                let meant: Vec<u32> = waiting.map(|(group, _)| group).collect();
+                meant.iter().for_each(|group| _ = outlet.queue.remove(*group));
+                meant
+            });
+            let ranges = merged(meant.into_iter().flatten().map(GroupRange::one));
+            dropped.extend(ranges.into_iter().map(|range| (id, range)));
+        }
+        dropped
     }
 
     /// What is on its way over all channels, of which `carried` bytes have left since the start; a stuck channel does not
