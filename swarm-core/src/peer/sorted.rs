@@ -51,7 +51,7 @@ impl<K: Ord + Copy, T> Sorted<K, T> {
         self.values.get(self.keys.binary_search(&key).ok()?)
     }
 
-    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
+    pub(crate) fn value_mut(&mut self, key: K) -> Option<&mut T> {
         self.values.get_mut(self.keys.binary_search(&key).ok()?)
     }
 

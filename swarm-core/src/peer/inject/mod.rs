@@ -230,8 +230,8 @@ impl Inject {
         // go together.
         let queued = |id| if due.is_some() { self.shares.under_way(id) } else { 0 };
         let is_alone = |id| due.is_some() || !self.shares.has_sibling(id, first);
-        let (id, link) = receivers
-            .min_by_key(|(id, _)| (queued(*id), is_alone(*id), self.shares.start_of(*id), *id))?;
+        let (id, link) =
+            receivers.min_by_key(|(id, _)| (queued(*id), is_alone(*id), self.shares.start_of(*id), *id))?;
         let limit = GroupRange::new(first, first.saturating_add(field.sender.frame_groups(id)));
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();

@@ -106,7 +106,7 @@ impl Neighbours {
     ) -> (Introduction, Option<LinkId>) {
         let known = self.named(peer).map(|(id, link)| (id, link.is_open()));
         if let Some((id, true)) = known {
-            self.links.get_mut(id).into_iter().for_each(|link| link.set_retiring(now, false));
+            self.links.value_mut(id).into_iter().for_each(|link| link.set_retiring(now, false));
             return (Introduction::Nothing, None);
         }
         // The first attempt hangs: the newer introduction counts.
@@ -142,7 +142,7 @@ impl Neighbours {
 
     /// Both channels of a link are open. `false` if it is not known.
     pub(crate) fn opened(&mut self, now: Timestamp, id: LinkId) -> bool {
-        let Some(link) = self.links.get_mut(id).filter(|link| link.state() == LinkState::Connecting) else {
+        let Some(link) = self.links.value_mut(id).filter(|link| link.state() == LinkState::Connecting) else {
             return false;
         };
         link.opened(now);
@@ -165,10 +165,10 @@ impl Neighbours {
         }
         let twin = self.open().find(|(other, link)| *other != id && link.instance() == Some(instance));
         let twin = twin.map(|(twin, _)| twin);
-        let Some(link) = self.links.get_mut(id) else { return Greeting::Closed("not known") };
+        let Some(link) = self.links.value_mut(id) else { return Greeting::Closed("not known") };
         link.greeted(now, instance, standing);
         let peer = link.peer;
-        if let Some(older) = twin.and_then(|twin| self.links.get_mut(twin)) {
+        if let Some(older) = twin.and_then(|twin| self.links.value_mut(twin)) {
             // The same neighbour under a new id, after a tracker lost its memory. The side with the smaller instance
             // closes the newer link; both go on calling it by the newer id.
             older.peer = peer;
@@ -182,12 +182,12 @@ impl Neighbours {
 
     /// A neighbour says how it stands.
     pub(crate) fn stands(&mut self, id: LinkId, standing: Standing) {
-        self.links.get_mut(id).into_iter().for_each(|link| link.stands(standing));
+        self.links.value_mut(id).into_iter().for_each(|link| link.stands(standing));
     }
 
     /// A neighbour rejected a request because it does not serve its class.
     pub(crate) fn serves_not(&mut self, id: LinkId, class: Class) {
-        self.links.get_mut(id).into_iter().for_each(|link| link.serves_not(class));
+        self.links.value_mut(id).into_iter().for_each(|link| link.serves_not(class));
     }
 
     /// The geometry became known: everything announced before is taken in. Returns links that announced groups that do
@@ -200,7 +200,7 @@ impl Neighbours {
 
     /// The same for one link that opened later. `false` if it announced groups that do not exist.
     pub(crate) fn set_link_geometry(&mut self, id: LinkId, geometry: Geometry) -> bool {
-        let Some(link) = self.links.get_mut(id) else { return true };
+        let Some(link) = self.links.value_mut(id) else { return true };
         let is_possible = link.set_geometry(geometry);
         if link.is_counted() {
             link.have().into_iter().flat_map(|have| have.iter()).for_each(|group| self.copies.add(group));
@@ -215,7 +215,7 @@ impl Neighbours {
         gained: &[GroupRange],
         dropped: &[GroupRange],
     ) -> Result<(), &'static str> {
-        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
+        let Some(link) = self.links.value_mut(id) else { return Ok(()) };
         if !link.may_hold(gained) || !link.may_hold(dropped) {
             return Err("it announced groups that do not exist");
         }
@@ -234,7 +234,7 @@ impl Neighbours {
 
     /// Whether a viewer's groups count as copies from now on.
     pub(crate) fn set_counted(&mut self, id: LinkId, is_counted: bool) {
-        let Some(link) = self.links.get_mut(id).filter(|link| link.is_counted() != is_counted) else {
+        let Some(link) = self.links.value_mut(id).filter(|link| link.is_counted() != is_counted) else {
             return;
         };
         link.set_counted(is_counted);
@@ -244,17 +244,17 @@ impl Neighbours {
 
     /// A neighbour was sent groups.
     pub(crate) fn was_sent(&mut self, id: LinkId, range: GroupRange) {
-        self.links.get_mut(id).into_iter().for_each(|link| link.was_sent(range));
+        self.links.value_mut(id).into_iter().for_each(|link| link.was_sent(range));
     }
 
     /// Keeps payload that overtook a greeting. `false` if there is too much of it.
     pub(crate) fn keep_early(&mut self, id: LinkId, message: DataMessage) -> bool {
-        self.links.get_mut(id).is_none_or(|link| link.keep_early(message))
+        self.links.value_mut(id).is_none_or(|link| link.keep_early(message))
     }
 
     /// Payload that overtook a greeting.
     pub(crate) fn take_early(&mut self, id: LinkId) -> Vec<DataMessage> {
-        self.links.get_mut(id).map_or_else(Vec::new, Link::take_early)
+        self.links.value_mut(id).map_or_else(Vec::new, Link::take_early)
     }
 
     /// Remembers a neighbour that broke the rules.
@@ -287,12 +287,12 @@ impl Neighbours {
     }
 
     pub(crate) fn pinged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
-        self.links.get_mut(id).into_iter().for_each(|link| link.pinged(now, nonce));
+        self.links.value_mut(id).into_iter().for_each(|link| link.pinged(now, nonce));
         self.attend(id);
     }
 
     pub(crate) fn ponged(&mut self, now: Timestamp, id: LinkId, nonce: u32) {
-        if self.links.get_mut(id).is_some_and(|link| link.ponged(now, nonce)) {
+        if self.links.value_mut(id).is_some_and(|link| link.ponged(now, nonce)) {
             self.attend(id);
         }
     }

@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use crate::id::LinkId;
-use crate::peer::sorted::ByLink;
 use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
+use crate::peer::sorted::ByLink;
 use crate::peer::tuning::{
     BASE_BUCKET, BASE_SLACK, CREDIT_FIRST, CREDIT_MAX, CREDIT_MIN, CREDIT_URGENT_EXTRA, DELAY_LOW,
     DELAY_TARGET, GROUP, NEWS_MAX, QUEUE_BUCKET, QUEUED_MS_MAX, TRAIN_MS,

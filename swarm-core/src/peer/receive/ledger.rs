@@ -3,30 +3,19 @@
 //! The only writer of the set of groups that have a live request. A group is asked of one neighbour at a time; an answer
 //! that was taken back may still come, and is no broken rule.
 
-use std::collections::BTreeSet;
+mod source;
+
 use std::time::Duration;
+
+pub(crate) use source::{Ask, Source};
 
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
-use crate::peer::sorted::{ByGroup, ByLink};
-use crate::peer::flow::DelayWindow;
-use crate::peer::neighbours::Rate;
-use crate::peer::tuning::{
-    DELAY_LOW, DELAY_TARGET, GROUP, PATH_GUESS, PROBATION, SILENT_MIN, WINDOW_MAX, WINDOW_MIN,
-};
+use crate::peer::sorted::ByLink;
+use crate::peer::tuning::{GROUP, PROBATION};
 use crate::peer_message::Class;
-use crate::time::{Timestamp, micros};
-
-/// One group that was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ask {
-    pub(crate) class: Class,
-    pub(crate) at: Timestamp,
-    /// When its answer was expected to come.
-    pub(crate) expected: Timestamp,
-    bytes: u64,
-}
+use crate::time::Timestamp;
 
 /// What a payload answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,135 +26,6 @@ pub(crate) enum Answer {
     Cancelled,
     /// Nothing that was asked for.
     Unasked,
-}
-
-/// One neighbour as a source of groups.
-#[derive(Debug)]
-pub(crate) struct Source {
-    asks: ByGroup<Ask>,
-    /// Taken back, and perhaps on the way.
-    cancelled: BTreeSet<u32>,
-    /// Bytes asked for by class.
-    outstanding: [u64; 3],
-    /// Of these, those that may be on their way.
-    in_flight_bytes: u64,
-    window: DelayWindow,
-    rate: Rate,
-    /// Usual time from a background request to its answer.
-    response: Option<Duration>,
-    rtt: Duration,
-    /// Its urgent backlog, as it said last.
-    backlog: Duration,
-    backlog_at: Option<u32>,
-    /// When we heard that.
-    backlog_heard: Timestamp,
-    last_progress: Timestamp,
-    silent_since: Option<Timestamp>,
-    failures: u32,
-}
-
-impl Source {
-    fn new(now: Timestamp, window: u64, rate: u64) -> Self {
-        Self {
-            asks: ByGroup::new(),
-            cancelled: BTreeSet::new(),
-            outstanding: [0; 3],
-            in_flight_bytes: 0,
-            window: DelayWindow::new(window, WINDOW_MIN..=WINDOW_MAX, DELAY_LOW..DELAY_TARGET),
-            rate: Rate::new(rate),
-            response: None,
-            rtt: PATH_GUESS,
-            backlog: Duration::ZERO,
-            backlog_at: None,
-            backlog_heard: now,
-            last_progress: now,
-            silent_since: None,
-            failures: 0,
-        }
-    }
-
-    pub(crate) fn asks(&self) -> impl Iterator<Item = (u32, Ask)> + '_ {
-        self.asks.iter().map(|(group, ask)| (group, *ask))
-    }
-
-    /// The class of the first of these groups that is asked for.
-    pub(crate) fn class_of(&self, range: GroupRange) -> Option<Class> {
-        self.asks.get(*self.asks.within(range).first()?).map(|ask| ask.class)
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.asks.is_empty()
-    }
-
-    pub(crate) fn outstanding_bytes(&self) -> u64 {
-        self.outstanding.iter().sum()
-    }
-
-    /// Of the bytes asked for, those that may be on their way, by Little's law: an answer spends a round trip and the
-    /// queues that the windows allow on its way. The rest of its time it waits for the sender's uplink, and takes no room
-    /// at our downlink.
-    fn on_their_way_bytes(&self) -> u64 {
-        let on_its_way = micros(self.rtt + DELAY_TARGET * 2);
-        let response = self.response.map_or(0, micros).max(on_its_way);
-        self.outstanding_bytes() * on_its_way / response.max(1)
-    }
-
-    /// What is asked, the path or the usual response changed: works out again what is in flight, and keeps the sum over all
-    /// sources.
-    fn weigh(&mut self, sum_bytes: &mut u64) {
-        let in_flight_bytes = self.on_their_way_bytes();
-        *sum_bytes = *sum_bytes - self.in_flight_bytes + in_flight_bytes;
-        self.in_flight_bytes = in_flight_bytes;
-    }
-
-    pub(crate) const fn urgent_bytes(&self) -> u64 {
-        self.outstanding[Class::Urgent as usize]
-    }
-
-    /// Bytes of background that may be asked for now.
-    pub(crate) fn room_bytes(&self) -> u64 {
-        self.window.bytes().saturating_sub(self.outstanding_bytes())
-    }
-
-    pub(crate) const fn rate(&self) -> &Rate {
-        &self.rate
-    }
-
-    pub(crate) const fn response(&self) -> Option<Duration> {
-        self.response
-    }
-
-    pub(crate) const fn backlog(&self) -> Duration {
-        self.backlog
-    }
-
-    /// How much longer the answer to a request is likely to take: until it is expected, and then, if it is later than
-    /// `slack` explains, as long again as it is late. A request is somewhere in a backlog that was told after it, in
-    /// the middle on average.
-    pub(crate) fn left(&self, ask: Ask, now: Timestamp, slack: Duration) -> Duration {
-        let waits_until =
-            if self.backlog_heard > ask.at { self.backlog_heard + self.backlog / 2 } else { ask.at };
-        let expected = ask.expected.max(waits_until);
-        let late = now.since(expected);
-        if late > slack { late } else { expected.since(now) }
-    }
-
-    /// Whether it owes answers and has been silent for too long.
-    pub(crate) const fn is_silent(&self) -> bool {
-        self.silent_since.is_some()
-    }
-
-    /// How long it has owed something without sending anything.
-    pub(crate) fn silence(&self, now: Timestamp) -> Duration {
-        if self.asks.is_empty() { Duration::ZERO } else { now.since(self.last_progress) }
-    }
-
-    /// When it counts as silent if nothing comes: background may wait for a while behind the requests of others.
-    fn silent_at(&self, rtt: Duration) -> Timestamp {
-        let expected = Duration::from_micros(self.outstanding_bytes() * 1_000_000 / self.rate.bytes_per_s());
-        let patience = SILENT_MIN.max(rtt * 4).max(expected * 2).max(self.response.unwrap_or_default() * 3);
-        self.last_progress + patience
-    }
 }
 
 /// What was asked of all neighbours.
@@ -215,7 +75,7 @@ impl Ledger {
 
     /// A better guess of a link's rate, bytes a second; what was measured stays.
     pub(crate) fn expect(&mut self, link: LinkId, rate: u64) {
-        self.sources.get_mut(link).into_iter().for_each(|source| source.rate.expect(rate));
+        self.sources.value_mut(link).into_iter().for_each(|source| source.rate.expect(rate));
     }
 
     /// Groups are asked of a link, or asked again in another class; an answer is expected in `eta`.
@@ -227,14 +87,14 @@ impl Ledger {
         (class, eta): (Class, Duration),
     ) {
         let expected = now + eta;
-        let Some(source) = self.sources.get_mut(link) else { return };
+        let Some(source) = self.sources.value_mut(link) else { return };
         if source.asks.is_empty() {
             source.last_progress = now;
             source.rate.begin(now);
         }
         for group in range.iter() {
             let bytes = self.geometry.len_bytes(GroupRange::one(group));
-            match source.asks.get_mut(group) {
+            match source.asks.value_mut(group) {
                 Some(ask) => {
                     source.outstanding[ask.class as usize] -= ask.bytes;
                     // A promoted request is measured from its promotion: the sender served it in turn until then.
@@ -253,7 +113,7 @@ impl Ledger {
 
     /// Strikes groups off that were asked of a link; their payload may still come if `may_come`.
     pub(crate) fn strike(&mut self, now: Timestamp, link: LinkId, range: GroupRange, may_come: bool) {
-        let Some(source) = self.sources.get_mut(link) else { return };
+        let Some(source) = self.sources.value_mut(link) else { return };
         let groups: Vec<u32> = source.asks.within(range).to_vec();
         for group in groups {
             let Some(ask) = source.asks.remove(group) else { continue };
@@ -273,7 +133,7 @@ impl Ledger {
     /// Payload came from a link: what its first group answers. All its groups are struck off.
     pub(crate) fn came(&mut self, now: Timestamp, link: LinkId, range: GroupRange) -> Answer {
         let bytes = self.geometry.len_bytes(range);
-        let Some(source) = self.sources.get_mut(link) else { return Answer::Unasked };
+        let Some(source) = self.sources.value_mut(link) else { return Answer::Unasked };
         source.last_progress = now;
         source.silent_since = None;
         source.rate.carried(now, bytes);
@@ -302,7 +162,7 @@ impl Ledger {
         waited: Duration,
         bytes: u64,
     ) {
-        let Some(source) = self.sources.get_mut(link) else { return };
+        let Some(source) = self.sources.value_mut(link) else { return };
         source.rtt = rtt;
         let is_limit = source.outstanding.iter().sum::<u64>() + bytes + GROUP > source.window.bytes();
         source.window.delivered(bytes, rtt, waited, is_limit);
@@ -314,7 +174,7 @@ impl Ledger {
 
     /// A neighbour said how long its urgent backlog is, at a time of its clock. What it said earlier may come later.
     pub(crate) fn backlogged(&mut self, now: Timestamp, link: LinkId, sent_ms: u32, backlog: Duration) {
-        let Some(source) = self.sources.get_mut(link) else { return };
+        let Some(source) = self.sources.value_mut(link) else { return };
         if source.backlog_at.is_none_or(|at| sent_ms.wrapping_sub(at).cast_signed() >= 0) {
             source.backlog_at = Some(sent_ms);
             source.backlog = backlog;
@@ -324,19 +184,19 @@ impl Ledger {
 
     /// A neighbour turned a request down for lack of room.
     pub(crate) fn is_busy(&mut self, now: Timestamp, link: LinkId) {
-        let Some(source) = self.sources.get_mut(link) else { return };
+        let Some(source) = self.sources.value_mut(link) else { return };
         source.window.collapse();
         source.silent_since = Some(now);
     }
 
     /// Counts a failure of a neighbour, for the tracker.
     pub(crate) fn failed(&mut self, link: LinkId) {
-        self.sources.get_mut(link).into_iter().for_each(|source| source.failures += 1);
+        self.sources.value_mut(link).into_iter().for_each(|source| source.failures += 1);
     }
 
     /// Failures of a neighbour since the last call.
     pub(crate) fn take_failures(&mut self, link: LinkId) -> u32 {
-        self.sources.get_mut(link).map_or(0, |source| std::mem::take(&mut source.failures))
+        self.sources.value_mut(link).map_or(0, |source| std::mem::take(&mut source.failures))
     }
 
     /// Finds neighbours that became silent: everything that they owe is struck off and returned, to be taken back.

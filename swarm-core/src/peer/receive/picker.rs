@@ -162,7 +162,8 @@ pub(super) fn eta(link: &Link, source: &Source, group_time: Duration) -> Duratio
 /// playback by itself, puts its pushes first.
 fn turns(link: &Link) -> u32 {
     let standing = link.standing();
-    let is_injecting = link.role == Role::Initial && standing.serving == Serving::Deadlines && !standing.is_rich;
+    let is_injecting =
+        link.role == Role::Initial && standing.serving == Serving::Deadlines && !standing.is_rich;
     if is_injecting { u32::try_from(URGENT_EVERY).unwrap_or(1) } else { 1 }
 }
 

@@ -145,7 +145,8 @@ impl Sender {
 
     /// Whether somebody waits whose channel has room.
     pub(crate) fn has_open_requests(&self, neighbours: &Neighbours) -> bool {
-        let is_open = |id: LinkId, outlet: &Outlet| neighbours.get(id).is_some_and(|link| outlet.has_room(link));
+        let is_open =
+            |id: LinkId, outlet: &Outlet| neighbours.get(id).is_some_and(|link| outlet.has_room(link));
         self.has_requests()
             && self.outlets.iter().any(|(id, outlet)| !outlet.queue.is_empty() && is_open(id, outlet))
     }
@@ -272,7 +273,8 @@ impl Sender {
         let viewers = neighbours.viewers().count() as u64;
         let share = self.share();
         // What waits twice as long as the whole queue takes has been passed over too often.
-        let queue = Duration::from_micros(self.background_bytes() * 1_000_000 / self.uplink_estimate().max(1000));
+        let queue =
+            Duration::from_micros(self.background_bytes() * 1_000_000 / self.uplink_estimate().max(1000));
         let aged = AGED.max(queue * 2);
         [Class::Marked, Class::Background].into_iter().find_map(|class| {
             let open = self.turn().filter_map(|(id, outlet)| {
@@ -340,9 +342,9 @@ impl Sender {
         let is_wanted = is_injecting || self.has_requests();
         let rtt = link.rtt.least().unwrap_or(PATH_GUESS);
         let uplink = (self.uplink.queue(), self.uplink.carried_bytes());
-        let drained = self.outlets.change_channel(id, |outlet| {
-            outlet.channel.drained(now, buffered_bytes, (rtt, path), uplink)
-        });
+        let drained = self
+            .outlets
+            .change_channel(id, |outlet| outlet.channel.drained(now, buffered_bytes, (rtt, path), uplink));
         if let Some(drained) = drained {
             self.uplink.carried(now, drained.bytes, drained.delay, rtt, (waiting, is_wanted));
         }

@@ -106,7 +106,7 @@ impl Outlets {
 
     /// Changes one outlet, if it is there.
     pub(super) fn change<R>(&mut self, id: LinkId, change: impl FnOnce(&mut Outlet) -> R) -> Option<R> {
-        let outlet = self.outlets.get_mut(id)?;
+        let outlet = self.outlets.value_mut(id)?;
         self.sums -= Sums::of(outlet);
         let result = change(outlet);
         self.sums += Sums::of(outlet);
@@ -160,7 +160,7 @@ impl Outlets {
         touched.sort_unstable();
         touched.dedup();
         let marks = touched.drain(..).filter(|id| is_known(*id)).filter_map(|id| {
-            let channel = &mut self.outlets.get_mut(id)?.channel;
+            let channel = &mut self.outlets.value_mut(id)?.channel;
             let bytes_max = channel.bytes_max();
             Some((id, channel.new_low_water(bytes_max)?))
         });

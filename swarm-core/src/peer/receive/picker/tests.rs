@@ -105,9 +105,11 @@ fn of_a_group_that_viewers_hold_the_publisher_is_asked_where_they_would_be_late(
 
 #[test]
 fn a_publisher_that_injects_answers_one_frame_in_ten() {
-    for (serving, is_rich, is_asked) in
-        [(Serving::Deadlines, false, false), (Serving::Everything, false, true), (Serving::Deadlines, true, true)]
-    {
+    for (serving, is_rich, is_asked) in [
+        (Serving::Deadlines, false, false),
+        (Serving::Everything, false, true),
+        (Serving::Deadlines, true, true),
+    ] {
         let mut scene = Scene::film();
         // A group takes the viewer 16 ms and the publisher 1.6, or 16 where it injects; the path is the same.
         let publisher = scene.publisher(USUAL * 9, serving, is_rich);

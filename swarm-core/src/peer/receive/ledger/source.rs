@@ -1,0 +1,153 @@
+//! One neighbour as a source of groups: what was asked of it, how much may be, and when it counts as silent.
+//!
+//! Only the [ledger](super) changes it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::group::GroupRange;
+use crate::peer::flow::DelayWindow;
+use crate::peer::neighbours::Rate;
+use crate::peer::sorted::ByGroup;
+use crate::peer::tuning::{DELAY_LOW, DELAY_TARGET, PATH_GUESS, SILENT_MIN, WINDOW_MAX, WINDOW_MIN};
+use crate::peer_message::Class;
+use crate::time::{Timestamp, micros};
+
+/// One group that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) class: Class,
+    pub(crate) at: Timestamp,
+    /// When its answer was expected to come.
+    pub(crate) expected: Timestamp,
+    pub(super) bytes: u64,
+}
+
+/// One neighbour as a source of groups.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(super) asks: ByGroup<Ask>,
+    /// Taken back, and perhaps on the way.
+    pub(super) cancelled: BTreeSet<u32>,
+    /// Bytes asked for by class.
+    pub(super) outstanding: [u64; 3],
+    /// Of these, those that may be on their way.
+    pub(super) in_flight_bytes: u64,
+    pub(super) window: DelayWindow,
+    pub(super) rate: Rate,
+    /// Usual time from a background request to its answer.
+    pub(super) response: Option<Duration>,
+    pub(super) rtt: Duration,
+    /// Its urgent backlog, as it said last.
+    pub(super) backlog: Duration,
+    pub(super) backlog_at: Option<u32>,
+    /// When we heard that.
+    pub(super) backlog_heard: Timestamp,
+    pub(super) last_progress: Timestamp,
+    pub(super) silent_since: Option<Timestamp>,
+    pub(super) failures: u32,
+}
+
+impl Source {
+    pub(super) fn new(now: Timestamp, window: u64, rate: u64) -> Self {
+        Self {
+            asks: ByGroup::new(),
+            cancelled: BTreeSet::new(),
+            outstanding: [0; 3],
+            in_flight_bytes: 0,
+            window: DelayWindow::new(window, WINDOW_MIN..=WINDOW_MAX, DELAY_LOW..DELAY_TARGET),
+            rate: Rate::new(rate),
+            response: None,
+            rtt: PATH_GUESS,
+            backlog: Duration::ZERO,
+            backlog_at: None,
+            backlog_heard: now,
+            last_progress: now,
+            silent_since: None,
+            failures: 0,
+        }
+    }
+
+    pub(crate) fn asks(&self) -> impl Iterator<Item = (u32, Ask)> + '_ {
+        self.asks.iter().map(|(group, ask)| (group, *ask))
+    }
+
+    /// The class of the first of these groups that is asked for.
+    pub(crate) fn class_of(&self, range: GroupRange) -> Option<Class> {
+        self.asks.get(*self.asks.within(range).first()?).map(|ask| ask.class)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.asks.is_empty()
+    }
+
+    pub(crate) fn outstanding_bytes(&self) -> u64 {
+        self.outstanding.iter().sum()
+    }
+
+    /// Of the bytes asked for, those that may be on their way, by Little's law: an answer spends a round trip and the
+    /// queues that the windows allow on its way. The rest of its time it waits for the sender's uplink, and takes no room
+    /// at our downlink.
+    pub(super) fn on_their_way_bytes(&self) -> u64 {
+        let on_its_way = micros(self.rtt + DELAY_TARGET * 2);
+        let response = self.response.map_or(0, micros).max(on_its_way);
+        self.outstanding_bytes() * on_its_way / response.max(1)
+    }
+
+    /// What is asked, the path or the usual response changed: works out again what is in flight, and keeps the sum over all
+    /// sources.
+    pub(super) fn weigh(&mut self, sum_bytes: &mut u64) {
+        let in_flight_bytes = self.on_their_way_bytes();
+        *sum_bytes = *sum_bytes - self.in_flight_bytes + in_flight_bytes;
+        self.in_flight_bytes = in_flight_bytes;
+    }
+
+    pub(crate) const fn urgent_bytes(&self) -> u64 {
+        self.outstanding[Class::Urgent as usize]
+    }
+
+    /// Bytes of background that may be asked for now.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        self.window.bytes().saturating_sub(self.outstanding_bytes())
+    }
+
+    pub(crate) const fn rate(&self) -> &Rate {
+        &self.rate
+    }
+
+    pub(crate) const fn response(&self) -> Option<Duration> {
+        self.response
+    }
+
+    pub(crate) const fn backlog(&self) -> Duration {
+        self.backlog
+    }
+
+    /// How much longer the answer to a request is likely to take: until it is expected, and then, if it is later than
+    /// `slack` explains, as long again as it is late. A request is somewhere in a backlog that was told after it, in
+    /// the middle on average.
+    pub(crate) fn left(&self, ask: Ask, now: Timestamp, slack: Duration) -> Duration {
+        let waits_until =
+            if self.backlog_heard > ask.at { self.backlog_heard + self.backlog / 2 } else { ask.at };
+        let expected = ask.expected.max(waits_until);
+        let late = now.since(expected);
+        if late > slack { late } else { expected.since(now) }
+    }
+
+    /// Whether it owes answers and has been silent for too long.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.silent_since.is_some()
+    }
+
+    /// How long it has owed something without sending anything.
+    pub(crate) fn silence(&self, now: Timestamp) -> Duration {
+        if self.asks.is_empty() { Duration::ZERO } else { now.since(self.last_progress) }
+    }
+
+    /// When it counts as silent if nothing comes: background may wait for a while behind the requests of others.
+    pub(super) fn silent_at(&self, rtt: Duration) -> Timestamp {
+        let expected = Duration::from_micros(self.outstanding_bytes() * 1_000_000 / self.rate.bytes_per_s());
+        let patience = SILENT_MIN.max(rtt * 4).max(expected * 2).max(self.response.unwrap_or_default() * 3);
+        self.last_progress + patience
+    }
+}
