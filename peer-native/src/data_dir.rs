@@ -2,8 +2,9 @@
 //! catalogue of what is seeded.
 //!
 //! ```text
+//! DATA-DIR/publisher.key            the key that signs what is published from here
 //! DATA-DIR/trees/ROOT.tree          the whole tree (`HashTree::export`)
-//! DATA-DIR/manifests/SWARM.manifest canonical bytes
+//! DATA-DIR/manifests/SWARM.manifest canonical bytes and signature
 //! DATA-DIR/files/DIGEST.json        for the file at the path of this digest: `Record`
 //! DATA-DIR/catalogue/DIGEST.json    the same for a file that is seeded: `Listing`
 //! ```
@@ -130,6 +131,11 @@ impl DataDir {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the publisher's key is.
+    pub fn key_path(&self) -> PathBuf {
+        self.path.join("publisher.key")
     }
 
     /// What is remembered of the file at a canonical path.

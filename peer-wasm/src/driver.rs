@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use js_sys::Promise;
-use swarm_core::peer::PeerConfig;
+use swarm_core::peer::{PeerConfig, PublishError};
 use swarm_core::tracker_message::IceServer;
 use swarm_core::{Input, LinkId, Peer, ReaderId, Timestamp};
 use wasm_bindgen::JsCast;
@@ -158,5 +158,5 @@ fn now_ms(scope: &DedicatedWorkerGlobalScope) -> f64 {
 
 /// The answer where a browser is asked to publish, which it never does.
 pub(crate) fn cannot_publish() -> Input {
-    Input::ManifestPublished(Err("a browser does not publish; use the seeder".to_owned()))
+    Input::ManifestPublished(Err(PublishError::Refused("a browser does not publish; use the seeder".to_owned())))
 }

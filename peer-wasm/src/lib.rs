@@ -26,7 +26,7 @@ use std::rc::Rc;
 use js_sys::Promise;
 use swarm_core::peer::{Appetite, Economy, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
-use swarm_core::{Input, Instance, SwarmId};
+use swarm_core::{Input, SwarmId};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, WebSocket};
@@ -67,15 +67,14 @@ pub fn start(
         .map_err(|_| JsValue::from_str("the peer runs in a dedicated worker only"))?;
     report_panics();
     let swarm: SwarmId = swarm.parse().map_err(|error| JsValue::from_str(&format!("bad link: {error}")))?;
-    let mut random = [0; 24];
-    scope.crypto()?.get_random_values_with_u8_array(&mut random)?;
-    let (instance, seed) = random.split_at(16);
+    let mut seed = [0; 8];
+    scope.crypto()?.get_random_values_with_u8_array(&mut seed)?;
     let config = PeerConfig {
         swarm,
         role: Role::Viewer,
         manifest: None,
-        instance: Instance(instance.try_into().unwrap_or_default()),
-        seed: u64::from_le_bytes(seed.try_into().unwrap_or_default()),
+        publisher: None,
+        seed: u64::from_le_bytes(seed),
         appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
         upload: UploadLimit::Unlimited,
         token: None,

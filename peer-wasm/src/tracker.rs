@@ -190,6 +190,11 @@ async fn read_manifest(asked: Promise) -> Result<bytes::Bytes, FetchError> {
     let response: Response = JsFuture::from(asked).await.map_err(unreachable)?.dyn_into().map_err(failed)?;
     match response.status() {
         404 => return Err(FetchError::NotFound),
+        401 | 403 => {
+            let text = JsFuture::from(response.text().map_err(failed)?).await.map_err(failed)?;
+            let text = text.as_string().unwrap_or_default();
+            return Err(FetchError::Refused(format!("the tracker refuses: {}", text.trim())));
+        }
         _ if response.ok() => {}
         status => return Err(FetchError::Failed(format!("the tracker answered with status {status}"))),
     }

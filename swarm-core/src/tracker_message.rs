@@ -6,13 +6,15 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{PeerId, SwarmId};
+use crate::id::{Challenge, PeerId, SwarmId};
 use crate::limits::{CANDIDATE_BYTES_MAX, RUNS_MAX, SDP_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
+
+use crate::publisher::Signature;
 
 pub use crate::tracker_error::ErrorCode;
 
 /// Version of the tracker protocol that this crate speaks.
-pub const TRACKER_VERSION: u16 = 1;
+pub const TRACKER_VERSION: u16 = 2;
 
 /// A text frame that is no message of this protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +90,14 @@ impl Signal {
                 candidate.len() + sdp_mid.as_ref().map_or(0, String::len) <= CANDIDATE_BYTES_MAX
             }
             Self::EndOfCandidates => true,
+        }
+    }
+
+    /// The session description, if it is one.
+    pub fn description(&self) -> Option<&str> {
+        match self {
+            Self::Offer { sdp } | Self::Answer { sdp } => Some(sdp),
+            Self::Candidate { .. } | Self::EndOfCandidates => None,
         }
     }
 
@@ -179,6 +189,10 @@ pub enum PeerRequestBody {
         /// Segment that plays, if one does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         playhead: Option<u32>,
+        /// Of an initial peer: the publisher's signature over
+        /// [`Statement::Join`](crate::publisher::Statement::Join).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<Signature>,
     },
     /// Change of the segments held whole, at most once a second; answered by `ok`.
     Have {
@@ -252,6 +266,8 @@ pub enum TrackerMessageBody {
         peer: PeerId,
         /// Present it in the next `hello` to stay the same peer.
         resume: String,
+        /// What an initial peer signs when it joins.
+        challenge: Challenge,
         /// Servers for connection building.
         ice_servers: Vec<IceServer>,
         /// Interval of `report`, ms.
@@ -410,6 +426,7 @@ mod tests {
                 role: Role::Viewer,
                 have: vec![SegmentRun(0, 3)],
                 playhead: None,
+                proof: None,
             },
         };
         let text = r#"{"id":2,"type":"join","swarm":"0000000000000000000000000000000000000000000000000000000000000000","role":"viewer","have":[[0,3]]}"#;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use swarm_core::publisher::TrackerName;
+
 use crate::access::AllowedOrigins;
 use crate::decision::{ResumeKey, TrackerConfig, Wiring};
 use crate::limits::{
@@ -26,6 +28,8 @@ pub struct ServerConfig {
     pub data_dir: Option<PathBuf>,
     /// Origins, other than its own, whose pages may use the tracker.
     pub allowed_origins: AllowedOrigins,
+    /// Hosts that this tracker is called by, for the proofs of publishers; empty to take each request's word for it.
+    pub public_hosts: Vec<String>,
     /// Whether a reverse proxy stands before the tracker and names the sender in `X-Forwarded-For`.
     pub is_behind_proxy: bool,
     /// Connections of all kinds that may be open at a time.
@@ -51,10 +55,22 @@ impl ServerConfig {
             relays: Relays::default(),
             data_dir: None,
             allowed_origins: AllowedOrigins::default(),
+            public_hosts: Vec::new(),
             is_behind_proxy: false,
             connections_max: CONNECTIONS_MAX,
             deadlines: Deadlines::default(),
         }
+    }
+}
+
+impl ServerConfig {
+    /// The name that a proof must have when its sender called this tracker `host`. A tracker that knows its names takes
+    /// no other: a proof that was made for somebody else's tracker counts for nothing here.
+    pub(crate) fn called(&self, host: &str) -> TrackerName {
+        let called = TrackerName::of(host);
+        let mut own = self.public_hosts.iter().map(|host| TrackerName::of(host));
+        let first = own.clone().next();
+        if own.any(|name| name == called) { called } else { first.unwrap_or(called) }
     }
 }
 
@@ -91,5 +107,19 @@ impl Default for Deadlines {
             close: CLOSE_TIMEOUT,
             stop: STOP_TIMEOUT,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracker_that_knows_its_names_takes_no_other() {
+        let mut config = ServerConfig::new(1, b"");
+        assert_eq!(config.called("a.example:80"), TrackerName::of("a.example"));
+        config.public_hosts = vec!["a.example".into(), "b.example".into()];
+        assert_eq!(config.called("B.example"), TrackerName::of("b.example"));
+        assert_eq!(config.called("evil.example"), TrackerName::of("a.example"));
     }
 }

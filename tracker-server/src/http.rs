@@ -18,10 +18,10 @@ use serde::Deserialize;
 use swarm_core::SwarmId;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::access::{Sender, guard};
-use crate::hub::Hub;
+use crate::access::{CalledAs, Sender, guard};
+use crate::hub::{Caller, Hub};
 use crate::place::Permit;
-use crate::publishing::publish;
+use crate::publishing::{challenge, publish, remove};
 use crate::{page, socket};
 
 /// Caching of what is addressed by its own digest.
@@ -37,7 +37,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
     let page = page::router(&hub.config.www, &hub.config.allowed_origins);
     let guard = from_fn_with_state(Arc::clone(&hub), guard);
     Router::new()
-        .route("/v1/manifests/{swarm}", get(manifest).put(publish))
+        .route("/v1/manifests/{swarm}", get(manifest).put(publish).delete(remove))
+        .route("/v1/challenge", get(challenge))
         .route("/v1/manifests/{swarm}/poster", get(poster))
         .route("/v1/swarms", get(catalogue))
         .route("/v1/swarm", get(swarm))
@@ -71,6 +72,7 @@ pub(crate) fn try_later(text: &str) -> Response {
 async fn swarm(
     State(hub): State<Arc<Hub>>,
     Extension(sender): Extension<Sender>,
+    Extension(CalledAs(name)): Extension<CalledAs>,
     Extension(permit): Extension<Permit>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -78,7 +80,7 @@ async fn swarm(
         return try_later("the tracker is stopping");
     }
     match upgrade {
-        Ok(upgrade) => socket::upgrade(hub, upgrade, sender.address, permit),
+        Ok(upgrade) => socket::upgrade(hub, upgrade, Caller { address: sender.address, name }, permit),
         Err(rejection) => {
             refuse(rejection.status(), format_args!("this address is for WebSockets: {rejection}"))
         }

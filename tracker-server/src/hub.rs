@@ -11,11 +11,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use swarm_core::publisher::{Action, TrackerName};
 use swarm_core::relays;
 use swarm_core::tracker_message::{
     IceServer, PeerRequest, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
 };
-use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
+use swarm_core::{Challenge, Manifest, PeerId, PublisherKey, SwarmId, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,7 +31,9 @@ use crate::limits::RELAY_LIFETIME;
 use crate::manifests::{Manifests, Poster, Provenance, Put};
 use crate::metrics::{Levels, Metrics};
 use crate::outbox::Outbox;
+use crate::proof::{Challenges, Proof};
 use crate::publishing::Turns;
+use crate::removed::Removed;
 
 /// The way to one connection.
 #[derive(Debug)]
@@ -45,9 +48,19 @@ struct State {
     tracker: Tracker,
     manifests: Manifests,
     publishers: Publishers,
+    removed: Removed,
     lines: HashMap<ConnectionId, Line>,
     /// Number of the latest connection.
     connection: u64,
+}
+
+/// Whose WebSocket it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// Where it comes from.
+    pub(crate) address: IpAddr,
+    /// The name by which it calls the tracker.
+    pub(crate) name: TrackerName,
 }
 
 /// What all connections of one tracker share.
@@ -61,6 +74,7 @@ pub(crate) struct Hub {
     pub(crate) sockets: TaskTracker,
     /// Manifests that may be received at this moment.
     pub(crate) turns: Turns,
+    challenges: Challenges,
     catalogue: Catalogue,
     archive: Option<Archive>,
     started: Instant,
@@ -74,20 +88,24 @@ impl Hub {
             tracker: Tracker::new(config.tracker.clone()),
             manifests: Manifests::default(),
             publishers: Publishers::default(),
+            removed: Removed::default(),
             lines: HashMap::new(),
             connection: 0,
         };
         let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
-        let archive = archive.map(|(archive, saved)| {
-            restore(&mut state, saved);
+        let archive = archive.map(|(archive, before)| {
+            before.removed.into_iter().for_each(|swarm| _ = state.removed.insert(swarm));
+            restore(&mut state, before.saved);
             archive
         });
+        let challenges = Challenges::new(&config.tracker.seed.to_le_bytes());
         Ok(Self {
             config,
             metrics: Metrics::new(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
             turns: Turns::default(),
+            challenges,
             catalogue: Catalogue::default(),
             archive,
             started: Instant::now(),
@@ -96,7 +114,7 @@ impl Hub {
     }
 
     /// Registers a WebSocket. It may be told to close at once.
-    pub(crate) fn open(&self, address: IpAddr) -> (ConnectionId, Arc<Outbox>) {
+    pub(crate) fn open(&self, Caller { address, name }: Caller) -> (ConnectionId, Arc<Outbox>) {
         let outbox = Arc::new(Outbox::default());
         let mut state = self.lock();
         state.connection += 1;
@@ -104,6 +122,7 @@ impl Hub {
         let line = Line { outbox: Arc::clone(&outbox), relays_due: Timestamp::ZERO };
         state.lines.insert(connection, line);
         let outgoing = state.tracker.connected(self.now(), connection, address);
+        state.tracker.called(connection, name);
         self.deliver(&mut state, outgoing);
         // `stop` closes what is registered; a socket that comes after it must not be left out.
         if self.stopping.is_cancelled() {
@@ -160,13 +179,51 @@ impl Hub {
         self.lock().publishers.admit(now, site)
     }
 
+    /// What a publisher is to sign.
+    pub(crate) fn challenge(&self) -> Challenge {
+        self.challenges.issue(self.now())
+    }
+
+    /// Whether a proof shows that `publisher` wants this done.
+    pub(crate) fn proves(&self, proof: &Proof, publisher: PublisherKey, what: (Action, SwarmId)) -> bool {
+        self.challenges.proves(self.now(), proof, publisher, what)
+    }
+
+    /// Whether its publisher took it off this tracker.
+    pub(crate) fn is_removed(&self, swarm: SwarmId) -> bool {
+        self.lock().removed.contains(swarm)
+    }
+
+    /// Who published a manifest that is kept.
+    pub(crate) fn publisher(&self, swarm: SwarmId) -> Option<PublisherKey> {
+        self.lock().manifests.publisher(swarm)
+    }
+
+    /// Forgets a manifest, as its publisher wants it. Who is in its swarm stays; nobody can join it any more.
+    pub(crate) async fn remove(&self, swarm: SwarmId) {
+        let slot = match &self.archive {
+            Some(archive) => archive.slot().await,
+            None => None,
+        };
+        let written = {
+            let mut state = self.lock();
+            state.manifests.remove(swarm);
+            state.tracker.retire_swarm(swarm);
+            let forgotten = state.removed.insert(swarm);
+            slot.map(|slot| slot.remove(swarm, forgotten))
+        };
+        if let Some(written) = written {
+            _ = written.await;
+        }
+    }
+
     /// Keeps a manifest, so that its swarm can be joined. Done when it is on disk, where there is one.
     pub(crate) async fn publish(
         &self,
         swarm: SwarmId,
         manifest: &Manifest,
         bytes: Bytes,
-        provenance: Provenance,
+        provenance: (Provenance, bool),
     ) -> Put {
         let slot = match &self.archive {
             Some(archive) => archive.slot().await,
@@ -186,22 +243,25 @@ impl Hub {
         swarm: SwarmId,
         manifest: &Manifest,
         bytes: Bytes,
-        provenance: Provenance,
+        provenance: (Provenance, bool),
         slot: Option<Slot>,
     ) -> (Put, Option<oneshot::Receiver<()>>) {
         let mut state = self.lock();
-        let State { tracker, manifests, .. } = &mut *state;
+        let State { tracker, manifests, removed, .. } = &mut *state;
+        if provenance.1 {
+            removed.take(swarm);
+        }
         let put = manifests.put(swarm, manifest, bytes.clone(), provenance, |swarm| tracker.has_peers(swarm));
         let evicted = match &put {
             Put::Added(evicted) => {
                 for evicted in evicted {
                     tracker.remove_swarm(*evicted);
                 }
-                tracker.add_swarm(swarm, manifest.segments.iter().map(Wish::from));
+                tracker.add_swarm(swarm, manifest.seal.publisher, manifest.segments.iter().map(Wish::from));
                 evicted.clone()
             }
-            Put::Known { is_listing_new: true } => Vec::new(),
-            Put::Known { is_listing_new: false } | Put::Full | Put::Quota => return (put, None),
+            Put::Known { is_listing_changed: true } => Vec::new(),
+            Put::Known { is_listing_changed: false } | Put::Full | Put::Quota => return (put, None),
         };
         let kept = manifests.provenance(swarm).zip(slot);
         let written = kept.map(|((provenance, number), slot)| {
@@ -309,7 +369,7 @@ fn restore(state: &mut State, saved: Vec<Saved>) {
             }
         };
         if state.manifests.restore(swarm, &manifest, bytes, provenance, number) {
-            state.tracker.add_swarm(swarm, manifest.segments.iter().map(Wish::from));
+            state.tracker.add_swarm(swarm, manifest.seal.publisher, manifest.segments.iter().map(Wish::from));
         }
     }
 }

@@ -37,9 +37,13 @@ mod page;
 #[cfg(feature = "server")]
 mod place;
 #[cfg(feature = "server")]
+mod proof;
+#[cfg(feature = "server")]
 mod publishing;
 #[cfg(feature = "server")]
 pub mod relays;
+#[cfg(feature = "server")]
+mod removed;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]

@@ -230,6 +230,15 @@ pub const REPORT_INTERVAL_MS: u32 = 5_000;
 /// When a peer refused for an unknown swarm should try again, ms: a publisher may be just starting.
 pub const UNKNOWN_SWARM_RETRY_MS: u32 = 1_000;
 
+/// How long a challenge over HTTP can be answered.
+pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Removals by publishers that are remembered, 32 bytes each; beyond that the oldest title can be brought back.
+pub const REMOVED_MAX: usize = 4096;
+
+/// When to ask again for a swarm that its publisher removed, ms.
+pub const REMOVED_RETRY_MS: u32 = 60_000;
+
 /// When a peer refused for lack of room should try again, ms.
 pub const FULL_RETRY_MS: u32 = 30_000;
 

@@ -77,6 +77,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true)]
     publish_token: Option<String>,
 
+    /// Host by which publishers reach this tracker, such as tracker.example.org; repeatable. Proofs of publishers that name
+    /// another are refused; without it the name that they asked for is taken.
+    #[arg(long = "public-host", value_name = "HOST")]
+    public_hosts: Vec<String>,
+
     /// Takes the addresses of peers from X-Forwarded-For, as the reverse proxy sets it.
     #[arg(long)]
     behind_proxy: bool,
@@ -114,6 +119,7 @@ impl Options {
         config.tracker.connections_per_address_max = self.connections_per_address_max;
         config.www.clone_from(&self.www);
         config.publish_token.clone_from(&self.publish_token);
+        config.public_hosts.clone_from(&self.public_hosts);
         config.is_behind_proxy = self.behind_proxy;
         config.connections_max = self.connections_max;
         Ok(config)

@@ -10,7 +10,7 @@ use peer_native::rules::Statement;
 use peer_native::store::{Store, StoreError};
 use swarm_core::GroupRange;
 
-use crate::content::{self, bytes};
+use crate::content::{self, bytes, key};
 
 const LENGTH: usize = 3 * 1024 * 1024 + 5;
 
@@ -19,7 +19,7 @@ fn publish(
     data_dir: Option<&DataDir>,
     progress: impl FnMut(u64),
 ) -> Result<Publication, PublishError> {
-    publish::publish(path, &Statement::default(), data_dir, progress)
+    publish::publish(path, &Statement::default(), &key(), data_dir, progress)
 }
 
 fn published(path: &Path, data_dir: &DataDir) -> Publication {
@@ -27,7 +27,7 @@ fn published(path: &Path, data_dir: &DataDir) -> Publication {
 }
 
 fn published_saying(path: &Path, statement: &Statement, data_dir: &DataDir) -> Publication {
-    publish::publish(path, statement, Some(data_dir), |_| ()).unwrap()
+    publish::publish(path, statement, &key(), Some(data_dir), |_| ()).unwrap()
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_rule_that_cannot_mean_this_content_is_an_error_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let path = content::file(directory.path(), "film", 1, LENGTH);
     let statement = Statement::parse("film.toml", "[[rule]]\nchapter = \"Finale\"\npriority = 7").unwrap();
-    let error = publish::publish(&path, &statement, None, |_| ()).unwrap_err();
+    let error = publish::publish(&path, &statement, &key(), None, |_| ()).unwrap_err();
     assert!(error.to_string().starts_with("film.toml:2:11: there is no chapter `Finale`"), "{error}");
 }
 

@@ -2,19 +2,22 @@
 
 mod signals;
 mod stage;
+mod swarms;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use swarm_core::limits::{ICE_SERVERS_MAX, SEGMENTS_MAX};
+use swarm_core::publisher::{Signature, TrackerName};
 use swarm_core::tracker_message::{
     IceServer, PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerDecodeError, TrackerMessage,
     TrackerMessageBody,
 };
-use swarm_core::{PeerId, SwarmId, Timestamp};
+use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
 use self::signals::relay;
 use self::stage::Stage;
+use self::swarms::Swarms;
 use super::admission::Admission;
 use super::directory::Newcomer;
 use super::graph::Wiring;
@@ -66,7 +69,7 @@ pub struct Tracker {
     stages: HashMap<ConnectionId, Stage>,
     /// The connection of each peer that has greeted.
     connections: HashMap<PeerId, ConnectionId>,
-    swarms: BTreeMap<SwarmId, Swarm>,
+    swarms: Swarms,
 }
 
 impl Tracker {
@@ -79,29 +82,39 @@ impl Tracker {
             config,
             stages: HashMap::new(),
             connections: HashMap::new(),
-            swarms: BTreeMap::new(),
+            swarms: Swarms::default(),
         }
     }
 
     /// Makes a swarm known, so that peers can join it. `wishes` has an entry for each segment of its manifest.
-    pub fn add_swarm(&mut self, swarm: SwarmId, wishes: impl IntoIterator<Item = Wish>) {
+    pub fn add_swarm(
+        &mut self,
+        swarm: SwarmId,
+        publisher: PublisherKey,
+        wishes: impl IntoIterator<Item = Wish>,
+    ) {
         let wishes = wishes.into_iter().take(SEGMENTS_MAX);
-        self.swarms.entry(swarm).or_insert_with(|| Swarm::new(wishes, self.config.wiring));
+        self.swarms.add(swarm, publisher, || Swarm::new(wishes, self.config.wiring));
     }
 
     /// Forgets a swarm that has no peers. Whether it was forgotten.
     pub fn remove_swarm(&mut self, swarm: SwarmId) -> bool {
-        !self.has_peers(swarm) && self.swarms.remove(&swarm).is_some()
+        self.swarms.remove(swarm)
+    }
+
+    /// Lets nobody join a swarm any more. Its peers go on; it is forgotten when they have left.
+    pub fn retire_swarm(&mut self, swarm: SwarmId) {
+        self.swarms.retire(swarm);
     }
 
     /// Whether anybody is in a swarm.
     pub fn has_peers(&self, swarm: SwarmId) -> bool {
-        self.swarms.get(&swarm).is_some_and(|swarm| !swarm.is_empty())
+        self.swarms.has_peers(swarm)
     }
 
     /// Seeders and leechers of a swarm.
     pub fn counts(&self, swarm: SwarmId) -> (u32, u32) {
-        self.swarms.get(&swarm).map_or((0, 0), Swarm::counts)
+        self.swarms.get(swarm).map_or((0, 0), Swarm::counts)
     }
 
     /// Number of peers that have greeted.
@@ -131,10 +144,18 @@ impl Tracker {
     ) -> Vec<(ConnectionId, Outgoing)> {
         match self.admission.connect(now, connection, address) {
             Ok(()) => {
-                self.stages.insert(connection, Stage::Open { site: Site::of(address) });
+                let (site, name) = (Site::of(address), TrackerName::of(""));
+                self.stages.insert(connection, Stage::Open { site, name });
                 Vec::new()
             }
             Err(refusal) => self.refuse(connection, None, refusal),
+        }
+    }
+
+    /// The name by which a connection that has just opened calls the tracker. Proofs must name it.
+    pub fn called(&mut self, connection: ConnectionId, called: TrackerName) {
+        if let Some(Stage::Open { name, .. }) = self.stages.get_mut(&connection) {
+            *name = called;
         }
     }
 
@@ -204,17 +225,22 @@ impl Tracker {
         outgoing: &mut Vec<(ConnectionId, Outgoing)>,
     ) -> Met {
         match (body, stage) {
-            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open { site }) => {
+            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open { site, name }) => {
                 self.check_hello(version, token.as_deref())?;
                 let peer = self.identify(now, resume.as_deref(), outgoing);
-                Ok((self.greet(connection, peer, site, uplink_bps), Notices::new()))
+                self.connections.insert(peer, connection);
+                self.stages.insert(connection, Stage::Greeted { peer, site, uplink_bps, name });
+                Ok((self.welcome(connection, peer), Notices::new()))
             }
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (
-                PeerRequestBody::Join { swarm, role, have, playhead },
-                Stage::Greeted { peer, site, uplink_bps },
-            ) => self.join(now, swarm, Newcomer { peer, connection, role, have, uplink_bps, playhead, site }),
+                PeerRequestBody::Join { swarm, role, have, playhead, proof },
+                Stage::Greeted { peer, site, uplink_bps, name },
+            ) => {
+                let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
+                self.join(now, swarm, newcomer, (name, proof))
+            }
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
             }
@@ -233,7 +259,7 @@ impl Tracker {
         swarm_id: SwarmId,
         body: PeerRequestBody,
     ) -> Met {
-        let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
+        let swarm = self.swarms.get_mut(swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
         match body {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
@@ -290,27 +316,30 @@ impl Tracker {
         }
     }
 
-    fn greet(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        site: Site,
-        uplink_bps: u64,
-    ) -> TrackerMessageBody {
-        self.stages.insert(connection, Stage::Greeted { peer, site, uplink_bps });
-        self.connections.insert(peer, connection);
+    fn welcome(&self, connection: ConnectionId, peer: PeerId) -> TrackerMessageBody {
         TrackerMessageBody::Welcome {
             version: TRACKER_VERSION,
             peer,
             resume: self.config.resume_key.token(peer),
+            challenge: self.config.resume_key.challenge(self.config.seed, connection),
             ice_servers: self.config.ice_servers.clone(),
             report_interval_ms: REPORT_INTERVAL_MS,
         }
     }
 
-    fn join(&mut self, now: Timestamp, swarm_id: SwarmId, newcomer: Newcomer) -> Met {
+    fn join(
+        &mut self,
+        now: Timestamp,
+        swarm_id: SwarmId,
+        newcomer: Newcomer,
+        (name, proof): (TrackerName, Option<Signature>),
+    ) -> Met {
         let Newcomer { peer, connection, role, site, .. } = newcomer;
-        let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
+        if role == Role::Initial {
+            let challenge = self.config.resume_key.challenge(self.config.seed, connection);
+            self.swarms.check_initial(swarm_id, name, challenge, proof)?;
+        }
+        let swarm = self.swarms.joinable(swarm_id)?;
         if !swarm.has_room(role) {
             return Err(Refusal::swarm_full(role == Role::Initial));
         }
@@ -324,11 +353,11 @@ impl Tracker {
 
     fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {
         match stage {
-            Stage::Joined { peer, swarm } => self
-                .swarms
-                .get_mut(&swarm)
-                .map(|swarm| swarm.leave(now, peer, &mut self.rng))
-                .unwrap_or_default(),
+            Stage::Joined { peer, swarm } => {
+                let left = self.swarms.get_mut(swarm).map(|swarm| swarm.leave(now, peer, &mut self.rng));
+                self.swarms.left(swarm);
+                left.unwrap_or_default()
+            }
             Stage::Open { .. } | Stage::Greeted { .. } | Stage::Left { .. } => Notices::new(),
         }
     }

@@ -5,5 +5,6 @@ mod document;
 mod harness;
 mod hostile;
 mod http;
+mod publisher;
 mod session;
 mod stopping;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
-use crate::id::{ContentRoot, Instance, LinkId, PeerId};
+use crate::id::{ContentRoot, Fingerprint, LinkId, PeerId};
 use crate::limits::GROUP_BYTES;
 use crate::manifest::tests::sample;
 use crate::manifest::{Manifest, PRIORITY_DEFAULT, Period, Segment, SegmentKind};
 use crate::peer::content::Content;
-use crate::peer::neighbours::{Greeting, Introduction, Link, Neighbours};
+use crate::peer::neighbours::{Greeting, Introduction, Link, Neighbours, Opening};
 use crate::peer::receive::View;
 use crate::peer::tracker::Advice;
 use crate::peer_message::{Serving, Standing};
@@ -93,9 +93,10 @@ impl Scene {
         let peer = PeerId(self.neighbours.iter().count() as u64 + 1);
         let (introduction, _) = self.neighbours.introduced(now, peer, role, 100);
         let Introduction::Connect(id) = introduction else { panic!("{introduction:?}") };
-        assert!(self.neighbours.opened(now, id));
-        let instance = Instance([u8::try_from(id.0).unwrap(); 16]);
-        let greeting = self.neighbours.greeted(now, id, Instance([200; 16]), (instance, standing));
+        self.neighbours.described(id, true, Fingerprint([200; 32]));
+        self.neighbours.described(id, false, Fingerprint([u8::try_from(id.0).unwrap(); 32]));
+        assert_eq!(self.neighbours.opened(now, id), Opening::Greet);
+        let greeting = self.neighbours.greeted(now, id, role, standing);
         assert_eq!(greeting, Greeting::Welcome);
         assert!(self.neighbours.set_link_geometry(id, self.content.geometry()));
         self.neighbours.announced(id, have, &[]).unwrap();

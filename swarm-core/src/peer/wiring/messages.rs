@@ -12,7 +12,7 @@ use crate::peer::send;
 use crate::peer::stats::LinkState;
 use crate::peer::tracker::{millis, part_of};
 use crate::peer::{Live, Peer};
-use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerMessage, RejectReason};
+use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerDecodeError, PeerMessage, RejectReason};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 use crate::tree::NodeHash;
@@ -25,13 +25,13 @@ impl Peer {
             return self.ban(now, id, "it did not begin with one greeting".to_owned());
         }
         match message {
-            PeerMessage::Hello { version, swarm, instance, standing, have, .. } => {
+            PeerMessage::Hello { version, swarm, standing, have, proof, .. } => {
                 if version != PEER_VERSION {
-                    self.close_link(now, id, "it speaks another version of the protocol");
+                    self.malformed(now, id, PeerDecodeError::OtherVersion(version));
                 } else if swarm != self.config.swarm {
                     self.close_link(now, id, "it shares another content");
                 } else {
-                    self.greeted(now, id, (instance, standing), &have);
+                    self.greeted(now, id, standing, &have, proof);
                 }
             }
             PeerMessage::Have { gained, dropped } => {

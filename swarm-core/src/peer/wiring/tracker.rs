@@ -11,12 +11,13 @@ use crate::limits::RUNS_MAX;
 use crate::manifest::Manifest;
 use crate::peer::content::Content;
 use crate::peer::inject::Inject;
-use crate::peer::input::FetchError;
+use crate::peer::input::{FetchError, PublishError};
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::Receive;
 use crate::peer::tracker::{Advice, Progress, Refusal, State};
 use crate::peer::{Live, Peer};
 use crate::peer_message::PeerMessage;
+use crate::publisher::Statement;
 use crate::time::Timestamp;
 use crate::tracker_message::{
     ErrorCode, PeerEntry, PeerRequestBody, Received, Role, SegmentRun, Share, TRACKER_VERSION,
@@ -27,7 +28,7 @@ use crate::tree::HashTree;
 impl Peer {
     pub(in crate::peer) fn start(&mut self, now: Timestamp) {
         if let Some(manifest) = self.config.manifest.clone() {
-            self.manifest_known(manifest);
+            self.manifest_known(now, manifest);
         } else {
             self.outputs.push_back(Output::FetchManifest);
         }
@@ -95,9 +96,10 @@ impl Peer {
     pub(in crate::peer) fn tracker_message(&mut self, now: Timestamp, message: TrackerMessage) {
         self.tracker.session.heard(now, message.id);
         match message.body {
-            TrackerMessageBody::Welcome { peer, resume, ice_servers, report_interval_ms, .. } => {
+            TrackerMessageBody::Welcome { peer, resume, challenge, ice_servers, report_interval_ms, .. } => {
                 if matches!(self.tracker.session.state, State::Greeting(_)) {
                     self.tracker.session.welcomed(now, peer, resume, ice_servers, report_interval_ms);
+                    self.tracker.session.challenge = challenge;
                     if !self.tracker.session.goes_on_joining(now) {
                         self.publish_or_join(now);
                     }
@@ -112,7 +114,7 @@ impl Peer {
             }
             TrackerMessageBody::Connect { peer, role, offer } => self.connect(now, peer, role, offer),
             TrackerMessageBody::Unlink { peer } => self.unlink(now, peer),
-            TrackerMessageBody::Signal { from, signal } => self.remote_signal(from, signal),
+            TrackerMessageBody::Signal { from, signal } => self.remote_signal(now, from, signal),
             TrackerMessageBody::Gone { peer } => self.gone(now, peer),
             TrackerMessageBody::Assign { segments, source, lease_ms } => {
                 self.assigned(now, &segments, source, lease_ms);
@@ -155,12 +157,15 @@ impl Peer {
                 self.outputs.push_back(Output::DisconnectTracker);
                 self.tracker_lost(now, text);
             }
-            Refusal::Never => {
-                self.outputs.push_back(Output::DisconnectTracker);
-                self.tracker.session.state = State::Idle;
-                self.event(Event::Failed(format!("the tracker refuses: {text}")));
-            }
+            Refusal::Never => self.tracker_refuses(format!("the tracker refuses: {text}")),
         }
+    }
+
+    /// The tracker will never take us: asking again is of no use.
+    fn tracker_refuses(&mut self, reason: String) {
+        self.outputs.push_back(Output::DisconnectTracker);
+        self.tracker.session.state = State::Idle;
+        self.event(Event::Failed(reason));
     }
 
     /// A lease: until it ends its source is asked for these groups before others.
@@ -212,16 +217,17 @@ impl Peer {
         }
     }
 
-    pub(in crate::peer) fn manifest_published(&mut self, now: Timestamp, result: Result<(), String>) {
+    pub(in crate::peer) fn manifest_published(&mut self, now: Timestamp, result: Result<(), PublishError>) {
         if self.tracker.session.state != State::Publishing {
             return;
         }
         match result {
             Ok(()) => self.join(now),
-            Err(reason) => {
+            Err(PublishError::Failed(reason)) => {
                 self.outputs.push_back(Output::DisconnectTracker);
                 self.tracker_lost(now, format!("the tracker does not take the manifest: {reason}"));
             }
+            Err(PublishError::Refused(reason)) => self.tracker_refuses(reason),
         }
     }
 
@@ -231,7 +237,12 @@ impl Peer {
         self.tracker.note_segments();
         let playhead = self.playhead_segment();
         let (swarm, role) = (self.config.swarm, self.config.role);
-        let join = self.tracker.session.join(now, PeerRequestBody::Join { swarm, role, have, playhead });
+        let challenge = self.tracker.session.challenge;
+        let proof = self.config.publisher.as_ref().map(|publisher| {
+            publisher.key.sign(&Statement::Join { swarm, tracker: publisher.tracker, challenge })
+        });
+        let body = PeerRequestBody::Join { swarm, role, have, playhead, proof };
+        let join = self.tracker.session.join(now, body);
         self.outputs.push_back(Output::Tracker(join));
     }
 
@@ -278,10 +289,11 @@ impl Peer {
             return;
         }
         match result {
-            Ok(bytes) => self.manifest_arrived(&bytes),
+            Ok(bytes) => self.manifest_arrived(now, &bytes),
             Err(error) => {
                 self.manifest.source.failed(now, &mut self.chance);
                 self.event(match error {
+                    FetchError::Refused(reason) => Event::Failed(reason),
                     FetchError::NotFound => Event::UnknownSwarm,
                     FetchError::Failed(reason) => {
                         Event::Waiting { reason: format!("the manifest cannot be fetched: {reason}") }
@@ -324,7 +336,7 @@ impl Peer {
             }
             Progress::Whole(whole) => {
                 if Manifest::from_bytes(self.config.swarm, &whole).is_ok() {
-                    self.manifest_arrived(&whole);
+                    self.manifest_arrived(now, &whole);
                 } else {
                     self.ban(now, link, "it sent a manifest that is not this swarm's".to_owned());
                 }
@@ -332,21 +344,22 @@ impl Peer {
         }
     }
 
-    fn manifest_arrived(&mut self, bytes: &Bytes) {
+    fn manifest_arrived(&mut self, now: Timestamp, bytes: &Bytes) {
         match Manifest::from_bytes(self.config.swarm, bytes) {
-            Ok(manifest) => self.manifest_known(Arc::new(manifest)),
+            Ok(manifest) => self.manifest_known(now, Arc::new(manifest)),
             Err(error) => {
                 self.event(Event::Failed(format!("the tracker's manifest cannot be used: {error}")));
             }
         }
     }
 
-    fn manifest_known(&mut self, manifest: Arc<Manifest>) {
+    fn manifest_known(&mut self, now: Timestamp, manifest: Arc<Manifest>) {
         match manifest.to_bytes() {
             Ok(bytes) => {
                 self.manifest.bytes = bytes.into();
                 self.manifest.manifest = Some(Arc::clone(&manifest));
                 self.manifest.source.retry_at = None;
+                self.check_proofs(now);
                 self.event(Event::ManifestReady(manifest));
             }
             Err(error) => self.event(Event::Failed(error.to_string())),

@@ -1,16 +1,17 @@
 //! How far a connection has come.
 
+use swarm_core::publisher::TrackerName;
 use swarm_core::{PeerId, SwarmId};
 
 use super::super::network::Site;
 
-/// How far a connection has come.
+/// How far a connection has come. `name` is what the peer calls the tracker by.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     /// Open; `hello` is awaited.
-    Open { site: Site },
+    Open { site: Site, name: TrackerName },
     /// The peer is known; it may join a swarm.
-    Greeted { peer: PeerId, site: Site, uplink_bps: u64 },
+    Greeted { peer: PeerId, site: Site, uplink_bps: u64, name: TrackerName },
     /// The peer is in a swarm.
     Joined { peer: PeerId, swarm: SwarmId },
     /// The peer was in a swarm.
