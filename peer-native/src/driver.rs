@@ -30,8 +30,8 @@ use crate::address::TrackerAddress;
 use crate::handle::{Command, Content, DriverOptions, Notice};
 use crate::link::{Link, LinkEvent, LinkOptions, Overflow};
 use crate::network::Network;
-use crate::store::{Opened, Store, StoreError};
 use crate::publications::{self, Credentials};
+use crate::store::{Opened, Store, StoreError};
 use crate::tracker::{Tracker, TrackerEvent};
 
 /// Events of all links that may wait for the driver: 16 MiB of payload at most.
@@ -222,13 +222,16 @@ impl Driver {
             Output::FetchManifest => {
                 let (address, swarm) = (self.address.clone(), self.swarm);
                 let credentials = Arc::clone(&self.credentials);
-                self.ask(move || Answer::Manifest(publications::fetch_manifest(&address, swarm, &credentials)));
+                self.ask(move || {
+                    Answer::Manifest(publications::fetch_manifest(&address, swarm, &credentials))
+                });
             }
             Output::PublishManifest(bytes) => {
                 let (address, swarm, is_listed) = (self.address.clone(), self.swarm, self.is_listed);
                 let credentials = Arc::clone(&self.credentials);
                 self.ask(move || {
-                    let result = publications::publish_manifest(&address, swarm, &bytes, is_listed, &credentials);
+                    let result =
+                        publications::publish_manifest(&address, swarm, &bytes, is_listed, &credentials);
                     Answer::Published(result)
                 });
             }

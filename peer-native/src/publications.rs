@@ -117,7 +117,10 @@ fn proof(
     let failed = |reason: String| PublishError::Failed(format!("{url}: {reason}"));
     let mut response = agent.get(&url).call().map_err(|error| failed(in_words(&error)))?;
     if !response.status().is_success() {
-        return Err(failed(format!("HTTP status {}; is the tracker of an older version?", response.status())));
+        return Err(failed(format!(
+            "HTTP status {}; is the tracker of an older version?",
+            response.status()
+        )));
     }
     let challenge: Result<Challenge, _> = text(&mut response).parse();
     let challenge = challenge.map_err(|error| failed(error.to_string()))?;

@@ -18,8 +18,8 @@ use swarm_core::peer::{Appetite, Economy, UploadLimit};
 use swarm_core::peer_message::{PEER_VERSION, PeerMessage, RejectReason, Serving, Standing};
 use swarm_core::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
 use swarm_core::{
-    ContentRoot, GroupRange, GroupSet, HashTree, Input, LinkId, Manifest, Output, Peer, PeerConfig,
-    PeerId, ReaderId, Timestamp,
+    ContentRoot, GroupRange, GroupSet, HashTree, Input, LinkId, Manifest, Output, Peer, PeerConfig, PeerId,
+    ReaderId, Timestamp,
 };
 
 const GROUPS: u32 = 65_536;

@@ -20,6 +20,7 @@ pub mod player;
 pub mod publisher;
 pub mod relays;
 pub mod segmentation;
+mod signal;
 pub mod time;
 mod tracker_error;
 pub mod tracker_message;
@@ -27,9 +28,7 @@ pub mod tree;
 
 pub use group::{Geometry, GroupRange};
 pub use group_set::GroupSet;
-pub use id::{
-    Challenge, ContentRoot, Fingerprint, LinkId, PeerId, PublisherKey, ReaderId, SwarmId,
-};
+pub use id::{Challenge, ContentRoot, Fingerprint, LinkId, PeerId, PublisherKey, ReaderId, SwarmId};
 pub use manifest::Manifest;
 pub use peer::{Event, Input, Output, Peer, PeerConfig};
 pub use publisher::SecretKey;

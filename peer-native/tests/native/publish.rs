@@ -111,13 +111,26 @@ fn a_file_that_changes_while_it_is_seeded_is_not_served_any_more() {
     let path = content::file(directory.path(), "film", 1, LENGTH);
     let publication = publish(&path, None, |_| ()).unwrap();
     let mut store = Store::Full(publication.file);
-    let geometry = publication.tree.geometry();
+    let tree = publication.tree;
     let mut read = Vec::new();
-    store.read(GroupRange::one(1), geometry, &mut read).unwrap();
+    store.read(GroupRange::one(1), &tree, &mut read).unwrap();
     assert_eq!(read, bytes(1, LENGTH)[16384..2 * 16384]);
     fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
-    let error = store.read(GroupRange::one(0), geometry, &mut read).unwrap_err();
+    let error = store.read(GroupRange::one(0), &tree, &mut read).unwrap_err();
     assert!(matches!(error, StoreError::Changed(_)));
+}
+
+#[test]
+fn a_file_that_was_rewritten_with_the_same_length_and_time_is_not_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = content::file(directory.path(), "film", 1, LENGTH);
+    let modified = path.metadata().unwrap().modified().unwrap();
+    let publication = publish(&path, None, |_| ()).unwrap();
+    let (mut store, tree) = (Store::Full(publication.file), publication.tree);
+    fs::write(&path, bytes(2, LENGTH)).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    let error = store.read(GroupRange::one(1), &tree, &mut Vec::new()).unwrap_err();
+    assert!(matches!(error, StoreError::Changed(_)), "{error}");
 }
 
 #[test]

@@ -72,8 +72,9 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
     let data_dir = publishing::data_dir(options.data.dir.clone());
     let jobs = publishing::jobs(&options, data_dir.as_ref(), reporter)?;
     let key = publishing::key(options.signing.key.as_deref(), data_dir.as_ref(), reporter)?;
-    let credentials =
-        Credentials { key: Some(key.clone()), publish_token: options.publish_token, token: options.access.token };
+    // Who may publish on a closed tracker may use it.
+    let token = options.access.token.or_else(|| options.publish_token.clone());
+    let credentials = Credentials { key: Some(key.clone()), publish_token: options.publish_token, token };
     let left_count = jobs.len();
     let (ready, publications) = mpsc::channel(1);
     tokio::spawn(publishing::publish_all(jobs, key, data_dir.clone(), reporter, ready));
@@ -147,9 +148,13 @@ impl Seeder {
             return Ok(());
         }
         self.list(&job, swarm, &path);
-        let (peer, mut receiver) =
-            PeerHandle::start(driver_options(publication, &job, &self.network, (self.rates, &self.credentials))?)
-                .with_context(|| format!("{} cannot be seeded", path.display()))?;
+        let (peer, mut receiver) = PeerHandle::start(driver_options(
+            publication,
+            &job,
+            &self.network,
+            (self.rates, &self.credentials),
+        )?)
+        .with_context(|| format!("{} cannot be seeded", path.display()))?;
         let index = self.seedings.len();
         let tracker = job.tracker;
         self.seedings.push(Seeding {

@@ -4,14 +4,15 @@
 
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::round_trip::RoundTrip;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::{Fingerprint, PeerId};
-use crate::limits::{RUNS_MAX, SIGNALS_PER_LINK_MAX};
+use crate::limits::{CANDIDATES_PER_LINK_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
 use crate::peer::stats::LinkState;
 use crate::peer::tuning::{CONNECT_TIMEOUT, EARLY_DATA_MAX, PONG_TIMEOUT, RETIRE_TIMEOUT};
-use crate::peer_message::{Class, DataMessage, Playing, Serving, Standing};
+use crate::peer_message::{Class, DataMessage, PeerMessage, Playing, Serving, Standing};
 use crate::publisher::Signature;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
@@ -55,8 +56,12 @@ pub(crate) struct Link {
     is_retiring: bool,
     /// Whether its groups count as copies in the swarm.
     is_counted: bool,
-    /// Signals passed to its connection so far.
+    /// Signals passed to its connection so far, and candidates among them.
     signals: usize,
+    candidates: usize,
+    pace: Pace,
+    /// The part of the manifest that it may ask for next.
+    next_part: u16,
     claims: Claims,
     /// Payload that overtook the greeting: the two channels are not ordered against one another.
     early_data: Vec<DataMessage>,
@@ -87,6 +92,9 @@ impl Link {
             is_retiring: false,
             is_counted: true,
             signals: 0,
+            candidates: 0,
+            pace: Pace::default(),
+            next_part: 0,
             claims: Claims::default(),
             early_data: Vec::new(),
             rtt: RoundTrip::default(),
@@ -191,6 +199,25 @@ impl Link {
     pub(crate) fn admit_signal(&mut self) -> bool {
         self.signals += 1;
         self.signals <= SIGNALS_PER_LINK_MAX
+    }
+
+    /// Counts candidates of the other side; whether they are still within the limit.
+    pub(super) const fn admit_candidates(&mut self, count: usize) -> bool {
+        self.candidates = self.candidates.saturating_add(count);
+        self.candidates <= CANDIDATES_PER_LINK_MAX
+    }
+
+    /// Counts a message on the control channel; whether its sender keeps the pace.
+    pub(super) fn admit_message(&mut self, now: Timestamp, message: &PeerMessage) -> bool {
+        let group_count = self.claims.have.as_ref().map_or(0, GroupSet::capacity);
+        self.pace.admit(now, message, group_count)
+    }
+
+    /// Whether it may be sent a part of the manifest now: each once, in their order.
+    pub(super) fn admit_part(&mut self, part: u16) -> bool {
+        let is_next = part == self.next_part;
+        self.next_part = self.next_part.saturating_add(u16::from(is_next));
+        is_next
     }
 
     pub(super) fn opened(&mut self, now: Timestamp) {

@@ -5,6 +5,7 @@
 
 mod copies;
 mod link;
+mod pace;
 mod rate;
 mod round_trip;
 
@@ -18,7 +19,7 @@ use super::stats::LinkState;
 use super::tuning::BANNED_MAX;
 use crate::group::{Geometry, GroupRange};
 use crate::id::{Fingerprint, LinkId, PeerId};
-use crate::peer_message::{Class, DataMessage, Standing};
+use crate::peer_message::{Class, DataMessage, PeerMessage, Standing};
 use crate::publisher::Signature;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
@@ -153,6 +154,21 @@ impl Neighbours {
     /// not known, or was described before.
     pub(crate) fn described(&mut self, id: LinkId, is_own: bool, fingerprint: Fingerprint) -> bool {
         self.links.get_mut(&id).is_some_and(|link| link.described(is_own, fingerprint))
+    }
+
+    /// Counts candidates of the other side; whether the link takes them.
+    pub(crate) fn admit_candidates(&mut self, id: LinkId, count: usize) -> bool {
+        self.links.get_mut(&id).is_some_and(|link| link.admit_candidates(count))
+    }
+
+    /// Counts a message of a neighbour; `false` if it sends more than any work needs.
+    pub(crate) fn admit_message(&mut self, now: Timestamp, id: LinkId, message: &PeerMessage) -> bool {
+        self.links.get_mut(&id).is_none_or(|link| link.admit_message(now, message))
+    }
+
+    /// Whether a neighbour may be sent a part of the manifest.
+    pub(crate) fn admit_part(&mut self, id: LinkId, part: u16) -> bool {
+        self.links.get_mut(&id).is_some_and(|link| link.admit_part(part))
     }
 
     /// Both channels of a link are open.

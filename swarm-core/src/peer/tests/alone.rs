@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::net::{Net, description};
-use super::scene::standing;
+use super::net::Net;
+use super::scene::{description, standing};
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
+use crate::manifest::tests::key;
 use crate::peer::stats::LinkState;
 use crate::peer::{Appetite, Economy, Event, Input, Output, Peer, PeerConfig, Publisher, UploadLimit};
 use crate::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Standing};
 use crate::publisher::{Statement, TrackerName};
 use crate::time::Timestamp;
-use crate::manifest::tests::key;
 use crate::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
 use crate::tree::{HashTree, Proof};
 

@@ -7,26 +7,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::scene::description;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::{Challenge, LinkId, PeerId};
 use crate::limits::GROUP_BYTES;
 use crate::manifest::Manifest;
 use crate::manifest::tests::{key, sample};
-use crate::peer::{Appetite, Economy, Event, FetchError, Input, Output, Peer, PeerConfig, Publisher, UploadLimit};
+use crate::peer::{
+    Appetite, Economy, Event, FetchError, Input, Output, Peer, PeerConfig, Publisher, UploadLimit,
+};
 use crate::peer_message::{DataMessage, PeerMessage};
 use crate::publisher::TrackerName;
 use crate::time::Timestamp;
-use crate::tracker_message::{PeerRequest, PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody, Want};
+use crate::tracker_message::{
+    PeerRequest, PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody, Want,
+};
 use crate::tree::{HashTree, TreeBuilder};
 
 const DELAY: Duration = Duration::from_millis(20);
-
-/// A session description that names the certificate of the node with that number.
-pub(crate) fn description(number: u8) -> String {
-    let byte = format!("{number:02X}");
-    format!("v=0\r\na=fingerprint:sha-256 {}\r\n", vec![byte; 32].join(":"))
-}
 
 /// How a node misbehaves towards others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

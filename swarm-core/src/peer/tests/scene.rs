@@ -47,6 +47,12 @@ pub(crate) fn manifest(
     manifest
 }
 
+/// A session description that names the certificate of the node with that number.
+pub(crate) fn description(number: u8) -> String {
+    let byte = format!("{number:02X}");
+    format!("v=0\r\na=fingerprint:sha-256 {}\r\n", vec![byte; 32].join(":"))
+}
+
 /// A neighbour that serves and wants everything and whose uplink, bytes a second, is known.
 pub(crate) fn standing(uplink: u64) -> Standing {
     Standing {

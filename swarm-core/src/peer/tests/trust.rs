@@ -10,11 +10,12 @@ use super::net::Net;
 use super::scene::standing;
 use crate::group::GroupRange;
 use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
+use crate::limits::CANDIDATES_PER_LINK_MAX;
 use crate::manifest::tests::key;
-use crate::peer::{Appetite, Economy, Input, Output};
+use crate::peer::{Appetite, Economy, Input, Output, UploadLimit};
 use crate::peer_message::{PeerDecodeError, PeerMessage};
 use crate::publisher::{SecretKey, Statement, TrackerName};
-use crate::tracker_message::{PeerRequestBody, Role, TrackerMessageBody};
+use crate::tracker_message::{PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody};
 
 const GROUPS: usize = 50;
 
@@ -117,7 +118,7 @@ fn a_publisher_signs_what_its_tracker_asked() {
     peer.handle_input(net.now, Input::TrackerOpen);
     peer.handle_input(
         net.now,
-        Input::Tracker(crate::tracker_message::TrackerMessage::notice(TrackerMessageBody::Welcome {
+        Input::Tracker(TrackerMessage::notice(TrackerMessageBody::Welcome {
             version: 2,
             peer: PeerId(1),
             resume: String::new(),
@@ -128,14 +129,14 @@ fn a_publisher_signs_what_its_tracker_asked() {
     );
     peer.handle_input(net.now, Input::ManifestPublished(Ok(())));
     let outputs = std::iter::from_fn(|| peer.poll_output());
-    let proofs = outputs.filter_map(|output| match output {
-        Output::Tracker(request) => match request.body {
-            PeerRequestBody::Join { swarm, proof, .. } => Some((swarm, proof)),
-            _ => None,
-        },
-        _ => None,
+    let proofs = outputs.filter_map(|output| {
+        let Output::Tracker(request) = output else { return None };
+        let PeerRequestBody::Join { swarm, proof, .. } = request.body else { return None };
+        Some((swarm, proof))
     });
-    let [(swarm, Some(proof))] = proofs.collect::<Vec<_>>()[..] else { panic!("it does not join with a proof") };
+    let [(swarm, Some(proof))] = proofs.collect::<Vec<_>>()[..] else {
+        panic!("it does not join with a proof")
+    };
     let statement = Statement::Join { swarm, tracker: TrackerName::of("tracker"), challenge };
     assert!(key().public().has_signed(&statement, &proof));
 }
@@ -151,4 +152,66 @@ fn a_proof_that_came_before_the_manifest_is_checked_when_that_is_known() {
     assert!(net.run(Duration::from_secs(60), |net| net.is_complete(viewer)));
     let roles: Vec<Role> = net.nodes[viewer].peer.neighbours.open().map(|(_, link)| link.role).collect();
     assert_eq!(roles, [Role::Initial]);
+}
+
+#[test]
+fn a_manifest_is_sent_once_a_link_and_not_at_all_by_who_sends_nothing() {
+    let mut alone = alone(Role::Viewer);
+    let link = alone.meet_viewer(1);
+    let parts = |alone: &mut Alone| {
+        let said = alone.take_said(link).into_iter();
+        said.filter(|message| matches!(message, PeerMessage::ManifestPart { part_count: 1, .. })).count()
+    };
+    for (part, sent) in [(7, 0), (0, 1), (0, 0), (1, 0)] {
+        alone.tell(Input::Control(link, PeerMessage::ManifestAsk { part }));
+        assert_eq!(parts(&mut alone), sent, "part {part}");
+    }
+    alone.tell(Input::Upload(UploadLimit::Off));
+    let link = alone.meet_viewer(2);
+    alone.tell(Input::Control(link, PeerMessage::ManifestAsk { part: 0 }));
+    let said = alone.take_said(link);
+    assert!(said.iter().any(|message| matches!(message, PeerMessage::ManifestPart { part_count: 0, .. })));
+}
+
+#[test]
+fn a_link_takes_a_few_candidates_whatever_is_sent() {
+    let mut alone = alone(Role::Viewer);
+    let from = PeerId(1);
+    alone.hear(TrackerMessageBody::Connect { peer: from, role: Role::Viewer, offer: false });
+    let candidate = |number: usize| Signal::Candidate {
+        candidate: format!("candidate:1 1 UDP 1 192.0.2.1 {number} typ host"),
+        sdp_mid: None,
+        sdp_m_line_index: Some(0),
+    };
+    let lines: String =
+        (0..5).map(|number| format!("a=candidate:1 1 UDP 1 192.0.2.1 {number} typ host\r\n")).collect();
+    let offer = Signal::Offer { sdp: format!("{}{lines}", super::scene::description(1)) };
+    let mut passed = 0;
+    for signal in std::iter::once(offer).chain((0..300).map(candidate)) {
+        let body = TrackerMessageBody::Signal { from, signal };
+        alone.peer.handle_input(alone.now, Input::Tracker(TrackerMessage::notice(body)));
+        while let Some(output) = alone.peer.poll_output() {
+            passed += usize::from(matches!(output, Output::RemoteSignal(..)));
+        }
+    }
+    assert_eq!(passed, 1 + CANDIDATES_PER_LINK_MAX - 5, "the description, and what is left of the limit");
+    let lines: String = (0..300).map(|_| "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n").collect();
+    alone.hear(TrackerMessageBody::Connect { peer: PeerId(2), role: Role::Viewer, offer: false });
+    let signal = Signal::Offer { sdp: format!("{}{lines}", super::scene::description(2)) };
+    alone.hear(TrackerMessageBody::Signal { from: PeerId(2), signal });
+    assert!(
+        alone.peer.neighbours.named(PeerId(2)).is_none(),
+        "a description with hundreds of them is refused"
+    );
+}
+
+#[test]
+fn a_neighbour_that_floods_with_messages_is_sent_away() {
+    let mut alone = alone(Role::Viewer);
+    let link = alone.meet_viewer(1);
+    for nonce in 0..110_000 {
+        alone.peer.handle_input(alone.now, Input::Control(link, PeerMessage::Ping { nonce, sent_ms: 0 }));
+        while alone.peer.poll_output().is_some() {}
+    }
+    assert!(alone.peer.neighbours.get(link).is_none());
 }
