@@ -53,12 +53,13 @@ impl Session {
 
 /// Starts a peer of the swarm that `swarm` names.
 ///
-/// `time` is where the link says that playback begins, in its own words. `socket` and `manifest` (a promise of
+/// `time` is where the link says that playback begins, in its own words; `token` is its permission to use a closed tracker. `socket` and `manifest` (a promise of
 /// a `Response`) are what the loader began to get meanwhile. The error says what is wrong, for a person.
 #[wasm_bindgen]
 pub fn start(
     swarm: &str,
     time: Option<String>,
+    token: Option<String>,
     socket: Option<WebSocket>,
     manifest: Option<Promise>,
 ) -> Result<Session, JsValue> {
@@ -77,7 +78,7 @@ pub fn start(
         seed: u64::from_le_bytes(seed),
         appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
         upload: UploadLimit::Unlimited,
-        token: None,
+        token: token.clone(),
         uplink_hint: None,
         economy: Economy::default(),
     };
@@ -86,7 +87,7 @@ pub fn start(
         let reason = "the link's time is not understood (write 2:15 or 135); playing from the beginning";
         ToPage::BadStart { reason }.post(&scope);
     }
-    let driver = Driver::new(scope, config, Early { start_ms, socket, manifest });
+    let driver = Driver::new(scope, config, Early { start_ms, token, socket, manifest });
     driver.tell(Happening::Input(Input::Start));
     Ok(Session { driver })
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use swarm_core::Peer;
 use swarm_core::peer::{Appetite, PeerConfig, Publisher, UploadLimit};
 use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::Role;
-use swarm_core::Peer;
 
 use crate::downlink::Downlink;
 use crate::marks::Progress;

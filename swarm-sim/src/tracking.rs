@@ -78,7 +78,11 @@ impl World {
     pub(crate) fn publish(&mut self, node: usize) {
         let result = match &mut self.tracker {
             Some(tracker) => {
-                tracker.add_swarm(self.content.swarm, self.content.key.public(), wishes(&self.content.manifest));
+                tracker.add_swarm(
+                    self.content.swarm,
+                    self.content.key.public(),
+                    wishes(&self.content.manifest),
+                );
                 Ok(())
             }
             None => Err(PublishError::Failed("no tracker".into())),

@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use swarm_core::manifest::Period;
-use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, Want};
 use swarm_core::publisher::{Statement, TrackerName};
+use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, Want};
 use swarm_core::{SecretKey, SwarmId, Timestamp};
 use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wiring, Wish};
 
@@ -29,7 +29,11 @@ fn main() {
         wiring: Wiring::Regular,
     });
     let key = SecretKey::from_bytes(&[1; 32]);
-    tracker.add_swarm(SWARM, key.public(), (0..SEGMENTS).map(|_| Wish { priority: 3, period: Period::Playback }));
+    tracker.add_swarm(
+        SWARM,
+        key.public(),
+        (0..SEGMENTS).map(|_| Wish { priority: 3, period: Period::Playback }),
+    );
 
     measure("hello and join", count, |peer| {
         let connection = ConnectionId(peer);

@@ -6,12 +6,14 @@ use std::time::Duration;
 use swarm_core::publisher::TrackerName;
 
 use crate::access::AllowedOrigins;
-use crate::decision::{ResumeKey, TrackerConfig, Wiring};
+use crate::decision::tracker::is_same_secret;
+use crate::decision::{Permission, ResumeKey, TrackerConfig, Wiring};
 use crate::limits::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
     PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
 };
 use crate::relays::Relays;
+use crate::viewer_tokens::ViewerTokens;
 
 /// Everything that [`serve`](crate::serve) has to be told.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct ServerConfig {
     pub www: PathBuf,
     /// What a publisher must present to put a manifest; none if anybody may.
     pub publish_token: Option<String>,
+    /// Checks permissions to watch; without keys nobody needs one.
+    pub viewer_tokens: ViewerTokens,
     /// Relays that peers are given when they join.
     pub relays: Relays,
     /// Where manifests are kept over a restart; none to keep them in memory only.
@@ -52,6 +56,7 @@ impl ServerConfig {
             },
             www: PathBuf::from("dist"),
             publish_token: None,
+            viewer_tokens: ViewerTokens::default(),
             relays: Relays::default(),
             data_dir: None,
             allowed_origins: AllowedOrigins::default(),
@@ -64,6 +69,17 @@ impl ServerConfig {
 }
 
 impl ServerConfig {
+    /// What a token permits. The operator's own tokens, those for peers and for publishers, permit everything.
+    pub(crate) fn permission(&self, token: Option<&str>) -> Permission {
+        let is_closed = self.tracker.token.is_some() || !self.viewer_tokens.is_empty();
+        let own = [&self.tracker.token, &self.publish_token];
+        let is_own = |token| own.into_iter().flatten().any(|own| is_same_secret(own, token));
+        if !is_closed || token.is_some_and(is_own) {
+            return Permission::All;
+        }
+        if self.viewer_tokens.is_empty() { Permission::Unknown } else { self.viewer_tokens.permission(token) }
+    }
+
     /// The name that a proof must have when its sender called this tracker `host`. A tracker that knows its names takes
     /// no other: a proof that was made for somebody else's tracker counts for nothing here.
     pub(crate) fn called(&self, host: &str) -> TrackerName {

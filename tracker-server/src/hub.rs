@@ -3,35 +3,35 @@
 //! The lock is held for one decision and the filing of its messages, so that what two decisions say to one
 //! connection arrives in the order in which they were made. Nothing is awaited under it.
 
+mod publications;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde::Deserialize;
-use swarm_core::publisher::{Action, TrackerName};
+use swarm_core::publisher::TrackerName;
 use swarm_core::relays;
 use swarm_core::tracker_message::{
-    IceServer, PeerRequest, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
+    IceServer, PeerRequest, PeerRequestBody, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
 };
-use swarm_core::{Challenge, Manifest, PeerId, PublisherKey, SwarmId, Timestamp};
-use tokio::sync::oneshot;
+use swarm_core::{Manifest, PeerId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::archive::{Archive, ArchiveError, Saved, Slot};
+use crate::archive::{Archive, ArchiveError, Saved};
 use crate::catalogue::{Catalogue, Page};
 use crate::config::ServerConfig;
 use crate::decision::network::Site;
 use crate::decision::publishers::Publishers;
 use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
 use crate::limits::RELAY_LIFETIME;
-use crate::manifests::{Manifests, Poster, Provenance, Put};
+use crate::manifests::Manifests;
 use crate::metrics::{Levels, Metrics};
 use crate::outbox::Outbox;
-use crate::proof::{Challenges, Proof};
+use crate::proof::Challenges;
 use crate::publishing::Turns;
 use crate::removed::Removed;
 
@@ -151,7 +151,15 @@ impl Hub {
             Err(error) => return self.handle_undecodable(connection, id_of(text), &error),
         };
         self.metrics.count_request(&request.body);
+        let permission = if let PeerRequestBody::Hello { token, .. } = &request.body {
+            Some(self.config.permission(token.as_deref()))
+        } else {
+            None
+        };
         let mut state = self.lock();
+        if let Some(permission) = permission {
+            state.tracker.permit(connection, permission);
+        }
         let began = Instant::now();
         let outgoing = match busy_receiver(&state, connection, &request, text.len()) {
             Some(to) => state.tracker.handle_busy_receiver(self.now(), connection, request.id, to),
@@ -177,105 +185,6 @@ impl Hub {
     pub(crate) fn admit_publication(&self, site: Site) -> Result<(), u32> {
         let now = self.now();
         self.lock().publishers.admit(now, site)
-    }
-
-    /// What a publisher is to sign.
-    pub(crate) fn challenge(&self) -> Challenge {
-        self.challenges.issue(self.now())
-    }
-
-    /// Whether a proof shows that `publisher` wants this done.
-    pub(crate) fn proves(&self, proof: &Proof, publisher: PublisherKey, what: (Action, SwarmId)) -> bool {
-        self.challenges.proves(self.now(), proof, publisher, what)
-    }
-
-    /// Whether its publisher took it off this tracker.
-    pub(crate) fn is_removed(&self, swarm: SwarmId) -> bool {
-        self.lock().removed.contains(swarm)
-    }
-
-    /// Who published a manifest that is kept.
-    pub(crate) fn publisher(&self, swarm: SwarmId) -> Option<PublisherKey> {
-        self.lock().manifests.publisher(swarm)
-    }
-
-    /// Forgets a manifest, as its publisher wants it. Who is in its swarm stays; nobody can join it any more.
-    pub(crate) async fn remove(&self, swarm: SwarmId) {
-        let slot = match &self.archive {
-            Some(archive) => archive.slot().await,
-            None => None,
-        };
-        let written = {
-            let mut state = self.lock();
-            state.manifests.remove(swarm);
-            state.tracker.retire_swarm(swarm);
-            let forgotten = state.removed.insert(swarm);
-            slot.map(|slot| slot.remove(swarm, forgotten))
-        };
-        if let Some(written) = written {
-            _ = written.await;
-        }
-    }
-
-    /// Keeps a manifest, so that its swarm can be joined. Done when it is on disk, where there is one.
-    pub(crate) async fn publish(
-        &self,
-        swarm: SwarmId,
-        manifest: &Manifest,
-        bytes: Bytes,
-        provenance: (Provenance, bool),
-    ) -> Put {
-        let slot = match &self.archive {
-            Some(archive) => archive.slot().await,
-            None => None,
-        };
-        let (put, written) = self.keep(swarm, manifest, bytes, provenance, slot);
-        if let Some(written) = written {
-            // The writer logs what it cannot write; the manifest is kept in memory all the same.
-            _ = written.await;
-        }
-        put
-    }
-
-    /// Decides upon a manifest. What is to be saved is filed under the lock, so that the disk gets it in order.
-    fn keep(
-        &self,
-        swarm: SwarmId,
-        manifest: &Manifest,
-        bytes: Bytes,
-        provenance: (Provenance, bool),
-        slot: Option<Slot>,
-    ) -> (Put, Option<oneshot::Receiver<()>>) {
-        let mut state = self.lock();
-        let State { tracker, manifests, removed, .. } = &mut *state;
-        if provenance.1 {
-            removed.take(swarm);
-        }
-        let put = manifests.put(swarm, manifest, bytes.clone(), provenance, |swarm| tracker.has_peers(swarm));
-        let evicted = match &put {
-            Put::Added(evicted) => {
-                for evicted in evicted {
-                    tracker.remove_swarm(*evicted);
-                }
-                tracker.add_swarm(swarm, manifest.seal.publisher, manifest.segments.iter().map(Wish::from));
-                evicted.clone()
-            }
-            Put::Known { is_listing_changed: true } => Vec::new(),
-            Put::Known { is_listing_changed: false } | Put::Full | Put::Quota => return (put, None),
-        };
-        let kept = manifests.provenance(swarm).zip(slot);
-        let written = kept.map(|((provenance, number), slot)| {
-            slot.save(Saved { swarm, provenance, number, bytes }, evicted)
-        });
-        (put, written)
-    }
-
-    pub(crate) fn manifest(&self, swarm: SwarmId) -> Option<Bytes> {
-        self.lock().manifests.bytes(swarm)
-    }
-
-    pub(crate) fn poster(&self, swarm: SwarmId) -> Option<Poster> {
-        self.lock().manifests.poster(swarm)
     }
 
     pub(crate) fn catalogue_page(&self, after: Option<u64>) -> Page {

@@ -50,6 +50,8 @@ mod server;
 mod socket;
 #[cfg(feature = "server")]
 mod stream;
+#[cfg(feature = "server")]
+pub mod viewer_tokens;
 
 #[cfg(feature = "server")]
 pub use archive::ArchiveError;

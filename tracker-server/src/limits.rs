@@ -230,6 +230,12 @@ pub const REPORT_INTERVAL_MS: u32 = 5_000;
 /// When a peer refused for an unknown swarm should try again, ms: a publisher may be just starting.
 pub const UNKNOWN_SWARM_RETRY_MS: u32 = 1_000;
 
+/// Bytes of a permission to watch, at most: its claims take 300.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+
+/// By how much the clock of the one who made a permission may be ahead of or behind the tracker's, seconds.
+pub const TOKEN_LEEWAY_S: u64 = 30;
+
 /// How long a challenge over HTTP can be answered.
 pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(60);
 

@@ -405,7 +405,12 @@ mod tests {
         let manifest = manifest(name);
         let bytes = manifest.to_bytes().unwrap();
         let swarm = manifest.swarm_id().unwrap();
-        (swarm, store.put(swarm, &manifest, bytes.into(), (from("192.0.2.1"), true), |swarm| busy.contains(&swarm)))
+        (
+            swarm,
+            store.put(swarm, &manifest, bytes.into(), (from("192.0.2.1"), true), |swarm| {
+                busy.contains(&swarm)
+            }),
+        )
     }
 
     fn from(address: &str) -> Provenance {

@@ -100,7 +100,8 @@ mod tests {
         let (key, name) = (SecretKey::from_bytes(&[7; 32]), TrackerName::of("here"));
         let made = Timestamp::from_millis(5000);
         let challenge = challenges.issue(made);
-        let statement = Statement::Publication { action: Action::List, swarm: SWARM, tracker: name, challenge };
+        let statement =
+            Statement::Publication { action: Action::List, swarm: SWARM, tracker: name, challenge };
         let value = format!("{challenge}.{}", key.sign(&statement));
         let headers = HeaderMap::from_iter([(
             axum::http::HeaderName::from_static(HEADER),

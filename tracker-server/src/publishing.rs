@@ -124,13 +124,15 @@ pub(crate) async fn publish(
     };
     let proof = Proof::of(&headers, name);
     let action = if wish.list { Action::List } else { Action::Publish };
-    let is_proven =
-        proof.is_some_and(|proof| hub.proves(&proof, manifest.seal.publisher, (action, swarm)));
+    let is_proven = proof.is_some_and(|proof| hub.proves(&proof, manifest.seal.publisher, (action, swarm)));
     if !is_proven && (wish.list || headers.contains_key(proof::HEADER)) {
         return refuse(StatusCode::FORBIDDEN, UNPROVEN);
     }
     if !is_proven && hub.is_removed(swarm) {
-        return refuse(StatusCode::GONE, "its publisher took this off the tracker; nobody else can bring it back");
+        return refuse(
+            StatusCode::GONE,
+            "its publisher took this off the tracker; nobody else can bring it back",
+        );
     }
     match hub.publish(swarm, &manifest, bytes, (provenance, is_proven)).await {
         Put::Added(_) => {
@@ -175,8 +177,8 @@ pub(crate) async fn remove(
     let Some(publisher) = hub.publisher(swarm) else {
         return refuse(StatusCode::NOT_FOUND, format_args!("no content {swarm} is published here"));
     };
-    let is_proven = Proof::of(&headers, name)
-        .is_some_and(|proof| hub.proves(&proof, publisher, (Action::Remove, swarm)));
+    let is_proven =
+        Proof::of(&headers, name).is_some_and(|proof| hub.proves(&proof, publisher, (Action::Remove, swarm)));
     if !is_proven {
         return refuse(StatusCode::FORBIDDEN, UNPROVEN);
     }

@@ -44,6 +44,11 @@ impl Refusal {
         Self::new(ErrorCode::UnsupportedVersion, text).close(CloseReason::Version)
     }
 
+    /// A permission that is missing, over, or for something else.
+    pub(super) fn not_permitted(text: &str) -> Self {
+        Self::new(ErrorCode::Forbidden, text).close(CloseReason::Forbidden)
+    }
+
     pub(super) fn forbidden() -> Self {
         Self::new(ErrorCode::Forbidden, CloseReason::Forbidden.text()).close(CloseReason::Forbidden)
     }

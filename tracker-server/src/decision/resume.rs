@@ -46,7 +46,8 @@ impl ResumeKey {
     /// What a connection asks an initial peer to sign. `seed` differs from one life of the tracker to the next, though
     /// the key may be the same.
     pub fn challenge(&self, seed: u64, connection: ConnectionId) -> Challenge {
-        let about = [b"challenge of a connection".as_slice(), &seed.to_le_bytes(), &connection.0.to_le_bytes()];
+        let about =
+            [b"challenge of a connection".as_slice(), &seed.to_le_bytes(), &connection.0.to_le_bytes()];
         Challenge(*blake3::keyed_hash(&self.0, &about.concat()).as_bytes())
     }
 
@@ -79,7 +80,8 @@ mod tests {
     #[test]
     fn no_two_connections_and_no_two_lives_are_asked_the_same() {
         let key = ResumeKey::from_secret(b"secret");
-        let challenges = [(1, 1), (1, 2), (2, 1)].map(|(seed, number)| key.challenge(seed, ConnectionId(number)));
+        let challenges =
+            [(1, 1), (1, 2), (2, 1)].map(|(seed, number)| key.challenge(seed, ConnectionId(number)));
         assert!(challenges[0] != challenges[1] && challenges[0] != challenges[2], "{challenges:?}");
         assert_eq!(key.challenge(1, ConnectionId(1)), challenges[0]);
     }

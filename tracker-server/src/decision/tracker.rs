@@ -1,5 +1,6 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod greeting;
 mod signals;
 mod stage;
 mod swarms;
@@ -10,12 +11,12 @@ use std::net::IpAddr;
 use swarm_core::limits::{ICE_SERVERS_MAX, SEGMENTS_MAX};
 use swarm_core::publisher::{Signature, TrackerName};
 use swarm_core::tracker_message::{
-    IceServer, PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerDecodeError, TrackerMessage,
-    TrackerMessageBody,
+    IceServer, PeerRequest, PeerRequestBody, Role, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
 };
 use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
 use self::signals::relay;
+pub use self::stage::Permission;
 use self::stage::Stage;
 use self::swarms::Swarms;
 use super::admission::Admission;
@@ -27,7 +28,7 @@ use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
 use super::swarm::{Notices, Report, Swarm};
-use crate::limits::{JOIN_COST, REPORT_INTERVAL_MS, WANT_COST};
+use crate::limits::{JOIN_COST, WANT_COST};
 
 /// What makes this tracker this tracker. Fixed for its lifetime.
 #[derive(Debug, Clone)]
@@ -145,7 +146,7 @@ impl Tracker {
         match self.admission.connect(now, connection, address) {
             Ok(()) => {
                 let (site, name) = (Site::of(address), TrackerName::of(""));
-                self.stages.insert(connection, Stage::Open { site, name });
+                self.stages.insert(connection, Stage::Open { site, name, permission: Permission::Unknown });
                 Vec::new()
             }
             Err(refusal) => self.refuse(connection, None, refusal),
@@ -156,6 +157,13 @@ impl Tracker {
     pub fn called(&mut self, connection: ConnectionId, called: TrackerName) {
         if let Some(Stage::Open { name, .. }) = self.stages.get_mut(&connection) {
             *name = called;
+        }
+    }
+
+    /// What the token of a connection that has not greeted yet lets it do.
+    pub fn permit(&mut self, connection: ConnectionId, found: Permission) {
+        if let Some(Stage::Open { permission, .. }) = self.stages.get_mut(&connection) {
+            *permission = found;
         }
     }
 
@@ -225,19 +233,27 @@ impl Tracker {
         outgoing: &mut Vec<(ConnectionId, Outgoing)>,
     ) -> Met {
         match (body, stage) {
-            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open { site, name }) => {
-                self.check_hello(version, token.as_deref())?;
+            (
+                PeerRequestBody::Hello { version, uplink_bps, token, resume, .. },
+                Stage::Open { site, name, permission },
+            ) => {
+                self.check_hello(version, token.as_deref(), permission)?;
                 let peer = self.identify(now, resume.as_deref(), outgoing);
                 self.connections.insert(peer, connection);
-                self.stages.insert(connection, Stage::Greeted { peer, site, uplink_bps, name });
+                self.stages.insert(connection, Stage::Greeted { peer, site, uplink_bps, name, permission });
                 Ok((self.welcome(connection, peer), Notices::new()))
             }
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (
                 PeerRequestBody::Join { swarm, role, have, playhead, proof },
-                Stage::Greeted { peer, site, uplink_bps, name },
+                Stage::Greeted { peer, site, uplink_bps, name, permission },
             ) => {
+                if matches!(permission, Permission::Only(own, as_what) if (own, as_what) != (swarm, role)) {
+                    return Err(Refusal::not_permitted(
+                        "this permission is for another content or another role",
+                    ));
+                }
                 let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
                 self.join(now, swarm, newcomer, (name, proof))
             }
@@ -259,7 +275,7 @@ impl Tracker {
         swarm_id: SwarmId,
         body: PeerRequestBody,
     ) -> Met {
-        let swarm = self.swarms.get_mut(swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
+        let swarm = self.swarms.known_mut(swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
         match body {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
@@ -281,50 +297,6 @@ impl Tracker {
             }
         }
         Ok((TrackerMessageBody::Ok, Notices::new()))
-    }
-
-    fn check_hello(&self, version: u16, token: Option<&str>) -> Result<(), Refusal> {
-        if version != TRACKER_VERSION {
-            return Err(Refusal::unsupported_version(version));
-        }
-        match &self.config.token {
-            Some(expected) if !is_same_secret(expected, token.unwrap_or_default()) => {
-                Err(Refusal::forbidden())
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// The id of the peer: its old one if it can show that, which ends an old connection; else a new one.
-    fn identify(
-        &mut self,
-        now: Timestamp,
-        resume: Option<&str>,
-        outgoing: &mut Vec<(ConnectionId, Outgoing)>,
-    ) -> PeerId {
-        if let Some(peer) = resume.and_then(|token| self.config.resume_key.peer(token)) {
-            if let Some(old) = self.connections.get(&peer).copied() {
-                outgoing.extend(self.refuse_known(now, old, None, Refusal::replaced()));
-            }
-            return peer;
-        }
-        loop {
-            let peer = PeerId(self.rng.u64(..));
-            if !self.connections.contains_key(&peer) {
-                return peer;
-            }
-        }
-    }
-
-    fn welcome(&self, connection: ConnectionId, peer: PeerId) -> TrackerMessageBody {
-        TrackerMessageBody::Welcome {
-            version: TRACKER_VERSION,
-            peer,
-            resume: self.config.resume_key.token(peer),
-            challenge: self.config.resume_key.challenge(self.config.seed, connection),
-            ice_servers: self.config.ice_servers.clone(),
-            report_interval_ms: REPORT_INTERVAL_MS,
-        }
     }
 
     fn join(
@@ -354,7 +326,7 @@ impl Tracker {
     fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {
         match stage {
             Stage::Joined { peer, swarm } => {
-                let left = self.swarms.get_mut(swarm).map(|swarm| swarm.leave(now, peer, &mut self.rng));
+                let left = self.swarms.known_mut(swarm).map(|swarm| swarm.leave(now, peer, &mut self.rng));
                 self.swarms.left(swarm);
                 left.unwrap_or_default()
             }

@@ -293,7 +293,13 @@ impl Socket {
 
     /// Joins; seeders and leechers.
     pub(crate) async fn join(&mut self, swarm: SwarmId, have: &[SegmentRun]) -> anyhow::Result<(u32, u32)> {
-        let body = PeerRequestBody::Join { swarm, role: Role::Viewer, have: have.to_vec(), playhead: None, proof: None };
+        let body = PeerRequestBody::Join {
+            swarm,
+            role: Role::Viewer,
+            have: have.to_vec(),
+            playhead: None,
+            proof: None,
+        };
         let answer = self.ask(body).await?;
         let TrackerMessageBody::Swarm { seeders, leechers, .. } = answer else {
             bail!("not joined: {answer:?}")

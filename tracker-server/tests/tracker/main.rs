@@ -1,6 +1,7 @@
 //! The tracker over real sockets: one server on a free port for each test, peers played by hand.
 
 mod binary;
+mod closed;
 mod document;
 mod harness;
 mod hostile;

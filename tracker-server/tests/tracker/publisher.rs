@@ -1,7 +1,9 @@
 //! What only a publisher's key may do: be initial, list, change and remove.
 
 use swarm_core::publisher::{Action, Statement, TrackerName};
-use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Role, Share, TRACKER_VERSION, TrackerMessageBody};
+use swarm_core::tracker_message::{
+    ErrorCode, PeerRequestBody, Role, Share, TRACKER_VERSION, TrackerMessageBody,
+};
 use swarm_core::{SecretKey, SwarmId};
 
 use crate::harness::{Server, Socket, code_of, hello, key, manifest};
@@ -14,9 +16,8 @@ async fn join_as_initial(
 ) -> anyhow::Result<TrackerMessageBody> {
     let welcome = socket.ask(hello(TRACKER_VERSION, None)).await?;
     let TrackerMessageBody::Welcome { challenge, .. } = welcome else { anyhow::bail!("{welcome:?}") };
-    let proof = signer.map(|(key, name)| {
-        key.sign(&Statement::Join { swarm, tracker: TrackerName::of(name), challenge })
-    });
+    let proof = signer
+        .map(|(key, name)| key.sign(&Statement::Join { swarm, tracker: TrackerName::of(name), challenge }));
     let (role, have) = (Role::Initial, vec![]);
     socket.ask(PeerRequestBody::Join { swarm, role, have, playhead: None, proof }).await
 }

@@ -24,7 +24,8 @@ pub(super) struct Swarms(BTreeMap<SwarmId, Known>);
 impl Swarms {
     /// Makes a swarm known; one that was retired can be joined again.
     pub(super) fn add(&mut self, id: SwarmId, publisher: PublisherKey, swarm: impl FnOnce() -> Swarm) {
-        let known = self.0.entry(id).or_insert_with(|| Known { swarm: swarm(), publisher, is_retired: false });
+        let known =
+            self.0.entry(id).or_insert_with(|| Known { swarm: swarm(), publisher, is_retired: false });
         known.is_retired = false;
     }
 
@@ -57,7 +58,7 @@ impl Swarms {
         self.0.get(&id).map(|known| &known.swarm)
     }
 
-    pub(super) fn get_mut(&mut self, id: SwarmId) -> Option<&mut Swarm> {
+    pub(super) fn known_mut(&mut self, id: SwarmId) -> Option<&mut Swarm> {
         self.0.get_mut(&id).map(|known| &mut known.swarm)
     }
 

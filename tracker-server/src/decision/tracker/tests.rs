@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use swarm_core::SecretKey;
 use swarm_core::manifest::Period;
-use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Signal, Want};
+use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Signal, TRACKER_VERSION, Want};
 
 use super::*;
 use crate::limits::{CONNECTION_BURST, REFUSALS_MAX};
