@@ -7,12 +7,14 @@
 //! DATA-DIR/manifests/SWARM.manifest canonical bytes and signature
 //! DATA-DIR/files/DIGEST.json        for the file at the path of this digest: `Record`
 //! DATA-DIR/catalogue/DIGEST.json    the same for a file that is seeded: `Listing`
+//! DATA-DIR/uplink.json              what the uplink carried: `Uplink`
 //! ```
 //! Every file here is written atomically and checked when read, so that several seeders may share a directory
 //! and a damaged one only costs hashing again.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -31,6 +33,20 @@ const PUBLISHED_MAX: usize = 16;
 
 /// Files in a catalogue, at most.
 const LISTINGS_MAX: usize = 4096;
+
+/// An uplink that was measured is remembered for this long, s: 30 days.
+const UPLINK_AGE_MAX_S: u64 = 30 * 86_400;
+
+/// Uplinks that are believed, bytes a second: 10 kbit/s to 100 Gbit/s.
+const UPLINKS: RangeInclusive<u64> = 1_250..=12_500_000_000;
+
+/// What the uplink of this machine carried when it was last measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Uplink {
+    bytes_per_s: u64,
+    /// Seconds since 1970.
+    measured_s: u64,
+}
 
 /// What is remembered of a file that was published or inspected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +154,20 @@ impl DataDir {
         self.path.join("publisher.key")
     }
 
+    /// What the uplink carried when it was measured last, bytes a second; `None` if that was long ago, or cannot be.
+    pub fn uplink(&self, now_s: u64) -> Option<u64> {
+        let saved: Uplink = read_json(&self.path.join("uplink.json")).ok()?;
+        let is_fresh = now_s.abs_diff(saved.measured_s) <= UPLINK_AGE_MAX_S;
+        (is_fresh && UPLINKS.contains(&saved.bytes_per_s)).then_some(saved.bytes_per_s)
+    }
+
+    /// Remembers what the uplink carries, bytes a second.
+    pub fn save_uplink(&self, bytes_per_s: u64, now_s: u64) -> io::Result<()> {
+        fs::create_dir_all(&self.path)?;
+        let saved = Uplink { bytes_per_s, measured_s: now_s };
+        write_atomically(&self.path.join("uplink.json"), &[&serde_json::to_vec_pretty(&saved)?])
+    }
+
     /// What is remembered of the file at a canonical path.
     pub fn record(&self, path: &Path) -> Option<Record> {
         let record: Record = read_json(&self.entry_path("files", path)).ok()?;
@@ -243,6 +273,24 @@ mod tests {
         assert_eq!(record.swarm("4"), Some(SwarmId([4; 32])));
         assert_eq!(record.swarm("19"), Some(SwarmId([99; 32])));
         assert!(!record.is_current(stamp), "the platform does not say when it was written");
+    }
+
+    #[test]
+    fn an_uplink_is_remembered_for_a_month_and_an_absurd_one_is_not_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(directory.path().join("data"));
+        let now_s = 1_700_000_000;
+        assert_eq!(data_dir.uplink(now_s), None);
+        data_dir.save_uplink(1_250_000, now_s).unwrap();
+        assert_eq!(data_dir.uplink(now_s + 86_400), Some(1_250_000));
+        assert_eq!(data_dir.uplink(now_s + UPLINK_AGE_MAX_S + 1), None, "too old");
+        assert_eq!(data_dir.uplink(0), None, "the clock was wrong");
+        for absurd in [0, 1, u64::MAX] {
+            data_dir.save_uplink(absurd, now_s).unwrap();
+            assert_eq!(data_dir.uplink(now_s), None, "{absurd}");
+        }
+        fs::write(data_dir.path().join("uplink.json"), b"{\"bytes_per_s\":-1").unwrap();
+        assert_eq!(data_dir.uplink(now_s), None, "damaged");
     }
 
     #[test]

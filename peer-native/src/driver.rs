@@ -323,6 +323,7 @@ impl Driver {
             | Event::TrackerDown { .. }
             | Event::UnknownSwarm
             | Event::Waiting { .. }
+            | Event::Scarcity(_)
             | Event::Banned { .. }
             | Event::Failed(_) => {}
         }

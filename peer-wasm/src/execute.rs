@@ -171,6 +171,8 @@ impl State {
             Event::UnknownSwarm => ToPage::UnknownSwarm.post(scope),
             Event::Waiting { reason } => ToPage::Waiting { reason: &reason }.post(scope),
             Event::Complete => ToPage::Complete.post(scope),
+            // The page reads it in the numbers that it gets each second.
+            Event::Scarcity(_) => {}
             Event::Banned { link, reason } => ToPage::Banned { link, reason: &reason }.post(scope),
             Event::Failed(reason) => {
                 ToPage::Failed { reason: &reason }.post(scope);

@@ -20,7 +20,6 @@ pub mod player;
 pub mod publisher;
 pub mod relays;
 pub mod segmentation;
-mod signal;
 pub mod time;
 mod tracker_error;
 pub mod tracker_message;

@@ -64,8 +64,8 @@ pub const CANDIDATE_BYTES_MAX: usize = 1024;
 /// Runs in one list of segments or groups on the wire; larger sets are sent in several messages.
 pub const RUNS_MAX: usize = 4096;
 
-/// Links that a viewer keeps, beyond which it declines introductions.
-pub const LINKS_MAX: usize = 24;
+/// Links that a viewer keeps, beyond which it declines introductions: a tracker gives a strong one 28 and some on top.
+pub const LINKS_MAX: usize = 40;
 
 /// Links that an initial peer keeps, whatever its uplink: each costs about half a megabyte.
 pub const INITIAL_LINKS_MAX: usize = 4096;

@@ -60,7 +60,13 @@ mod tests {
 
     #[test]
     fn relays_travel_beside_a_message_and_are_ignored_by_who_does_not_know_them() {
-        let body = TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk: vec![], share: None };
+        let body = TrackerMessageBody::Swarm {
+            seeders: 1,
+            leechers: 4,
+            at_risk: vec![],
+            share: None,
+            scarcity: None,
+        };
         let message = TrackerMessage { id: Some(2), body };
         let text = encode_with(&message, &[relay("turn:t:3478")]);
         let expected = r#"{"id":2,"type":"swarm","seeders":1,"leechers":4,"relays":[{"urls":["turn:t:3478"],"username":"u","credential":"c"}]}"#;

@@ -3,16 +3,19 @@
 //! Every request carries an `id` and is answered: by the message it asks for, by `ok`, or by `error`. The
 //! tracker stamps who a message is from; no message names its own sender.
 
+mod scarcity;
+mod signal;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Challenge, PeerId, SwarmId};
 use crate::limits::{RUNS_MAX, TRACKER_MESSAGE_BYTES_MAX};
-
 use crate::publisher::Signature;
 
-pub use crate::signal::Signal;
 pub use crate::tracker_error::ErrorCode;
+pub use scarcity::Scarcity;
+pub use signal::Signal;
 
 /// Version of the tracker protocol that this crate speaks.
 pub const TRACKER_VERSION: u16 = 2;
@@ -163,6 +166,9 @@ pub enum PeerRequestBody {
         /// Segment that plays, if one does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         playhead: Option<u32>,
+        /// Media that the player can play before it needs something that is not held, ms, if one plays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ahead_ms: Option<u32>,
     },
     /// Leaves the swarm; answered by `ok`.
     Leave,
@@ -226,6 +232,9 @@ pub enum TrackerMessageBody {
         /// To an initial peer: its share of the injection.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         share: Option<Share>,
+        /// What the swarm can send, if that is less than its players need.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scarcity: Option<Scarcity>,
     },
     /// Who provides and who looks for segments; answers `want`.
     Peers {
@@ -395,7 +404,8 @@ mod tests {
         assert_eq!(unlink.encode(), text);
         assert_eq!(TrackerMessage::decode(text).unwrap(), unlink);
         let at_risk = vec![SegmentRun(7, 2)];
-        let body = TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk, share: None };
+        let body =
+            TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk, share: None, scarcity: None };
         let swarm = TrackerMessage { id: Some(7), body };
         let text = r#"{"id":7,"type":"swarm","seeders":1,"leechers":4,"at_risk":[[7,2]]}"#;
         assert_eq!(swarm.encode(), text);

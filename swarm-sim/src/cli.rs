@@ -85,7 +85,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     leave_after_done: bool,
     /// Window of each connection: most bytes in flight, KiB
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 1024)]
     window: u32,
     /// Queue in front of each viewer's downlink, ms at the downlink's rate; what does not fit is dropped and sent again
     #[arg(long, value_name = "MS", default_value_t = 250.0)]

@@ -105,7 +105,8 @@ pub struct Scenario {
     pub is_seeder_killed: bool,
     /// Whether viewers leave as soon as they hold everything.
     pub leaves_after_done: bool,
-    /// Window of each connection: most bytes in flight, KiB.
+    /// Window of each connection: most bytes in flight, KiB. By default the receive buffer of the `webrtc` crate; that of
+    /// Chromium is five times as large.
     pub window_kib: u32,
     /// Length of the drop-tail queue in front of each viewer's downlink, ms of transfer at the downlink's rate.
     pub buffer_ms: f64,
@@ -152,7 +153,7 @@ impl Default for Scenario {
             kill: None,
             is_seeder_killed: false,
             leaves_after_done: false,
-            window_kib: 256,
+            window_kib: 1024,
             buffer_ms: 250.0,
             connect_rtts: 4.0,
             has_author_rules: false,

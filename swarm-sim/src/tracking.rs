@@ -78,11 +78,10 @@ impl World {
     pub(crate) fn publish(&mut self, node: usize) {
         let result = match &mut self.tracker {
             Some(tracker) => {
-                tracker.add_swarm(
-                    self.content.swarm,
-                    self.content.key.public(),
-                    wishes(&self.content.manifest),
-                );
+                let manifest = &self.content.manifest;
+                let media_bps = manifest.rate_bytes_per_s().unwrap_or(0) * 8;
+                let publisher = self.content.key.public();
+                tracker.add_swarm(self.content.swarm, publisher, wishes(manifest), media_bps);
                 Ok(())
             }
             None => Err(PublishError::Failed("no tracker".into())),
@@ -123,9 +122,10 @@ impl World {
         let Some(tracker) = self.tracker.as_mut().filter(|_| number == self.trackers) else {
             return self.tell(node, Input::TrackerClosed("connection refused".into()));
         };
-        let connection = ConnectionId(self.trackers << 40 | self.now << 16 | node as u64 & 0xffff);
-        // Every node has a subnet of its own, and all are in one network: what the tracker does about crowds from one
-        // place and about nearness makes no difference here.
+        self.opened += 1;
+        let connection = ConnectionId(self.opened);
+        // Every node has a subnet of its own, as long as there are not more than 65,536, and all are in one network: what the
+        // tracker does about crowds from one place and about nearness makes no difference here.
         let node_bits = u128::try_from(node).unwrap_or_default();
         let (subnet, site) = (node_bits & 0xffff, node_bits >> 16);
         let address = IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | subnet << 80 | site << 64 | 1));

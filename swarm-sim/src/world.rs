@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) tracker: Option<Tracker>,
     pub(crate) trackers: u64,
+    /// Connections to trackers so far.
+    pub(crate) opened: u64,
     pub(crate) connections: BTreeMap<ConnectionId, usize>,
     pub(crate) carried: Carried,
     pub(crate) passages: Passages,
@@ -90,6 +92,7 @@ impl World {
             chance: Chance::new(scenario.seed),
             tracker: None,
             trackers: 0,
+            opened: 0,
             connections: BTreeMap::new(),
             carried: Carried::default(),
             passages: Passages::default(),
@@ -277,6 +280,7 @@ impl World {
             | PeerEvent::TrackerDown { .. }
             | PeerEvent::UnknownSwarm
             | PeerEvent::Waiting { .. }
+            | PeerEvent::Scarcity(_)
             | PeerEvent::Banned { .. }
             | PeerEvent::Failed(_) => {}
         }

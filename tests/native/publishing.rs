@@ -1,7 +1,8 @@
 //! What a publisher does besides serving: publishing again, looking at what is published.
 
 use std::fs;
-use std::time::Duration;
+use std::net::TcpListener;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use tests::content::random_file;
@@ -46,6 +47,46 @@ async fn what_is_published_is_listed_and_can_be_inspected() -> Result<()> {
         // 62 groups in segments of 4, 8, 16, 32 and the remaining 2.
         ensure!(text.contains(seeder.swarm()) && text.contains("film.bin"), "{text}");
         ensure!(text.contains("62") || text.contains("1000000") || text.contains("1,000,000"), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_start_knows_the_uplink_that_the_first_measured_unless_another_is_said() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("film.bin");
+    random_file(&file, 1_000_000, 5)?;
+    // A port that was free a moment ago.
+    let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--metrics-listen", &metrics])?;
+    let data_dir = folder.path().join("data");
+    fs::create_dir(&data_dir)?;
+    let data_dir_text = data_dir.to_str().context("a folder without a name")?;
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let saved = |bytes_per_s: u64| format!("{{\"bytes_per_s\":{bytes_per_s},\"measured_s\":{now_s}}}");
+    // An uplink that is not known counts as 5 Mbit/s.
+    let cases = [
+        (saved(1_500_000), None, 12_000_000),
+        (saved(1_500_000), Some("20M"), 20_000_000),
+        (saved(u64::MAX), None, 5_000_000),
+        ("{\"bytes_per_s\":".to_owned(), None, 5_000_000),
+    ];
+    for (saved, said, expected) in cases {
+        fs::write(data_dir.join("uplink.json"), &saved)?;
+        let uplink = said.map(|said| ["--uplink", said]);
+        let options = ["--data-dir", data_dir_text].into_iter().chain(uplink.into_iter().flatten());
+        let seeder = Seeder::start(&tracker, &file, folder.path(), &options.collect::<Vec<_>>())?;
+        let supply = format!("tributary_tracker_supply_bits_per_second {expected}");
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let text = reqwest::get(format!("http://{metrics}/metrics")).await?.text().await?;
+            if text.lines().any(|line| line == supply) {
+                break;
+            }
+            ensure!(Instant::now() < deadline, "with {saved} and {said:?}: no line `{supply}` in {text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        ensure!(seeder.stop()?.status.success(), "a seeder that is asked to stop must end well");
     }
     Ok(())
 }

@@ -27,7 +27,12 @@ impl Tracker {
 
     /// Starts a tracker at an address that another had.
     pub fn start_at(listen: &str) -> Result<Self> {
-        let program = Self::program(listen)?;
+        Self::start_with(listen, &[])
+    }
+
+    /// Starts a tracker with more options of the command line.
+    pub fn start_with(listen: &str, options: &[&str]) -> Result<Self> {
+        let program = Self::program_with(listen, options)?;
         let page = program.wait_stdout("the address", READY_TIMEOUT, |line| {
             let url = line.split_whitespace().find(|word| word.starts_with("http://"))?;
             Some(url.trim_start_matches("http://").trim_end_matches('/').to_owned())
@@ -37,8 +42,13 @@ impl Tracker {
 
     /// Starts the process without waiting until it listens.
     pub fn program(listen: &str) -> Result<Program> {
+        Self::program_with(listen, &[])
+    }
+
+    fn program_with(listen: &str, options: &[&str]) -> Result<Program> {
         let mut command = Command::new(binary("tracker-server")?);
         command.args(["--listen", listen]).arg("--www").arg(page_dir()).env("RUST_BACKTRACE", "1");
+        command.args(options);
         Program::start("tracker", &mut command)
     }
 

@@ -29,11 +29,8 @@ fn main() {
         wiring: Wiring::Regular,
     });
     let key = SecretKey::from_bytes(&[1; 32]);
-    tracker.add_swarm(
-        SWARM,
-        key.public(),
-        (0..SEGMENTS).map(|_| Wish { priority: 3, period: Period::Playback }),
-    );
+    let wishes = (0..SEGMENTS).map(|_| Wish { priority: 3, period: Period::Playback });
+    tracker.add_swarm(SWARM, key.public(), wishes, 0);
 
     measure("hello and join", count, |peer| {
         let connection = ConnectionId(peer);
@@ -59,7 +56,7 @@ fn main() {
     let later = Timestamp::from_millis(40_000);
     measure("report", count, |peer| {
         let playhead = u32::try_from(peer * 7 % u64::from(SEGMENTS)).ok();
-        let body = PeerRequestBody::Report { received: Vec::new(), uplink_bps: 0, playhead };
+        let body = PeerRequestBody::Report { received: Vec::new(), uplink_bps: 0, playhead, ahead_ms: None };
         tracker.handle(later, ConnectionId(peer), PeerRequest { id: 2, body })
     });
     measure("want what nobody has", count, |peer| {

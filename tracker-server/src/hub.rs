@@ -200,6 +200,7 @@ impl Hub {
             connections: state.lines.len(),
             peers: state.tracker.peer_count(),
             manifests: state.manifests.len(),
+            balance: state.tracker.balance(),
         };
         drop(state);
         self.metrics.text(levels)
@@ -278,9 +279,15 @@ fn restore(state: &mut State, saved: Vec<Saved>) {
             }
         };
         if state.manifests.restore(swarm, &manifest, bytes, provenance, number) {
-            state.tracker.add_swarm(swarm, manifest.seal.publisher, manifest.segments.iter().map(Wish::from));
+            let wishes = manifest.segments.iter().map(Wish::from);
+            state.tracker.add_swarm(swarm, manifest.seal.publisher, wishes, media_bps(&manifest));
         }
     }
+}
+
+/// Rate of the media, bits a second; 0 if not known.
+fn media_bps(manifest: &Manifest) -> u64 {
+    manifest.rate_bytes_per_s().unwrap_or(0).saturating_mul(8)
 }
 
 /// The receiver of a signal if too much waits for it already. Its sender is told, so that it is not the receiver that

@@ -54,9 +54,9 @@ pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Addresses remembered before those that are idle and unpunished are forgotten.
 pub const ADDRESSES_SWEEP: usize = 4096;
 
-/// Peers in one swarm: bounds the scan for the only holder of a segment to about a millisecond. More than the
+/// Peers in one swarm: bounds the scan for the only holder of a segment to about three milliseconds. More than the
 /// connections that a tracker takes by default.
-pub const PEERS_PER_SWARM_MAX: usize = 50_000;
+pub const PEERS_PER_SWARM_MAX: usize = 131_072;
 
 /// Peers in one swarm from one address (one /64 of IPv6): the crowd behind one address that this module begins with.
 pub const PEERS_PER_ADDRESS_MAX: usize = 1_024;
@@ -75,8 +75,11 @@ pub const INITIAL_PEERS_MAX: usize = 8;
 /// Messages a second from one connection, over time.
 pub const CONNECTION_RATE_PER_S: u32 = 50;
 
-/// Messages from one connection at once: an initial peer answers 40 newcomers with a dozen candidates each.
+/// Messages from one connection at once: a viewer builds a dozen links with a dozen candidates each, a few times.
 pub const CONNECTION_BURST: u32 = 600;
+
+/// How many times as much an initial peer may say: it answers a thousand newcomers with a dozen candidates each.
+pub const INITIAL_RATE_TIMES: u32 = 32;
 
 /// Messages a second from one address, over time: a tenth of what one core decides upon.
 pub const ADDRESS_RATE_PER_S: u32 = 5_000;
@@ -147,14 +150,44 @@ pub const WANTED_MAX: usize = 4;
 /// How long a wanted link stands before it may give way to another, ms.
 pub const WANTED_HOLD_MS: u32 = 10_000;
 
-/// Links of an initial peer; *sim*: 4/8/16/32 links end at 1.15/1.08/1.04/1.03 of the bound.
-pub const INITIAL_DEGREE_MAX: usize = 64;
+/// Links of an initial peer whose uplink is slow or not known: enough to inject to. *sim*: 4/8/16/32 links end at
+/// 1.15/1.08/1.04/1.03 of the bound.
+pub const INITIAL_DEGREE: usize = 64;
 
-/// Places at an initial peer that viewers of one subnet keep when viewers of others have none: a quarter.
-pub const INITIAL_PLACES_PER_SUBNET: usize = INITIAL_DEGREE_MAX / 4;
+/// Links of an initial peer whatever its uplink: what one process carries at about half a megabyte a link.
+pub const INITIAL_DEGREE_MAX: usize = 1_000;
 
-/// Links of an initial peer on top, for `want`s that nobody else can meet.
-pub const INITIAL_WANTED_MAX: usize = 8;
+/// The rate at which a viewer of a content without a known rate is taken to be served, bits a second.
+pub const MEDIA_UNKNOWN_BPS: u64 = 1_000_000;
+
+/// Links that an initial peer is given at a time when its uplink turns out to carry more: each is a connection to be
+/// built, for which it answers a dozen signals.
+pub const WIDENED_MAX: usize = 256;
+
+/// One in how many places at an initial peer viewers of one subnet keep when viewers of others have none.
+pub const INITIAL_SUBNET_SHARE: usize = 4;
+
+/// Links of an initial peer on top: for viewers that are short, and for `want`s that nobody else can meet.
+pub const INITIAL_WANTED_MAX: usize = 16;
+
+/// A player with less media ahead than this is short, ms: half of what peers treat as urgent.
+pub const SHORT_MS: u32 = 2_000;
+
+/// A viewer is strong, and gets more links, if its uplink is at least this many hundredths of the mean.
+pub const STRONG_PERCENT: u64 = 150;
+
+/// Links with other viewers that a strong viewer has at most; with those on top it stays below
+/// [`LINKS_MAX`](swarm_core::limits::LINKS_MAX).
+pub const STRONG_DEGREE_MAX: usize = 28;
+
+/// A viewer is undersupplied if its neighbours' shares sum up to less than this many hundredths of the mean uplink.
+pub const UNDERSUPPLIED_PERCENT: u64 = 90;
+
+/// Strong neighbours that an undersupplied viewer is given at a time.
+pub const STRONG_GIVEN_MAX: usize = 4;
+
+/// How many times the rate that receivers saw of a viewer its own word on its uplink may exceed.
+pub const BELIEVED_TIMES: u64 = 4;
 
 /// Initial peers of one viewer.
 pub const INITIAL_PER_VIEWER_MAX: usize = 2;
@@ -162,8 +195,8 @@ pub const INITIAL_PER_VIEWER_MAX: usize = 2;
 /// Interval at which an initial peer exchanges viewers, ms; also how long a viewer keeps its place at least.
 pub const ROTATION_MS: u32 = 30_000;
 
-/// Viewers that an initial peer exchanges at a time: an eighth of its links.
-pub const ROTATED_MAX: usize = 4;
+/// One in how many places an initial peer exchanges at a time.
+pub const ROTATED_SHARE: usize = 16;
 
 /// Providers that one `want` may introduce.
 pub const CONNECTS_PER_WANT_MAX: usize = 2;

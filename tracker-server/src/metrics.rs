@@ -21,6 +21,8 @@ pub(crate) struct Levels {
     pub(crate) connections: usize,
     pub(crate) peers: usize,
     pub(crate) manifests: usize,
+    /// Of all swarms: supply and demand, bits a second, and how many have too little.
+    pub(crate) balance: (u64, u64, usize),
 }
 
 /// The counters.
@@ -29,6 +31,9 @@ pub(crate) struct Metrics {
     connections: Gauge,
     peers: Gauge,
     manifests: Gauge,
+    supply: Gauge,
+    demand: Gauge,
+    scarce_swarms: Gauge,
     requests: Family<Label, Counter>,
     errors: Family<Label, Counter>,
     closes: Family<Label, Counter>,
@@ -51,6 +56,9 @@ impl Metrics {
             connections: Gauge::default(),
             peers: Gauge::default(),
             manifests: Gauge::default(),
+            supply: Gauge::default(),
+            demand: Gauge::default(),
+            scarce_swarms: Gauge::default(),
             requests: Family::default(),
             errors: Family::default(),
             closes: Family::default(),
@@ -61,6 +69,12 @@ impl Metrics {
         registry.register("connections", "Open WebSocket connections", metrics.connections.clone());
         registry.register("peers", "Peers that have greeted", metrics.peers.clone());
         registry.register("manifests", "Manifests kept", metrics.manifests.clone());
+        let help = "What the uplinks of all peers carry together, as far as they are known";
+        registry.register("supply_bits_per_second", help, metrics.supply.clone());
+        let help = "What all players need together";
+        registry.register("demand_bits_per_second", help, metrics.demand.clone());
+        let help = "Swarms whose supply is below their demand";
+        registry.register("scarce_swarms", help, metrics.scarce_swarms.clone());
         registry.register("requests", "Requests of peers by type", metrics.requests.clone());
         registry.register("errors", "Errors answered by code", metrics.errors.clone());
         registry.register("closes", "Connections closed by the tracker by reason", metrics.closes.clone());
@@ -129,6 +143,10 @@ impl Metrics {
         self.connections.set(gauge(levels.connections));
         self.peers.set(gauge(levels.peers));
         self.manifests.set(gauge(levels.manifests));
+        let (supply_bps, demand_bps, scarce_swarms) = levels.balance;
+        self.supply.set(i64::try_from(supply_bps).unwrap_or(i64::MAX));
+        self.demand.set(i64::try_from(demand_bps).unwrap_or(i64::MAX));
+        self.scarce_swarms.set(gauge(scarce_swarms));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -147,11 +165,15 @@ mod tests {
         metrics.count_close(CloseReason::SlowReader);
         metrics.count_refused_connection();
         metrics.note_decision(Duration::from_micros(3));
-        let text = metrics.text(Levels { connections: 3, peers: 2, manifests: 1 }).unwrap();
+        let balance = (4_000_000, 6_000_000, 1);
+        let text = metrics.text(Levels { connections: 3, peers: 2, manifests: 1, balance }).unwrap();
         for line in [
             "tributary_tracker_connections 3",
             "tributary_tracker_peers 2",
             "tributary_tracker_manifests 1",
+            "tributary_tracker_supply_bits_per_second 4000000",
+            "tributary_tracker_demand_bits_per_second 6000000",
+            "tributary_tracker_scarce_swarms 1",
             "tributary_tracker_requests_total{type=\"leave\"} 1",
             "tributary_tracker_errors_total{code=\"unknown_peer\"} 1",
             "tributary_tracker_closes_total{reason=\"slow_reader\"} 1",

@@ -39,7 +39,7 @@ export class Session {
     this.#view = view;
     this.#stats = {
       swarm, bytes_total: 0, bytes_verified: 0, from_initial: 0, from_peers: 0, uploaded: 0,
-      duplicate_bytes: 0, proof_bytes: 0, is_tracker_up: false, links: [],
+      duplicate_bytes: 0, proof_bytes: 0, is_tracker_up: false, scarcity: null, uplink: 0, links: [],
     };
     this.#worker = worker;
     this.#connections = new Connections((message, transfer) => this.post(message, transfer));

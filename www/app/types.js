@@ -55,6 +55,8 @@
  * @property {number} duplicate_bytes
  * @property {number} proof_bytes
  * @property {boolean} is_tracker_up
+ * @property {{supply_bps: number, demand_bps: number} | null} scarcity what the swarm can send, if its players need more
+ * @property {number} uplink bytes a second, 0 if not known
  * @property {LinkStats[]} links
  *
  * @typedef {object} PlaybackStats what only the window can measure

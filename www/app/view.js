@@ -130,6 +130,7 @@ export class View {
     }
     this.#bar.levels(levels, stats.links.some(({ state }) => state === "open"));
     this.#links(stats.links);
+    notice("scarce", stats.scarcity ? scarcityWords(stats.scarcity) : "");
   }
 
   /** @param {LinkStats[]} links */
@@ -157,4 +158,14 @@ export class View {
 function newRow() {
   const classes = ["peer", "", "number", "number", "number", "number", ""];
   return element("tr", {}, ...classes.map((className) => element("td", { className })));
+}
+
+/**
+ * What viewers read while the swarm can send less than they need.
+ * @param {{supply_bps: number, demand_bps: number}} scarcity
+ */
+function scarcityWords({ supply_bps, demand_bps }) {
+  const [supply, demand] = [supply_bps, demand_bps].map((bps) => (bps / 1e6).toFixed(1));
+  return `The publisher and the viewers together can send ${supply} of the ${demand} Mbit/s that all viewers need, ` +
+    "so playback may pause.";
 }

@@ -4,6 +4,8 @@
 //! writes mean and worst over the seeds between the marks in docs/method.md. Then it fails if a published target is
 //! missed with any seed.
 
+mod overload;
+
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -28,7 +30,7 @@ pub(crate) struct SimTable {
     /// Seeds: from 1 to this
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Only scenarios whose name contains this; print the table and write nothing
+    /// Only scenarios whose name contains this, or `overload`; print the table and write nothing
     #[arg(long)]
     only: Option<String>,
 }
@@ -94,6 +96,10 @@ struct Report {
     start_ms_mean: f64,
     stalls: f64,
     duplicate_pct: f64,
+    peers: u32,
+    finished_viewers: u32,
+    stall_ms_mean: f64,
+    fairness: f64,
 }
 
 /// Builds the simulator, runs the scenarios and writes the tables, or prints them with `--only`. An error if a target is
@@ -113,6 +119,11 @@ pub(crate) fn run(workspace: &Workspace, options: &SimTable) -> Result<()> {
                 chosen.iter().zip(&reports).flat_map(|(scenario, reports)| missed(scenario, reports)),
             );
         }
+    }
+    if options.only.as_ref().is_none_or(|part| "overload".contains(part.as_str())) {
+        let (table, missed) = overload::run(workspace, options.seeds)?;
+        writeln!(text, "{table}")?;
+        misses.extend(missed);
     }
     if options.only.is_some() {
         print!("{text}");
@@ -223,7 +234,18 @@ mod tests {
     use super::*;
 
     fn report(t_over_bound: f64, start_ms_mean: f64, finished: bool) -> Report {
-        Report { finished, t_over_bound, seeder_copies: 1.0, start_ms_mean, stalls: 0.0, duplicate_pct: 0.0 }
+        Report {
+            finished,
+            t_over_bound,
+            seeder_copies: 1.0,
+            start_ms_mean,
+            stalls: 0.0,
+            duplicate_pct: 0.0,
+            peers: 30,
+            finished_viewers: 30,
+            stall_ms_mean: 0.0,
+            fairness: 1.0,
+        }
     }
 
     #[test]

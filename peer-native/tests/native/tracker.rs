@@ -170,6 +170,7 @@ fn answer(
                 leechers: 1,
                 at_risk: Vec::new(),
                 share: None,
+                scarcity: None,
             })];
             for (other, (_, other_role, other_sender)) in
                 state.members.iter().filter(|(_, (other_swarm, ..))| *other_swarm == swarm)

@@ -11,6 +11,11 @@ use crate::time::Timestamp;
 
 /// An initial peer looks at its swarm again after this long even if no neighbour changed: its own uplink does.
 const SURVEY_INTERVAL: Duration = Duration::from_millis(100);
+/// With more links than this a survey waits a little for further changes: each looks at all links, and each link changes
+/// about once a second.
+const SURVEYED_AT_ONCE_MAX: u32 = 128;
+/// How long it waits, for each link: a survey of a thousand links takes about a hundredth of this.
+const SURVEY_WAIT_PER_LINK: Duration = Duration::from_micros(50);
 
 /// Of which links something may be asked that could not be asked before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +36,7 @@ pub(crate) struct Agenda {
     is_serving: bool,
     is_surveying: bool,
     next_survey: Timestamp,
+    surveyed_at: Timestamp,
 }
 
 impl Agenda {
@@ -59,10 +65,13 @@ impl Agenda {
         self.is_surveying = true;
     }
 
-    /// Whether the swarm is to be looked at.
-    pub(crate) fn take_surveying(&mut self, now: Timestamp) -> bool {
-        let is_due = std::mem::take(&mut self.is_surveying) || now >= self.next_survey;
+    /// Whether the swarm is to be looked at; there are so many links.
+    pub(crate) fn take_surveying(&mut self, now: Timestamp, links: u32) -> bool {
+        let wait = if links > SURVEYED_AT_ONCE_MAX { SURVEY_WAIT_PER_LINK * links } else { Duration::ZERO };
+        let is_due = (self.is_surveying && now >= self.surveyed_at + wait) || now >= self.next_survey;
         if is_due {
+            self.is_surveying = false;
+            self.surveyed_at = now;
             self.next_survey = now + SURVEY_INTERVAL;
         }
         is_due
@@ -90,6 +99,19 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+
+    #[test]
+    fn a_swarm_of_many_links_is_surveyed_a_few_times_a_second_however_often_they_change() {
+        let surveys = |links: u32| {
+            let mut agenda = Agenda::default();
+            let is_due = |ms| {
+                agenda.surveying();
+                agenda.take_surveying(Timestamp::from_millis(ms), links)
+            };
+            (1..=1000).map(is_due).filter(|is_due| *is_due).count()
+        };
+        assert_eq!((surveys(100), surveys(1000)), (1000, 20));
+    }
 
     #[test]
     fn what_two_links_stir_is_everything_and_is_looked_at_once() {

@@ -241,6 +241,8 @@ impl Peer {
             duplicate_bytes: self.totals.duplicate_bytes,
             proof_bytes: self.totals.proof_bytes,
             is_tracker_up: self.tracker.session.is_up(),
+            scarcity: self.tracker.scarcity(),
+            uplink: self.sender.uplink_settled().unwrap_or(0),
             links: links.collect(),
         }
     }

@@ -8,7 +8,7 @@ use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::manifest::Manifest;
 use crate::peer_message::{DataHead, PeerMessage};
-use crate::tracker_message::{IceServer, PeerRequest, Signal};
+use crate::tracker_message::{IceServer, PeerRequest, Scarcity, Signal};
 use crate::tree::Verified;
 
 /// Something the driver is to do, in the order polled.
@@ -76,6 +76,8 @@ pub enum Event {
     },
     /// Everything wanted is held and verified.
     Complete,
+    /// The swarm can send less than its players need, by these numbers; `None`: it can again.
+    Scarcity(Option<Scarcity>),
     /// A counterpart broke the rules and lost its link; groups it corrupted were not stored.
     Banned {
         /// The link.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::id::{LinkId, PeerId, SwarmId};
-use crate::tracker_message::Role;
+use crate::tracker_message::{Role, Scarcity};
 
 /// Totals and links of one peer. All byte counts are payload since the start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +28,10 @@ pub struct Stats {
     pub proof_bytes: u64,
     /// Whether the tracker's socket is open and it knows us.
     pub is_tracker_up: bool,
+    /// What the swarm can send and what its players need, if that is more.
+    pub scarcity: Option<Scarcity>,
+    /// The measured uplink, bytes a second; 0 if not known.
+    pub uplink: u64,
     /// Links that are open or being built.
     pub links: Vec<LinkStats>,
 }

@@ -112,8 +112,12 @@ pub(crate) const UPLINK_DELAY_LOW: Duration = Duration::from_millis(20);
 pub(crate) const UPLINK_DELAY_TARGET: Duration = Duration::from_millis(60);
 /// A frame on an idle path takes at most this longer than round trip and transmissions.
 pub(crate) const PATH_SLACK: Duration = Duration::from_millis(10);
-/// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed.
+/// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed…
 pub(crate) const UPLINK_SAMPLE: Duration = Duration::from_millis(100);
+/// …and over this many bytes, four frames, so that one more or less is no speed…
+pub(crate) const UPLINK_SAMPLE_BYTES: u64 = 4 * GROUP;
+/// …or this long.
+pub(crate) const UPLINK_SAMPLE_MAX: Duration = Duration::from_secs(1);
 /// A frame that has been on its way for this long beyond the path bounds what the uplink carries.
 pub(crate) const UPLINK_BOUND_AFTER: Duration = Duration::from_millis(250);
 /// Busy time after which the capacity counts as known.
@@ -141,7 +145,8 @@ pub(crate) const FRAME_TIME: Duration = Duration::from_millis(20);
 pub(crate) const FRAME_GROUPS: u32 = 3;
 /// Urgent groups due within this time of one another are served rarest first.
 pub(crate) const DUE_TOGETHER: Duration = Duration::from_millis(250);
-/// Background that has waited for this long is served in the order in which it was asked for.
+/// Background that has waited for this long, and twice as long as all of it takes to leave, is served in the order in which
+/// it was asked for.
 pub(crate) const AGED: Duration = Duration::from_millis(1000);
 /// Background groups of one neighbour that are compared by how many viewers hold them.
 pub(crate) const RAREST_OF: usize = 16;

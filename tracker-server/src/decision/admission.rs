@@ -1,4 +1,4 @@
-//! Who may connect and how much it may say: limits for each connection and for each address (DESIGN §9).
+//! Who may connect and how much it may say: limits for each connection and for each address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,15 +11,20 @@ use super::refusal::Refusal;
 use super::token_bucket::{Rate, TokenBucket};
 use crate::limits::{
     ADDRESS_BURST, ADDRESS_RATE_PER_S, ADDRESSES_SWEEP, CONNECT_COST, CONNECTION_BURST,
-    CONNECTION_RATE_PER_S, REFUSALS_MAX, SIGNAL_OVERRUNS_MAX,
+    CONNECTION_RATE_PER_S, INITIAL_RATE_TIMES, REFUSALS_MAX, SIGNAL_OVERRUNS_MAX,
 };
 
 const CONNECTION_RATE: Rate = Rate { per_s: CONNECTION_RATE_PER_S, burst: CONNECTION_BURST };
 const ADDRESS_RATE: Rate = Rate { per_s: ADDRESS_RATE_PER_S, burst: ADDRESS_BURST };
 
+/// Of an initial peer, which answers a thousand newcomers.
+const INITIAL_RATE: Rate =
+    Rate { per_s: CONNECTION_RATE_PER_S * INITIAL_RATE_TIMES, burst: CONNECTION_BURST * INITIAL_RATE_TIMES };
+
 #[derive(Debug)]
 struct Sender {
     address: Site,
+    rate: Rate,
     bucket: TokenBucket,
     refusals: u32,
     /// Signals that were beyond the budget of their link.
@@ -68,7 +73,8 @@ impl Admission {
             .map_err(|retry_after_ms| Refusal::rate_limited(retry_after_ms, true))?;
         entry.connections += 1;
         let bucket = TokenBucket::new(CONNECTION_RATE, now);
-        self.senders.insert(connection, Sender { address, bucket, refusals: 0, overruns: 0 });
+        self.senders
+            .insert(connection, Sender { address, rate: CONNECTION_RATE, bucket, refusals: 0, overruns: 0 });
         Ok(())
     }
 
@@ -83,6 +89,11 @@ impl Admission {
         }
     }
 
+    /// A connection turned out to be that of an initial peer.
+    pub(super) fn widen(&mut self, connection: ConnectionId) {
+        self.senders.get_mut(&connection).into_iter().for_each(|sender| sender.rate = INITIAL_RATE);
+    }
+
     /// Lets a message of `cost` pass, or says how long to wait; at last, that it is enough.
     pub(super) fn admit(
         &mut self,
@@ -91,7 +102,7 @@ impl Admission {
         cost: u32,
     ) -> Result<(), Refusal> {
         let Some(sender) = self.senders.get_mut(&connection) else { return Ok(()) };
-        let own = sender.bucket.take(CONNECTION_RATE, now, cost);
+        let own = sender.bucket.take(sender.rate, now, cost);
         let shared = match self.addresses.get_mut(&sender.address) {
             Some(entry) if own.is_ok() => entry.bucket.take(ADDRESS_RATE, now, cost),
             Some(_) | None => Ok(()),

@@ -12,7 +12,7 @@ use super::network::{Network, Site};
 use super::outgoing::ConnectionId;
 use super::rarity::{Rarity, Wish};
 use super::segment_set::SegmentSet;
-use crate::limits::{AT_RISK_HOLDERS_MAX, LOOKED_AT_MAX, RUNS_PER_ENTRY_MAX, UPLINK_MAX_BPS};
+use crate::limits::{AT_RISK_HOLDERS_MAX, LOOKED_AT_MAX, RUNS_PER_ENTRY_MAX, SHORT_MS, UPLINK_MAX_BPS};
 
 /// What the tracker knows of one peer.
 #[derive(Debug)]
@@ -32,11 +32,23 @@ pub struct Record {
     pub uplink_bps: u64,
     /// Segment that it plays.
     pub playhead: Option<u32>,
+    /// Media that its player has ahead, ms, by its last report.
+    pub ahead_ms: Option<u32>,
     /// Where it comes from.
     pub site: Site,
 }
 
 impl Record {
+    /// Whether its player needs what it does not hold.
+    pub fn is_playing(&self) -> bool {
+        self.role == Role::Viewer && self.playhead.is_some() && !self.have.is_full()
+    }
+
+    /// Whether its player has hardly anything ahead.
+    pub fn is_short(&self) -> bool {
+        self.is_playing() && self.ahead_ms.is_some_and(|ahead| ahead < SHORT_MS)
+    }
+
     /// The network that it is in.
     pub fn network(&self) -> Network {
         Network::of(self.site.address())
@@ -129,6 +141,7 @@ impl Directory {
             looking: SegmentSet::default(),
             uplink_bps: newcomer.uplink_bps.min(UPLINK_MAX_BPS),
             playhead: self.checked(newcomer.playhead),
+            ahead_ms: None,
             site: newcomer.site,
         };
         self.peers.insert(newcomer.peer, record);
@@ -193,10 +206,11 @@ impl Directory {
     }
 
     /// Notes how a peer is doing.
-    pub fn report(&mut self, peer: PeerId, uplink_bps: u64, playhead: Option<u32>) {
+    pub fn report(&mut self, peer: PeerId, uplink_bps: u64, playhead: Option<u32>, ahead_ms: Option<u32>) {
         let playhead = self.checked(playhead);
         if let Some(record) = self.peers.get_mut(&peer) {
             record.playhead = playhead;
+            record.ahead_ms = ahead_ms;
             // A peer that has not sent anything yet has measured nothing; keep its estimate.
             if uplink_bps > 0 {
                 record.uplink_bps = uplink_bps.min(UPLINK_MAX_BPS);
@@ -400,11 +414,14 @@ mod tests {
     #[test]
     fn a_playhead_beyond_the_content_and_a_boundless_uplink_are_not_believed() {
         let mut directory = swarm_of(&[1]);
-        directory.report(PeerId(1), u64::MAX, Some(10));
+        directory.report(PeerId(1), u64::MAX, Some(10), None);
         let record = directory.record(PeerId(1)).unwrap();
         assert_eq!((record.playhead, record.uplink_bps), (None, UPLINK_MAX_BPS));
-        directory.report(PeerId(1), 0, Some(9));
+        directory.report(PeerId(1), 0, Some(9), Some(SHORT_MS - 1));
         let record = directory.record(PeerId(1)).unwrap();
         assert_eq!((record.playhead, record.uplink_bps), (Some(9), UPLINK_MAX_BPS));
+        assert!(record.is_short());
+        directory.change(PeerId(1), &[SegmentRun(0, 10)], &[]);
+        assert!(!directory.record(PeerId(1)).unwrap().is_short(), "it lacks nothing");
     }
 }

@@ -1,11 +1,14 @@
-//! Who is a neighbour of whom (DESIGN §7): a regular random graph of viewers, and the initial peers' links.
+//! Who is a neighbour of whom: a regular random graph of viewers, further links of strong viewers, and the initial
+//! peers' links.
 //!
 //! ```text
-//! kind      between                  how many                        kept by
-//! Random    viewers                  12 a viewer, with Near          regular
-//! Near      viewers, by playhead     at most 4 of these 12           nearness, through `swap`
-//! Wanted    a taker and a provider   at most 4 a viewer, on top      wanted
-//! Initial   viewer and initial peer  32 an initial peer, 2 a viewer  initial
+//! kind      between                  how many                          kept by
+//! Random    viewers                  12 a viewer, with Near            regular
+//! Near      viewers, by playhead     at most 4 of these 12             nearness, through `swap`
+//! Strong    viewers, one is strong   at most 28 with the regular ones  strong
+//! Wanted    a taker and a provider   at most 4 a viewer, on top        wanted
+//! Initial   viewer and initial peer  64 to 1,000 an initial peer, by   initial
+//!                                    its uplink; 2 a viewer
 //! ```
 //!
 //! No subnet takes all places of a peer: a viewer has at most [`LINKS_PER_SUBNET_MAX`] regular links with a subnet
@@ -23,17 +26,20 @@
 mod by_chance;
 mod initial;
 mod regular;
+mod strong;
 mod wanted;
 
 use std::collections::BTreeMap;
 
+pub use initial::{Need, places_for};
 use swarm_core::{PeerId, Timestamp};
 
 use super::network::Subnet;
 use super::pool::Pool;
 use super::token_bucket::{Rate, TokenBucket};
 use crate::limits::{
-    DEGREE_TARGET, LINK_SIGNAL_BURST_BYTES, LINK_SIGNAL_RATE_BYTES_PER_S, LINKS_PER_SUBNET_MAX,
+    DEGREE_TARGET, INITIAL_DEGREE, LINK_SIGNAL_BURST_BYTES, LINK_SIGNAL_RATE_BYTES_PER_S,
+    LINKS_PER_SUBNET_MAX,
 };
 
 /// Bytes of signals that one end of a link may send the other.
@@ -56,6 +62,8 @@ pub enum Kind {
     Random,
     /// Chosen because they play nearly the same.
     Near,
+    /// One of them is strong, and the other was undersupplied.
+    Strong,
     /// One wanted what the other holds.
     Wanted,
     /// One of them is an initial peer.
@@ -67,8 +75,13 @@ impl Kind {
     pub const fn is_regular(self) -> bool {
         match self {
             Self::Random | Self::Near => true,
-            Self::Wanted | Self::Initial => false,
+            Self::Strong | Self::Wanted | Self::Initial => false,
         }
+    }
+
+    /// Whether the link shares the uplinks of two viewers for as long as both are there.
+    const fn is_among_viewers(self) -> bool {
+        self.is_regular() || matches!(self, Self::Strong)
     }
 }
 
@@ -127,6 +140,10 @@ struct Node {
     turns: u32,
     /// When an initial peer may exchange viewers again.
     next_rotation: Timestamp,
+    /// Links that an initial peer is to have, apart from those on top.
+    places_max: usize,
+    /// Links that a strong viewer is to have with viewers; 0 of one that is not strong.
+    strong_degree: usize,
 }
 
 impl Node {
@@ -145,6 +162,8 @@ pub struct Graph {
     below: Pool,
     /// Viewers without any initial peer.
     without_initial: Pool,
+    /// Strong viewers that have fewer links than they are to have.
+    strong: Pool,
     /// The initial peers, in the order they came.
     initial: Vec<PeerId>,
     /// What has been changed and not yet been told.
@@ -202,16 +221,17 @@ impl Graph {
         self.take_changes()
     }
 
-    /// Enters an initial peer and links viewers to it; never other initial peers, which have nothing to give
-    /// one another.
+    /// Enters an initial peer that is to have `places` links, and links viewers to it; never other initial peers, which
+    /// have nothing to give one another.
     pub fn join_initial(
         &mut self,
         now: Timestamp,
         peer: PeerId,
-        subnet: Subnet,
+        (subnet, places): (Subnet, usize),
         rng: &mut fastrand::Rng,
     ) -> Vec<Change> {
         self.enter(now, peer, subnet, true);
+        self.nodes.get_mut(&peer).into_iter().for_each(|node| node.places_max = places);
         self.first_viewers(now, peer, rng);
         self.take_changes()
     }
@@ -222,12 +242,12 @@ impl Graph {
         &mut self,
         now: Timestamp,
         peer: PeerId,
-        uplink_bps: impl Fn(PeerId) -> u64,
+        need: impl Fn(PeerId) -> Need,
         rng: &mut fastrand::Rng,
     ) -> Departure {
         let Some(node) = self.nodes.remove(&peer) else { return Departure::default() };
         self.initial.retain(|initial| *initial != peer);
-        for pool in [&mut self.viewers, &mut self.below, &mut self.without_initial] {
+        for pool in [&mut self.viewers, &mut self.below, &mut self.without_initial, &mut self.strong] {
             pool.set(peer, false);
         }
         for link in &node.links {
@@ -247,7 +267,7 @@ impl Graph {
                 Wiring::ByChance => of(Kind::is_regular).for_each(|orphan| self.draw_links(now, orphan, rng)),
             }
             for initial in of(|kind| kind == Kind::Initial) {
-                self.refill(now, initial, &uplink_bps, rng);
+                self.refill(now, initial, &need, rng);
             }
         }
         Departure { neighbours, changes: self.take_changes() }
@@ -308,8 +328,17 @@ impl Graph {
     }
 
     fn enter(&mut self, now: Timestamp, peer: PeerId, subnet: Subnet, is_initial: bool) {
-        let (links, turns, next_rotation) = (Vec::new(), 0, now);
-        self.nodes.insert(peer, Node { is_initial, subnet, waits_since: now, links, turns, next_rotation });
+        let node = Node {
+            is_initial,
+            subnet,
+            waits_since: now,
+            links: Vec::new(),
+            turns: 0,
+            next_rotation: now,
+            places_max: INITIAL_DEGREE,
+            strong_degree: 0,
+        };
+        self.nodes.insert(peer, node);
         if is_initial {
             self.initial.push(peer);
         } else {
@@ -353,6 +382,7 @@ impl Graph {
         let Some(node) = self.nodes.get(&peer).filter(|node| !node.is_initial) else { return };
         self.below.set(peer, node.count(Kind::is_regular) < DEGREE_TARGET);
         self.without_initial.set(peer, node.count(|kind| kind == Kind::Initial) == 0);
+        self.strong.set(peer, node.count(Kind::is_among_viewers) < node.strong_degree);
     }
 
     fn take_changes(&mut self) -> Vec<Change> {

@@ -12,6 +12,7 @@
 //! | [`tracker`] | connections, identities, which request is allowed when |
 //! | `swarm` | one swarm: wires the next three rows together |
 //! | [`directory`], [`rarity`] | who holds and who looks for which segments; which are at risk |
+//! | `balance` | what the peers of a swarm can send, and what its players need |
 //! | [`graph`], [`nearness`] | who is a neighbour of whom |
 //! | `crowd` | how many peers of a swarm are of one address or subnet |
 //! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
@@ -25,6 +26,7 @@
 
 mod admission;
 pub mod assignment;
+mod balance;
 mod crowd;
 pub mod directory;
 mod draw;

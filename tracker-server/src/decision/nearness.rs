@@ -1,5 +1,5 @@
 //! Nearness in playhead: who plays nearly the same is worth a link, since what one has just got the other wants
-//! next (DESIGN §7: two thirds of the links by the random graph, one third near).
+//! next: two thirds of the links are by chance, one third near.
 //!
 //! A viewer that reports its playhead may exchange one link for one with a viewer that plays nearer. The exchange
 //! is a [swap](Graph::swap) between two links, so that everybody keeps its number of links; at most [`NEAR_MAX`]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use swarm_core::PeerId;
 
-use crate::limits::{VERDICTS_MAX, VERDICTS_MIN};
+use crate::limits::{REPORT_INTERVAL_MS, VERDICTS_MAX, VERDICTS_MIN};
 
 /// Full marks; also what a source has of which too little is known.
 pub const SUCCESS_MAX: u32 = 1000;
@@ -16,17 +16,41 @@ pub const SUCCESS_MAX: u32 = 1000;
 /// What one failure weighs, in bytes: about what a failed request would have brought.
 const FAILURE_BYTES: u64 = 128 * 1024;
 
+/// With each report a source loses one in so many of the most that it was seen to send.
+const FORGOTTEN_SHARE: u64 = 64;
+
 #[derive(Debug, Clone, Copy)]
 struct Verdict {
     reporter: PeerId,
     /// 0 to [`SUCCESS_MAX`].
     success: u32,
+    /// What its last report said.
+    bytes: u64,
 }
 
-/// The verdicts upon the sources of one swarm, [`VERDICTS_MAX`] each, the latest last.
+/// What is known of one source.
+#[derive(Debug, Default)]
+struct Source {
+    /// [`VERDICTS_MAX`], the latest last.
+    verdicts: Vec<Verdict>,
+    /// The most that its receivers got together between two of their reports, which is slowly forgotten.
+    most_bytes: u64,
+}
+
+impl Source {
+    /// What its receivers got together. One counts twice the median at most, so that a liar makes no source shine.
+    fn received_bytes(&self) -> u64 {
+        let mut received: Vec<u64> = self.verdicts.iter().map(|verdict| verdict.bytes).collect();
+        received.sort_unstable();
+        let most = received.get(received.len() / 2).map_or(0, |median| median.saturating_mul(2));
+        received.into_iter().map(|bytes| bytes.min(most)).fold(0, u64::saturating_add)
+    }
+}
+
+/// The verdicts upon the sources of one swarm.
 #[derive(Debug, Default)]
 pub struct Successes {
-    by_source: BTreeMap<PeerId, Vec<Verdict>>,
+    by_source: BTreeMap<PeerId, Source>,
 }
 
 impl Successes {
@@ -39,18 +63,21 @@ impl Successes {
         }
         let share = u128::from(bytes) * u128::from(SUCCESS_MAX) / all;
         let latest = u32::try_from(share).unwrap_or(SUCCESS_MAX);
-        let verdicts = self.by_source.entry(source).or_default();
+        let source = self.by_source.entry(source).or_default();
+        let verdicts = &mut source.verdicts;
         let before = verdicts.iter().position(|verdict| verdict.reporter == reporter);
         let before = before.map_or(SUCCESS_MAX, |at| verdicts.remove(at).success);
-        verdicts.push(Verdict { reporter, success: (before * 3 + latest) / 4 });
+        verdicts.push(Verdict { reporter, success: (before * 3 + latest) / 4, bytes });
         if verdicts.len() > VERDICTS_MAX {
             verdicts.remove(0);
         }
+        source.most_bytes =
+            source.received_bytes().max(source.most_bytes - source.most_bytes / FORGOTTEN_SHARE);
     }
 
     /// How well a source serves, 0 to [`SUCCESS_MAX`].
     pub fn of(&self, source: PeerId) -> u32 {
-        let verdicts = self.by_source.get(&source).map_or(&[][..], Vec::as_slice);
+        let verdicts = self.by_source.get(&source).map_or(&[][..], |source| &source.verdicts);
         if verdicts.len() < VERDICTS_MIN {
             return SUCCESS_MAX;
         }
@@ -59,12 +86,18 @@ impl Successes {
         marks[marks.len() / 2]
     }
 
+    /// The rate at which a source's neighbours received from it, bits a second; `None` while few have reported.
+    pub fn seen_bps(&self, source: PeerId) -> Option<u64> {
+        let source = self.by_source.get(&source).filter(|source| source.verdicts.len() >= VERDICTS_MIN)?;
+        Some(source.most_bytes.saturating_mul(8 * 1000) / u64::from(REPORT_INTERVAL_MS))
+    }
+
     /// Forgets a peer that left, as a source and as a reporter on its neighbours.
     pub fn remove(&mut self, peer: PeerId, neighbours: &[PeerId]) {
         self.by_source.remove(&peer);
         for neighbour in neighbours {
-            if let Some(verdicts) = self.by_source.get_mut(neighbour) {
-                verdicts.retain(|verdict| verdict.reporter != peer);
+            if let Some(source) = self.by_source.get_mut(neighbour) {
+                source.verdicts.retain(|verdict| verdict.reporter != peer);
             }
         }
     }
@@ -81,6 +114,19 @@ mod tests {
         for reporter in reporters {
             successes.note(PeerId(reporter), SOURCE, MEGABYTE, failures);
         }
+    }
+
+    #[test]
+    fn what_receivers_saw_of_a_source_is_added_up_and_one_liar_makes_it_no_faster() {
+        let mut successes = Successes::default();
+        honest(&mut successes, 0..2, 0);
+        assert_eq!(successes.seen_bps(SOURCE), None, "too few have reported");
+        honest(&mut successes, 2..4, 0);
+        assert_eq!(successes.seen_bps(SOURCE), Some(4 * 1_600_000));
+        successes.note(PeerId(9), SOURCE, u64::MAX / 2, 0);
+        assert_eq!(successes.seen_bps(SOURCE), Some(6 * 1_600_000));
+        successes.remove(SOURCE, &[]);
+        assert_eq!(successes.seen_bps(SOURCE), None);
     }
 
     #[test]
@@ -119,7 +165,7 @@ mod tests {
     fn verdicts_are_bounded_and_those_who_left_have_none() {
         let mut successes = Successes::default();
         honest(&mut successes, 0..100, 100);
-        assert_eq!(successes.by_source[&SOURCE].len(), VERDICTS_MAX);
+        assert_eq!(successes.by_source[&SOURCE].verdicts.len(), VERDICTS_MAX);
         (0..100).for_each(|reporter| successes.remove(PeerId(reporter), &[SOURCE]));
         assert_eq!(successes.of(SOURCE), SUCCESS_MAX);
         successes.remove(SOURCE, &[]);

@@ -1,14 +1,16 @@
 //! One swarm: wires directory, graph and assignments together and says what its peers are to be told.
 
+mod uplinks;
 mod want;
 
 use swarm_core::tracker_message::{Received, Role, SegmentRun, Share, TrackerMessageBody};
 use swarm_core::{PeerId, Timestamp};
 
 use super::assignment::Assignments;
+use super::balance::Balance;
 use super::crowd::Crowd;
 use super::directory::{Directory, Newcomer};
-use super::graph::{Change, Graph, SignalVerdict, Wiring};
+use super::graph::{Change, Graph, SignalVerdict, Wiring, places_for};
 use super::nearness::Nearness;
 use super::network::Site;
 use super::outgoing::ConnectionId;
@@ -27,6 +29,7 @@ pub(super) struct Swarm {
     nearness: Nearness,
     assignments: Assignments,
     successes: Successes,
+    balance: Balance,
     crowd: Crowd,
 }
 
@@ -36,17 +39,19 @@ pub(super) struct Report {
     pub(super) received: Vec<Received>,
     pub(super) uplink_bps: u64,
     pub(super) playhead: Option<u32>,
+    pub(super) ahead_ms: Option<u32>,
 }
 
 impl Swarm {
-    /// A swarm that nobody is in; a wish for each segment.
-    pub(super) fn new(wishes: impl IntoIterator<Item = Wish>, wiring: Wiring) -> Self {
+    /// A swarm that nobody is in; a wish for each segment, and the rate of the media, 0 if not known.
+    pub(super) fn new(wishes: impl IntoIterator<Item = Wish>, wiring: Wiring, media_bps: u64) -> Self {
         Self {
             directory: Directory::new(wishes),
             graph: Graph::new(wiring),
             nearness: Nearness::default(),
             assignments: Assignments::default(),
             successes: Successes::default(),
+            balance: Balance::new(media_bps),
             crowd: Crowd::default(),
         }
     }
@@ -63,7 +68,18 @@ impl Swarm {
         let index =
             initial.iter().position(|other| *other == peer).and_then(|index| u32::try_from(index).ok());
         let share = index.map(|index| Share { index, count });
-        TrackerMessageBody::Swarm { seeders, leechers, at_risk: self.directory.rarity.at_risk(now), share }
+        TrackerMessageBody::Swarm {
+            seeders,
+            leechers,
+            at_risk: self.directory.rarity.at_risk(now),
+            share,
+            scarcity: self.balance.scarcity(),
+        }
+    }
+
+    /// What its peers can send together, and what its players need.
+    pub(super) const fn balance(&self) -> &Balance {
+        &self.balance
     }
 
     /// Peers that hold everything, and peers that do not.
@@ -109,8 +125,12 @@ impl Swarm {
         self.crowd.insert(site);
         self.directory.insert(newcomer);
         self.note_playhead(peer);
+        self.reassess(peer);
         let changes = match role {
-            Role::Initial => self.graph.join_initial(now, peer, site.subnet(), rng),
+            Role::Initial => {
+                let places = places_for(self.balance.uplink_bps(peer), self.balance.media_bps());
+                self.graph.join_initial(now, peer, (site.subnet(), places), rng)
+            }
             Role::Viewer => self.graph.join_viewer(now, peer, site.subnet(), rng),
         };
         self.tell(&changes)
@@ -121,8 +141,9 @@ impl Swarm {
         if let Some(record) = self.directory.remove(peer) {
             self.crowd.remove(record.site);
         }
-        let uplink_bps = |peer| self.directory.uplink_bps(peer);
-        let departure = self.graph.leave(now, peer, uplink_bps, rng);
+        self.balance.set(peer, None);
+        let need = |peer| uplinks::need(&self.directory, &self.balance, peer);
+        let departure = self.graph.leave(now, peer, need, rng);
         self.nearness.remove(peer);
         self.assignments.remove(peer, &departure.neighbours);
         self.successes.remove(peer, &departure.neighbours);
@@ -145,7 +166,7 @@ impl Swarm {
         report: Report,
         rng: &mut fastrand::Rng,
     ) -> Notices {
-        self.directory.report(peer, report.uplink_bps, report.playhead);
+        self.directory.report(peer, report.uplink_bps, report.playhead, report.ahead_ms);
         self.note_playhead(peer);
         for Received { peer: source, bytes, failures } in report.received {
             if self.graph.is_linked(peer, source) {
@@ -153,10 +174,10 @@ impl Swarm {
                 self.judge(source);
             }
         }
-        let uplink_bps = |peer| self.directory.uplink_bps(peer);
+        self.reassess(peer);
         let mut changes = self.graph.settle(now, peer, rng);
         changes.extend(self.nearness.improve(now, peer, &mut self.graph, rng));
-        changes.extend(self.graph.rotate(now, uplink_bps, rng));
+        changes.extend(self.follow_uplinks(now, peer, rng));
         self.tell(&changes)
     }
 

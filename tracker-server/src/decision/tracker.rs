@@ -1,6 +1,7 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
 mod greeting;
+mod levels;
 mod signals;
 mod stage;
 mod swarms;
@@ -88,14 +89,16 @@ impl Tracker {
     }
 
     /// Makes a swarm known, so that peers can join it. `wishes` has an entry for each segment of its manifest.
+    /// `media_bps` is the rate of its media, 0 if not known.
     pub fn add_swarm(
         &mut self,
         swarm: SwarmId,
         publisher: PublisherKey,
         wishes: impl IntoIterator<Item = Wish>,
+        media_bps: u64,
     ) {
         let wishes = wishes.into_iter().take(SEGMENTS_MAX);
-        self.swarms.add(swarm, publisher, || Swarm::new(wishes, self.config.wiring));
+        self.swarms.add(swarm, publisher, || Swarm::new(wishes, self.config.wiring, media_bps));
     }
 
     /// Forgets a swarm that has no peers. Whether it was forgotten.
@@ -111,16 +114,6 @@ impl Tracker {
     /// Whether anybody is in a swarm.
     pub fn has_peers(&self, swarm: SwarmId) -> bool {
         self.swarms.has_peers(swarm)
-    }
-
-    /// Seeders and leechers of a swarm.
-    pub fn counts(&self, swarm: SwarmId) -> (u32, u32) {
-        self.swarms.get(swarm).map_or((0, 0), Swarm::counts)
-    }
-
-    /// Number of peers that have greeted.
-    pub fn peer_count(&self) -> usize {
-        self.connections.len()
     }
 
     /// Whether a connection has said an accepted `hello`.
@@ -282,8 +275,8 @@ impl Tracker {
             PeerRequestBody::Signal { to, signal } => {
                 return relay(swarm, &mut self.admission, now, (connection, peer), to, signal);
             }
-            PeerRequestBody::Report { received, uplink_bps, playhead } => {
-                let report = Report { received, uplink_bps, playhead };
+            PeerRequestBody::Report { received, uplink_bps, playhead, ahead_ms } => {
+                let report = Report { received, uplink_bps, playhead, ahead_ms };
                 let notices = swarm.report(now, peer, report, &mut self.rng);
                 return Ok((swarm.state(now, peer), notices));
             }
@@ -317,6 +310,9 @@ impl Tracker {
         }
         if !swarm.has_room_for(site) {
             return Err(Refusal::crowded());
+        }
+        if role == Role::Initial {
+            self.admission.widen(connection);
         }
         let notices = swarm.join(now, newcomer, &mut self.rng);
         self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });

@@ -5,7 +5,7 @@ use swarm_core::publisher::Action;
 use swarm_core::{Challenge, Manifest, PublisherKey, SwarmId};
 use tokio::sync::oneshot;
 
-use super::{Hub, State};
+use super::{Hub, State, media_bps};
 use crate::archive::{Saved, Slot};
 use crate::decision::Wish;
 use crate::manifests::{Poster, Provenance, Put};
@@ -90,7 +90,8 @@ impl Hub {
                 for evicted in evicted {
                     tracker.remove_swarm(*evicted);
                 }
-                tracker.add_swarm(swarm, manifest.seal.publisher, manifest.segments.iter().map(Wish::from));
+                let wishes = manifest.segments.iter().map(Wish::from);
+                tracker.add_swarm(swarm, manifest.seal.publisher, wishes, media_bps(manifest));
                 evicted.clone()
             }
             Put::Known { is_listing_changed: true } => Vec::new(),

@@ -36,7 +36,10 @@ async fn eight_impostors_do_not_shut_the_publisher_out() -> anyhow::Result<()> {
     let mut socket = Socket::open(server.address).await?;
     let joined = join_as_initial(&mut socket, swarm, Some((&key(), "127.0.0.1"))).await?;
     let share = Some(Share { index: 0, count: 1 });
-    assert_eq!(joined, TrackerMessageBody::Swarm { seeders: 1, leechers: 0, at_risk: vec![], share });
+    assert_eq!(
+        joined,
+        TrackerMessageBody::Swarm { seeders: 1, leechers: 0, at_risk: vec![], share, scarcity: None }
+    );
     Ok(())
 }
 

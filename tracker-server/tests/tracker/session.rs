@@ -43,7 +43,7 @@ async fn relays_are_for_peers_that_joined_and_their_credentials_expire() -> anyh
     assert!(welcome.contains(peer), "the relay's log names the peer: {username}");
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     assert!((now_s + 3_600..now_s + 24 * 3_600).contains(&expiry_s.parse()?), "{username}");
-    let report = PeerRequestBody::Report { received: vec![], uplink_bps: 0, playhead: None };
+    let report = PeerRequestBody::Report { received: vec![], uplink_bps: 0, playhead: None, ahead_ms: None };
     socket.send_raw(Message::text(PeerRequest { id: 3, body: report }.encode())).await?;
     let state = socket.receive_text().await?;
     assert!(state.contains("swarm") && relays::of(&state).is_none(), "not again so soon: {state}");
@@ -126,7 +126,8 @@ async fn an_unknown_swarm_can_be_joined_once_it_is_published() -> anyhow::Result
             seeders: 1,
             leechers: 0,
             at_risk: Vec::new(),
-            share: Some(Share { index: 0, count: 1 })
+            share: Some(Share { index: 0, count: 1 }),
+            scarcity: None
         }
     );
     Ok(())

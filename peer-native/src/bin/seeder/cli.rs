@@ -102,8 +102,8 @@ pub(crate) struct Seed {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) economy: Thrift,
 
-    /// What the uplink carries, in bits a second, such as 20M. It is found out in any case, within seconds; with this
-    /// the first viewers need not wait for that.
+    /// What the uplink carries, in bits a second, such as 20M. Without this, what the last run measured counts at first. It
+    /// is measured in any case, within seconds.
     #[arg(long, value_name = "BITS")]
     pub(crate) uplink: Option<String>,
 

@@ -183,6 +183,7 @@ impl Fetching {
                 | Event::UnknownSwarm
                 | Event::Waiting { .. }
                 | Event::Complete
+                | Event::Scarcity(_)
                 | Event::Banned { .. }
                 | Event::Failed(_),
             )

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use swarm_core::peer::Stats;
 use swarm_core::player::Playback;
+use swarm_core::tracker_message::Scarcity;
 use swarm_core::{PublisherKey, SwarmId};
 
 /// One line of `--json`.
@@ -35,6 +36,15 @@ pub(crate) enum Event<'a> {
         uploaded: u64,
         /// Links, open or being built.
         links: usize,
+    },
+    /// The swarm can send less than its players need; or, without numbers, enough again.
+    Scarcity {
+        /// The swarm.
+        swarm: SwarmId,
+        /// What the uplinks of all peers carry together, bits a second.
+        supply_bps: Option<u64>,
+        /// What the players need together, bits a second.
+        demand_bps: Option<u64>,
     },
     /// The content is complete and verified.
     Done(Done),
@@ -154,6 +164,13 @@ impl Reporter {
     /// To programs only: the link of a content that can be reached, or whose manifest is here.
     pub(crate) fn ready(self, swarm: SwarmId, link: &str) {
         self.event(&Event::Ready { swarm, link });
+    }
+
+    /// To programs only: whether a swarm has enough.
+    pub(crate) fn scarcity(self, swarm: SwarmId, scarcity: Option<Scarcity>) {
+        let supply_bps = scarcity.map(|scarcity| scarcity.supply_bps);
+        let demand_bps = scarcity.map(|scarcity| scarcity.demand_bps);
+        self.event(&Event::Scarcity { swarm, supply_bps, demand_bps });
     }
 
     /// Where a peer stands.

@@ -11,7 +11,7 @@ use peer_native::publications::Credentials;
 use peer_native::publish::Publication;
 use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
 use swarm_core::SwarmId;
-use swarm_core::peer::{Appetite, Economy, PeerConfig, Publisher, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Publisher, UploadLimit};
 use swarm_core::tracker_message::Role;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -25,6 +25,9 @@ use crate::watch::{self, TrackerWatch};
 
 /// Notices of all peers that may wait to be shown.
 const NOTICES_MAX: usize = 256;
+
+/// What was measured of the uplink is saved this often, and at the end.
+const UPLINK_SAVED_EVERY: Duration = Duration::from_secs(60);
 
 /// A content that is being seeded.
 struct Seeding {
@@ -63,13 +66,14 @@ struct Seeder {
 
 /// Runs the command.
 pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
-    let rates = Rates {
-        limit: amount::upload_limit(options.upload.limit.as_deref())?,
-        uplink: amount::uplink(options.uplink.as_deref())?,
-        economy: options.economy.into(),
-    };
     let network = options.reach.network()?;
     let data_dir = publishing::data_dir(options.data.dir.clone());
+    let uplink = amount::uplink(options.uplink.as_deref())?;
+    let rates = Rates {
+        limit: amount::upload_limit(options.upload.limit.as_deref())?,
+        uplink: uplink.or_else(|| data_dir.as_ref()?.uplink(now_s())),
+        economy: options.economy.into(),
+    };
     let jobs = publishing::jobs(&options, data_dir.as_ref(), reporter)?;
     let key = publishing::key(options.signing.key.as_deref(), data_dir.as_ref(), reporter)?;
     // Who may publish on a closed tracker may use it.
@@ -91,6 +95,7 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
         reporter,
     };
     let result = seeder.serve(publications, queue, &ending).await;
+    seeder.remember_uplink().await;
     for seeding in &seeder.seedings {
         seeding.peer.stop().await;
     }
@@ -107,6 +112,8 @@ impl Seeder {
     ) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut savings = tokio::time::interval(UPLINK_SAVED_EVERY);
+        savings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = ending.asked() => {
@@ -116,6 +123,7 @@ impl Seeder {
                     return Ok(());
                 }
                 _ = ticks.tick(), if self.reporter.is_json => self.report().await,
+                _ = savings.tick() => self.remember_uplink().await,
                 publication = publications.recv(), if self.left_count > 0 => {
                     self.left_count -= 1;
                     match publication {
@@ -137,6 +145,23 @@ impl Seeder {
             if let Ok(stats) = seeding.peer.stats().await {
                 self.reporter.progress(&stats);
             }
+        }
+    }
+
+    /// Saves what the uplink carries for the next start. Every peer measures the uplink that all share: the one that had most
+    /// of it knows best.
+    async fn remember_uplink(&self) {
+        let Some(data_dir) = &self.data_dir else { return };
+        let mut measured = 0;
+        for seeding in self.seedings.iter().filter(|seeding| !seeding.is_stopped) {
+            measured = measured.max(seeding.peer.stats().await.map_or(0, |stats| stats.uplink));
+        }
+        // What an earlier run measured, or a person said, counts until this run has measured something.
+        if measured > 0
+            && Some(measured) != self.rates.uplink
+            && let Err(error) = data_dir.save_uplink(measured, now_s())
+        {
+            tracing::debug!(%error, path = %data_dir.path().display(), "the uplink cannot be saved");
         }
     }
 
@@ -179,13 +204,12 @@ impl Seeder {
     /// Puts a file into the catalogue, so that the next start may do without its name.
     fn list(&self, job: &Job, swarm: SwarmId, path: &std::path::Path) {
         let Some(data_dir) = &self.data_dir else { return };
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let listing = Listing {
             path: path.to_owned(),
             swarm,
             tracker: job.tracker.to_string(),
             statement: job.statement.clone(),
-            added_s: job.added_s.unwrap_or(now_s),
+            added_s: job.added_s.unwrap_or_else(now_s),
             is_public: job.is_listed,
         };
         if let Err(error) = data_dir.list(&listing) {
@@ -207,6 +231,9 @@ impl Seeder {
         });
         if let Some((_, watch)) = self.watches.get_mut(at) {
             watch.note(notice, &tracker, self.reporter);
+        }
+        if let Notice::Peer(Event::Scarcity(scarcity)) = notice {
+            self.reporter.scarcity(seeding.swarm, *scarcity);
         }
         if matches!(notice, Notice::Joined) && !seeding.is_announced {
             seeding.is_announced = true;
@@ -272,6 +299,11 @@ fn driver_options(
     let (tracker, network) = (job.tracker.clone(), network.clone());
     let publish_token = credentials.publish_token.clone();
     Ok(DriverOptions { peer, tracker, content, network, is_listed: job.is_listed, publish_token })
+}
+
+/// Seconds since 1970.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Bytes that nobody can guess.

@@ -2,6 +2,7 @@
 
 use peer_native::Notice;
 use swarm_core::peer::Event;
+use swarm_core::tracker_message::Scarcity;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -44,6 +45,10 @@ impl TrackerWatch {
             Notice::Peer(Event::Banned { link, reason }) => {
                 tracing::info!(link = link.0, reason, "a peer was banned");
             }
+            Notice::Peer(Event::Scarcity(Some(scarcity))) => reporter.note(&shortage(*scarcity)),
+            Notice::Peer(Event::Scarcity(None)) => {
+                reporter.note("the uplinks of all peers carry again what the viewers need");
+            }
             Notice::Peer(
                 Event::TrackerUp
                 | Event::ManifestReady(_)
@@ -65,10 +70,34 @@ impl TrackerWatch {
     }
 }
 
+/// What a person hears of a shortage.
+fn shortage(Scarcity { supply_bps, demand_bps }: Scarcity) -> String {
+    let mbit = |bps: u64| bps as f64 / 1e6;
+    format!(
+        "the uplinks of all peers carry {:.1} of the {:.1} Mbit/s that the viewers need: playback may pause",
+        mbit(supply_bps),
+        mbit(demand_bps)
+    )
+}
+
 /// Why a peer cannot go on, if that is what a notice says.
 pub(crate) fn failure(notice: &Notice) -> Option<&str> {
     match notice {
         Notice::Peer(Event::Failed(text)) | Notice::StoreFailed(text) => Some(text),
         Notice::Peer(_) | Notice::Joined | Notice::StoreReady { .. } | Notice::Finished => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_said_in_mbit_a_second() {
+        let text = shortage(Scarcity { supply_bps: 12_340_000, demand_bps: 20_000_000 });
+        assert_eq!(
+            text,
+            "the uplinks of all peers carry 12.3 of the 20.0 Mbit/s that the viewers need: playback may pause"
+        );
     }
 }

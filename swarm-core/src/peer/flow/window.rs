@@ -82,6 +82,11 @@ impl DelayWindow {
         }
     }
 
+    /// Whether a queue has shown that the path carries no more.
+    pub(crate) const fn was_cut(&self) -> bool {
+        self.was_cut
+    }
+
     /// Whether it cannot shrink further.
     pub(crate) const fn is_least(&self) -> bool {
         self.bytes <= self.min

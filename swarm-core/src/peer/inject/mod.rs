@@ -63,6 +63,8 @@ pub(crate) struct Inject {
     uplink_min: u64,
     /// Groups that players need soon, fresh or not.
     due: Vec<GroupRange>,
+    /// Groups that are wanted by viewers that are injected to.
+    wanted: Vec<GroupRange>,
     /// Uplinks of the viewers that are injected to, together.
     feeders_uplink: u64,
     /// When fresh groups were pushed last.
@@ -83,6 +85,7 @@ impl Inject {
             usual_uplink: UPLINK_GUESS,
             uplink_min: 0,
             due: Vec::new(),
+            wanted: Vec::new(),
             feeders_uplink: 0,
             pushed_at: None,
             frames: 0,
@@ -125,17 +128,19 @@ impl Inject {
         };
         let playing = field.neighbours.viewers().filter_map(|(_, link)| link.playing());
         self.due = merged(playing.map(|playing| due_range(playing, field.demand)));
-        let mut changes = Vec::new();
+        let (mut changes, mut wants) = (Vec::new(), Vec::new());
         self.feeders_uplink = 0;
         for (id, link) in field.neighbours.viewers() {
             let is_feeder = self.is_feeder(id, link);
             if is_feeder {
                 self.feeders_uplink = self.feeders_uplink.saturating_add(self.uplink_of(link));
+                wants.extend((!link.is_retiring()).then_some(link.standing().wants));
             }
             if link.is_counted() != is_feeder {
                 changes.push((id, is_feeder));
             }
         }
+        self.wanted = merged(wants);
         changes
     }
 
@@ -163,8 +168,7 @@ impl Inject {
         if field.sender.is_off() || present.is_full() {
             return false;
         }
-        let wanted = merged(self.targets(field).map(|(_, link)| link.standing().wants));
-        Order::lacking_count(field, &wanted) > 0
+        Order::lacking_count(field, &self.wanted) > 0
     }
 
     /// Whether a viewer wants what no viewer holds that passes it on. Where there is nobody to inject it to, since no
@@ -192,15 +196,16 @@ impl Inject {
         if field.sender.is_off() {
             return Serving::Nothing;
         }
-        // What was injected last is on its way through the swarm: a thrifty publisher is not to be asked for it.
-        let is_spreading = self.pushed_at.is_some_and(|at| field.now < at + SPREAD_TIME);
         self.was_injecting = self.is_injecting(field);
         if !self.was_injecting && Self::is_lacking(field) {
             return Serving::Everything;
         }
-        let is_busy =
-            self.was_injecting || (is_spreading && self.account.is_thrifty() && !self.swarm.is_rich());
-        if !is_busy && self.account.serves_background(&self.swarm, field.sender.background_bytes()) {
+        // Pushes leave before background, so a generous publisher answers that with whatever pushes leave of its uplink. What a
+        // thrifty one injected last is on its way through the swarm: it is not to be asked for it.
+        let is_spreading = self.pushed_at.is_some_and(|at| field.now < at + SPREAD_TIME);
+        let is_sparing =
+            self.account.is_thrifty() && (self.was_injecting || (is_spreading && !self.swarm.is_rich()));
+        if !is_sparing && self.account.serves_background(&self.swarm, field.sender.background_bytes()) {
             Serving::Everything
         } else {
             Serving::Deadlines
@@ -210,11 +215,11 @@ impl Inject {
     /// The next push, if there is something to push and a viewer with room; with whether it goes before requests.
     pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<(Departure, bool)> {
         self.account.pass(field.now, &self.swarm);
-        let wanted = merged(self.targets(field).map(|(_, link)| link.standing().wants));
+        let wanted = &self.wanted;
         // What players need soon goes before the author's order.
         let due = self.due.iter().flat_map(|due| wanted.iter().map(|wanted| due.and(*wanted)));
         let due = self.order.first_in(field, &due.collect::<Vec<_>>());
-        let first = due.or_else(|| self.order.next(field, &wanted))?;
+        let first = due.or_else(|| self.order.next(field, wanted))?;
         let receivers = self.targets(field).filter(|(id, link)| {
             let standing = link.standing();
             standing.wants.has(first)
@@ -225,11 +230,8 @@ impl Inject {
         // go together.
         let queued = |id| if due.is_some() { self.shares.under_way(id) } else { 0 };
         let is_alone = |id| due.is_some() || !self.shares.has_sibling(id, first);
-        let share = field.sender.share();
-        let (id, link) = receivers.min_by_key(|(id, _)| {
-            let has_share = field.sender.has_share(*id, share);
-            (queued(*id), has_share, is_alone(*id), self.shares.start_of(*id), *id)
-        })?;
+        let (id, link) =
+            receivers.min_by_key(|(id, _)| (queued(*id), is_alone(*id), self.shares.start_of(*id), *id))?;
         let limit = GroupRange::new(first, first.saturating_add(field.sender.frame_groups(id)));
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();

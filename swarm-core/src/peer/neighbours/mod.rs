@@ -75,6 +75,10 @@ pub(crate) struct Neighbours {
 }
 
 impl Neighbours {
+    pub(crate) fn len(&self) -> usize {
+        self.links.len()
+    }
+
     pub(crate) fn get(&self, id: LinkId) -> Option<&Link> {
         self.links.get(&id)
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::media_times::MediaTimes;
 use crate::group::{Geometry, GroupRange};
+use crate::group_set::GroupSet;
 use crate::id::ReaderId;
 use crate::manifest::{Manifest, Segment, SegmentKind};
 use crate::peer::tuning::{START_BUFFER, URGENT_HORIZON};
@@ -95,6 +96,13 @@ impl Demand {
         let reader = self.last_reader()?;
         let ahead = reader.ahead.saturating_sub(now.since(reader.at));
         Some(Playing { group: reader.group, ahead_ms: u32::try_from(ahead.as_millis()).unwrap_or(u32::MAX) })
+    }
+
+    /// How long that reader can play before it needs a group that is not held.
+    pub(crate) fn ahead(&self, now: Timestamp, held: &GroupSet) -> Option<Duration> {
+        let need = self.need(now, *self.last_reader()?);
+        let lacking = held.next_missing(need.urgent.start).unwrap_or(self.geometry.group_count());
+        Some(self.time_left(&need, lacking))
     }
 
     fn last_reader(&self) -> Option<&Reader> {
@@ -234,6 +242,24 @@ mod tests {
         assert_eq!(first_after(2000, 3 * SECOND), 111);
         assert_eq!(first_after(4000, 3 * SECOND), 100, "its buffer lasts longer");
         assert_eq!(first_after(u32::MAX, Duration::MAX), 1000);
+    }
+
+    #[test]
+    fn a_player_has_ahead_what_it_buffered_and_what_is_held_without_a_gap() {
+        let mut demand = demand();
+        let now = Timestamp::ZERO;
+        let mut held = GroupSet::empty(demand.geometry.group_count());
+        assert_eq!(demand.ahead(now, &held), None, "nobody plays");
+        demand.moved(now, ReaderId(1), 4, Duration::from_secs(1));
+        assert_eq!(demand.ahead(now, &held), Some(Duration::from_secs(1)));
+        held.insert(GroupRange::new(4, 8));
+        let media = demand.times.at(8) - demand.times.at(4);
+        assert_eq!(demand.ahead(now, &held), Some(Duration::from_secs(1) + media));
+        assert_eq!(
+            demand.ahead(Timestamp::from_millis(1500), &held),
+            Some(Duration::ZERO),
+            "its start buffer is not there"
+        );
     }
 
     #[test]

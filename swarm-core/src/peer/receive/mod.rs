@@ -233,7 +233,7 @@ impl Receive {
         if needs.iter().all(|need| !self.has_free(view, need.urgent)) {
             return;
         }
-        let mut candidates = Candidates::new(view, &self.ledger);
+        let mut candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
         if candidates.is_empty() {
             return;
         }
@@ -349,7 +349,7 @@ impl Receive {
                 Some(backlog.max(silence).max(rtt(view, link).saturating_sub(view.now.since(ask.at))))
             }
             None => {
-                let candidates = Candidates::new(view, &self.ledger);
+                let candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
                 candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta)
             }
         };

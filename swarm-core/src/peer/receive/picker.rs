@@ -18,7 +18,7 @@ use crate::peer::neighbours::{Copies, Link, Neighbours};
 use crate::peer::stats::LinkState;
 use crate::peer::tracker::Advice;
 use crate::peer::tuning::{
-    ETA_GROUPS, GREETING_PATIENCE, GROUP, PUBLISHER_HORIZON, SAMPLE_RUNS, UPLINK_GUESS,
+    ETA_GROUPS, GREETING_PATIENCE, GROUP, PUBLISHER_HORIZON, SAMPLE_RUNS, UPLINK_GUESS, URGENT_EVERY,
 };
 use crate::peer_message::{Class, Serving};
 use crate::time::Timestamp;
@@ -46,6 +46,8 @@ struct Candidate<'a> {
     eta: Duration,
     /// By how much that grows with each group asked of it.
     group_time: Duration,
+    /// Groups that may still be asked of it.
+    room: u64,
     is_initial: bool,
     is_rich: bool,
 }
@@ -54,17 +56,24 @@ struct Candidate<'a> {
 #[derive(Debug)]
 pub(crate) struct Candidates<'a> {
     list: Vec<Candidate<'a>>,
-    /// Whether viewers are about to say what they hold.
-    are_more_greeting: bool,
+    /// Neighbours that are about to say what they hold.
+    greeting: u64,
 }
 
 impl<'a> Candidates<'a> {
-    pub(crate) fn new(view: &View<'a>, ledger: &Ledger) -> Self {
+    /// `credit`: bytes that may be in flight towards this peer.
+    pub(crate) fn new(view: &View<'a>, ledger: &Ledger, credit: u64) -> Self {
+        let is_greeting =
+            |link: &Link| link.state() == LinkState::Greeting && view.now < link.since() + GREETING_PATIENCE;
+        let greeting = view.neighbours.iter().filter(|(_, link)| is_greeting(link)).count() as u64;
         let usual = usual_uplink(view.neighbours);
+        let providers = view.neighbours.open().filter(|(_, link)| link.is_provider()).count() as u64;
+        // What is about to greet is left its part: the first to greet would otherwise be asked for everything.
+        let part = if greeting > 0 { (credit / GROUP).div_ceil(greeting + providers) } else { u64::MAX };
         let open = view.neighbours.open().filter(|(_, link)| link.is_provider());
         let candidates = open.filter_map(|(id, link)| {
             let source = ledger.source(id).filter(|source| !source.is_silent())?;
-            let group_time = group_time(link, usual);
+            let group_time = group_time(link, usual) * turns(link);
             let expected = eta(link, source, group_time);
             Some(Candidate {
                 id,
@@ -73,14 +82,12 @@ impl<'a> Candidates<'a> {
                 // A neighbour that owes something and is silent will be silent for as long again.
                 eta: expected.max(source.silence(view.now)),
                 group_time,
+                room: part.saturating_sub(source.urgent_bytes() / GROUP),
                 is_initial: link.role == Role::Initial,
                 is_rich: link.standing().is_rich,
             })
         });
-        let is_greeting =
-            |link: &Link| link.state() == LinkState::Greeting && view.now < link.since() + GREETING_PATIENCE;
-        let are_more_greeting = view.neighbours.iter().any(|(_, link)| is_greeting(link));
-        Self { list: candidates.collect(), are_more_greeting }
+        Self { list: candidates.collect(), greeting }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -105,7 +112,8 @@ impl<'a> Candidates<'a> {
     ) -> Option<(LinkId, Duration)> {
         let (index, bit) = ((group / u64::BITS) as usize, group % u64::BITS);
         let holds = |candidate: &&Candidate<'_>| {
-            candidate.have.get(index).is_some_and(|word| word >> bit & 1 == 1) && Some(candidate.id) != except
+            let holds = candidate.have.get(index).is_some_and(|word| word >> bit & 1 == 1);
+            holds && candidate.room > 0 && Some(candidate.id) != except
         };
         let holders = || self.list.iter().filter(holds);
         let soonest = |is_initial: bool| {
@@ -123,7 +131,7 @@ impl<'a> Candidates<'a> {
         let is_due = remaining <= PUBLISHER_HORIZON;
         let chosen = match (viewer, publisher) {
             (None, Some(publisher)) => {
-                let may = is_due && (publisher.is_rich || !self.are_more_greeting);
+                let may = is_due && (publisher.is_rich || self.greeting == 0);
                 may.then_some(publisher)?
             }
             (Some(viewer), Some(publisher)) => {
@@ -139,6 +147,7 @@ impl<'a> Candidates<'a> {
     pub(crate) fn asked(&mut self, id: LinkId) {
         if let Some(candidate) = self.list.iter_mut().find(|candidate| candidate.id == id) {
             candidate.eta += candidate.group_time;
+            candidate.room -= 1;
         }
     }
 }
@@ -147,6 +156,15 @@ impl<'a> Candidates<'a> {
 pub(super) fn eta(link: &Link, source: &Source, group_time: Duration) -> Duration {
     let owed = u32::try_from(source.urgent_bytes() / GROUP + ETA_GROUPS).unwrap_or(u32::MAX);
     link.rtt_or_guess() + source.backlog() + group_time.saturating_mul(owed)
+}
+
+/// Of how many frames of a neighbour one answers an urgent request: a publisher that is injecting, and could not serve all
+/// playback by itself, puts its pushes first.
+fn turns(link: &Link) -> u32 {
+    let standing = link.standing();
+    let is_injecting =
+        link.role == Role::Initial && standing.serving == Serving::Deadlines && !standing.is_rich;
+    if is_injecting { u32::try_from(URGENT_EVERY).unwrap_or(1) } else { 1 }
 }
 
 /// Time that a neighbour's uplink takes for one group.

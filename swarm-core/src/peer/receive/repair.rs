@@ -111,7 +111,7 @@ impl Receive {
         orders: &mut Vec<Order>,
     ) {
         let needs = self.demand.needs(view.now);
-        let mut candidates = Candidates::new(view, &self.ledger);
+        let mut candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
         for (link, group, left) in late {
             let need = needs.iter().find(|need| need.urgent.has(group));
             let remaining = need.map(|need| self.demand.time_left(need, group));

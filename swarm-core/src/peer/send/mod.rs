@@ -8,6 +8,7 @@ mod budget;
 mod channel;
 mod outlet;
 mod queues;
+pub(crate) mod refusal;
 pub(crate) mod standing;
 mod uplink;
 
@@ -23,9 +24,8 @@ use super::input::UploadLimit;
 use super::neighbours::{Link, Neighbours};
 use super::tuning::{AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF};
 use crate::group::{GroupRange, merged};
-use crate::group_set::GroupSet;
 use crate::id::LinkId;
-use crate::peer_message::{Class, RejectReason};
+use crate::peer_message::Class;
 use crate::time::{Timestamp, micros};
 
 /// Shares are counted in this many parts.
@@ -142,6 +142,13 @@ impl Sender {
         self.outlets.values().any(|outlet| !outlet.queue.is_empty())
     }
 
+    /// Whether somebody waits whose channel has room.
+    pub(crate) fn has_open_requests(&self, neighbours: &Neighbours) -> bool {
+        let is_open =
+            |id: &LinkId, outlet: &Outlet| neighbours.get(*id).is_some_and(|link| outlet.has_room(link));
+        self.outlets.iter().any(|(id, outlet)| !outlet.queue.is_empty() && is_open(id, outlet))
+    }
+
     /// Background groups that were asked for, bytes.
     pub(crate) fn background_bytes(&self) -> u64 {
         let groups = self
@@ -219,6 +226,11 @@ impl Sender {
         if self.uplink.has_room(self.waiting_bytes(now)) { Gate::Open } else { Gate::Closed }
     }
 
+    /// Whether something would leave at once if the uplink had room.
+    pub(crate) const fn set_blocked(&mut self, is_blocked: bool) {
+        self.uplink.set_blocked(is_blocked);
+    }
+
     /// What is on its way over all channels; a stuck channel holds up no other.
     fn waiting_bytes(&self, now: Timestamp) -> u64 {
         let carried = self.uplink.carried_bytes();
@@ -241,11 +253,6 @@ impl Sender {
     /// One channel's share among all that are in use.
     pub(crate) fn share(&self) -> u64 {
         self.channel_share(Outlet::is_used)
-    }
-
-    /// Whether a neighbour's channel holds such a share, so that others go first.
-    pub(crate) fn has_share(&self, id: LinkId, share: u64) -> bool {
-        self.outlets.get(&id).is_some_and(|outlet| outlet.is_above(share))
     }
 
     /// Whether nothing waits on a neighbour's channel.
@@ -280,6 +287,10 @@ impl Sender {
         let copies = neighbours.copies();
         let viewers = neighbours.viewers().count() as u64;
         let share = self.share();
+        // What waits twice as long as the whole queue takes has been passed over too often.
+        let queue =
+            Duration::from_micros(self.background_bytes() * 1_000_000 / self.uplink_estimate().max(1000));
+        let aged = AGED.max(queue * 2);
         [Class::Marked, Class::Background].into_iter().find_map(|class| {
             let open = self.turn().filter_map(|(id, outlet)| {
                 let link = neighbours.get(id).filter(|link| outlet.has_room(link))?;
@@ -295,7 +306,7 @@ impl Sender {
             let rank = |held: u64, waiting: &Waiting| {
                 let age = now.since(waiting.since);
                 let copies = u64::from(copies.of(waiting.group)) * SCALE / viewers.max(1);
-                if age >= AGED { (0, u64::MAX - micros(age)) } else { (1, copies + held) }
+                if age >= aged { (0, u64::MAX - micros(age)) } else { (1, copies + held) }
             };
             let (id, outlet, _, first) = waiting
                 .min_by_key(|(_, outlet, held, waiting)| (outlet.is_above(share), rank(*held, waiting)))?;
@@ -339,7 +350,7 @@ impl Sender {
         let waiting = self.waiting_bytes(now);
         let is_wanted = is_injecting || self.has_requests();
         if let Some(outlet) = self.outlets.get_mut(&id) {
-            let rtt = link.rtt_or_guess();
+            let rtt = link.rtt.least().unwrap_or(PATH_GUESS);
             let uplink = (self.uplink.queue(), self.uplink.carried_bytes());
             let drained = outlet.channel.drained(now, buffered_bytes, (rtt, path), uplink);
             self.uplink.carried(now, drained.bytes, drained.delay, rtt, (waiting, is_wanted));
@@ -376,22 +387,6 @@ impl Sender {
     /// Payload bytes sent to a neighbour.
     pub(crate) fn sent_bytes(&self, id: LinkId) -> u64 {
         self.outlets.get(&id).map_or(0, |outlet| outlet.sent_bytes)
-    }
-}
-
-/// The reason why a request is refused as a whole, if it is.
-pub(crate) fn refusal(
-    sender: &Sender,
-    held: &GroupSet,
-    range: GroupRange,
-    is_answered: bool,
-) -> Option<RejectReason> {
-    if sender.is_off() || !is_answered {
-        Some(RejectReason::NotServing)
-    } else if !held.has_any(range) {
-        Some(RejectReason::NotHeld)
-    } else {
-        None
     }
 }
 

@@ -5,15 +5,17 @@
 //! follows it. Without that distinction a publisher whose viewers have slow downlinks takes their queues for its own and
 //! sends at a fraction of its rate.
 //!
-//! The capacity is measured only while the uplink is busy: while its queue is not empty, or it carries one frame at a
-//! time. A lack of demand is no lack of capacity.
+//! The capacity is measured only while the uplink is what holds frames back: more would leave at once if the window let it,
+//! and what is on its way is more than the path alone holds at that rate (Little's law), or one frame at a time. A lack of
+//! demand is no lack of capacity.
 
 use std::time::Duration;
 
 use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
-    GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW, UPLINK_DELAY_TARGET, UPLINK_FIRST,
-    UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE, UPLINK_SETTLED,
+    CHANNEL_DELAY_LOW, GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW,
+    UPLINK_DELAY_TARGET, UPLINK_FIRST, UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE,
+    UPLINK_SAMPLE_BYTES, UPLINK_SAMPLE_MAX, UPLINK_SETTLED,
 };
 use crate::time::{Timestamp, micros};
 
@@ -22,14 +24,19 @@ use crate::time::{Timestamp, micros};
 pub(crate) struct Uplink {
     window: DelayWindow,
     delay: LeastLately,
-    /// Begin of the sample, bytes carried in it, and whether the uplink was busy in all of it.
+    /// Begin of the sample, bytes carried in it, and the least that was on its way while something waited for room; 0 if
+    /// nothing did for a moment.
     sample_since: Timestamp,
     sample_bytes: u64,
-    is_sample_busy: bool,
+    sample_waiting: u64,
+    /// Whether something waits for room in the window.
+    is_blocked: bool,
     bytes_per_s: u64,
     capacity: Capacity,
     busy: Duration,
     carried_bytes: u64,
+    /// Usual round trip of what is carried.
+    path: Duration,
     /// When something last left, or began to wait; whether something waits.
     progress_at: Timestamp,
     is_waiting: bool,
@@ -44,24 +51,30 @@ impl Uplink {
             delay: LeastLately::new(QUEUE_BUCKET),
             sample_since: Timestamp::ZERO,
             sample_bytes: 0,
-            is_sample_busy: false,
+            sample_waiting: 0,
+            is_blocked: false,
             bytes_per_s: hint.unwrap_or(UPLINK_GUESS),
             capacity: Capacity::new(hint.unwrap_or(0)),
             busy: if hint.is_some() { UPLINK_SETTLED } else { Duration::ZERO },
             carried_bytes: 0,
+            path: PATH_GUESS,
             progress_at: Timestamp::ZERO,
             is_waiting: false,
         }
     }
 
-    /// What may be on its way over all channels.
-    pub(crate) const fn window_bytes(&self) -> u64 {
-        self.window.bytes()
+    /// What may be on its way over all channels. The least delay of a frame is that of a channel which is served at once;
+    /// other frames wait behind their own channel's. So once a queue has shown what the uplink carries, no more may wait
+    /// than it carries during a round trip and the delay aimed at.
+    pub(crate) fn window_bytes(&self) -> u64 {
+        let carried = bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET + CHANNEL_DELAY_LOW)
+            .max(UPLINK_MIN);
+        if self.window.was_cut() { self.window.bytes().min(carried) } else { self.window.bytes() }
     }
 
     /// Whether another frame may be handed over while this much is on its way.
-    pub(crate) const fn has_room(&self, waiting_bytes: u64) -> bool {
-        waiting_bytes < self.window.bytes()
+    pub(crate) fn has_room(&self, waiting_bytes: u64) -> bool {
+        waiting_bytes < self.window_bytes()
     }
 
     /// A frame is handed over, the first after a pause if `waiting_bytes` is 0.
@@ -69,7 +82,7 @@ impl Uplink {
         if waiting_bytes == 0 {
             // With its pauses a sample is a lower bound. On a fast path every frame has left before the next is handed
             // over: if the sample began again each time, nothing would ever be measured.
-            self.is_sample_busy = false;
+            self.sample_waiting = 0;
             let span = now.since(self.sample_since);
             if self.sample_bytes == 0 || span >= UPLINK_SAMPLE {
                 if self.sample_bytes > 0 {
@@ -86,7 +99,15 @@ impl Uplink {
     const fn begin(&mut self, now: Timestamp) {
         self.sample_since = now;
         self.sample_bytes = 0;
-        self.is_sample_busy = true;
+        self.sample_waiting = if self.is_blocked { u64::MAX } else { 0 };
+    }
+
+    /// Whether something would leave at once if there were room for it in the window.
+    pub(crate) const fn set_blocked(&mut self, is_blocked: bool) {
+        self.is_blocked = is_blocked;
+        if !is_blocked {
+            self.sample_waiting = 0;
+        }
     }
 
     /// Bytes have left. `delay`: how much longer than at best one of their frames was on its way; `rtt`: the link's round
@@ -102,6 +123,7 @@ impl Uplink {
         self.sample_bytes += bytes;
         self.carried_bytes += bytes;
         self.progress_at = now;
+        self.path = (self.path * 15 + rtt) / 16;
         self.is_waiting = waiting_bytes > bytes;
         if let Some(delay) = delay {
             self.delay.add(now, i64::try_from(micros(delay)).unwrap_or(i64::MAX));
@@ -110,10 +132,14 @@ impl Uplink {
         let is_limit = is_wanted && waiting_bytes + GROUP > self.window.bytes();
         // A frame that waited tells of a queue at once; that none waited less, only after a while.
         self.window.delivered_after(bytes, rtt, (queue, delay.unwrap_or(queue)), is_limit);
-        self.is_sample_busy &= is_wanted && (queue >= UPLINK_DELAY_LOW || self.window.is_least());
+        self.sample_waiting = self.sample_waiting.min(waiting_bytes);
         let span = now.since(self.sample_since);
-        if span >= UPLINK_SAMPLE {
-            let is_fed = waiting_bytes >= bytes_in(self.capacity.most(), rtt + UPLINK_DELAY_TARGET);
+        let is_long = self.sample_bytes >= UPLINK_SAMPLE_BYTES || span >= UPLINK_SAMPLE_MAX;
+        if span >= UPLINK_SAMPLE && is_long {
+            // Where no queue of all channels shows, the uplink may still carry what it did.
+            let low = i64::try_from(micros(UPLINK_DELAY_LOW)).unwrap_or(i64::MAX);
+            let is_fed = self.delay.least().is_none_or(|least| least >= low)
+                && waiting_bytes >= bytes_in(self.capacity.most(), rtt + UPLINK_DELAY_TARGET);
             self.fold(span, is_fed);
             self.begin(now);
         }
@@ -122,9 +148,10 @@ impl Uplink {
     fn fold(&mut self, span: Duration, is_fed: bool) {
         let rate = self.sample_bytes * 1_000_000 / micros(span).max(1);
         self.capacity.sample(rate, is_fed);
-        if self.is_sample_busy {
+        let is_queued = self.sample_waiting >= bytes_in(rate, self.path + UPLINK_DELAY_LOW);
+        if self.sample_waiting > 0 && (is_queued || self.window.is_least()) {
             // The first sample replaces the guess; later ones count for what they last, of the last half second.
-            let known = self.busy.min(UPLINK_SAMPLE * 4);
+            let known = self.busy.min((UPLINK_SAMPLE * 4).max(span));
             let (known, span_us) = (micros(known), micros(span));
             self.bytes_per_s = (self.bytes_per_s * known + rate * span_us) / (known + span_us).max(1);
             self.busy += span;
@@ -239,7 +266,7 @@ mod tests {
         // A third of it: receivers are slow, and what waits for them waits nowhere else.
         late(&mut uplink, (0, 1000), 50, 200);
         assert_eq!((uplink.queue(), uplink.window.bytes()), (Duration::ZERO, window));
-        assert!(!uplink.is_sample_busy && uplink.settled() == Some(1_000_000));
+        assert!(uplink.settled() == Some(1_000_000));
         // Eight tenths of it.
         late(&mut uplink, (1000, 1500), 20, 200);
         assert_eq!(uplink.queue(), Duration::from_millis(200));

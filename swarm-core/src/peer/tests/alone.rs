@@ -87,7 +87,13 @@ impl Alone {
             report_interval_ms: 5000,
         });
         alone.tell(Input::ManifestPublished(Ok(())));
-        alone.hear(TrackerMessageBody::Swarm { seeders: 0, leechers: 1, at_risk: Vec::new(), share: None });
+        alone.hear(TrackerMessageBody::Swarm {
+            seeders: 0,
+            leechers: 1,
+            at_risk: Vec::new(),
+            share: None,
+            scarcity: None,
+        });
         alone
     }
 

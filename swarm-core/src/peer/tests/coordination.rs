@@ -3,9 +3,12 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use super::alone::Alone;
 use super::net::{Fault, Net};
 use super::{Event, Input, MIB, MINUTE, NOTHING, ReaderId, Role, SECOND, UPLINK, net};
+use crate::peer::{Appetite, Economy};
 use crate::time::Timestamp;
+use crate::tracker_message::{Scarcity, TrackerMessageBody};
 
 #[test]
 fn the_tracker_hears_where_playing_starts_and_where_it_goes_on_elsewhere() {
@@ -104,4 +107,20 @@ fn a_dead_initial_peer_does_not_stop_those_who_have_everything_between_them() {
     let third = net.add(Role::Viewer, NOTHING, UPLINK);
     net.kill(0);
     assert!(net.run(MINUTE, |net| net.is_complete(2) && net.is_complete(third)));
+}
+
+#[test]
+fn a_shortage_is_told_when_it_begins_grows_and_ends() {
+    let mut alone = Alone::new(4, Role::Viewer, Appetite::Everything, Economy::Thrifty);
+    let scarce = |supply_bps| Some(Scarcity { supply_bps, demand_bps: 20_000_000 });
+    for scarcity in [scarce(10_000_000), scarce(11_000_000), scarce(5_000_000), None, None] {
+        let (at_risk, share) = (Vec::new(), None);
+        alone.hear(TrackerMessageBody::Swarm { seeders: 1, leechers: 4, at_risk, share, scarcity });
+    }
+    let told = alone
+        .events
+        .iter()
+        .filter_map(|event| if let Event::Scarcity(scarcity) = event { Some(*scarcity) } else { None });
+    assert_eq!(told.collect::<Vec<_>>(), [scarce(10_000_000), scarce(5_000_000), None]);
+    assert_eq!(alone.peer.stats().scarcity, None);
 }

@@ -176,7 +176,7 @@ fn any_tracker_message() -> impl Strategy<Value = TrackerMessage> {
             report_interval_ms,
         }),
         2 => (any_count(), runs(), share).prop_map(|(leechers, at_risk, share)| {
-            TrackerMessageBody::Swarm { seeders: 1, leechers, at_risk, share }
+            TrackerMessageBody::Swarm { seeders: 1, leechers, at_risk, share, scarcity: None }
         }),
         2 => (entries(), entries()).prop_map(|(providing, looking)| TrackerMessageBody::Peers { providing, looking }),
         4 => (peer(), role, any::<bool>())

@@ -354,19 +354,14 @@ impl Net {
                 report_interval_ms: 10_000,
             },
             PeerRequestBody::Join { .. } => {
-                self.later(
-                    DELAY,
-                    node,
-                    Input::Tracker(TrackerMessage {
-                        id,
-                        body: TrackerMessageBody::Swarm {
-                            seeders: 0,
-                            leechers: 0,
-                            at_risk: Vec::new(),
-                            share: None,
-                        },
-                    }),
-                );
+                let body = TrackerMessageBody::Swarm {
+                    seeders: 0,
+                    leechers: 0,
+                    at_risk: Vec::new(),
+                    share: None,
+                    scarcity: None,
+                };
+                self.later(DELAY, node, Input::Tracker(TrackerMessage { id, body }));
                 let others: Vec<usize> =
                     self.members.iter().copied().filter(|other| *other != node).collect();
                 self.members.insert(node);

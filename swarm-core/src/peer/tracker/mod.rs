@@ -17,6 +17,7 @@ pub(crate) use wants::{Wants, millis};
 use crate::id::PeerId;
 use crate::time::Timestamp;
 use crate::tracker_message::IceServer;
+use crate::tracker_message::Scarcity;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct TrackerSide {
     pub(crate) advice: Advice,
     /// Whether segments may have become whole or broken since the tracker was told.
     has_segment_news: bool,
+    /// As the application was told it.
+    scarcity: Option<Scarcity>,
 }
 
 impl TrackerSide {
@@ -35,6 +38,7 @@ impl TrackerSide {
             wants: Wants::default(),
             advice: Advice::default(),
             has_segment_news: false,
+            scarcity: None,
         }
     }
 
@@ -44,6 +48,23 @@ impl TrackerSide {
 
     pub(crate) fn ice_servers(&self) -> Arc<[IceServer]> {
         Arc::clone(&self.session.ice_servers)
+    }
+
+    /// What the swarm can send, if the tracker said last that it is less than what players need.
+    pub(crate) const fn scarcity(&self) -> Option<Scarcity> {
+        self.scarcity
+    }
+
+    /// The tracker says whether there is enough. Whether that is news.
+    pub(crate) fn set_scarcity(&mut self, scarcity: Option<Scarcity>) -> bool {
+        let is_news = match (self.scarcity, scarcity) {
+            (Some(told), Some(now)) => told.is_unlike(now),
+            (told, now) => told.is_some() != now.is_some(),
+        };
+        if is_news {
+            self.scarcity = scarcity;
+        }
+        is_news
     }
 
     /// Groups were gained or lost.

@@ -145,7 +145,7 @@ impl Peer {
             return self.reject(&[(id, range)], RejectReason::NotHeld);
         };
         let is_answered = self.standing.told().is_none_or(|told| told.serving.answers(urgency.0));
-        if let Some(reason) = send::refusal(&self.sender, content.held(), range, is_answered) {
+        if let Some(reason) = send::refusal::refusal(&self.sender, content.held(), range, is_answered) {
             return self.reject(&[(id, range)], reason);
         }
         let held: Vec<GroupRange> = content.held().runs(range).collect();

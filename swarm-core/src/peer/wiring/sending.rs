@@ -27,10 +27,14 @@ impl Peer {
     /// Sends as much as can be sent now.
     pub(in crate::peer) fn serve(&mut self, now: Timestamp) {
         self.timers.serve_at = None;
+        let mut is_blocked = false;
         loop {
             match self.sender.gate(now) {
                 Gate::Open => {}
-                Gate::Closed => break,
+                Gate::Closed => {
+                    is_blocked = self.is_waited_for(now);
+                    break;
+                }
                 Gate::Until(at) => {
                     let is_waited_for = self.sender.has_requests() || self.next(now).is_some();
                     self.timers.serve_at = is_waited_for.then_some(at);
@@ -40,9 +44,19 @@ impl Peer {
             let Some(next) = self.next(now) else { break };
             self.depart(now, &next);
         }
+        self.sender.set_blocked(is_blocked);
         for (id, bytes) in self.sender.low_water(&self.neighbours) {
             self.outputs.push_back(Output::LowWater(id, bytes));
         }
+    }
+
+    /// Whether a frame would leave if the uplink had room.
+    fn is_waited_for(&mut self, now: Timestamp) -> bool {
+        let Some(Live { content, receive, inject }) = &mut self.live else { return false };
+        let (neighbours, sender) = (&self.neighbours, &self.sender);
+        let field = Field { now, content, neighbours, sender, demand: receive.demand() };
+        sender.has_open_requests(neighbours)
+            || inject.as_mut().is_some_and(|inject| inject.next(&field).is_some())
     }
 
     /// A fresh group that presses, but for one urgent request in ten; urgent requests; fresh groups; background.
@@ -168,7 +182,8 @@ impl Peer {
 
     /// An initial peer works out again what its swarm can do, if neighbours changed.
     pub(in crate::peer) fn survey(&mut self, now: Timestamp) {
-        if !Agenda::take_surveying(&mut self.agenda, now) {
+        let links = u32::try_from(self.neighbours.len()).unwrap_or(u32::MAX);
+        if !Agenda::take_surveying(&mut self.agenda, now, links) {
             return;
         }
         let Some(Live { content, receive, inject: Some(inject) }) = &mut self.live else { return };

@@ -10,7 +10,7 @@ use crate::peer::inject::Inject;
 use crate::peer::input::PublishError;
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::Receive;
-use crate::peer::tracker::{Advice, Refusal, State};
+use crate::peer::tracker::{Advice, Refusal, State, millis};
 use crate::peer::{Live, Peer};
 use crate::peer_message::PeerMessage;
 use crate::publisher::Statement;
@@ -104,11 +104,14 @@ impl Peer {
                     self.event(Event::TrackerUp);
                 }
             }
-            TrackerMessageBody::Swarm { leechers, at_risk, share, .. } => {
+            TrackerMessageBody::Swarm { leechers, at_risk, share, scarcity, .. } => {
                 if matches!(self.tracker.session.state, State::Joining(_)) {
                     self.tracker.session.state = State::Joined;
                 }
                 self.swarm_state(leechers, &at_risk, share);
+                if self.tracker.set_scarcity(scarcity) {
+                    self.event(Event::Scarcity(scarcity));
+                }
             }
             TrackerMessageBody::Connect { peer, role, offer } => self.connect(now, peer, role, offer),
             TrackerMessageBody::Unlink { peer } => self.unlink(now, peer),
@@ -249,6 +252,12 @@ impl Peer {
         live.content.segment_of(live.receive.demand().playhead()?)
     }
 
+    /// Media from the playhead to the first group that is lacking.
+    fn ahead_ms(&self, now: Timestamp) -> Option<u32> {
+        let live = self.live.as_ref()?;
+        Some(millis(live.receive.demand().ahead(now, live.content.held())?))
+    }
+
     fn uplink_bps(&self) -> u64 {
         self.sender.uplink().saturating_mul(8)
     }
@@ -276,7 +285,8 @@ impl Peer {
                 }
             }
             let (uplink_bps, playhead) = (self.uplink_bps(), self.playhead_segment());
-            let body = PeerRequestBody::Report { received, uplink_bps, playhead };
+            let ahead_ms = self.ahead_ms(now);
+            let body = PeerRequestBody::Report { received, uplink_bps, playhead, ahead_ms };
             let request = self.tracker.session.request(now, body);
             self.outputs.push_back(Output::Tracker(request));
         }

@@ -35,7 +35,7 @@ mod tests {
         assert!((DEGREE_TARGET - 1..=DEGREE_TARGET).contains(&(degrees.iter().sum::<usize>() / 200)));
         assert!(degrees.iter().any(|degree| *degree > 2 * DEGREE_TARGET), "{degrees:?}");
         for peer in 1..=100 {
-            graph.leave(Timestamp::ZERO, PeerId(peer), |_| 0, &mut rng);
+            graph.leave(Timestamp::ZERO, PeerId(peer), |_| super::super::Need::default(), &mut rng);
         }
         assert!((101..=200).all(|peer| graph.degree(PeerId(peer)) >= DEGREE_TARGET / 2));
     }

@@ -1,17 +1,20 @@
 //! Which viewers an initial peer is linked to.
 //!
-//! While it has fewer than [`INITIAL_DEGREE_MAX`] links every viewer gets one, but none gets more than
+//! It has as many *places* as its uplink carries viewers, at least [`INITIAL_DEGREE`] and at most
+//! [`INITIAL_DEGREE_MAX`]. While there are places every viewer gets one, but none gets more than
 //! [`INITIAL_PER_VIEWER_MAX`] initial peers. When there are more viewers than places, the places *rotate*:
 //!
-//! * A few at a time, [`ROTATED_MAX`] in [`ROTATION_MS`], and none before it was held that long. What is injected
+//! * A few at a time, one in [`ROTATED_SHARE`] each [`ROTATION_MS`], and none before it was held that long. What is injected
 //!   goes only where a link stands and has carried enough to know its rate, so most must stay.
-//! * Out of the half with the smaller uplinks, the longest held first. What is injected to a viewer spreads as
-//!   fast as that viewer sends, so the strongest are worth most at the root and stay there.
+//! * Out of the half with the smaller uplinks, of viewers that are not short, the longest held first. What is injected to a
+//!   viewer spreads as fast as that viewer sends, so the strongest are worth most at the root and stay there.
 //! * To viewers whose subnet has no more places than that of the loser, so that a crowd from one subnet does not push
-//!   the others out. For the same reason a newcomer that finds no place free takes one of a subnet that has more than
-//!   [`INITIAL_PLACES_PER_SUBNET`].
-//! * To viewers that had their turn least often, among some drawn by chance the one with the biggest uplink.
-//!   So everybody gets a turn, and whoever is strong is found and kept.
+//!   the others out. For the same reason a newcomer that finds no place free takes one of a subnet that has more than one
+//!   in [`INITIAL_SUBNET_SHARE`].
+//! * To viewers that are short, then to those that had their turn least often, among some drawn by chance the one with the
+//!   biggest uplink. So everybody gets a turn, and strong viewers are found and kept.
+//!
+//! An initial peer whose places become fewer, because its uplink is believed less, gives up some each time.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -23,19 +26,60 @@ use super::super::draw;
 use super::super::network::Subnet;
 use super::{Change, Graph, Kind};
 use crate::limits::{
-    INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, INITIAL_PLACES_PER_SUBNET, ROTATED_MAX, ROTATION_MS,
-    UPLINK_UNKNOWN_BPS,
+    INITIAL_DEGREE, INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, INITIAL_SUBNET_SHARE, MEDIA_UNKNOWN_BPS,
+    ROTATED_SHARE, ROTATION_MS, UPLINK_UNKNOWN_BPS, WIDENED_MAX,
 };
 
 /// Viewers looked at for a place that is free.
 const SAMPLE: usize = 8;
 
+/// What counts of a viewer when links are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Need {
+    /// Whether its player has hardly anything ahead.
+    pub is_short: bool,
+    /// Its upload capacity as far as it is believed, bits a second; 0 if not known.
+    pub uplink_bps: u64,
+}
+
+/// The links that an initial peer is to have: to as many viewers as its uplink carries at the rate of the media. 0 stands
+/// for what is not known.
+pub fn places_for(uplink_bps: u64, media_bps: u64) -> usize {
+    let rate = if media_bps == 0 { MEDIA_UNKNOWN_BPS } else { media_bps };
+    usize::try_from(uplink_bps / rate).unwrap_or(usize::MAX).clamp(INITIAL_DEGREE, INITIAL_DEGREE_MAX)
+}
+
 impl Graph {
+    /// An initial peer is to have `places` links: further viewers are linked to it, short ones first.
+    pub fn widen(
+        &mut self,
+        now: Timestamp,
+        initial: PeerId,
+        places: usize,
+        need: impl Fn(PeerId) -> Need,
+        rng: &mut fastrand::Rng,
+    ) -> Vec<Change> {
+        let Some(node) = self.nodes.get_mut(&initial).filter(|node| node.is_initial) else {
+            return Vec::new();
+        };
+        let is_wider = places > node.places_max;
+        node.places_max = places;
+        if is_wider {
+            let room = places.saturating_sub(self.places(initial)).min(WIDENED_MAX);
+            for _ in 0..room.min(self.viewers.len()) {
+                if !self.refill(now, initial, &need, rng) {
+                    break;
+                }
+            }
+        }
+        self.take_changes()
+    }
+
     /// Gives some places at initial peers to viewers without one, if it is time.
     pub fn rotate(
         &mut self,
         now: Timestamp,
-        uplink_bps: impl Fn(PeerId) -> u64,
+        need: impl Fn(PeerId) -> Need,
         rng: &mut fastrand::Rng,
     ) -> Vec<Change> {
         let interval = Duration::from_millis(u64::from(ROTATION_MS));
@@ -45,24 +89,24 @@ impl Graph {
             };
             node.next_rotation = now + interval;
             let mut places: Vec<_> = node.links.iter().filter(|link| link.kind == Kind::Initial).collect();
-            if places.len() < INITIAL_DEGREE_MAX {
+            if places.len() < node.places_max {
                 continue;
             }
-            places.sort_by_key(|link| known(uplink_bps(link.peer)));
-            places.truncate(INITIAL_DEGREE_MAX / 2);
-            places.retain(|link| link.since + interval <= now);
+            let surplus = places.len() - node.places_max;
+            let rotated = places.len() / ROTATED_SHARE;
+            places.sort_by_key(|link| known(need(link.peer).uplink_bps));
+            places.truncate(places.len() / 2);
+            places.retain(|link| link.since + interval <= now && !need(link.peer).is_short);
             places.sort_by_key(|link| link.since);
-            let losing: Vec<PeerId> = places
-                .iter()
-                .map(|link| link.peer)
-                .take(ROTATED_MAX.min(self.without_initial.len()))
-                .collect();
-            for loser in losing {
+            let mut losing: Vec<PeerId> = places.iter().map(|link| link.peer).take(rotated).collect();
+            let kept = losing.split_off(surplus.min(losing.len()));
+            losing.into_iter().for_each(|loser| self.unlink(loser, initial));
+            for loser in kept.into_iter().take(self.without_initial.len()) {
                 let taken = self.places_by_subnet(initial);
                 let places = |peer: PeerId| self.subnet(peer).and_then(|subnet| taken.get(&subnet)).copied();
                 let loser_places = places(loser);
                 let may_win = |viewer: PeerId| places(viewer) <= loser_places;
-                let Some(winner) = self.successor(may_win, &uplink_bps, rng) else { continue };
+                let Some(winner) = self.successor(may_win, &need, rng) else { continue };
                 self.link(now, winner, initial, Kind::Initial);
                 self.unlink(loser, initial);
             }
@@ -76,7 +120,7 @@ impl Graph {
             .initial
             .iter()
             .copied()
-            .filter(|initial| self.places(*initial) < INITIAL_DEGREE_MAX)
+            .filter(|initial| self.places(*initial) < self.places_max(*initial))
             .collect();
         initial.sort_by_key(|initial| self.places(*initial));
         initial.truncate(INITIAL_PER_VIEWER_MAX);
@@ -102,7 +146,7 @@ impl Graph {
                 continue;
             };
             let own_count = taken.iter().filter(|subnet| **subnet == own).count();
-            if count <= INITIAL_PLACES_PER_SUBNET || count <= own_count + 1 {
+            if count <= self.places_max(initial) / INITIAL_SUBNET_SHARE || count <= own_count + 1 {
                 continue;
             }
             let places = self.links(initial).filter(|link| link.kind == Kind::Initial);
@@ -133,53 +177,59 @@ impl Graph {
             *turn += 1;
             (self.initial_count(*viewer), *turn)
         });
-        for viewer in viewers.into_iter().take(INITIAL_DEGREE_MAX) {
+        for viewer in viewers.into_iter().take(self.places_max(peer)) {
             if self.has_place(peer, viewer) {
                 self.link(now, peer, viewer, Kind::Initial);
             }
         }
     }
 
-    /// Gives a place that became free to a viewer without an initial peer, or to any that may have another.
+    /// Gives a place that is free to a viewer without an initial peer, or to any that may have another. Whether there was
+    /// one.
     pub(super) fn refill(
         &mut self,
         now: Timestamp,
         initial: PeerId,
-        uplink_bps: &impl Fn(PeerId) -> u64,
+        need: &impl Fn(PeerId) -> Need,
         rng: &mut fastrand::Rng,
-    ) {
+    ) -> bool {
+        let places_per_subnet = self.places_max(initial) / INITIAL_SUBNET_SHARE;
         let taken = self.places_by_subnet(initial);
         let is_few = |viewer: PeerId| {
             let places = self.subnet(viewer).and_then(|subnet| taken.get(&subnet)).copied();
-            places.unwrap_or_default() < INITIAL_PLACES_PER_SUBNET
+            places.unwrap_or_default() < places_per_subnet
         };
         let viewer = self
-            .successor(is_few, uplink_bps, rng)
-            .or_else(|| self.successor(|_| true, uplink_bps, rng))
+            .successor(is_few, need, rng)
+            .or_else(|| self.successor(|_| true, need, rng))
             .or_else(|| self.viewers.draw_where(rng, |viewer| self.has_place(initial, viewer)));
-        if let Some(viewer) = viewer.filter(|viewer| self.has_place(initial, *viewer)) {
+        let viewer = viewer.filter(|viewer| self.has_place(initial, *viewer));
+        if let Some(viewer) = viewer {
             self.link(now, viewer, initial, Kind::Initial);
         }
+        viewer.is_some()
     }
 
     /// Whether an initial peer has a place, and a viewer is in want of one there.
     pub(super) fn has_place(&self, initial: PeerId, viewer: PeerId) -> bool {
-        self.places(initial) < INITIAL_DEGREE_MAX
+        self.places(initial) < self.places_max(initial)
             && self.initial_count(viewer) < INITIAL_PER_VIEWER_MAX
             && self.kind(viewer, initial) != Some(Kind::Initial)
     }
 
-    /// A viewer without initial peer that `may_win`: had its turn least often, then has the biggest uplink.
+    /// A viewer without initial peer that `may_win`: one that is short, then one that had its turn least often, then the one
+    /// with the biggest uplink.
     fn successor(
         &self,
         may_win: impl Fn(PeerId) -> bool,
-        uplink_bps: impl Fn(PeerId) -> u64,
+        need: impl Fn(PeerId) -> Need,
         rng: &mut fastrand::Rng,
     ) -> Option<PeerId> {
         let drawn = (0..SAMPLE).filter_map(|_| self.without_initial.draw(rng));
         let best = drawn.filter(|viewer| may_win(*viewer)).min_by_key(|viewer| {
             let turns = self.nodes.get(viewer).map_or(u32::MAX, |node| node.turns);
-            (turns, Reverse(known(uplink_bps(*viewer))))
+            let need = need(*viewer);
+            (!need.is_short, turns, Reverse(known(need.uplink_bps)))
         });
         best.or_else(|| self.without_initial.draw_where(rng, &may_win))
     }
@@ -188,7 +238,12 @@ impl Graph {
         self.initial_count(initial)
     }
 
-    fn initial_count(&self, peer: PeerId) -> usize {
+    pub(super) fn places_max(&self, initial: PeerId) -> usize {
+        self.nodes.get(&initial).map_or(0, |node| node.places_max)
+    }
+
+    /// Places that a viewer has at initial peers, or an initial peer has given.
+    pub fn initial_count(&self, peer: PeerId) -> usize {
         self.nodes.get(&peer).map_or(0, |node| node.count(|kind| kind == Kind::Initial))
     }
 }

@@ -1,6 +1,7 @@
 //! The graph as a whole: its degrees, its width, and what is left of both while peers come and go.
 
 mod crowds;
+mod initial;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,8 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{
-    DEGREE_MIN, INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, INITIAL_PLACES_PER_SUBNET, INITIAL_WANTED_MAX,
-    ROTATED_MAX, ROTATION_MS, SETTLE_MS, WANTED_HOLD_MS, WANTED_MAX,
+    DEGREE_MIN, INITIAL_DEGREE_MAX, INITIAL_PER_VIEWER_MAX, INITIAL_SUBNET_SHARE, INITIAL_WANTED_MAX,
+    MEDIA_UNKNOWN_BPS, ROTATED_SHARE, ROTATION_MS, SETTLE_MS, WANTED_HOLD_MS, WANTED_MAX,
 };
 
 const INITIAL: PeerId = PeerId(u64::MAX);
@@ -52,12 +53,12 @@ impl Swarm {
     }
 
     fn join_initial(&mut self, peer: PeerId) {
-        let changes = self.graph.join_initial(self.now, peer, alone(0), &mut self.rng);
+        let changes = self.graph.join_initial(self.now, peer, (alone(0), INITIAL_DEGREE), &mut self.rng);
         self.hear(changes);
     }
 
     fn leave(&mut self, peer: PeerId) {
-        let departure = self.graph.leave(self.now, peer, |_| 0, &mut self.rng);
+        let departure = self.graph.leave(self.now, peer, |_| Need::default(), &mut self.rng);
         let known = self.told.remove(&peer).unwrap_or_default();
         assert_eq!(known, departure.neighbours.iter().copied().collect());
         for neighbour in departure.neighbours {
@@ -76,7 +77,8 @@ impl Swarm {
 
     fn rotate(&mut self, after_ms: u32, uplink_bps: impl Fn(PeerId) -> u64) -> usize {
         self.now = self.now + std::time::Duration::from_millis(u64::from(after_ms));
-        let changes = self.graph.rotate(self.now, uplink_bps, &mut self.rng);
+        let need = |peer| Need { is_short: false, uplink_bps: uplink_bps(peer) };
+        let changes = self.graph.rotate(self.now, need, &mut self.rng);
         let count = changes.iter().filter(|change| matches!(change, Change::Linked(..))).count();
         self.hear(changes);
         count
@@ -260,62 +262,6 @@ proptest! {
 }
 
 #[test]
-fn an_initial_peer_takes_the_first_comers_and_refills_when_one_leaves() {
-    let mut swarm = Swarm::new(3);
-    swarm.join_initial(INITIAL);
-    let places = INITIAL_DEGREE_MAX as u64;
-    for peer in 1..=places + 8 {
-        swarm.join(peer);
-        assert_eq!(swarm.graph.is_linked(PeerId(peer), INITIAL), peer <= places);
-    }
-    swarm.leave(PeerId(1));
-    assert_eq!(swarm.told[&INITIAL].len(), INITIAL_DEGREE_MAX);
-    let late = places + 1..=places + 8;
-    assert_eq!(late.filter(|peer| swarm.graph.is_linked(PeerId(*peer), INITIAL)).count(), 1);
-    swarm.check();
-}
-
-#[test]
-fn an_initial_peer_that_comes_late_is_introduced_to_viewers_only_and_no_viewer_gets_three() {
-    let mut swarm = Swarm::grown(INITIAL_DEGREE_MAX as u64 + 8, 4);
-    for initial in 1000..1004 {
-        swarm.join_initial(PeerId(initial));
-    }
-    assert!(!swarm.graph.is_linked(PeerId(1000), PeerId(1001)));
-    assert_eq!(swarm.told[&PeerId(1000)].len(), INITIAL_DEGREE_MAX);
-    swarm.join(INITIAL_DEGREE_MAX as u64 + 9);
-    for viewer in swarm.viewers() {
-        let initial = swarm.graph.links(viewer).filter(|link| link.kind == Kind::Initial).count();
-        assert!((1..=INITIAL_PER_VIEWER_MAX).contains(&initial), "{viewer} has {initial}");
-    }
-    swarm.leave(PeerId(1000));
-    swarm.check();
-}
-
-#[test]
-fn places_at_an_initial_peer_rotate_until_everybody_had_one_and_the_strong_keep_theirs() {
-    let mut swarm = Swarm::new(5);
-    swarm.join_initial(INITIAL);
-    let viewers = 2 * INITIAL_DEGREE_MAX as u64;
-    (1..=viewers).for_each(|peer| swarm.join(peer));
-    let is_strong = |peer: PeerId| peer.0.is_multiple_of(8);
-    let uplink_bps = |peer: PeerId| if is_strong(peer) { 50_000_000 } else { 2_000_000 };
-    assert_eq!(swarm.rotate(ROTATION_MS - 1, uplink_bps), 0, "nobody held a place for long enough");
-    let mut had: BTreeSet<PeerId> = swarm.told[&INITIAL].clone();
-    for _ in 0..viewers / 4 {
-        let exchanged = swarm.rotate(ROTATION_MS, uplink_bps);
-        assert!((1..=ROTATED_MAX).contains(&exchanged), "{exchanged}");
-        assert_eq!(swarm.rotate(0, uplink_bps), 0, "twice in one interval");
-        swarm.check();
-        had.extend(swarm.told[&INITIAL].iter().copied());
-    }
-    assert_eq!(swarm.told[&INITIAL].len(), INITIAL_DEGREE_MAX);
-    assert!(had.len() as u64 >= viewers - 4, "{} had a turn", had.len());
-    let strong = swarm.told[&INITIAL].iter().filter(|peer| is_strong(**peer)).count();
-    assert!(strong as u64 >= viewers / 8 - 1, "{strong} of {viewers} / 8 strong viewers are at the root");
-}
-
-#[test]
 fn a_want_adds_a_link_on_top_and_the_oldest_gives_way_after_a_while() {
     let mut swarm = Swarm::grown(200, 5);
     let taker = PeerId(200);
@@ -338,23 +284,6 @@ fn a_want_adds_a_link_on_top_and_the_oldest_gives_way_after_a_while() {
     swarm.check();
     assert_eq!(swarm.graph.link_wanted(swarm.now, taker, taker), None);
     assert_eq!(swarm.graph.link_wanted(swarm.now, taker, PeerId(9999)), None);
-}
-
-#[test]
-fn a_full_initial_peer_still_takes_a_few_that_want_what_nobody_else_has() {
-    let mut swarm = Swarm::new(6);
-    swarm.join_initial(INITIAL);
-    (1..=100).for_each(|peer| swarm.join(peer));
-    let wanting = (1..=100).map(PeerId);
-    let mut linked = 0;
-    for taker in wanting {
-        if let Some(changes) = swarm.graph.link_wanted(swarm.now, taker, INITIAL) {
-            swarm.hear(changes);
-            linked += 1;
-        }
-    }
-    assert_eq!(linked, INITIAL_WANTED_MAX);
-    swarm.check();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{PeerEntry, Want};
 
 use super::*;
-use crate::limits::{INITIAL_DEGREE_MAX, INITIAL_WANTED_MAX, LEASE_MS, LOOKING_MAX, PROVIDERS_MAX};
+use crate::limits::{INITIAL_DEGREE, INITIAL_WANTED_MAX, LEASE_MS, LOOKING_MAX, PROVIDERS_MAX, SHORT_MS};
 
 const PLAIN: Wish = Wish { priority: 3, period: Period::Playback };
 
@@ -23,7 +23,7 @@ fn viewer(peer: u64, have: &[SegmentRun]) -> Newcomer {
 }
 
 fn joined(newcomers: impl IntoIterator<Item = Newcomer>) -> (Swarm, fastrand::Rng) {
-    let mut swarm = Swarm::new([PLAIN; 10], Wiring::Regular);
+    let mut swarm = Swarm::new([PLAIN; 10], Wiring::Regular, 0);
     let mut rng = fastrand::Rng::with_seed(1);
     for newcomer in newcomers {
         swarm.join(Timestamp::ZERO, newcomer, &mut rng);
@@ -101,7 +101,7 @@ fn a_want_that_no_neighbour_can_meet_introduces_one_that_can() {
 #[test]
 fn the_longest_answer_fits_a_message() {
     let holes: Vec<SegmentRun> = (0..8000).map(|index| SegmentRun(index * 2, 1)).collect();
-    let mut swarm = Swarm::new([PLAIN; 16_384], Wiring::Regular);
+    let mut swarm = Swarm::new([PLAIN; 16_384], Wiring::Regular, 0);
     let mut rng = fastrand::Rng::with_seed(1);
     for peer in 1..=100 {
         let newcomer = viewer(u64::MAX - peer, &holes);
@@ -158,7 +158,10 @@ fn what_somebody_wants_and_one_viewer_holds_is_at_risk_for_all() {
     swarm.want(Timestamp::ZERO, PeerId(3), &[want(4, 3, 0)], &mut rng);
     let state = swarm.state(Timestamp::from_millis(5000), PeerId(0));
     let at_risk = vec![SegmentRun(5, 2)];
-    assert_eq!(state, TrackerMessageBody::Swarm { seeders: 1, leechers: 3, at_risk, share: None });
+    assert_eq!(
+        state,
+        TrackerMessageBody::Swarm { seeders: 1, leechers: 3, at_risk, share: None, scarcity: None }
+    );
 }
 
 #[test]
@@ -175,7 +178,7 @@ fn a_crowd_that_wants_what_only_a_full_initial_peer_has_brings_it_a_few_links_an
         }));
     }
     let initial = PeerId(1000);
-    assert_eq!(swarm.graph.neighbours(initial).count(), INITIAL_DEGREE_MAX + INITIAL_WANTED_MAX);
+    assert_eq!(swarm.graph.neighbours(initial).count(), INITIAL_DEGREE + INITIAL_WANTED_MAX);
     let segments: u32 = leases.iter().flatten().map(|run| run.1).sum();
     assert_eq!(segments, 10, "each segment is sent once: {leases:?}");
     assert!(leases.len() >= 3, "to more than two takers");
@@ -187,7 +190,7 @@ fn what_is_rare_and_what_the_author_wants_first_is_assigned_first() {
     let high = Wish { priority: 7, ..PLAIN };
     let mut wishes = [PLAIN; 40];
     (wishes[30], wishes[20]) = (first, high);
-    let mut swarm = Swarm::new(wishes, Wiring::Regular);
+    let mut swarm = Swarm::new(wishes, Wiring::Regular, 0);
     let mut rng = fastrand::Rng::with_seed(1);
     let all = [SegmentRun(0, 40)];
     let but_one = [SegmentRun(0, 10), SegmentRun(11, 29)];
@@ -205,6 +208,7 @@ fn a_source_that_its_neighbours_complain_about_is_asked_less() {
         received: vec![Received { peer: PeerId(peer), bytes, failures }],
         uplink_bps: 0,
         playhead: None,
+        ahead_ms: None,
     };
     for round in 0..10 {
         for reporter in 3..=6 {
@@ -231,6 +235,7 @@ fn fake_seeders_are_found_out_by_who_asks_them_and_what_they_hid_is_at_risk_agai
         received: vec![Received { peer: PeerId(source), bytes: 0, failures: 4 }],
         uplink_bps: 0,
         playhead: None,
+        ahead_ms: None,
     };
     for round in 0..6 {
         for (source, reporter) in (1..=3).flat_map(|source| (4..=6).map(move |reporter| (source, reporter))) {
@@ -244,6 +249,55 @@ fn fake_seeders_are_found_out_by_who_asks_them_and_what_they_hid_is_at_risk_agai
     assert!(providing.is_empty() && notices.is_empty(), "bogus sources are not assigned: {notices:?}");
     let state = swarm.state(now, PeerId(8));
     assert!(matches!(state, TrackerMessageBody::Swarm { at_risk, .. } if at_risk == [SegmentRun(0, 10)]));
+}
+
+/// What a player reports that has `ahead_ms` to play.
+fn plays(ahead_ms: u32) -> Report {
+    Report { received: Vec::new(), uplink_bps: 0, playhead: Some(3), ahead_ms: Some(ahead_ms) }
+}
+
+#[test]
+fn a_boasted_uplink_is_believed_until_receivers_have_seen_what_it_carries() {
+    let (mut swarm, mut rng) = joined((1..=6).map(|peer| viewer(peer, &[])));
+    let boast = |swarm: &mut Swarm, rng: &mut fastrand::Rng| {
+        let boast =
+            Report { received: Vec::new(), uplink_bps: 1_000_000_000, playhead: None, ahead_ms: None };
+        swarm.report(Timestamp::ZERO, PeerId(1), boast, rng);
+        swarm.balance.uplink_bps(PeerId(1))
+    };
+    assert_eq!(boast(&mut swarm, &mut rng), 1_000_000_000);
+    let received = |bytes, failures| vec![Received { peer: PeerId(1), bytes, failures }];
+    for reporter in 2..=5 {
+        let report = Report { received: received(2_500_000, 0), ..plays(9000) };
+        swarm.report(Timestamp::ZERO, PeerId(reporter), report, &mut rng);
+    }
+    assert_eq!(boast(&mut swarm, &mut rng), 4 * 16_000_000, "four receivers got 4 Mbit/s each");
+    for reporter in (2..=5).cycle().take(40) {
+        let report = Report { received: received(0, 40), ..plays(9000) };
+        swarm.report(Timestamp::ZERO, PeerId(reporter), report, &mut rng);
+    }
+    assert!(boast(&mut swarm, &mut rng) < 8_000_000, "it delivers nothing");
+}
+
+#[test]
+fn a_viewer_that_is_short_is_linked_with_a_full_initial_peer_and_a_fast_one_takes_more_viewers() {
+    let viewers = INITIAL_DEGREE as u64 + 40;
+    let mut swarm = Swarm::new([PLAIN; 10], Wiring::Regular, 2_000_000);
+    let mut rng = fastrand::Rng::with_seed(1);
+    let initial = PeerId(1000);
+    let newcomers = (1..=viewers).map(|peer| viewer(peer, &[]));
+    let publisher = Newcomer { role: Role::Initial, uplink_bps: 0, ..viewer(1000, &[]) };
+    for newcomer in [publisher].into_iter().chain(newcomers) {
+        swarm.join(Timestamp::ZERO, newcomer, &mut rng);
+    }
+    let late = PeerId(viewers);
+    swarm.report(Timestamp::ZERO, late, plays(SHORT_MS), &mut rng);
+    assert!(!swarm.graph.is_linked(late, initial), "it has enough to play");
+    swarm.report(Timestamp::ZERO, late, plays(SHORT_MS - 1), &mut rng);
+    assert!(swarm.graph.is_linked(late, initial));
+    let fast = Report { received: Vec::new(), uplink_bps: 500_000_000, playhead: None, ahead_ms: None };
+    swarm.report(Timestamp::ZERO, initial, fast, &mut rng);
+    assert_eq!(swarm.graph.neighbours(initial).count() as u64, viewers, "it carries 250");
 }
 
 #[test]

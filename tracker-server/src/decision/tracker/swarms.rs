@@ -58,6 +58,10 @@ impl Swarms {
         self.0.get(&id).map(|known| &known.swarm)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Swarm> {
+        self.0.values().map(|known| &known.swarm)
+    }
+
     pub(super) fn known_mut(&mut self, id: SwarmId) -> Option<&mut Swarm> {
         self.0.get_mut(&id).map(|known| &mut known.swarm)
     }

@@ -36,8 +36,8 @@ fn config(seed: u64) -> TrackerConfig {
 
 fn tracker() -> Tracker {
     let mut tracker = Tracker::new(config(1));
-    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10]);
-    tracker.add_swarm(OTHER_SWARM, key().public(), [PLAIN; 10]);
+    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10], 0);
+    tracker.add_swarm(OTHER_SWARM, key().public(), [PLAIN; 10], 0);
     tracker
 }
 
@@ -115,7 +115,13 @@ fn two_peers_of_a_swarm_are_introduced_and_the_newcomer_offers() {
     let (answer, caused) = ask(&mut tracker, 2, join(SWARM));
     assert_eq!(
         answer,
-        TrackerMessageBody::Swarm { seeders: 0, leechers: 2, at_risk: Vec::new(), share: None }
+        TrackerMessageBody::Swarm {
+            seeders: 0,
+            leechers: 2,
+            at_risk: Vec::new(),
+            share: None,
+            scarcity: None
+        }
     );
     let connect =
         |peer, offer| Outgoing::notice(TrackerMessageBody::Connect { peer, role: Role::Viewer, offer });
@@ -175,7 +181,7 @@ fn an_unknown_swarm_may_be_tried_again_on_the_same_connection() {
         answer,
         TrackerMessageBody::Error { code: ErrorCode::UnknownSwarm, retry_after_ms: Some(1000), .. }
     ));
-    tracker.add_swarm(late, key().public(), [PLAIN; 1]);
+    tracker.add_swarm(late, key().public(), [PLAIN; 1], 0);
     assert!(matches!(ask(&mut tracker, 1, join(late)).0, TrackerMessageBody::Swarm { .. }));
     assert_eq!(error_code(&ask(&mut tracker, 1, join(SWARM)).0), ErrorCode::BadRequest);
 }
@@ -201,11 +207,16 @@ fn a_report_is_answered_with_the_state_of_the_swarm() {
     enter(&mut tracker, 1, SWARM);
     let want = Want { segments: SegmentRun(3, 2), remaining_ms: 0 };
     ask(&mut tracker, 1, PeerRequestBody::Want { segments: vec![want] });
-    let report = PeerRequestBody::Report { received: vec![], uplink_bps: 0, playhead: None };
+    let report = PeerRequestBody::Report { received: vec![], uplink_bps: 0, playhead: None, ahead_ms: None };
     let later = Timestamp::from_millis(5000);
     let outgoing = tracker.handle(later, ConnectionId(1), PeerRequest { id: 5, body: report });
-    let body =
-        TrackerMessageBody::Swarm { seeders: 0, leechers: 1, at_risk: vec![SegmentRun(3, 2)], share: None };
+    let body = TrackerMessageBody::Swarm {
+        seeders: 0,
+        leechers: 1,
+        at_risk: vec![SegmentRun(3, 2)],
+        share: None,
+        scarcity: None,
+    };
     assert_eq!(outgoing, [(ConnectionId(1), Outgoing::Send(TrackerMessage { id: Some(5), body }))]);
 }
 
@@ -281,8 +292,8 @@ fn a_swarm_is_forgotten_only_when_nobody_is_in_it() {
 fn storm(seed: u64) -> Vec<(ConnectionId, Outgoing)> {
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut tracker = Tracker::new(config(seed));
-    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10]);
-    tracker.add_swarm(OTHER_SWARM, key().public(), [PLAIN; 10]);
+    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10], 0);
+    tracker.add_swarm(OTHER_SWARM, key().public(), [PLAIN; 10], 0);
     let mut open: BTreeSet<ConnectionId> = BTreeSet::new();
     let mut tokens: Vec<String> = Vec::new();
     let mut peers: Vec<PeerId> = vec![PeerId(5)];
@@ -353,6 +364,7 @@ fn anything(chance: &mut fastrand::Rng, tokens: &[String], peers: &[PeerId]) -> 
             received: vec![Received { peer, bytes: u64::MAX, failures: 1 }],
             uplink_bps: u64::MAX,
             playhead: None,
+            ahead_ms: Some(run.0),
         },
         _ => PeerRequestBody::Leave,
     }

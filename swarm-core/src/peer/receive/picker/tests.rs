@@ -17,7 +17,7 @@ const USUAL: u64 = 1_000_000;
 
 /// Who is asked for a group that is due in a time.
 fn chosen(scene: &Scene, ledger: &Ledger, group: u32, remaining: Duration) -> Option<LinkId> {
-    let candidates = Candidates::new(&scene.view(NOW), ledger);
+    let candidates = Candidates::new(&scene.view(NOW), ledger, u64::MAX);
     candidates.choose(group, remaining, &scene.advice, None).map(|(link, _)| link)
 }
 
@@ -36,7 +36,7 @@ fn an_urgent_group_goes_to_the_holder_that_would_deliver_it_soonest() {
     let _other = scene.viewer(USUAL * 10, &[GroupRange::new(0, 5)]);
     let mut ledger = ledger(&scene);
     assert_eq!(chosen(&scene, &ledger, 5, SECOND), Some(usual), "the fastest does not hold it");
-    let candidates = Candidates::new(&scene.view(NOW), &ledger);
+    let candidates = Candidates::new(&scene.view(NOW), &ledger, u64::MAX);
     let (_, eta) = candidates.choose(5, SECOND, &scene.advice, None).unwrap();
     assert_eq!(eta, Duration::from_micros(50_000 + 3 * 16_384), "the path, and what it is busy with");
     assert_eq!(candidates.choose(5, SECOND, &scene.advice, Some(usual)).unwrap().0, slow);
@@ -58,10 +58,10 @@ fn what_a_neighbour_owes_and_its_silence_count_as_delay() {
     ledger.ask(NOW, near, GroupRange::new(2, 3), (Class::Urgent, Duration::ZERO));
     assert_eq!(chosen(&scene, &ledger, 9, SECOND), Some(far));
     // The same within one plan.
-    let mut candidates = Candidates::new(&scene.view(NOW), &ledger);
+    let mut candidates = Candidates::new(&scene.view(NOW), &ledger, u64::MAX);
     candidates.asked(far);
     assert_eq!(candidates.choose(9, SECOND, &scene.advice, None).unwrap().0, near);
-    let later = Candidates::new(&scene.view(NOW + SECOND), &ledger);
+    let later = Candidates::new(&scene.view(NOW + SECOND), &ledger, u64::MAX);
     let (link, _) = later.choose(9, SECOND, &scene.advice, None).unwrap();
     assert_eq!(link, far, "the other has owed three groups for a second");
     assert_eq!(later.choose(9, SECOND, &scene.advice, Some(far)).unwrap().1, SECOND);
@@ -125,12 +125,12 @@ fn neighbours_that_serve_nothing_retire_or_are_silent_are_not_asked() {
     let retiring = scene.viewer(USUAL, &[ALL]);
     let peer = scene.of(retiring).peer;
     scene.neighbours.unlinked(NOW, peer);
-    assert!(Candidates::new(&scene.view(NOW), &ledger(&scene)).is_empty());
+    assert!(Candidates::new(&scene.view(NOW), &ledger(&scene), u64::MAX).is_empty());
     let silent = scene.viewer(USUAL, &[ALL]);
     let mut ledger = ledger(&scene);
-    assert!(!Candidates::new(&scene.view(NOW), &ledger).is_empty());
+    assert!(!Candidates::new(&scene.view(NOW), &ledger, u64::MAX).is_empty());
     ledger.is_busy(NOW, silent);
-    assert!(Candidates::new(&scene.view(NOW), &ledger).is_empty());
+    assert!(Candidates::new(&scene.view(NOW), &ledger, u64::MAX).is_empty());
 }
 
 /// What is asked of a neighbour in the background, at most `max` groups at a time.

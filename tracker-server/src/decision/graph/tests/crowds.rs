@@ -58,18 +58,18 @@ fn a_crowd_from_one_subnet_keeps_a_quarter_of_the_places_at_an_initial_peer() {
     let mut swarm = Swarm::new(13);
     swarm.join_initial(INITIAL);
     (10_000..11_000).for_each(|peer| swarm.join_from(peer, crowded()));
-    let honest = INITIAL_DEGREE_MAX as u64;
+    let honest = INITIAL_DEGREE as u64;
     (1..=honest).for_each(|peer| swarm.join(peer));
     let of_crowd = |swarm: &Swarm| swarm.graph.places_by_subnet(INITIAL)[&crowded()];
-    assert_eq!(of_crowd(&swarm), INITIAL_PLACES_PER_SUBNET);
+    assert_eq!(of_crowd(&swarm), INITIAL_DEGREE / INITIAL_SUBNET_SHARE);
     // The crowd boasts; that does not bring it more places.
     let uplink_bps = |peer: PeerId| if peer.0 >= 10_000 { u64::MAX } else { 2_000_000 };
     for _ in 0..100 {
         swarm.rotate(ROTATION_MS, uplink_bps);
-        assert!(of_crowd(&swarm) <= INITIAL_PLACES_PER_SUBNET, "{}", of_crowd(&swarm));
+        assert!(of_crowd(&swarm) <= INITIAL_DEGREE / INITIAL_SUBNET_SHARE, "{}", of_crowd(&swarm));
     }
     swarm.join_initial(PeerId(5_000));
     let taken = swarm.graph.places_by_subnet(PeerId(5_000));
-    assert!(taken.len() > INITIAL_DEGREE_MAX / 4, "one that comes late meets many subnets: {taken:?}");
+    assert!(taken.len() > INITIAL_DEGREE / 4, "one that comes late meets many subnets: {taken:?}");
     swarm.check();
 }

@@ -75,6 +75,6 @@ fn a_swarm_that_was_taken_off_is_joined_by_nobody_and_goes_with_its_last_peer() 
     assert_eq!(tracker.joined_peer(ConnectionId(1)), Some(peer), "who is in it stays");
     tracker.disconnected(NOW, ConnectionId(1));
     assert!(!tracker.remove_swarm(SWARM), "it is gone already");
-    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10]);
+    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10], 0);
     assert!(matches!(ask(&mut tracker, 2, join(SWARM)).0, TrackerMessageBody::Swarm { .. }));
 }

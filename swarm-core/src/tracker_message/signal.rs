@@ -1,5 +1,4 @@
-//! Signals: what two peers say to one another, through the tracker, to build a connection; part of
-//! [`tracker_message`](crate::tracker_message).
+//! What two peers must tell each other before a connection is built.
 
 use serde::{Deserialize, Serialize};
 

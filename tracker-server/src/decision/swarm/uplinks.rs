@@ -1,0 +1,74 @@
+//! What follows from what uplinks carry: how far a peer's word on its own is believed, and which links it brings.
+//!
+//! A peer says what it measured. What its neighbours report counts more: a viewer's word is believed up to
+//! [`BELIEVED_TIMES`] the rate at which they received from it, and every word in proportion to its success. A boast brings
+//! links for as long as nobody has tried them.
+
+use swarm_core::tracker_message::Role;
+use swarm_core::{PeerId, Timestamp};
+
+use super::super::balance::{Balance, Part};
+use super::super::directory::Directory;
+use super::super::graph::{Change, Need, places_for};
+use super::super::success::SUCCESS_MAX;
+use super::Swarm;
+use crate::limits::{BELIEVED_TIMES, UPLINK_UNKNOWN_BPS};
+
+/// What counts of a viewer when links are given.
+pub(super) fn need(directory: &Directory, balance: &Balance, peer: PeerId) -> Need {
+    let is_short = directory.record(peer).is_some_and(|record| record.is_short());
+    Need { is_short, uplink_bps: balance.uplink_bps(peer) }
+}
+
+impl Swarm {
+    /// Brings the sums up to date with what is known of a peer.
+    pub(super) fn reassess(&mut self, peer: PeerId) {
+        let part = self.directory.record(peer).map(|record| Part {
+            uplink_bps: self.believed_bps(peer, record.role, record.uplink_bps),
+            is_initial: record.role == Role::Initial,
+            is_playing: record.is_playing(),
+        });
+        self.balance.set(peer, part);
+    }
+
+    /// A peer's upload capacity as far as it is believed, bits a second; 0 if not known.
+    fn believed_bps(&self, peer: PeerId, role: Role, said_bps: u64) -> u64 {
+        let seen = self.successes.seen_bps(peer).filter(|_| role == Role::Viewer);
+        let most = seen.map_or(u64::MAX, |seen| seen.max(UPLINK_UNKNOWN_BPS).saturating_mul(BELIEVED_TIMES));
+        let success = u64::from(self.successes.of(peer));
+        said_bps.min(most).saturating_mul(success) / u64::from(SUCCESS_MAX)
+    }
+
+    /// Looks after the links of a peer that has just reported, by what uplinks carry and by who is short.
+    pub(super) fn follow_uplinks(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        rng: &mut fastrand::Rng,
+    ) -> Vec<Change> {
+        let (directory, balance, graph) = (&self.directory, &self.balance, &mut self.graph);
+        let need = |peer| need(directory, balance, peer);
+        let Some(record) = directory.record(peer) else { return Vec::new() };
+        let mut changes = graph.rotate(now, need, rng);
+        if record.role == Role::Initial {
+            let places = places_for(balance.uplink_bps(peer), balance.media_bps());
+            changes.extend(graph.widen(now, peer, places, need, rng));
+            return changes;
+        }
+        // Where the publisher carries everybody, nobody depends on strong neighbours.
+        let mean = if balance.is_rich() { 0 } else { balance.mean_bps() };
+        let uplink_bps = |peer| match balance.uplink_bps(peer) {
+            0 => mean,
+            known => known,
+        };
+        changes.extend(graph.balance(now, peer, uplink_bps, mean, rng));
+        if record.is_short() {
+            for initial in directory.initial() {
+                if graph.initial_count(peer) == 0 {
+                    changes.extend(graph.link_wanted(now, peer, *initial).into_iter().flatten());
+                }
+            }
+        }
+        changes
+    }
+}
