@@ -67,7 +67,7 @@ fn a_publisher_without_the_token_hears_so_in_one_line_and_ends() -> Result<()> {
     let home = tempfile::tempdir()?;
     let file = home.path().join("film.bin");
     random_file(&file, 100_000, 1)?;
-    let tracker = closed_tracker(&viewer_key(home.path())?)?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--publish-token", PUBLISH_TOKEN])?;
     for options in [&[][..], &["--publish-token", "another"]] {
         is_refused(&refused_seed(&tracker, &file, home.path(), options)?, "--publish-token")?;
     }

@@ -110,6 +110,8 @@ pub(crate) const UPLINK_MAX: u64 = 2048 * GROUP;
 pub(crate) const UPLINK_DELAY_LOW: Duration = Duration::from_millis(20);
 /// …and above which it shrinks: what has been handed over goes before what becomes urgent meanwhile.
 pub(crate) const UPLINK_DELAY_TARGET: Duration = Duration::from_millis(60);
+/// Of what a frame waited, its receiver puts down to the sender's uplink at most that target, ms.
+pub(crate) const QUEUED_MS_MAX: u32 = 60;
 /// A frame on an idle path takes at most this longer than round trip and transmissions.
 pub(crate) const PATH_SLACK: Duration = Duration::from_millis(10);
 /// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed…
@@ -242,6 +244,7 @@ const _: () = {
         ms(FRESH_HORIZON) <= ms(URGENT_HORIZON),
         "what is pushed first is what viewers are about to ask for"
     );
+    assert!(QUEUED_MS_MAX as u128 == ms(UPLINK_DELAY_TARGET), "a sender's queue is at its target");
     assert!(CREDIT_MIN <= CREDIT_FIRST && CREDIT_FIRST <= CREDIT_MAX, "credit starts inside its bounds");
     assert!(WINDOW_MAX <= CREDIT_MAX, "one sender may fill the credit");
     assert!(ms(REPAIR_INTERVAL) < ms(LATE_SLACK), "a late request is seen soon after it is late");

@@ -13,7 +13,7 @@ use crate::id::LinkId;
 use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
     BASE_BUCKET, BASE_SLACK, CREDIT_FIRST, CREDIT_MAX, CREDIT_MIN, CREDIT_URGENT_EXTRA, DELAY_LOW,
-    DELAY_TARGET, GROUP, NEWS_MAX, QUEUE_BUCKET, TRAIN_MS,
+    DELAY_TARGET, GROUP, NEWS_MAX, QUEUE_BUCKET, QUEUED_MS_MAX, TRAIN_MS,
 };
 use crate::time::{Timestamp, micros};
 
@@ -134,9 +134,10 @@ impl Credit {
         };
         let delay = one_way(now, sent_ms);
         let slack = transmission(bytes, uplink) + i64::try_from(BASE_SLACK.as_millis()).unwrap_or(i64::MAX);
-        // What waited at the sender, and what a long frame takes more than a short one, is no queue of ours.
-        let own =
-            i64::from(queued_ms) + transmission(bytes.saturating_sub(GROUP), self.downlink.capacity.most());
+        // What waited at the sender, and what a long frame takes more than a short one, is no queue of ours. A sender keeps its
+        // queue at its target: what it takes for more is ours, which it sees, too.
+        let queued = i64::from(queued_ms.min(QUEUED_MS_MAX));
+        let own = queued + transmission(bytes.saturating_sub(GROUP), self.downlink.capacity.most());
         let base = self.base(link);
         base.data.add(now, delay);
         let by_control = base.control.least().map(|least| least.saturating_add(slack));

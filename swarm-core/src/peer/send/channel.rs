@@ -25,11 +25,21 @@ pub(crate) struct Channel {
     /// Bytes handed over and carried since the link opened.
     handed: u64,
     carried: u64,
-    /// Frames that have not left, each with the bytes handed over up to its end.
-    frames: VecDeque<(Timestamp, u64)>,
+    /// Frames that have not left.
+    frames: VecDeque<Frame>,
     /// Least time lately from handing a frame over to hearing that it has left, µs.
     base: LeastLately,
     window: DelayWindow,
+}
+
+/// A frame that has not left.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    at: Timestamp,
+    /// Bytes handed over up to its end.
+    handed: u64,
+    /// How long it waits for its turn at the uplink, by what is known.
+    turn: Duration,
 }
 
 /// What has left a channel.
@@ -64,8 +74,9 @@ impl Channel {
         self.buffered_bytes
     }
 
-    /// A frame is handed to the channel; `carried`: by all channels since the start.
-    pub(crate) fn handed_over(&mut self, now: Timestamp, bytes: u64, carried: u64) {
+    /// A frame is handed to the channel; `carried`: by all channels since the start; `turn`: how long an uplink that serves
+    /// its channels in turn takes to send what waits on this one.
+    pub(crate) fn handed_over(&mut self, now: Timestamp, bytes: u64, carried: u64, turn: Duration) {
         self.rate.begin(now);
         if self.buffered_bytes == 0 {
             self.last_drain = now;
@@ -73,7 +84,7 @@ impl Channel {
         }
         self.buffered_bytes += bytes;
         self.handed += bytes;
-        self.frames.push_back((now, self.handed));
+        self.frames.push_back(Frame { at: now, handed: self.handed, turn });
     }
 
     /// The driver says how much still waits; what has left. `rtt`: the link's round trip; `path`: what a frame takes on an
@@ -98,12 +109,12 @@ impl Channel {
             self.rate.end(now);
         }
         let mut newest = None;
-        while let Some((at, _)) = self.frames.pop_front_if(|(_, handed)| *handed <= self.carried) {
-            newest = Some(at);
+        while let Some(frame) = self.frames.pop_front_if(|frame| frame.handed <= self.carried) {
+            newest = Some(frame);
         }
         // The first frame of a channel whose path is not known tells nothing: it may have waited behind those of others.
-        let delay = newest.and_then(|at| {
-            let delay = i64::try_from(micros(now.since(at))).unwrap_or(i64::MAX);
+        let delay = newest.and_then(|frame| {
+            let delay = i64::try_from(micros(now.since(frame.at))).unwrap_or(i64::MAX);
             let path = path.map(|path| i64::try_from(micros(path)).unwrap_or(i64::MAX));
             let least = self.base.least().into_iter().chain(path).min();
             self.base.add(now, delay);
@@ -111,8 +122,9 @@ impl Channel {
         });
         if let Some(delay) = delay {
             let is_limit = self.buffered_bytes + bytes + GROUP > self.window.bytes();
-            // What waits at the uplink does so whatever this channel holds.
-            let own = delay.saturating_sub(uplink_queue);
+            // What waits at the uplink, in one queue of all channels or for its channel's turn, is no fault of the receiver.
+            let turn = newest.map_or(Duration::ZERO, |frame| frame.turn);
+            let own = delay.saturating_sub(uplink_queue.max(turn));
             self.window.delivered(bytes, rtt, own, is_limit);
         }
         Drained { bytes, delay }

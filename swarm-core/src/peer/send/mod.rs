@@ -330,9 +330,12 @@ impl Sender {
     ) {
         let waiting = self.waiting_bytes(now);
         self.uplink.handed_over(now, waiting);
+        let used = self.outlets.values().filter(|outlet| outlet.channel.buffered_bytes() > 0).count() as u64;
+        let rate = self.uplink.settled().unwrap_or(u64::MAX);
         let Some(outlet) = self.outlets.get_mut(&departure.link) else { return };
         outlet.queue.remove_all(departure.range);
-        outlet.channel.handed_over(now, frame_bytes, self.uplink.carried_bytes());
+        let turn = Duration::from_micros(outlet.channel.buffered_bytes() * used * 1_000_000 / rate);
+        outlet.channel.handed_over(now, frame_bytes, self.uplink.carried_bytes(), turn);
         outlet.sent_bytes += payload_bytes;
         self.budget.spend(now, frame_bytes);
         self.last = Some(departure.link);

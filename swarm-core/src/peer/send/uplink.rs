@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
-    CHANNEL_DELAY_LOW, GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW,
-    UPLINK_DELAY_TARGET, UPLINK_FIRST, UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE,
-    UPLINK_SAMPLE_BYTES, UPLINK_SAMPLE_MAX, UPLINK_SETTLED,
+    GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW, UPLINK_DELAY_TARGET, UPLINK_FIRST,
+    UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE, UPLINK_SAMPLE_BYTES, UPLINK_SAMPLE_MAX,
+    UPLINK_SETTLED,
 };
 use crate::time::{Timestamp, micros};
 
@@ -64,12 +64,17 @@ impl Uplink {
     }
 
     /// What may be on its way over all channels. The least delay of a frame is that of a channel which is served at once;
-    /// other frames wait behind their own channel's. So once a queue has shown what the uplink carries, no more may wait
-    /// than it carries during a round trip and the delay aimed at.
+    /// other frames wait behind their own channel's. So while a queue shows, no more may wait than the uplink carries during
+    /// a round trip and the delay aimed at.
     pub(crate) fn window_bytes(&self) -> u64 {
-        let carried = bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET + CHANNEL_DELAY_LOW)
-            .max(UPLINK_MIN);
-        if self.window.was_cut() { self.window.bytes().min(carried) } else { self.window.bytes() }
+        let carried = bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET).max(UPLINK_MIN);
+        if self.has_queue() { self.window.bytes().min(carried) } else { self.window.bytes() }
+    }
+
+    /// Whether even the channel that is served soonest waits.
+    fn has_queue(&self) -> bool {
+        let low = i64::try_from(micros(UPLINK_DELAY_LOW)).unwrap_or(i64::MAX);
+        self.window.was_cut() && self.delay.least().is_some_and(|least| least >= low)
     }
 
     /// Whether another frame may be handed over while this much is on its way.
@@ -136,10 +141,7 @@ impl Uplink {
         let span = now.since(self.sample_since);
         let is_long = self.sample_bytes >= UPLINK_SAMPLE_BYTES || span >= UPLINK_SAMPLE_MAX;
         if span >= UPLINK_SAMPLE && is_long {
-            // Where no queue of all channels shows, the uplink may still carry what it did.
-            let low = i64::try_from(micros(UPLINK_DELAY_LOW)).unwrap_or(i64::MAX);
-            let is_fed = self.delay.least().is_none_or(|least| least >= low)
-                && waiting_bytes >= bytes_in(self.capacity.most(), rtt + UPLINK_DELAY_TARGET);
+            let is_fed = waiting_bytes >= bytes_in(self.capacity.most(), rtt + UPLINK_DELAY_TARGET);
             self.fold(span, is_fed);
             self.begin(now);
         }
