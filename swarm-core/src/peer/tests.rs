@@ -140,11 +140,11 @@ fn what_a_player_needs_does_not_wait_for_a_neighbour_that_drips() {
 }
 
 /// A viewer beside an initial peer and a viewer that claims everything and corrupts one group.
-fn with_a_liar(economy: Economy) -> (Net, usize) {
+fn with_a_liar(economy: Economy, uplink: u64) -> (Net, usize) {
     let mut net = Net::new(2 * MIB);
     net.economy = economy;
     let all = net.manifest.geometry().all();
-    net.add(Role::Initial, all, UPLINK / 8);
+    net.add(Role::Initial, all, uplink);
     let liar = net.add(Role::Viewer, all, UPLINK);
     net.nodes[liar].fault = Fault::Corrupts(60);
     let viewer = net.add(Role::Viewer, NOTHING, UPLINK);
@@ -153,7 +153,8 @@ fn with_a_liar(economy: Economy) -> (Net, usize) {
 
 #[test]
 fn a_neighbour_that_corrupts_one_group_is_banned_at_that_group_and_the_download_completes() {
-    let (mut net, viewer) = with_a_liar(Economy::Generous);
+    // A slow publisher, or the viewer would have the group from there first.
+    let (mut net, viewer) = with_a_liar(Economy::Generous, UPLINK / 64);
     assert!(net.run(MINUTE, |net| net.is_complete(viewer)));
     let banned: Vec<&Event> =
         net.nodes[viewer].events.iter().filter(|event| matches!(event, Event::Banned { .. })).collect();
@@ -163,7 +164,7 @@ fn a_neighbour_that_corrupts_one_group_is_banned_at_that_group_and_the_download_
 
 #[test]
 fn what_a_banned_neighbour_would_have_sent_a_player_gets_from_a_thrifty_publisher() {
-    let (mut net, viewer) = with_a_liar(Economy::Thrifty);
+    let (mut net, viewer) = with_a_liar(Economy::Thrifty, UPLINK / 8);
     assert!(net.run(MINUTE, |net| net.nodes[viewer].peer.held().is_some()));
     // It plays as soon as it has what comes next: the publisher answers what is due within 1.5 s, 3 groups.
     for group in 0..128 {
@@ -176,8 +177,8 @@ fn what_a_banned_neighbour_would_have_sent_a_player_gets_from_a_thrifty_publishe
 }
 
 #[test]
-fn an_initial_peer_that_injects_answers_urgent_requests_and_no_others() {
-    let mut alone = Alone::new(256, Role::Initial, Appetite::Everything, Economy::Generous);
+fn a_thrifty_publisher_that_injects_answers_urgent_requests_and_no_others() {
+    let mut alone = Alone::new(256, Role::Initial, Appetite::Everything, Economy::Thrifty);
     let link = alone.meet_viewer(1);
     alone.wait(SECOND);
     let told = alone.peer.standing.told().map(|standing| standing.serving);
@@ -196,6 +197,21 @@ fn an_initial_peer_that_injects_answers_urgent_requests_and_no_others() {
     }
     assert!(alone.sent.iter().any(|(_, head)| head.range.has(201)), "{:?}", alone.sent);
     assert!(alone.take_said(link).iter().all(|message| !matches!(message, PeerMessage::Reject { .. })));
+}
+
+#[test]
+fn a_generous_publisher_answers_background_with_what_its_pushes_leave() {
+    let mut alone = Alone::new(256, Role::Initial, Appetite::Everything, Economy::Generous);
+    let link = alone.meet_viewer(1);
+    alone.wait(SECOND);
+    let range = GroupRange::one(200);
+    alone.tell(Input::Control(link, PeerMessage::Request { range, class: Class::Background, remaining_ms: 0 }));
+    // Nothing is announced, so pushes come to a stop while most groups have yet to be injected.
+    for _ in 0..60 {
+        alone.flush(link);
+    }
+    assert!(alone.sent.iter().any(|(_, head)| head.range.has(200)), "{:?}", alone.sent);
+    assert!(!alone.sent.iter().any(|(_, head)| head.range.has(190)), "{:?}", alone.sent);
 }
 
 #[test]

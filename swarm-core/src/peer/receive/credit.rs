@@ -257,8 +257,9 @@ mod tests {
             credit.queue(at(2000))
         };
         assert_eq!(queue(0), Duration::from_millis(375));
-        assert_eq!(queue(300), Duration::from_millis(75));
-        assert_eq!(queue(u32::MAX), Duration::ZERO, "whatever a sender says");
+        assert_eq!(queue(50), Duration::from_millis(325));
+        let most = Duration::from_millis(u64::from(375 - QUEUED_MS_MAX));
+        assert_eq!((queue(300), queue(u32::MAX)), (most, most), "no sender lets more wait");
     }
 
     #[test]

@@ -251,7 +251,7 @@ impl Sender {
     }
 
     /// One channel's share among all that are in use.
-    pub(crate) fn share(&self) -> u64 {
+    fn share(&self) -> u64 {
         self.channel_share(Outlet::is_used)
     }
 

@@ -194,6 +194,26 @@ fn a_channel_that_holds_its_share_lets_others_go_first_whatever_their_deadlines(
 }
 
 #[test]
+fn the_capacity_counts_as_known_only_where_something_waits_for_room_in_the_uplinks_window() {
+    for (is_blocked, expected) in [(true, Some(100_000)), (false, None)] {
+        let mut scene = Scene::film();
+        let id = scene.viewer(UPLINK, &[]);
+        let mut sender = Sender::new(UploadLimit::Unlimited, None);
+        sender.link_opened(at(0), id);
+        let departure = Departure { link: id, range: GroupRange::one(0), waited: Duration::ZERO };
+        // Ten groups are always on their way, and one leaves every 164 ms: 100 kB/s, and 1.6 s of queue.
+        (0..10).for_each(|_| sender.handed_over(at(0), &departure, (GROUP, GROUP)));
+        for step in 1..=30 {
+            sender.set_blocked(is_blocked);
+            sender.drained(at(step * 164), (id, scene.of(id)), 9 * GROUP, true);
+            sender.handed_over(at(step * 164), &departure, (GROUP, GROUP));
+        }
+        let known = sender.uplink_settled().map(|rate| (rate + 5000) / 10_000 * 10_000);
+        assert_eq!(known, expected, "{is_blocked}");
+    }
+}
+
+#[test]
 fn a_stuck_channel_holds_up_no_other() {
     let mut scene = Scene::film();
     let (mut sender, links) = sender(&mut scene, 2);

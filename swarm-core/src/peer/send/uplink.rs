@@ -228,11 +228,12 @@ mod tests {
             }
             while uplink.has_room(channel.buffered_bytes()) && sent < wanted {
                 uplink.handed_over(now, channel.buffered_bytes());
-                channel.handed_over(now, FRAME, 0);
+                channel.handed_over(now, FRAME, 0, Duration::ZERO);
                 free_us = at_us.max(free_us) + FRAME * 1_000_000 / rate;
                 leaving.push_back(free_us + 50_000);
                 sent += FRAME;
             }
+            uplink.set_blocked(sent < wanted);
             if at_us > 500_000 {
                 most = most.max(channel.buffered_bytes());
             }
@@ -268,7 +269,7 @@ mod tests {
         // A third of it: receivers are slow, and what waits for them waits nowhere else.
         late(&mut uplink, (0, 1000), 50, 200);
         assert_eq!((uplink.queue(), uplink.window.bytes()), (Duration::ZERO, window));
-        assert!(uplink.settled() == Some(1_000_000));
+        assert_eq!(uplink.settled(), Some(1_000_000), "nothing waited for the uplink");
         // Eight tenths of it.
         late(&mut uplink, (1000, 1500), 20, 200);
         assert_eq!(uplink.queue(), Duration::from_millis(200));

@@ -109,6 +109,14 @@ impl Scene {
         id
     }
 
+    /// A link opens whose neighbour has yet to greet.
+    pub(crate) fn opening(&mut self, now: Timestamp) {
+        let peer = PeerId(self.neighbours.iter().count() as u64 + 1);
+        let (introduction, _) = self.neighbours.introduced(now, peer, Role::Viewer, 100);
+        let Introduction::Connect(id) = introduction else { panic!("{introduction:?}") };
+        assert!(self.neighbours.opened(now, id));
+    }
+
     /// A viewer with an uplink, bytes a second, that holds groups.
     pub(crate) fn viewer(&mut self, uplink: u64, have: &[GroupRange]) -> LinkId {
         self.link(Timestamp::ZERO, Role::Viewer, standing(uplink), have)

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::peer::tests::scene::{Scene, manifest, standing};
+use crate::peer::tuning::CREDIT_FIRST;
 use crate::peer_message::Standing;
 
 const ALL: GroupRange = GroupRange::new(0, 1000);
@@ -17,7 +18,7 @@ const USUAL: u64 = 1_000_000;
 
 /// Who is asked for a group that is due in a time.
 fn chosen(scene: &Scene, ledger: &Ledger, group: u32, remaining: Duration) -> Option<LinkId> {
-    let candidates = Candidates::new(&scene.view(NOW), ledger, u64::MAX);
+    let candidates = Candidates::new(&scene.view(NOW), ledger, CREDIT_FIRST);
     candidates.choose(group, remaining, &scene.advice, None).map(|(link, _)| link)
 }
 
@@ -36,7 +37,7 @@ fn an_urgent_group_goes_to_the_holder_that_would_deliver_it_soonest() {
     let _other = scene.viewer(USUAL * 10, &[GroupRange::new(0, 5)]);
     let mut ledger = ledger(&scene);
     assert_eq!(chosen(&scene, &ledger, 5, SECOND), Some(usual), "the fastest does not hold it");
-    let candidates = Candidates::new(&scene.view(NOW), &ledger, u64::MAX);
+    let candidates = Candidates::new(&scene.view(NOW), &ledger, CREDIT_FIRST);
     let (_, eta) = candidates.choose(5, SECOND, &scene.advice, None).unwrap();
     assert_eq!(eta, Duration::from_micros(50_000 + 3 * 16_384), "the path, and what it is busy with");
     assert_eq!(candidates.choose(5, SECOND, &scene.advice, Some(usual)).unwrap().0, slow);
@@ -58,10 +59,10 @@ fn what_a_neighbour_owes_and_its_silence_count_as_delay() {
     ledger.ask(NOW, near, GroupRange::new(2, 3), (Class::Urgent, Duration::ZERO));
     assert_eq!(chosen(&scene, &ledger, 9, SECOND), Some(far));
     // The same within one plan.
-    let mut candidates = Candidates::new(&scene.view(NOW), &ledger, u64::MAX);
+    let mut candidates = Candidates::new(&scene.view(NOW), &ledger, CREDIT_FIRST);
     candidates.asked(far);
     assert_eq!(candidates.choose(9, SECOND, &scene.advice, None).unwrap().0, near);
-    let later = Candidates::new(&scene.view(NOW + SECOND), &ledger, u64::MAX);
+    let later = Candidates::new(&scene.view(NOW + SECOND), &ledger, CREDIT_FIRST);
     let (link, _) = later.choose(9, SECOND, &scene.advice, None).unwrap();
     assert_eq!(link, far, "the other has owed three groups for a second");
     assert_eq!(later.choose(9, SECOND, &scene.advice, Some(far)).unwrap().1, SECOND);
@@ -103,6 +104,41 @@ fn of_a_group_that_viewers_hold_the_publisher_is_asked_where_they_would_be_late(
 }
 
 #[test]
+fn a_publisher_that_injects_answers_one_frame_in_ten() {
+    for (serving, is_rich, is_asked) in
+        [(Serving::Deadlines, false, false), (Serving::Everything, false, true), (Serving::Deadlines, true, true)]
+    {
+        let mut scene = Scene::film();
+        // A group takes the viewer 16 ms and the publisher 1.6, or 16 where it injects; the path is the same.
+        let publisher = scene.publisher(USUAL * 9, serving, is_rich);
+        scene.viewer(USUAL, &[ALL]);
+        let link = chosen(&scene, &ledger(&scene), 9, Duration::ZERO);
+        assert_eq!(link == Some(publisher), is_asked, "{serving:?} {is_rich}");
+    }
+}
+
+#[test]
+fn what_is_about_to_greet_is_left_its_part_of_the_credit() {
+    let mut scene = Scene::film();
+    let first = scene.viewer(USUAL * 100, &[ALL]);
+    let ledger = ledger(&scene);
+    let groups_of = |scene: &Scene, now: Timestamp| {
+        let mut candidates = Candidates::new(&scene.view(now), &ledger, CREDIT_FIRST);
+        let ask = |group| {
+            let chosen = candidates.choose(group, SECOND, &scene.advice, None);
+            chosen.inspect(|(link, _)| candidates.asked(*link))
+        };
+        (0..20).map_while(ask).take_while(|(link, _)| *link == first).count()
+    };
+    assert_eq!(groups_of(&scene, NOW), 20, "the credit is the asker's business");
+    for _ in 0..3 {
+        scene.opening(NOW);
+    }
+    assert_eq!(groups_of(&scene, NOW), 2, "8 groups for four");
+    assert_eq!(groups_of(&scene, NOW + GREETING_PATIENCE), 20, "they take too long");
+}
+
+#[test]
 fn the_trackers_source_is_asked_unless_it_is_twice_as_late() {
     let mut scene = Scene::film();
     let _best = scene.viewer(USUAL, &[ALL]);
@@ -125,12 +161,12 @@ fn neighbours_that_serve_nothing_retire_or_are_silent_are_not_asked() {
     let retiring = scene.viewer(USUAL, &[ALL]);
     let peer = scene.of(retiring).peer;
     scene.neighbours.unlinked(NOW, peer);
-    assert!(Candidates::new(&scene.view(NOW), &ledger(&scene), u64::MAX).is_empty());
+    assert!(Candidates::new(&scene.view(NOW), &ledger(&scene), CREDIT_FIRST).is_empty());
     let silent = scene.viewer(USUAL, &[ALL]);
     let mut ledger = ledger(&scene);
-    assert!(!Candidates::new(&scene.view(NOW), &ledger, u64::MAX).is_empty());
+    assert!(!Candidates::new(&scene.view(NOW), &ledger, CREDIT_FIRST).is_empty());
     ledger.is_busy(NOW, silent);
-    assert!(Candidates::new(&scene.view(NOW), &ledger, u64::MAX).is_empty());
+    assert!(Candidates::new(&scene.view(NOW), &ledger, CREDIT_FIRST).is_empty());
 }
 
 /// What is asked of a neighbour in the background, at most `max` groups at a time.
