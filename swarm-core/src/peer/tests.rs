@@ -205,7 +205,10 @@ fn a_generous_publisher_answers_background_with_what_its_pushes_leave() {
     let link = alone.meet_viewer(1);
     alone.wait(SECOND);
     let range = GroupRange::one(200);
-    alone.tell(Input::Control(link, PeerMessage::Request { range, class: Class::Background, remaining_ms: 0 }));
+    alone.tell(Input::Control(
+        link,
+        PeerMessage::Request { range, class: Class::Background, remaining_ms: 0 },
+    ));
     // Nothing is announced, so pushes come to a stop while most groups have yet to be injected.
     for _ in 0..60 {
         alone.flush(link);

@@ -96,12 +96,7 @@ impl Scene {
         standing: Standing,
         have: &[GroupRange],
     ) -> LinkId {
-        let peer = PeerId(self.neighbours.iter().count() as u64 + 1);
-        let (introduction, _) = self.neighbours.introduced(now, peer, role, 100);
-        let Introduction::Connect(id) = introduction else { panic!("{introduction:?}") };
-        self.neighbours.described(id, true, Fingerprint([200; 32]));
-        self.neighbours.described(id, false, Fingerprint([u8::try_from(id.0).unwrap(); 32]));
-        assert_eq!(self.neighbours.opened(now, id), Opening::Greet);
+        let id = self.opening(now, role);
         let greeting = self.neighbours.greeted(now, id, role, standing);
         assert_eq!(greeting, Greeting::Welcome);
         assert!(self.neighbours.set_link_geometry(id, self.content.geometry()));
@@ -110,11 +105,14 @@ impl Scene {
     }
 
     /// A link opens whose neighbour has yet to greet.
-    pub(crate) fn opening(&mut self, now: Timestamp) {
+    pub(crate) fn opening(&mut self, now: Timestamp, role: Role) -> LinkId {
         let peer = PeerId(self.neighbours.iter().count() as u64 + 1);
-        let (introduction, _) = self.neighbours.introduced(now, peer, Role::Viewer, 100);
+        let (introduction, _) = self.neighbours.introduced(now, peer, role, 100);
         let Introduction::Connect(id) = introduction else { panic!("{introduction:?}") };
-        assert!(self.neighbours.opened(now, id));
+        self.neighbours.described(id, true, Fingerprint([200; 32]));
+        self.neighbours.described(id, false, Fingerprint([u8::try_from(id.0).unwrap(); 32]));
+        assert_eq!(self.neighbours.opened(now, id), Opening::Greet);
+        id
     }
 
     /// A viewer with an uplink, bytes a second, that holds groups.

@@ -105,9 +105,11 @@ fn of_a_group_that_viewers_hold_the_publisher_is_asked_where_they_would_be_late(
 
 #[test]
 fn a_publisher_that_injects_answers_one_frame_in_ten() {
-    for (serving, is_rich, is_asked) in
-        [(Serving::Deadlines, false, false), (Serving::Everything, false, true), (Serving::Deadlines, true, true)]
-    {
+    for (serving, is_rich, is_asked) in [
+        (Serving::Deadlines, false, false),
+        (Serving::Everything, false, true),
+        (Serving::Deadlines, true, true),
+    ] {
         let mut scene = Scene::film();
         // A group takes the viewer 16 ms and the publisher 1.6, or 16 where it injects; the path is the same.
         let publisher = scene.publisher(USUAL * 9, serving, is_rich);
@@ -132,7 +134,7 @@ fn what_is_about_to_greet_is_left_its_part_of_the_credit() {
     };
     assert_eq!(groups_of(&scene, NOW), 20, "the credit is the asker's business");
     for _ in 0..3 {
-        scene.opening(NOW);
+        scene.opening(NOW, Role::Viewer);
     }
     assert_eq!(groups_of(&scene, NOW), 2, "8 groups for four");
     assert_eq!(groups_of(&scene, NOW + GREETING_PATIENCE), 20, "they take too long");
