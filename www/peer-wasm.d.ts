@@ -5,6 +5,7 @@ export default function init(options: { module_or_path: Promise<Response> }): Pr
 export function start(
   swarm: string,
   time: string | undefined,
+  token: string | undefined,
   socket: WebSocket,
   manifest: Promise<Response>,
 ): Session;

@@ -2,8 +2,11 @@
 // Loads the peer into its worker. While the module compiles, the tracker's socket is being opened and the
 // manifest fetched; what the page says meanwhile is kept. All else is in peer-wasm.
 
-/** The worker's name says what to play and from when, so that nothing waits for a first message. */
-const [swarm, time] = self.name.split("&t=", 2);
+/** The worker's name says what to play, from when, and who permits it, so that nothing waits for a first message. */
+const wishes = new URLSearchParams(self.name);
+const swarm = wishes.get("swarm") ?? "";
+const time = wishes.get("t") ?? undefined;
+const token = wishes.get("token") ?? undefined;
 
 /** @type {MessageEvent[]} */
 const early = [];
@@ -12,7 +15,8 @@ self.onmessage = (event) => early.push(event);
 const glue = import("./peer-wasm.js");
 const wasm = fetch("peer-wasm_bg.wasm");
 const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/swarm`);
-const manifest = fetch(`/v1/manifests/${swarm}`);
+// The permission goes into a header and never into an address, which logs and referrers would show.
+const manifest = fetch(`/v1/manifests/${swarm}`, token ? { headers: { authorization: `Bearer ${token}` } } : {});
 // Whoever takes the promises over hears of their failures.
 wasm.catch(() => {});
 manifest.catch(() => {});
@@ -20,7 +24,7 @@ manifest.catch(() => {});
 try {
   const { default: init, start } = await glue;
   await init({ module_or_path: wasm });
-  const session = start(swarm, time, socket, manifest);
+  const session = start(swarm, time, token, socket, manifest);
   self.onmessage = (event) => session.handle(event.data);
   for (const event of early.splice(0)) session.handle(event.data);
 } catch (error) {

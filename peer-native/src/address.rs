@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use swarm_core::SwarmId;
+use swarm_core::publisher::TrackerName;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// Path of the WebSocket below the tracker's base.
@@ -73,6 +74,16 @@ impl TrackerAddress {
         format!("{}{query}", self.manifest_url(swarm))
     }
 
+    /// Address that gives a challenge to sign.
+    pub fn challenge_url(&self) -> String {
+        format!("{}/v1/challenge", self.page())
+    }
+
+    /// The name by which proofs call it.
+    pub fn name(&self) -> TrackerName {
+        TrackerName::of(&self.authority)
+    }
+
     /// What a person opens in a browser to see the content.
     pub fn link(&self, swarm: SwarmId) -> String {
         format!("{}/#{swarm}", self.page())
@@ -111,6 +122,8 @@ pub struct ContentAddress {
     pub swarm: SwarmId,
     /// The tracker; `None` in a bare swarm id.
     pub tracker: Option<TrackerAddress>,
+    /// Permission to use the tracker, where the link has one.
+    pub token: Option<String>,
 }
 
 impl FromStr for ContentAddress {
@@ -119,11 +132,14 @@ impl FromStr for ContentAddress {
         let error = || AddressError::Link(text.to_owned());
         let Some((page, swarm)) = text.split_once('#') else {
             let swarm = text.parse().map_err(|_| error())?;
-            return Ok(Self { swarm, tracker: None });
+            return Ok(Self { swarm, tracker: None, token: None });
         };
+        // Behind the swarm a link may say where playback begins (`t`) and who may watch (`token`).
+        let (swarm, rest) = swarm.split_once('&').unwrap_or((swarm, ""));
         let swarm = swarm.parse().map_err(|_| error())?;
         let tracker = TrackerAddress::read(page, "http", "https", "").ok_or_else(error)?;
-        Ok(Self { swarm, tracker: Some(tracker) })
+        let token = rest.split('&').find_map(|part| part.strip_prefix("token=")).map(str::to_owned);
+        Ok(Self { swarm, tracker: Some(tracker), token })
     }
 }
 
@@ -141,6 +157,9 @@ mod tests {
         assert_eq!(tracker.manifest_url(content.swarm), format!("http://example.org:8080/v1/manifests/{ID}"));
         assert_eq!(tracker.link(content.swarm), format!("http://example.org:8080/#{ID}"));
         assert!(!tracker.is_local());
+        let whole: ContentAddress = format!("http://h/#{ID}&t=2:15&token=ab.c").parse().unwrap();
+        assert_eq!((whole.swarm, whole.token.as_deref()), (content.swarm, Some("ab.c")));
+        assert_eq!(content.token, None);
         let bare: ContentAddress = ID.parse().unwrap();
         assert_eq!(bare.tracker, None);
     }

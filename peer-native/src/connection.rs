@@ -168,7 +168,10 @@ async fn attempt(
     let port = options.network.shared();
     let membership = port.map(|port| port.join(&credentials.fragment));
     let servers = servers(&options.ice_servers, port.is_some());
-    let configuration = RTCConfigurationBuilder::new().with_ice_servers(servers).build();
+    let configuration = RTCConfigurationBuilder::new()
+        .with_ice_servers(servers)
+        .with_certificates(vec![options.network.certificate()?])
+        .build();
     let connection = PeerConnectionBuilder::new()
         .with_configuration(configuration)
         .with_setting_engine(settings(mdns, credentials))

@@ -2,8 +2,9 @@
 //! catalogue of what is seeded.
 //!
 //! ```text
+//! DATA-DIR/publisher.key            the key that signs what is published from here
 //! DATA-DIR/trees/ROOT.tree          the whole tree (`HashTree::export`)
-//! DATA-DIR/manifests/SWARM.manifest canonical bytes
+//! DATA-DIR/manifests/SWARM.manifest canonical bytes and signature
 //! DATA-DIR/files/DIGEST.json        for the file at the path of this digest: `Record`
 //! DATA-DIR/catalogue/DIGEST.json    the same for a file that is seeded: `Listing`
 //! DATA-DIR/uplink.json              what the uplink carried: `Uplink`
@@ -146,6 +147,11 @@ impl DataDir {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the publisher's key is.
+    pub fn key_path(&self) -> PathBuf {
+        self.path.join("publisher.key")
     }
 
     /// What the uplink carried when it was measured last, bytes a second; `None` if that was long ago, or cannot be.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use swarm_core::peer::{Event, FetchError, Input, Output};
+use swarm_core::peer::{Event, FetchError, Input, Output, PublishError};
 use swarm_core::tracker_message::IceServer;
 use swarm_core::{Geometry, GroupRange, LinkId, Manifest, Peer, Timestamp};
 use tokio::runtime::Handle;
@@ -30,8 +30,9 @@ use crate::address::TrackerAddress;
 use crate::handle::{Command, Content, DriverOptions, Notice};
 use crate::link::{Link, LinkEvent, LinkOptions, Overflow};
 use crate::network::Network;
+use crate::publications::{self, Credentials};
 use crate::store::{Opened, Store, StoreError};
-use crate::tracker::{self, Tracker, TrackerEvent};
+use crate::tracker::{Tracker, TrackerEvent};
 
 /// Events of all links that may wait for the driver: 16 MiB of payload at most.
 const LINK_EVENTS_MAX: usize = 256;
@@ -51,9 +52,9 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// What tasks other than links and the tracker's socket answer.
 enum Answer {
     Manifest(Result<Bytes, FetchError>),
-    Published(Result<(), String>),
+    Published(Result<(), PublishError>),
     /// The manifest was brought back to a tracker that forgot it, or not.
-    Returned(Result<(), String>),
+    Returned(Result<(), PublishError>),
     Opened(Result<Box<Opened>, StoreError>),
 }
 
@@ -73,6 +74,7 @@ pub(crate) struct Driver {
     address: TrackerAddress,
     network: Network,
     is_listed: bool,
+    credentials: Arc<Credentials>,
     /// Until the manifest is known; then it can be brought back to a tracker that forgot it.
     manifest: Option<Arc<Manifest>>,
     /// When it may be brought back again.
@@ -110,7 +112,13 @@ impl Driver {
         let (tracker_events, tracker) = mpsc::channel(TRACKER_EVENTS_MAX);
         let (answer_sender, answers) = mpsc::channel(TRACKER_EVENTS_MAX);
         let started = Instant::now();
+        let credentials = Credentials {
+            key: options.peer.publisher.as_ref().map(|publisher| publisher.key.clone()),
+            publish_token: options.publish_token,
+            token: options.peer.token.clone(),
+        };
         let driver = Self {
+            credentials: Arc::new(credentials),
             swarm: options.peer.swarm,
             peer: Peer::new(options.peer),
             started,
@@ -213,12 +221,18 @@ impl Driver {
             }
             Output::FetchManifest => {
                 let (address, swarm) = (self.address.clone(), self.swarm);
-                self.ask(move || Answer::Manifest(tracker::fetch_manifest(&address, swarm)));
+                let credentials = Arc::clone(&self.credentials);
+                self.ask(move || {
+                    Answer::Manifest(publications::fetch_manifest(&address, swarm, &credentials))
+                });
             }
             Output::PublishManifest(bytes) => {
                 let (address, swarm, is_listed) = (self.address.clone(), self.swarm, self.is_listed);
+                let credentials = Arc::clone(&self.credentials);
                 self.ask(move || {
-                    Answer::Published(tracker::publish_manifest(&address, swarm, &bytes, is_listed))
+                    let result =
+                        publications::publish_manifest(&address, swarm, &bytes, is_listed, &credentials);
+                    Answer::Published(result)
                 });
             }
             Output::Connect { link, is_offerer, ice_servers } => {
@@ -257,7 +271,7 @@ impl Driver {
             Answer::Manifest(result) => self.inputs.push_back(Input::ManifestFetched(result)),
             Answer::Published(result) => self.inputs.push_back(Input::ManifestPublished(result)),
             Answer::Returned(Ok(())) => tracing::info!("the manifest was brought back to the tracker"),
-            Answer::Returned(Err(reason)) => {
+            Answer::Returned(Err(PublishError::Refused(reason) | PublishError::Failed(reason))) => {
                 tracing::warn!("the tracker forgot this content and does not take it back: {reason}");
             }
             Answer::Opened(Ok(opened)) => self.store_opened(*opened),

@@ -47,6 +47,8 @@ pub struct DriverOptions {
     pub network: Network,
     /// Whether the tracker's catalogue is to show what this peer publishes.
     pub is_listed: bool,
+    /// Lets this peer publish on a tracker that asks for it.
+    pub publish_token: Option<String>,
 }
 
 /// Something the application may want to know.

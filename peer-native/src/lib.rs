@@ -6,11 +6,11 @@
 //! | `driver` | the thread that feeds the core and does what it asks |
 //! | [`link`], `connection` | one WebRTC connection each, its channels and frames |
 //! | `network`, `mux` | the clock and the sockets of connections; one UDP port for all of them |
-//! | [`tracker`], [`address`] | the tracker's socket, manifests over HTTP, links that people write |
+//! | [`tracker`], [`publications`], [`address`] | the tracker's socket, manifests over HTTP, links that people write |
 //! | [`store`] | files that hold a content, wholly or in part |
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
 //! | [`rules`], [`subtitles`], `poster` | what the author says beside the content |
-//! | [`folder`], [`data_dir`] | which files to publish; what is kept between starts |
+//! | [`folder`], [`data_dir`], [`key`] | which files to publish; what is kept between starts; the publisher's key |
 //!
 //! What to ask of whom, when, and whom to serve is in `swarm-core`; nothing here decides that.
 
@@ -21,11 +21,13 @@ mod driver;
 pub mod folder;
 pub mod handle;
 pub mod hashing;
+pub mod key;
 pub mod link;
 pub mod media;
 mod mux;
 mod network;
 mod poster;
+pub mod publications;
 pub mod publish;
 pub mod rules;
 pub mod store;

@@ -7,10 +7,15 @@ mod patient_socket;
 mod runtime;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub(crate) use clock::stretched;
 pub(crate) use runtime::LinkRuntime;
+
+use rtc::crypto::{self, SignatureScheme};
+use rtc::peer_connection::certificate::CertificateParams;
+use webrtc::error::Error as RtcError;
+use webrtc::peer_connection::RTCCertificate;
 
 use crate::mux::{PortError, SharedPort};
 
@@ -19,6 +24,7 @@ use crate::mux::{PortError, SharedPort};
 pub struct Network {
     port: Option<Arc<SharedPort>>,
     external: Arc<[IpAddr]>,
+    certificate: Arc<OnceLock<RTCCertificate>>,
 }
 
 impl Network {
@@ -46,6 +52,19 @@ impl Network {
 
     pub(crate) fn shared(&self) -> Option<&Arc<SharedPort>> {
         self.port.as_ref()
+    }
+
+    /// The certificate of all connections: neighbours know a peer by it. Made when it is first needed.
+    pub(crate) fn certificate(&self) -> Result<RTCCertificate, RtcError> {
+        if let Some(certificate) = self.certificate.get() {
+            return Ok(certificate.clone());
+        }
+        let provider = crypto::default_provider().map_err(|error| RtcError::Other(error.to_string()))?;
+        let params = CertificateParams::new(vec!["tributary".to_owned()])
+            .map_err(|error| RtcError::Other(error.to_string()))?;
+        let made = RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)?;
+        // Of two that were made at once, both sides use the first.
+        Ok(self.certificate.get_or_init(|| made).clone())
     }
 
     /// The lines to tell the other side instead of a candidate of ours.

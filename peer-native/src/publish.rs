@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use swarm_core::limits::{CONTENT_BYTES_MAX, TEXT_BYTES_MAX};
-use swarm_core::manifest::{Attachment, ManifestError};
-use swarm_core::{HashTree, Manifest, SwarmId, segmentation};
+use swarm_core::manifest::{Attachment, ManifestError, Seal};
+use swarm_core::{HashTree, Manifest, SecretKey, SwarmId, segmentation};
 
 use crate::data_dir::{DataDir, Record};
 use crate::media::{self, Remark};
@@ -79,12 +79,13 @@ pub struct Publication {
     pub remarks: Vec<Remark>,
 }
 
-/// Publishes a file. `progress` is told the bytes hashed so far. Blocks.
+/// Publishes a file as the holder of `key`. `progress` is told the bytes hashed so far. Blocks.
 ///
 /// That nothing can be saved in `data_dir` is a warning: the next start hashes again and names another swarm.
 pub fn publish(
     path: &Path,
     statement: &Statement,
+    key: &SecretKey,
     data_dir: Option<&DataDir>,
     progress: impl FnMut(u64),
 ) -> Result<Publication, PublishError> {
@@ -97,7 +98,7 @@ pub fn publish(
     let media_type = media::media_type(path);
     let is_film = media_type.starts_with("video/") || media_type.starts_with("audio/");
     let subtitles = if is_film { subtitles::beside(path, &mut remarks) } else { Vec::new() };
-    let said = digest(statement, &subtitles);
+    let said = digest(statement, &subtitles, key);
 
     let known = data_dir.and_then(|data_dir| data_dir.record(&canonical));
     let current = known.as_ref().filter(|record| record.is_current(stamp));
@@ -112,14 +113,14 @@ pub fn publish(
     let known = known.filter(|record| record.root == tree.root());
     let earlier = known.as_ref().and_then(|record| record.swarm(&said));
     let earlier = earlier.and_then(|swarm| data_dir?.manifest(swarm));
+    let manifest_error = |source| PublishError::Manifest { path: path.to_owned(), source };
     let manifest = match earlier {
         Some(manifest) => manifest,
         None => {
             let about = About { path, media_type, statement, subtitles };
-            about.describe(&mut file, &tree, &mut remarks)?
+            about.describe(&mut file, &tree, &mut remarks)?.signed_by(key).map_err(manifest_error)?
         }
     };
-    let manifest_error = |source| PublishError::Manifest { path: path.to_owned(), source };
     let bytes = manifest.to_bytes().map_err(manifest_error)?;
     let swarm = manifest.swarm_id().map_err(manifest_error)?;
     let mut record = match known {
@@ -177,11 +178,11 @@ fn hashed(
     Ok(tree)
 }
 
-/// Tells whether the author says the same as before about the same content. What programs add by themselves, such as a
+/// Tells whether the same publisher says the same as before about the same content. What programs add by themselves, such as a
 /// poster, is no part of it: a link must not depend on what is installed.
-fn digest(statement: &Statement, subtitles: &[Attachment]) -> String {
+fn digest(statement: &Statement, subtitles: &[Attachment], key: &SecretKey) -> String {
     // Plain data with string keys: it has a form.
-    let said = serde_json::to_vec(&(statement.digest_input(), subtitles)).unwrap_or_default();
+    let said = serde_json::to_vec(&(statement.digest_input(), subtitles, key.public())).unwrap_or_default();
     blake3::hash(&said).to_hex().to_string()
 }
 
@@ -213,6 +214,7 @@ impl About<'_> {
         let poster = if is_video { poster::of_film(self.path, structure.duration_ms) } else { None };
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut manifest = Manifest {
+            seal: Seal::default(),
             name: media::shortened(name, TEXT_BYTES_MAX),
             title: self.statement.title.clone().or(media.title),
             media_type: self.media_type,

@@ -140,8 +140,9 @@ impl PartFile {
             return open_whole(target, manifest);
         }
         let (part, sidecar) = (with_suffix(target, ".part"), with_suffix(target, ".part.tree"));
-        let saved = match fs::read(&sidecar) {
+        let saved = match read_own(&sidecar) {
             Ok(bytes) => Some(bytes),
+            Err(_) if sidecar.is_symlink() => return Err(StoreError::Occupied(sidecar)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(read_error(&sidecar)(error)),
         };
@@ -237,17 +238,29 @@ pub enum Store {
 }
 
 impl Store {
-    /// Appends the bytes of `range`.
-    pub fn read(
-        &mut self,
-        range: GroupRange,
-        geometry: Geometry,
-        into: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Full(file) => file.read(geometry.bytes(range), into),
-            Self::Part(file) => file.read(geometry.bytes(range), into),
+    /// Appends the bytes of `range`, which are those of the content by its `tree`: a file may have been rewritten with the
+    /// same length and time, and who sends wrong bytes is banned by whom it sends them to.
+    pub fn read(&mut self, range: GroupRange, tree: &HashTree, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        let (geometry, start) = (tree.geometry(), into.len());
+        let span = geometry.bytes(range);
+        let path = match self {
+            Self::Full(file) => {
+                file.read(span, into)?;
+                &file.path
+            }
+            Self::Part(file) => {
+                file.read(span, into)?;
+                &file.part
+            }
+        };
+        let mut rest = into.get(start..).unwrap_or_default();
+        for group in range.iter() {
+            let length = usize::try_from(geometry.len_bytes(GroupRange::one(group))).unwrap_or(usize::MAX);
+            let is_right = rest.split_at_checked(length).filter(|(bytes, _)| tree.is_group(group, bytes));
+            let Some((_, after)) = is_right else { return Err(StoreError::Changed(path.clone())) };
+            rest = after;
         }
+        Ok(())
     }
 
     /// Keeps verified bytes; a whole file has them already.
@@ -294,13 +307,11 @@ fn open_whole(path: &Path, manifest: &Manifest) -> Result<Opened, StoreError> {
 }
 
 fn open_locked(path: &Path) -> Result<File, StoreError> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(write_error(path))?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = not_following(&mut options).open(path).map_err(|error| {
+        if path.is_symlink() { StoreError::Occupied(path.to_owned()) } else { write_error(path)(error) }
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(StoreError::Busy(path.to_owned())),
@@ -312,10 +323,36 @@ fn open_locked(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Opens a file of that name and never one that a link of that name points at: in a folder that others can write to, a
+/// link could make us write to any file of ours.
+fn not_following(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options
+}
+
+fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    not_following(OpenOptions::new().read(true)).open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a file where none is; one that is there, or a link, goes.
+fn create_anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
 /// Takes the room that a saved tree will need at most: two hashes and a few bits for each group.
 fn reserve(path: &Path, geometry: Geometry) -> io::Result<()> {
     let length = (u64::from(geometry.group_count()) + 1) * 72;
-    let mut file = File::create(path)?;
+    let mut file = create_anew(path)?;
     io::copy(&mut io::repeat(0).take(length), &mut file)?;
     file.sync_data()
 }
@@ -351,7 +388,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// Writes a file so that it is either as it was or as it is to be.
 pub(crate) fn write_atomically(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let new = with_suffix(path, &format!(".{}.new", std::process::id()));
-    let written = File::create(&new).and_then(|mut file| {
+    let written = create_anew(&new).and_then(|mut file| {
         parts.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_data()
     });

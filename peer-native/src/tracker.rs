@@ -1,17 +1,13 @@
-//! The way to the tracker: its WebSocket, and manifests over HTTP.
+//! The way to the tracker: its WebSocket. Manifests over HTTP are [`publications`](crate::publications)'s.
 //!
 //! Owns sockets, time limits on them, and errors in words. When to connect, what to say and how long to wait
 //! before the next attempt is the core's.
 
-use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use swarm_core::SwarmId;
-use swarm_core::limits::{MANIFEST_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
-use swarm_core::peer::FetchError;
+use swarm_core::limits::TRACKER_MESSAGE_BYTES_MAX;
 use swarm_core::relays;
 use swarm_core::tracker_message::{IceServer, PeerRequest, TrackerMessage};
 use tokio::net::TcpStream;
@@ -37,12 +33,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(75);
 
 /// For the other side to confirm that the socket closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// For a manifest to be fetched or put.
-const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Bytes of an error page that are read and shown.
-const ERROR_TEXT_BYTES_MAX: u64 = 200;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -196,70 +186,10 @@ fn in_words(error: &tungstenite::Error) -> String {
     error.to_string()
 }
 
-fn io_in_words(error: &io::Error) -> Option<String> {
+pub(crate) fn io_in_words(error: &io::Error) -> Option<String> {
     if error.kind() == io::ErrorKind::ConnectionRefused {
         return Some("nothing listens there (connection refused)".into());
     }
     let is_broken = matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
     is_broken.then(|| "the connection broke off".into())
-}
-
-/// Gets the manifest of `swarm`. Blocks; the bytes are not verified.
-pub fn fetch_manifest(address: &TrackerAddress, swarm: SwarmId) -> Result<Bytes, FetchError> {
-    let url = address.manifest_url(swarm);
-    let failed = |error: &ureq::Error| FetchError::Failed(format!("{url}: {}", http_in_words(error)));
-    let mut response = agent().get(&url).call().map_err(|error| failed(&error))?;
-    match response.status().as_u16() {
-        200 => {
-            let limit = MANIFEST_BYTES_MAX as u64 + 1;
-            let body = response.body_mut().with_config().limit(limit).read_to_vec();
-            body.map(Bytes::from).map_err(|error| failed(&error))
-        }
-        404 => Err(FetchError::NotFound),
-        status => Err(FetchError::Failed(format!("{url}: HTTP status {status}"))),
-    }
-}
-
-/// Puts a manifest's canonical bytes. Blocks. The error is in words.
-pub fn publish_manifest(
-    address: &TrackerAddress,
-    swarm: SwarmId,
-    bytes: &[u8],
-    is_listed: bool,
-) -> Result<(), String> {
-    let url = address.publish_url(swarm, is_listed);
-    let mut response = agent()
-        .put(&url)
-        .content_type("application/octet-stream")
-        .send(bytes)
-        .map_err(|error| format!("{url}: {}", http_in_words(&error)))?;
-    if response.status().is_success() {
-        return Ok(());
-    }
-    let text = response.body_mut().with_config().limit(ERROR_TEXT_BYTES_MAX).read_to_string();
-    let text = text.unwrap_or_default();
-    Err(format!("{url}: HTTP status {} {}", response.status().as_u16(), text.trim()))
-}
-
-/// One agent per call: manifests are fetched once in a life.
-fn agent() -> ureq::Agent {
-    // The socket does not go through a proxy either.
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(HTTP_TIMEOUT))
-        .http_status_as_error(false)
-        .proxy(None)
-        .build();
-    ureq::Agent::new_with_config(config)
-}
-
-fn http_in_words(error: &ureq::Error) -> String {
-    if let ureq::Error::Io(error) = error
-        && let Some(words) = io_in_words(error)
-    {
-        return words;
-    }
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use js_sys::Promise;
-use swarm_core::peer::PeerConfig;
+use swarm_core::peer::{PeerConfig, PublishError};
 use swarm_core::tracker_message::IceServer;
 use swarm_core::{Input, LinkId, Peer, ReaderId, Timestamp};
 use wasm_bindgen::JsCast;
@@ -54,6 +54,8 @@ pub(crate) enum Happening {
 pub(crate) struct Early {
     /// Where playback is to begin.
     pub(crate) start_ms: Option<u64>,
+    /// Permission to use a closed tracker.
+    pub(crate) token: Option<String>,
     /// The tracker's socket.
     pub(crate) socket: Option<WebSocket>,
     /// A response that brings the manifest.
@@ -158,5 +160,7 @@ fn now_ms(scope: &DedicatedWorkerGlobalScope) -> f64 {
 
 /// The answer where a browser is asked to publish, which it never does.
 pub(crate) fn cannot_publish() -> Input {
-    Input::ManifestPublished(Err("a browser does not publish; use the seeder".to_owned()))
+    Input::ManifestPublished(Err(PublishError::Refused(
+        "a browser does not publish; use the seeder".to_owned(),
+    )))
 }

@@ -49,7 +49,12 @@ impl State {
             Output::DisconnectTracker => self.tracker.disconnect(),
             Output::Tracker(request) => self.tracker.send(&request),
             Output::FetchManifest => {
-                let fetch = fetch_manifest(self.scope.clone(), self.swarm, self.early_manifest.take());
+                let fetch = fetch_manifest(
+                    self.scope.clone(),
+                    self.swarm,
+                    self.early_manifest.take(),
+                    self.token.clone(),
+                );
                 self.later(async move { Happening::Input(fetch.await) });
             }
             Output::PublishManifest(_) => self.input(now, cannot_publish()),

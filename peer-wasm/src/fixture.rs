@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::manifest::{Period, Segment, SegmentKind};
+use swarm_core::manifest::{Period, Seal, Segment, SegmentKind};
 use swarm_core::segmentation::doubling;
 use swarm_core::{ContentRoot, Geometry, GroupRange, Manifest, TreeBuilder, Verified};
 
@@ -12,6 +12,7 @@ pub(crate) const GROUP: usize = GROUP_BYTES as usize;
 /// The manifest of a content of that length.
 pub(crate) fn manifest(length_bytes: u64, media_type: &str) -> Manifest {
     Manifest {
+        seal: Seal::default(),
         name: "film.mp4".into(),
         title: None,
         media_type: media_type.into(),

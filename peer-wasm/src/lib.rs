@@ -26,7 +26,7 @@ use std::rc::Rc;
 use js_sys::Promise;
 use swarm_core::peer::{Appetite, Economy, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
-use swarm_core::{Input, Instance, SwarmId};
+use swarm_core::{Input, SwarmId};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, WebSocket};
@@ -53,12 +53,13 @@ impl Session {
 
 /// Starts a peer of the swarm that `swarm` names.
 ///
-/// `time` is where the link says that playback begins, in its own words. `socket` and `manifest` (a promise of
+/// `time` is where the link says that playback begins, in its own words; `token` is its permission to use a closed tracker. `socket` and `manifest` (a promise of
 /// a `Response`) are what the loader began to get meanwhile. The error says what is wrong, for a person.
 #[wasm_bindgen]
 pub fn start(
     swarm: &str,
     time: Option<String>,
+    token: Option<String>,
     socket: Option<WebSocket>,
     manifest: Option<Promise>,
 ) -> Result<Session, JsValue> {
@@ -67,18 +68,17 @@ pub fn start(
         .map_err(|_| JsValue::from_str("the peer runs in a dedicated worker only"))?;
     report_panics();
     let swarm: SwarmId = swarm.parse().map_err(|error| JsValue::from_str(&format!("bad link: {error}")))?;
-    let mut random = [0; 24];
-    scope.crypto()?.get_random_values_with_u8_array(&mut random)?;
-    let (instance, seed) = random.split_at(16);
+    let mut seed = [0; 8];
+    scope.crypto()?.get_random_values_with_u8_array(&mut seed)?;
     let config = PeerConfig {
         swarm,
         role: Role::Viewer,
         manifest: None,
-        instance: Instance(instance.try_into().unwrap_or_default()),
-        seed: u64::from_le_bytes(seed.try_into().unwrap_or_default()),
+        publisher: None,
+        seed: u64::from_le_bytes(seed),
         appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
         upload: UploadLimit::Unlimited,
-        token: None,
+        token: token.clone(),
         uplink_hint: None,
         economy: Economy::default(),
     };
@@ -87,7 +87,7 @@ pub fn start(
         let reason = "the link's time is not understood (write 2:15 or 135); playing from the beginning";
         ToPage::BadStart { reason }.post(&scope);
     }
-    let driver = Driver::new(scope, config, Early { start_ms, socket, manifest });
+    let driver = Driver::new(scope, config, Early { start_ms, token, socket, manifest });
     driver.tell(Happening::Input(Input::Start));
     Ok(Session { driver })
 }

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) peer: Peer,
     pub(crate) tracker: Tracker,
     pub(crate) early_manifest: Option<Promise>,
+    /// Permission to use a closed tracker.
+    pub(crate) token: Option<String>,
     /// Relays that the tracker gave with its answer to `join`.
     pub(crate) relays: Vec<IceServer>,
     /// When the manifest may be brought back to the tracker again.
@@ -80,6 +82,7 @@ impl State {
             swarm,
             peer,
             early_manifest: early.manifest,
+            token: early.token,
             relays: Vec::new(),
             next_return: Timestamp::ZERO,
             links: BTreeMap::new(),

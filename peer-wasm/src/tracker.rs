@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    CloseEvent, DedicatedWorkerGlobalScope, Event, MessageEvent, RequestInit, Response, WebSocket,
+    CloseEvent, DedicatedWorkerGlobalScope, Event, Headers, MessageEvent, RequestInit, Response, WebSocket,
 };
 
 use crate::channel::words;
@@ -169,8 +169,19 @@ pub(crate) async fn fetch_manifest(
     scope: DedicatedWorkerGlobalScope,
     swarm: SwarmId,
     early: Option<Promise>,
+    token: Option<String>,
 ) -> Input {
-    let asked = early.unwrap_or_else(|| scope.fetch_with_str(&format!("{MANIFEST_PATH}{swarm}")));
+    let asked = early.unwrap_or_else(|| {
+        let request = RequestInit::new();
+        if let Some(token) = token
+            && let Ok(headers) = Headers::new()
+        {
+            // In a header and not in the address, which logs show. A text that is no header is no permission either.
+            let _ = headers.set("authorization", &format!("Bearer {token}"));
+            request.set_headers(&headers);
+        }
+        scope.fetch_with_str_and_init(&format!("{MANIFEST_PATH}{swarm}"), &request)
+    });
     Input::ManifestFetched(read_manifest(asked).await)
 }
 
@@ -190,6 +201,11 @@ async fn read_manifest(asked: Promise) -> Result<bytes::Bytes, FetchError> {
     let response: Response = JsFuture::from(asked).await.map_err(unreachable)?.dyn_into().map_err(failed)?;
     match response.status() {
         404 => return Err(FetchError::NotFound),
+        401 | 403 => {
+            let text = JsFuture::from(response.text().map_err(failed)?).await.map_err(failed)?;
+            let text = text.as_string().unwrap_or_default();
+            return Err(FetchError::Refused(format!("the tracker refuses: {}", text.trim())));
+        }
         _ if response.ok() => {}
         status => return Err(FetchError::Failed(format!("the tracker answered with status {status}"))),
     }

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use swarm_core::manifest::{Period, Segment, SegmentKind};
+use swarm_core::manifest::{Period, Seal, Segment, SegmentKind};
 use swarm_core::peer::{Appetite, Economy, UploadLimit};
 use swarm_core::peer_message::{PEER_VERSION, PeerMessage, RejectReason, Serving, Standing};
-use swarm_core::tracker_message::{Role, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
+use swarm_core::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
 use swarm_core::{
-    ContentRoot, GroupRange, GroupSet, HashTree, Input, Instance, LinkId, Manifest, Output, Peer, PeerConfig,
-    PeerId, ReaderId, Timestamp,
+    ContentRoot, GroupRange, GroupSet, HashTree, Input, LinkId, Manifest, Output, Peer, PeerConfig, PeerId,
+    ReaderId, Timestamp,
 };
 
 const GROUPS: u32 = 65_536;
@@ -36,6 +36,7 @@ fn manifest() -> Manifest {
         duration_ms: None,
     };
     Manifest {
+        seal: Seal::default(),
         name: "film".into(),
         title: None,
         media_type: "video/mp4".into(),
@@ -49,6 +50,11 @@ fn manifest() -> Manifest {
         trackers: vec![],
         attachments: vec![],
     }
+}
+
+/// A session description that names the certificate of the neighbour with that number.
+fn description(number: u32) -> String {
+    format!("a=fingerprint:sha-256 {number:064x}")
 }
 
 /// Half of all groups, in runs of 1 to 16, by a multiplicative hash.
@@ -83,7 +89,7 @@ impl Viewer {
             swarm: manifest.swarm_id().expect("it is a manifest"),
             role: Role::Viewer,
             manifest: Some(Arc::clone(&manifest)),
-            instance: Instance([1; 16]),
+            publisher: None,
             seed: 1,
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
@@ -99,6 +105,7 @@ impl Viewer {
             version: TRACKER_VERSION,
             peer: PeerId(1),
             resume: String::new(),
+            challenge: swarm_core::Challenge::default(),
             ice_servers: vec![],
             report_interval_ms: 5000,
         };
@@ -119,6 +126,10 @@ impl Viewer {
         let connect = TrackerMessageBody::Connect { peer, role: Role::Viewer, offer: true };
         self.tell(Input::Tracker(TrackerMessage::notice(connect)));
         let link = LinkId(neighbour);
+        let offer = Signal::Offer { sdp: description(0) };
+        self.tell(Input::LocalSignal(link, offer));
+        let signal = Signal::Answer { sdp: description(neighbour) };
+        self.tell(Input::Tracker(TrackerMessage::notice(TrackerMessageBody::Signal { from: peer, signal })));
         self.tell(Input::LinkOpen(link));
         let all = GroupRange::new(0, GROUPS);
         let standing = Standing {
@@ -131,9 +142,8 @@ impl Viewer {
             credit: 0,
             playing: None,
         };
-        let instance = Instance([u8::try_from(neighbour).unwrap_or(0) + 1; 16]);
         let hello =
-            PeerMessage::Hello { version: PEER_VERSION, swarm, peer, instance, standing, have: vec![] };
+            PeerMessage::Hello { version: PEER_VERSION, swarm, peer, standing, have: vec![], proof: None };
         self.tell(Input::Control(link, hello));
         let gained: Vec<GroupRange> = half(neighbour).runs(all).collect();
         for gained in gained.chunks(swarm_core::limits::RUNS_MAX) {

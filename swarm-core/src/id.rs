@@ -14,10 +14,16 @@ pub struct IdError {
     digits: usize,
 }
 
+impl IdError {
+    pub(crate) const fn new(what: &'static str, digits: usize) -> Self {
+        Self { what, digits }
+    }
+}
+
 macro_rules! digest_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         pub struct $name(pub [u8; 32]);
 
         impl fmt::Display for $name {
@@ -67,6 +73,18 @@ macro_rules! digest_id {
 digest_id! {
     /// Names a swarm: the BLAKE3 digest of its manifest's canonical bytes. It is what a link carries.
     SwarmId, "a swarm id"
+}
+digest_id! {
+    /// A publisher's public key, Ed25519.
+    PublisherKey, "a publisher's key"
+}
+digest_id! {
+    /// SHA-256 digest of the certificate that one end of a connection has.
+    Fingerprint, "a fingerprint"
+}
+digest_id! {
+    /// Bytes that a tracker asks a publisher to sign; no two connections get the same.
+    Challenge, "a challenge"
 }
 digest_id! {
     /// BLAKE3 digest of the content's bytes; stores are keyed by it.
@@ -128,10 +146,6 @@ pub struct LinkId(pub u32);
 /// Names one reader of the content (a player's open range), towards the driver only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReaderId(pub u32);
-
-/// Drawn at random once per process: lets two peers notice that two links join the same pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Instance(pub [u8; 16]);
 
 #[cfg(test)]
 mod tests {

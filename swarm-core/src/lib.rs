@@ -8,6 +8,7 @@
 
 #![warn(clippy::iter_over_hash_type)]
 
+pub mod fingerprint;
 pub mod group;
 pub mod group_set;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod manifest;
 pub mod peer;
 pub mod peer_message;
 pub mod player;
+pub mod publisher;
 pub mod relays;
 pub mod segmentation;
 pub mod time;
@@ -25,8 +27,9 @@ pub mod tree;
 
 pub use group::{Geometry, GroupRange};
 pub use group_set::GroupSet;
-pub use id::{ContentRoot, Instance, LinkId, PeerId, ReaderId, SwarmId};
+pub use id::{Challenge, ContentRoot, Fingerprint, LinkId, PeerId, PublisherKey, ReaderId, SwarmId};
 pub use manifest::Manifest;
 pub use peer::{Event, Input, Output, Peer, PeerConfig};
+pub use publisher::SecretKey;
 pub use time::Timestamp;
 pub use tree::{HashTree, TreeBuilder, Verified};

@@ -85,5 +85,9 @@ pub const PEERS_PER_MESSAGE_MAX: usize = 64;
 /// ICE servers that a tracker may name.
 pub const ICE_SERVERS_MAX: usize = 8;
 
+/// ICE candidates of the other side that one link takes, those in its description included. A host with four addresses
+/// has about twelve; each makes a peer send up to a hundred packets to an address that the other side chose.
+pub const CANDIDATES_PER_LINK_MAX: usize = 20;
+
 /// Signals kept for a link whose connection is still being built.
 pub const SIGNALS_PER_LINK_MAX: usize = 64;

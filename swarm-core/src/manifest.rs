@@ -1,7 +1,9 @@
 //! The manifest: everything an author says about one content, authenticated by its digest.
 //!
-//! Canonical bytes are the magic `TRB1` followed by the `postcard` form of [`Manifest`]. Only bytes that
-//! encode back to themselves are accepted, so that one manifest has exactly one [`SwarmId`].
+//! Canonical bytes are the magic `TRB2` followed by the `postcard` form of [`Manifest`]. Only bytes that
+//! encode back to themselves are accepted, so that one manifest has exactly one [`SwarmId`], their digest.
+//!
+//! The publisher's key is among them. Its signature over the id follows them wherever they are kept or sent.
 
 mod attachment;
 pub mod text;
@@ -11,13 +13,18 @@ use serde::{Deserialize, Serialize};
 pub use attachment::{Attachment, AttachmentKind};
 
 use crate::group::{Geometry, GroupRange};
-use crate::id::{ContentRoot, SwarmId};
+use crate::id::{ContentRoot, PublisherKey, SwarmId};
 use crate::limits::{
     CHAPTERS_MAX, CONTENT_BYTES_MAX, MANIFEST_BYTES_MAX, MEDIA_MS_MAX, SEGMENTS_MAX, SUBTITLES_MAX,
     TEXT_BYTES_MAX, TRACKERS_MAX,
 };
 
-const MAGIC: &[u8; 4] = b"TRB1";
+use crate::publisher::{SIGNATURE_BYTES, SecretKey, Signature, Statement};
+
+const MAGIC: &[u8; 4] = b"TRB2";
+
+/// What manifests without a publisher's key began with.
+const OLD_MAGIC: &[u8; 4] = b"TRB1";
 
 /// Priority of a segment the author said nothing about.
 pub const PRIORITY_DEFAULT: u8 = 3;
@@ -40,6 +47,12 @@ pub enum ManifestError {
     /// Do not use: made by another format version or damaged.
     #[error("these bytes are not a manifest of a version this program knows")]
     Malformed,
+    /// Do not use: made by a program from before publishers had keys.
+    #[error("this manifest is of an older version without a publisher's key; publish the file again")]
+    Old,
+    /// Do not use: somebody else made it in the publisher's name.
+    #[error("the manifest is not signed by the publisher that it names")]
+    Unsigned,
     /// Do not use: a field is beyond its limit or contradicts another.
     #[error("the manifest breaks a rule: {0}")]
     Invalid(&'static str),
@@ -97,9 +110,21 @@ pub struct Chapter {
     pub name: String,
 }
 
+/// Who published a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Seal {
+    /// The publisher's key.
+    pub publisher: PublisherKey,
+    /// Its signature over the manifest's id; no part of the canonical bytes.
+    #[serde(skip)]
+    pub signature: Signature,
+}
+
 /// What an author publishes about one content. Its digest is the swarm's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// Who published it.
+    pub seal: Seal,
     /// File name, for people.
     pub name: String,
     /// What it is called, for people, where that is known; otherwise they are shown the name.
@@ -127,11 +152,18 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The canonical bytes. The error is a manifest that [`Manifest::from_bytes`] would refuse.
+    /// The canonical bytes and the signature: what is kept and sent. The error is a manifest that
+    /// [`Manifest::from_bytes`] would refuse whoever signed it; the signature itself is not checked here.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ManifestError> {
+        let mut bytes = self.canonical()?;
+        bytes.extend_from_slice(&self.seal.signature.0);
+        Ok(bytes)
+    }
+
+    fn canonical(&self) -> Result<Vec<u8>, ManifestError> {
         self.check()?;
         let bytes = postcard::to_extend(self, MAGIC.to_vec()).map_err(|_| ManifestError::Malformed)?;
-        if bytes.len() > MANIFEST_BYTES_MAX {
+        if bytes.len() + SIGNATURE_BYTES > MANIFEST_BYTES_MAX {
             return Err(ManifestError::Invalid("longer than 1 MiB; use fewer or smaller attachments"));
         }
         Ok(bytes)
@@ -139,22 +171,37 @@ impl Manifest {
 
     /// The id of the swarm that shares this content.
     pub fn swarm_id(&self) -> Result<SwarmId, ManifestError> {
-        Ok(swarm_id_of(&self.to_bytes()?))
+        Ok(SwarmId(*blake3::hash(&self.canonical()?).as_bytes()))
     }
 
-    /// Reads canonical bytes that came from anybody and belong to `swarm`.
+    /// The same manifest, published by the holder of this key.
+    pub fn signed_by(mut self, key: &SecretKey) -> Result<Self, ManifestError> {
+        self.seal.publisher = key.public();
+        self.seal.signature = key.sign(&Statement::Manifest(self.swarm_id()?));
+        Ok(self)
+    }
+
+    /// Reads bytes that came from anybody and belong to `swarm`.
     pub fn from_bytes(swarm: SwarmId, bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(ManifestError::Invalid("longer than 1 MiB"));
         }
-        let actual = swarm_id_of(bytes);
+        if bytes.starts_with(OLD_MAGIC) {
+            return Err(ManifestError::Old);
+        }
+        let (canonical, signature) = split(bytes).ok_or(ManifestError::Malformed)?;
+        let actual = SwarmId(*blake3::hash(canonical).as_bytes());
         if actual != swarm {
             return Err(ManifestError::WrongDigest { expected: swarm, actual });
         }
-        let body = bytes.strip_prefix(MAGIC).ok_or(ManifestError::Malformed)?;
-        let manifest: Self = postcard::from_bytes(body).map_err(|_| ManifestError::Malformed)?;
-        if manifest.to_bytes()? != bytes {
+        let body = canonical.strip_prefix(MAGIC).ok_or(ManifestError::Malformed)?;
+        let mut manifest: Self = postcard::from_bytes(body).map_err(|_| ManifestError::Malformed)?;
+        if manifest.canonical()? != canonical {
             return Err(ManifestError::Malformed);
+        }
+        manifest.seal.signature = signature;
+        if !manifest.seal.publisher.has_signed(&Statement::Manifest(swarm), &signature) {
+            return Err(ManifestError::Unsigned);
         }
         Ok(manifest)
     }
@@ -259,9 +306,16 @@ impl Manifest {
     }
 }
 
-/// The id that `bytes` would have as a manifest.
+/// Canonical bytes, and the signature that follows them.
+fn split(bytes: &[u8]) -> Option<(&[u8], Signature)> {
+    let (canonical, signature) = bytes.split_last_chunk()?;
+    Some((canonical, Signature(*signature)))
+}
+
+/// The id that `bytes` would have as a manifest with its signature.
 pub fn swarm_id_of(bytes: &[u8]) -> SwarmId {
-    SwarmId(*blake3::hash(bytes).as_bytes())
+    let canonical = split(bytes).map_or(&[][..], |(canonical, _)| canonical);
+    SwarmId(*blake3::hash(canonical).as_bytes())
 }
 
 #[cfg(test)]
@@ -273,8 +327,14 @@ pub(crate) mod tests {
     use crate::limits::SUBTITLES_BYTES_MAX;
     use crate::segmentation::doubling;
 
+    /// The publisher of the samples.
+    pub(crate) fn key() -> SecretKey {
+        SecretKey::from_bytes(&[9; 32])
+    }
+
     pub(crate) fn sample(length_bytes: u64, root: ContentRoot) -> Manifest {
-        Manifest {
+        let manifest = Manifest {
+            seal: Seal::default(),
             name: "film.mp4".into(),
             title: Some("A film".into()),
             media_type: "video/mp4".into(),
@@ -287,7 +347,8 @@ pub(crate) mod tests {
             created_s: 1_700_000_000,
             trackers: vec![],
             attachments: vec![subtitles("WEBVTT\n")],
-        }
+        };
+        manifest.signed_by(&key()).unwrap()
     }
 
     fn subtitles(text: &str) -> Attachment {
@@ -339,8 +400,11 @@ pub(crate) mod tests {
     fn canonical_bytes_are_those_of_the_protocol_document() {
         let bytes = sample(100, ContentRoot([7; 32])).to_bytes().unwrap();
         let root = [7; 32];
-        let expected: [&[u8]; 15] = [
-            b"TRB1",
+        let manifest = sample(100, ContentRoot([7; 32]));
+        let signature = manifest.seal.signature.0;
+        let expected: [&[u8]; 17] = [
+            b"TRB2",
+            &key().public().0,
             b"\x08film.mp4",
             b"\x01\x06A film",
             b"\x09video/mp4",
@@ -361,8 +425,19 @@ pub(crate) mod tests {
             // Language, and no label.
             b"\x01\x02en\x00",
             b"\x07WEBVTT\n",
+            &signature,
         ];
         assert_eq!(bytes, expected.concat());
+        let seal = manifest.seal;
+        let publisher = "fd1724385aa0c75b64fb78cd602fa1d991fdebf76b13c58ed702eac835e9f618";
+        assert_eq!(seal.publisher.to_string(), publisher);
+        let swarm = "92c459b0875ffedd0db2f280e17c7640b657eb3e7c676d1b471129e434e44b58";
+        assert_eq!(manifest.swarm_id().unwrap().to_string(), swarm);
+        let (left, right) = (
+            "258a13fa756b9030edd6a824fd052f35484b49d258e1cae4ef82b35dec7c39ad",
+            "d48161488f80ef5767881fbe967eb300ca3e342de0b70edb6ffb33f15b07bd01",
+        );
+        assert_eq!(seal.signature.to_string(), [left, right].concat());
     }
 
     #[test]
@@ -423,8 +498,34 @@ pub(crate) mod tests {
         let mut bytes = sample(100, ContentRoot([7; 32])).to_bytes().unwrap();
         bytes.push(0);
         assert_eq!(Manifest::from_bytes(swarm_id_of(&bytes), &bytes), Err(ManifestError::Malformed));
-        let garbage = b"TRB2 something else";
-        assert_eq!(Manifest::from_bytes(swarm_id_of(garbage), garbage), Err(ManifestError::Malformed));
+        let garbage = [b"TRB2 something else".as_slice(), &[0; SIGNATURE_BYTES]].concat();
+        assert_eq!(Manifest::from_bytes(swarm_id_of(&garbage), &garbage), Err(ManifestError::Malformed));
+        for length in 0..SIGNATURE_BYTES {
+            let short = &garbage[..length];
+            assert!(Manifest::from_bytes(swarm_id_of(short), short).is_err());
+        }
+    }
+
+    #[test]
+    fn a_manifest_in_the_name_of_another_is_refused() {
+        let manifest = sample(100, ContentRoot([7; 32]));
+        let mut forged = manifest.clone().signed_by(&SecretKey::from_bytes(&[1; 32])).unwrap();
+        forged.seal.publisher = key().public();
+        let swarm = forged.swarm_id().unwrap();
+        let read = |manifest: &Manifest| Manifest::from_bytes(swarm, &manifest.to_bytes().unwrap());
+        assert_eq!(swarm, manifest.swarm_id().unwrap(), "the signature is beside what is hashed");
+        assert_eq!((read(&forged), read(&manifest)), (Err(ManifestError::Unsigned), Ok(manifest)));
+    }
+
+    #[test]
+    fn a_manifest_of_the_version_before_keys_gets_one_clear_line() {
+        let mut bytes = sample(100, ContentRoot([7; 32])).to_bytes().unwrap();
+        bytes[3] = b'1';
+        let error = Manifest::from_bytes(swarm_id_of(&bytes), &bytes).unwrap_err();
+        assert!(
+            error.to_string().contains("older version") && error.to_string().contains("publish"),
+            "{error}"
+        );
     }
 
     #[test]

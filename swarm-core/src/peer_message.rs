@@ -7,12 +7,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::group::GroupRange;
-use crate::id::{Instance, PeerId, SwarmId};
+use crate::id::{PeerId, SwarmId};
 use crate::limits::{FRAME_BYTES_MAX, FRAME_GROUPS_MAX, MANIFEST_PART_BYTES, REQUEST_GROUPS_MAX, RUNS_MAX};
+use crate::publisher::Signature;
 use crate::tree::{NodeHash, PROOF_HASHES_MAX, Proof};
 
 /// Version of the peer protocol that this crate speaks.
-pub const PEER_VERSION: u16 = 2;
+pub const PEER_VERSION: u16 = 3;
 
 /// Label of the data channel that carries [`PeerMessage`]s. Ordered.
 pub const CONTROL_LABEL: &str = "control";
@@ -30,6 +31,9 @@ pub enum PeerDecodeError {
     /// The bytes are no message.
     #[error("a frame is not a message of this protocol version")]
     Malformed,
+    /// A greeting of another version. The link is to be closed, and nobody is to be blamed.
+    #[error("it speaks version {0} of the protocol and this peer version 3; the older one is to be updated")]
+    OtherVersion(u16),
     /// A field is beyond its limit, or ranges are not sorted and disjoint.
     #[error("a message breaks a rule: {0}")]
     Invalid(&'static str),
@@ -122,12 +126,12 @@ pub enum PeerMessage {
         swarm: SwarmId,
         /// Who the sender is, by its tracker.
         peer: PeerId,
-        /// Tells two links between the same pair apart from links to others.
-        instance: Instance,
         /// How it stands.
         standing: Standing,
         /// Groups that it holds, ascending and disjoint: the first runs; more follow in `Have`.
         have: Vec<GroupRange>,
+        /// Of an initial peer: the publisher's signature over [`Statement::Link`](crate::publisher::Statement::Link).
+        proof: Option<Signature>,
     },
     /// Groups gained and dropped since the last `Hello` or `Have`; both lists are ascending and disjoint.
     Have {
@@ -209,6 +213,7 @@ impl PeerMessage {
         if frame.len() > FRAME_BYTES_MAX {
             return Err(PeerDecodeError::TooLong(frame.len()));
         }
+        check_version(frame)?;
         let (message, rest) = postcard::take_from_bytes(frame).map_err(|_| PeerDecodeError::Malformed)?;
         if !rest.is_empty() {
             return Err(PeerDecodeError::Malformed);
@@ -252,6 +257,13 @@ impl PeerMessage {
     pub fn encode(&self) -> Bytes {
         postcard::to_stdvec(self).unwrap_or_default().into()
     }
+}
+
+/// A greeting of another version need not have the form of this one's, so its version is looked at first.
+fn check_version(frame: &[u8]) -> Result<(), PeerDecodeError> {
+    let Some((0, rest)) = frame.split_first() else { return Ok(()) };
+    let (version, _) = postcard::take_from_bytes::<u16>(rest).map_err(|_| PeerDecodeError::Malformed)?;
+    if version == PEER_VERSION { Ok(()) } else { Err(PeerDecodeError::OtherVersion(version)) }
 }
 
 /// Whether ranges are sorted and disjoint and none is empty. So a list names each group once at most, and its groups
@@ -416,6 +428,16 @@ mod tests {
     }
 
     #[test]
+    fn a_greeting_of_another_version_is_told_from_garbage() {
+        // Version 2 had 16 bytes more, and no proof.
+        let old = [&[0, 2][..], &[1; 32], &[5], &[9; 16]].concat();
+        assert_eq!(PeerMessage::decode(&old), Err(PeerDecodeError::OtherVersion(2)));
+        assert_eq!(PeerMessage::decode(&[0, 3, 1]), Err(PeerDecodeError::Malformed));
+        let text = PeerDecodeError::OtherVersion(2).to_string();
+        assert!(text.contains(&format!("version {PEER_VERSION};")), "{text}");
+    }
+
+    #[test]
     fn ranges_that_are_not_sorted_and_disjoint_are_refused() {
         let range = GroupRange::new;
         let sorted = vec![range(0, 3), range(3, 4), range(9, u32::MAX)];
@@ -433,9 +455,9 @@ mod tests {
                     version: PEER_VERSION,
                     swarm: SwarmId([1; 32]),
                     peer: PeerId(1),
-                    instance: Instance([2; 16]),
                     standing,
                     have: ranges.to_vec(),
+                    proof: Some(Signature([7; 64])),
                 },
                 PeerMessage::Have { gained: ranges.to_vec(), dropped: some.clone() },
                 PeerMessage::Have { gained: some, dropped: ranges.to_vec() },

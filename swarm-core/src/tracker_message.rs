@@ -9,15 +9,16 @@ mod signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{PeerId, SwarmId};
+use crate::id::{Challenge, PeerId, SwarmId};
 use crate::limits::{RUNS_MAX, TRACKER_MESSAGE_BYTES_MAX};
+use crate::publisher::Signature;
 
 pub use crate::tracker_error::ErrorCode;
 pub use scarcity::Scarcity;
 pub use signal::Signal;
 
 /// Version of the tracker protocol that this crate speaks.
-pub const TRACKER_VERSION: u16 = 1;
+pub const TRACKER_VERSION: u16 = 2;
 
 /// A text frame that is no message of this protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -132,6 +133,10 @@ pub enum PeerRequestBody {
         /// Segment that plays, if one does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         playhead: Option<u32>,
+        /// Of an initial peer: the publisher's signature over
+        /// [`Statement::Join`](crate::publisher::Statement::Join).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<Signature>,
     },
     /// Change of the segments held whole, at most once a second; answered by `ok`.
     Have {
@@ -208,6 +213,8 @@ pub enum TrackerMessageBody {
         peer: PeerId,
         /// Present it in the next `hello` to stay the same peer.
         resume: String,
+        /// What an initial peer signs when it joins.
+        challenge: Challenge,
         /// Servers for connection building.
         ice_servers: Vec<IceServer>,
         /// Interval of `report`, ms.
@@ -369,6 +376,7 @@ mod tests {
                 role: Role::Viewer,
                 have: vec![SegmentRun(0, 3)],
                 playhead: None,
+                proof: None,
             },
         };
         let text = r#"{"id":2,"type":"join","swarm":"0000000000000000000000000000000000000000000000000000000000000000","role":"viewer","have":[[0,3]]}"#;

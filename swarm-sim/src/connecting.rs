@@ -75,11 +75,12 @@ impl World {
     }
 }
 
+/// Stands for a session description: a node and its name for the link, and a certificate that is the node's own.
 fn address_of(node: usize, link: LinkId) -> String {
-    format!("{node} {}", link.0)
+    format!("{node} {}\r\na=fingerprint:sha-256 {node:064x}", link.0)
 }
 
 fn node_of(sdp: &str) -> Option<(usize, LinkId)> {
-    let (node, link) = sdp.split_once(' ')?;
+    let (node, link) = sdp.lines().next()?.split_once(' ')?;
     Some((node.parse().ok()?, LinkId(link.parse().ok()?)))
 }

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::manifest::{PRIORITY_MAX, Period};
-use swarm_core::{Geometry, GroupRange, GroupSet, HashTree, Manifest, SwarmId, TreeBuilder, segmentation};
+use swarm_core::manifest::{PRIORITY_MAX, Period, Seal};
+use swarm_core::{
+    Geometry, GroupRange, GroupSet, HashTree, Manifest, SecretKey, SwarmId, TreeBuilder, segmentation,
+};
 
 use crate::marks::{self, ByMark};
 use crate::scenario::Scenario;
 
 /// Everything that is fixed about the content.
 pub(crate) struct Content {
+    /// The publisher's.
+    pub(crate) key: SecretKey,
     pub(crate) bytes: Bytes,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) manifest_bytes: Bytes,
@@ -31,6 +35,7 @@ impl Content {
         let tree =
             builder.finish().unwrap_or_else(|| HashTree::unknown(geometry, swarm_core::ContentRoot([0; 32])));
         let mut manifest = Manifest {
+            seal: Seal::default(),
             name: "simulated".into(),
             title: None,
             media_type: "video/mp4".into(),
@@ -48,9 +53,11 @@ impl Content {
             mark(&mut manifest);
             marks::parts(&manifest)
         });
+        let key = SecretKey::from_bytes(&[1; 32]);
+        let manifest = manifest.clone().signed_by(&key).unwrap_or(manifest);
         let manifest_bytes: Bytes = manifest.to_bytes().unwrap_or_default().into();
         let swarm = swarm_core::manifest::swarm_id_of(&manifest_bytes);
-        Self { bytes, manifest: Arc::new(manifest), manifest_bytes, swarm, tree, marks }
+        Self { key, bytes, manifest: Arc::new(manifest), manifest_bytes, swarm, tree, marks }
     }
 
     pub(crate) fn slice(&self, range: GroupRange) -> Bytes {

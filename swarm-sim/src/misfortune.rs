@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use swarm_core::peer::{Appetite, PeerConfig, UploadLimit};
+use swarm_core::Peer;
+use swarm_core::peer::{Appetite, PeerConfig, Publisher, UploadLimit};
+use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::Role;
-use swarm_core::{Instance, Peer};
 
 use crate::downlink::Downlink;
 use crate::marks::Progress;
 use crate::node::{Conduct, Interface, Node};
 use crate::scenario::{bytes_per_s, micros_of};
+use crate::tracking::TRACKER;
 use crate::world::{Event, World, conduct};
 
 /// Interval at which churn draws who leaves, µs.
@@ -64,12 +66,12 @@ impl World {
     }
 
     fn node(&mut self, role: Role, conduct: Conduct, up: u64, down: u64, is_original: bool) -> Node {
-        let number = self.nodes.len() as u128 + 1;
         let config = PeerConfig {
             swarm: self.content.swarm,
             role,
             manifest: (role == Role::Initial).then(|| Arc::clone(&self.content.manifest)),
-            instance: Instance(number.to_be_bytes()),
+            publisher: (role == Role::Initial)
+                .then(|| Publisher { key: self.content.key.clone(), tracker: TrackerName::of(TRACKER) }),
             seed: self.chance.draw(),
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,

@@ -211,9 +211,9 @@ impl World {
     /// What a liar says instead: that it holds everything.
     fn lie(&self, message: PeerMessage) -> Option<PeerMessage> {
         match message {
-            PeerMessage::Hello { version, swarm, peer, instance, standing, .. } => {
+            PeerMessage::Hello { version, swarm, peer, standing, proof, .. } => {
                 let have = vec![self.content.manifest.geometry().all()];
-                Some(PeerMessage::Hello { version, swarm, peer, instance, standing, have })
+                Some(PeerMessage::Hello { version, swarm, peer, standing, have, proof })
             }
             PeerMessage::Have { .. } | PeerMessage::Reject { .. } => None,
             PeerMessage::Request { .. }

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use swarm_core::peer::Input;
+use swarm_core::peer::{Input, PublishError};
+use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use swarm_core::{Manifest, Timestamp};
 use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wish};
@@ -79,10 +80,11 @@ impl World {
             Some(tracker) => {
                 let manifest = &self.content.manifest;
                 let media_bps = manifest.rate_bytes_per_s().unwrap_or(0) * 8;
-                tracker.add_swarm(self.content.swarm, wishes(manifest), media_bps);
+                let publisher = self.content.key.public();
+                tracker.add_swarm(self.content.swarm, publisher, wishes(manifest), media_bps);
                 Ok(())
             }
-            None => Err("no tracker".into()),
+            None => Err(PublishError::Failed("no tracker".into())),
         };
         self.later(node, 1.0, Input::ManifestPublished(result));
     }
@@ -128,6 +130,7 @@ impl World {
         let (subnet, site) = (node_bits & 0xffff, node_bits >> 16);
         let address = IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | subnet << 80 | site << 64 | 1));
         let outgoing = tracker.connected(now, connection, address);
+        tracker.called(connection, TrackerName::of(TRACKER));
         self.connections.insert(connection, node);
         self.nodes[node].tracker = Some(connection);
         self.deliver(outgoing);
@@ -152,6 +155,9 @@ impl World {
         }
     }
 }
+
+/// The tracker's host, as every node calls it.
+pub(crate) const TRACKER: &str = "tracker";
 
 /// What the author says about each segment.
 fn wishes(manifest: &Manifest) -> impl Iterator<Item = Wish> + '_ {

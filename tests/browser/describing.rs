@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Period, Segment, SegmentKind};
-use swarm_core::{ContentRoot, Manifest};
+use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Period, Seal, Segment, SegmentKind};
+use swarm_core::publisher::{Action, Statement, TrackerName};
+use swarm_core::{ContentRoot, Manifest, SecretKey};
 use tests::scene::Scene;
 use tests::{Tab, Tracker};
 
@@ -44,6 +45,7 @@ fn manifest() -> Manifest {
         bytes: bytes.to_vec().into(),
     };
     Manifest {
+        seal: Seal::default(),
         name: "river.mp4".to_owned(),
         title: Some("The <b>River</b>".to_owned()),
         media_type: "video/mp4".to_owned(),
@@ -67,9 +69,16 @@ fn manifest() -> Manifest {
 
 /// Publishes a manifest of which nobody has the content; its link.
 async fn publish(tracker: &Tracker, manifest: &Manifest) -> Result<String> {
+    let key = SecretKey::from_bytes(&[7; 32]);
+    let manifest = manifest.clone().signed_by(&key)?;
     let swarm = manifest.swarm_id()?;
+    let challenge = tracker.get("/v1/challenge").await?.1.trim().parse()?;
+    let (action, name) = (Action::List, TrackerName::of(tracker.address()));
+    let signature = key.sign(&Statement::Publication { action, swarm, tracker: name, challenge });
     let url = tracker.http(&format!("/v1/manifests/{swarm}?list=true"));
-    let answer = reqwest::Client::new().put(&url).body(manifest.to_bytes()?).send().await?;
+    let request =
+        reqwest::Client::new().put(&url).header("tributary-proof", format!("{challenge}.{signature}"));
+    let answer = request.body(manifest.to_bytes()?).send().await?;
     answer.error_for_status().context("the tracker refuses the manifest")?;
     Ok(tracker.http(&format!("/#{swarm}")))
 }

@@ -115,7 +115,8 @@ fn a_full_disk_ends_a_fetch() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_that_does_not_hash_to_its_id_is_not_used() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let tracker = FalseTracker::start(Fault::Manifest(b"TRB1 some other film".to_vec())).await?;
+    let other = [&b"TRB2 some other film"[..], &[0; 64]].concat();
+    let tracker = FalseTracker::start(Fault::Manifest(other)).await?;
     let copy = folder.path().join("copy");
     let swarm = "cd".repeat(32);
     let link = tracker.link(&swarm);

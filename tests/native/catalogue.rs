@@ -78,6 +78,26 @@ fn a_folder_is_seeded_again_without_being_named_until_it_is_removed() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_is_taken_off_its_tracker_too() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("film.bin");
+    random_file(&file, 100_000, 1)?;
+    let tracker = Tracker::start()?;
+    let name = file.display().to_string();
+    let (program, links) = seeding(home.path(), &[&name, "--tracker", &tracker.url(), "--list"], 1)?;
+    program.stop()?;
+    let swarm = links.first().and_then(|link| link.rsplit_once('#')).context("no link")?.1;
+    let manifest = format!("/v1/manifests/{swarm}");
+    ensure!(tracker.get(&manifest).await?.0 == 200);
+    said(home.path(), &["remove", &name])?;
+    ensure!(tracker.get(&manifest).await?.0 == 404, "the tracker still gives it");
+    let (program, again) = seeding(home.path(), &[&name, "--tracker", &tracker.url()], 1)?;
+    ensure!(again == links, "its publisher brings it back under the same link");
+    program.stop()?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_fails_does_not_stop_the_others() -> Result<()> {
     let home = tempfile::tempdir()?;
     let (one, two) = (home.path().join("one.bin"), home.path().join("two.bin"));

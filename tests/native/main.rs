@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod catalogue;
+mod closed;
 mod hostile;
 mod media;
 mod publishing;

@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use swarm_core::manifest::Period;
+use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, Want};
-use swarm_core::{SwarmId, Timestamp};
+use swarm_core::{SecretKey, SwarmId, Timestamp};
 use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wiring, Wish};
 
 const SWARM: SwarmId = SwarmId([1; 32]);
@@ -27,7 +28,9 @@ fn main() {
         connections_per_address_max: u32::MAX,
         wiring: Wiring::Regular,
     });
-    tracker.add_swarm(SWARM, (0..SEGMENTS).map(|_| Wish { priority: 3, period: Period::Playback }), 0);
+    let key = SecretKey::from_bytes(&[1; 32]);
+    let wishes = (0..SEGMENTS).map(|_| Wish { priority: 3, period: Period::Playback });
+    tracker.add_swarm(SWARM, key.public(), wishes, 0);
 
     measure("hello and join", count, |peer| {
         let connection = ConnectionId(peer);
@@ -40,10 +43,13 @@ fn main() {
             token: None,
             resume: None,
         };
-        let join = PeerRequestBody::Join { swarm: SWARM, role, have: Vec::new(), playhead: None };
-        for body in [hello, join] {
-            outgoing.extend(tracker.handle(Timestamp::ZERO, connection, PeerRequest { id: 1, body }));
-        }
+        outgoing.extend(tracker.handle(Timestamp::ZERO, connection, PeerRequest { id: 1, body: hello }));
+        let proof = (role == Role::Initial).then(|| {
+            let challenge = ResumeKey::from_secret(b"crowd").challenge(1, connection);
+            key.sign(&Statement::Join { swarm: SWARM, tracker: TrackerName::of(""), challenge })
+        });
+        let body = PeerRequestBody::Join { swarm: SWARM, role, have: Vec::new(), playhead: None, proof };
+        outgoing.extend(tracker.handle(Timestamp::ZERO, connection, PeerRequest { id: 1, body }));
         outgoing
     });
     // After 40 s those that wait are settled, near ones are found, places at the initial peer rotate.

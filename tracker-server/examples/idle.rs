@@ -20,12 +20,13 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use swarm_core::group::Geometry;
+use swarm_core::manifest::Seal;
 use swarm_core::segmentation::doubling;
 use swarm_core::tracker_message::{
     ErrorCode, PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, TrackerMessage,
     TrackerMessageBody,
 };
-use swarm_core::{ContentRoot, Manifest, SwarmId};
+use swarm_core::{ContentRoot, Manifest, SecretKey, SwarmId};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -103,7 +104,7 @@ async fn enter(address: SocketAddr, swarm: SwarmId) -> anyhow::Result<Option<Soc
         token: None,
         resume: None,
     };
-    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None };
+    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None, proof: None };
     for (id, body) in [(1, hello), (2, join)] {
         socket.send(Message::text(PeerRequest { id, body }.encode())).await?;
         let answer = socket.next().await.context("the tracker closed the connection")??;
@@ -120,6 +121,7 @@ async fn enter(address: SocketAddr, swarm: SwarmId) -> anyhow::Result<Option<Soc
 async fn publish(address: SocketAddr) -> anyhow::Result<SwarmId> {
     let length_bytes = 30_000_000;
     let manifest = Manifest {
+        seal: Seal::default(),
         name: "idle".into(),
         title: None,
         media_type: "video/mp4".into(),
@@ -133,6 +135,7 @@ async fn publish(address: SocketAddr) -> anyhow::Result<SwarmId> {
         trackers: vec![],
         attachments: Vec::new(),
     };
+    let manifest = manifest.signed_by(&SecretKey::from_bytes(&[1; 32]))?;
     let swarm = manifest.swarm_id()?;
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;

@@ -18,6 +18,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use swarm_core::publisher::TrackerName;
 
 use crate::http::refuse;
 use crate::hub::Hub;
@@ -30,6 +31,10 @@ pub(crate) struct Sender {
     /// The address of this machine that it came to.
     pub(crate) local: IpAddr,
 }
+
+/// The name by which the sender of a request calls this tracker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CalledAs(pub(crate) TrackerName);
 
 /// Endings of names that no public name server answers for.
 const PRIVATE_SUFFIXES: [&str; 6] = [".localhost", ".local", ".lan", ".home.arpa", ".internal", ".test"];
@@ -154,6 +159,7 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     let origin = text(headers, ORIGIN).map(str::to_owned);
     let forwarded = is_behind_proxy.then(|| last_of(headers, "x-forwarded-for")).flatten();
     let forwarded: Option<IpAddr> = forwarded.and_then(|address| address.parse().ok());
+    request.extensions_mut().insert(CalledAs(hub.config.called(&host)));
     if let Some(sender) = request.extensions_mut().get_mut::<Sender>() {
         sender.address = forwarded.unwrap_or(sender.address);
         // A proxy serves the names that it is set up for.
@@ -189,10 +195,10 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
 fn permit(headers: &mut HeaderMap, origin: &str) {
     let Ok(origin) = HeaderValue::from_str(origin) else { return };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, PUT"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, PUT, DELETE"));
     headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("authorization, content-type, if-none-match"),
+        HeaderValue::from_static("authorization, content-type, if-none-match, tributary-proof"),
     );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     headers.append(VARY, HeaderValue::from_static("origin"));

@@ -11,6 +11,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -22,6 +23,9 @@ use crate::limits::{ARCHIVE_CACHE_BYTES, ARCHIVE_QUEUE_MAX};
 use crate::manifests::Provenance;
 
 const TABLE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("manifests-1");
+
+/// What publishers removed, with the order in which they did.
+const REMOVED: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("removed-1");
 
 const FILE: &str = "manifests.redb";
 
@@ -62,10 +66,25 @@ pub(crate) struct Saved {
     pub(crate) bytes: Bytes,
 }
 
+/// What an earlier life of the tracker left.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub(crate) saved: Vec<Saved>,
+    /// What publishers removed, the oldest first.
+    pub(crate) removed: Vec<SwarmId>,
+}
+
+/// What is to be written.
+enum Work {
+    /// Save a manifest and forget others.
+    Save(Saved, Vec<SwarmId>),
+    /// Forget a manifest, remember that it was removed, and forget another removal.
+    Remove(SwarmId, Option<SwarmId>),
+}
+
 /// A change that waits to be written, and whom to tell.
 struct Change {
-    saved: Saved,
-    evicted: Vec<SwarmId>,
+    work: Work,
     done: oneshot::Sender<()>,
 }
 
@@ -75,8 +94,17 @@ pub(crate) struct Slot(mpsc::OwnedPermit<Change>);
 impl Slot {
     /// Saves a manifest and forgets others. Done when the disk has it, or when it failed, which is logged.
     pub(crate) fn save(self, saved: Saved, evicted: Vec<SwarmId>) -> oneshot::Receiver<()> {
+        self.work(Work::Save(saved, evicted))
+    }
+
+    /// Forgets a manifest that its publisher removed. Done as with [`Slot::save`].
+    pub(crate) fn remove(self, swarm: SwarmId, forgotten: Option<SwarmId>) -> oneshot::Receiver<()> {
+        self.work(Work::Remove(swarm, forgotten))
+    }
+
+    fn work(self, work: Work) -> oneshot::Receiver<()> {
         let (done, written) = oneshot::channel();
-        self.0.send(Change { saved, evicted, done });
+        self.0.send(Change { work, done });
         written
     }
 }
@@ -90,7 +118,7 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// Opens the store in `directory`, which is made if it is not there, and reads what was saved.
-    pub(crate) fn open(directory: &Path) -> Result<(Self, Vec<Saved>), ArchiveError> {
+    pub(crate) fn open(directory: &Path) -> Result<(Self, Before), ArchiveError> {
         std::fs::create_dir_all(directory)
             .map_err(|source| ArchiveError::Directory { path: directory.to_owned(), source })?;
         let path = directory.join(FILE);
@@ -100,10 +128,10 @@ impl Archive {
             .set_cache_size(ARCHIVE_CACHE_BYTES)
             .create(&path)
             .map_err(|error| failed(error.into()))?;
-        let saved = read(&database).map_err(failed)?;
+        let before = read(&database).map_err(failed)?;
         let (changes, queue) = mpsc::channel(ARCHIVE_QUEUE_MAX);
         let writer = std::thread::spawn(move || write_all(&database, queue));
-        Ok((Self { changes: Some(changes), writer: Some(writer) }, saved))
+        Ok((Self { changes: Some(changes), writer: Some(writer) }, before))
     }
 
     /// Waits for room to write one change. `None` if nothing can be written any more.
@@ -122,9 +150,10 @@ impl Drop for Archive {
     }
 }
 
-fn read(database: &Database) -> Result<Vec<Saved>, redb::Error> {
+fn read(database: &Database) -> Result<Before, redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(TABLE)?;
+    transaction.open_table(REMOVED)?;
     transaction.commit()?;
     let transaction = database.begin_read()?;
     let table = transaction.open_table(TABLE)?;
@@ -136,13 +165,24 @@ fn read(database: &Database) -> Result<Vec<Saved>, redb::Error> {
             None => tracing::warn!("a saved manifest is damaged and left out"),
         }
     }
-    Ok(all)
+    let table = transaction.open_table(REMOVED)?;
+    let mut removed = Vec::new();
+    for entry in table.iter()? {
+        let (swarm, number) = entry?;
+        removed.push((number.value(), SwarmId(*swarm.value())));
+    }
+    removed.sort_unstable();
+    Ok(Before { saved: all, removed: removed.into_iter().map(|(_, swarm)| swarm).collect() })
 }
 
 fn write_all(database: &Database, mut changes: mpsc::Receiver<Change>) {
-    while let Some(Change { saved, evicted, done }) = changes.blocking_recv() {
-        if let Err(error) = write(database, &saved, &evicted) {
-            tracing::error!(swarm = %saved.swarm, "a manifest is not saved: {error}");
+    while let Some(Change { work, done }) = changes.blocking_recv() {
+        let (written, swarm) = match &work {
+            Work::Save(saved, evicted) => (write(database, saved, evicted), saved.swarm),
+            Work::Remove(swarm, forgotten) => (remove(database, *swarm, *forgotten), *swarm),
+        };
+        if let Err(error) = written {
+            tracing::error!(%swarm, "a change is not saved: {error}");
         }
         // The publisher may have gone.
         _ = done.send(());
@@ -157,6 +197,21 @@ fn write(database: &Database, saved: &Saved, evicted: &[SwarmId]) -> Result<(), 
             table.remove(&swarm.0)?;
         }
         table.insert(&saved.swarm.0, &encode(saved)[..])?;
+        transaction.open_table(REMOVED)?.remove(&saved.swarm.0)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn remove(database: &Database, swarm: SwarmId, forgotten: Option<SwarmId>) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        transaction.open_table(TABLE)?.remove(&swarm.0)?;
+        let mut table = transaction.open_table(REMOVED)?;
+        if let Some(forgotten) = forgotten {
+            table.remove(&forgotten.0)?;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        table.insert(&swarm.0, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))?;
     }
     Ok(transaction.commit()?)
 }
@@ -217,14 +272,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let directory = folder.path().join("data");
         let (archive, before) = Archive::open(&directory).unwrap();
-        assert!(before.is_empty());
+        assert_eq!(before, Before::default());
         for (name, evicted) in [(1, vec![]), (2, vec![]), (3, vec![SwarmId([1; 32])])] {
             archive.slot().await.unwrap().save(saved(name, Some("192.0.2.7")), evicted).await.unwrap();
         }
+        let removed = SwarmId([9; 32]);
+        archive.slot().await.unwrap().save(saved(9, None), Vec::new()).await.unwrap();
+        archive.slot().await.unwrap().remove(removed, None).await.unwrap();
         let error = Archive::open(&directory).unwrap_err().to_string();
         assert!(error.contains("manifests.redb") && error.contains("--data-dir"), "{error}");
         drop(archive);
         let (_, after) = Archive::open(&directory).unwrap();
-        assert_eq!(after, [saved(2, Some("192.0.2.7")), saved(3, Some("192.0.2.7"))]);
+        assert_eq!(after.saved, [saved(2, Some("192.0.2.7")), saved(3, Some("192.0.2.7"))]);
+        assert_eq!(after.removed, [removed]);
     }
 }

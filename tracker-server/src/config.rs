@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use swarm_core::publisher::TrackerName;
+
 use crate::access::AllowedOrigins;
-use crate::decision::{ResumeKey, TrackerConfig, Wiring};
+use crate::decision::tracker::is_same_secret;
+use crate::decision::{Permission, ResumeKey, TrackerConfig, Wiring};
 use crate::limits::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
     PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
 };
 use crate::relays::Relays;
+use crate::viewer_tokens::ViewerTokens;
 
 /// Everything that [`serve`](crate::serve) has to be told.
 #[derive(Debug, Clone)]
@@ -20,12 +24,16 @@ pub struct ServerConfig {
     pub www: PathBuf,
     /// What a publisher must present to put a manifest; none if anybody may.
     pub publish_token: Option<String>,
+    /// Checks permissions to watch; without keys nobody needs one.
+    pub viewer_tokens: ViewerTokens,
     /// Relays that peers are given when they join.
     pub relays: Relays,
     /// Where manifests are kept over a restart; none to keep them in memory only.
     pub data_dir: Option<PathBuf>,
     /// Origins, other than its own, whose pages may use the tracker.
     pub allowed_origins: AllowedOrigins,
+    /// Hosts that this tracker is called by, for the proofs of publishers; empty to take each request's word for it.
+    pub public_hosts: Vec<String>,
     /// Whether a reverse proxy stands before the tracker and names the sender in `X-Forwarded-For`.
     pub is_behind_proxy: bool,
     /// Connections of all kinds that may be open at a time.
@@ -48,13 +56,37 @@ impl ServerConfig {
             },
             www: PathBuf::from("dist"),
             publish_token: None,
+            viewer_tokens: ViewerTokens::default(),
             relays: Relays::default(),
             data_dir: None,
             allowed_origins: AllowedOrigins::default(),
+            public_hosts: Vec::new(),
             is_behind_proxy: false,
             connections_max: CONNECTIONS_MAX,
             deadlines: Deadlines::default(),
         }
+    }
+}
+
+impl ServerConfig {
+    /// What a token permits. The operator's own tokens, those for peers and for publishers, permit everything.
+    pub(crate) fn permission(&self, token: Option<&str>) -> Permission {
+        let is_closed = self.tracker.token.is_some() || !self.viewer_tokens.is_empty();
+        let own = [&self.tracker.token, &self.publish_token];
+        let is_own = |token| own.into_iter().flatten().any(|own| is_same_secret(own, token));
+        if !is_closed || token.is_some_and(is_own) {
+            return Permission::All;
+        }
+        if self.viewer_tokens.is_empty() { Permission::Unknown } else { self.viewer_tokens.permission(token) }
+    }
+
+    /// The name that a proof must have when its sender called this tracker `host`. A tracker that knows its names takes
+    /// no other: a proof that was made for somebody else's tracker counts for nothing here.
+    pub(crate) fn called(&self, host: &str) -> TrackerName {
+        let called = TrackerName::of(host);
+        let mut own = self.public_hosts.iter().map(|host| TrackerName::of(host));
+        let first = own.clone().next();
+        if own.any(|name| name == called) { called } else { first.unwrap_or(called) }
     }
 }
 
@@ -91,5 +123,19 @@ impl Default for Deadlines {
             close: CLOSE_TIMEOUT,
             stop: STOP_TIMEOUT,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracker_that_knows_its_names_takes_no_other() {
+        let mut config = ServerConfig::new(1, b"");
+        assert_eq!(config.called("a.example:80"), TrackerName::of("a.example"));
+        config.public_hosts = vec!["a.example".into(), "b.example".into()];
+        assert_eq!(config.called("B.example"), TrackerName::of("b.example"));
+        assert_eq!(config.called("evil.example"), TrackerName::of("a.example"));
     }
 }

@@ -6,8 +6,8 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
@@ -18,14 +18,18 @@ use serde::Deserialize;
 use swarm_core::SwarmId;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::access::{Sender, guard};
-use crate::hub::Hub;
+use crate::access::{CalledAs, Sender, guard};
+use crate::decision::Permission;
+use crate::hub::{Caller, Hub};
 use crate::place::Permit;
-use crate::publishing::publish;
+use crate::publishing::{challenge, publish, remove};
 use crate::{page, socket};
 
 /// Caching of what is addressed by its own digest.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// The same for what not everybody may have.
+const FOR_ONE: &str = "private, max-age=31536000, immutable";
 
 /// All routes of the public listener.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
@@ -37,7 +41,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
     let page = page::router(&hub.config.www, &hub.config.allowed_origins);
     let guard = from_fn_with_state(Arc::clone(&hub), guard);
     Router::new()
-        .route("/v1/manifests/{swarm}", get(manifest).put(publish))
+        .route("/v1/manifests/{swarm}", get(manifest).put(publish).delete(remove))
+        .route("/v1/challenge", get(challenge))
         .route("/v1/manifests/{swarm}/poster", get(poster))
         .route("/v1/swarms", get(catalogue))
         .route("/v1/swarm", get(swarm))
@@ -71,6 +76,7 @@ pub(crate) fn try_later(text: &str) -> Response {
 async fn swarm(
     State(hub): State<Arc<Hub>>,
     Extension(sender): Extension<Sender>,
+    Extension(CalledAs(name)): Extension<CalledAs>,
     Extension(permit): Extension<Permit>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -78,21 +84,24 @@ async fn swarm(
         return try_later("the tracker is stopping");
     }
     match upgrade {
-        Ok(upgrade) => socket::upgrade(hub, upgrade, sender.address, permit),
+        Ok(upgrade) => socket::upgrade(hub, upgrade, Caller { address: sender.address, name }, permit),
         Err(rejection) => {
             refuse(rejection.status(), format_args!("this address is for WebSockets: {rejection}"))
         }
     }
 }
 
-async fn manifest(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>) -> Response {
+async fn manifest(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>, headers: HeaderMap) -> Response {
     let swarm: SwarmId = match swarm.parse() {
         Ok(swarm) => swarm,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
     };
+    if let Some(refusal) = refusal_to_show(&hub, &headers, Some(swarm)) {
+        return refusal;
+    }
     match hub.manifest(swarm) {
         Some(bytes) => {
-            let headers = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, FOR_EVER)];
+            let headers = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, lasting(&hub))];
             (headers, bytes).into_response()
         }
         None => refuse(StatusCode::NOT_FOUND, format_args!("no content {swarm} is published here")),
@@ -101,22 +110,44 @@ async fn manifest(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>) -> Res
 
 /// The picture of a content. Its bytes are anybody's: they are a picture of the type that the manifest check let
 /// pass, never sniffed for another, and may do nothing where somebody opens them as a page.
-async fn poster(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>) -> Response {
+async fn poster(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>, headers: HeaderMap) -> Response {
     let swarm: SwarmId = match swarm.parse() {
         Ok(swarm) => swarm,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
     };
+    if let Some(refusal) = refusal_to_show(&hub, &headers, Some(swarm)) {
+        return refusal;
+    }
     match hub.poster(swarm) {
         Some(poster) => {
             let headers = [
                 (CONTENT_TYPE, poster.media_type.as_str()),
-                (CACHE_CONTROL, FOR_EVER),
+                (CACHE_CONTROL, lasting(&hub)),
                 (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
             ];
             (headers, poster.bytes).into_response()
         }
         None => refuse(StatusCode::NOT_FOUND, format_args!("no poster of {swarm} is published here")),
     }
+}
+
+/// Why who asks may not see a content, or the catalogue. A closed tracker takes the header `Authorization: Bearer TOKEN`.
+fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<SwarmId>) -> Option<Response> {
+    let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match hub.config.permission(token.and_then(|value| value.strip_prefix("Bearer "))) {
+        Permission::All => None,
+        Permission::Only(own, _) if swarm == Some(own) => None,
+        Permission::Only(..) => Some(refuse(StatusCode::FORBIDDEN, "this permission is for another content")),
+        Permission::Refused(reason) => Some(refuse(StatusCode::UNAUTHORIZED, reason)),
+        Permission::Unknown => {
+            Some(refuse(StatusCode::UNAUTHORIZED, "this tracker is closed; its operator gives out the token"))
+        }
+    }
+}
+
+/// How long what never changes may be kept; what a closed tracker gives is for its receiver alone.
+fn lasting(hub: &Hub) -> &'static str {
+    if hub.config.permission(None) == Permission::All { FOR_EVER } else { FOR_ONE }
 }
 
 /// Which page of the catalogue is asked for.
@@ -131,6 +162,9 @@ async fn catalogue(
     Query(PageQuery { after }): Query<PageQuery>,
     headers: HeaderMap,
 ) -> Response {
+    if let Some(refusal) = refusal_to_show(&hub, &headers, None) {
+        return refusal;
+    }
     let page = hub.catalogue_page(after);
     let asked = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known =

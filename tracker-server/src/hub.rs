@@ -3,34 +3,37 @@
 //! The lock is held for one decision and the filing of its messages, so that what two decisions say to one
 //! connection arrives in the order in which they were made. Nothing is awaited under it.
 
+mod publications;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde::Deserialize;
+use swarm_core::publisher::TrackerName;
 use swarm_core::relays;
 use swarm_core::tracker_message::{
-    IceServer, PeerRequest, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
+    IceServer, PeerRequest, PeerRequestBody, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
 };
-use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
-use tokio::sync::oneshot;
+use swarm_core::{Manifest, PeerId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::archive::{Archive, ArchiveError, Saved, Slot};
+use crate::archive::{Archive, ArchiveError, Saved};
 use crate::catalogue::{Catalogue, Page};
 use crate::config::ServerConfig;
 use crate::decision::network::Site;
 use crate::decision::publishers::Publishers;
 use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
 use crate::limits::RELAY_LIFETIME;
-use crate::manifests::{Manifests, Poster, Provenance, Put};
+use crate::manifests::Manifests;
 use crate::metrics::{Levels, Metrics};
 use crate::outbox::Outbox;
+use crate::proof::Challenges;
 use crate::publishing::Turns;
+use crate::removed::Removed;
 
 /// The way to one connection.
 #[derive(Debug)]
@@ -45,9 +48,19 @@ struct State {
     tracker: Tracker,
     manifests: Manifests,
     publishers: Publishers,
+    removed: Removed,
     lines: HashMap<ConnectionId, Line>,
     /// Number of the latest connection.
     connection: u64,
+}
+
+/// Whose WebSocket it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// Where it comes from.
+    pub(crate) address: IpAddr,
+    /// The name by which it calls the tracker.
+    pub(crate) name: TrackerName,
 }
 
 /// What all connections of one tracker share.
@@ -61,6 +74,7 @@ pub(crate) struct Hub {
     pub(crate) sockets: TaskTracker,
     /// Manifests that may be received at this moment.
     pub(crate) turns: Turns,
+    challenges: Challenges,
     catalogue: Catalogue,
     archive: Option<Archive>,
     started: Instant,
@@ -74,20 +88,24 @@ impl Hub {
             tracker: Tracker::new(config.tracker.clone()),
             manifests: Manifests::default(),
             publishers: Publishers::default(),
+            removed: Removed::default(),
             lines: HashMap::new(),
             connection: 0,
         };
         let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
-        let archive = archive.map(|(archive, saved)| {
-            restore(&mut state, saved);
+        let archive = archive.map(|(archive, before)| {
+            before.removed.into_iter().for_each(|swarm| _ = state.removed.insert(swarm));
+            restore(&mut state, before.saved);
             archive
         });
+        let challenges = Challenges::new(&config.tracker.seed.to_le_bytes());
         Ok(Self {
             config,
             metrics: Metrics::new(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
             turns: Turns::default(),
+            challenges,
             catalogue: Catalogue::default(),
             archive,
             started: Instant::now(),
@@ -96,7 +114,7 @@ impl Hub {
     }
 
     /// Registers a WebSocket. It may be told to close at once.
-    pub(crate) fn open(&self, address: IpAddr) -> (ConnectionId, Arc<Outbox>) {
+    pub(crate) fn open(&self, Caller { address, name }: Caller) -> (ConnectionId, Arc<Outbox>) {
         let outbox = Arc::new(Outbox::default());
         let mut state = self.lock();
         state.connection += 1;
@@ -104,6 +122,7 @@ impl Hub {
         let line = Line { outbox: Arc::clone(&outbox), relays_due: Timestamp::ZERO };
         state.lines.insert(connection, line);
         let outgoing = state.tracker.connected(self.now(), connection, address);
+        state.tracker.called(connection, name);
         self.deliver(&mut state, outgoing);
         // `stop` closes what is registered; a socket that comes after it must not be left out.
         if self.stopping.is_cancelled() {
@@ -132,7 +151,15 @@ impl Hub {
             Err(error) => return self.handle_undecodable(connection, id_of(text), &error),
         };
         self.metrics.count_request(&request.body);
+        let permission = if let PeerRequestBody::Hello { token, .. } = &request.body {
+            Some(self.config.permission(token.as_deref()))
+        } else {
+            None
+        };
         let mut state = self.lock();
+        if let Some(permission) = permission {
+            state.tracker.permit(connection, permission);
+        }
         let began = Instant::now();
         let outgoing = match busy_receiver(&state, connection, &request, text.len()) {
             Some(to) => state.tracker.handle_busy_receiver(self.now(), connection, request.id, to),
@@ -158,64 +185,6 @@ impl Hub {
     pub(crate) fn admit_publication(&self, site: Site) -> Result<(), u32> {
         let now = self.now();
         self.lock().publishers.admit(now, site)
-    }
-
-    /// Keeps a manifest, so that its swarm can be joined. Done when it is on disk, where there is one.
-    pub(crate) async fn publish(
-        &self,
-        swarm: SwarmId,
-        manifest: &Manifest,
-        bytes: Bytes,
-        provenance: Provenance,
-    ) -> Put {
-        let slot = match &self.archive {
-            Some(archive) => archive.slot().await,
-            None => None,
-        };
-        let (put, written) = self.keep(swarm, manifest, bytes, provenance, slot);
-        if let Some(written) = written {
-            // The writer logs what it cannot write; the manifest is kept in memory all the same.
-            _ = written.await;
-        }
-        put
-    }
-
-    /// Decides upon a manifest. What is to be saved is filed under the lock, so that the disk gets it in order.
-    fn keep(
-        &self,
-        swarm: SwarmId,
-        manifest: &Manifest,
-        bytes: Bytes,
-        provenance: Provenance,
-        slot: Option<Slot>,
-    ) -> (Put, Option<oneshot::Receiver<()>>) {
-        let mut state = self.lock();
-        let State { tracker, manifests, .. } = &mut *state;
-        let put = manifests.put(swarm, manifest, bytes.clone(), provenance, |swarm| tracker.has_peers(swarm));
-        let evicted = match &put {
-            Put::Added(evicted) => {
-                for evicted in evicted {
-                    tracker.remove_swarm(*evicted);
-                }
-                tracker.add_swarm(swarm, manifest.segments.iter().map(Wish::from), media_bps(manifest));
-                evicted.clone()
-            }
-            Put::Known { is_listing_new: true } => Vec::new(),
-            Put::Known { is_listing_new: false } | Put::Full | Put::Quota => return (put, None),
-        };
-        let kept = manifests.provenance(swarm).zip(slot);
-        let written = kept.map(|((provenance, number), slot)| {
-            slot.save(Saved { swarm, provenance, number, bytes }, evicted)
-        });
-        (put, written)
-    }
-
-    pub(crate) fn manifest(&self, swarm: SwarmId) -> Option<Bytes> {
-        self.lock().manifests.bytes(swarm)
-    }
-
-    pub(crate) fn poster(&self, swarm: SwarmId) -> Option<Poster> {
-        self.lock().manifests.poster(swarm)
     }
 
     pub(crate) fn catalogue_page(&self, after: Option<u64>) -> Page {
@@ -311,7 +280,7 @@ fn restore(state: &mut State, saved: Vec<Saved>) {
         };
         if state.manifests.restore(swarm, &manifest, bytes, provenance, number) {
             let wishes = manifest.segments.iter().map(Wish::from);
-            state.tracker.add_swarm(swarm, wishes, media_bps(&manifest));
+            state.tracker.add_swarm(swarm, manifest.seal.publisher, wishes, media_bps(&manifest));
         }
     }
 }

@@ -37,15 +37,21 @@ mod page;
 #[cfg(feature = "server")]
 mod place;
 #[cfg(feature = "server")]
+mod proof;
+#[cfg(feature = "server")]
 mod publishing;
 #[cfg(feature = "server")]
 pub mod relays;
+#[cfg(feature = "server")]
+mod removed;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod socket;
 #[cfg(feature = "server")]
 mod stream;
+#[cfg(feature = "server")]
+pub mod viewer_tokens;
 
 #[cfg(feature = "server")]
 pub use archive::ArchiveError;

@@ -263,6 +263,21 @@ pub const REPORT_INTERVAL_MS: u32 = 5_000;
 /// When a peer refused for an unknown swarm should try again, ms: a publisher may be just starting.
 pub const UNKNOWN_SWARM_RETRY_MS: u32 = 1_000;
 
+/// Bytes of a permission to watch, at most: its claims take 300.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+
+/// By how much the clock of the one who made a permission may be ahead of or behind the tracker's, seconds.
+pub const TOKEN_LEEWAY_S: u64 = 30;
+
+/// How long a challenge over HTTP can be answered.
+pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Removals by publishers that are remembered, 32 bytes each; beyond that the oldest title can be brought back.
+pub const REMOVED_MAX: usize = 4096;
+
+/// When to ask again for a swarm that its publisher removed, ms.
+pub const REMOVED_RETRY_MS: u32 = 60_000;
+
 /// When a peer refused for lack of room should try again, ms.
 pub const FULL_RETRY_MS: u32 = 30_000;
 

@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use options::Options;
+use options::{Command, Options};
 use tracker_server::Listeners;
 
 #[tokio::main]
@@ -26,6 +26,18 @@ async fn main() -> ExitCode {
         }
     };
     let options = Options::parse_from(arguments);
+    if let Some(Command::Token(token)) = &options.command {
+        return match token.mint() {
+            Ok(token) => {
+                println!("{token}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     start_logging(options.verbose);
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use serde::Serialize;
-use swarm_core::{Manifest, SwarmId};
+use swarm_core::{Manifest, PublisherKey, SwarmId};
 
 use crate::decision::network::{Site, Subnet};
 use crate::limits::{
@@ -33,8 +33,8 @@ pub enum Put {
     Added(Vec<SwarmId>),
     /// It was kept already.
     Known {
-        /// Whether it is listed only now.
-        is_listing_new: bool,
+        /// Whether it is listed only now, or no longer.
+        is_listing_changed: bool,
     },
     /// There is no room that may be taken from others. Try again later.
     Full,
@@ -90,6 +90,7 @@ pub struct Poster {
 
 #[derive(Debug)]
 struct Kept {
+    publisher: PublisherKey,
     bytes: Bytes,
     /// Kept beside the manifest, so that nothing is parsed when somebody asks for it.
     poster: Option<Poster>,
@@ -167,21 +168,24 @@ impl Manifests {
         Self { kept: BTreeMap::new(), turn: 0, usage: Usage { count: 0, bytes: 0 }, count_max, bytes_max }
     }
 
-    /// Keeps `bytes`, from which `manifest` was read. Titles without peers may go for it.
+    /// Keeps `bytes`, from which `manifest` was read. Titles without peers may go for it. `is_proven`: its publisher
+    /// asks for it, and decides whether it is listed.
     pub fn put(
         &mut self,
         swarm: SwarmId,
         manifest: &Manifest,
         bytes: Bytes,
-        provenance: Provenance,
+        (provenance, is_proven): (Provenance, bool),
         has_peers: impl Fn(SwarmId) -> bool,
     ) -> Put {
         self.turn += 1;
         if let Some(known) = self.kept.get_mut(&swarm) {
             known.used = self.turn;
-            let is_listing_new = provenance.is_listed && !known.provenance.is_listed;
-            known.provenance.is_listed |= provenance.is_listed;
-            return Put::Known { is_listing_new };
+            let is_listing_changed = is_proven && provenance.is_listed != known.provenance.is_listed;
+            if is_listing_changed {
+                known.provenance.is_listed = provenance.is_listed;
+            }
+            return Put::Known { is_listing_changed };
         }
         let kept = kept(manifest, bytes, provenance, self.turn);
         let evicted = match Eviction::new(self, has_peers).make_room(&kept) {
@@ -230,6 +234,11 @@ impl Manifests {
         self.kept.get(&swarm)?.poster.clone()
     }
 
+    /// Who published a manifest.
+    pub fn publisher(&self, swarm: SwarmId) -> Option<PublisherKey> {
+        self.kept.get(&swarm).map(|kept| kept.publisher)
+    }
+
     /// Number of manifests.
     pub fn len(&self) -> usize {
         self.kept.len()
@@ -263,7 +272,8 @@ impl Manifests {
         listed.into_iter().map(entry).collect()
     }
 
-    fn remove(&mut self, swarm: SwarmId) {
+    /// Forgets a manifest.
+    pub fn remove(&mut self, swarm: SwarmId) {
         if let Some(kept) = self.kept.remove(&swarm) {
             self.usage.subtract(kept.usage());
         }
@@ -275,6 +285,7 @@ fn kept(manifest: &Manifest, bytes: Bytes, provenance: Provenance, number: u64) 
         .poster()
         .map(|poster| Poster { media_type: poster.media_type.clone(), bytes: poster.bytes.clone() });
     Kept {
+        publisher: manifest.seal.publisher,
         bytes,
         poster,
         provenance,
@@ -368,12 +379,13 @@ impl<'a> Eviction<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swarm_core::manifest::{Attachment, AttachmentKind};
+    use swarm_core::manifest::{Attachment, AttachmentKind, Seal};
     use swarm_core::segmentation::doubling;
     use swarm_core::{ContentRoot, group::Geometry};
 
     fn manifest(name: &str) -> Manifest {
         Manifest {
+            seal: Seal::default(),
             name: name.into(),
             title: None,
             media_type: "video/mp4".into(),
@@ -393,7 +405,12 @@ mod tests {
         let manifest = manifest(name);
         let bytes = manifest.to_bytes().unwrap();
         let swarm = manifest.swarm_id().unwrap();
-        (swarm, store.put(swarm, &manifest, bytes.into(), from("192.0.2.1"), |swarm| busy.contains(&swarm)))
+        (
+            swarm,
+            store.put(swarm, &manifest, bytes.into(), (from("192.0.2.1"), true), |swarm| {
+                busy.contains(&swarm)
+            }),
+        )
     }
 
     fn from(address: &str) -> Provenance {
@@ -406,7 +423,7 @@ mod tests {
             let mut manifest = manifest(&format!("{address} {index}"));
             manifest.created_s = index as u64;
             let swarm = manifest.swarm_id().unwrap();
-            store.put(swarm, &manifest, vec![0; bytes].into(), from(address), |_| false)
+            store.put(swarm, &manifest, vec![0; bytes].into(), (from(address), true), |_| false)
         };
         (0..count).map(put).collect()
     }
@@ -455,7 +472,7 @@ mod tests {
         flood(&mut store, "203.0.113.9", MANIFESTS_PER_ADDRESS_MAX, 100);
         let more = manifest("more");
         let swarm = more.swarm_id().unwrap();
-        let mut put = |from| store.put(swarm, &more, Bytes::from_static(b"more"), from, |_| true);
+        let mut put = |from| store.put(swarm, &more, Bytes::from_static(b"more"), (from, true), |_| true);
         assert_eq!(put(from("203.0.113.9")), Put::Quota);
         assert_eq!(put(Provenance { publisher: None, is_listed: false }), Put::Added(vec![]));
     }
@@ -465,17 +482,21 @@ mod tests {
         let mut store = Manifests::default();
         let quiet = manifest(&"x".repeat(1000));
         let swarm = quiet.swarm_id().unwrap();
-        let mut put = |is_listed| {
+        let mut put = |is_listed, is_proven| {
             let provenance = Provenance { is_listed, ..from("192.0.2.1") };
-            let outcome = store.put(swarm, &quiet, Bytes::from_static(b"quiet"), provenance, |_| false);
+            let bytes = Bytes::from_static(b"quiet");
+            let outcome = store.put(swarm, &quiet, bytes, (provenance, is_proven), |_| false);
             (outcome, store.catalogue(|_| (0, 0)))
         };
-        assert_eq!(put(false), (Put::Added(vec![]), vec![]));
-        let (outcome, catalogue) = put(true);
-        assert_eq!(outcome, Put::Known { is_listing_new: true });
+        assert_eq!(put(false, false), (Put::Added(vec![]), vec![]));
+        let (outcome, catalogue) = put(true, true);
+        assert_eq!(outcome, Put::Known { is_listing_changed: true });
         assert_eq!(catalogue[0].name.len(), CATALOGUE_TEXT_CHARS_MAX);
-        assert_eq!(put(false).0, Put::Known { is_listing_new: false });
-        assert_eq!(store.catalogue(|_| (0, 0)).len(), 1, "putting it again does not hide it");
+        let (outcome, catalogue) = put(false, false);
+        assert_eq!(outcome, Put::Known { is_listing_changed: false });
+        assert_eq!(catalogue.len(), 1, "nobody else hides it");
+        let (outcome, catalogue) = put(false, true);
+        assert_eq!((outcome, catalogue), (Put::Known { is_listing_changed: true }, vec![]));
     }
 
     #[test]
@@ -508,7 +529,7 @@ mod tests {
         let (_, outcome) = put(&mut store, "fourth", &[first]);
         assert_eq!(outcome, Put::Added(vec![second]));
         assert!(store.bytes(first).is_some() && store.bytes(second).is_none());
-        assert_eq!(put(&mut store, "third", &[]), (third, Put::Known { is_listing_new: false }));
+        assert_eq!(put(&mut store, "third", &[]), (third, Put::Known { is_listing_changed: false }));
         assert_eq!(
             put(&mut store, "fifth", &[first, third]).1,
             Put::Added(vec![manifest("fourth").swarm_id().unwrap()])
@@ -548,7 +569,7 @@ mod tests {
         });
         let bytes: Bytes = pictured.to_bytes().unwrap().into();
         let swarm = pictured.swarm_id().unwrap();
-        store.put(swarm, &pictured, bytes.clone(), from("192.0.2.1"), |_| false);
+        store.put(swarm, &pictured, bytes.clone(), (from("192.0.2.1"), true), |_| false);
         let (plain, _) = put(&mut store, "plain", &[]);
         let expected = Poster { media_type: "image/png".into(), bytes: picture.clone() };
         assert_eq!((store.poster(swarm), store.poster(plain)), (Some(expected), None));

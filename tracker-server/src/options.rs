@@ -1,23 +1,29 @@
 //! The command line and what it means for the configuration.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use swarm_core::SwarmId;
 use swarm_core::limits::ICE_SERVERS_MAX;
-use swarm_core::tracker_message::IceServer;
+use swarm_core::tracker_message::{IceServer, Role};
 use tracker_server::ServerConfig;
 use tracker_server::access::AllowedOrigins;
 use tracker_server::decision::ResumeKey;
 use tracker_server::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use tracker_server::relays::Relays;
+use tracker_server::viewer_tokens::{self, AUDIENCE_DEFAULT, Grant, ViewerTokens};
 
 /// The tracker of Tributary: introduces peers to one another and serves the page they watch on.
 ///
 /// Put it behind a reverse proxy that speaks TLS. Every flag can stand in the file of --config instead.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// A TOML file with flags by their names, such as `listen = "127.0.0.1:8080"`. The command line and the environment
     /// win.
     #[arg(long, value_name = "FILE")]
@@ -77,6 +83,20 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true)]
     publish_token: Option<String>,
 
+    /// Host by which publishers reach this tracker, such as tracker.example.org; repeatable. Proofs of publishers that name
+    /// another are refused; without it the name that they asked for is taken.
+    #[arg(long = "public-host", value_name = "HOST")]
+    public_hosts: Vec<String>,
+
+    /// Closes the tracker to viewers without a permission signed with this key, a file with a public key of Ed25519 (PEM) or
+    /// a secret; repeatable, so that keys can be changed. `tracker-server token` makes permissions.
+    #[arg(long = "viewer-key", value_name = "KID=FILE")]
+    viewer_keys: Vec<String>,
+
+    /// What permissions must name as their audience.
+    #[arg(long, value_name = "TEXT", default_value = AUDIENCE_DEFAULT)]
+    audience: String,
+
     /// Takes the addresses of peers from X-Forwarded-For, as the reverse proxy sets it.
     #[arg(long)]
     behind_proxy: bool,
@@ -92,6 +112,46 @@ pub(crate) struct Options {
     /// Says more on stderr; twice for everything. RUST_LOG overrides it.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a permission to watch one content, for `&token=` in a link, `seeder fetch --token` or TRIBUTARY_TOKEN.
+    Token(TokenOptions),
+}
+
+/// `tracker-server token`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenOptions {
+    /// The key: a private key of Ed25519 (PEM, PKCS#8) or the secret of --viewer-key, under the same KID.
+    #[arg(long, value_name = "KID=FILE")]
+    key: String,
+
+    /// What may be watched.
+    #[arg(long, value_name = "SWARMID")]
+    swarm: SwarmId,
+
+    /// For how long: 90s, 30m, 12h, 7d.
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = viewer_tokens::lifetime)]
+    lifetime: Duration,
+
+    /// The audience of the tracker, as in its --audience.
+    #[arg(long, value_name = "TEXT", default_value = AUDIENCE_DEFAULT)]
+    audience: String,
+
+    /// Lets the publisher's own seeder join, instead of a viewer.
+    #[arg(long)]
+    initial: bool,
+}
+
+impl TokenOptions {
+    /// The token.
+    pub(crate) fn mint(&self) -> anyhow::Result<String> {
+        let role = if self.initial { Role::Initial } else { Role::Viewer };
+        let grant = Grant { swarm: self.swarm, role, lifetime: self.lifetime, audience: &self.audience };
+        viewer_tokens::mint(&self.key, &grant)
+    }
 }
 
 impl Options {
@@ -114,6 +174,9 @@ impl Options {
         config.tracker.connections_per_address_max = self.connections_per_address_max;
         config.www.clone_from(&self.www);
         config.publish_token.clone_from(&self.publish_token);
+        config.public_hosts.clone_from(&self.public_hosts);
+        let keys = self.viewer_keys.iter().map(String::as_str);
+        config.viewer_tokens = ViewerTokens::read(keys, &self.audience)?;
         config.is_behind_proxy = self.behind_proxy;
         config.connections_max = self.connections_max;
         Ok(config)

@@ -11,18 +11,19 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use swarm_core::limits::MANIFEST_BYTES_MAX;
+use swarm_core::publisher::Action;
 use swarm_core::{Manifest, SwarmId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::access::Sender;
+use crate::access::{CalledAs, Sender};
 use crate::decision::network::Site;
 use crate::decision::tracker::is_same_secret;
 use crate::http::{refuse, try_later};
@@ -31,6 +32,11 @@ use crate::limits::{
     BODY_RATE_BYTES_PER_S, PUBLICATION_WAIT, PUBLICATIONS_MAX, PUBLICATIONS_PER_ADDRESS_MAX, PUBLISHERS_SWEEP,
 };
 use crate::manifests::{Provenance, Put};
+use crate::proof::{self, Proof};
+
+/// Why something that is the publisher's business is refused.
+const UNPROVEN: &str = "this takes a signature by the publisher's key over a fresh challenge, \
+                        for the name that this tracker has";
 
 /// Turns of publishers: so many at a time, and of one address only a few.
 #[derive(Debug)]
@@ -88,6 +94,7 @@ pub(crate) async fn publish(
     Path(swarm): Path<String>,
     Query(wish): Query<Wish>,
     Extension(sender): Extension<Sender>,
+    Extension(CalledAs(name)): Extension<CalledAs>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -115,21 +122,69 @@ pub(crate) async fn publish(
         Ok(manifest) => manifest,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
     };
-    match hub.publish(swarm, &manifest, bytes, provenance).await {
+    let proof = Proof::of(&headers, name);
+    let action = if wish.list { Action::List } else { Action::Publish };
+    let is_proven = proof.is_some_and(|proof| hub.proves(&proof, manifest.seal.publisher, (action, swarm)));
+    if !is_proven && (wish.list || headers.contains_key(proof::HEADER)) {
+        return refuse(StatusCode::FORBIDDEN, UNPROVEN);
+    }
+    if !is_proven && hub.is_removed(swarm) {
+        return refuse(
+            StatusCode::GONE,
+            "its publisher took this off the tracker; nobody else can bring it back",
+        );
+    }
+    match hub.publish(swarm, &manifest, bytes, (provenance, is_proven)).await {
         Put::Added(_) => {
             tracing::info!(%swarm, name = manifest.name, is_listed = wish.list, "a manifest was published");
             refuse(StatusCode::CREATED, "published")
         }
-        Put::Known { is_listing_new: true } => {
+        Put::Known { is_listing_changed: true } if wish.list => {
             refuse(StatusCode::OK, "known already, and listed from now on")
         }
-        Put::Known { is_listing_new: false } => refuse(StatusCode::OK, "known already"),
+        Put::Known { is_listing_changed: true } => {
+            refuse(StatusCode::OK, "known already, and no longer listed")
+        }
+        Put::Known { is_listing_changed: false } => refuse(StatusCode::OK, "known already"),
         Put::Full => try_later("the tracker is full: what it could forget takes no more room than yours"),
         Put::Quota => too_many(
             "your address or network has its share of what is kept here, and all of it is in use",
             60_000,
         ),
     }
+}
+
+/// `GET /v1/challenge`.
+pub(crate) async fn challenge(State(hub): State<Arc<Hub>>) -> Response {
+    ([(CACHE_CONTROL, "no-store")], format!("{}\n", hub.challenge())).into_response()
+}
+
+/// `DELETE /v1/manifests/SWARMID`.
+pub(crate) async fn remove(
+    State(hub): State<Arc<Hub>>,
+    Path(swarm): Path<String>,
+    Extension(sender): Extension<Sender>,
+    Extension(CalledAs(name)): Extension<CalledAs>,
+    headers: HeaderMap,
+) -> Response {
+    let swarm: SwarmId = match swarm.parse() {
+        Ok(swarm) => swarm,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
+    if let Err(retry_after_ms) = hub.admit_publication(Site::of(sender.address)) {
+        return too_many("too many publications from your address", retry_after_ms);
+    }
+    let Some(publisher) = hub.publisher(swarm) else {
+        return refuse(StatusCode::NOT_FOUND, format_args!("no content {swarm} is published here"));
+    };
+    let is_proven =
+        Proof::of(&headers, name).is_some_and(|proof| hub.proves(&proof, publisher, (Action::Remove, swarm)));
+    if !is_proven {
+        return refuse(StatusCode::FORBIDDEN, UNPROVEN);
+    }
+    hub.remove(swarm).await;
+    tracing::info!(%swarm, "a manifest was removed by its publisher");
+    refuse(StatusCode::OK, "removed")
 }
 
 /// Where there is a publish token, its holders are the operator's own: they have no quota.

@@ -1,7 +1,6 @@
 //! One WebSocket: reads frames into decisions, writes what the outbox holds, keeps time.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use swarm_core::tracker_message::TrackerDecodeError;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::decision::{CloseReason, ConnectionId};
-use crate::hub::Hub;
+use crate::hub::{Caller, Hub};
 use crate::limits::{OUTBOX_BYTES_MAX, PINGS_MISSED_MAX, SOCKET_READ_BYTES, SOCKET_WRITE_BYTES};
 use crate::outbox::{Next, Outbox};
 use crate::place::Permit;
@@ -28,7 +27,7 @@ enum End {
 }
 
 /// Answers an upgrade request and serves the WebSocket. `permit` is held for as long as it is open.
-pub(crate) fn upgrade(hub: Arc<Hub>, upgrade: WebSocketUpgrade, address: IpAddr, permit: Permit) -> Response {
+pub(crate) fn upgrade(hub: Arc<Hub>, upgrade: WebSocketUpgrade, caller: Caller, permit: Permit) -> Response {
     let counted = hub.sockets.token();
     permit.upgrade();
     upgrade
@@ -38,14 +37,14 @@ pub(crate) fn upgrade(hub: Arc<Hub>, upgrade: WebSocketUpgrade, address: IpAddr,
         .max_message_size(TRACKER_MESSAGE_BYTES_MAX)
         .max_frame_size(TRACKER_MESSAGE_BYTES_MAX)
         .on_upgrade(move |socket| async move {
-            converse(&hub, socket, address).await;
+            converse(&hub, socket, caller).await;
             drop((permit, counted));
         })
 }
 
-async fn converse(hub: &Hub, mut socket: WebSocket, address: IpAddr) {
-    let (connection, outbox) = hub.open(address);
-    tracing::debug!(connection = connection.0, %address, "a connection opened");
+async fn converse(hub: &Hub, mut socket: WebSocket, caller: Caller) {
+    let (connection, outbox) = hub.open(caller);
+    tracing::debug!(connection = connection.0, address = %caller.address, "a connection opened");
     let end = talk(hub, &mut socket, connection, &outbox).await;
     hub.close(connection);
     match end {

@@ -13,13 +13,17 @@ export const started = start(location.hash.slice(1));
 function start(link) {
   const [id, ...settings] = link.split("&");
   const swarm = id.toLowerCase();
-  const time = new URLSearchParams(settings.join("&")).get("t");
+  const wishes = new URLSearchParams(settings.join("&"));
   if (!/^[0-9a-f]{64}$/.test(swarm) || typeof Worker !== "function" || typeof RTCPeerConnection !== "function") {
     return undefined;
   }
-  // The worker takes swarm and time from its name, so that it need not wait for a message.
-  const name = time === null ? swarm : `${swarm}&t=${time}`;
-  const worker = new Worker("/worker.js", { type: "module", name });
+  // The worker takes all this from its name, so that it need not wait for a message.
+  const name = new URLSearchParams({ swarm });
+  for (const key of ["t", "token"]) {
+    const value = wishes.get(key);
+    if (value !== null) name.set(key, value);
+  }
+  const worker = new Worker("/worker.js", { type: "module", name: name.toString() });
   /** @type {(MessageEvent | ErrorEvent)[]} */
   const early = [];
   worker.onmessage = (event) => early.push(event);

@@ -20,9 +20,9 @@ const SAVE_BYTES_PER_S: u64 = 2 * 1024 * 1024;
 impl Driver {
     pub(super) fn send_data(&mut self, id: LinkId, head: &DataHead) {
         let (Some(store), Some(_)) = (&mut self.store, self.links.get(&id)) else { return };
-        let geometry = self.geometry;
-        let payload_bytes = usize::try_from(geometry.len_bytes(head.range)).unwrap_or(0);
-        match head.encode_with(payload_bytes, |frame| store.read(head.range, geometry, frame)) {
+        let Some(tree) = self.peer.tree() else { return };
+        let payload_bytes = usize::try_from(self.geometry.len_bytes(head.range)).unwrap_or(0);
+        match head.encode_with(payload_bytes, |frame| store.read(head.range, tree, frame)) {
             Ok(frame) => self.with_link(id, |link| link.data(frame)),
             Err(error) => self.store_failed(self.geometry.all(), &error),
         }

@@ -1,13 +1,15 @@
 //! The driver and its tracker: one socket at a time, and manifests asked for on the side.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use swarm_core::peer::Input;
+use swarm_core::peer::{Input, PublishError};
 use swarm_core::tracker_message::{ErrorCode, TrackerMessageBody};
 
 use super::{Answer, Driver};
 use crate::handle::Notice;
-use crate::tracker::{self, Tracker, TrackerEvent};
+use crate::publications;
+use crate::tracker::{Tracker, TrackerEvent};
 
 /// A manifest is brought back once in this time: another peer may have done it, and the tracker may refuse it.
 const RETURN_INTERVAL: Duration = Duration::from_secs(10);
@@ -32,11 +34,12 @@ impl Driver {
         let Some(manifest) = self.manifest.clone().filter(|_| now >= self.next_return) else { return };
         self.next_return = now + RETURN_INTERVAL;
         let (address, swarm, is_listed) = (self.address.clone(), self.swarm, self.is_listed);
+        let credentials = Arc::clone(&self.credentials);
         self.ask(move || {
-            let bytes = manifest.to_bytes().map_err(|error| error.to_string());
-            Answer::Returned(
-                bytes.and_then(|bytes| tracker::publish_manifest(&address, swarm, &bytes, is_listed)),
-            )
+            let bytes = manifest.to_bytes().map_err(|error| PublishError::Refused(error.to_string()));
+            Answer::Returned(bytes.and_then(|bytes| {
+                publications::publish_manifest(&address, swarm, &bytes, is_listed, &credentials)
+            }))
         });
     }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use swarm_core::{Geometry, HashTree, Manifest, TreeBuilder, segmentation};
+use swarm_core::manifest::Seal;
+use swarm_core::{Geometry, HashTree, Manifest, SecretKey, TreeBuilder, segmentation};
 
 /// Longest that anything in these tests may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -29,12 +30,18 @@ pub(crate) fn file(directory: &Path, name: &str, seed: u64, length: usize) -> Pa
     path
 }
 
+/// The publisher's.
+pub(crate) fn key() -> SecretKey {
+    SecretKey::from_bytes(&[7; 32])
+}
+
 /// The tree and a manifest of some bytes.
 pub(crate) fn described(bytes: &[u8]) -> (HashTree, Manifest) {
     let mut builder = TreeBuilder::new();
     bytes.chunks(16384).for_each(|group| builder.push(group));
     let tree = builder.finish().unwrap();
     let manifest = Manifest {
+        seal: Seal::default(),
         name: "a file".into(),
         title: None,
         media_type: "application/octet-stream".into(),
@@ -48,7 +55,7 @@ pub(crate) fn described(bytes: &[u8]) -> (HashTree, Manifest) {
         trackers: Vec::new(),
         attachments: Vec::new(),
     };
-    (tree, manifest)
+    (tree, manifest.signed_by(&key()).unwrap())
 }
 
 /// Waits until `condition` holds.

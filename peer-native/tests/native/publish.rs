@@ -10,7 +10,7 @@ use peer_native::rules::Statement;
 use peer_native::store::{Store, StoreError};
 use swarm_core::GroupRange;
 
-use crate::content::{self, bytes};
+use crate::content::{self, bytes, key};
 
 const LENGTH: usize = 3 * 1024 * 1024 + 5;
 
@@ -19,7 +19,7 @@ fn publish(
     data_dir: Option<&DataDir>,
     progress: impl FnMut(u64),
 ) -> Result<Publication, PublishError> {
-    publish::publish(path, &Statement::default(), data_dir, progress)
+    publish::publish(path, &Statement::default(), &key(), data_dir, progress)
 }
 
 fn published(path: &Path, data_dir: &DataDir) -> Publication {
@@ -27,7 +27,7 @@ fn published(path: &Path, data_dir: &DataDir) -> Publication {
 }
 
 fn published_saying(path: &Path, statement: &Statement, data_dir: &DataDir) -> Publication {
-    publish::publish(path, statement, Some(data_dir), |_| ()).unwrap()
+    publish::publish(path, statement, &key(), Some(data_dir), |_| ()).unwrap()
 }
 
 #[test]
@@ -111,13 +111,26 @@ fn a_file_that_changes_while_it_is_seeded_is_not_served_any_more() {
     let path = content::file(directory.path(), "film", 1, LENGTH);
     let publication = publish(&path, None, |_| ()).unwrap();
     let mut store = Store::Full(publication.file);
-    let geometry = publication.tree.geometry();
+    let tree = publication.tree;
     let mut read = Vec::new();
-    store.read(GroupRange::one(1), geometry, &mut read).unwrap();
+    store.read(GroupRange::one(1), &tree, &mut read).unwrap();
     assert_eq!(read, bytes(1, LENGTH)[16384..2 * 16384]);
     fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
-    let error = store.read(GroupRange::one(0), geometry, &mut read).unwrap_err();
+    let error = store.read(GroupRange::one(0), &tree, &mut read).unwrap_err();
     assert!(matches!(error, StoreError::Changed(_)));
+}
+
+#[test]
+fn a_file_that_was_rewritten_with_the_same_length_and_time_is_not_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = content::file(directory.path(), "film", 1, LENGTH);
+    let modified = path.metadata().unwrap().modified().unwrap();
+    let publication = publish(&path, None, |_| ()).unwrap();
+    let (mut store, tree) = (Store::Full(publication.file), publication.tree);
+    fs::write(&path, bytes(2, LENGTH)).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    let error = store.read(GroupRange::one(1), &tree, &mut Vec::new()).unwrap_err();
+    assert!(matches!(error, StoreError::Changed(_)), "{error}");
 }
 
 #[test]
@@ -143,7 +156,7 @@ fn a_rule_that_cannot_mean_this_content_is_an_error_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let path = content::file(directory.path(), "film", 1, LENGTH);
     let statement = Statement::parse("film.toml", "[[rule]]\nchapter = \"Finale\"\npriority = 7").unwrap();
-    let error = publish::publish(&path, &statement, None, |_| ()).unwrap_err();
+    let error = publish::publish(&path, &statement, &key(), None, |_| ()).unwrap_err();
     assert!(error.to_string().starts_with("film.toml:2:11: there is no chapter `Finale`"), "{error}");
 }
 

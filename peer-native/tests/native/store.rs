@@ -45,7 +45,7 @@ fn a_fetch_goes_on_where_it_stopped_and_gives_the_file_its_name_at_the_end() {
     let Opened { mut store, held, mut tree } = open(&target, &manifest);
     assert_eq!(held.iter().collect::<Vec<_>>(), [3, 4, 5, 6, 20]);
     let mut read = Vec::new();
-    store.read(GroupRange::new(5, 7), tree.geometry(), &mut read).unwrap();
+    store.read(GroupRange::new(5, 7), &tree, &mut read).unwrap();
     assert_eq!(read, content[5 * 16384..7 * 16384]);
     for group in tree.geometry().all().iter().filter(|group| !held.has(*group)) {
         let verified = verified(&whole, &mut tree, &content, GroupRange::one(group));
@@ -56,7 +56,7 @@ fn a_fetch_goes_on_where_it_stopped_and_gives_the_file_its_name_at_the_end() {
     assert_eq!(fs::read(&target).unwrap(), content);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left");
     read.clear();
-    store.read(GroupRange::one(20), tree.geometry(), &mut read).unwrap();
+    store.read(GroupRange::one(20), &tree, &mut read).unwrap();
     assert_eq!(read, content[20 * 16384..]);
 }
 
@@ -86,6 +86,29 @@ fn a_fetch_killed_before_anything_was_saved_begins_anew() {
     let (_, manifest) = described(&bytes(3, LENGTH));
     drop(open(&target, &manifest));
     assert!(open(&target, &manifest).held.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_the_place_of_our_files_are_not_followed() {
+    let content = bytes(4, LENGTH);
+    let (_, manifest) = described(&content);
+    for name in ["film.part", "film.part.tree", "film.part.spare"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (target, precious) = (directory.path().join("film"), directory.path().join("precious"));
+        fs::write(&precious, "of somebody").unwrap();
+        std::os::unix::fs::symlink(&precious, directory.path().join(name)).unwrap();
+        let opened = PartFile::open(&target, &manifest);
+        assert_eq!(fs::read(&precious).unwrap(), b"of somebody", "{name}");
+        // The spare is only zeros: the link goes and a file of our own takes its place.
+        assert_eq!(opened.is_ok(), name == "film.part.spare", "{name}");
+        // A link that points nowhere yet is not followed either.
+        let dangling = directory.path().join("nowhere");
+        fs::remove_file(directory.path().join(name)).ok();
+        std::os::unix::fs::symlink(&dangling, directory.path().join(name)).unwrap();
+        drop(PartFile::open(&directory.path().join("film"), &manifest));
+        assert!(!dangling.exists(), "{name}");
+    }
 }
 
 #[test]

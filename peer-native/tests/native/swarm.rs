@@ -261,7 +261,7 @@ async fn trackers_that_cannot_be_dealt_with_end_the_program_in_words() {
     let arguments = ["seed", "film", "--tracker", &url, "--data-dir", "data"];
     let mut seeder = Process::start(scene.directory.path(), &arguments);
     let text = seeder.event("error")["text"].as_str().unwrap().to_owned();
-    assert!(text.contains("version 2 is spoken here"), "{text}");
+    assert!(text.contains("version 9 is spoken here"), "{text}");
     assert_eq!(seeder.exit().code(), Some(1));
 }
 

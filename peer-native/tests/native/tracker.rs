@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};
 use peer_native::address::TrackerAddress;
-use peer_native::tracker::{fetch_manifest, publish_manifest};
+use peer_native::publications::{Credentials, fetch_manifest, publish_manifest};
 use swarm_core::peer::FetchError;
 use swarm_core::tracker_message::{
-    ErrorCode, PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody,
+    ErrorCode, PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
 };
-use swarm_core::{PeerId, SwarmId};
+use swarm_core::{Challenge, PeerId, SwarmId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -99,8 +99,11 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     } else {
         let state = state.lock().unwrap();
         match state.manifests.get(&path) {
-            Some(_) if state.manner == Manner::OtherManifest => ("200 OK", b"TRB1 something else".to_vec()),
+            Some(_) if state.manner == Manner::OtherManifest => {
+                ("200 OK", [b"TRB2 something else".as_slice(), &[0; 64]].concat())
+            }
             Some(manifest) => ("200 OK", manifest.clone()),
+            None if path == "/v1/challenge" => ("200 OK", Challenge::default().to_string().into_bytes()),
             None => ("404 Not Found", Vec::new()),
         }
     };
@@ -150,13 +153,14 @@ fn answer(
     let reply = |body| (sender.clone(), TrackerMessage { id: Some(request.id), body });
     match request.body {
         PeerRequestBody::Hello { .. } if state.manner == Manner::OtherVersion => {
-            let (code, text) = (ErrorCode::UnsupportedVersion, "version 2 is spoken here".into());
+            let (code, text) = (ErrorCode::UnsupportedVersion, "version 9 is spoken here".into());
             vec![reply(TrackerMessageBody::Error { code, text, retry_after_ms: None })]
         }
         PeerRequestBody::Hello { .. } => vec![reply(TrackerMessageBody::Welcome {
-            version: 1,
+            version: TRACKER_VERSION,
             peer,
             resume: peer.to_string(),
+            challenge: Challenge::default(),
             ice_servers: Vec::new(),
             report_interval_ms: 1000,
         })],
@@ -200,8 +204,9 @@ async fn a_manifest_is_put_and_got_over_http() {
     let tracker = TestTracker::start(Manner::Proper).await;
     let address = tracker.address.clone();
     let (found, missing) = tokio::task::spawn_blocking(move || {
-        publish_manifest(&address, SwarmId([1; 32]), b"a manifest", false).unwrap();
-        (fetch_manifest(&address, SwarmId([1; 32])), fetch_manifest(&address, SwarmId([2; 32])))
+        let none = Credentials::default();
+        publish_manifest(&address, SwarmId([1; 32]), b"a manifest", false, &none).unwrap();
+        (fetch_manifest(&address, SwarmId([1; 32]), &none), fetch_manifest(&address, SwarmId([2; 32]), &none))
     })
     .await
     .unwrap();
@@ -212,6 +217,9 @@ async fn a_manifest_is_put_and_got_over_http() {
 #[test]
 fn an_absent_tracker_is_told_in_words() {
     let address: TrackerAddress = "ws://127.0.0.1:9/v1/swarm".parse().unwrap();
-    let Err(FetchError::Failed(reason)) = fetch_manifest(&address, SwarmId([1; 32])) else { panic!() };
+    let Err(FetchError::Failed(reason)) = fetch_manifest(&address, SwarmId([1; 32]), &Credentials::default())
+    else {
+        panic!()
+    };
     assert!(reason.contains("127.0.0.1:9") && reason.contains("nothing listens"), "{reason}");
 }

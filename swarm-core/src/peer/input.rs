@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::group_set::GroupSet;
-use crate::id::{Instance, LinkId, ReaderId, SwarmId};
+use crate::id::{LinkId, ReaderId, SwarmId};
 use crate::manifest::Manifest;
 use crate::peer_message::{DataMessage, PeerDecodeError, PeerMessage};
+use crate::publisher::{SecretKey, TrackerName};
 use crate::tracker_message::{Role, Signal, TrackerMessage};
 use crate::tree::HashTree;
 
@@ -44,6 +45,15 @@ pub enum Economy {
     Generous,
 }
 
+/// What an initial peer proves its role with.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    /// The key that the manifest names.
+    pub key: SecretKey,
+    /// The tracker, by the name that this peer calls it by.
+    pub tracker: TrackerName,
+}
+
 /// What makes this peer this peer. Fixed for its lifetime.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
@@ -53,8 +63,8 @@ pub struct PeerConfig {
     pub role: Role,
     /// The manifest, if it is known already (always, for an initial peer).
     pub manifest: Option<Arc<Manifest>>,
-    /// Drawn at random by the driver.
-    pub instance: Instance,
+    /// Proves that the peer is the publisher's; of an initial peer always.
+    pub publisher: Option<Publisher>,
     /// Seed of every choice that is made by chance.
     pub seed: u64,
     /// How much of the content is wanted.
@@ -74,7 +84,18 @@ pub struct PeerConfig {
 pub enum FetchError {
     /// The tracker answered that it has none of this id.
     NotFound,
+    /// It never will: who asks has no right to it. In words that say what to do.
+    Refused(String),
     /// Anything else, in words.
+    Failed(String),
+}
+
+/// Why a manifest was not published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishError {
+    /// It never will be: the publisher lacks a right, or its manifest is no good. In words that say what to do.
+    Refused(String),
+    /// It may be later; in words.
     Failed(String),
 }
 
@@ -95,8 +116,8 @@ pub enum Input {
     Tracker(TrackerMessage),
     /// Answers `FetchManifest`.
     ManifestFetched(Result<Bytes, FetchError>),
-    /// Answers `PublishManifest`; the error in words.
-    ManifestPublished(Result<(), String>),
+    /// Answers `PublishManifest`.
+    ManifestPublished(Result<(), PublishError>),
 
     /// The connection of a link produced an offer, an answer or a candidate for the other side.
     LocalSignal(LinkId, Signal),

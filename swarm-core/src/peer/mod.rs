@@ -57,7 +57,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use chance::Chance;
-pub use input::{Appetite, Economy, FetchError, Input, PeerConfig, UploadLimit};
+pub use input::{Appetite, Economy, FetchError, Input, PeerConfig, PublishError, Publisher, UploadLimit};
 pub use output::{Event, Output};
 pub use stats::{LinkState, LinkStats, Stats};
 
@@ -168,7 +168,7 @@ impl Peer {
             Input::LinkClosed(link, _) => self.drop_link(now, link),
             Input::Control(link, message) => self.control_message(now, link, message),
             Input::Data(link, message) => self.data_message(now, link, message),
-            Input::Malformed(link, error) => self.ban(now, link, error.to_string()),
+            Input::Malformed(link, error) => self.malformed(now, link, error),
             Input::Buffered(link, bytes) => self.drained(now, link, bytes),
             Input::StoreReady { held, tree } => self.store_ready(now, &held, *tree),
             Input::StoreFailed(range, _) => self.lose(now, range),

@@ -5,6 +5,7 @@ mod coordination;
 mod hostile;
 mod net;
 pub(crate) mod scene;
+mod trust;
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

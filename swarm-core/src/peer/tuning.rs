@@ -10,6 +10,15 @@ use crate::limits::GROUP_BYTES;
 /// Bytes in a full group.
 pub(crate) const GROUP: u64 = GROUP_BYTES as u64;
 
+// --- Control messages: how fast a neighbour may send them. Beyond that it breaks a rule.
+
+/// A message: 20,000 a second, twice what asking for each group of 1 Gbit/s by itself takes.
+pub(crate) const PACE_MESSAGE: Duration = Duration::from_micros(50);
+/// A group that an announcement names: 50,000 a second, what 6 Gbit/s bring.
+pub(crate) const PACE_GROUP: Duration = Duration::from_micros(20);
+/// What may come at once, beside the whole content a few times over: a link that stalled for a while.
+pub(crate) const PACE_BURST: Duration = Duration::from_secs(5);
+
 // --- Demand: what the player needs, and how soon.
 
 /// A group is urgent when it is due within this time. Idealised simulation: 2 s stalls 7 of 79 populations, 4 s one,

@@ -43,6 +43,25 @@ impl Signal {
         }
     }
 
+    /// The session description, if it is one.
+    pub fn description(&self) -> Option<&str> {
+        match self {
+            Self::Offer { sdp } | Self::Answer { sdp } => Some(sdp),
+            Self::Candidate { .. } | Self::EndOfCandidates => None,
+        }
+    }
+
+    /// How many candidates it brings.
+    pub fn candidate_count(&self) -> usize {
+        match self {
+            Self::Offer { sdp } | Self::Answer { sdp } => {
+                sdp.lines().filter(|line| line.trim_start().starts_with("a=candidate:")).count()
+            }
+            Self::Candidate { .. } => 1,
+            Self::EndOfCandidates => 0,
+        }
+    }
+
     /// About the bytes that the signal takes on the wire; at least 64.
     pub fn len_bytes(&self) -> u32 {
         let text = match self {

@@ -24,7 +24,7 @@ use swarm_core::limits::GROUP_BYTES;
 use swarm_core::peer::{Appetite, Economy, Event, LinkState, PeerConfig, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS, Reading};
 use swarm_core::tracker_message::Role;
-use swarm_core::{Instance, Manifest, ReaderId};
+use swarm_core::{Manifest, ReaderId};
 use tests::content::film_at_rate;
 use tests::{Seeder, Tracker};
 use tokio::sync::broadcast::error::RecvError;
@@ -191,7 +191,7 @@ impl Viewer {
             swarm: address.swarm,
             role: Role::Viewer,
             manifest: None,
-            instance: Instance((number as u128 + 1).to_le_bytes()),
+            publisher: None,
             seed: number as u64,
             appetite: Appetite::Viewer { budget_bytes: BUDGET_BYTES },
             upload: UploadLimit::Off,
@@ -205,6 +205,7 @@ impl Viewer {
             content: Content::Fetch(copy),
             network: Network::own_ports(),
             is_listed: false,
+            publish_token: None,
         };
         let (peer, notices) =
             PeerHandle::start(driver).with_context(|| format!("viewer {number} cannot be started"))?;

@@ -4,7 +4,7 @@ use swarm_core::tracker_message::{ErrorCode, TRACKER_VERSION, TrackerDecodeError
 use swarm_core::{PeerId, SwarmId};
 
 use super::outgoing::CloseReason;
-use crate::limits::{BUSY_RECEIVER_RETRY_MS, FULL_RETRY_MS, UNKNOWN_SWARM_RETRY_MS};
+use crate::limits::{BUSY_RECEIVER_RETRY_MS, FULL_RETRY_MS, REMOVED_RETRY_MS, UNKNOWN_SWARM_RETRY_MS};
 
 /// A request that is not met. Becomes an `error` message, and the end of the connection where `close` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +44,26 @@ impl Refusal {
         Self::new(ErrorCode::UnsupportedVersion, text).close(CloseReason::Version)
     }
 
+    /// A permission that is missing, over, or for something else.
+    pub(super) fn not_permitted(text: &str) -> Self {
+        Self::new(ErrorCode::Forbidden, text).close(CloseReason::Forbidden)
+    }
+
     pub(super) fn forbidden() -> Self {
         Self::new(ErrorCode::Forbidden, CloseReason::Forbidden.text()).close(CloseReason::Forbidden)
+    }
+
+    /// A role that was not proven.
+    pub(super) fn unproven() -> Self {
+        let text = "joining as an initial peer takes a signature by the publisher's key, made for this connection \
+                    and for the name that this tracker has; seed with the key that published this (--key)";
+        Self::new(ErrorCode::Forbidden, text).close(CloseReason::Forbidden)
+    }
+
+    /// A swarm whose publisher took it off this tracker.
+    pub(super) fn removed(swarm: SwarmId) -> Self {
+        let text = format!("the publisher took {swarm} off this tracker");
+        Self::new(ErrorCode::UnknownSwarm, text).retry(REMOVED_RETRY_MS)
     }
 
     pub(super) fn replaced() -> Self {

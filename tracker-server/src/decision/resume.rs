@@ -6,7 +6,9 @@
 
 use std::fmt;
 
-use swarm_core::PeerId;
+use swarm_core::{Challenge, PeerId};
+
+use super::outgoing::ConnectionId;
 
 /// Hexadecimal digits of a peer id at the front of a token.
 const ID_DIGITS: usize = 16;
@@ -41,6 +43,14 @@ impl ResumeKey {
         (claimed == self.digest(peer)).then_some(peer)
     }
 
+    /// What a connection asks an initial peer to sign. `seed` differs from one life of the tracker to the next, though
+    /// the key may be the same.
+    pub fn challenge(&self, seed: u64, connection: ConnectionId) -> Challenge {
+        let about =
+            [b"challenge of a connection".as_slice(), &seed.to_le_bytes(), &connection.0.to_le_bytes()];
+        Challenge(*blake3::keyed_hash(&self.0, &about.concat()).as_bytes())
+    }
+
     fn digest(&self, peer: PeerId) -> blake3::Hash {
         blake3::keyed_hash(&self.0, &peer.0.to_le_bytes())
     }
@@ -65,6 +75,15 @@ mod tests {
         assert_eq!(ResumeKey::from_secret(b"other").peer(&token), None);
         let stolen = format!("{}{}", PeerId(8), &token[ID_DIGITS..]);
         assert_eq!(key.peer(&stolen), None);
+    }
+
+    #[test]
+    fn no_two_connections_and_no_two_lives_are_asked_the_same() {
+        let key = ResumeKey::from_secret(b"secret");
+        let challenges =
+            [(1, 1), (1, 2), (2, 1)].map(|(seed, number)| key.challenge(seed, ConnectionId(number)));
+        assert!(challenges[0] != challenges[1] && challenges[0] != challenges[2], "{challenges:?}");
+        assert_eq!(key.challenge(1, ConnectionId(1)), challenges[0]);
     }
 
     #[test]

@@ -1,21 +1,25 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod greeting;
 mod levels;
 mod signals;
 mod stage;
+mod swarms;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use swarm_core::limits::{ICE_SERVERS_MAX, SEGMENTS_MAX};
+use swarm_core::publisher::{Signature, TrackerName};
 use swarm_core::tracker_message::{
-    IceServer, PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerDecodeError, TrackerMessage,
-    TrackerMessageBody,
+    IceServer, PeerRequest, PeerRequestBody, Role, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
 };
-use swarm_core::{PeerId, SwarmId, Timestamp};
+use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
 use self::signals::relay;
+pub use self::stage::Permission;
 use self::stage::Stage;
+use self::swarms::Swarms;
 use super::admission::Admission;
 use super::directory::Newcomer;
 use super::graph::Wiring;
@@ -25,7 +29,7 @@ use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
 use super::swarm::{Notices, Report, Swarm};
-use crate::limits::{JOIN_COST, REPORT_INTERVAL_MS, WANT_COST};
+use crate::limits::{JOIN_COST, WANT_COST};
 
 /// What makes this tracker this tracker. Fixed for its lifetime.
 #[derive(Debug, Clone)]
@@ -67,7 +71,7 @@ pub struct Tracker {
     stages: HashMap<ConnectionId, Stage>,
     /// The connection of each peer that has greeted.
     connections: HashMap<PeerId, ConnectionId>,
-    swarms: BTreeMap<SwarmId, Swarm>,
+    swarms: Swarms,
 }
 
 impl Tracker {
@@ -80,25 +84,36 @@ impl Tracker {
             config,
             stages: HashMap::new(),
             connections: HashMap::new(),
-            swarms: BTreeMap::new(),
+            swarms: Swarms::default(),
         }
     }
 
     /// Makes a swarm known, so that peers can join it. `wishes` has an entry for each segment of its manifest.
     /// `media_bps` is the rate of its media, 0 if not known.
-    pub fn add_swarm(&mut self, swarm: SwarmId, wishes: impl IntoIterator<Item = Wish>, media_bps: u64) {
+    pub fn add_swarm(
+        &mut self,
+        swarm: SwarmId,
+        publisher: PublisherKey,
+        wishes: impl IntoIterator<Item = Wish>,
+        media_bps: u64,
+    ) {
         let wishes = wishes.into_iter().take(SEGMENTS_MAX);
-        self.swarms.entry(swarm).or_insert_with(|| Swarm::new(wishes, self.config.wiring, media_bps));
+        self.swarms.add(swarm, publisher, || Swarm::new(wishes, self.config.wiring, media_bps));
     }
 
     /// Forgets a swarm that has no peers. Whether it was forgotten.
     pub fn remove_swarm(&mut self, swarm: SwarmId) -> bool {
-        !self.has_peers(swarm) && self.swarms.remove(&swarm).is_some()
+        self.swarms.remove(swarm)
+    }
+
+    /// Lets nobody join a swarm any more. Its peers go on; it is forgotten when they have left.
+    pub fn retire_swarm(&mut self, swarm: SwarmId) {
+        self.swarms.retire(swarm);
     }
 
     /// Whether anybody is in a swarm.
     pub fn has_peers(&self, swarm: SwarmId) -> bool {
-        self.swarms.get(&swarm).is_some_and(|swarm| !swarm.is_empty())
+        self.swarms.has_peers(swarm)
     }
 
     /// Whether a connection has said an accepted `hello`.
@@ -123,10 +138,25 @@ impl Tracker {
     ) -> Vec<(ConnectionId, Outgoing)> {
         match self.admission.connect(now, connection, address) {
             Ok(()) => {
-                self.stages.insert(connection, Stage::Open { site: Site::of(address) });
+                let (site, name) = (Site::of(address), TrackerName::of(""));
+                self.stages.insert(connection, Stage::Open { site, name, permission: Permission::Unknown });
                 Vec::new()
             }
             Err(refusal) => self.refuse(connection, None, refusal),
+        }
+    }
+
+    /// The name by which a connection that has just opened calls the tracker. Proofs must name it.
+    pub fn called(&mut self, connection: ConnectionId, called: TrackerName) {
+        if let Some(Stage::Open { name, .. }) = self.stages.get_mut(&connection) {
+            *name = called;
+        }
+    }
+
+    /// What the token of a connection that has not greeted yet lets it do.
+    pub fn permit(&mut self, connection: ConnectionId, found: Permission) {
+        if let Some(Stage::Open { permission, .. }) = self.stages.get_mut(&connection) {
+            *permission = found;
         }
     }
 
@@ -196,17 +226,30 @@ impl Tracker {
         outgoing: &mut Vec<(ConnectionId, Outgoing)>,
     ) -> Met {
         match (body, stage) {
-            (PeerRequestBody::Hello { version, uplink_bps, token, resume, .. }, Stage::Open { site }) => {
-                self.check_hello(version, token.as_deref())?;
+            (
+                PeerRequestBody::Hello { version, uplink_bps, token, resume, .. },
+                Stage::Open { site, name, permission },
+            ) => {
+                self.check_hello(version, token.as_deref(), permission)?;
                 let peer = self.identify(now, resume.as_deref(), outgoing);
-                Ok((self.greet(connection, peer, site, uplink_bps), Notices::new()))
+                self.connections.insert(peer, connection);
+                self.stages.insert(connection, Stage::Greeted { peer, site, uplink_bps, name, permission });
+                Ok((self.welcome(connection, peer), Notices::new()))
             }
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (
-                PeerRequestBody::Join { swarm, role, have, playhead },
-                Stage::Greeted { peer, site, uplink_bps },
-            ) => self.join(now, swarm, Newcomer { peer, connection, role, have, uplink_bps, playhead, site }),
+                PeerRequestBody::Join { swarm, role, have, playhead, proof },
+                Stage::Greeted { peer, site, uplink_bps, name, permission },
+            ) => {
+                if matches!(permission, Permission::Only(own, as_what) if (own, as_what) != (swarm, role)) {
+                    return Err(Refusal::not_permitted(
+                        "this permission is for another content or another role",
+                    ));
+                }
+                let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
+                self.join(now, swarm, newcomer, (name, proof))
+            }
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
             }
@@ -225,7 +268,7 @@ impl Tracker {
         swarm_id: SwarmId,
         body: PeerRequestBody,
     ) -> Met {
-        let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
+        let swarm = self.swarms.known_mut(swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
         match body {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
@@ -249,60 +292,19 @@ impl Tracker {
         Ok((TrackerMessageBody::Ok, Notices::new()))
     }
 
-    fn check_hello(&self, version: u16, token: Option<&str>) -> Result<(), Refusal> {
-        if version != TRACKER_VERSION {
-            return Err(Refusal::unsupported_version(version));
-        }
-        match &self.config.token {
-            Some(expected) if !is_same_secret(expected, token.unwrap_or_default()) => {
-                Err(Refusal::forbidden())
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// The id of the peer: its old one if it can show that, which ends an old connection; else a new one.
-    fn identify(
+    fn join(
         &mut self,
         now: Timestamp,
-        resume: Option<&str>,
-        outgoing: &mut Vec<(ConnectionId, Outgoing)>,
-    ) -> PeerId {
-        if let Some(peer) = resume.and_then(|token| self.config.resume_key.peer(token)) {
-            if let Some(old) = self.connections.get(&peer).copied() {
-                outgoing.extend(self.refuse_known(now, old, None, Refusal::replaced()));
-            }
-            return peer;
-        }
-        loop {
-            let peer = PeerId(self.rng.u64(..));
-            if !self.connections.contains_key(&peer) {
-                return peer;
-            }
-        }
-    }
-
-    fn greet(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        site: Site,
-        uplink_bps: u64,
-    ) -> TrackerMessageBody {
-        self.stages.insert(connection, Stage::Greeted { peer, site, uplink_bps });
-        self.connections.insert(peer, connection);
-        TrackerMessageBody::Welcome {
-            version: TRACKER_VERSION,
-            peer,
-            resume: self.config.resume_key.token(peer),
-            ice_servers: self.config.ice_servers.clone(),
-            report_interval_ms: REPORT_INTERVAL_MS,
-        }
-    }
-
-    fn join(&mut self, now: Timestamp, swarm_id: SwarmId, newcomer: Newcomer) -> Met {
+        swarm_id: SwarmId,
+        newcomer: Newcomer,
+        (name, proof): (TrackerName, Option<Signature>),
+    ) -> Met {
         let Newcomer { peer, connection, role, site, .. } = newcomer;
-        let swarm = self.swarms.get_mut(&swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
+        if role == Role::Initial {
+            let challenge = self.config.resume_key.challenge(self.config.seed, connection);
+            self.swarms.check_initial(swarm_id, name, challenge, proof)?;
+        }
+        let swarm = self.swarms.joinable(swarm_id)?;
         if !swarm.has_room(role) {
             return Err(Refusal::swarm_full(role == Role::Initial));
         }
@@ -319,11 +321,11 @@ impl Tracker {
 
     fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {
         match stage {
-            Stage::Joined { peer, swarm } => self
-                .swarms
-                .get_mut(&swarm)
-                .map(|swarm| swarm.leave(now, peer, &mut self.rng))
-                .unwrap_or_default(),
+            Stage::Joined { peer, swarm } => {
+                let left = self.swarms.known_mut(swarm).map(|swarm| swarm.leave(now, peer, &mut self.rng));
+                self.swarms.left(swarm);
+                left.unwrap_or_default()
+            }
             Stage::Open { .. } | Stage::Greeted { .. } | Stage::Left { .. } => Notices::new(),
         }
     }

@@ -11,13 +11,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use swarm_core::group::Geometry;
-use swarm_core::manifest::{Attachment, AttachmentKind};
+use swarm_core::manifest::{Attachment, AttachmentKind, Seal};
+use swarm_core::publisher::{Action, Statement, TrackerName};
 use swarm_core::segmentation::doubling;
 use swarm_core::tracker_message::{
     ErrorCode, PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, TrackerMessage,
     TrackerMessageBody,
 };
-use swarm_core::{ContentRoot, Manifest, PeerId, SwarmId};
+use swarm_core::{ContentRoot, Manifest, PeerId, SecretKey, SwarmId};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -81,9 +82,30 @@ impl Server {
     /// Publishes a content of some segments under `name`.
     pub(crate) async fn publish(&self, name: &str) -> anyhow::Result<SwarmId> {
         let (swarm, bytes) = manifest(name)?;
-        let answer = self.put(&format!("/v1/manifests/{swarm}?list=true"), bytes).await?;
+        let answer = self.act(&key(), Action::List, swarm, bytes).await?;
         anyhow::ensure!(answer.status == StatusCode::CREATED, "{answer:?}");
         Ok(swarm)
+    }
+
+    /// Has something done with a publication, with a signature over a fresh challenge.
+    pub(crate) async fn act(
+        &self,
+        key: &SecretKey,
+        action: Action,
+        swarm: SwarmId,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Answer> {
+        let challenge = self.get("/v1/challenge").await?.text().trim().parse()?;
+        let tracker = TrackerName::of(&self.address.to_string());
+        let signature = key.sign(&Statement::Publication { action, swarm, tracker, challenge });
+        let proof = format!("{challenge}.{signature}");
+        let (method, query) = match action {
+            Action::Publish => ("PUT", ""),
+            Action::List => ("PUT", "?list=true"),
+            Action::Remove => ("DELETE", ""),
+        };
+        let path = format!("/v1/manifests/{swarm}{query}");
+        request(self.address, method, &path, &[("tributary-proof", &proof)], body.into()).await
     }
 
     /// Waits until `/metrics` has this line.
@@ -100,9 +122,15 @@ impl Server {
     }
 }
 
+/// The publisher's.
+pub(crate) fn key() -> SecretKey {
+    SecretKey::from_bytes(&[7; 32])
+}
+
 /// A manifest of three segments, and the id of its swarm.
 pub(crate) fn manifest(name: &str) -> anyhow::Result<(SwarmId, Vec<u8>)> {
     let manifest = described(name, Vec::new());
+    let manifest = manifest.signed_by(&key())?;
     Ok((manifest.swarm_id()?, manifest.to_bytes()?))
 }
 
@@ -116,12 +144,14 @@ pub(crate) fn manifest_with_poster(media_type: &str, bytes: &[u8]) -> anyhow::Re
         bytes: Bytes::copy_from_slice(bytes),
     };
     let manifest = described("pictured", vec![poster]);
+    let manifest = manifest.signed_by(&key())?;
     Ok((manifest.swarm_id()?, manifest.to_bytes()?))
 }
 
 fn described(name: &str, attachments: Vec<Attachment>) -> Manifest {
     let length_bytes = 400_000;
     Manifest {
+        seal: Seal::default(),
         name: name.into(),
         title: None,
         media_type: "video/mp4".into(),
@@ -263,7 +293,13 @@ impl Socket {
 
     /// Joins; seeders and leechers.
     pub(crate) async fn join(&mut self, swarm: SwarmId, have: &[SegmentRun]) -> anyhow::Result<(u32, u32)> {
-        let body = PeerRequestBody::Join { swarm, role: Role::Viewer, have: have.to_vec(), playhead: None };
+        let body = PeerRequestBody::Join {
+            swarm,
+            role: Role::Viewer,
+            have: have.to_vec(),
+            playhead: None,
+            proof: None,
+        };
         let answer = self.ask(body).await?;
         let TrackerMessageBody::Swarm { seeders, leechers, .. } = answer else {
             bail!("not joined: {answer:?}")

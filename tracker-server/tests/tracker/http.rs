@@ -2,11 +2,12 @@
 
 use anyhow::Context;
 use swarm_core::manifest::swarm_id_of;
+use swarm_core::publisher::Action;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracker_server::access::AllowedOrigins;
 
-use crate::harness::{Server, Socket, manifest, manifest_with_poster, request};
+use crate::harness::{Server, Socket, key, manifest, manifest_with_poster, request};
 
 #[tokio::test]
 async fn a_manifest_is_kept_and_given_to_anybody() -> anyhow::Result<()> {
@@ -55,7 +56,7 @@ async fn a_poster_is_given_as_the_picture_that_it_is_and_nothing_else() -> anyho
     let (swarm, bytes) = manifest_with_poster("image/webp", b"RIFF....WEBP")?;
     let path = format!("/v1/manifests/{swarm}");
     assert_eq!(server.get(&format!("{path}/poster")).await?.status, 404);
-    assert_eq!(server.put(&format!("{path}?list=true"), bytes).await?.status, 201);
+    assert_eq!(server.act(&key(), Action::List, swarm, bytes).await?.status, 201);
     let answer = server.get(&format!("{path}/poster")).await?;
     assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"RIFF....WEBP"[..]));
     assert_eq!(answer.header("content-type"), "image/webp");

@@ -1,9 +1,11 @@
 //! The tracker over real sockets: one server on a free port for each test, peers played by hand.
 
 mod binary;
+mod closed;
 mod document;
 mod harness;
 mod hostile;
 mod http;
+mod publisher;
 mod session;
 mod stopping;

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{
     ErrorCode, PeerRequest, PeerRequestBody, Role, SegmentRun, Share, Signal, TRACKER_VERSION,
     TrackerMessageBody, Want,
@@ -11,7 +12,7 @@ use swarm_core::{PeerId, relays};
 use tokio_tungstenite::tungstenite::Message;
 use tracker_server::relays::Relays;
 
-use crate::harness::{Server, Socket, code_of, hello, manifest};
+use crate::harness::{Server, Socket, code_of, hello, key, manifest};
 
 fn connect(peer: PeerId, offer: bool) -> TrackerMessageBody {
     TrackerMessageBody::Connect { peer, role: Role::Viewer, offer }
@@ -34,7 +35,7 @@ async fn relays_are_for_peers_that_joined_and_their_credentials_expire() -> anyh
         .await?;
     let welcome = socket.receive_text().await?;
     assert!(!welcome.contains("turn:"), "{welcome}");
-    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None };
+    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None, proof: None };
     socket.send_raw(Message::text(PeerRequest { id: 2, body: join }.encode())).await?;
     let relays = relays::of(&socket.receive_text().await?).context("no relays")?;
     let username = relays[0].username.as_deref().context("no user")?;
@@ -110,8 +111,11 @@ async fn an_unknown_swarm_can_be_joined_once_it_is_published() -> anyhow::Result
     let server = Server::start().await?;
     let (swarm, _) = manifest("film")?;
     let mut socket = Socket::open(server.address).await?;
-    socket.hello(None).await?;
-    let join = PeerRequestBody::Join { swarm, role: Role::Initial, have: vec![], playhead: None };
+    let welcome = socket.ask(hello(TRACKER_VERSION, None)).await?;
+    let TrackerMessageBody::Welcome { challenge, .. } = welcome else { panic!("{welcome:?}") };
+    let statement = Statement::Join { swarm, tracker: TrackerName::of("127.0.0.1"), challenge };
+    let proof = Some(key().sign(&statement));
+    let join = PeerRequestBody::Join { swarm, role: Role::Initial, have: vec![], playhead: None, proof };
     let refused = socket.ask(join.clone()).await?;
     assert_eq!(code_of(&refused)?, ErrorCode::UnknownSwarm);
     assert!(matches!(refused, TrackerMessageBody::Error { retry_after_ms: Some(1000), .. }));
@@ -165,7 +169,7 @@ async fn ice_servers_reach_the_peer() -> anyhow::Result<()> {
     let expected = vec![ice.clone()];
     let server = Server::start_with(|config| config.tracker.ice_servers = vec![ice]).await?;
     let mut socket = Socket::open(server.address).await?;
-    let answer = socket.ask(hello(1, None)).await?;
+    let answer = socket.ask(hello(TRACKER_VERSION, None)).await?;
     assert!(matches!(answer, TrackerMessageBody::Welcome { ice_servers, .. } if ice_servers == expected));
     Ok(())
 }

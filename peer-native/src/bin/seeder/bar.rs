@@ -110,6 +110,7 @@ mod tests {
         };
         let groups: u32 = segments.iter().map(|segment| segment.0).sum();
         Manifest {
+            seal: swarm_core::manifest::Seal::default(),
             name: "film".into(),
             title: None,
             media_type: "video/mp4".into(),

@@ -7,9 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use peer_native::address::TrackerAddress;
 use peer_native::data_dir::{DataDir, Listing};
+use peer_native::key;
+use peer_native::publications::{self, Credentials};
 use peer_native::store::FileStamp;
+use swarm_core::peer::PublishError;
 
-use crate::cli::{List, Remove};
+use crate::cli::{Key, List, Remove};
 use crate::report::{Event, Reporter};
 use crate::{amount, publishing};
 
@@ -44,7 +47,7 @@ pub(crate) fn list(options: List, reporter: Reporter) -> anyhow::Result<ExitCode
 }
 
 /// Takes a file out of the catalogue.
-pub(crate) fn remove(options: Remove, reporter: Reporter) -> anyhow::Result<ExitCode> {
+pub(crate) async fn remove(options: Remove, reporter: Reporter) -> anyhow::Result<ExitCode> {
     let data_dir = existing(options.data.dir)?;
     let listings = data_dir.catalogue().context("the catalogue cannot be read")?;
     let listing = meant(&listings, &options.content)?;
@@ -52,6 +55,39 @@ pub(crate) fn remove(options: Remove, reporter: Reporter) -> anyhow::Result<Exit
     let path = listing.path.display().to_string();
     reporter.text(&format!("{path} is not seeded at the next start; the file itself stays"));
     reporter.event(&Event::Removed { swarm: listing.swarm, path: &path });
+    let key = publishing::key_path(options.signing.key.as_deref(), Some(&data_dir))?;
+    match taken_off(listing.clone(), key).await {
+        Ok(()) => reporter.text(&format!("{} forgets it, too", listing.tracker)),
+        Err(error) => reporter.note(&format!("it is still known to its tracker: {error:#}")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a title off the tracker that it was last seeded at.
+async fn taken_off(listing: Listing, key: PathBuf) -> anyhow::Result<()> {
+    let tracker: TrackerAddress = listing.tracker.parse()?;
+    let credentials = Credentials { key: Some(key::read(&key)?), ..Credentials::default() };
+    let removed = tokio::task::spawn_blocking(move || {
+        publications::remove_manifest(&tracker, listing.swarm, &credentials)
+    });
+    match removed.await? {
+        Ok(()) => Ok(()),
+        Err(PublishError::Refused(reason) | PublishError::Failed(reason)) => bail!("{reason}"),
+    }
+}
+
+/// `seeder key`.
+pub(crate) fn key(command: Key, reporter: Reporter) -> anyhow::Result<ExitCode> {
+    let (Key::Show(file) | Key::New(file)) = &command;
+    let data_dir = publishing::data_dir(file.data.dir.clone());
+    let path = publishing::key_path(file.signing.key.as_deref(), data_dir.as_ref())?;
+    let key = match command {
+        Key::Show(_) => key::read(&path)?,
+        Key::New(_) => key::make(&path)?,
+    };
+    let (public, path) = (key.public(), path.display().to_string());
+    reporter.text(&format!("{public}  {path}"));
+    reporter.event(&Event::Key { public, path: &path });
     Ok(ExitCode::SUCCESS)
 }
 

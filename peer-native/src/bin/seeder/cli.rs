@@ -31,12 +31,43 @@ pub(crate) enum Command {
     Seed(Seed),
     /// Show what was seeded from here, which `seed` without files seeds again.
     List(List),
-    /// Take a file out of that list.
+    /// Take a file out of that list and off its tracker.
     Remove(Remove),
     /// Download a content, verify it, and serve others meanwhile.
     Fetch(Fetch),
     /// Show the manifest and the segment table of a file or a link.
     Inspect(Inspect),
+    /// Show or make the key that signs what is published from here.
+    #[command(subcommand)]
+    Key(Key),
+}
+
+/// `seeder key`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Show where the key is and its public half, by which others know its publisher.
+    Show(KeyFile),
+    /// Make a key where none is.
+    New(KeyFile),
+}
+
+/// Which key.
+#[derive(Debug, Args)]
+pub(crate) struct KeyFile {
+    #[command(flatten)]
+    pub(crate) signing: Signing,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+/// `--key`.
+#[derive(Debug, Args)]
+pub(crate) struct Signing {
+    /// File with the publisher's key, shared by all machines that seed for the same publisher. Default:
+    /// publisher.key in the data directory, made on first use.
+    #[arg(long, value_name = "FILE", env = "TRIBUTARY_KEY")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// `seeder seed`.
@@ -53,6 +84,16 @@ pub(crate) struct Seed {
     /// Show the files in the tracker's public catalogue. Without it only those who have a link find them.
     #[arg(long)]
     pub(crate) list: bool,
+
+    /// Permission to publish, on a tracker that asks for it.
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true)]
+    pub(crate) publish_token: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) access: Access,
+
+    #[command(flatten)]
+    pub(crate) signing: Signing,
 
     #[command(flatten)]
     pub(crate) author: Author,
@@ -130,6 +171,9 @@ pub(crate) struct Remove {
     pub(crate) content: String,
 
     #[command(flatten)]
+    pub(crate) signing: Signing,
+
+    #[command(flatten)]
     pub(crate) data: Data,
 }
 
@@ -143,6 +187,9 @@ pub(crate) struct Fetch {
     /// Where the peers meet, such as ws://HOST:PORT/v1/swarm; default: what the link says.
     #[arg(long, value_name = "URL")]
     pub(crate) tracker: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) access: Access,
 
     /// Where the content goes. Until it is complete it is in FILE.part.
     #[arg(short, long, value_name = "FILE")]
@@ -171,10 +218,24 @@ pub(crate) struct Inspect {
     pub(crate) content: String,
 
     #[command(flatten)]
+    pub(crate) access: Access,
+
+    #[command(flatten)]
+    pub(crate) signing: Signing,
+
+    #[command(flatten)]
     pub(crate) author: Author,
 
     #[command(flatten)]
     pub(crate) data: Data,
+}
+
+/// `--token`.
+#[derive(Debug, Args)]
+pub(crate) struct Access {
+    /// Permission to use a closed tracker. Default: what the link says.
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 /// How much to upload.
@@ -248,6 +309,10 @@ mod tests {
             "seeder inspect f --json",
             "seeder seed f --rules f.toml --priority 0:00-0:30=7 --background 1:20:00- --tracker ws://h:1/v1/swarm",
             "seeder seed",
+            "seeder seed f --tracker ws://h:1/v1/swarm --key k --publish-token p --token t",
+            "seeder key show --key k",
+            "seeder key new --data-dir d --json",
+            "seeder fetch http://h:1/#00 -o f --token t",
             "seeder list --json",
             "seeder remove f --data-dir d",
             "seeder inspect f --rules f.toml --title T",

@@ -11,7 +11,7 @@ use peer_native::{Content, DriverOptions, Notice, PeerHandle};
 use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Stats, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS};
 use swarm_core::tracker_message::Role;
-use swarm_core::{Instance, Manifest, ReaderId, SwarmId};
+use swarm_core::{Manifest, ReaderId, SwarmId};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
@@ -64,13 +64,15 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
     };
     let upload = amount::upload_limit(options.upload.limit.as_deref())?;
     check_output(&options.output)?;
-    let config = config(content.swarm, upload)?;
+    let token = options.access.token.or(content.token);
+    let config = config(content.swarm, upload, token)?;
     let driver = DriverOptions {
         peer: config,
         tracker: tracker.clone(),
         content: Content::Fetch(options.output.clone()),
         network: options.reach.network()?,
         is_listed: false,
+        publish_token: None,
     };
     let (peer, notices) = PeerHandle::start(driver).context("a peer cannot be started")?;
     let mut fetching = Fetching {
@@ -98,16 +100,16 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
     }
 }
 
-fn config(swarm: SwarmId, upload: UploadLimit) -> anyhow::Result<PeerConfig> {
+fn config(swarm: SwarmId, upload: UploadLimit, token: Option<String>) -> anyhow::Result<PeerConfig> {
     Ok(PeerConfig {
         swarm,
         role: Role::Viewer,
         manifest: None,
-        instance: Instance(seed::random()?),
+        publisher: None,
         seed: u64::from_le_bytes(seed::random()?),
         appetite: Appetite::Everything,
         upload,
-        token: None,
+        token,
         uplink_hint: None,
         economy: Economy::default(),
     })

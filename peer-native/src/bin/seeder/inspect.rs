@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use console::Term;
 use peer_native::address::ContentAddress;
+use peer_native::key;
+use peer_native::publications::{self, Credentials};
+use peer_native::publish;
 use peer_native::rules::Statement;
-use peer_native::tracker;
 use serde::Serialize;
 use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Period, SegmentKind};
 use swarm_core::peer::FetchError;
-use swarm_core::{ContentRoot, Manifest, SwarmId};
+use swarm_core::{ContentRoot, Manifest, PublisherKey, SwarmId};
 
 use crate::cli::Inspect;
 use crate::ending::Ending;
@@ -32,6 +34,7 @@ struct Event<'a> {
     media_type: &'a str,
     length_bytes: u64,
     root: ContentRoot,
+    publisher: PublisherKey,
     duration_ms: Option<u64>,
     author: Option<&'a str>,
     created_s: u64,
@@ -88,6 +91,7 @@ impl<'a> Event<'a> {
             media_type: &manifest.media_type,
             length_bytes: manifest.length_bytes,
             root: manifest.root,
+            publisher: manifest.seal.publisher,
             duration_ms: manifest.duration_ms,
             author: manifest.author.as_deref(),
             created_s: manifest.created_s,
@@ -110,10 +114,14 @@ pub(crate) async fn run(options: Inspect, reporter: Reporter, ending: Ending) ->
             "rules and titles are for files; a link has what its author said"
         );
         let content: ContentAddress = options.content.parse()?;
-        (content.swarm, fetched(content, &ending).await?)
+        (content.swarm, fetched(content, options.access.token, &ending).await?)
     } else {
         let data_dir = publishing::data_dir(options.data.dir);
-        let publication = publishing::published(path, &statement, data_dir.as_ref(), reporter, "hashing");
+        publish::check(path)?;
+        let key_path = publishing::key_path(options.signing.key.as_deref(), data_dir.as_ref())?;
+        let (key, _) = key::read_or_make(&key_path)?;
+        let publication =
+            publishing::published(path, &statement, &key, data_dir.as_ref(), reporter, "hashing");
         let publication = tokio::select! {
             publication = publication => publication?,
             () = ending.asked() => bail!("stopped while {} was being hashed", path.display()),
@@ -125,11 +133,17 @@ pub(crate) async fn run(options: Inspect, reporter: Reporter, ending: Ending) ->
     Ok(ExitCode::SUCCESS)
 }
 
-async fn fetched(content: ContentAddress, ending: &Ending) -> anyhow::Result<Manifest> {
+async fn fetched(
+    content: ContentAddress,
+    token: Option<String>,
+    ending: &Ending,
+) -> anyhow::Result<Manifest> {
     let swarm = content.swarm;
+    let credentials = Credentials { token: token.or(content.token), ..Credentials::default() };
     let address = content.tracker.context("the link names no tracker")?;
     let shown = address.to_string();
-    let fetch = tokio::task::spawn_blocking(move || tracker::fetch_manifest(&address, swarm));
+    let fetch =
+        tokio::task::spawn_blocking(move || publications::fetch_manifest(&address, swarm, &credentials));
     let result = tokio::select! {
         result = fetch => result.context("fetching failed from within")?,
         () = ending.asked() => bail!("stopped before the manifest was here"),
@@ -137,6 +151,7 @@ async fn fetched(content: ContentAddress, ending: &Ending) -> anyhow::Result<Man
     match result {
         Ok(bytes) => Manifest::from_bytes(swarm, &bytes).context("the tracker's manifest cannot be used"),
         Err(FetchError::NotFound) => bail!("the tracker {shown} does not know swarm {swarm}; check the link"),
+        Err(FetchError::Refused(reason)) => bail!("{reason}"),
         Err(FetchError::Failed(reason)) => bail!("the manifest cannot be fetched: {reason}"),
     }
 }
@@ -168,6 +183,7 @@ fn head(swarm: SwarmId, manifest: &Manifest) -> Result<String, std::fmt::Error> 
         None => writeln!(text, "duration  unknown")?,
     }
     writeln!(text, "root      {}", manifest.root)?;
+    writeln!(text, "publisher {}", manifest.seal.publisher)?;
     if let Some(author) = &manifest.author {
         writeln!(text, "author    {}", printable(author))?;
     }

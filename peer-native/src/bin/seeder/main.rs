@@ -54,7 +54,8 @@ fn run(cli: Cli, reporter: Reporter) -> anyhow::Result<ExitCode> {
         match cli.command {
             Command::Seed(options) => seed::run(options, reporter, ending).await,
             Command::List(options) => catalogue::list(options, reporter),
-            Command::Remove(options) => catalogue::remove(options, reporter),
+            Command::Remove(options) => catalogue::remove(options, reporter).await,
+            Command::Key(command) => catalogue::key(command, reporter),
             Command::Fetch(options) => fetch::run(options, reporter, ending).await,
             Command::Inspect(options) => inspect::run(options, reporter, ending).await,
         }

@@ -6,9 +6,11 @@ use anyhow::{Context, bail, ensure};
 use peer_native::address::TrackerAddress;
 use peer_native::data_dir::DataDir;
 use peer_native::folder;
+use peer_native::key;
 use peer_native::media::Remark;
 use peer_native::publish::{self, Publication};
 use peer_native::rules::Statement;
+use swarm_core::SecretKey;
 use tokio::sync::mpsc;
 
 use crate::author;
@@ -106,6 +108,7 @@ fn catalogued(
 /// Publishes one file after the other and hands each on as soon as it is ready.
 pub(crate) async fn publish_all(
     jobs: Vec<Job>,
+    key: SecretKey,
     data_dir: Option<DataDir>,
     reporter: Reporter,
     ready: mpsc::Sender<anyhow::Result<(Job, Publication)>>,
@@ -114,27 +117,54 @@ pub(crate) async fn publish_all(
     for (index, job) in jobs.into_iter().enumerate() {
         let title =
             if count == 1 { "hashing".to_owned() } else { format!("hashing {} of {count}", index + 1) };
-        let published = published(&job.path, &job.statement, data_dir.as_ref(), reporter, &title).await;
+        let published = published(&job.path, &job.statement, &key, data_dir.as_ref(), reporter, &title).await;
         if ready.send(published.map(|publication| (job, publication))).await.is_err() {
             return;
         }
     }
 }
 
+/// The publisher's key: read, or made on first use.
+pub(crate) fn key(
+    chosen: Option<&Path>,
+    data_dir: Option<&DataDir>,
+    reporter: Reporter,
+) -> anyhow::Result<SecretKey> {
+    let path = key_path(chosen, data_dir)?;
+    let (key, is_new) = key::read_or_make(&path)?;
+    if is_new {
+        reporter.note(&format!(
+            "a key that signs what you publish was made: {}; keep a copy, and give one to every machine that \
+             seeds for you",
+            path.display()
+        ));
+    }
+    Ok(key)
+}
+
+/// Where the publisher's key is.
+pub(crate) fn key_path(chosen: Option<&Path>, data_dir: Option<&DataDir>) -> anyhow::Result<PathBuf> {
+    let own = || data_dir.map(DataDir::key_path);
+    chosen.map(Path::to_owned).or_else(own).context("there is no place for a key; name a file with --key")
+}
+
 /// Hashes a file, or finds that it was hashed before.
 pub(crate) async fn published(
     path: &Path,
     statement: &Statement,
+    key: &SecretKey,
     data_dir: Option<&DataDir>,
     reporter: Reporter,
     title: &str,
 ) -> anyhow::Result<Publication> {
     let bar = reporter.bar(title);
     bar.set_length(path.metadata().map_or(0, |metadata| metadata.len()));
+    let own_key = key.clone();
     let (own_path, own_dir, own_bar) = (path.to_owned(), data_dir.cloned(), bar.clone());
     let own_statement = statement.clone();
     let hashing = tokio::task::spawn_blocking(move || {
-        publish::publish(&own_path, &own_statement, own_dir.as_ref(), |bytes| own_bar.set_position(bytes))
+        let progress = |bytes| own_bar.set_position(bytes);
+        publish::publish(&own_path, &own_statement, &own_key, own_dir.as_ref(), progress)
     });
     // A file may take minutes; whoever waits for this ends at once when asked. Nothing is saved before it is complete.
     let publication = hashing.await.context("hashing failed from within")?;

@@ -4,10 +4,10 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use swarm_core::SwarmId;
 use swarm_core::peer::Stats;
 use swarm_core::player::Playback;
 use swarm_core::tracker_message::Scarcity;
+use swarm_core::{PublisherKey, SwarmId};
 
 /// One line of `--json`.
 #[derive(Debug, Serialize)]
@@ -65,6 +65,13 @@ pub(crate) enum Event<'a> {
     Removed {
         /// The swarm.
         swarm: SwarmId,
+        /// Where the file is.
+        path: &'a str,
+    },
+    /// The publisher's key.
+    Key {
+        /// Its public half.
+        public: PublisherKey,
         /// Where the file is.
         path: &'a str,
     },

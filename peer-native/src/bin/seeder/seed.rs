@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail};
 use peer_native::address::TrackerAddress;
 use peer_native::data_dir::{DataDir, Listing};
+use peer_native::publications::Credentials;
 use peer_native::publish::Publication;
 use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
-use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, UploadLimit};
+use swarm_core::SwarmId;
+use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Publisher, UploadLimit};
 use swarm_core::tracker_message::Role;
-use swarm_core::{Instance, SwarmId};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -49,6 +50,7 @@ struct Rates {
 
 /// All that is being seeded.
 struct Seeder {
+    credentials: Credentials,
     rates: Rates,
     network: Network,
     data_dir: Option<DataDir>,
@@ -73,11 +75,16 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
         economy: options.economy.into(),
     };
     let jobs = publishing::jobs(&options, data_dir.as_ref(), reporter)?;
+    let key = publishing::key(options.signing.key.as_deref(), data_dir.as_ref(), reporter)?;
+    // Who may publish on a closed tracker may use it.
+    let token = options.access.token.or_else(|| options.publish_token.clone());
+    let credentials = Credentials { key: Some(key.clone()), publish_token: options.publish_token, token };
     let left_count = jobs.len();
     let (ready, publications) = mpsc::channel(1);
-    tokio::spawn(publishing::publish_all(jobs, data_dir.clone(), reporter, ready));
+    tokio::spawn(publishing::publish_all(jobs, key, data_dir.clone(), reporter, ready));
     let (notices, queue) = mpsc::channel(NOTICES_MAX);
     let mut seeder = Seeder {
+        credentials,
         rates,
         network,
         data_dir,
@@ -166,9 +173,13 @@ impl Seeder {
             return Ok(());
         }
         self.list(&job, swarm, &path);
-        let (peer, mut receiver) =
-            PeerHandle::start(driver_options(publication, &job, &self.network, self.rates)?)
-                .with_context(|| format!("{} cannot be seeded", path.display()))?;
+        let (peer, mut receiver) = PeerHandle::start(driver_options(
+            publication,
+            &job,
+            &self.network,
+            (self.rates, &self.credentials),
+        )?)
+        .with_context(|| format!("{} cannot be seeded", path.display()))?;
         let index = self.seedings.len();
         let tracker = job.tracker;
         self.seedings.push(Seeding {
@@ -269,23 +280,25 @@ fn driver_options(
     publication: Publication,
     job: &Job,
     network: &Network,
-    rates: Rates,
+    (rates, credentials): (Rates, &Credentials),
 ) -> anyhow::Result<DriverOptions> {
+    let tracker = job.tracker.name();
     let peer = PeerConfig {
         swarm: publication.swarm,
         role: Role::Initial,
         manifest: Some(publication.manifest),
-        instance: Instance(random()?),
+        publisher: credentials.key.clone().map(|key| Publisher { key, tracker }),
         seed: u64::from_le_bytes(random()?),
         appetite: Appetite::Everything,
         upload: rates.limit,
-        token: None,
+        token: credentials.token.clone(),
         uplink_hint: rates.uplink,
         economy: rates.economy,
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
     let (tracker, network) = (job.tracker.clone(), network.clone());
-    Ok(DriverOptions { peer, tracker, content, network, is_listed: job.is_listed })
+    let publish_token = credentials.publish_token.clone();
+    Ok(DriverOptions { peer, tracker, content, network, is_listed: job.is_listed, publish_token })
 }
 
 /// Seconds since 1970.

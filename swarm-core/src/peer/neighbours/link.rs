@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::round_trip::RoundTrip;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
-use crate::id::{Instance, PeerId};
-use crate::limits::{RUNS_MAX, SIGNALS_PER_LINK_MAX};
+use crate::id::{Fingerprint, PeerId};
+use crate::limits::{CANDIDATES_PER_LINK_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
 use crate::peer::stats::LinkState;
 use crate::peer::tuning::{CONNECT_TIMEOUT, EARLY_DATA_MAX, PONG_TIMEOUT, RETIRE_TIMEOUT};
-use crate::peer_message::{Class, DataMessage, Playing, Serving, Standing};
+use crate::peer_message::{Class, DataMessage, PeerMessage, Playing, Serving, Standing};
+use crate::publisher::Signature;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
@@ -26,23 +28,40 @@ struct Claims {
     early: Vec<GroupRange>,
 }
 
+/// Who is at the other end of a link.
+#[derive(Debug)]
+struct Identity {
+    /// What the tracker says that it is.
+    claimed: Role,
+    /// The certificates of the connection: ours and its, once they are known.
+    own: Option<Fingerprint>,
+    other: Option<Fingerprint>,
+    /// Its proof, which cannot be checked before the manifest is known.
+    unchecked: Option<Signature>,
+}
+
 /// One link.
 #[derive(Debug)]
 pub(crate) struct Link {
     /// Who the tracker says it is.
     pub(crate) peer: PeerId,
+    /// What it is: a viewer until it has proven more.
     pub(crate) role: Role,
+    identity: Identity,
     state: LinkState,
     /// When the state was entered, or when the link began to retire.
     since: Timestamp,
-    instance: Option<Instance>,
     /// How it says that it stands.
     standing: Standing,
     is_retiring: bool,
     /// Whether its groups count as copies in the swarm.
     is_counted: bool,
-    /// Signals passed to its connection so far.
+    /// Signals passed to its connection so far, and candidates among them.
     signals: usize,
+    candidates: usize,
+    pace: Pace,
+    /// The part of the manifest that it may ask for next.
+    next_part: u16,
     claims: Claims,
     /// Payload that overtook the greeting: the two channels are not ordered against one another.
     early_data: Vec<DataMessage>,
@@ -56,10 +75,10 @@ impl Link {
     pub(crate) fn new(now: Timestamp, peer: PeerId, role: Role) -> Self {
         Self {
             peer,
-            role,
+            role: Role::Viewer,
+            identity: Identity { claimed: role, own: None, other: None, unchecked: None },
             state: LinkState::Connecting,
             since: now,
-            instance: None,
             standing: Standing {
                 serving: Serving::Everything,
                 is_rich: false,
@@ -71,8 +90,11 @@ impl Link {
                 playing: None,
             },
             is_retiring: false,
-            is_counted: role == Role::Viewer,
+            is_counted: true,
             signals: 0,
+            candidates: 0,
+            pace: Pace::default(),
+            next_part: 0,
             claims: Claims::default(),
             early_data: Vec::new(),
             rtt: RoundTrip::default(),
@@ -97,8 +119,36 @@ impl Link {
         self.standing.playing
     }
 
-    pub(crate) const fn instance(&self) -> Option<Instance> {
-        self.instance
+    /// What the tracker says that it is.
+    pub(crate) const fn claimed(&self) -> Role {
+        self.identity.claimed
+    }
+
+    /// The certificates of the connection: ours and the neighbour's.
+    pub(crate) fn fingerprints(&self) -> Option<(Fingerprint, Fingerprint)> {
+        self.identity.own.zip(self.identity.other)
+    }
+
+    /// The neighbour's certificate, by which it is known.
+    pub(crate) const fn fingerprint(&self) -> Option<Fingerprint> {
+        self.identity.other
+    }
+
+    /// A session description of our end, or of the other, names its certificate. `false` if there was one before: a
+    /// connection keeps its certificates.
+    pub(super) fn described(&mut self, is_own: bool, fingerprint: Fingerprint) -> bool {
+        let end = if is_own { &mut self.identity.own } else { &mut self.identity.other };
+        let is_first = end.is_none();
+        end.get_or_insert(fingerprint);
+        is_first
+    }
+
+    pub(super) const fn set_unchecked(&mut self, proof: Option<Signature>) {
+        self.identity.unchecked = proof;
+    }
+
+    pub(super) const fn take_unchecked(&mut self) -> Option<Signature> {
+        self.identity.unchecked.take()
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -151,13 +201,31 @@ impl Link {
         self.signals <= SIGNALS_PER_LINK_MAX
     }
 
+    /// Counts candidates of the other side; whether they are still within the limit.
+    pub(super) const fn admit_candidates(&mut self, count: usize) -> bool {
+        self.candidates = self.candidates.saturating_add(count);
+        self.candidates <= CANDIDATES_PER_LINK_MAX
+    }
+
+    /// Counts a message on the control channel; whether its sender keeps the pace.
+    pub(super) fn admit_message(&mut self, now: Timestamp, message: &PeerMessage) -> bool {
+        let group_count = self.claims.have.as_ref().map_or(0, GroupSet::capacity);
+        self.pace.admit(now, message, group_count)
+    }
+
+    /// Whether it may be sent a part of the manifest now: each once, in their order.
+    pub(super) fn admit_part(&mut self, part: u16) -> bool {
+        let is_next = part == self.next_part;
+        self.next_part = self.next_part.saturating_add(u16::from(is_next));
+        is_next
+    }
+
     pub(super) fn opened(&mut self, now: Timestamp) {
         self.state = LinkState::Greeting;
         self.since = now;
     }
 
-    pub(super) fn greeted(&mut self, now: Timestamp, instance: Instance, standing: Standing) {
-        self.instance = Some(instance);
+    pub(super) fn greeted(&mut self, now: Timestamp, standing: Standing) {
         self.standing = standing;
         self.state = LinkState::Open;
         self.since = now;

@@ -5,6 +5,7 @@
 
 mod copies;
 mod link;
+mod pace;
 mod rate;
 mod round_trip;
 
@@ -18,10 +19,22 @@ use super::sorted::ByLink;
 use super::stats::LinkState;
 use super::tuning::BANNED_MAX;
 use crate::group::{Geometry, GroupRange};
-use crate::id::{Instance, LinkId, PeerId};
-use crate::peer_message::{Class, DataMessage, Standing};
+use crate::id::{Fingerprint, LinkId, PeerId};
+use crate::peer_message::{Class, DataMessage, PeerMessage, Standing};
+use crate::publisher::Signature;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
+
+/// What becomes of a connection that has opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// Nothing: there is no such link, or it was open already.
+    Nothing,
+    /// We greet.
+    Greet,
+    /// The link is closed, for this reason.
+    Closed(&'static str),
+}
 
 /// What becomes of a greeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +69,8 @@ pub(crate) struct Neighbours {
     links: ByLink<Link>,
     last_link: u32,
     copies: Copies,
-    banned: VecDeque<Instance>,
+    /// Certificates of neighbours that broke the rules.
+    banned: VecDeque<Fingerprint>,
     /// Earliest link timeout (approximate, never late).
     due: Option<Timestamp>,
 }
@@ -140,44 +154,84 @@ impl Neighbours {
         link.admit_signal().then_some(id)
     }
 
-    /// Both channels of a link are open. `false` if it is not known.
-    pub(crate) fn opened(&mut self, now: Timestamp, id: LinkId) -> bool {
-        let Some(link) = self.links.value_mut(id).filter(|link| link.state() == LinkState::Connecting) else {
-            return false;
-        };
-        link.opened(now);
-        true
+    /// A session description of one end of a link names its certificate. `false` if it is not to be used: the link is
+    /// not known, or was described before.
+    pub(crate) fn described(&mut self, id: LinkId, is_own: bool, fingerprint: Fingerprint) -> bool {
+        self.links.value_mut(id).is_some_and(|link| link.described(is_own, fingerprint))
     }
 
-    /// A neighbour introduced itself. `own` is our instance.
-    pub(crate) fn greeted(
-        &mut self,
-        now: Timestamp,
-        id: LinkId,
-        own: Instance,
-        (instance, standing): (Instance, Standing),
-    ) -> Greeting {
-        if instance == own {
-            return Greeting::Closed("linked to itself");
+    /// Counts candidates of the other side; whether the link takes them.
+    pub(crate) fn admit_candidates(&mut self, id: LinkId, count: usize) -> bool {
+        self.links.value_mut(id).is_some_and(|link| link.admit_candidates(count))
+    }
+
+    /// Counts a message of a neighbour; `false` if it sends more than any work needs.
+    pub(crate) fn admit_message(&mut self, now: Timestamp, id: LinkId, message: &PeerMessage) -> bool {
+        self.links.value_mut(id).is_none_or(|link| link.admit_message(now, message))
+    }
+
+    /// Whether a neighbour may be sent a part of the manifest.
+    pub(crate) fn admit_part(&mut self, id: LinkId, part: u16) -> bool {
+        self.links.value_mut(id).is_some_and(|link| link.admit_part(part))
+    }
+
+    /// Both channels of a link are open.
+    pub(crate) fn opened(&mut self, now: Timestamp, id: LinkId) -> Opening {
+        let Some(link) = self.links.value_mut(id).filter(|link| link.state() == LinkState::Connecting) else {
+            return Opening::Nothing;
+        };
+        let Some((own, other)) = link.fingerprints() else {
+            return Opening::Closed("no session description named its certificate");
+        };
+        if own == other {
+            return Opening::Closed("linked to itself");
         }
-        if self.banned.contains(&instance) {
-            return Greeting::Closed("banned earlier");
+        if self.banned.contains(&other) {
+            return Opening::Closed("banned earlier");
         }
-        let twin = self.open().find(|(other, link)| *other != id && link.instance() == Some(instance));
+        link.opened(now);
+        Opening::Greet
+    }
+
+    /// A neighbour introduced itself. `role` is what it has proven to be.
+    pub(crate) fn greeted(&mut self, now: Timestamp, id: LinkId, role: Role, standing: Standing) -> Greeting {
+        let ends = self.get(id).and_then(Link::fingerprints);
+        let Some((own, other)) = ends else { return Greeting::Closed("not known") };
+        let twin = self.open().find(|(twin, link)| *twin != id && link.fingerprint() == Some(other));
         let twin = twin.map(|(twin, _)| twin);
         let Some(link) = self.links.value_mut(id) else { return Greeting::Closed("not known") };
-        link.greeted(now, instance, standing);
+        link.greeted(now, standing);
         let peer = link.peer;
+        self.set_role(id, role);
         if let Some(older) = twin.and_then(|twin| self.links.value_mut(twin)) {
-            // The same neighbour under a new id, after a tracker lost its memory. The side with the smaller instance
+            // The same neighbour under a new id, after a tracker lost its memory. The side with the smaller fingerprint
             // closes the newer link; both go on calling it by the newer id.
             older.peer = peer;
-            if own.0 < instance.0 {
+            if own < other {
                 return Greeting::Closed("linked already");
             }
         }
         self.attend(id);
         Greeting::Welcome
+    }
+
+    /// A neighbour has proven what it is.
+    pub(crate) fn set_role(&mut self, id: LinkId, role: Role) {
+        self.links.value_mut(id).into_iter().for_each(|link| link.role = role);
+        if role == Role::Initial {
+            self.set_counted(id, false);
+        }
+    }
+
+    /// Keeps a proof until the manifest is known.
+    pub(crate) fn keep_proof(&mut self, id: LinkId, proof: Option<Signature>) {
+        self.links.value_mut(id).into_iter().for_each(|link| link.set_unchecked(proof));
+    }
+
+    /// The proofs that were kept.
+    pub(crate) fn take_proofs(&mut self) -> Vec<(LinkId, Signature)> {
+        let taken = self.links.iter_mut().filter_map(|(id, link)| Some((id, link.take_unchecked()?)));
+        taken.collect()
     }
 
     /// A neighbour says how it stands.
@@ -259,8 +313,8 @@ impl Neighbours {
 
     /// Remembers a neighbour that broke the rules.
     pub(crate) fn ban(&mut self, id: LinkId) {
-        let Some(instance) = self.get(id).and_then(Link::instance) else { return };
-        self.banned.push_back(instance);
+        let Some(fingerprint) = self.get(id).and_then(Link::fingerprint) else { return };
+        self.banned.push_back(fingerprint);
         if self.banned.len() > BANNED_MAX {
             self.banned.pop_front();
         }

@@ -41,10 +41,17 @@ fn neighbours() -> Neighbours {
 }
 
 fn open(neighbours: &mut Neighbours, id: LinkId) {
-    let instance = Instance([u8::try_from(id.0).unwrap(); 16]);
+    describe(neighbours, id, u8::try_from(id.0).unwrap());
     neighbours.opened(Timestamp::ZERO, id);
-    neighbours.greeted(Timestamp::ZERO, id, Instance([99; 16]), (instance, standing()));
+    let role = neighbours.get(id).map_or(Role::Viewer, Link::claimed);
+    neighbours.greeted(Timestamp::ZERO, id, role, standing());
     neighbours.set_link_geometry(id, Geometry::new(u64::from(GROUPS) * 16384));
+}
+
+/// Both ends of a link are described; the neighbour has the certificate of that number.
+fn describe(neighbours: &mut Neighbours, id: LinkId, number: u8) {
+    neighbours.described(id, true, Fingerprint([99; 32]));
+    neighbours.described(id, false, Fingerprint([number; 32]));
 }
 
 impl Neighbours {
@@ -68,14 +75,24 @@ fn the_newer_introduction_replaces_an_attempt_that_hangs() {
 }
 
 #[test]
-fn a_banned_instance_is_refused_under_any_link() {
+fn a_banned_certificate_is_refused_under_any_link() {
     let mut neighbours = neighbours();
     neighbours.ban(LinkId(3));
     neighbours.remove(LinkId(3));
-    neighbours.opened(Timestamp::ZERO, LinkId(1));
-    let greeting =
-        neighbours.greeted(Timestamp::ZERO, LinkId(1), Instance([99; 16]), (Instance([3; 16]), standing()));
-    assert_eq!(greeting, Greeting::Closed("banned earlier"));
+    describe(&mut neighbours, LinkId(1), 3);
+    assert_eq!(neighbours.opened(Timestamp::ZERO, LinkId(1)), Opening::Closed("banned earlier"));
+    describe(&mut neighbours, LinkId(2), 4);
+    assert_eq!(neighbours.opened(Timestamp::ZERO, LinkId(2)), Opening::Greet);
+}
+
+#[test]
+fn a_link_keeps_the_certificate_that_it_was_first_described_with() {
+    let mut neighbours = neighbours();
+    describe(&mut neighbours, LinkId(1), 7);
+    assert!(!neighbours.described(LinkId(1), false, Fingerprint([3; 32])));
+    assert_eq!(neighbours.get(LinkId(1)).and_then(Link::fingerprint), Some(Fingerprint([7; 32])));
+    let nameless = neighbours.opened(Timestamp::ZERO, LinkId(2));
+    assert!(matches!(nameless, Opening::Closed(_)), "{nameless:?}");
 }
 
 #[test]

@@ -62,6 +62,13 @@ impl Budget {
     }
 }
 
+impl super::Sender {
+    /// Bytes left beside the queues; the upload limit takes them into account.
+    pub(crate) fn sent_beside(&mut self, now: Timestamp, bytes: u64) {
+        self.budget.spend(now, bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]

@@ -9,6 +9,7 @@ mod channel;
 mod outlet;
 mod outlets;
 mod queues;
+pub(crate) mod refusal;
 pub(crate) mod standing;
 mod uplink;
 
@@ -24,9 +25,8 @@ use super::input::UploadLimit;
 use super::neighbours::{Link, Neighbours};
 use super::tuning::{AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF};
 use crate::group::GroupRange;
-use crate::group_set::GroupSet;
 use crate::id::LinkId;
-use crate::peer_message::{Class, RejectReason};
+use crate::peer_message::Class;
 use crate::time::{Timestamp, micros};
 
 /// Shares are counted in this many parts.
@@ -375,22 +375,6 @@ impl Sender {
     /// Payload bytes sent to a neighbour.
     pub(crate) fn sent_bytes(&self, id: LinkId) -> u64 {
         self.outlets.get(id).map_or(0, |outlet| outlet.sent_bytes)
-    }
-}
-
-/// The reason why a request is refused as a whole, if it is.
-pub(crate) fn refusal(
-    sender: &Sender,
-    held: &GroupSet,
-    range: GroupRange,
-    is_answered: bool,
-) -> Option<RejectReason> {
-    if sender.is_off() || !is_answered {
-        Some(RejectReason::NotServing)
-    } else if !held.has_any(range) {
-        Some(RejectReason::NotHeld)
-    } else {
-        None
     }
 }
 

@@ -5,10 +5,12 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use proptest::prelude::*;
 
+use super::refusal::refusal;
 use super::*;
+use crate::group_set::GroupSet;
 use crate::limits::QUEUED_GROUPS_MAX;
 use crate::peer::tests::scene::Scene;
-use crate::peer_message::Serving;
+use crate::peer_message::{RejectReason, Serving};
 
 /// 1 MB/s: a group takes 16.4 ms.
 const UPLINK: u64 = 1_000_000;

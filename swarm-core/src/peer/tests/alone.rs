@@ -8,21 +8,26 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::net::Net;
-use super::scene::standing;
+use super::scene::{description, standing};
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
-use crate::id::{Instance, LinkId, PeerId};
+use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
+use crate::manifest::tests::key;
 use crate::peer::stats::LinkState;
-use crate::peer::{Appetite, Economy, Event, Input, Output, Peer, PeerConfig, UploadLimit};
+use crate::peer::{Appetite, Economy, Event, Input, Output, Peer, PeerConfig, Publisher, UploadLimit};
 use crate::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Standing};
+use crate::publisher::{Statement, TrackerName};
 use crate::time::Timestamp;
-use crate::tracker_message::{Role, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
+use crate::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
 use crate::tree::{HashTree, Proof};
 
 /// Outputs that may follow from one input: a message to each neighbour, a rejection of each group, and some.
 const OUTPUTS_MAX: usize = 500;
 /// Timeouts within one wait: beyond that the peer spins.
 const TIMEOUTS_MAX: usize = 5000;
+
+/// Whose certificate the peer itself has.
+pub(crate) const OWN_NUMBER: u8 = 150;
 
 /// One peer and what a test knows of it.
 pub(crate) struct Alone {
@@ -46,7 +51,7 @@ impl Alone {
             swarm: net.manifest.swarm_id().unwrap(),
             role,
             manifest: Some(Arc::clone(&net.manifest)),
-            instance: Instance([150; 16]),
+            publisher: is_initial.then(|| Publisher { key: key(), tracker: TrackerName::of("tracker") }),
             seed: 1,
             appetite,
             upload: UploadLimit::Unlimited,
@@ -77,6 +82,7 @@ impl Alone {
             version: TRACKER_VERSION,
             peer: PeerId(150),
             resume: String::new(),
+            challenge: Challenge([3; 32]),
             ice_servers: Vec::new(),
             report_interval_ms: 5000,
         });
@@ -144,10 +150,20 @@ impl Alone {
         let peer = PeerId(u64::from(number));
         self.hear(TrackerMessageBody::Connect { peer, role, offer: true });
         let (link, _) = self.peer.neighbours.named(peer).unwrap();
-        self.tell(Input::LinkOpen(link));
-        let hello = self.hello(number, standing, have);
+        self.open(link, number);
+        let hello = self.hello(number, role, standing, have);
         self.tell(Input::Control(link, hello));
         link
+    }
+
+    /// A connection is built and opens; the neighbour's certificate is that number's.
+    pub(crate) fn open(&mut self, link: LinkId, number: u8) {
+        if let Some(from) = self.peer.neighbours.get(link).map(|link| link.peer) {
+            self.tell(Input::LocalSignal(link, Signal::Offer { sdp: description(OWN_NUMBER) }));
+            let signal = Signal::Answer { sdp: description(number) };
+            self.hear(TrackerMessageBody::Signal { from, signal });
+        }
+        self.tell(Input::LinkOpen(link));
     }
 
     /// The usual viewer with nothing.
@@ -155,14 +171,24 @@ impl Alone {
         self.meet(number, Role::Viewer, standing(1_000_000), &[])
     }
 
-    pub(crate) fn hello(&self, number: u8, standing: Standing, have: &[GroupRange]) -> PeerMessage {
+    /// The greeting of the neighbour with that number, which proves its role.
+    pub(crate) fn hello(
+        &self,
+        number: u8,
+        role: Role,
+        standing: Standing,
+        have: &[GroupRange],
+    ) -> PeerMessage {
+        let swarm = self.net.manifest.swarm_id().unwrap();
+        let (signer, verifier) = (Fingerprint([number; 32]), Fingerprint([OWN_NUMBER; 32]));
+        let statement = Statement::Link { swarm, signer, verifier };
         PeerMessage::Hello {
             version: PEER_VERSION,
-            swarm: self.net.manifest.swarm_id().unwrap(),
+            swarm,
             peer: PeerId(u64::from(number)),
-            instance: Instance([number; 16]),
             standing,
             have: have.to_vec(),
+            proof: (role == Role::Initial).then(|| key().sign(&statement)),
         }
     }
 

@@ -10,11 +10,13 @@ use proptest::prelude::*;
 use super::alone::Alone;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
-use crate::id::{LinkId, PeerId, ReaderId, SwarmId};
-use crate::peer::{Appetite, Economy, FetchError, Input, UploadLimit};
+use crate::id::{Challenge, LinkId, PeerId, ReaderId, SwarmId};
+use crate::peer::neighbours::Link;
+use crate::peer::{Appetite, Economy, FetchError, Input, PublishError, UploadLimit};
 use crate::peer_message::{
-    Class, DataMessage, PeerDecodeError, PeerMessage, Playing, RejectReason, Serving, Standing,
+    Class, DataMessage, PEER_VERSION, PeerDecodeError, PeerMessage, Playing, RejectReason, Serving, Standing,
 };
+use crate::publisher::Signature;
 use crate::tracker_message::{
     ErrorCode, PeerEntry, Role, SegmentRun, Share, Signal, TrackerMessage, TrackerMessageBody,
 };
@@ -107,12 +109,12 @@ fn any_message() -> impl Strategy<Value = PeerMessage> {
     let playing = prop::option::of((any_count(), any_count()));
     prop_oneof![
         1 => any_standing().prop_map(|standing| PeerMessage::Hello {
-            version: 1,
+            version: PEER_VERSION,
             swarm: SwarmId([0; 32]),
             peer: PeerId(1),
-            instance: crate::id::Instance([7; 16]),
             standing,
             have: Vec::new(),
+            proof: Some(Signature([7; 64])),
         }),
         60 => (any_ranges(), any_ranges()).prop_map(|(gained, dropped)| PeerMessage::Have { gained, dropped }),
         60 => (any_range(), any_class(), any_count())
@@ -169,6 +171,7 @@ fn any_tracker_message() -> impl Strategy<Value = TrackerMessage> {
             version: 1,
             peer,
             resume: String::new(),
+            challenge: Challenge::default(),
             ice_servers: Vec::new(),
             report_interval_ms,
         }),
@@ -205,7 +208,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(Input::ManifestFetched(Err(FetchError::NotFound))),
         1 => Just(Input::ManifestFetched(Ok(vec![1, 2, 3].into()))),
         1 => any::<bool>().prop_map(|is_taken| {
-            Input::ManifestPublished(if is_taken { Ok(()) } else { Err("no".into()) })
+            Input::ManifestPublished(if is_taken { Ok(()) } else { Err(PublishError::Failed("no".into())) })
         }),
         10 => (0u32..20, any_count(), any_count()).prop_map(|(reader, group, ahead_ms)| {
             Input::ReaderAt { reader: ReaderId(reader), group, ahead_ms }
@@ -298,14 +301,15 @@ fn take(alone: &mut Alone, step: Step) {
             alone.tell(Input::StoreFailed(range, reason));
         }
         Step::Input(input) => alone.tell(input),
-        Step::LinkOpen(place) => alone.tell(Input::LinkOpen(link_at(alone, place))),
+        Step::LinkOpen(place) => alone.open(link_at(alone, place), 77),
         Step::LinkClosed(place) => alone.tell(Input::LinkClosed(link_at(alone, place), String::new())),
         Step::Greet(place, number, standing, have) => {
             let link = link_at(alone, place);
-            alone.tell(Input::LinkOpen(link));
+            alone.open(link, number);
             // A link that greeted already is not told to greet twice: `any_message` does.
             if alone.peer.neighbours.get(link).is_some_and(|link| !link.is_open()) {
-                alone.tell(control(link, &alone.hello(number, standing, &have)));
+                let role = alone.peer.neighbours.get(link).map_or(Role::Viewer, Link::claimed);
+                alone.tell(control(link, &alone.hello(number, role, standing, &have)));
             }
         }
         Step::Control(place, message) => alone.tell(control(link_at(alone, place), &message)),

@@ -7,16 +7,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::scene::description;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
-use crate::id::{Instance, LinkId, PeerId};
+use crate::id::{Challenge, LinkId, PeerId};
 use crate::limits::GROUP_BYTES;
 use crate::manifest::Manifest;
-use crate::manifest::tests::sample;
-use crate::peer::{Appetite, Economy, Event, FetchError, Input, Output, Peer, PeerConfig, UploadLimit};
+use crate::manifest::tests::{key, sample};
+use crate::peer::{
+    Appetite, Economy, Event, FetchError, Input, Output, Peer, PeerConfig, Publisher, UploadLimit,
+};
 use crate::peer_message::{DataMessage, PeerMessage};
+use crate::publisher::TrackerName;
 use crate::time::Timestamp;
-use crate::tracker_message::{PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody, Want};
+use crate::tracker_message::{
+    PeerRequest, PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody, Want,
+};
 use crate::tree::{HashTree, TreeBuilder};
 
 const DELAY: Duration = Duration::from_millis(20);
@@ -116,7 +122,8 @@ impl Net {
             swarm: self.manifest.swarm_id().unwrap(),
             role,
             manifest: (role == Role::Initial).then(|| Arc::clone(&self.manifest)),
-            instance: Instance([index as u8; 16]),
+            publisher: (role == Role::Initial)
+                .then(|| Publisher { key: key(), tracker: TrackerName::of("tracker") }),
             seed: index as u64,
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
@@ -292,9 +299,20 @@ impl Net {
             self.nodes[node].pending.remove(&other);
             self.nodes[node].links.insert(link, (other, theirs));
             self.nodes[other].links.insert(theirs, (node, link));
+            self.describe(node, link, other);
+            self.describe(other, theirs, node);
             self.later(DELAY, node, Input::LinkOpen(link));
             self.later(DELAY, other, Input::LinkOpen(theirs));
         }
+    }
+
+    /// A node hears the session descriptions of both ends of a link.
+    fn describe(&mut self, node: usize, link: LinkId, other: usize) {
+        let own = Signal::Offer { sdp: description(node as u8) };
+        let signal = Signal::Answer { sdp: description(other as u8) };
+        let body = TrackerMessageBody::Signal { from: self.peer_id(other), signal };
+        self.later(Duration::ZERO, node, Input::LocalSignal(link, own));
+        self.later(Duration::ZERO, node, Input::Tracker(TrackerMessage::notice(body)));
     }
 
     fn send(&mut self, node: usize, link: LinkId, head: crate::peer_message::DataHead) {
@@ -331,24 +349,19 @@ impl Net {
                 version: 1,
                 peer: self.peer_id(node),
                 resume: String::new(),
+                challenge: Challenge::default(),
                 ice_servers: Vec::new(),
                 report_interval_ms: 10_000,
             },
             PeerRequestBody::Join { .. } => {
-                self.later(
-                    DELAY,
-                    node,
-                    Input::Tracker(TrackerMessage {
-                        id,
-                        body: TrackerMessageBody::Swarm {
-                            seeders: 0,
-                            leechers: 0,
-                            at_risk: Vec::new(),
-                            share: None,
-                            scarcity: None,
-                        },
-                    }),
-                );
+                let body = TrackerMessageBody::Swarm {
+                    seeders: 0,
+                    leechers: 0,
+                    at_risk: Vec::new(),
+                    share: None,
+                    scarcity: None,
+                };
+                self.later(DELAY, node, Input::Tracker(TrackerMessage { id, body }));
                 let others: Vec<usize> =
                     self.members.iter().copied().filter(|other| *other != node).collect();
                 self.members.insert(node);

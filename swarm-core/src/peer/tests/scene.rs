@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
-use crate::id::{ContentRoot, Instance, LinkId, PeerId};
+use crate::id::{ContentRoot, Fingerprint, LinkId, PeerId};
 use crate::limits::GROUP_BYTES;
 use crate::manifest::tests::sample;
 use crate::manifest::{Manifest, PRIORITY_DEFAULT, Period, Segment, SegmentKind};
 use crate::peer::content::Content;
-use crate::peer::neighbours::{Greeting, Introduction, Link, Neighbours};
+use crate::peer::neighbours::{Greeting, Introduction, Link, Neighbours, Opening};
 use crate::peer::receive::View;
 use crate::peer::tracker::Advice;
 use crate::peer_message::{Serving, Standing};
@@ -45,6 +45,12 @@ pub(crate) fn manifest(
     manifest.segments = vec![segment; segments as usize];
     change(&mut manifest);
     manifest
+}
+
+/// A session description that names the certificate of the node with that number.
+pub(crate) fn description(number: u8) -> String {
+    let byte = format!("{number:02X}");
+    format!("v=0\r\na=fingerprint:sha-256 {}\r\n", vec![byte; 32].join(":"))
 }
 
 /// A neighbour that serves and wants everything and whose uplink, bytes a second, is known.
@@ -90,12 +96,8 @@ impl Scene {
         standing: Standing,
         have: &[GroupRange],
     ) -> LinkId {
-        let peer = PeerId(self.neighbours.iter().count() as u64 + 1);
-        let (introduction, _) = self.neighbours.introduced(now, peer, role, 100);
-        let Introduction::Connect(id) = introduction else { panic!("{introduction:?}") };
-        assert!(self.neighbours.opened(now, id));
-        let instance = Instance([u8::try_from(id.0).unwrap(); 16]);
-        let greeting = self.neighbours.greeted(now, id, Instance([200; 16]), (instance, standing));
+        let id = self.opening(now, role);
+        let greeting = self.neighbours.greeted(now, id, role, standing);
         assert_eq!(greeting, Greeting::Welcome);
         assert!(self.neighbours.set_link_geometry(id, self.content.geometry()));
         self.neighbours.announced(id, have, &[]).unwrap();
@@ -103,11 +105,14 @@ impl Scene {
     }
 
     /// A link opens whose neighbour has yet to greet.
-    pub(crate) fn opening(&mut self, now: Timestamp) {
+    pub(crate) fn opening(&mut self, now: Timestamp, role: Role) -> LinkId {
         let peer = PeerId(self.neighbours.iter().count() as u64 + 1);
-        let (introduction, _) = self.neighbours.introduced(now, peer, Role::Viewer, 100);
+        let (introduction, _) = self.neighbours.introduced(now, peer, role, 100);
         let Introduction::Connect(id) = introduction else { panic!("{introduction:?}") };
-        assert!(self.neighbours.opened(now, id));
+        self.neighbours.described(id, true, Fingerprint([200; 32]));
+        self.neighbours.described(id, false, Fingerprint([u8::try_from(id.0).unwrap(); 32]));
+        assert_eq!(self.neighbours.opened(now, id), Opening::Greet);
+        id
     }
 
     /// A viewer with an uplink, bytes a second, that holds groups.

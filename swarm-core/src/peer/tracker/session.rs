@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::id::PeerId;
+use crate::id::{Challenge, PeerId};
 use crate::limits::ICE_SERVERS_MAX;
 use crate::peer::backoff::Backoff;
 use crate::peer::chance::Chance;
@@ -73,6 +73,8 @@ pub(crate) struct Session {
     /// Our id, as of the last welcome.
     pub(crate) peer: Option<PeerId>,
     pub(crate) ice_servers: Arc<[IceServer]>,
+    /// What the tracker asked to be signed, as of the last welcome.
+    pub(crate) challenge: Challenge,
     token: Option<String>,
     resume: Option<String>,
     backoff: Backoff,
@@ -94,6 +96,7 @@ impl Session {
             state: State::Idle,
             peer: None,
             ice_servers: Arc::new([]),
+            challenge: Challenge::default(),
             token,
             resume: None,
             backoff: Backoff::new(),

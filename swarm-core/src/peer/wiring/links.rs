@@ -1,19 +1,24 @@
 //! Links come and go.
 
+use crate::fingerprint;
 use crate::group::GroupRange;
 use crate::id::LinkId;
-use crate::id::{Instance, PeerId};
+use crate::id::PeerId;
 use crate::limits::{INITIAL_LINKS_MAX, LINKS_MAX, RUNS_MAX};
 use crate::peer::inject::Inject;
-use crate::peer::neighbours::{Due, Greeting, Introduction};
+use crate::peer::neighbours::{Due, Greeting, Introduction, Link, Opening};
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::clock_ms;
 use crate::peer::stats::LinkState;
 use crate::peer::tuning::{ANSWERED_AHEAD_GROUPS, START_BUFFER, UPLINK_GUESS};
 use crate::peer::{Content, Live, Peer};
-use crate::peer_message::{PEER_VERSION, PeerMessage, Standing};
+use crate::peer_message::{PEER_VERSION, PeerDecodeError, PeerMessage, Standing};
+use crate::publisher::{Signature, Statement};
 use crate::time::Timestamp;
 use crate::tracker_message::{PeerRequestBody, Role, Signal};
+
+/// Why a neighbour with a wrong proof is banned.
+const FORGED: &str = "it claims to be the publisher's with a signature that is not";
 
 impl Peer {
     /// The tracker named a neighbour.
@@ -57,14 +62,33 @@ impl Peer {
     }
 
     /// A signal of another peer, by way of the tracker.
-    pub(in crate::peer) fn remote_signal(&mut self, from: PeerId, signal: Signal) {
-        if let Some(link) = self.neighbours.signalled(from) {
-            self.outputs.push_back(Output::RemoteSignal(link, signal));
+    pub(in crate::peer) fn remote_signal(&mut self, now: Timestamp, from: PeerId, signal: Signal) {
+        let Some(link) = self.neighbours.signalled(from) else { return };
+        let candidates = signal.candidate_count();
+        if candidates > 0 && !self.neighbours.admit_candidates(link, candidates) {
+            // Trickled ones beyond the limit are left out; a description cannot be used without those in it.
+            if signal.description().is_some() {
+                self.close_link(now, link, "its session description has too many candidates");
+            }
+            return;
         }
+        if let Some(sdp) = signal.description() {
+            let Some(fingerprint) = fingerprint::of_description(sdp) else {
+                return self.close_link(now, link, "its session description names no certificate by SHA-256");
+            };
+            // The connection is checked against the first description. Another must not change who it is with.
+            if !self.neighbours.described(link, false, fingerprint) {
+                return;
+            }
+        }
+        self.outputs.push_back(Output::RemoteSignal(link, signal));
     }
 
     /// A signal of our own connection, for the other side.
     pub(in crate::peer) fn local_signal(&mut self, now: Timestamp, id: LinkId, signal: Signal) {
+        if let Some(fingerprint) = signal.description().and_then(fingerprint::of_description) {
+            self.neighbours.described(id, true, fingerprint);
+        }
         let Some(link) = self.neighbours.get(id).filter(|_| self.tracker.session.is_up()) else { return };
         if signal.is_within_limits() {
             let to = link.peer;
@@ -75,8 +99,10 @@ impl Peer {
 
     /// Both channels are open: introduce ourselves.
     pub(in crate::peer) fn link_opened(&mut self, now: Timestamp, id: LinkId) {
-        if !self.neighbours.opened(now, id) {
-            return;
+        match self.neighbours.opened(now, id) {
+            Opening::Nothing => return,
+            Opening::Closed(reason) => return self.close_link(now, id, reason),
+            Opening::Greet => {}
         }
         let runs = self.live.as_ref().map_or_else(Vec::new, |live| live.content.announced());
         let mut messages = runs.chunks(RUNS_MAX);
@@ -84,9 +110,9 @@ impl Peer {
             version: PEER_VERSION,
             swarm: self.config.swarm,
             peer: self.tracker.peer().unwrap_or(PeerId(0)),
-            instance: self.config.instance,
             standing: self.standing_now(now),
             have: messages.next().unwrap_or_default().to_vec(),
+            proof: self.own_proof(id),
         };
         self.outputs.push_back(Output::Control(id, hello));
         for gained in messages {
@@ -95,18 +121,54 @@ impl Peer {
         }
     }
 
-    /// A neighbour introduced itself.
+    /// What proves to a neighbour that we are an initial peer, if we are one.
+    fn own_proof(&self, id: LinkId) -> Option<Signature> {
+        let publisher = self.config.publisher.as_ref()?;
+        let (signer, verifier) = self.neighbours.get(id)?.fingerprints()?;
+        Some(publisher.key.sign(&Statement::Link { swarm: self.config.swarm, signer, verifier }))
+    }
+
+    /// Whether a proof is the publisher's; `None` while the manifest, which names the publisher, is not known.
+    fn is_proven(&self, id: LinkId, proof: &Signature) -> Option<bool> {
+        let publisher = self.manifest.manifest.as_ref()?.seal.publisher;
+        let (verifier, signer) = self.neighbours.get(id)?.fingerprints()?;
+        let statement = Statement::Link { swarm: self.config.swarm, signer, verifier };
+        Some(publisher.has_signed(&statement, proof))
+    }
+
+    /// The manifest is known: proofs that came before it are checked.
+    pub(in crate::peer) fn check_proofs(&mut self, now: Timestamp) {
+        for (id, proof) in self.neighbours.take_proofs() {
+            match self.is_proven(id, &proof) {
+                Some(true) => self.neighbours.set_role(id, Role::Initial),
+                Some(false) | None => self.ban(now, id, FORGED.to_owned()),
+            }
+        }
+    }
+
+    /// A neighbour introduced itself. It is an initial peer only if it proves that, whatever the tracker says.
     pub(in crate::peer) fn greeted(
         &mut self,
         now: Timestamp,
         id: LinkId,
-        (instance, standing): (Instance, Standing),
+        standing: Standing,
         have: &[GroupRange],
+        proof: Option<Signature>,
     ) {
-        let own = self.config.instance;
-        if let Greeting::Closed(reason) = self.neighbours.greeted(now, id, own, (instance, standing)) {
+        let claimed = self.neighbours.get(id).map_or(Role::Viewer, Link::claimed);
+        let is_proven = proof.and_then(|proof| self.is_proven(id, &proof));
+        let role = match (proof, is_proven) {
+            (None, _) if claimed == Role::Initial => {
+                return self.close_link(now, id, "it does not prove that it is the publisher's");
+            }
+            (Some(_), Some(false)) => return self.ban(now, id, FORGED.to_owned()),
+            (Some(_), Some(true)) => Role::Initial,
+            (None, _) | (Some(_), None) => Role::Viewer,
+        };
+        if let Greeting::Closed(reason) = self.neighbours.greeted(now, id, role, standing) {
             return self.close_link(now, id, reason);
         }
+        self.neighbours.keep_proof(id, proof.filter(|_| is_proven.is_none()));
         self.sender.link_opened(now, id);
         if let Some(geometry) = self.live.as_ref().map(|live| live.content.geometry()) {
             self.neighbours.set_link_geometry(id, geometry);
@@ -152,6 +214,19 @@ impl Peer {
     pub(in crate::peer) fn close_link(&mut self, now: Timestamp, id: LinkId, reason: &str) {
         self.drop_link(now, id);
         self.outputs.push_back(Output::CloseLink(id, reason.to_owned()));
+    }
+
+    /// A frame that is no message.
+    pub(in crate::peer) fn malformed(&mut self, now: Timestamp, id: LinkId, error: PeerDecodeError) {
+        match error {
+            PeerDecodeError::OtherVersion(_) => {
+                let is_known = self.neighbours.get(id).is_some();
+                is_known.then(|| self.close_link(now, id, &error.to_string()));
+            }
+            PeerDecodeError::TooLong(_) | PeerDecodeError::Malformed | PeerDecodeError::Invalid(_) => {
+                self.ban(now, id, error.to_string());
+            }
+        }
     }
 
     /// Closes a link whose neighbour broke the rules, and remembers the neighbour.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::group::{GroupRange, merged};
 use crate::id::LinkId;
 use crate::limits::REQUEST_GROUPS_MAX;
@@ -12,7 +14,7 @@ use crate::peer::send;
 use crate::peer::stats::LinkState;
 use crate::peer::tracker::{millis, part_of};
 use crate::peer::{Live, Peer};
-use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerMessage, RejectReason};
+use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerDecodeError, PeerMessage, RejectReason};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 use crate::tree::NodeHash;
@@ -20,18 +22,22 @@ use crate::tree::NodeHash;
 impl Peer {
     pub(in crate::peer) fn control_message(&mut self, now: Timestamp, id: LinkId, message: PeerMessage) {
         let Some(link) = self.neighbours.get(id) else { return };
+        let (is_open, state) = (link.is_open(), link.state());
+        if !self.neighbours.admit_message(now, id, &message) {
+            return self.ban(now, id, "it sends more messages than any work needs".to_owned());
+        }
         let is_hello = matches!(message, PeerMessage::Hello { .. });
-        if is_hello == link.is_open() || link.state() == LinkState::Connecting {
+        if is_hello == is_open || state == LinkState::Connecting {
             return self.ban(now, id, "it did not begin with one greeting".to_owned());
         }
         match message {
-            PeerMessage::Hello { version, swarm, instance, standing, have, .. } => {
+            PeerMessage::Hello { version, swarm, standing, have, proof, .. } => {
                 if version != PEER_VERSION {
-                    self.close_link(now, id, "it speaks another version of the protocol");
+                    self.malformed(now, id, PeerDecodeError::OtherVersion(version));
                 } else if swarm != self.config.swarm {
                     self.close_link(now, id, "it shares another content");
                 } else {
-                    self.greeted(now, id, (instance, standing), &have);
+                    self.greeted(now, id, standing, &have, proof);
                 }
             }
             PeerMessage::Have { gained, dropped } => {
@@ -58,9 +64,11 @@ impl Peer {
                 self.note_neighbours();
             }
             PeerMessage::ManifestAsk { part } => {
-                let (part_count, bytes) = part_of(&self.manifest.bytes, part);
+                let own = if self.sender.is_off() { &Bytes::new() } else { &self.manifest.bytes };
+                let (part_count, bytes) = part_of(own, part);
                 // A part that does not exist cannot be answered: the answer would break a rule.
-                if part < part_count || part_count == 0 {
+                if part_count == 0 || (part < part_count && self.neighbours.admit_part(id, part)) {
+                    self.sender.sent_beside(now, bytes.len() as u64);
                     let answer = PeerMessage::ManifestPart { part: part.min(part_count), part_count, bytes };
                     self.outputs.push_back(Output::Control(id, answer));
                 }
@@ -137,7 +145,7 @@ impl Peer {
             return self.reject(&[(id, range)], RejectReason::NotHeld);
         };
         let is_answered = self.standing.told().is_none_or(|told| told.serving.answers(urgency.0));
-        if let Some(reason) = send::refusal(&self.sender, content.held(), range, is_answered) {
+        if let Some(reason) = send::refusal::refusal(&self.sender, content.held(), range, is_answered) {
             return self.reject(&[(id, range)], reason);
         }
         let held: Vec<GroupRange> = content.held().runs(range).collect();

@@ -1,22 +1,19 @@
-//! What the tracker says and what it is told; how the manifest is found; what follows from an open store.
+//! What the tracker says and what it is told; what follows from an open store.
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::group_set::GroupSet;
 use crate::id::{LinkId, PeerId};
 use crate::limits::RUNS_MAX;
-use crate::manifest::Manifest;
 use crate::peer::content::Content;
 use crate::peer::inject::Inject;
-use crate::peer::input::FetchError;
+use crate::peer::input::PublishError;
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::Receive;
-use crate::peer::tracker::{Advice, Progress, Refusal, State, millis};
+use crate::peer::tracker::{Advice, Refusal, State, millis};
 use crate::peer::{Live, Peer};
 use crate::peer_message::PeerMessage;
+use crate::publisher::Statement;
 use crate::time::Timestamp;
 use crate::tracker_message::{
     ErrorCode, PeerEntry, PeerRequestBody, Received, Role, SegmentRun, Share, TRACKER_VERSION,
@@ -27,7 +24,7 @@ use crate::tree::HashTree;
 impl Peer {
     pub(in crate::peer) fn start(&mut self, now: Timestamp) {
         if let Some(manifest) = self.config.manifest.clone() {
-            self.manifest_known(manifest);
+            self.manifest_known(now, manifest);
         } else {
             self.outputs.push_back(Output::FetchManifest);
         }
@@ -95,9 +92,12 @@ impl Peer {
     pub(in crate::peer) fn tracker_message(&mut self, now: Timestamp, message: TrackerMessage) {
         self.tracker.session.heard(now, message.id);
         match message.body {
-            TrackerMessageBody::Welcome { peer, resume, ice_servers, report_interval_ms, .. } => {
+            TrackerMessageBody::Welcome {
+                peer, resume, challenge, ice_servers, report_interval_ms, ..
+            } => {
                 if matches!(self.tracker.session.state, State::Greeting(_)) {
                     self.tracker.session.welcomed(now, peer, resume, ice_servers, report_interval_ms);
+                    self.tracker.session.challenge = challenge;
                     if !self.tracker.session.goes_on_joining(now) {
                         self.publish_or_join(now);
                     }
@@ -115,7 +115,7 @@ impl Peer {
             }
             TrackerMessageBody::Connect { peer, role, offer } => self.connect(now, peer, role, offer),
             TrackerMessageBody::Unlink { peer } => self.unlink(now, peer),
-            TrackerMessageBody::Signal { from, signal } => self.remote_signal(from, signal),
+            TrackerMessageBody::Signal { from, signal } => self.remote_signal(now, from, signal),
             TrackerMessageBody::Gone { peer } => self.gone(now, peer),
             TrackerMessageBody::Assign { segments, source, lease_ms } => {
                 self.assigned(now, &segments, source, lease_ms);
@@ -158,12 +158,15 @@ impl Peer {
                 self.outputs.push_back(Output::DisconnectTracker);
                 self.tracker_lost(now, text);
             }
-            Refusal::Never => {
-                self.outputs.push_back(Output::DisconnectTracker);
-                self.tracker.session.state = State::Idle;
-                self.event(Event::Failed(format!("the tracker refuses: {text}")));
-            }
+            Refusal::Never => self.tracker_refuses(format!("the tracker refuses: {text}")),
         }
+    }
+
+    /// The tracker will never take us: asking again is of no use.
+    fn tracker_refuses(&mut self, reason: String) {
+        self.outputs.push_back(Output::DisconnectTracker);
+        self.tracker.session.state = State::Idle;
+        self.event(Event::Failed(reason));
     }
 
     /// A lease: until it ends its source is asked for these groups before others.
@@ -215,16 +218,17 @@ impl Peer {
         }
     }
 
-    pub(in crate::peer) fn manifest_published(&mut self, now: Timestamp, result: Result<(), String>) {
+    pub(in crate::peer) fn manifest_published(&mut self, now: Timestamp, result: Result<(), PublishError>) {
         if self.tracker.session.state != State::Publishing {
             return;
         }
         match result {
             Ok(()) => self.join(now),
-            Err(reason) => {
+            Err(PublishError::Failed(reason)) => {
                 self.outputs.push_back(Output::DisconnectTracker);
                 self.tracker_lost(now, format!("the tracker does not take the manifest: {reason}"));
             }
+            Err(PublishError::Refused(reason)) => self.tracker_refuses(reason),
         }
     }
 
@@ -234,7 +238,12 @@ impl Peer {
         self.tracker.note_segments();
         let playhead = self.playhead_segment();
         let (swarm, role) = (self.config.swarm, self.config.role);
-        let join = self.tracker.session.join(now, PeerRequestBody::Join { swarm, role, have, playhead });
+        let challenge = self.tracker.session.challenge;
+        let proof = self.config.publisher.as_ref().map(|publisher| {
+            publisher.key.sign(&Statement::Join { swarm, tracker: publisher.tracker, challenge })
+        });
+        let body = PeerRequestBody::Join { swarm, role, have, playhead, proof };
+        let join = self.tracker.session.join(now, body);
         self.outputs.push_back(Output::Tracker(join));
     }
 
@@ -280,86 +289,6 @@ impl Peer {
             let body = PeerRequestBody::Report { received, uplink_bps, playhead, ahead_ms };
             let request = self.tracker.session.request(now, body);
             self.outputs.push_back(Output::Tracker(request));
-        }
-    }
-
-    pub(in crate::peer) fn manifest_fetched(&mut self, now: Timestamp, result: Result<Bytes, FetchError>) {
-        if self.manifest.manifest.is_some() {
-            return;
-        }
-        match result {
-            Ok(bytes) => self.manifest_arrived(&bytes),
-            Err(error) => {
-                self.manifest.source.failed(now, &mut self.chance);
-                self.event(match error {
-                    FetchError::NotFound => Event::UnknownSwarm,
-                    FetchError::Failed(reason) => {
-                        Event::Waiting { reason: format!("the manifest cannot be fetched: {reason}") }
-                    }
-                });
-                self.ask_links_for_manifest();
-            }
-        }
-    }
-
-    pub(in crate::peer) fn manifest_timeout(&mut self, now: Timestamp) {
-        let source = &mut self.manifest.source;
-        if self.manifest.manifest.is_none() && source.retry_at.take_if(|at| now >= *at).is_some() {
-            self.outputs.push_back(Output::FetchManifest);
-        }
-    }
-
-    /// With HTTP out of reach, some open link is asked.
-    pub(in crate::peer) fn ask_links_for_manifest(&mut self) {
-        if self.manifest.manifest.is_some() {
-            return;
-        }
-        let link = self.neighbours.open().map(|(id, _)| id).next();
-        if let Some(link) = link.filter(|link| self.manifest.source.take_turn(*link)) {
-            self.outputs.push_back(Output::Control(link, PeerMessage::ManifestAsk { part: 0 }));
-        }
-    }
-
-    pub(in crate::peer) fn manifest_part(
-        &mut self,
-        now: Timestamp,
-        link: LinkId,
-        (part, part_count): (u16, u16),
-        bytes: &[u8],
-    ) {
-        match self.manifest.source.part(link, part, part_count, bytes) {
-            Progress::Ignored | Progress::Nothing => {}
-            Progress::Next(part) => {
-                self.outputs.push_back(Output::Control(link, PeerMessage::ManifestAsk { part }));
-            }
-            Progress::Whole(whole) => {
-                if Manifest::from_bytes(self.config.swarm, &whole).is_ok() {
-                    self.manifest_arrived(&whole);
-                } else {
-                    self.ban(now, link, "it sent a manifest that is not this swarm's".to_owned());
-                }
-            }
-        }
-    }
-
-    fn manifest_arrived(&mut self, bytes: &Bytes) {
-        match Manifest::from_bytes(self.config.swarm, bytes) {
-            Ok(manifest) => self.manifest_known(Arc::new(manifest)),
-            Err(error) => {
-                self.event(Event::Failed(format!("the tracker's manifest cannot be used: {error}")));
-            }
-        }
-    }
-
-    fn manifest_known(&mut self, manifest: Arc<Manifest>) {
-        match manifest.to_bytes() {
-            Ok(bytes) => {
-                self.manifest.bytes = bytes.into();
-                self.manifest.manifest = Some(Arc::clone(&manifest));
-                self.manifest.source.retry_at = None;
-                self.event(Event::ManifestReady(manifest));
-            }
-            Err(error) => self.event(Event::Failed(error.to_string())),
         }
     }
 

@@ -9,13 +9,13 @@ use super::Tracker;
 impl Tracker {
     /// Seeders and leechers of a swarm.
     pub fn counts(&self, swarm: SwarmId) -> (u32, u32) {
-        self.swarms.get(&swarm).map_or((0, 0), Swarm::counts)
+        self.swarms.get(swarm).map_or((0, 0), Swarm::counts)
     }
 
     /// What the peers of all swarms can send together and what their players need, bits a second; and how many swarms have
     /// less than they need.
     pub fn balance(&self) -> (u64, u64, usize) {
-        let balances = || self.swarms.values().map(Swarm::balance);
+        let balances = || self.swarms.iter().map(Swarm::balance);
         let supply_bps = balances().map(Balance::supply_bps).fold(0, u64::saturating_add);
         let demand_bps = balances().map(Balance::demand_bps).fold(0, u64::saturating_add);
         (supply_bps, demand_bps, balances().filter(|balance| balance.scarcity().is_some()).count())

@@ -26,7 +26,7 @@ impl Tracker {
         else {
             return None;
         };
-        Some((*to, self.swarms.get(swarm)?.neighbour(*peer, *to)?))
+        Some((*to, self.swarms.get(*swarm)?.neighbour(*peer, *to)?))
     }
 
     /// A connection sent a signal for `to`, which is so far behind with reading that it is not passed on.

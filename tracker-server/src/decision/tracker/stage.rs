@@ -1,16 +1,31 @@
 //! How far a connection has come.
 
+use swarm_core::publisher::TrackerName;
+use swarm_core::tracker_message::Role;
 use swarm_core::{PeerId, SwarmId};
 
 use super::super::network::Site;
 
-/// How far a connection has come.
+/// What the token of a connection lets it do, as the edge of the tracker found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Nothing was found out: [`TrackerConfig::token`](super::TrackerConfig::token) decides.
+    Unknown,
+    /// Everything.
+    All,
+    /// Joining this swarm as that.
+    Only(SwarmId, Role),
+    /// Nothing, for this reason.
+    Refused(&'static str),
+}
+
+/// How far a connection has come. `name` is what the peer calls the tracker by.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     /// Open; `hello` is awaited.
-    Open { site: Site },
+    Open { site: Site, name: TrackerName, permission: Permission },
     /// The peer is known; it may join a swarm.
-    Greeted { peer: PeerId, site: Site, uplink_bps: u64 },
+    Greeted { peer: PeerId, site: Site, uplink_bps: u64, name: TrackerName, permission: Permission },
     /// The peer is in a swarm.
     Joined { peer: PeerId, swarm: SwarmId },
     /// The peer was in a swarm.

@@ -1,12 +1,14 @@
 //! Conversations with the tracker, one rule each; then storms of anything at all, replayable by their seed.
 
 mod abuse;
+mod roles;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use swarm_core::SecretKey;
 use swarm_core::manifest::Period;
-use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Signal, Want};
+use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Signal, TRACKER_VERSION, Want};
 
 use super::*;
 use crate::limits::{CONNECTION_BURST, REFUSALS_MAX};
@@ -15,6 +17,11 @@ const NOW: Timestamp = Timestamp::ZERO;
 const SWARM: SwarmId = SwarmId([1; 32]);
 const PLAIN: Wish = Wish { priority: 3, period: Period::Playback };
 const OTHER_SWARM: SwarmId = SwarmId([2; 32]);
+
+/// The publisher's.
+fn key() -> SecretKey {
+    SecretKey::from_bytes(&[7; 32])
+}
 
 fn config(seed: u64) -> TrackerConfig {
     TrackerConfig {
@@ -29,8 +36,8 @@ fn config(seed: u64) -> TrackerConfig {
 
 fn tracker() -> Tracker {
     let mut tracker = Tracker::new(config(1));
-    tracker.add_swarm(SWARM, [PLAIN; 10], 0);
-    tracker.add_swarm(OTHER_SWARM, [PLAIN; 10], 0);
+    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10], 0);
+    tracker.add_swarm(OTHER_SWARM, key().public(), [PLAIN; 10], 0);
     tracker
 }
 
@@ -78,7 +85,7 @@ fn hello(resume: Option<String>) -> PeerRequestBody {
 }
 
 fn join(swarm: SwarmId) -> PeerRequestBody {
-    PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None }
+    PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None, proof: None }
 }
 
 fn welcome(tracker: &mut Tracker, connection: u64, resume: Option<String>) -> (PeerId, String) {
@@ -140,7 +147,7 @@ fn another_version_is_told_which_one_is_spoken_and_closed() {
     let (answer, caused) = ask(&mut tracker, 1, body);
     let TrackerMessageBody::Error { code, text, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(code, ErrorCode::UnsupportedVersion);
-    assert_eq!(text, "this tracker speaks protocol version 1; the peer speaks 9");
+    assert_eq!(text, "this tracker speaks protocol version 2; the peer speaks 9");
     assert_eq!(caused, [(ConnectionId(1), Outgoing::Close(CloseReason::Version))]);
     assert!(send(&mut tracker, 1, hello(None)).is_empty(), "a closed connection is forgotten");
 }
@@ -174,7 +181,7 @@ fn an_unknown_swarm_may_be_tried_again_on_the_same_connection() {
         answer,
         TrackerMessageBody::Error { code: ErrorCode::UnknownSwarm, retry_after_ms: Some(1000), .. }
     ));
-    tracker.add_swarm(late, [PLAIN; 1], 0);
+    tracker.add_swarm(late, key().public(), [PLAIN; 1], 0);
     assert!(matches!(ask(&mut tracker, 1, join(late)).0, TrackerMessageBody::Swarm { .. }));
     assert_eq!(error_code(&ask(&mut tracker, 1, join(SWARM)).0), ErrorCode::BadRequest);
 }
@@ -285,8 +292,8 @@ fn a_swarm_is_forgotten_only_when_nobody_is_in_it() {
 fn storm(seed: u64) -> Vec<(ConnectionId, Outgoing)> {
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut tracker = Tracker::new(config(seed));
-    tracker.add_swarm(SWARM, [PLAIN; 10], 0);
-    tracker.add_swarm(OTHER_SWARM, [PLAIN; 10], 0);
+    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10], 0);
+    tracker.add_swarm(OTHER_SWARM, key().public(), [PLAIN; 10], 0);
     let mut open: BTreeSet<ConnectionId> = BTreeSet::new();
     let mut tokens: Vec<String> = Vec::new();
     let mut peers: Vec<PeerId> = vec![PeerId(5)];
@@ -348,6 +355,7 @@ fn anything(chance: &mut fastrand::Rng, tokens: &[String], peers: &[PeerId]) -> 
             role: if chance.u32(..9) == 0 { Role::Initial } else { Role::Viewer },
             have: vec![run],
             playhead: Some(run.0),
+            proof: None,
         },
         8 | 9 => PeerRequestBody::Have { gained: vec![run], dropped: vec![SegmentRun(run.1, 2)] },
         10 | 11 => PeerRequestBody::Want { segments: vec![Want { segments: run, remaining_ms: run.1 }] },

@@ -134,7 +134,7 @@ fn what_is_about_to_greet_is_left_its_part_of_the_credit() {
     };
     assert_eq!(groups_of(&scene, NOW), 20, "the credit is the asker's business");
     for _ in 0..3 {
-        scene.opening(NOW);
+        scene.opening(NOW, Role::Viewer);
     }
     assert_eq!(groups_of(&scene, NOW), 2, "8 groups for four");
     assert_eq!(groups_of(&scene, NOW + GREETING_PATIENCE), 20, "they take too long");

@@ -29,7 +29,7 @@ fn a_signal_to_another_swarm_or_to_nobody_is_refused() {
 /// Twenty viewers of one swarm; the first, and one that it was not introduced to.
 fn strangers(tracker: &mut Tracker) -> (PeerId, PeerId) {
     let peers: Vec<PeerId> = (1..=20).map(|connection| enter(tracker, connection, SWARM)).collect();
-    let swarm = &tracker.swarms[&SWARM];
+    let swarm = tracker.swarms.get(SWARM).unwrap();
     let stranger = peers[1..].iter().find(|peer| swarm.neighbour(peers[0], **peer).is_none()).unwrap();
     (peers[0], *stranger)
 }
@@ -86,8 +86,8 @@ fn building_a_connection_stays_far_within_the_budget_of_its_link() {
 #[test]
 fn one_address_does_not_fill_a_swarm_and_hears_why_and_others_join() {
     let mut tracker = Tracker::new(TrackerConfig { connections_per_address_max: u32::MAX, ..config(1) });
-    tracker.add_swarm(SWARM, [PLAIN; 10], 0);
-    tracker.add_swarm(OTHER_SWARM, [PLAIN; 10], 0);
+    tracker.add_swarm(SWARM, key().public(), [PLAIN; 10], 0);
+    tracker.add_swarm(OTHER_SWARM, key().public(), [PLAIN; 10], 0);
     let count = u64::try_from(PEERS_PER_ADDRESS_MAX).unwrap();
     (1..=count).for_each(|connection| _ = enter(&mut tracker, connection, SWARM));
     connect(&mut tracker, 5_000);

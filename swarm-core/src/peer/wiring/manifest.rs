@@ -1,0 +1,98 @@
+//! The manifest: from the tracker over HTTP, or in parts from a neighbour; what follows when it is known.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::id::LinkId;
+use crate::manifest::Manifest;
+use crate::peer::Peer;
+use crate::peer::input::FetchError;
+use crate::peer::output::{Event, Output};
+use crate::peer::tracker::Progress;
+use crate::peer_message::PeerMessage;
+use crate::time::Timestamp;
+
+impl Peer {
+    pub(in crate::peer) fn manifest_fetched(&mut self, now: Timestamp, result: Result<Bytes, FetchError>) {
+        if self.manifest.manifest.is_some() {
+            return;
+        }
+        match result {
+            Ok(bytes) => self.manifest_arrived(now, &bytes),
+            Err(error) => {
+                self.manifest.source.failed(now, &mut self.chance);
+                self.event(match error {
+                    FetchError::Refused(reason) => Event::Failed(reason),
+                    FetchError::NotFound => Event::UnknownSwarm,
+                    FetchError::Failed(reason) => {
+                        Event::Waiting { reason: format!("the manifest cannot be fetched: {reason}") }
+                    }
+                });
+                self.ask_links_for_manifest();
+            }
+        }
+    }
+
+    pub(in crate::peer) fn manifest_timeout(&mut self, now: Timestamp) {
+        let source = &mut self.manifest.source;
+        if self.manifest.manifest.is_none() && source.retry_at.take_if(|at| now >= *at).is_some() {
+            self.outputs.push_back(Output::FetchManifest);
+        }
+    }
+
+    /// With HTTP out of reach, some open link is asked.
+    pub(in crate::peer) fn ask_links_for_manifest(&mut self) {
+        if self.manifest.manifest.is_some() {
+            return;
+        }
+        let link = self.neighbours.open().map(|(id, _)| id).next();
+        if let Some(link) = link.filter(|link| self.manifest.source.take_turn(*link)) {
+            self.outputs.push_back(Output::Control(link, PeerMessage::ManifestAsk { part: 0 }));
+        }
+    }
+
+    pub(in crate::peer) fn manifest_part(
+        &mut self,
+        now: Timestamp,
+        link: LinkId,
+        (part, part_count): (u16, u16),
+        bytes: &[u8],
+    ) {
+        match self.manifest.source.part(link, part, part_count, bytes) {
+            Progress::Ignored | Progress::Nothing => {}
+            Progress::Next(part) => {
+                self.outputs.push_back(Output::Control(link, PeerMessage::ManifestAsk { part }));
+            }
+            Progress::Whole(whole) => {
+                if Manifest::from_bytes(self.config.swarm, &whole).is_ok() {
+                    self.manifest_arrived(now, &whole);
+                } else {
+                    self.ban(now, link, "it sent a manifest that is not this swarm's".to_owned());
+                }
+            }
+        }
+    }
+
+    fn manifest_arrived(&mut self, now: Timestamp, bytes: &Bytes) {
+        match Manifest::from_bytes(self.config.swarm, bytes) {
+            Ok(manifest) => self.manifest_known(now, Arc::new(manifest)),
+            Err(error) => {
+                self.event(Event::Failed(format!("the tracker's manifest cannot be used: {error}")));
+            }
+        }
+    }
+
+    pub(in crate::peer) fn manifest_known(&mut self, now: Timestamp, manifest: Arc<Manifest>) {
+        match manifest.to_bytes() {
+            Ok(bytes) => {
+                self.manifest.bytes = bytes.into();
+                self.manifest.manifest = Some(Arc::clone(&manifest));
+                self.manifest.source.retry_at = None;
+                self.check_proofs(now);
+                self.event(Event::ManifestReady(manifest));
+            }
+            Err(error) => self.event(Event::Failed(error.to_string())),
+        }
+    }
+}

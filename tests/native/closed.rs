@@ -1,0 +1,102 @@
+//! A tracker that its operator closed: who may publish, who may watch, and what the others are told.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tests::content::random_file;
+use tests::places::binary;
+use tests::{Ended, Fetch, Program, Seeder, Tracker, seeder};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the operator gives to publishers.
+const PUBLISH_TOKEN: &str = "only-for-publishers";
+
+/// What permissions are signed with.
+const SECRET: &str = "a secret of thirty-two bytes or more, for tests";
+
+/// A permission signed with [`SECRET`] (HS256, key `first`) that ended in 2001.
+const EXPIRED: &str = concat!(
+    "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImtpZCI6ImZpcnN0In0.",
+    "eyJzd2FybSI6IjAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAi",
+    "LCJyb2xlIjoidmlld2VyIiwiZXhwIjoxMDAwMDAwMDAwLCJhdWQiOiJ0cmlidXRhcnkifQ.",
+    "kfSFDznLDFFWRlnmyZo2I89iKbdxMgUp_KtGkWrGNDc"
+);
+
+/// A tracker that asks publishers for the token and viewers for a permission that is signed with the key.
+fn closed_tracker(key: &str) -> Result<Tracker> {
+    Tracker::start_with("127.0.0.1:0", &["--publish-token", PUBLISH_TOKEN, "--viewer-key", key])
+}
+
+/// A key for permissions, as `--viewer-key` and `tracker-server token --key` take it.
+fn viewer_key(folder: &Path) -> Result<String> {
+    let file = folder.join("viewers.secret");
+    fs::write(&file, SECRET)?;
+    Ok(format!("first={}", file.display()))
+}
+
+/// A permission to take part in a swarm.
+fn permission(key: &str, swarm: &str) -> Result<String> {
+    let mut command = Command::new(binary("tracker-server")?);
+    command.args(["token", "--key", key, "--swarm", swarm]);
+    let ended = Program::start("tracker-server token", &mut command)?.wait_end(TIMEOUT)?;
+    ensure!(ended.status.success(), "{ended:?}");
+    ended.stdout.first().cloned().context("no token")
+}
+
+/// Seeds, with more options, until the process ends by itself.
+fn refused_seed(tracker: &Tracker, file: &Path, home: &Path, options: &[&str]) -> Result<Ended> {
+    let mut command = seeder::command(home)?;
+    command.arg("seed").arg(file).args(["--tracker", &tracker.url()]).args(options);
+    Program::start("seeder", &mut command)?.wait_end(TIMEOUT)
+}
+
+/// That a process ended with exit code 1 and one line that has these words.
+fn is_refused(ended: &Ended, words: &str) -> Result<()> {
+    ensure!(ended.status.code() == Some(1), "{ended:?}");
+    let line = ended.error_line()?;
+    ensure!(line.contains(words), "{line} does not say: {words}");
+    Ok(())
+}
+
+#[test]
+fn a_publisher_without_the_token_hears_so_in_one_line_and_ends() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("film.bin");
+    random_file(&file, 100_000, 1)?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--publish-token", PUBLISH_TOKEN])?;
+    for options in [&[][..], &["--publish-token", "another"]] {
+        is_refused(&refused_seed(&tracker, &file, home.path(), options)?, "--publish-token")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn who_has_a_permission_fetches_and_the_others_hear_what_to_do() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let (file, key) = (home.path().join("film.bin"), viewer_key(home.path())?);
+    random_file(&file, 1_000_000, 2)?;
+    let tracker = closed_tracker(&key)?;
+    let seeder = Seeder::start(&tracker, &file, home.path(), &["--publish-token", PUBLISH_TOKEN])?;
+
+    let good = permission(&key, seeder.swarm())?;
+    let copy = home.path().join("copy.bin");
+    Fetch::start(seeder.link(), &copy, &["--token", &good])?.wait_done(TIMEOUT)?;
+    ensure!(fs::read(&copy)? == fs::read(&file)?, "the copy differs");
+
+    let other = permission(&key, &"00".repeat(32))?;
+    for (options, words) in [
+        (&[][..], "takes a permission"),
+        (&["--token", EXPIRED], "has expired"),
+        (&["--token", "x"], "not one of this tracker"),
+        (&["--token", &other], "permission"),
+    ] {
+        let mut command = seeder::command(home.path())?;
+        command.args(["fetch", seeder.link(), "-o"]).arg(home.path().join("none.bin")).args(options);
+        is_refused(&Program::start("fetch", &mut command)?.wait_end(TIMEOUT)?, words)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Greetings: who may come in, under which id, and what it is told.
+
+use swarm_core::tracker_message::{TRACKER_VERSION, TrackerMessageBody};
+use swarm_core::{PeerId, Timestamp};
+
+use super::super::outgoing::{ConnectionId, Outgoing};
+use super::super::refusal::Refusal;
+use super::{Permission, Tracker, is_same_secret};
+use crate::limits::REPORT_INTERVAL_MS;
+
+impl Tracker {
+    pub(super) fn check_hello(
+        &self,
+        version: u16,
+        token: Option<&str>,
+        found: Permission,
+    ) -> Result<(), Refusal> {
+        if version != TRACKER_VERSION {
+            return Err(Refusal::unsupported_version(version));
+        }
+        match found {
+            Permission::All | Permission::Only(..) => return Ok(()),
+            Permission::Refused(reason) => return Err(Refusal::not_permitted(reason)),
+            Permission::Unknown => {}
+        }
+        match &self.config.token {
+            Some(expected) if !is_same_secret(expected, token.unwrap_or_default()) => {
+                Err(Refusal::forbidden())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The id of the peer: its old one if it can show that, which ends an old connection; else a new one.
+    pub(super) fn identify(
+        &mut self,
+        now: Timestamp,
+        resume: Option<&str>,
+        outgoing: &mut Vec<(ConnectionId, Outgoing)>,
+    ) -> PeerId {
+        if let Some(peer) = resume.and_then(|token| self.config.resume_key.peer(token)) {
+            if let Some(old) = self.connections.get(&peer).copied() {
+                outgoing.extend(self.refuse_known(now, old, None, Refusal::replaced()));
+            }
+            return peer;
+        }
+        loop {
+            let peer = PeerId(self.rng.u64(..));
+            if !self.connections.contains_key(&peer) {
+                return peer;
+            }
+        }
+    }
+
+    pub(super) fn welcome(&self, connection: ConnectionId, peer: PeerId) -> TrackerMessageBody {
+        TrackerMessageBody::Welcome {
+            version: TRACKER_VERSION,
+            peer,
+            resume: self.config.resume_key.token(peer),
+            challenge: self.config.resume_key.challenge(self.config.seed, connection),
+            ice_servers: self.config.ice_servers.clone(),
+            report_interval_ms: REPORT_INTERVAL_MS,
+        }
+    }
+}

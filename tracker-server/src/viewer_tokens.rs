@@ -1,0 +1,275 @@
+//! Short-lived permissions to watch on a closed tracker: JSON Web Tokens (RFC 7519).
+//!
+//! The tracker mints them (`tracker-server token`), or a web application that shares the key does. Header: `alg` HS256 or
+//! EdDSA, and `kid`, which names the key; several keys may be good at a time, so that they can be changed. Claims: `swarm`
+//! (64 hexadecimal digits), `role` (`viewer` or `initial`), `exp` (seconds since 1970), `aud`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail, ensure};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use swarm_core::SwarmId;
+use swarm_core::tracker_message::Role;
+
+use crate::decision::Permission;
+use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_S};
+
+/// The audience of tokens where the operator says nothing.
+pub const AUDIENCE_DEFAULT: &str = "tributary";
+
+/// Bytes of a shared secret, at least: as many as HS256 has bits to spare.
+const SECRET_BYTES_MIN: usize = 32;
+
+const EXPIRED: &str = "the permission to watch has expired; ask for a new link where you got this one";
+const MISSING: &str =
+    "watching here takes a permission, which is part of the link (&token=…); ask for the whole link";
+const WRONG: &str =
+    "the permission to watch is not one of this tracker; ask for a new link where you got this one";
+
+/// What a token says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    swarm: SwarmId,
+    role: Role,
+    exp: u64,
+    aud: String,
+}
+
+/// One key that tokens are checked with.
+#[derive(Clone)]
+struct Key {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+/// Checks tokens. Without keys there are none, and nobody is asked for one.
+#[derive(Clone)]
+pub struct ViewerTokens {
+    keys: HashMap<String, Key>,
+    audience: String,
+}
+
+impl Default for ViewerTokens {
+    fn default() -> Self {
+        Self { keys: HashMap::new(), audience: AUDIENCE_DEFAULT.to_owned() }
+    }
+}
+
+impl fmt::Debug for ViewerTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewerTokens").field("kids", &self.keys.keys()).finish_non_exhaustive()
+    }
+}
+
+impl ViewerTokens {
+    /// Reads keys, each written `KID=FILE`: a public key of Ed25519 in PEM, or any secret of 32 bytes or more.
+    pub fn read<'a>(keys: impl IntoIterator<Item = &'a str>, audience: &str) -> anyhow::Result<Self> {
+        let mut tokens = Self { audience: audience.to_owned(), ..Self::default() };
+        for named in keys {
+            let (kid, text) = named_file(named)?;
+            tokens.add(kid, &text).with_context(|| format!("--viewer-key {named}"))?;
+        }
+        Ok(tokens)
+    }
+
+    /// Adds a key.
+    pub fn add(&mut self, kid: &str, text: &str) -> anyhow::Result<()> {
+        let key = if text.starts_with("-----BEGIN PUBLIC KEY") {
+            let key = DecodingKey::from_ed_pem(text.as_bytes()).context("it is no public key of Ed25519")?;
+            Key { algorithm: Algorithm::EdDSA, key }
+        } else {
+            Key { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret(text)?) }
+        };
+        self.keys.insert(kid.to_owned(), key);
+        Ok(())
+    }
+
+    /// Whether anybody is asked for a token.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// What a token permits now.
+    pub fn permission(&self, token: Option<&str>) -> Permission {
+        let Some(token) = token else { return Permission::Refused(MISSING) };
+        match self.claims(token) {
+            Ok(Claims { swarm, role, .. }) => Permission::Only(swarm, role),
+            Err(true) => Permission::Refused(EXPIRED),
+            Err(false) => Permission::Refused(WRONG),
+        }
+    }
+
+    /// The claims of a token; the error is whether it was good once.
+    fn claims(&self, token: &str) -> Result<Claims, bool> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(false);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| false)?;
+        let key = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(false)?;
+        // The algorithm is the key's and not the token's: a public key must not be taken for a shared secret.
+        let mut validation = Validation::new(key.algorithm);
+        validation.leeway = TOKEN_LEEWAY_S;
+        validation.set_audience(&[&self.audience]);
+        validation.set_required_spec_claims(&["exp", "aud"]);
+        let data = jsonwebtoken::decode::<Claims>(token, &key.key, &validation);
+        data.map(|data| data.claims).map_err(|error| matches!(error.kind(), ErrorKind::ExpiredSignature))
+    }
+}
+
+/// What a new token is to say.
+#[derive(Debug, Clone)]
+pub struct Grant<'a> {
+    /// What may be watched.
+    pub swarm: SwarmId,
+    /// As what it may be joined.
+    pub role: Role,
+    /// For how long.
+    pub lifetime: Duration,
+    /// For which tracker.
+    pub audience: &'a str,
+}
+
+/// Makes a token. `key` is written `KID=FILE`: a private key of Ed25519 in PEM (PKCS#8), or a secret.
+pub fn mint(key: &str, grant: &Grant<'_>) -> anyhow::Result<String> {
+    let (kid, text) = named_file(key)?;
+    mint_with(kid, &text, grant).with_context(|| format!("--key {key}"))
+}
+
+fn mint_with(kid: &str, text: &str, grant: &Grant<'_>) -> anyhow::Result<String> {
+    let (algorithm, key) = if text.starts_with("-----BEGIN PRIVATE KEY") {
+        let key = EncodingKey::from_ed_pem(text.as_bytes()).context("it is no private key of Ed25519")?;
+        (Algorithm::EdDSA, key)
+    } else {
+        ensure!(
+            !text.starts_with("-----BEGIN"),
+            "tokens are signed with a PRIVATE KEY (PKCS#8), or a secret"
+        );
+        (Algorithm::HS256, EncodingKey::from_secret(secret(text)?))
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let exp = (now + grant.lifetime).as_secs();
+    let claims = Claims { swarm: grant.swarm, role: grant.role, exp, aud: grant.audience.to_owned() };
+    let header = Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) };
+    jsonwebtoken::encode(&header, &claims, &key).context("no token can be made")
+}
+
+fn named_file(named: &str) -> anyhow::Result<(&str, String)> {
+    let Some((kid, path)) = named.split_once('=').filter(|(kid, path)| !kid.is_empty() && !path.is_empty())
+    else {
+        bail!("a key is written KID=FILE, such as 2026-11=/etc/tributary/viewers.key; `{named}` is not")
+    };
+    let text = std::fs::read_to_string(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
+    Ok((kid, text))
+}
+
+fn secret(text: &str) -> anyhow::Result<&[u8]> {
+    let secret = text.trim().as_bytes();
+    ensure!(secret.len() >= SECRET_BYTES_MIN, "a shared secret has at least {SECRET_BYTES_MIN} bytes");
+    Ok(secret)
+}
+
+/// Reads a time such as `90s`, `30m`, `12h` or `7d`.
+pub fn lifetime(text: &str) -> Result<Duration, String> {
+    let error = || format!("`{text}` is no time; write 90s, 30m, 12h or 7d");
+    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(error)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return Err(error()),
+    };
+    let count: u64 = digits.parse().map_err(|_| error())?;
+    count.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "north north north north north north\n";
+    const SWARM: SwarmId = SwarmId([1; 32]);
+    const GRANT: Grant<'static> = Grant {
+        swarm: SWARM,
+        role: Role::Viewer,
+        lifetime: Duration::from_secs(3600),
+        audience: AUDIENCE_DEFAULT,
+    };
+
+    fn tokens() -> ViewerTokens {
+        let mut tokens = ViewerTokens::default();
+        tokens.add("a", SECRET).unwrap();
+        tokens
+    }
+
+    #[test]
+    fn a_token_permits_its_swarm_until_it_expires() {
+        let token = mint_with("a", SECRET, &GRANT).unwrap();
+        assert_eq!(tokens().permission(Some(&token)), Permission::Only(SWARM, Role::Viewer));
+        assert_eq!(tokens().permission(None), Permission::Refused(MISSING));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let old = Claims { swarm: SWARM, role: Role::Viewer, exp: now - 3600, aud: AUDIENCE_DEFAULT.into() };
+        let header = Header { kid: Some("a".into()), ..Header::new(Algorithm::HS256) };
+        let key = EncodingKey::from_secret(SECRET.trim().as_bytes());
+        let expired = jsonwebtoken::encode(&header, &old, &key).unwrap();
+        assert_eq!(tokens().permission(Some(&expired)), Permission::Refused(EXPIRED));
+    }
+
+    #[test]
+    fn what_another_key_or_audience_made_permits_nothing() {
+        let other = "south south south south south south";
+        let elsewhere = Grant { audience: "elsewhere", ..GRANT };
+        for token in [
+            mint_with("a", other, &GRANT).unwrap(),
+            mint_with("b", SECRET, &GRANT).unwrap(),
+            mint_with("a", SECRET, &elsewhere).unwrap(),
+            "not.a.token".to_owned(),
+            "x".repeat(100_000),
+        ] {
+            assert_eq!(tokens().permission(Some(&token)), Permission::Refused(WRONG), "{token:.80}");
+        }
+        assert!(mint_with("a", "short", &GRANT).is_err());
+    }
+
+    #[test]
+    fn keys_are_changed_one_after_the_other() {
+        let next = "south south south south south south";
+        let mut tokens = tokens();
+        tokens.add("b", next).unwrap();
+        for (kid, secret) in [("a", SECRET), ("b", next)] {
+            let token = mint_with(kid, secret, &GRANT).unwrap();
+            assert_eq!(tokens.permission(Some(&token)), Permission::Only(SWARM, Role::Viewer));
+        }
+    }
+
+    #[test]
+    fn a_signature_by_ed25519_is_checked_with_its_public_half_and_by_no_other_algorithm() {
+        // The example of RFC 8410, section 10.3.
+        let private = "-----BEGIN PRIVATE KEY-----\n\
+            MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+            -----END PRIVATE KEY-----\n";
+        let public = "-----BEGIN PUBLIC KEY-----\n\
+            MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+            -----END PUBLIC KEY-----\n";
+        let mut tokens = ViewerTokens::default();
+        tokens.add("e", public).unwrap();
+        let token = mint_with("e", private, &GRANT).unwrap();
+        assert_eq!(tokens.permission(Some(&token)), Permission::Only(SWARM, Role::Viewer));
+        let confused = mint_with("e", &format!(" {public}"), &GRANT).unwrap();
+        assert_eq!(tokens.permission(Some(&confused)), Permission::Refused(WRONG));
+    }
+
+    #[test]
+    fn times_are_written_with_a_unit() {
+        assert_eq!(lifetime("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(lifetime("12h"), Ok(Duration::from_secs(43_200)));
+        for text in ["", "h", "12", "0s", "-1h", "1w", "99999999999999999999d"] {
+            assert!(lifetime(text).is_err(), "{text}");
+        }
+    }
+}
