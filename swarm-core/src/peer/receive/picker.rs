@@ -18,7 +18,7 @@ use crate::peer::neighbours::{Copies, Link, Neighbours};
 use crate::peer::stats::LinkState;
 use crate::peer::tracker::Advice;
 use crate::peer::tuning::{
-    ETA_GROUPS, GREETING_PATIENCE, GROUP, PUBLISHER_HORIZON, SAMPLE_RUNS, UPLINK_GUESS, URGENT_EVERY,
+    ETA_GROUPS, GREETING_PATIENCE, GROUP, PUBLISHER_HORIZON, SAMPLE_RUNS, UPLINK_GUESS,
 };
 use crate::peer_message::{Class, Serving};
 use crate::time::Timestamp;
@@ -73,7 +73,7 @@ impl<'a> Candidates<'a> {
         let open = view.neighbours.open().filter(|(_, link)| link.is_provider());
         let candidates = open.filter_map(|(id, link)| {
             let source = ledger.source(id).filter(|source| !source.is_silent())?;
-            let group_time = group_time(link, usual) * turns(link);
+            let group_time = group_time(link, usual);
             let expected = eta(link, source, group_time);
             Some(Candidate {
                 id,
@@ -156,15 +156,6 @@ impl<'a> Candidates<'a> {
 pub(super) fn eta(link: &Link, source: &Source, group_time: Duration) -> Duration {
     let owed = u32::try_from(source.urgent_bytes() / GROUP + ETA_GROUPS).unwrap_or(u32::MAX);
     link.rtt_or_guess() + source.backlog() + group_time.saturating_mul(owed)
-}
-
-/// Of how many frames of a neighbour one answers an urgent request: a publisher that is injecting, and could not serve all
-/// playback by itself, puts its pushes first.
-fn turns(link: &Link) -> u32 {
-    let standing = link.standing();
-    let is_injecting =
-        link.role == Role::Initial && standing.serving == Serving::Deadlines && !standing.is_rich;
-    if is_injecting { u32::try_from(URGENT_EVERY).unwrap_or(1) } else { 1 }
 }
 
 /// Time that a neighbour's uplink takes for one group.

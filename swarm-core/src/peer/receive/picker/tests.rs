@@ -104,22 +104,6 @@ fn of_a_group_that_viewers_hold_the_publisher_is_asked_where_they_would_be_late(
 }
 
 #[test]
-fn a_publisher_that_injects_answers_one_frame_in_ten() {
-    for (serving, is_rich, is_asked) in [
-        (Serving::Deadlines, false, false),
-        (Serving::Everything, false, true),
-        (Serving::Deadlines, true, true),
-    ] {
-        let mut scene = Scene::film();
-        // A group takes the viewer 16 ms and the publisher 1.6, or 16 where it injects; the path is the same.
-        let publisher = scene.publisher(USUAL * 9, serving, is_rich);
-        scene.viewer(USUAL, &[ALL]);
-        let link = chosen(&scene, &ledger(&scene), 9, Duration::ZERO);
-        assert_eq!(link == Some(publisher), is_asked, "{serving:?} {is_rich}");
-    }
-}
-
-#[test]
 fn what_is_about_to_greet_is_left_its_part_of_the_credit() {
     let mut scene = Scene::film();
     let first = scene.viewer(USUAL * 100, &[ALL]);
