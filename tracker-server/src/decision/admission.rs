@@ -89,9 +89,13 @@ impl Admission {
         }
     }
 
-    /// A connection turned out to be that of an initial peer.
-    pub(super) fn widen(&mut self, connection: ConnectionId) {
-        self.senders.get_mut(&connection).into_iter().for_each(|sender| sender.rate = INITIAL_RATE);
+    /// A connection turned out to be that of an initial peer. It may say so much at once, too: a crowd that comes together
+    /// is answered within a round trip.
+    pub(super) fn widen(&mut self, now: Timestamp, connection: ConnectionId) {
+        if let Some(sender) = self.senders.get_mut(&connection).filter(|sender| sender.rate != INITIAL_RATE) {
+            sender.rate = INITIAL_RATE;
+            sender.bucket = TokenBucket::new(INITIAL_RATE, now);
+        }
     }
 
     /// Lets a message of `cost` pass, or says how long to wait; at last, that it is enough.
@@ -186,6 +190,19 @@ mod tests {
         assert!(passed < ADDRESS_BURST as usize);
         assert_eq!(connect(&mut admission, 999, "10.0.0.2"), Ok(()));
         assert!(admission.admit(Timestamp::ZERO, ConnectionId(999), 1).is_ok());
+    }
+
+    #[test]
+    fn an_initial_peer_may_answer_a_crowd_at_once_and_its_budget_is_filled_only_once() {
+        let mut admission = Admission::new(1);
+        assert_eq!(connect(&mut admission, 1, "10.0.0.1"), Ok(()));
+        let id = ConnectionId(1);
+        let burst = CONNECTION_BURST * INITIAL_RATE_TIMES;
+        for passes in [burst, 0] {
+            admission.widen(Timestamp::ZERO, id);
+            let passed = (0..burst).filter(|_| admission.admit(Timestamp::ZERO, id, 1).is_ok()).count();
+            assert_eq!(passed, passes as usize);
+        }
     }
 
     #[test]

@@ -312,7 +312,7 @@ impl Tracker {
             return Err(Refusal::crowded());
         }
         if role == Role::Initial {
-            self.admission.widen(connection);
+            self.admission.widen(now, connection);
         }
         let notices = swarm.join(now, newcomer, &mut self.rng);
         self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });
