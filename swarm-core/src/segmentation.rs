@@ -1,4 +1,4 @@
-//! How a content is cut into segments of varied length (DESIGN §4; M1, M2, M8).
+//! How a content is cut into segments of varied length.
 //!
 //! A pure function over plain data: how long the content is, what is known of its media ([`Structure`]) and what
 //! the author wants ([`Rule`]). Reading files and rules is the publisher's; what peers make of the table is in
