@@ -349,7 +349,8 @@ impl Receive {
                 Some(backlog.max(silence).max(rtt(view, link).saturating_sub(view.now.since(ask.at))))
             }
             None => {
-                let candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
+                // What has no room in the credit now is not missed for that.
+                let candidates = Candidates::new(view, &self.ledger, u64::MAX);
                 candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta)
             }
         };

@@ -318,6 +318,19 @@ fn a_group_is_missed_where_nobody_would_send_it_in_time() {
 }
 
 #[test]
+fn what_has_no_room_in_the_credit_while_others_greet_is_not_missed() {
+    let mut half = Half::new();
+    let near = half.viewer(at(0), FAST, &[ALL]);
+    for _ in 0..30 {
+        half.scene.opening(at(0), Role::Viewer);
+    }
+    half.receive.reader_moved(at(0), READER, 3, Duration::ZERO);
+    let asked = requested(&half.plan(at(0)), near, Class::Urgent);
+    assert_eq!(asked, [3], "its part of the credit");
+    assert!(!half.receive.is_missed(&half.scene.view(at(0)), 4, Duration::ZERO));
+}
+
+#[test]
 fn a_closed_link_frees_what_was_asked_of_it() {
     let mut half = Half::new();
     let first = half.viewer(at(0), FAST, &[GroupRange::new(0, 4)]);
