@@ -19,7 +19,7 @@ use webrtc::peer_connection::{
 };
 
 use crate::link::LinkOptions;
-use crate::network::{LinkRuntime, stretched};
+use crate::network::{LinkRuntime, relay, stretched};
 
 /// Without an answer for this long a path counts as interrupted.
 const ICE_DISCONNECTED: Duration = Duration::from_secs(5);
@@ -165,9 +165,9 @@ async fn attempt(
     mdns: MulticastDnsMode,
 ) -> Result<Arc<dyn PeerConnection>, BuildError> {
     let credentials = Credentials::random()?;
-    let port = options.network.shared();
-    let membership = port.map(|port| port.join(&credentials.fragment));
-    let servers = servers(&options.ice_servers, port.is_some());
+    let membership = options.network.shared().map(|port| port.join(&credentials.fragment));
+    let runtime = LinkRuntime::new(membership, relay::credentials(&options.ice_servers));
+    let servers = servers(&options.ice_servers);
     let configuration = RTCConfigurationBuilder::new()
         .with_ice_servers(servers)
         .with_certificates(vec![options.network.certificate()?])
@@ -176,7 +176,7 @@ async fn attempt(
         .with_configuration(configuration)
         .with_setting_engine(settings(mdns, credentials))
         .with_handler(Arc::new(Listener { news }))
-        .with_runtime(Arc::new(LinkRuntime::new(membership)))
+        .with_runtime(Arc::new(runtime))
         .with_udp_addrs(local_addresses(options.is_local))
         .with_dedicated_reactor_pool_size(reactor_count())
         .build()
@@ -184,16 +184,14 @@ async fn attempt(
     Ok(Arc::new(connection))
 }
 
-/// The servers that are of use. A relay knows its users by their addresses, so on a shared port it would take all
-/// connections for one; whoever opens a port is to be reached without.
-fn servers(ice_servers: &[IceServer], is_port_shared: bool) -> Vec<RTCIceServer> {
-    let is_useful = |url: &&String| !(is_port_shared && url.starts_with("turn"));
+/// The servers in the crate's words.
+fn servers(ice_servers: &[IceServer]) -> Vec<RTCIceServer> {
     let servers = ice_servers.iter().map(|server| RTCIceServer {
-        urls: server.urls.iter().filter(is_useful).cloned().collect(),
+        urls: server.urls.clone(),
         username: server.username.clone().unwrap_or_default(),
         credential: server.credential.clone().unwrap_or_default(),
     });
-    servers.filter(|server| !server.urls.is_empty()).collect()
+    servers.collect()
 }
 
 fn settings(mdns: MulticastDnsMode, credentials: Credentials) -> SettingEngine {
@@ -234,25 +232,4 @@ fn local_addresses(is_local: bool) -> Vec<&'static str> {
 /// Whether this machine has a way into the IPv6 internet. Asks the routing table; sends nothing.
 fn has_ipv6() -> bool {
     UdpSocket::bind("[::]:0").and_then(|socket| socket.connect("[2001:db8::1]:9")).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn on_a_shared_port_relays_are_left_out() {
-        let server = |urls: &[&str]| IceServer {
-            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
-            username: None,
-            credential: None,
-        };
-        let known = [server(&["stun:s:1", "turn:t:1"]), server(&["turns:t:2"])];
-        let urls = |is_port_shared| {
-            let servers = servers(&known, is_port_shared).into_iter();
-            servers.map(|server| server.urls).collect::<Vec<_>>()
-        };
-        assert_eq!(urls(true), [["stun:s:1"]]);
-        assert_eq!(urls(false), [vec!["stun:s:1", "turn:t:1"], vec!["turns:t:2"]]);
-    }
 }

@@ -20,3 +20,5 @@ mod table;
 pub use port::PortError;
 pub(crate) use port::{Membership, SharedPort};
 pub(crate) use socket::MuxSocket;
+#[cfg(test)]
+pub(crate) use stun::tests::message as stun_message;

@@ -4,6 +4,7 @@ pub(crate) mod candidate;
 mod clock;
 mod patience;
 mod patient_socket;
+pub(crate) mod relay;
 mod runtime;
 
 use std::net::IpAddr;

@@ -15,6 +15,7 @@ use webrtc::runtime::{
 
 use super::clock::{FastClock, shrunk};
 use super::patient_socket::PatientSocket;
+use super::relay::{Credential, RelaySocket};
 use crate::mux::{Membership, MuxSocket};
 
 /// Bytes that the kernel is asked to keep for a connection's socket while nobody reads it; it grants what its
@@ -31,12 +32,29 @@ pub(crate) struct LinkRuntime {
     clock: FastClock,
     /// On a shared port, the connection's part of it.
     membership: Option<Arc<Membership>>,
+    /// Users of the relays that the connection may use.
+    relay_users: Vec<Credential>,
 }
 
 impl LinkRuntime {
     /// A runtime whose sockets are its own, or parts of a shared port.
-    pub(crate) fn new(membership: Option<Membership>) -> Self {
-        Self { tokio: TokioRuntime, clock: FastClock::new(), membership: membership.map(Arc::new) }
+    pub(crate) fn new(membership: Option<Membership>, relay_users: Vec<Credential>) -> Self {
+        let membership = membership.map(Arc::new);
+        Self { tokio: TokioRuntime, clock: FastClock::new(), membership, relay_users }
+    }
+
+    /// What a connection uses in place of these sockets. `own`: a socket for relays alone.
+    fn wrapped(
+        &self,
+        below: Arc<dyn AsyncUdpSocket>,
+        own: Option<Arc<dyn AsyncUdpSocket>>,
+    ) -> Arc<dyn AsyncUdpSocket> {
+        let below: Arc<dyn AsyncUdpSocket> = if self.relay_users.is_empty() {
+            below
+        } else {
+            Arc::new(RelaySocket::new(below, own, self.relay_users.clone()))
+        };
+        Arc::new(PatientSocket::new(below))
     }
 }
 
@@ -54,13 +72,15 @@ impl Runtime for LinkRuntime {
         if local.port() == MDNS_PORT {
             return self.tokio.wrap_udp_socket(socket);
         }
-        if let Some(membership) = &self.membership {
-            let socket = MuxSocket::new(Arc::clone(membership), local)?;
-            return Ok(Arc::new(PatientSocket::new(Arc::new(socket))));
-        }
         // Less than asked for is no error and cannot be helped from here.
         let _ = SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER_BYTES);
-        Ok(Arc::new(PatientSocket::new(self.tokio.wrap_udp_socket(socket)?)))
+        let Some(membership) = &self.membership else {
+            return Ok(self.wrapped(self.tokio.wrap_udp_socket(socket)?, None));
+        };
+        let part = MuxSocket::new(Arc::clone(membership), local)?;
+        // Relays are spoken to through the socket that the crate opened; without relays nobody needs it.
+        let own = (!self.relay_users.is_empty()).then(|| self.tokio.wrap_udp_socket(socket)).transpose()?;
+        Ok(self.wrapped(Arc::new(part), own))
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
