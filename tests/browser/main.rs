@@ -4,5 +4,6 @@ mod describing;
 mod messages;
 mod outliving;
 mod reading;
+mod relays;
 mod starting;
 mod watching;

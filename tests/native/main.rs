@@ -6,5 +6,6 @@ mod closed;
 mod hostile;
 mod media;
 mod publishing;
+mod relays;
 mod swarm;
 mod tracker;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::events::{Done, Event};
+use crate::internet::Host;
 use crate::places::binary;
 use crate::program::{Ended, Program};
 use crate::tracker::Tracker;
@@ -23,6 +24,12 @@ fn command_of(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
     // Backtraces are on, so that the tests of bad input notice a program that shows a person a backtrace.
     command.env("RUST_BACKTRACE", "1").env("HOME", home).env("XDG_DATA_HOME", home).env_remove("RUST_LOG");
+    command
+}
+
+fn seed_command(program: &Path, tracker: &Tracker, file: &Path, home: &Path, options: &[&str]) -> Command {
+    let mut command = command_of(program, home);
+    command.arg("seed").arg(file).args(["--json", "--tracker", &tracker.url()]).args(options);
     command
 }
 
@@ -58,9 +65,22 @@ impl Seeder {
         home: &Path,
         options: &[&str],
     ) -> Result<Self> {
-        let mut command = command_of(program, home);
-        command.arg("seed").arg(file).args(["--json", "--tracker", &tracker.url()]).args(options);
-        let program = Program::start("seeder", &mut command)?;
+        Self::started(Program::start("seeder", &mut seed_command(program, tracker, file, home, options))?)
+    }
+
+    /// Like [`Seeder::start`], on a host of its own.
+    pub fn start_on(
+        host: &Host,
+        tracker: &Tracker,
+        file: &Path,
+        home: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
+        let command = seed_command(&binary("seeder")?, tracker, file, home, options);
+        Self::started(Program::start("seeder", &mut host.run(&command))?)
+    }
+
+    fn started(program: Program) -> Result<Self> {
         let (swarm, link) = program.wait_stdout("ready", READY_TIMEOUT, |line| match Event::read(line)? {
             Event::Ready { swarm, link } => Some((swarm, link)),
             Event::Progress { .. } | Event::Done(_) | Event::Error { .. } => None,
@@ -129,14 +149,24 @@ pub struct Fetch {
 impl Fetch {
     /// Starts to fetch a link into a file. `options` are more command line arguments.
     pub fn start(link: &str, output: &Path, options: &[&str]) -> Result<Self> {
-        let home = output.parent().context("an output without a folder")?;
-        let mut command = command(home)?;
+        Self::run(&mut Self::command(link, output, options)?, output)
+    }
+
+    /// Like [`Fetch::start`], on a host of its own.
+    pub fn start_on(host: &Host, link: &str, output: &Path, options: &[&str]) -> Result<Self> {
+        Self::run(&mut host.run(&Self::command(link, output, options)?), output)
+    }
+
+    fn command(link: &str, output: &Path, options: &[&str]) -> Result<Command> {
+        let mut command = command(output.parent().context("an output without a folder")?)?;
         command.args(["fetch", link, "--json", "-o"]).arg(output).args(options);
+        Ok(command)
+    }
+
+    fn run(command: &mut Command, output: &Path) -> Result<Self> {
         let name = output.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Self {
-            program: Program::start(&format!("fetch {name}"), &mut command)?,
-            output: output.to_owned(),
-        })
+        let program = Program::start(&format!("fetch {name}"), command)?;
+        Ok(Self { program, output: output.to_owned() })
     }
 
     /// Waits until at least `bytes` are verified, and returns the number of verified bytes.

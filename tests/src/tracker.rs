@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::internet::Host;
 use crate::places::{binary, page_dir};
 use crate::program::{Ended, Program};
 
@@ -32,7 +33,17 @@ impl Tracker {
 
     /// Starts a tracker with more options of the command line.
     pub fn start_with(listen: &str, options: &[&str]) -> Result<Self> {
-        let program = Self::program_with(listen, options)?;
+        Self::started(Self::program_with(listen, options)?)
+    }
+
+    /// Starts a tracker on a host of its own.
+    pub fn start_on(host: &Host, options: &[String]) -> Result<Self> {
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let command = Self::command(&format!("{}:0", host.address), &options)?;
+        Self::started(Program::start("tracker", &mut host.run(&command))?)
+    }
+
+    fn started(program: Program) -> Result<Self> {
         let page = program.wait_stdout("the address", READY_TIMEOUT, |line| {
             let url = line.split_whitespace().find(|word| word.starts_with("http://"))?;
             Some(url.trim_start_matches("http://").trim_end_matches('/').to_owned())
@@ -46,10 +57,14 @@ impl Tracker {
     }
 
     fn program_with(listen: &str, options: &[&str]) -> Result<Program> {
+        Program::start("tracker", &mut Self::command(listen, options)?)
+    }
+
+    fn command(listen: &str, options: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary("tracker-server")?);
         command.args(["--listen", listen]).arg("--www").arg(page_dir()).env("RUST_BACKTRACE", "1");
         command.args(options);
-        Program::start("tracker", &mut command)
+        Ok(command)
     }
 
     /// `HOST:PORT`.

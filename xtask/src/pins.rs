@@ -54,6 +54,12 @@ pub(crate) const FFMPEG: SystemProgram = SystemProgram { programs: &["ffmpeg"], 
 /// Lays out networks for native peers.
 pub(crate) const NETWORK: SystemProgram = SystemProgram { programs: &["ip"], package: "iproute2" };
 
+/// Puts tests' hosts behind routers and gives them a relay (TURN).
+pub(crate) const RELAYS: [SystemProgram; 2] = [
+    SystemProgram { programs: &["nft"], package: "nftables" },
+    SystemProgram { programs: &["turnserver"], package: "coturn" },
+];
+
 /// The Debian package of what benches compare with: a library for [`SYSTEM_PYTHON`].
 pub(crate) const LIBTORRENT: &str = "python3-libtorrent";
 

@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    BROWSER, FFMPEG, LIBTORRENT, NETWORK, NODE, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool, WASM_BINDGEN,
-    WASM_TARGET,
+    BROWSER, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool,
+    WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
@@ -30,13 +30,15 @@ pub(crate) enum Need {
     Films,
     /// Network programs.
     Network,
+    /// Routers and relays.
+    Relays,
     /// What `bench --compare` compares with; nothing else needs it.
     Libtorrent,
 }
 
 impl Need {
     /// Everything that builds and tests need.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::WasmTarget,
         Self::Lints,
         Self::WasmBindgen,
@@ -45,6 +47,7 @@ impl Need {
         Self::Browser,
         Self::Films,
         Self::Network,
+        Self::Relays,
     ];
 
     /// What building the page takes.
@@ -70,6 +73,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             Need::Browser => programs.extend(BROWSER),
             Need::Films => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),
+            Need::Relays => programs.extend(RELAYS),
             Need::Libtorrent => libtorrent()?,
         }
     }
