@@ -150,7 +150,7 @@ impl Drop for Internet {
 
 /// What a router does, in the words of `nft`.
 fn rules(router: Router) -> String {
-    let block = match router {
+    let refused = match router {
         Router::Symmetric => String::new(),
         Router::UdpOnlyTo(address) => format!("iifname inside ip daddr != {address} meta l4proto udp drop"),
         Router::NoUdp => "iifname inside meta l4proto udp drop".to_owned(),
@@ -162,7 +162,7 @@ fn rules(router: Router) -> String {
             chain forward {{
                 type filter hook forward priority 0
                 iifname eth0 ct state new drop
-                {block}
+                {refused}
             }}
         }}"
     )

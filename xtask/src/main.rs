@@ -57,6 +57,14 @@ enum Chore {
         #[arg(long = "tier", value_name = "TIER")]
         tiers: Vec<Tier>,
     },
+    /// Feed random input to everything that reads what strangers send; each target runs for some minutes
+    Fuzz {
+        /// How long each target runs, minutes
+        #[arg(long, default_value = "1")]
+        minutes: u64,
+        /// Run only these targets
+        targets: Vec<String>,
+    },
     /// Measure the real programs on this machine
     Bench {
         /// What to measure
@@ -96,6 +104,10 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         }
         Chore::Demo { listen } => demo::run(&workspace, listen),
         Chore::Test { tiers } => tiers::run(&workspace, &tiers),
+        Chore::Fuzz { minutes, targets } => {
+            let mut command = workspace.cargo(["run", "--release", "--package", "fuzz", "--"]);
+            process::run(command.args(["--minutes", &minutes.to_string()]).args(targets))
+        }
         Chore::Bench { bench } => bench::run(&workspace, &bench),
         Chore::SimTable(options) => sim_table::run(&workspace, &options),
         Chore::SimSweep(options) => sim_sweep::run(&workspace, &options),

@@ -5,12 +5,13 @@ use cargo_metadata::Metadata;
 use crate::tidy::Finding;
 
 /// Which of our crates each of our crates may depend on.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("swarm-core", &[]),
     ("tracker-server", &["swarm-core"]),
     ("peer-native", &["swarm-core"]),
     ("peer-wasm", &["swarm-core"]),
     ("swarm-sim", &["swarm-core", "tracker-server", "peer-native"]),
+    ("fuzz", &["swarm-core", "tracker-server", "peer-native"]),
     ("tests", &["swarm-core", "tracker-server", "peer-native"]),
     ("xtask", &[]),
 ];

@@ -1,4 +1,4 @@
-//! The crate's own TURN client talks to a relay that is written out here.
+//! The crate's own TURN code talks to a relay that is written out here.
 
 use std::time::Instant;
 
@@ -78,9 +78,9 @@ impl Server {
     }
 }
 
-/// A client, the requests between, and the server.
+/// The crate's side, the requests between, and the server.
 struct World {
-    client: Client,
+    turn: Client,
     requests: Requests,
     server: Server,
     fresh: u8,
@@ -99,22 +99,22 @@ impl World {
             password: "p".to_owned(),
             ..ClientConfig::default()
         };
-        let mut client = Client::new(config, provider()).unwrap();
-        client.allocate(Instant::now()).unwrap();
+        let mut turn = Client::new(config, provider()).unwrap();
+        turn.allocate(Instant::now()).unwrap();
         let server = Server { nonce: b"first", channels: Vec::new(), refused: Vec::new(), names: Vec::new() };
         let requests = Requests::new(vec![user()], Some(provider()));
-        let mut world = Self { client, requests, server, fresh: 0 };
+        let mut world = Self { turn, requests, server, fresh: 0 };
         assert!(world.run().iter().any(|event| matches!(event, Event::AllocateResponse(..))));
         world
     }
 
-    /// Carries datagrams until there are none; what the client says.
+    /// Carries datagrams until there are none; what the crate says.
     fn run(&mut self) -> Vec<Event> {
         // All that is sent together is on its way before the first answer comes.
         loop {
-            let sent: Vec<_> = std::iter::from_fn(|| self.client.poll_write()).collect();
+            let sent: Vec<_> = std::iter::from_fn(|| self.turn.poll_write()).collect();
             if sent.is_empty() {
-                return std::iter::from_fn(|| self.client.poll_event()).collect();
+                return std::iter::from_fn(|| self.turn.poll_event()).collect();
             }
             let answers: Vec<Vec<u8>> = sent.iter().filter_map(|sent| self.send(&sent.message)).collect();
             for answer in answers {
@@ -151,17 +151,17 @@ impl World {
                 ecn: None,
             };
             let message = BytesMut::from(&message[..]);
-            self.client.handle_read(TransportMessage { now: Instant::now(), transport, message }).unwrap();
+            self.turn.handle_read(TransportMessage { now: Instant::now(), transport, message }).unwrap();
             return;
         }
     }
 
     fn permit(&mut self, peer: &str) {
-        self.client.relay(relayed()).unwrap().create_permission(Instant::now(), address(peer)).unwrap();
+        self.turn.relay(relayed()).unwrap().create_permission(Instant::now(), address(peer)).unwrap();
     }
 
     fn send_to(&mut self, peer: &str) {
-        self.client.relay(relayed()).unwrap().send_to(Instant::now(), b"data", address(peer)).unwrap();
+        self.turn.relay(relayed()).unwrap().send_to(Instant::now(), b"data", address(peer)).unwrap();
     }
 
     fn under_way(&self) -> usize {
@@ -201,7 +201,7 @@ fn a_relay_that_calls_every_nonce_stale_is_believed_after_a_few_times() {
     let mut world = World::new();
     let request = {
         world.permit("203.0.113.1:1000");
-        world.client.poll_write().unwrap().message
+        world.turn.poll_write().unwrap().message
     };
     let Sending::Instead(sent) = world.requests.sending(message::kind(&request), address(RELAY), &request)
     else {
@@ -230,7 +230,7 @@ fn a_request_that_the_crate_repeats_is_the_same_on_its_way() {
     let mut world = World::new();
     world.server.nonce = b"second";
     world.permit("203.0.113.1:1000");
-    let request = world.client.poll_write().unwrap().message;
+    let request = world.turn.poll_write().unwrap().message;
     let kind = message::kind(&request);
     let first = world.requests.sending(kind, address(RELAY), &request);
     let Sending::Instead(first) = first else { panic!("a signed request is followed") };
@@ -257,7 +257,7 @@ fn what_the_relay_cannot_reach_is_refused_here_and_never_sent() {
 fn answers_from_elsewhere_change_nothing() {
     let mut world = World::new();
     world.permit("203.0.113.1:1000");
-    let request = world.client.poll_write().unwrap().message;
+    let request = world.turn.poll_write().unwrap().message;
     world.send(&request);
     let name = message::transaction(&request).unwrap();
     let stale = stun_message(0x0118, name, &[(ERROR_CODE, &[0, 0, 4, 38]), (ATTR_NONCE.0, b"evil")]);
@@ -271,7 +271,7 @@ fn memory_is_bounded_whatever_is_sent() {
     let mut world = World::new();
     for port in 1..1000 {
         world.permit(&format!("203.0.113.1:{port}"));
-        while let Some(sent) = world.client.poll_write() {
+        while let Some(sent) = world.turn.poll_write() {
             let kind = message::kind(&sent.message);
             world.requests.sending(kind, address(RELAY), &sent.message);
             world.requests.sending(kind, address(&format!("198.51.100.2:{port}")), &sent.message);
