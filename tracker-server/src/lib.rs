@@ -51,6 +51,8 @@ mod socket;
 #[cfg(feature = "server")]
 mod stream;
 #[cfg(feature = "server")]
+mod token_signatures;
+#[cfg(feature = "server")]
 pub mod viewer_tokens;
 
 #[cfg(feature = "server")]

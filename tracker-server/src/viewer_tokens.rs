@@ -18,6 +18,7 @@ use swarm_core::tracker_message::Role;
 
 use crate::decision::Permission;
 use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_S};
+use crate::token_signatures;
 
 /// The audience of tokens where the operator says nothing.
 pub const AUDIENCE_DEFAULT: &str = "tributary";
@@ -79,6 +80,7 @@ impl ViewerTokens {
 
     /// Adds a key.
     pub fn add(&mut self, kid: &str, text: &str) -> anyhow::Result<()> {
+        token_signatures::install();
         let key = if text.starts_with("-----BEGIN PUBLIC KEY") {
             let key = DecodingKey::from_ed_pem(text.as_bytes()).context("it is no public key of Ed25519")?;
             Key { algorithm: Algorithm::EdDSA, key }
@@ -141,6 +143,7 @@ pub fn mint(key: &str, grant: &Grant<'_>) -> anyhow::Result<String> {
 }
 
 fn mint_with(kid: &str, text: &str, grant: &Grant<'_>) -> anyhow::Result<String> {
+    token_signatures::install();
     let (algorithm, key) = if text.starts_with("-----BEGIN PRIVATE KEY") {
         let key = EncodingKey::from_ed_pem(text.as_bytes()).context("it is no private key of Ed25519")?;
         (Algorithm::EdDSA, key)

@@ -33,8 +33,9 @@ const NAME_WORDS: [(&str, &str); 9] = [
 ];
 
 /// Names that are not ours to choose, with whose they are.
-const ALLOWED_NAMES: [(&str, &str); 3] = [
+const ALLOWED_NAMES: [(&str, &str); 4] = [
     ("block_on", "a method of async runtimes"),
+    ("key_utils", "a field of jsonwebtoken's provider"),
     ("client_server", "the architecture that swarms are compared with"),
     ("ClientServer", "the same, as a variant"),
 ];
