@@ -62,12 +62,12 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Notes something that came out. Numbers, ids and quotations in it do not count, or every input would be new.
+    /// Notes something that came out. Numbers, ids and what follows a quotation do not count, or every input would be new.
     pub fn note(&mut self, what: impl std::fmt::Display) {
         let text = what.to_string();
         let mut hasher = DefaultHasher::new();
-        let own = text.split(['`', '"']).step_by(2);
-        let words = own.flat_map(str::split_whitespace);
+        let own = text.split(['`', '"']).next().unwrap_or_default();
+        let words = own.split_whitespace();
         let is_plain = |word: &&str| !word.contains(|letter: char| letter.is_ascii_digit());
         words.filter(is_plain).take(20).for_each(|word| word.hash(&mut hasher));
         self.features.push(hasher.finish());

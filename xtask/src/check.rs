@@ -16,12 +16,30 @@ const GUARDED: [&str; 2] = ["--features", "tests/end-to-end,tests/bench"];
 
 /// Installs what the checks need, then runs them. The quick checks run first.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    setup::install(workspace, &[Need::Lints, Need::WasmTarget])?;
+    setup::install(workspace, &[Need::Lints, Need::WasmTarget, Need::Deny])?;
     process::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
     tidy::run(workspace)?;
+    dependencies(workspace)?;
     javascript(workspace)?;
     lints(workspace)?;
     documentation(workspace)
+}
+
+/// Licences, sources and second versions. Advisories are left out: their list is fetched from a server, and a check
+/// that fails because of the day it runs on would stop changes that have nothing to do with it.
+fn dependencies(workspace: &Workspace) -> Result<()> {
+    let mut deny = workspace.command("cargo-deny");
+    process::run(deny.args([
+        "--log-level",
+        "error",
+        "--locked",
+        "check",
+        "-D",
+        "unmatched-skip",
+        "licenses",
+        "bans",
+        "sources",
+    ]))
 }
 
 fn lints(workspace: &Workspace) -> Result<()> {

@@ -30,6 +30,10 @@ pub(crate) const TRUNK: Tool = Tool {
     features: &["--no-default-features", "--features", "rustls"],
 };
 
+/// Checks licences, sources and versions of dependencies.
+pub(crate) const DENY: Tool =
+    Tool { package: "cargo-deny", program: "cargo-deny", version: "0.20.2", features: &[] };
+
 /// A program that the system's package manager brings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SystemProgram {

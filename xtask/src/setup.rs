@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    BROWSER, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool,
+    BROWSER, DENY, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool,
     WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
@@ -18,6 +18,8 @@ pub(crate) enum Need {
     WasmTarget,
     /// clippy and rustfmt.
     Lints,
+    /// cargo-deny.
+    Deny,
     /// `wasm-bindgen` and its test runner.
     WasmBindgen,
     /// Trunk, which builds the page.
@@ -38,9 +40,10 @@ pub(crate) enum Need {
 
 impl Need {
     /// Everything that builds and tests need.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::WasmTarget,
         Self::Lints,
+        Self::Deny,
         Self::WasmBindgen,
         Self::Trunk,
         Self::Node,
@@ -64,6 +67,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
                 component(workspace, "clippy", &["clippy", "--version"])?;
                 component(workspace, "rustfmt", &["fmt", "--version"])?;
             }
+            Need::Deny => tool(workspace, &DENY)?,
             Need::WasmBindgen => {
                 same_as_locked(workspace)?;
                 tool(workspace, &WASM_BINDGEN)?;

@@ -5,6 +5,9 @@ use crate::tidy::source::{Language, Source};
 
 const ARCHITECTURE_LINES_MAX: usize = 150;
 
+/// The document that names tests as proofs.
+const SECURITY: &str = "docs/security.md";
+
 /// Every module says first what it owns.
 pub(super) fn opens_with_module_docs(source: &Source) -> Vec<Finding> {
     if source.language != Language::Rust || source.text.starts_with("//! ") {
@@ -43,6 +46,28 @@ pub(super) fn links_lead_somewhere(source: &Source) -> Vec<Finding> {
     findings
 }
 
+/// Tests that docs/security.md names exist.
+pub(super) fn named_tests_exist(sources: &[Source]) -> Vec<Finding> {
+    let Some(document) = sources.iter().find(|source| source.path == SECURITY) else { return Vec::new() };
+    let is_defined = |name: &str| sources.iter().any(|source| source.text.contains(&format!("fn {name}(")));
+    let mut findings = Vec::new();
+    for line in &document.lines {
+        for name in line.comment.split('`').skip(1).step_by(2).filter(|name| is_test_name(name)) {
+            if !is_defined(name) {
+                let what = format!("there is no test `{name}`; name the one that proves this");
+                findings.push(Finding::new(&document.path, line.number, what));
+            }
+        }
+    }
+    findings
+}
+
+/// Tests are named by sentences; what else stands between backticks is shorter.
+fn is_test_name(name: &str) -> bool {
+    name.matches('_').count() >= 3
+        && name.chars().all(|letter| letter == '_' || letter.is_ascii_alphanumeric())
+}
+
 /// The local files that a line of Markdown links to.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| {
@@ -67,6 +92,16 @@ mod tests {
         let findings = links_lead_somewhere(&Source::fake("src/x.md", text));
         assert_eq!(findings.len(), 1);
         assert!(findings[0].what.contains("nowhere.md"));
+    }
+
+    #[test]
+    fn a_test_that_is_named_as_a_proof_and_is_not_there_is_found() {
+        let text = "| 1 | weak | `it_is_there_for_all`, `it_is_not_there` |\nand `frame_ancestors`\n";
+        let document = Source::fake("docs/security.md", text);
+        let code = Source::fake("a/src/b.rs", "fn it_is_there_for_all() {}\n");
+        let findings = named_tests_exist(&[document, code]);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].what.contains("`it_is_not_there`"));
     }
 
     #[test]

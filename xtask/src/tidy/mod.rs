@@ -65,8 +65,10 @@ const RULES: [Rule; 13] = [
 /// Runs every rule over every file; an error if one is broken.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut findings = edges::point_one_way(workspace.metadata());
-    for source in sources(workspace)? {
-        findings.extend(RULES.iter().flat_map(|rule| rule(&source)));
+    let sources = sources(workspace)?;
+    findings.extend(docs::named_tests_exist(&sources));
+    for source in &sources {
+        findings.extend(RULES.iter().flat_map(|rule| rule(source)));
     }
     for finding in &findings {
         eprintln!("{finding}");
