@@ -1,6 +1,6 @@
 //! Random input for everything that reads what strangers send, and for what strangers can do to a peer and a tracker.
 //!
-//! A [`Target`] takes bytes and checks what must hold whatever they are. The [engine](engine) changes known inputs at
+//! A [`Target`] takes bytes and checks what must hold whatever they are. The [engine] changes known inputs at
 //! random and keeps those that made the target do something new: it cannot see which code ran, so targets note what came
 //! out ([`Seen`]). Inputs that are worth keeping, all that ever failed among them, are in `corpus/TARGET/`; the tests run
 //! each of them again, and a short run of each target. `cargo xtask fuzz --minutes N [TARGET]` runs longer.
