@@ -10,6 +10,7 @@
 pub mod browser;
 pub mod clip;
 pub mod content;
+pub mod crowd;
 pub mod disk;
 pub mod events;
 pub mod false_tracker;

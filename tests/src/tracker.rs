@@ -89,6 +89,11 @@ impl Tracker {
         Ok((response.status().as_u16(), response.text().await?))
     }
 
+    /// The process.
+    pub fn process(&self) -> &Program {
+        &self.program
+    }
+
     /// Asks it to stop.
     pub fn stop(&self) -> Result<Ended> {
         self.program.stop()
