@@ -3,6 +3,7 @@
 mod bad_input;
 mod catalogue;
 mod closed;
+mod crowd;
 mod hostile;
 mod media;
 mod publishing;

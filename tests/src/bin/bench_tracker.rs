@@ -14,9 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
-use swarm_core::tracker_message::{
-    PeerRequestBody, Role, SegmentRun, TrackerMessage, TrackerMessageBody,
-};
+use swarm_core::tracker_message::{PeerRequestBody, Role, SegmentRun, TrackerMessage, TrackerMessageBody};
 use swarm_core::{SecretKey, SwarmId};
 use tests::Tracker;
 use tests::crowd::socket::{Socket, hello};

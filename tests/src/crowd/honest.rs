@@ -220,7 +220,8 @@ impl Session {
         self.sent.insert(id, to);
         for _ in 0..CANDIDATES {
             let candidate = "candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host".to_owned();
-            let signal = Signal::Candidate { candidate, sdp_mid: Some("0".into()), sdp_m_line_index: Some(0) };
+            let signal =
+                Signal::Candidate { candidate, sdp_mid: Some("0".into()), sdp_m_line_index: Some(0) };
             self.socket.send(PeerRequestBody::Signal { to, signal }).await?;
         }
         Ok(())

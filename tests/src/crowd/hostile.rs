@@ -38,7 +38,7 @@ const HOLD: Duration = Duration::from_secs(4);
 const NICE: i32 = 19;
 
 /// How long until each kind has been at work.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A kind of harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,7 @@ impl Attack {
             Ok(self.target.acts().iter().all(|(_, acts)| *acts > 0).then_some(()))
         })
         .await
+        .with_context(|| format!("attackers so far: {:?}", self.target.acts()))
     }
 }
 
@@ -182,7 +183,7 @@ async fn impostor(target: &Target, from: IpAddr) -> Result<()> {
 }
 
 async fn publish_another(target: &Target, from: IpAddr, key: &SecretKey) -> Result<()> {
-    let manifest = manifest(&format!("\u{202e}film {}", target.next()), 64 << 30, key)?;
+    let manifest = manifest(&format!("film {}", target.next()), 64 << 30, key)?;
     let path = format!("/v1/manifests/{}?list=true", manifest.swarm_id()?);
     target.count(Kind::Manifests);
     put(target.tracker, from, &path, &manifest.to_bytes()?).await.map(drop)
@@ -295,7 +296,13 @@ async fn nonsense(target: &Target, from: IpAddr) -> Result<()> {
 }
 
 fn join(target: &Target, role: Role) -> PeerRequestBody {
-    PeerRequestBody::Join { swarm: target.swarm, role, have: vec![SegmentRun(0, 4)], playhead: None, proof: None }
+    PeerRequestBody::Join {
+        swarm: target.swarm,
+        role,
+        have: vec![SegmentRun(0, 4)],
+        playhead: None,
+        proof: None,
+    }
 }
 
 async fn joined(target: &Target, from: IpAddr) -> Result<Socket> {

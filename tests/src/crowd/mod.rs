@@ -4,8 +4,8 @@
 //! measures what the tracker gives to each viewer, and nothing else. [`honest`] is a viewer, [`hostile`] an attacker,
 //! [`socket`] the connection of both.
 
-pub mod hostile;
 pub mod honest;
+pub mod hostile;
 pub mod socket;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -70,14 +70,19 @@ pub async fn round(plan: Plan) -> Result<Round> {
     let tracker = Tracker::start()?;
     let address: SocketAddr = tracker.address().parse().context("the tracker's address")?;
     let key = SecretKey::from_bytes(&PUBLISHER);
-    let swarm = publish(address, IpAddr::V4(Ipv4Addr::LOCALHOST), &manifest("crowd", 30_000_000, &key)?).await?;
+    let swarm =
+        publish(address, IpAddr::V4(Ipv4Addr::LOCALHOST), &manifest("crowd", 30_000_000, &key)?).await?;
 
     let (over, is_over) = watch::channel(false);
     let (ear, mut heard) = mpsc::channel(plan.honest + 1);
     let target = Arc::new(Target::new(address, swarm));
     let mut viewers = JoinSet::new();
     let publisher = Viewer { from: address_of(0), tracker: address, swarm, key: Some(key), number: 0 };
-    viewers.spawn(publisher.take_part(Ear { target: Arc::clone(&target), times: None, is_over: is_over.clone() }));
+    viewers.spawn(publisher.take_part(Ear {
+        target: Arc::clone(&target),
+        times: None,
+        is_over: is_over.clone(),
+    }));
 
     let attack = (plan.hostile > 0).then(|| Attack::start(plan.hostile, &target)).transpose()?;
     if let Some(attack) = &attack {

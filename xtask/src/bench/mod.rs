@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: measurements of the real programs on this machine.
 //!
 //! Each subcommand has a module. [`page`] measures the time to the first frame in a browser, [`viewers`] the cost of
-//! a viewer to the seeder; both run a [`measuring`] program of the `tests` crate. [`swarm`] measures a whole swarm in
+//! a viewer to the seeder, [`tracker`] the cost of a connection to the tracker, [`hostile`] what a hostile crowd costs
+//! other viewers; they run a [`measuring`] program of the `tests` crate. [`swarm`] measures a whole swarm in
 //! network namespaces:
 //!
 //! ```text
@@ -15,6 +16,7 @@
 mod bound;
 mod content;
 mod faults;
+mod hostile;
 mod measuring;
 mod network;
 mod options;
@@ -28,6 +30,7 @@ mod stage;
 mod swarm;
 mod system;
 mod timeline;
+mod tracker;
 mod viewers;
 
 use anyhow::Result;
@@ -44,6 +47,10 @@ pub(crate) enum Bench {
     Page(page::PageOptions),
     /// What a viewer that cannot upload costs the seeder: processor time and memory
     Viewers(viewers::ViewersOptions),
+    /// How much later viewers are served while a hostile crowd attacks the tracker
+    Hostile(hostile::HostileOptions),
+    /// What a connection and a message cost the tracker: memory and processor time
+    Tracker(tracker::TrackerOptions),
 }
 
 /// Measures and prints.
@@ -52,5 +59,7 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
         Bench::Swarm(options) => swarm::run(workspace, options),
         Bench::Page(options) => page::run(workspace, options),
         Bench::Viewers(options) => viewers::run(workspace, options),
+        Bench::Hostile(options) => hostile::run(workspace, options),
+        Bench::Tracker(options) => tracker::run(workspace, options),
     }
 }
