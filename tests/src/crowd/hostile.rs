@@ -194,7 +194,7 @@ async fn strangers(target: &Target, from: IpAddr) -> Result<()> {
     let socket = joined(target, from).await?;
     flood(socket, |neighbour| {
         let sdp = "x".repeat(16_000);
-        let to = neighbour.filter(|_| target.next() % 4 == 0).unwrap_or_else(|| target.victim());
+        let to = neighbour.filter(|_| target.next().is_multiple_of(4)).unwrap_or_else(|| target.victim());
         target.count(Kind::Strangers);
         PeerRequestBody::Signal { to, signal: Signal::Offer { sdp } }
     })
