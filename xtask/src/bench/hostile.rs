@@ -101,7 +101,7 @@ impl Measurement {
             row("linked, p99", alone.linked_p99_ms, attacked.linked_p99_ms),
             row("complete, p50", alone.complete_p50_ms, attacked.complete_p50_ms),
             row("complete, p99", alone.complete_p99_ms, attacked.complete_p99_ms)
-                + &format!(" (target ≤ {LATER_PERCENT_MAX} % for both)"),
+                + &format!(" (target ≤ {LATER_PERCENT_MAX} % for both; includes the 5 s until the first report)"),
             format!(
                 "tracker: {:.1} MiB at most alone, {:.1} attacked (target ≤ {TRACKER_MIB_MAX}); {:.1} and {:.1} s of processor",
                 alone.tracker_mib, attacked.tracker_mib, alone.tracker_cpu_s, attacked.tracker_cpu_s
