@@ -110,16 +110,17 @@ pub(crate) const UPLINK_MAX: u64 = 2048 * GROUP;
 pub(crate) const UPLINK_DELAY_LOW: Duration = Duration::from_millis(20);
 /// …and above which it shrinks: what has been handed over goes before what becomes urgent meanwhile.
 pub(crate) const UPLINK_DELAY_TARGET: Duration = Duration::from_millis(60);
-/// Of what a frame waited, its receiver puts down to the sender's uplink at most that target, ms.
-pub(crate) const QUEUED_MS_MAX: u32 = 60;
+/// Of what a frame waited, its receiver attributes at most this to the sender's uplink, ms: the middle between the two
+/// delays above, where a sender keeps its queue. A sender cannot tell the rest from its receivers' queues.
+pub(crate) const QUEUED_MS_MAX: u32 = 40;
 /// A frame on an idle path takes at most this longer than round trip and transmissions.
 pub(crate) const PATH_SLACK: Duration = Duration::from_millis(10);
-/// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed…
+/// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed.
 pub(crate) const UPLINK_SAMPLE: Duration = Duration::from_millis(100);
-/// …and over this many bytes, four frames, so that one more or less is no speed…
-pub(crate) const UPLINK_SAMPLE_BYTES: u64 = 4 * GROUP;
-/// …or this long.
-pub(crate) const UPLINK_SAMPLE_MAX: Duration = Duration::from_secs(1);
+/// A rate is measured over at least this many bytes, four frames, so that one more or less changes little…
+pub(crate) const RATE_SAMPLE_BYTES: u64 = 4 * GROUP;
+/// …or over this long.
+pub(crate) const RATE_SAMPLE_MAX: Duration = Duration::from_secs(1);
 /// A frame that has been on its way for this long beyond the path bounds what the uplink carries.
 pub(crate) const UPLINK_BOUND_AFTER: Duration = Duration::from_millis(250);
 /// Busy time after which the capacity counts as known.
@@ -244,7 +245,10 @@ const _: () = {
         ms(FRESH_HORIZON) <= ms(URGENT_HORIZON),
         "what is pushed first is what viewers are about to ask for"
     );
-    assert!(QUEUED_MS_MAX as u128 == ms(UPLINK_DELAY_TARGET), "a sender's queue is at its target");
+    assert!(
+        QUEUED_MS_MAX as u128 * 2 == ms(UPLINK_DELAY_LOW) + ms(UPLINK_DELAY_TARGET),
+        "a sender's queue is between its two delays"
+    );
     assert!(CREDIT_MIN <= CREDIT_FIRST && CREDIT_FIRST <= CREDIT_MAX, "credit starts inside its bounds");
     assert!(WINDOW_MAX <= CREDIT_MAX, "one sender may fill the credit");
     assert!(ms(REPAIR_INTERVAL) < ms(LATE_SLACK), "a late request is seen soon after it is late");

@@ -97,6 +97,12 @@ impl DelayWindow {
         self.bytes = self.bytes.max(bytes.min(self.max));
     }
 
+    /// No more than these bytes fit the path and its queue. From here on the window grows as after a cut.
+    pub(crate) fn at_most(&mut self, bytes: u64) {
+        self.bytes = self.bytes.min(bytes.max(self.min));
+        self.was_cut = true;
+    }
+
     /// A failure: the window begins at its least again.
     pub(crate) const fn collapse(&mut self) {
         self.bytes = self.min;
@@ -193,6 +199,17 @@ mod tests {
         assert_eq!(window.bytes(), 17 * GROUP);
         window.delivered_after(GROUP, PATH, (ms(10_000), ms(10)), true);
         assert_eq!(window.bytes(), 17 * GROUP / 2);
+    }
+
+    #[test]
+    fn what_fits_no_more_is_taken_at_once_and_the_window_then_grows_half_as_fast() {
+        let mut window = window();
+        window.at_most(100 * GROUP);
+        assert_eq!(window.bytes(), 16 * GROUP);
+        window.at_most(8 * GROUP);
+        assert_eq!(round(&mut window, 10), 12, "by half");
+        window.at_most(0);
+        assert_eq!(window.bytes(), GROUP);
     }
 
     #[test]

@@ -5,6 +5,10 @@
 //! each link shows its one-way delay, and the excess over the link's base delay is time spent in queues. A queue at one
 //! sender delays that sender's frames; a queue at the downlink delays all. So the least excess of the last tenth of a
 //! second or two is the downlink's. As in LEDBAT (RFC 6817) clocks need not agree.
+//!
+//! A delay shows too late that too much was asked for: on a long path, a window that doubles fills the queue before the
+//! first frame that waited arrives, and what does not fit the queue is lost. So the rate at which payload arrives counts,
+//! too: while a queue shows, what may be in flight is bounded by what arrives during the path and a short queue.
 
 use std::time::Duration;
 
@@ -13,7 +17,8 @@ use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::sorted::ByLink;
 use crate::peer::tuning::{
     BASE_BUCKET, BASE_SLACK, CREDIT_FIRST, CREDIT_MAX, CREDIT_MIN, CREDIT_URGENT_EXTRA, DELAY_LOW,
-    DELAY_TARGET, GROUP, NEWS_MAX, QUEUE_BUCKET, QUEUED_MS_MAX, TRAIN_MS,
+    DELAY_TARGET, GROUP, NEWS_MAX, PATH_GUESS, QUEUE_BUCKET, QUEUED_MS_MAX, RATE_SAMPLE_BYTES,
+    RATE_SAMPLE_MAX, TRAIN_MS, UPLINK_DELAY_TARGET,
 };
 use crate::time::{Timestamp, micros};
 
@@ -44,7 +49,8 @@ impl Base {
     }
 }
 
-/// What arrives, in samples of a tenth of a second.
+/// The rate at which payload arrives, in samples. A sample lasts a tenth of a second or a round trip, whichever is longer:
+/// what waited for a lost packet arrives at once with it.
 #[derive(Debug, Default)]
 struct Arrivals {
     since: Timestamp,
@@ -53,11 +59,12 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    /// `bytes` came; `is_fed`: enough was on its way to carry such a rate.
-    fn add(&mut self, now: Timestamp, bytes: u64, is_fed: impl Fn(u64) -> bool) {
+    /// `bytes` came over a path with this round trip; `is_fed`: enough was on its way to carry such a rate.
+    fn add(&mut self, now: Timestamp, bytes: u64, path: Duration, is_fed: impl Fn(u64) -> bool) {
         self.bytes += bytes;
         let span = now.since(self.since);
-        if span >= QUEUE_BUCKET {
+        let is_long = self.bytes >= RATE_SAMPLE_BYTES || span >= RATE_SAMPLE_MAX;
+        if span >= QUEUE_BUCKET.max(path) && is_long {
             self.capacity.sample(self.bytes * 1_000_000 / micros(span), is_fed(self.capacity.most()));
             self.bytes = 0;
             self.since = now;
@@ -75,6 +82,8 @@ pub(crate) struct Credit {
     /// What pushes carried last.
     pushes: Arrivals,
     received_bytes: u64,
+    /// Usual time from a request to its answer without our own queue: the path, the sender's transmission and its queue.
+    usual_path: Duration,
 }
 
 impl Credit {
@@ -86,6 +95,7 @@ impl Credit {
             downlink: Arrivals::default(),
             pushes: Arrivals::default(),
             received_bytes: 0,
+            usual_path: PATH_GUESS,
         }
     }
 
@@ -134,8 +144,8 @@ impl Credit {
         };
         let delay = one_way(now, sent_ms);
         let slack = transmission(bytes, uplink) + i64::try_from(BASE_SLACK.as_millis()).unwrap_or(i64::MAX);
-        // What waited at the sender, and what a long frame takes more than a short one, is no queue of ours. A sender keeps its
-        // queue at its target: what it takes for more is ours, which it sees, too.
+        // What waited at the sender, and what a long frame takes more than a short one, is no queue of ours. A sender counts our
+        // queue as its own where all its receivers are slow, so only what it aims at is believed.
         let queued = i64::from(queued_ms.min(QUEUED_MS_MAX));
         let own = queued + transmission(bytes.saturating_sub(GROUP), self.downlink.capacity.most());
         let base = self.base(link);
@@ -144,7 +154,7 @@ impl Credit {
         let least = base.data.least().into_iter().chain(by_control).min();
         let excess = least.map_or(0, |least| (delay - least - own).max(0));
         self.excess.add(now, excess);
-        self.downlink.add(now, bytes, |rate| in_flight >= bytes_in(rate, path));
+        self.downlink.add(now, bytes, path, |rate| in_flight >= bytes_in(rate, path));
         let rate = self.base(link).train(now, sent_ms, bytes);
         self.received_bytes += bytes;
         if let Some(rate) = rate.filter(|_| self.received_bytes <= CREDIT_FIRST) {
@@ -155,6 +165,21 @@ impl Credit {
         let is_limit = in_flight + self.pushed(now, bytes, path, is_push) + GROUP > self.window.bytes();
         let queue = self.queue(now);
         self.window.delivered(bytes, path, queue, is_limit);
+        let sending = Duration::from_micros((bytes * 1_000_000).checked_div(uplink).unwrap_or(0));
+        let queued = Duration::from_millis(u64::from(queued_ms)).min(UPLINK_DELAY_TARGET);
+        self.usual_path = (self.usual_path * 15 + path + sending.min(DELAY_TARGET) + queued) / 16;
+        self.bound(queue);
+    }
+
+    /// While a queue shows, what may be in flight is what arrives during the path and the middle of the two delays, and two
+    /// groups more. The two groups make peers that share one sender's queue converge to equal rates: each keeps as much in
+    /// it beyond its rate as any other (TCP Vegas, Brakmo and Peterson 1995).
+    fn bound(&mut self, queue: Duration) {
+        let most = self.downlink.capacity.most();
+        if most > 0 && queue >= DELAY_LOW {
+            self.window
+                .at_most(bytes_in(most, self.usual_path + (DELAY_LOW + DELAY_TARGET) / 2) + CREDIT_MIN);
+        }
     }
 
     /// The part of the window that a push of these bytes shows to be in use. Pushes have half of the window, and each is
@@ -163,7 +188,7 @@ impl Credit {
         if !is_push {
             return 0;
         }
-        self.pushes.add(now, bytes, |_| true);
+        self.pushes.add(now, bytes, Duration::ZERO, |_| true);
         bytes_in(self.pushes.capacity.last(), path + NEWS_MAX) * 2
     }
 
@@ -257,7 +282,7 @@ mod tests {
             credit.queue(at(2000))
         };
         assert_eq!(queue(0), Duration::from_millis(375));
-        assert_eq!(queue(50), Duration::from_millis(325));
+        assert_eq!(queue(20), Duration::from_millis(355));
         let most = Duration::from_millis(u64::from(375 - QUEUED_MS_MAX));
         assert_eq!((queue(300), queue(u32::MAX)), (most, most), "no sender lets more wait");
     }
@@ -302,6 +327,18 @@ mod tests {
         };
         assert!(after(20) > 3 * CREDIT_FIRST / 2, "{}", after(20));
         assert_eq!(after(50), CREDIT_FIRST);
+    }
+
+    #[test]
+    fn while_a_queue_shows_the_credit_is_what_arrives_during_the_path_and_a_short_queue() {
+        let mut credit = credit();
+        // 819 kB/s, first without a queue, then 60 ms late: long before 150 ms would cut the window.
+        frames(&mut credit, (2000, 4000), 20, 10, u64::from(u32::MAX));
+        assert!(credit.bytes() > 40 * GROUP, "{}", credit.bytes());
+        assert_eq!(frames(&mut credit, (4000, 4600), 20, 120, CREDIT_FIRST), Duration::from_millis(110));
+        // 50 ms of path and 100 ms of queue are 7.5 groups of it; two more for fairness.
+        let groups = credit.bytes() as f64 / GROUP as f64;
+        assert!((9.0..10.5).contains(&groups), "{groups}");
     }
 
     #[test]

@@ -179,6 +179,7 @@ impl Ledger {
             source.backlog_at = Some(sent_ms);
             source.backlog = backlog;
             source.backlog_heard = now;
+            source.weigh(&mut self.in_flight_bytes);
         }
     }
 
@@ -380,6 +381,18 @@ mod tests {
         assert_eq!(ledger.in_flight_bytes(), 17 * GROUP / 2, "urgent answers do not wait in that queue");
         ledger.answered((B, rtt), (Class::Urgent, ms_of(9000)), Duration::ZERO, GROUP);
         assert_eq!(ledger.in_flight_bytes(), 17 * GROUP / 2);
+    }
+
+    #[test]
+    fn urgent_groups_that_wait_in_a_long_urgent_backlog_are_not_in_flight_but_for_their_share() {
+        let mut ledger = ledger();
+        ledger.ask(Timestamp::ZERO, A, GroupRange::new(0, 8), (Class::Urgent, Duration::ZERO));
+        assert_eq!(ledger.in_flight_bytes(), 8 * GROUP, "nothing is known of its backlog");
+        // Path and queues of 350 ms, a backlog of 1,350 ms beyond the round trip.
+        ledger.backlogged(Timestamp::from_millis(9), A, 9, ms_of(1350));
+        assert_eq!(ledger.in_flight_bytes(), 2 * GROUP);
+        ledger.backlogged(Timestamp::from_millis(19), A, 19, ms_of(0));
+        assert_eq!(ledger.in_flight_bytes(), 8 * GROUP);
     }
 
     #[test]

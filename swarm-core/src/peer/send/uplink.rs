@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use crate::peer::flow::{Capacity, DelayWindow, LeastLately, bytes_in};
 use crate::peer::tuning::{
-    GROUP, PATH_GUESS, QUEUE_BUCKET, UPLINK_BOUND_AFTER, UPLINK_DELAY_LOW, UPLINK_DELAY_TARGET, UPLINK_FIRST,
-    UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE, UPLINK_SAMPLE_BYTES, UPLINK_SAMPLE_MAX,
+    GROUP, PATH_GUESS, QUEUE_BUCKET, RATE_SAMPLE_BYTES, RATE_SAMPLE_MAX, UPLINK_BOUND_AFTER,
+    UPLINK_DELAY_LOW, UPLINK_DELAY_TARGET, UPLINK_FIRST, UPLINK_GUESS, UPLINK_MAX, UPLINK_MIN, UPLINK_SAMPLE,
     UPLINK_SETTLED,
 };
 use crate::time::{Timestamp, micros};
@@ -139,7 +139,7 @@ impl Uplink {
         self.window.delivered_after(bytes, rtt, (queue, delay.unwrap_or(queue)), is_limit);
         self.sample_waiting = self.sample_waiting.min(waiting_bytes);
         let span = now.since(self.sample_since);
-        let is_long = self.sample_bytes >= UPLINK_SAMPLE_BYTES || span >= UPLINK_SAMPLE_MAX;
+        let is_long = self.sample_bytes >= RATE_SAMPLE_BYTES || span >= RATE_SAMPLE_MAX;
         if span >= UPLINK_SAMPLE && is_long {
             let is_fed = waiting_bytes >= bytes_in(self.capacity.most(), rtt + UPLINK_DELAY_TARGET);
             self.fold(span, is_fed);

@@ -90,8 +90,12 @@ impl Source {
     /// at our downlink.
     pub(super) fn on_their_way_bytes(&self) -> u64 {
         let on_its_way = micros(self.rtt + DELAY_TARGET * 2);
-        let response = self.response.map_or(0, micros).max(on_its_way);
-        self.outstanding_bytes() * on_its_way / response.max(1)
+        let part =
+            |bytes: u64, response: Duration| bytes * on_its_way / micros(response).max(on_its_way).max(1);
+        let urgent = self.urgent_bytes();
+        let background = self.outstanding_bytes() - urgent;
+        // Urgent answers wait behind the urgent backlog alone, which the sender tells.
+        part(urgent, self.rtt + self.backlog) + part(background, self.response.unwrap_or_default())
     }
 
     /// What is asked, the path or the usual response changed: works out again what is in flight, and keeps the sum over all
