@@ -13,6 +13,7 @@ pub mod content;
 pub mod disk;
 pub mod events;
 pub mod false_tracker;
+pub mod permission;
 pub mod places;
 pub mod program;
 pub mod scene;

@@ -74,6 +74,11 @@ impl Tracker {
         Ok((response.status().as_u16(), response.text().await?))
     }
 
+    /// Lines of its log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.program.stderr()
+    }
+
     /// Asks it to stop.
     pub fn stop(&self) -> Result<Ended> {
         self.program.stop()
