@@ -7,15 +7,19 @@
 //! FILE            whole; made by renaming FILE.part once everything is verified
 //! FILE.part       the content's length from the start, with holes
 //! FILE.part.tree  the content root, then the tree nodes known (`HashTree::export`)
-//! FILE.part.spare zeros, given up when the disk is full, so that the tree can still be saved
+//! FILE.part.spare zeros, as long as the next saved tree; given up when the disk is full, so that it can still be saved
 //! ```
+//! What a fetch takes of the disk, of memory and of time to resume grows with what is held, not with what a manifest claims.
+
+mod spare;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use swarm_core::{Geometry, GroupRange, GroupSet, HashTree, Manifest, Verified};
+use spare::Spare;
+use swarm_core::{GroupRange, GroupSet, HashTree, Manifest, Verified};
 
 /// Something about a file is not as it must be. The text names the file and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +118,7 @@ pub struct PartFile {
     target: PathBuf,
     part: PathBuf,
     sidecar: PathBuf,
-    spare: PathBuf,
+    spare: Spare,
     file: File,
     /// What the sidecar starts with: the content root.
     root: [u8; 32],
@@ -164,15 +168,16 @@ impl PartFile {
         } else {
             GroupSet::empty(geometry.group_count())
         };
-        let spare = with_suffix(target, ".part.spare");
-        reserve(&spare, geometry).map_err(write_error(&part))?;
+        let mut spare = Spare::new(with_suffix(target, ".part.spare")).map_err(write_error(&part))?;
+        spare.reserve(saved_bytes(&tree)).map_err(write_error(&part))?;
         let (target, root) = (target.to_owned(), manifest.root.0);
         let store = Self { target, part, sidecar, spare, file, root, is_finished: false };
         Ok(Opened { store: Store::Part(store), held, tree })
     }
 
-    fn write(&mut self, verified: &Verified, geometry: Geometry) -> Result<(), StoreError> {
-        let start = geometry.offset(verified.range().start);
+    fn write(&mut self, verified: &Verified, tree: &HashTree) -> Result<(), StoreError> {
+        self.spare.reserve(saved_bytes(tree)).map_err(write_error(&self.part))?;
+        let start = tree.geometry().offset(verified.range().start);
         let written =
             self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.write_all(verified.bytes()));
         written.map_err(write_error(&self.part))
@@ -185,19 +190,10 @@ impl PartFile {
                 if !is_full(&error) {
                     return Err(error);
                 }
-                self.give_up_spare();
+                self.spare.give_up();
                 write_atomically(&self.sidecar, &parts)
             })
             .map_err(write_error(&self.sidecar))
-    }
-
-    fn give_up_spare(&self) {
-        match fs::remove_file(&self.spare) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                tracing::warn!(%error, spare = %self.spare.display(), "cannot be removed");
-            }
-            Ok(()) | Err(_) => {}
-        }
     }
 
     fn finish(&mut self) -> Result<(), StoreError> {
@@ -210,7 +206,7 @@ impl PartFile {
         }
         fs::rename(&self.part, &self.target).map_err(write_error(&self.target))?;
         self.is_finished = true;
-        self.give_up_spare();
+        self.spare.give_up();
         if let Err(error) = fs::remove_file(&self.sidecar) {
             tracing::warn!(%error, sidecar = %self.sidecar.display(), "cannot be removed");
         }
@@ -224,7 +220,7 @@ impl PartFile {
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        self.give_up_spare();
+        self.spare.give_up();
     }
 }
 
@@ -263,11 +259,11 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps verified bytes; a whole file has them already.
-    pub fn write(&mut self, verified: &Verified, geometry: Geometry) -> Result<(), StoreError> {
+    /// Keeps bytes that were verified by `tree`; a whole file has them already.
+    pub fn write(&mut self, verified: &Verified, tree: &HashTree) -> Result<(), StoreError> {
         match self {
             Self::Full(_) => Ok(()),
-            Self::Part(file) => file.write(verified, geometry),
+            Self::Part(file) => file.write(verified, tree),
         }
     }
 
@@ -349,12 +345,9 @@ fn create_anew(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Takes the room that a saved tree will need at most: two hashes and a few bits for each group.
-fn reserve(path: &Path, geometry: Geometry) -> io::Result<()> {
-    let length = (u64::from(geometry.group_count()) + 1) * 72;
-    let mut file = create_anew(path)?;
-    io::copy(&mut io::repeat(0).take(length), &mut file)?;
-    file.sync_data()
+/// Length of what is saved of a tree.
+fn saved_bytes(tree: &HashTree) -> u64 {
+    tree.root().0.len() as u64 + tree.export_bytes()
 }
 
 /// Groups whose bytes in `file` are those of the content, by the nodes known.
@@ -362,7 +355,7 @@ fn held_groups(file: &mut File, tree: &HashTree) -> io::Result<GroupSet> {
     let geometry = tree.geometry();
     let mut held = GroupSet::empty(geometry.group_count());
     let mut bytes = Vec::new();
-    for group in geometry.all().iter() {
+    for group in tree.known_groups() {
         bytes.clear();
         read_span(file, geometry.bytes(GroupRange::one(group)), &mut bytes)?;
         if tree.is_group(group, &bytes) {

@@ -155,4 +155,46 @@ mod tests {
         assert!(!store.held().has(1) && store.held().has(0));
         store.put(&verified(GroupRange::one(3))).unwrap();
     }
+
+    /// A page of WebAssembly memory, bytes.
+    #[cfg(target_arch = "wasm32")]
+    const PAGE_BYTES: usize = 65_536;
+
+    #[cfg(target_arch = "wasm32")]
+    #[test]
+    fn a_peer_of_a_content_that_claims_64_gib_takes_less_than_2_mib() {
+        use std::sync::Arc;
+        use swarm_core::limits::CONTENT_BYTES_MAX;
+        use swarm_core::manifest::{PRIORITY_DEFAULT, Period, Segment, SegmentKind};
+        use swarm_core::peer::{Appetite, Economy, Input, Peer, PeerConfig, UploadLimit};
+        use swarm_core::tracker_message::Role;
+        use swarm_core::{HashTree, Timestamp};
+
+        let mut manifest = crate::fixture::manifest(CONTENT_BYTES_MAX, "video/mp4");
+        let (kind, period) = (SegmentKind::Data, Period::Playback);
+        let group_count = manifest.geometry().group_count();
+        let (priority, time_ms, duration_ms) = (PRIORITY_DEFAULT, None, None);
+        manifest.segments = vec![Segment { group_count, kind, priority, period, time_ms, duration_ms }];
+        let (geometry, root) = (manifest.geometry(), manifest.root);
+        let before = core::arch::wasm32::memory_size::<0>();
+        let mut peer = Peer::new(PeerConfig {
+            swarm: manifest.swarm_id().unwrap(),
+            role: Role::Viewer,
+            manifest: Some(Arc::new(manifest)),
+            publisher: None,
+            seed: 1,
+            appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
+            upload: UploadLimit::Unlimited,
+            uplink_hint: None,
+            token: None,
+            economy: Economy::Thrifty,
+        });
+        peer.handle_input(Timestamp::ZERO, Input::Start);
+        let store = Store::new(geometry, STORE_BYTES_MAX);
+        let tree = Box::new(HashTree::unknown(geometry, root));
+        peer.handle_input(Timestamp::ZERO, Input::StoreReady { held: store.held().clone(), tree });
+        assert!(peer.held().is_some_and(|held| held.capacity() == group_count));
+        let grown_bytes = (core::arch::wasm32::memory_size::<0>() - before) * PAGE_BYTES;
+        assert!(grown_bytes < 2 * 1024 * 1024, "{grown_bytes} bytes");
+    }
 }

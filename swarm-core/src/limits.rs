@@ -9,7 +9,8 @@
 /// node a group costs 0.2 %.
 pub const GROUP_BYTES: u32 = 16 * 1024;
 
-/// Groups in one content, at most: 64 GiB. Bounds every bitmap to 512 KiB.
+/// Groups in one content, at most: 64 GiB. Bounds every set of groups to 560 KiB, the tree to 300 MB and the counts of
+/// copies to 8 MiB; each takes that much only once as much was held or announced.
 pub const GROUPS_MAX: u32 = 1 << 22;
 
 /// Bytes in one content, at most.
@@ -88,6 +89,10 @@ pub const ICE_SERVERS_MAX: usize = 8;
 /// ICE candidates of the other side that one link takes, those in its description included. A host with four addresses
 /// has about twelve; each makes a peer send up to a hundred packets to an address that the other side chose.
 pub const CANDIDATES_PER_LINK_MAX: usize = 20;
+
+/// Of them, those that lead to one address: UDP and TCP, a mapped port, and relayed ones for each of a few interfaces. An
+/// address that the other side chose may be a third party's, which is not to be flooded with connectivity checks.
+pub const CANDIDATES_PER_ADDRESS_MAX: usize = 8;
 
 /// Signals kept for a link whose connection is still being built.
 pub const SIGNALS_PER_LINK_MAX: usize = 64;

@@ -16,6 +16,10 @@
 //! knows both of that parent's children: a sender can tell what a receiver knows from its `have` and from
 //! what it sent before, and a [`Proof`] carries just the nodes between the range and the first known one.
 
+mod saved;
+
+use std::collections::BTreeMap;
+
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -76,25 +80,37 @@ impl Verified {
     }
 }
 
+/// Nodes of one level that are kept together. Even, so that siblings are.
+const PAGE_NODES: u32 = 16;
+
+/// Nodes next to each other in one level, of which at least one is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Page {
+    /// Which of them are known, least significant bit first.
+    known: u16,
+    hashes: Box<[NodeHash]>,
+}
+
 /// The tree of one content as far as it is known. The root always is.
+///
+/// Memory grows with the nodes that were learnt, not with the length that a manifest claims.
 #[derive(Debug, Clone)]
 pub struct HashTree {
     geometry: Geometry,
-    /// Known nodes by level, from the groups up to (not including) the root; `None` until learnt.
-    levels: Vec<Vec<Option<NodeHash>>>,
+    /// Known nodes by level and place, from the groups up to (not including) the root.
+    pages: BTreeMap<(u8, u32), Page>,
+    known_count: u64,
+    /// Level of the root: 0 for a content of one group.
+    height: u8,
     root: ContentRoot,
 }
 
 impl HashTree {
     /// A tree of which only the root is known.
     pub fn unknown(geometry: Geometry, root: ContentRoot) -> Self {
-        let mut width = geometry.group_count();
-        let mut levels = Vec::new();
-        while width > 1 {
-            levels.push(vec![None; width as usize]);
-            width = width.div_ceil(2);
-        }
-        Self { geometry, levels, root }
+        let height = (0..LEVELS_MAX).take_while(|level| width_at(geometry, *level) > 1).count();
+        let height = u8::try_from(height).unwrap_or(LEVELS_MAX);
+        Self { geometry, pages: BTreeMap::new(), known_count: 0, height, root }
     }
 
     /// The geometry of the content.
@@ -107,27 +123,33 @@ impl HashTree {
         self.root
     }
 
-    /// Level of the root: 0 for a content of one group.
-    fn height(&self) -> u8 {
-        u8::try_from(self.levels.len()).unwrap_or(LEVELS_MAX)
-    }
-
     fn width(&self, level: u8) -> u32 {
         width_at(self.geometry, level)
     }
 
     fn node(&self, level: u8, index: u32) -> Option<NodeHash> {
-        if level >= self.height() {
+        if level >= self.height {
             return (index == 0).then_some(self.root.0);
         }
-        self.levels.get(usize::from(level))?.get(index as usize).copied().flatten()
+        let page = self.pages.get(&(level, index / PAGE_NODES))?;
+        let place = index % PAGE_NODES;
+        (page.known >> place & 1 == 1).then(|| page.hashes.get(place as usize).copied()).flatten()
     }
 
     fn learn(&mut self, level: u8, index: u32, hash: NodeHash) {
-        if let Some(slot) =
-            self.levels.get_mut(usize::from(level)).and_then(|row| row.get_mut(index as usize))
-        {
-            *slot = Some(hash);
+        if level >= self.height || index >= self.width(level) {
+            return;
+        }
+        let width = self.width(level);
+        let page = self.pages.entry((level, index / PAGE_NODES)).or_insert_with(|| {
+            let count = PAGE_NODES.min(width - index / PAGE_NODES * PAGE_NODES);
+            Page { known: 0, hashes: vec![[0; 32]; count as usize].into() }
+        });
+        let place = index % PAGE_NODES;
+        if let Some(slot) = page.hashes.get_mut(place as usize) {
+            *slot = hash;
+            self.known_count += u64::from(page.known >> place & 1 == 0);
+            page.known |= 1 << place;
         }
     }
 
@@ -141,7 +163,7 @@ impl HashTree {
         if range.is_empty() || range.end > self.geometry.group_count() {
             return None;
         }
-        while level < self.height() {
+        while level < self.height {
             let parents = [first >> 1, last >> 1];
             if parents.iter().all(|parent| knows(groups_below(level + 1, *parent))) {
                 break;
@@ -208,14 +230,14 @@ impl HashTree {
         let well_formed = in_content
             && range.len() <= FRAME_GROUPS_MAX
             && length == self.geometry.len_bytes(range)
-            && proof.top <= self.height()
+            && proof.top <= self.height
             && proof.hashes.len() <= PROOF_HASHES_MAX;
         if well_formed { Ok(()) } else { Err(VerifyError::BadProof) }
     }
 
     /// Hashes of a range's groups; the root hash if the content has only one.
     fn hash_groups(&self, range: GroupRange, bytes: &[u8]) -> Vec<NodeHash> {
-        if self.height() == 0 {
+        if self.height == 0 {
             return vec![*blake3::hash(bytes).as_bytes()];
         }
         let group_bytes = crate::limits::GROUP_BYTES as usize;
@@ -224,7 +246,7 @@ impl HashTree {
 
     /// Parents of a row of siblings at `level`. A lone last node is its own parent.
     fn fold(&self, level: u8, row: &[NodeHash]) -> Vec<NodeHash> {
-        let below_root = level + 1 == self.height();
+        let below_root = level + 1 == self.height;
         row.chunks(2)
             .map(|pair| match pair {
                 [left, right] if below_root => *merge_subtrees_root(left, right, Mode::Hash).as_bytes(),
@@ -243,53 +265,6 @@ impl HashTree {
             && expected > 0
             && self.node(0, group).is_some()
             && self.node(0, group) == hash
-    }
-
-    /// The known nodes as bytes, for a store that wants to resume: a bitmap and the hashes, level by level.
-    pub fn export(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for row in &self.levels {
-            for slots in row.chunks(8) {
-                let bits = slots.iter().enumerate().map(|(bit, slot)| u8::from(slot.is_some()) << bit);
-                bytes.push(bits.sum());
-            }
-            bytes.extend(row.iter().flatten().flatten());
-        }
-        bytes
-    }
-
-    /// Reads what [`HashTree::export`] wrote, keeping only what verifies from the root down.
-    ///
-    /// Bytes cut short or damaged lose the nodes they no longer prove, nothing else.
-    pub fn import(geometry: Geometry, root: ContentRoot, bytes: &[u8]) -> Self {
-        let mut claimed = Self::unknown(geometry, root);
-        let mut rest = bytes;
-        for row in &mut claimed.levels {
-            let Some((bitmap, hashes)) = rest.split_at_checked(row.len().div_ceil(8)) else { break };
-            rest = hashes;
-            for (index, slot) in row.iter_mut().enumerate() {
-                let is_set = bitmap.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1);
-                if is_set && let Some((hash, after)) = rest.split_first_chunk::<32>() {
-                    *slot = Some(*hash);
-                    rest = after;
-                }
-            }
-        }
-        let mut tree = Self::unknown(geometry, root);
-        for level in (0..tree.height()).rev() {
-            for parent in 0..tree.width(level + 1) {
-                let pair: Option<Vec<NodeHash>> = (2 * parent..tree.width(level).min(2 * parent + 2))
-                    .map(|index| claimed.node(level, index))
-                    .collect();
-                let Some(pair) = pair else { continue };
-                if tree.fold(level, &pair).first().copied() == tree.node(level + 1, parent) {
-                    for (index, hash) in (2 * parent..).zip(pair) {
-                        tree.learn(level, index, hash);
-                    }
-                }
-            }
-        }
-        tree
     }
 }
 
@@ -323,13 +298,13 @@ impl TreeBuilder {
         let first = ContentRoot(*self.first?.as_bytes());
         let mut tree = HashTree::unknown(Geometry::new(self.length_bytes), first);
         let mut row = self.groups;
-        for level in 0..tree.height() {
+        for level in 0..tree.height {
             let parents = tree.fold(level, &row);
             for (index, hash) in (0..).zip(row) {
                 tree.learn(level, index, hash);
             }
             row = parents;
-            if let Some(root) = row.first().filter(|_| level + 1 == tree.height()) {
+            if let Some(root) = row.first().filter(|_| level + 1 == tree.height) {
                 tree.root = ContentRoot(*root);
             }
         }
@@ -404,7 +379,7 @@ mod tests {
         let bao = PostOrderMemOutboard::create(&bytes[..], BlockSize::from_chunk_log(4));
         let pairs: Vec<&[u8]> = bao.data.chunks(64).collect();
         let mut found = 0;
-        for level in 0..tree.height() {
+        for level in 0..tree.height {
             for left in (0..tree.width(level).saturating_sub(1)).step_by(2) {
                 let pair = [tree.node(level, left).unwrap(), tree.node(level, left + 1).unwrap()].concat();
                 assert!(pairs.contains(&&pair[..]), "level {level}, pair at {left}");
@@ -459,15 +434,31 @@ mod tests {
         let bytes = content(50 * 16384 + 3);
         let full = build(&bytes);
         let exported = full.export();
+        assert_eq!(exported.len() as u64, full.export_bytes());
         let again = HashTree::import(full.geometry(), full.root(), &exported);
-        assert_eq!(again.levels, full.levels);
+        assert_eq!(again.known_groups().collect::<Vec<_>>(), (0..51).collect::<Vec<_>>());
+        assert_eq!(again.pages, full.pages);
+        assert!(again.is_whole());
         let mut damaged = exported.clone();
         let last = damaged.len() - 1;
         damaged[last] ^= 1;
         let partial = HashTree::import(full.geometry(), full.root(), &damaged);
-        assert_eq!(partial.node(0, 0), None);
+        assert!(partial.node(0, 50).is_none() && !partial.is_whole());
         let cut = HashTree::import(full.geometry(), full.root(), &exported[..100]);
-        assert!(cut.levels.iter().flatten().all(Option::is_none));
+        assert!(cut.pages.is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_grows_with_what_is_learnt_and_not_with_the_length_that_is_claimed() {
+        let claimed = Geometry::new(crate::limits::CONTENT_BYTES_MAX);
+        let mut tree = HashTree::unknown(claimed, ContentRoot([7; 32]));
+        assert_eq!((tree.height, tree.pages.len(), tree.export().len()), (LEVELS_MAX, 0, 0));
+        // A path from one group to the root: a page of 16 nodes for each level.
+        (0..LEVELS_MAX).for_each(|level| tree.learn(level, (1 << 21) >> level, [1; 32]));
+        let kept: usize = tree.pages.values().map(|page| page.hashes.len() * 32).sum();
+        assert!(kept <= 22 * 16 * 32, "{kept} bytes");
+        assert_eq!(tree.export().len() as u64, tree.export_bytes());
+        assert_eq!(tree.known_groups().collect::<Vec<_>>(), [1 << 21]);
     }
 
     proptest! {
@@ -494,7 +485,7 @@ mod tests {
                 prop_assert!(third.verify(range, &onward, slice(&bytes, &full, range)).is_ok());
                 prop_assert!(receiver.is_group(range.start, &slice(&bytes, &full, GroupRange::one(range.start))));
             }
-            prop_assert_eq!(&receiver.levels, &full.levels);
+            prop_assert_eq!(&receiver.pages, &full.pages);
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! Browser tier: tracker, seeder and real Chromium, one process a tab.
 
+mod closed;
 mod describing;
 mod messages;
 mod outliving;

@@ -2,50 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tests::content::random_file;
-use tests::places::binary;
+use tests::permission::{EXPIRED, PUBLISH_TOKEN, closed_tracker, permission, viewer_key};
 use tests::{Ended, Fetch, Program, Seeder, Tracker, seeder};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What the operator gives to publishers.
-const PUBLISH_TOKEN: &str = "only-for-publishers";
-
-/// What permissions are signed with.
-const SECRET: &str = "a secret of thirty-two bytes or more, for tests";
-
-/// A permission signed with [`SECRET`] (HS256, key `first`) that ended in 2001.
-const EXPIRED: &str = concat!(
-    "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImtpZCI6ImZpcnN0In0.",
-    "eyJzd2FybSI6IjAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAi",
-    "LCJyb2xlIjoidmlld2VyIiwiZXhwIjoxMDAwMDAwMDAwLCJhdWQiOiJ0cmlidXRhcnkifQ.",
-    "kfSFDznLDFFWRlnmyZo2I89iKbdxMgUp_KtGkWrGNDc"
-);
-
-/// A tracker that asks publishers for the token and viewers for a permission that is signed with the key.
-fn closed_tracker(key: &str) -> Result<Tracker> {
-    Tracker::start_with("127.0.0.1:0", &["--publish-token", PUBLISH_TOKEN, "--viewer-key", key])
-}
-
-/// A key for permissions, as `--viewer-key` and `tracker-server token --key` take it.
-fn viewer_key(folder: &Path) -> Result<String> {
-    let file = folder.join("viewers.secret");
-    fs::write(&file, SECRET)?;
-    Ok(format!("first={}", file.display()))
-}
-
-/// A permission to take part in a swarm.
-fn permission(key: &str, swarm: &str) -> Result<String> {
-    let mut command = Command::new(binary("tracker-server")?);
-    command.args(["token", "--key", key, "--swarm", swarm]);
-    let ended = Program::start("tracker-server token", &mut command)?.wait_end(TIMEOUT)?;
-    ensure!(ended.status.success(), "{ended:?}");
-    ended.stdout.first().cloned().context("no token")
-}
 
 /// Seeds, with more options, until the process ends by itself.
 fn refused_seed(tracker: &Tracker, file: &Path, home: &Path, options: &[&str]) -> Result<Ended> {
@@ -75,11 +39,23 @@ fn a_publisher_without_the_token_hears_so_in_one_line_and_ends() -> Result<()> {
 }
 
 #[test]
+fn on_a_tracker_that_is_closed_to_viewers_too_a_publisher_hears_a_publishers_words() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let (file, key) = (home.path().join("film.bin"), viewer_key(home.path())?);
+    random_file(&file, 100_000, 3)?;
+    let tracker = closed_tracker(&key, &[])?;
+    for options in [&[][..], &["--publish-token", "another"], &["--token", EXPIRED]] {
+        is_refused(&refused_seed(&tracker, &file, home.path(), options)?, "publishing here takes")?;
+    }
+    Ok(())
+}
+
+#[test]
 fn who_has_a_permission_fetches_and_the_others_hear_what_to_do() -> Result<()> {
     let home = tempfile::tempdir()?;
     let (file, key) = (home.path().join("film.bin"), viewer_key(home.path())?);
     random_file(&file, 1_000_000, 2)?;
-    let tracker = closed_tracker(&key)?;
+    let tracker = closed_tracker(&key, &[])?;
     let seeder = Seeder::start(&tracker, &file, home.path(), &["--publish-token", PUBLISH_TOKEN])?;
 
     let good = permission(&key, seeder.swarm())?;

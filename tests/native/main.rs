@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod catalogue;
+mod claims;
 mod closed;
 mod crowd;
 mod hostile;

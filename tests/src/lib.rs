@@ -15,6 +15,7 @@ pub mod disk;
 pub mod events;
 pub mod false_tracker;
 pub mod internet;
+pub mod permission;
 pub mod places;
 pub mod program;
 pub mod scene;

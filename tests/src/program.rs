@@ -153,6 +153,11 @@ impl Program {
         self.watched.lock().stdout.clone()
     }
 
+    /// Lines of standard error so far.
+    pub fn stderr(&self) -> Vec<String> {
+        self.watched.lock().stderr.clone()
+    }
+
     /// CPU time so far, user and system, s. Linux only.
     pub fn cpu_s(&self) -> Result<f64> {
         let path = format!("/proc/{}/stat", self.pid.as_raw_nonzero());

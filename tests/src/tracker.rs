@@ -94,6 +94,11 @@ impl Tracker {
         &self.program
     }
 
+    /// Lines of its log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.program.stderr()
+    }
+
     /// Asks it to stop.
     pub fn stop(&self) -> Result<Ended> {
         self.program.stop()

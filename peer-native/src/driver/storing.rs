@@ -29,8 +29,8 @@ impl Driver {
     }
 
     pub(super) fn keep(&mut self, verified: &Verified) {
-        let Some(store) = &mut self.store else { return };
-        if let Err(error) = store.write(verified, self.geometry) {
+        let (Some(store), Some(tree)) = (&mut self.store, self.peer.tree()) else { return };
+        if let Err(error) = store.write(verified, tree) {
             self.store_failed(verified.range(), &error);
         }
     }

@@ -4,6 +4,7 @@
 
 mod command;
 mod content;
+mod liar;
 mod link;
 mod media;
 mod port;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use peer_native::store::{Opened, PartFile, Store, StoreError};
+use swarm_core::limits::{CONTENT_BYTES_MAX, GROUPS_MAX};
 use swarm_core::{GroupRange, HashTree, Manifest, Verified};
 
 use crate::content::{bytes, described};
@@ -28,7 +29,7 @@ fn fetch(target: &Path, content: &[u8], ranges: &[GroupRange]) -> (Store, HashTr
     let Opened { mut store, mut tree, .. } = open(target, &manifest);
     for range in ranges {
         let verified = verified(&whole, &mut tree, content, *range);
-        store.write(&verified, tree.geometry()).unwrap();
+        store.write(&verified, &tree).unwrap();
     }
     store.save_tree(&tree).unwrap();
     (store, tree, manifest)
@@ -49,7 +50,7 @@ fn a_fetch_goes_on_where_it_stopped_and_gives_the_file_its_name_at_the_end() {
     assert_eq!(read, content[5 * 16384..7 * 16384]);
     for group in tree.geometry().all().iter().filter(|group| !held.has(*group)) {
         let verified = verified(&whole, &mut tree, &content, GroupRange::one(group));
-        store.write(&verified, whole.geometry()).unwrap();
+        store.write(&verified, &tree).unwrap();
     }
     assert!(!target.exists());
     store.finish().unwrap();
@@ -77,6 +78,44 @@ fn what_was_damaged_meanwhile_is_not_held() {
     let saved = fs::read(&sidecar).unwrap();
     fs::write(&sidecar, &saved[..saved.len() / 2]).unwrap();
     assert!(open(&target, &manifest).held.count() <= 3);
+}
+
+#[test]
+fn a_manifest_that_claims_64_gib_takes_no_more_than_what_is_held() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, mut manifest) = described(&bytes(9, LENGTH));
+    manifest.length_bytes = CONTENT_BYTES_MAX;
+    manifest.segments.truncate(1);
+    manifest.segments[0].group_count = GROUPS_MAX;
+    let target = directory.path().join("film");
+    let Opened { store, tree, .. } = open(&target, &manifest);
+    store.save_tree(&tree).unwrap();
+    drop(store);
+    // A second start reads what the tree vouches for, which is nothing, and not 64 GiB of holes.
+    let opened = open(&target, &manifest);
+    assert!(opened.held.is_empty());
+    let lengths = ["film.part.tree", "film.part.spare"]
+        .map(|name| fs::metadata(directory.path().join(name)).unwrap().len());
+    assert!(lengths[0] <= 32 && lengths[1] <= 128 * 1024, "{lengths:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_spare_file_is_never_shorter_than_the_tree_that_it_stands_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("film");
+    let content = bytes(10, 3000 * 16384);
+    let (whole, manifest) = described(&content);
+    let Opened { mut store, mut tree, .. } = open(&target, &manifest);
+    for group in 0..3000 {
+        let verified = verified(&whole, &mut tree, &content, GroupRange::one(group));
+        store.write(&verified, &tree).unwrap();
+        let spare = fs::metadata(directory.path().join("film.part.spare")).unwrap().len();
+        assert!(spare >= 32 + tree.export_bytes(), "{spare} bytes at group {group}");
+    }
+    store.save_tree(&tree).unwrap();
+    drop(store);
+    assert!(open(&target, &manifest).held.is_full());
 }
 
 #[test]

@@ -51,15 +51,15 @@ impl Signal {
         }
     }
 
-    /// How many candidates it brings.
-    pub fn candidate_count(&self) -> usize {
-        match self {
-            Self::Offer { sdp } | Self::Answer { sdp } => {
-                sdp.lines().filter(|line| line.trim_start().starts_with("a=candidate:")).count()
-            }
-            Self::Candidate { .. } => 1,
-            Self::EndOfCandidates => 0,
-        }
+    /// The lines of the candidates that it brings, from `candidate:` on.
+    pub fn candidates(&self) -> impl Iterator<Item = &str> {
+        let (described, trickled) = match self {
+            Self::Offer { sdp } | Self::Answer { sdp } => (sdp.as_str(), None),
+            Self::Candidate { candidate, .. } => ("", Some(candidate.as_str())),
+            Self::EndOfCandidates => ("", None),
+        };
+        let described = described.lines().filter_map(|line| line.trim_start().strip_prefix("a="));
+        described.filter(|line| line.starts_with("candidate:")).chain(trickled)
     }
 
     /// About the bytes that the signal takes on the wire; at least 64.

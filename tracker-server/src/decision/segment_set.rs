@@ -60,8 +60,7 @@ impl SegmentSet {
 
     /// The segments that are not in `other`, in order.
     pub fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
-        let others = other.0.words().iter().copied().chain(std::iter::repeat(0));
-        let words = self.0.words().iter().zip(others).map(|(own, others)| own & !others);
+        let words = (0..self.0.word_count()).map(|index| self.0.word(index) & !other.0.word(index));
         (0u32..).zip(words).filter(|(_, word)| *word != 0).flat_map(|(index, word)| {
             (0..u64::BITS).filter(move |bit| word >> bit & 1 == 1).map(move |bit| index * u64::BITS + bit)
         })
@@ -76,7 +75,7 @@ impl SegmentSet {
 
     /// Whether a segment is in both sets.
     pub fn is_overlapping(&self, other: &Self) -> bool {
-        self.0.words().iter().zip(other.0.words()).any(|(left, right)| left & right != 0)
+        (0..self.0.word_count()).any(|index| self.0.word(index) & other.0.word(index) != 0)
     }
 
     /// The first `runs_max` runs of segments that are in both sets.

@@ -82,11 +82,10 @@ impl Order {
         field: &'a Field<'_>,
         range: GroupRange,
     ) -> impl Iterator<Item = (usize, u64)> + 'a {
-        let at = |set: &GroupSet, index: usize| set.words().get(index).copied().unwrap_or(0);
         let held = field.content.held();
         let words = masks(range.and(GroupRange::new(0, held.capacity()))).map(move |(index, mask)| {
-            let covered = at(field.neighbours.copies().present(), index) | at(&self.under_way, index);
-            let candidates = sets.iter().fold(at(held, index) & mask, |word, set| word & at(set, index));
+            let covered = field.neighbours.copies().present().word(index) | self.under_way.word(index);
+            let candidates = sets.iter().fold(held.word(index) & mask, |word, set| word & set.word(index));
             (index, candidates & !covered)
         });
         words.filter(|(_, word)| *word != 0)

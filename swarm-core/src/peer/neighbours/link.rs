@@ -9,7 +9,7 @@ use super::round_trip::RoundTrip;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::{Fingerprint, PeerId};
-use crate::limits::{CANDIDATES_PER_LINK_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
+use crate::limits::{CANDIDATES_PER_ADDRESS_MAX, CANDIDATES_PER_LINK_MAX, RUNS_MAX, SIGNALS_PER_LINK_MAX};
 use crate::peer::stats::LinkState;
 use crate::peer::tuning::{CONNECT_TIMEOUT, EARLY_DATA_MAX, PONG_TIMEOUT, RETIRE_TIMEOUT};
 use crate::peer_message::{Class, DataMessage, PeerMessage, Playing, Serving, Standing};
@@ -26,6 +26,12 @@ struct Claims {
     knows: Option<GroupSet>,
     /// Announcements from before the geometry was known.
     early: Vec<GroupRange>,
+}
+
+/// Where a candidate makes us send packets to: the address in `candidate:F COMPONENT TRANSPORT PRIORITY ADDRESS PORT …`.
+fn address_of(candidate: &str) -> Box<str> {
+    let address = candidate.split_whitespace().nth(4).unwrap_or_default().to_lowercase();
+    address.strip_prefix("::ffff:").unwrap_or(&address).into()
 }
 
 /// Who is at the other end of a link.
@@ -56,12 +62,13 @@ pub(crate) struct Link {
     is_retiring: bool,
     /// Whether its groups count as copies in the swarm.
     is_counted: bool,
-    /// Signals passed to its connection so far, and candidates among them.
+    /// Signals passed to its connection so far, and where the candidates among them lead.
     signals: usize,
-    candidates: usize,
+    candidates: Vec<Box<str>>,
     pace: Pace,
-    /// The part of the manifest that it may ask for next.
+    /// The part of the manifest that it may ask for next, and whether it does.
     next_part: u16,
+    asks_part: bool,
     claims: Claims,
     /// Payload that overtook the greeting: the two channels are not ordered against one another.
     early_data: Vec<DataMessage>,
@@ -92,9 +99,10 @@ impl Link {
             is_retiring: false,
             is_counted: true,
             signals: 0,
-            candidates: 0,
+            candidates: Vec::new(),
             pace: Pace::default(),
             next_part: 0,
+            asks_part: false,
             claims: Claims::default(),
             early_data: Vec::new(),
             rtt: RoundTrip::default(),
@@ -201,10 +209,16 @@ impl Link {
         self.signals <= SIGNALS_PER_LINK_MAX
     }
 
-    /// Counts candidates of the other side; whether they are still within the limit.
-    pub(super) const fn admit_candidates(&mut self, count: usize) -> bool {
-        self.candidates = self.candidates.saturating_add(count);
-        self.candidates <= CANDIDATES_PER_LINK_MAX
+    /// Counts a candidate of the other side; whether all are still within the limits.
+    pub(super) fn admit_candidate(&mut self, line: &str) -> bool {
+        let address = address_of(line);
+        let is_few = self.candidates.len() < CANDIDATES_PER_LINK_MAX;
+        let at_address = self.candidates.iter().filter(|known| **known == address).count();
+        let is_admitted = is_few && at_address < CANDIDATES_PER_ADDRESS_MAX;
+        if is_few {
+            self.candidates.push(address);
+        }
+        is_admitted
     }
 
     /// Counts a message on the control channel; whether its sender keeps the pace.
@@ -213,14 +227,27 @@ impl Link {
         self.pace.admit(now, message, group_count)
     }
 
-    /// Whether it may be sent a part of the manifest now: each once, in their order.
-    pub(super) fn admit_part(&mut self, part: u16) -> bool {
-        let is_next = part == self.next_part;
-        self.next_part = self.next_part.saturating_add(u16::from(is_next));
-        is_next
+    /// It asks for a part of the manifest. Each is sent once, in their order. Whether it is to be answered, and waits from
+    /// now on.
+    pub(super) const fn ask_part(&mut self, part: u16) -> bool {
+        let is_new = part == self.next_part && !self.asks_part;
+        self.asks_part |= is_new;
+        is_new
+    }
+
+    /// The part of the manifest that it may be sent next.
+    pub(crate) const fn part_asked(&self) -> u16 {
+        self.next_part
+    }
+
+    /// It was answered; `is_part`: with the part that it asked for.
+    pub(super) fn part_answered(&mut self, is_part: bool) {
+        self.asks_part = false;
+        self.next_part = self.next_part.saturating_add(u16::from(is_part));
     }
 
     pub(super) fn opened(&mut self, now: Timestamp) {
+        self.candidates = Vec::new();
         self.state = LinkState::Greeting;
         self.since = now;
     }
@@ -281,12 +308,8 @@ impl Link {
     }
 
     /// It announced that it no longer holds these groups. What it knows of the tree it goes on knowing.
-    pub(super) fn dropped(&mut self, ranges: &[GroupRange]) {
-        if let Some(have) = &mut self.claims.have {
-            for range in ranges {
-                have.remove(*range);
-            }
-        }
+    pub(super) fn dropped(&mut self, range: GroupRange) {
+        self.claims.have.iter_mut().for_each(|have| _ = have.remove(range));
     }
 
     pub(crate) fn have(&self) -> Option<&GroupSet> {

@@ -23,7 +23,7 @@ use crate::id::{Fingerprint, LinkId, PeerId};
 use crate::peer_message::{Class, DataMessage, PeerMessage, Standing};
 use crate::publisher::Signature;
 use crate::time::Timestamp;
-use crate::tracker_message::Role;
+use crate::tracker_message::{Role, Signal};
 
 /// What becomes of a connection that has opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub(crate) struct Neighbours {
     copies: Copies,
     /// Certificates of neighbours that broke the rules.
     banned: VecDeque<Fingerprint>,
+    /// Who waits for a part of the manifest, in the order in which they asked.
+    part_asks: VecDeque<LinkId>,
     /// Earliest link timeout (approximate, never late).
     due: Option<Timestamp>,
 }
@@ -160,9 +162,10 @@ impl Neighbours {
         self.links.value_mut(id).is_some_and(|link| link.described(is_own, fingerprint))
     }
 
-    /// Counts candidates of the other side; whether the link takes them.
-    pub(crate) fn admit_candidates(&mut self, id: LinkId, count: usize) -> bool {
-        self.links.value_mut(id).is_some_and(|link| link.admit_candidates(count))
+    /// Counts the candidates of a signal of the other side; whether the link takes them.
+    pub(crate) fn admit_candidates(&mut self, id: LinkId, signal: &Signal) -> bool {
+        let link = self.links.value_mut(id);
+        link.is_some_and(|link| signal.candidates().all(|line| link.admit_candidate(line)))
     }
 
     /// Counts a message of a neighbour; `false` if it sends more than any work needs.
@@ -170,9 +173,23 @@ impl Neighbours {
         self.links.value_mut(id).is_none_or(|link| link.admit_message(now, message))
     }
 
-    /// Whether a neighbour may be sent a part of the manifest.
-    pub(crate) fn admit_part(&mut self, id: LinkId, part: u16) -> bool {
-        self.links.value_mut(id).is_some_and(|link| link.admit_part(part))
+    /// A neighbour asks for a part of the manifest.
+    pub(crate) fn asks_part(&mut self, id: LinkId, part: u16) {
+        if self.links.value_mut(id).is_some_and(|link| link.ask_part(part)) {
+            self.part_asks.push_back(id);
+        }
+    }
+
+    /// The neighbour that has waited longest for a part of the manifest, and which one.
+    pub(crate) fn part_asked(&self) -> Option<(LinkId, u16)> {
+        let id = *self.part_asks.front()?;
+        Some((id, self.get(id)?.part_asked()))
+    }
+
+    /// That neighbour was answered; `is_part`: with the part that it asked for.
+    pub(crate) fn part_answered(&mut self, is_part: bool) {
+        let link = self.part_asks.pop_front().and_then(|id| self.links.value_mut(id));
+        link.into_iter().for_each(|link| link.part_answered(is_part));
     }
 
     /// Both channels of a link are open.
@@ -257,7 +274,7 @@ impl Neighbours {
         let Some(link) = self.links.value_mut(id) else { return true };
         let is_possible = link.set_geometry(geometry);
         if link.is_counted() {
-            link.have().into_iter().flat_map(|have| have.iter()).for_each(|group| self.copies.add(group));
+            runs(link).for_each(|run| self.copies.add(run));
         }
         is_possible
     }
@@ -273,16 +290,22 @@ impl Neighbours {
         if !link.may_hold(gained) || !link.may_hold(dropped) {
             return Err("it announced groups that do not exist");
         }
-        if link.is_counted() {
-            missing(link, gained).into_iter().for_each(|group| self.copies.add(group));
+        for range in gained {
+            if link.is_counted() {
+                let fresh = link.have().into_iter().flat_map(|have| have.missing_runs(*range));
+                fresh.for_each(|run| self.copies.add(run));
+            }
+            if !link.gained(&[*range]) {
+                return Err("it announced groups without end before the manifest was here");
+            }
         }
-        if !link.gained(gained) {
-            return Err("it announced groups without end before the manifest was here");
+        for range in dropped {
+            if link.is_counted() {
+                let lost = link.have().into_iter().flat_map(|have| have.runs(*range));
+                lost.for_each(|run| self.copies.remove(run));
+            }
+            link.dropped(*range);
         }
-        if link.is_counted() {
-            present(link, dropped).into_iter().for_each(|group| self.copies.remove(group));
-        }
-        link.dropped(dropped);
         Ok(())
     }
 
@@ -292,8 +315,7 @@ impl Neighbours {
             return;
         };
         link.set_counted(is_counted);
-        let held = link.have().into_iter().flat_map(|have| have.iter());
-        held.for_each(|group| if is_counted { self.copies.add(group) } else { self.copies.remove(group) });
+        runs(link).for_each(|run| if is_counted { self.copies.add(run) } else { self.copies.remove(run) });
     }
 
     /// A neighbour was sent groups.
@@ -323,6 +345,7 @@ impl Neighbours {
     /// Forgets a link.
     pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
         self.set_counted(id, false);
+        self.part_asks.retain(|asker| *asker != id);
         self.links.remove(id)
     }
 
@@ -358,20 +381,9 @@ impl Neighbours {
     }
 }
 
-fn missing(link: &Link, ranges: &[GroupRange]) -> Vec<u32> {
-    let mut groups: Vec<u32> = ranges.iter().flat_map(|range| range.iter()).collect();
-    groups.retain(|group| link.have().is_some_and(|have| !have.has(*group)));
-    groups.sort_unstable();
-    groups.dedup();
-    groups
-}
-
-fn present(link: &Link, ranges: &[GroupRange]) -> Vec<u32> {
-    let mut groups: Vec<u32> = ranges.iter().flat_map(|range| range.iter()).collect();
-    groups.retain(|group| link.have().is_some_and(|have| have.has(*group)));
-    groups.sort_unstable();
-    groups.dedup();
-    groups
+/// What a neighbour holds.
+fn runs(link: &Link) -> impl Iterator<Item = GroupRange> + '_ {
+    link.have().into_iter().flat_map(|have| have.runs(GroupRange::new(0, have.capacity())))
 }
 
 #[cfg(test)]

@@ -59,9 +59,12 @@ impl Neighbours {
     pub(crate) fn check_invariants(&self) {
         let mut copies = Copies::new(self.copies.present().capacity());
         for (_, link) in self.iter().filter(|(_, link)| link.is_counted()) {
-            link.have().into_iter().flat_map(|have| have.iter()).for_each(|group| copies.add(group));
+            runs(link).for_each(|run| copies.add(run));
         }
-        assert_eq!(copies, self.copies);
+        let counts = |copies: &Copies| {
+            (0..copies.present().capacity()).map(|group| copies.of(group)).collect::<Vec<_>>()
+        };
+        assert_eq!((counts(&copies), copies.present()), (counts(&self.copies), self.copies.present()));
     }
 }
 

@@ -308,11 +308,9 @@ impl Receive {
 
     /// Words of the groups of a range that are lacking and not asked for.
     fn free<'a>(&'a self, view: &View<'a>, range: GroupRange) -> impl Iterator<Item = (usize, u64)> + 'a {
-        let (held, asked) = (view.content.held().words(), self.ledger.asked().words());
-        masks(range.and(view.content.geometry().all())).map(move |(index, mask)| {
-            let read = |words: &[u64]| words.get(index).copied().unwrap_or(0);
-            (index, mask & !(read(held) | read(asked)))
-        })
+        let (held, asked) = (view.content.held(), self.ledger.asked());
+        masks(range.and(view.content.geometry().all()))
+            .map(move |(index, mask)| (index, mask & !(held.word(index) | asked.word(index))))
     }
 
     fn ask(

@@ -41,7 +41,7 @@ pub(crate) struct View<'a> {
 struct Candidate<'a> {
     id: LinkId,
     peer: PeerId,
-    have: &'a [u64],
+    have: &'a GroupSet,
     /// Expected time until an answer, were it asked now.
     eta: Duration,
     /// By how much that grows with each group asked of it.
@@ -78,7 +78,7 @@ impl<'a> Candidates<'a> {
             Some(Candidate {
                 id,
                 peer: link.peer,
-                have: link.have()?.words(),
+                have: link.have()?,
                 // A neighbour that owes something and is silent will be silent for as long again.
                 eta: expected.max(source.silence(view.now)),
                 group_time,
@@ -96,7 +96,7 @@ impl<'a> Candidates<'a> {
 
     /// The groups of a range that some candidate holds.
     pub(crate) fn union(&self, index: usize) -> u64 {
-        self.list.iter().fold(0, |word, candidate| word | candidate.have.get(index).copied().unwrap_or(0))
+        self.list.iter().fold(0, |word, candidate| word | candidate.have.word(index))
     }
 
     /// Whom to ask for a group that is due in `remaining`, with the expected time.
@@ -110,10 +110,8 @@ impl<'a> Candidates<'a> {
         advice: &Advice,
         except: Option<LinkId>,
     ) -> Option<(LinkId, Duration)> {
-        let (index, bit) = ((group / u64::BITS) as usize, group % u64::BITS);
         let holds = |candidate: &&Candidate<'_>| {
-            let holds = candidate.have.get(index).is_some_and(|word| word >> bit & 1 == 1);
-            holds && candidate.room > 0 && Some(candidate.id) != except
+            candidate.have.has(group) && candidate.room > 0 && Some(candidate.id) != except
         };
         let holders = || self.list.iter().filter(holds);
         let soonest = |is_initial: bool| {
@@ -172,9 +170,9 @@ pub(crate) fn usual_uplink(neighbours: &Neighbours) -> u64 {
 
 /// What one neighbour may be asked for in the background, as word operations over bitmaps.
 pub(crate) struct Background<'a> {
-    have: &'a [u64],
-    held: &'a [u64],
-    asked: &'a [u64],
+    have: &'a GroupSet,
+    held: &'a GroupSet,
+    asked: &'a GroupSet,
     /// Groups that are due too soon to be asked for here.
     barred: &'a [GroupRange],
 }
@@ -188,8 +186,8 @@ impl<'a> Background<'a> {
         barred: &'a [GroupRange],
     ) -> Option<Self> {
         let is_open = link.is_provider() && link.standing().serving == Serving::Everything;
-        let have = link.have().filter(|_| is_open)?.words();
-        Some(Self { have, held: view.content.held().words(), asked: ledger.asked().words(), barred })
+        let have = link.have().filter(|_| is_open)?;
+        Some(Self { have, held: view.content.held(), asked: ledger.asked(), barred })
     }
 
     /// The rarest of a sample, in the author's order: its run of at most `groups_max`, and its class.
@@ -214,8 +212,7 @@ impl<'a> Background<'a> {
     }
 
     fn word(&self, tier: &Tier, index: usize) -> u64 {
-        let read = |words: &[u64]| words.get(index).copied().unwrap_or(0);
-        read(self.have) & read(tier.groups.words()) & !(read(self.held) | read(self.asked))
+        self.have.word(index) & tier.groups.word(index) & !(self.held.word(index) | self.asked.word(index))
     }
 
     fn has(&self, tier: &Tier, group: u32) -> bool {

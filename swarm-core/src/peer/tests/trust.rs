@@ -10,7 +10,7 @@ use super::net::Net;
 use super::scene::standing;
 use crate::group::GroupRange;
 use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
-use crate::limits::CANDIDATES_PER_LINK_MAX;
+use crate::limits::{CANDIDATES_PER_ADDRESS_MAX, CANDIDATES_PER_LINK_MAX};
 use crate::manifest::tests::key;
 use crate::peer::{Appetite, Economy, Input, Output, UploadLimit};
 use crate::peer_message::{PeerDecodeError, PeerMessage};
@@ -174,17 +174,42 @@ fn a_manifest_is_sent_once_a_link_and_not_at_all_by_who_sends_nothing() {
 }
 
 #[test]
+fn parts_of_the_manifest_leave_within_the_upload_limit_and_nobody_is_forgotten() {
+    let mut alone = alone(Role::Viewer);
+    // 1 kB a second; a manifest of this content has some 200 bytes.
+    alone.tell(Input::Upload(UploadLimit::BitsPerSecond(8000)));
+    let links: Vec<LinkId> = (1..=10).map(|number| alone.meet_viewer(number)).collect();
+    let ask = || PeerMessage::ManifestAsk { part: 0 };
+    links.iter().for_each(|link| (0..5).for_each(|_| alone.tell(Input::Control(*link, ask()))));
+    let sent = |alone: &mut Alone| -> usize {
+        let said: Vec<PeerMessage> = links.iter().flat_map(|link| alone.take_said(*link)).collect();
+        let parts = said.iter().filter_map(|message| {
+            let PeerMessage::ManifestPart { bytes, .. } = message else { return None };
+            Some(bytes.len())
+        });
+        parts.sum()
+    };
+    let part_bytes = alone.net.manifest.to_bytes().unwrap().len();
+    assert_eq!(sent(&mut alone), part_bytes, "the first leaves, the others wait");
+    alone.wait(Duration::from_millis(1000));
+    let in_a_second = sent(&mut alone);
+    assert!((part_bytes..=1000 + part_bytes).contains(&in_a_second), "{in_a_second} bytes");
+    alone.wait(Duration::from_secs(10));
+    assert_eq!(part_bytes + in_a_second + sent(&mut alone), 10 * part_bytes);
+}
+
+#[test]
 fn a_link_takes_a_few_candidates_whatever_is_sent() {
     let mut alone = alone(Role::Viewer);
     let from = PeerId(1);
     alone.hear(TrackerMessageBody::Connect { peer: from, role: Role::Viewer, offer: false });
     let candidate = |number: usize| Signal::Candidate {
-        candidate: format!("candidate:1 1 UDP 1 192.0.2.1 {number} typ host"),
+        candidate: format!("candidate:1 1 UDP 1 192.0.2.{} {number} typ host", number / 2),
         sdp_mid: None,
         sdp_m_line_index: Some(0),
     };
     let lines: String =
-        (0..5).map(|number| format!("a=candidate:1 1 UDP 1 192.0.2.1 {number} typ host\r\n")).collect();
+        (0..5).map(|number| format!("a=candidate:1 1 UDP 1 2001:db8::1 {number} typ host\r\n")).collect();
     let offer = Signal::Offer { sdp: format!("{}{lines}", super::scene::description(1)) };
     let mut passed = 0;
     for signal in std::iter::once(offer).chain((0..300).map(candidate)) {
@@ -195,6 +220,22 @@ fn a_link_takes_a_few_candidates_whatever_is_sent() {
         }
     }
     assert_eq!(passed, 1 + CANDIDATES_PER_LINK_MAX - 5, "the description, and what is left of the limit");
+    // All at one address, which may be a third party's: fewer, in whatever form it is written.
+    alone.hear(TrackerMessageBody::Connect { peer: PeerId(3), role: Role::Viewer, offer: false });
+    let signal = Signal::Offer { sdp: super::scene::description(3) };
+    alone.hear(TrackerMessageBody::Signal { from: PeerId(3), signal });
+    passed = 0;
+    for number in 0..15 {
+        let address = if number % 2 == 0 { "192.0.2.1" } else { "::ffff:192.0.2.1" };
+        let candidate = format!("candidate:1 1 UDP 1 {address} {number} typ host");
+        let signal = Signal::Candidate { candidate, sdp_mid: None, sdp_m_line_index: Some(0) };
+        let body = TrackerMessageBody::Signal { from: PeerId(3), signal };
+        alone.peer.handle_input(alone.now, Input::Tracker(TrackerMessage::notice(body)));
+        while let Some(output) = alone.peer.poll_output() {
+            passed += usize::from(matches!(output, Output::RemoteSignal(..)));
+        }
+    }
+    assert_eq!(passed, CANDIDATES_PER_ADDRESS_MAX);
     let lines: String = (0..300).map(|_| "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n").collect();
     alone.hear(TrackerMessageBody::Connect { peer: PeerId(2), role: Role::Viewer, offer: false });
     let signal = Signal::Offer { sdp: format!("{}{lines}", super::scene::description(2)) };

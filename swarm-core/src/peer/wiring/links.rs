@@ -64,8 +64,7 @@ impl Peer {
     /// A signal of another peer, by way of the tracker.
     pub(in crate::peer) fn remote_signal(&mut self, now: Timestamp, from: PeerId, signal: Signal) {
         let Some(link) = self.neighbours.signalled(from) else { return };
-        let candidates = signal.candidate_count();
-        if candidates > 0 && !self.neighbours.admit_candidates(link, candidates) {
+        if !self.neighbours.admit_candidates(link, &signal) {
             // Trickled ones beyond the limit are left out; a description cannot be used without those in it.
             if signal.description().is_some() {
                 self.close_link(now, link, "its session description has too many candidates");

@@ -9,7 +9,7 @@ use crate::manifest::Manifest;
 use crate::peer::Peer;
 use crate::peer::input::FetchError;
 use crate::peer::output::{Event, Output};
-use crate::peer::tracker::Progress;
+use crate::peer::tracker::{Progress, part_of};
 use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
 
@@ -72,6 +72,28 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// Sends one neighbour the part that it asked for; whether there was one that waits. The caller has seen that the
+    /// upload limit and the uplink admit it. A peer without a manifest, or that uploads nothing, says so at once.
+    pub(in crate::peer) fn send_part(&mut self, now: Timestamp) -> bool {
+        let Some((id, part)) = self.neighbours.part_asked() else { return false };
+        let own = if self.sender.is_off() { &Bytes::new() } else { &self.manifest.bytes };
+        let (part_count, bytes) = part_of(own, part);
+        let is_part = part < part_count;
+        self.neighbours.part_answered(is_part);
+        // A part that does not exist cannot be answered: the answer would break a rule.
+        if is_part || part_count == 0 {
+            self.sender.sent_beside(now, bytes.len() as u64);
+            let part = PeerMessage::ManifestPart { part: part.min(part_count), part_count, bytes };
+            self.outputs.push_back(Output::Control(id, part));
+        }
+        true
+    }
+
+    /// Answers everybody who asks for what is not to be had here. That costs nothing worth waiting for.
+    pub(in crate::peer) fn decline_parts(&mut self, now: Timestamp) {
+        while (self.sender.is_off() || self.manifest.bytes.is_empty()) && self.send_part(now) {}
     }
 
     fn manifest_arrived(&mut self, now: Timestamp, bytes: &Bytes) {

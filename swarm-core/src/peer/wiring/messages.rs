@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::group::{GroupRange, merged};
 use crate::id::LinkId;
 use crate::limits::REQUEST_GROUPS_MAX;
@@ -12,7 +10,7 @@ use crate::peer::output::Output;
 use crate::peer::receive::{Answer, Order, appetite, clock_ms};
 use crate::peer::send;
 use crate::peer::stats::LinkState;
-use crate::peer::tracker::{millis, part_of};
+use crate::peer::tracker::millis;
 use crate::peer::{Live, Peer};
 use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerDecodeError, PeerMessage, RejectReason};
 use crate::time::Timestamp;
@@ -64,14 +62,8 @@ impl Peer {
                 self.note_neighbours();
             }
             PeerMessage::ManifestAsk { part } => {
-                let own = if self.sender.is_off() { &Bytes::new() } else { &self.manifest.bytes };
-                let (part_count, bytes) = part_of(own, part);
-                // A part that does not exist cannot be answered: the answer would break a rule.
-                if part_count == 0 || (part < part_count && self.neighbours.admit_part(id, part)) {
-                    self.sender.sent_beside(now, bytes.len() as u64);
-                    let answer = PeerMessage::ManifestPart { part: part.min(part_count), part_count, bytes };
-                    self.outputs.push_back(Output::Control(id, answer));
-                }
+                self.neighbours.asks_part(id, part);
+                self.agenda.serving();
             }
             PeerMessage::ManifestPart { part, part_count, bytes } => {
                 self.manifest_part(now, id, (part, part_count), &bytes);

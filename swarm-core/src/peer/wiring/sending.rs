@@ -27,6 +27,7 @@ impl Peer {
     /// Sends as much as can be sent now.
     pub(in crate::peer) fn serve(&mut self, now: Timestamp) {
         self.timers.serve_at = None;
+        self.decline_parts(now);
         let mut is_blocked = false;
         loop {
             match self.sender.gate(now) {
@@ -36,13 +37,20 @@ impl Peer {
                     break;
                 }
                 Gate::Until(at) => {
-                    let is_waited_for = self.sender.has_requests() || self.next(now).is_some();
+                    let is_waited_for = self.sender.has_requests()
+                        || self.neighbours.part_asked().is_some()
+                        || self.next(now).is_some();
                     self.timers.serve_at = is_waited_for.then_some(at);
                     break;
                 }
             }
-            let Some(next) = self.next(now) else { break };
-            self.depart(now, &next);
+            // One part of the manifest and one frame in turn: many who ask for it do not keep players waiting.
+            let has_sent_part = self.send_part(now);
+            match self.next(now) {
+                Some(next) => self.depart(now, &next),
+                None if has_sent_part => {}
+                None => break,
+            }
         }
         self.sender.set_blocked(is_blocked);
         for (id, bytes) in self.sender.low_water(&self.neighbours) {

@@ -21,6 +21,12 @@ use crate::tracker_message::{
 };
 use crate::tree::HashTree;
 
+/// What a publisher is told that a closed tracker does not let in.
+const WITHOUT_TOKEN: &str =
+    "publishing here takes the tracker's publish token (--publish-token); ask its operator";
+const WRONG_TOKEN: &str = "publishing here takes its publish token (--publish-token) or a permission for initial peers (--token), and what was \
+     shown is neither";
+
 impl Peer {
     pub(in crate::peer) fn start(&mut self, now: Timestamp) {
         if let Some(manifest) = self.config.manifest.clone() {
@@ -158,7 +164,16 @@ impl Peer {
                 self.outputs.push_back(Output::DisconnectTracker);
                 self.tracker_lost(now, text);
             }
-            Refusal::Never => self.tracker_refuses(format!("the tracker refuses: {text}")),
+            Refusal::Never => {
+                let is_publisher = self.config.role == Role::Initial && code == ErrorCode::Forbidden;
+                // A tracker that greets does not know yet who it talks to, and speaks to viewers.
+                let text = match &self.config.token {
+                    None if is_publisher => WITHOUT_TOKEN.to_owned(),
+                    Some(_) if is_publisher => format!("{WRONG_TOKEN}; to viewers it says: {text}"),
+                    None | Some(_) => text,
+                };
+                self.tracker_refuses(format!("the tracker refuses: {text}"));
+            }
         }
     }
 

@@ -1,0 +1,57 @@
+//! Room on the disk that is given up when nothing else is left, so that the tree can still be saved.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::path::PathBuf;
+
+use super::{create_anew, not_following};
+
+/// The file grows by this much at least: what 1,000 groups add to a saved tree.
+const STEP_BYTES: u64 = 64 * 1024;
+
+/// It is longer than the next saved tree by this much at least: what a few messages add, so that it is long enough
+/// when the disk is full and it cannot grow.
+const MARGIN_BYTES: u64 = 16 * 1024;
+
+/// It grows by one part in so many of what it is at least, so that it does not grow often.
+const GROWTH_SHARE: u64 = 8;
+
+/// A file of zeros.
+#[derive(Debug)]
+pub(super) struct Spare {
+    path: PathBuf,
+    length_bytes: u64,
+}
+
+impl Spare {
+    /// An empty one. What has its name goes.
+    pub(super) fn new(path: PathBuf) -> io::Result<Self> {
+        create_anew(&path)?;
+        Ok(Self { path, length_bytes: 0 })
+    }
+
+    /// Takes room for a tree of that length, and a step ahead.
+    pub(super) fn reserve(&mut self, tree_bytes: u64) -> io::Result<()> {
+        let needed_bytes = tree_bytes + MARGIN_BYTES;
+        if needed_bytes <= self.length_bytes {
+            return Ok(());
+        }
+        let length_bytes = (needed_bytes + needed_bytes / GROWTH_SHARE).next_multiple_of(STEP_BYTES);
+        let mut file = not_following(OpenOptions::new().append(true).create(true)).open(&self.path)?;
+        let missing_bytes = length_bytes.saturating_sub(file.metadata()?.len());
+        io::copy(&mut io::repeat(0).take(missing_bytes), &mut file)?;
+        file.sync_data()?;
+        self.length_bytes = length_bytes;
+        Ok(())
+    }
+
+    /// Gives the room back.
+    pub(super) fn give_up(&self) {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%error, spare = %self.path.display(), "cannot be removed");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
