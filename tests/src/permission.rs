@@ -20,7 +20,7 @@ pub const PUBLISH_TOKEN: &str = "only-for-publishers";
 /// What permissions are signed with.
 const SECRET: &str = "a secret of thirty-two bytes or more, for tests";
 
-/// A permission signed with [`SECRET`] (HS256, key `first`) that ended in 2001.
+/// A permission signed with `SECRET` (HS256, key `first`) that ended in 2001.
 pub const EXPIRED: &str = concat!(
     "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImtpZCI6ImZpcnN0In0.",
     "eyJzd2FybSI6IjAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAi",
