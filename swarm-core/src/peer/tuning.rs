@@ -172,11 +172,6 @@ pub(crate) const ANSWERED_AHEAD_GROUPS: u32 = (CREDIT_FIRST / GROUP) as u32;
 pub(crate) const RICH_TENTHS: u64 = 11;
 /// A pushed group that its receiver has not announced after this long is pushed again.
 pub(crate) const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
-/// An uplink that a viewer announces counts for this many times the median at most, until other viewers are seen to come to
-/// hold what only it was given; and for one median more with each of them. A boast draws no more than that.
-pub(crate) const BELIEVED_TIMES: u64 = 4;
-/// So many witnesses are counted for a viewer: more than a viewer has neighbours.
-pub(crate) const WITNESSES_MAX: usize = 64;
 /// Pushes under way to one viewer last about this long beyond a round trip at its share of the uplink.
 pub(crate) const PUSH_TIME: Duration = Duration::from_millis(300);
 /// Least pushes under way to one viewer that accepts as much: two siblings share a proof.

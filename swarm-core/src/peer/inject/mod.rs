@@ -17,7 +17,7 @@ use std::time::Duration;
 use economy::{Account, Swarm};
 use order::Order;
 use shares::{Push, Shares};
-use spread::{believed, can_pass_on, feeder_uplink_min, uplink_scale};
+use spread::{can_pass_on, feeder_uplink_min};
 
 use super::content::Content;
 use super::flow::bytes_in;
@@ -60,8 +60,6 @@ pub(crate) struct Inject {
     viewers_told: u64,
     /// Uplink of a viewer that has not announced one, bytes a second.
     usual_uplink: u64,
-    /// What announced uplinks are measured against.
-    uplink_scale: u64,
     uplink_min: u64,
     /// Groups that players need soon, fresh or not.
     due: Vec<GroupRange>,
@@ -85,7 +83,6 @@ impl Inject {
             share: None,
             viewers_told: 0,
             usual_uplink: UPLINK_GUESS,
-            uplink_scale: UPLINK_GUESS,
             uplink_min: 0,
             due: Vec::new(),
             wanted: Vec::new(),
@@ -111,13 +108,11 @@ impl Inject {
         let mut known: Vec<u64> =
             field.neighbours.viewers().filter_map(|(_, link)| link.uplink_known()).collect();
         known.sort_unstable();
-        let linked = field.neighbours.viewers().count() as u64;
-        self.uplink_scale = uplink_scale(&known, linked);
-        known.iter_mut().for_each(|uplink| *uplink = believed(*uplink, self.uplink_scale, 0));
         // A viewer that does not know had less to upload than it could: it counts as one of the better ones.
         self.usual_uplink = known.get(known.len() * 3 / 4).copied().unwrap_or(UPLINK_GUESS).max(1000);
+        let linked = field.neighbours.viewers().count() as u64;
         let incomplete = field.neighbours.viewers().filter(|(_, link)| !is_complete(link)).count() as u64;
-        let uplinks = field.neighbours.viewers().map(|(id, link)| self.uplink_of(id, link));
+        let uplinks = field.neighbours.viewers().map(|(_, link)| self.uplink_of(link));
         let sum = uplinks.fold(0, u64::saturating_add);
         let viewers = incomplete.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
         let media = field.content.manifest().rate_bytes_per_s();
@@ -138,7 +133,7 @@ impl Inject {
         for (id, link) in field.neighbours.viewers() {
             let is_feeder = self.is_feeder(id, link);
             if is_feeder {
-                self.feeders_uplink = self.feeders_uplink.saturating_add(self.uplink_of(id, link));
+                self.feeders_uplink = self.feeders_uplink.saturating_add(self.uplink_of(link));
                 wants.extend((!link.is_retiring()).then_some(link.standing().wants));
             }
             if link.is_counted() != is_feeder {
@@ -155,8 +150,8 @@ impl Inject {
             && !self.shares.is_doubted(id)
     }
 
-    fn uplink_of(&self, id: LinkId, link: &Link) -> u64 {
-        believed(link.uplink_or(self.usual_uplink), self.uplink_scale, self.shares.witnesses(id))
+    fn uplink_of(&self, link: &Link) -> u64 {
+        link.uplink_or(self.usual_uplink)
     }
 
     /// Viewers that groups are pushed to.
@@ -249,7 +244,7 @@ impl Inject {
     /// first, and no more than it accepts. Until a round trip is known the first push goes alone: of many that arrive
     /// together the first is not to be given the beginning of everything.
     fn has_room(&self, (id, link): (LinkId, &Link), field: &Field<'_>, is_due: bool) -> bool {
-        let share = self.uplink_of(id, link).min(self.feeders_uplink);
+        let share = self.uplink_of(link).min(self.feeders_uplink);
         let rate = u128::from(field.sender.uplink_estimate()) * u128::from(share)
             / u128::from(self.feeders_uplink.max(1));
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
@@ -285,7 +280,7 @@ impl Inject {
                 self.order.pushed(range);
             }
             let push = Push { at: field.now, to: id, range, is_only: is_first };
-            self.shares.pushed(push, self.uplink_of(id, link), is_turn);
+            self.shares.pushed(push, self.uplink_of(link), is_turn);
             self.pushed_at = Some(field.now);
         }
     }

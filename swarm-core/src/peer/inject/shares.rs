@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::spread::Reputation;
 use crate::group::GroupRange;
 use crate::id::LinkId;
-use crate::peer::tuning::{ANNOUNCE_TIMEOUT, WITNESSES_MAX};
+use crate::peer::tuning::ANNOUNCE_TIMEOUT;
 use crate::time::Timestamp;
 
 /// Groups on their way to a viewer.
@@ -26,8 +26,6 @@ struct Receiver {
     served: u64,
     /// Pushed and not announced yet.
     under_way: BTreeSet<u32>,
-    /// Viewers that came to hold what only this one had been given.
-    witnesses: BTreeSet<LinkId>,
     reputation: Reputation,
 }
 
@@ -36,8 +34,6 @@ struct Receiver {
 pub(crate) struct Shares {
     receivers: BTreeMap<LinkId, Receiver>,
     pushes: VecDeque<Push>,
-    /// Groups that left for one viewer only and that no other holds yet, with that viewer.
-    only: BTreeMap<u32, LinkId>,
     clock: u64,
 }
 
@@ -74,9 +70,6 @@ impl Shares {
         let receiver = self.receivers.entry(push.to).or_default();
         receiver.served = start + (u64::from(push.range.len()) << 32) / uplink.max(1);
         receiver.under_way.extend(push.range.iter());
-        if push.is_only {
-            self.only.extend(push.range.iter().map(|group| (group, push.to)));
-        }
         self.pushes.push_back(push);
     }
 
@@ -84,30 +77,10 @@ impl Shares {
     pub(super) fn repeated(&mut self, range: GroupRange) {
         let earlier = self.pushes.iter_mut().filter(|push| push.is_only && !push.range.and(range).is_empty());
         earlier.for_each(|push| push.is_only = false);
-        range.iter().for_each(|group| _ = self.only.remove(&group));
-    }
-
-    /// How many different viewers are known to have come to hold what only this one had been given.
-    pub(super) fn witnesses(&self, link: LinkId) -> u64 {
-        self.receivers.get(&link).map_or(0, |receiver| receiver.witnesses.len() as u64)
-    }
-
-    /// A viewer announced groups: whoever alone was given them passed them on.
-    fn bear_witness(&mut self, witness: LinkId, gained: &[GroupRange]) {
-        for range in gained {
-            let passed_on = self.only.extract_if(range.start..range.end, |_, giver| *giver != witness);
-            for (_, giver) in passed_on {
-                let Some(receiver) = self.receivers.get_mut(&giver) else { continue };
-                if receiver.witnesses.len() < WITNESSES_MAX {
-                    receiver.witnesses.insert(witness);
-                }
-            }
-        }
     }
 
     /// A viewer announced groups: those that were on their way to it.
     pub(super) fn announced(&mut self, link: LinkId, gained: &[GroupRange]) -> Vec<u32> {
-        self.bear_witness(link, gained);
         let Some(receiver) = self.receivers.get_mut(&link) else { return Vec::new() };
         receiver.under_way.extract_if(.., |group| gained.iter().any(|range| range.has(*group))).collect()
     }
@@ -124,7 +97,6 @@ impl Shares {
             if let Some(receiver) = self.receivers.get_mut(&push.to) {
                 receiver.under_way.retain(|group| !push.range.has(*group));
             }
-            self.forget(&push);
             expired.push(push);
         }
         expired
@@ -145,13 +117,7 @@ impl Shares {
         self.receivers.remove(&link);
         let (lost, live): (VecDeque<_>, _) = self.pushes.drain(..).partition(|push| push.to == link);
         self.pushes = live;
-        lost.iter().for_each(|push| self.forget(push));
         lost.into()
-    }
-
-    /// A push tells no more about who passes on what.
-    fn forget(&mut self, push: &Push) {
-        self.only.extract_if(push.range.start..push.range.end, |_, giver| *giver == push.to).for_each(drop);
     }
 }
 
@@ -196,24 +162,5 @@ mod tests {
         assert_eq!((shares.under_way(LinkId(1)), shares.deadline()), (0, None));
         shares.pushed(push(1, 9), 1000, true);
         assert_eq!(shares.closed(LinkId(1)).len(), 1);
-    }
-
-    #[test]
-    fn who_passes_on_what_only_it_was_given_has_different_witnesses() {
-        let mut shares = Shares::default();
-        (0..10).for_each(|group| shares.pushed(push(1, group), 1000, true));
-        shares.announced(LinkId(1), &[GroupRange::new(0, 10)]);
-        assert_eq!(shares.witnesses(LinkId(1)), 0, "its own word does not count");
-        (0..4).for_each(|group| drop(shares.announced(LinkId(2), &[GroupRange::one(group)])));
-        assert_eq!(shares.witnesses(LinkId(1)), 1, "one witness, however often it says so");
-        shares.announced(LinkId(3), &[GroupRange::new(0, 5)]);
-        assert_eq!(shares.witnesses(LinkId(1)), 2);
-        // What left again, or left long ago, tells nothing.
-        shares.repeated(GroupRange::one(5));
-        shares.announced(LinkId(4), &[GroupRange::one(5)]);
-        let at = shares.deadline().unwrap();
-        shares.expired(at);
-        shares.announced(LinkId(5), &[GroupRange::new(0, u32::MAX)]);
-        assert_eq!((shares.witnesses(LinkId(1)), shares.only.len()), (2, 0));
     }
 }

@@ -8,10 +8,8 @@
 //! claims a group that never left this one has it from an earlier time, or lies. It is believed once another viewer holds
 //! such a group, which only those that claimed it can have sent.
 //!
-//! A viewer whose uplink is far below the others' is fed, not used: it does not count either. And what a viewer says of its
-//! uplink is a first guess with a bound; what others came to hold is what counts.
+//! A viewer whose uplink is far below the others' is fed, not used: it does not count either.
 
-use crate::peer::tuning::{BELIEVED_TIMES, UPLINK_GUESS};
 use crate::peer_message::Serving;
 
 /// Pushes of which none spread, after which a viewer counts as one that keeps to itself.
@@ -52,18 +50,6 @@ impl Reputation {
     }
 }
 
-/// What uplinks of viewers are measured against: the median of those known (`known` is sorted), which fewer than half of them
-/// cannot raise. While few of `linked` viewers know theirs, at least the usual guess.
-pub(crate) fn uplink_scale(known: &[u64], linked: u64) -> u64 {
-    let median = known.get(known.len().saturating_sub(1) / 2).copied().unwrap_or(UPLINK_GUESS);
-    if known.len() as u64 * 2 >= linked.max(1) { median.max(1000) } else { median.max(UPLINK_GUESS) }
-}
-
-/// How much of an announced uplink is believed, by that scale and the viewers that received from it.
-pub(crate) fn believed(announced: u64, scale: u64, witnesses: u64) -> u64 {
-    announced.min(scale.saturating_mul(BELIEVED_TIMES.saturating_add(witnesses)))
-}
-
 /// Least uplink, bytes a second, of a viewer that is injected to: three tenths of the media's rate, or half of the
 /// viewers' mean if that is less.
 pub(crate) fn feeder_uplink_min(media: Option<u64>, uplinks: impl Iterator<Item = u64>) -> u64 {
@@ -97,18 +83,6 @@ mod tests {
         reputation.judge(true, true);
         (0..9).for_each(|_| reputation.judge(false, true));
         assert!(!reputation.is_doubted(), "it was seen to pass something on");
-    }
-
-    #[test]
-    fn a_boast_counts_for_a_few_medians_until_others_have_received_from_its_author() {
-        let known = [100_000, 100_000, 120_000, u64::MAX, u64::MAX];
-        let scale = uplink_scale(&known, 5);
-        assert_eq!(scale, 120_000);
-        assert_eq!(believed(u64::MAX, scale, 0), 480_000);
-        assert_eq!(believed(u64::MAX, scale, 6), 1_200_000);
-        assert_eq!(believed(90_000, scale, 0), 90_000);
-        assert_eq!(uplink_scale(&[1_000], 9), UPLINK_GUESS, "one of nine says little of the others");
-        assert_eq!(uplink_scale(&[], 0), UPLINK_GUESS);
     }
 
     #[test]

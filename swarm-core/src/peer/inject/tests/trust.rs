@@ -73,39 +73,3 @@ fn with_several_initial_peers_claims_are_believed() {
     let claims = half.viewer(standing(UPLINK), &[ALL]);
     assert!(half.scene.of(claims).is_counted(), "another initial peer may have sent it");
 }
-
-/// Of the groups that an initial peer injects to eight honest viewers and these boasters, how many in a hundred the boasters get.
-fn percent_given_to(boasters: u32, boast: Standing) -> u64 {
-    let mut half = Half::new(Economy::Thrifty, 8);
-    let honest: Vec<LinkId> = half.scene.neighbours.viewers().map(|(id, _)| id).collect();
-    let boasters: Vec<LinkId> = (0..boasters).map(|_| half.viewer(boast, &[])).collect();
-    let (mut to_boasters, mut given) = (0, 0);
-    while given < 600 {
-        let pushed = half.push(1);
-        let [(to, group)] = pushed[..] else { break };
-        half.announce(to, GroupRange::one(group));
-        // The honest pass on what they get; boasters only vouch for one another.
-        let others = if boasters.contains(&to) { &boasters } else { &honest };
-        for other in others.iter().filter(|other| **other != to) {
-            half.announce(*other, GroupRange::one(group));
-        }
-        half.pass(Duration::from_millis(5));
-        half.survey();
-        (to_boasters, given) = (to_boasters + u64::from(boasters.contains(&to)), given + 1);
-    }
-    assert!(given >= 500, "{given}");
-    to_boasters * 100 / given
-}
-
-#[test]
-fn a_boast_does_not_draw_the_injection_even_with_accomplices() {
-    for is_uplink_known in [true, false] {
-        let boast = Standing { uplink: u64::MAX, is_uplink_known, ..standing(UPLINK) };
-        let alone = percent_given_to(1, boast);
-        assert!(alone <= 35, "{alone} % to one boaster of nine");
-        let together = percent_given_to(2, boast);
-        assert!(together <= 60, "{together} % to two accomplices of ten");
-    }
-    let modest = percent_given_to(1, standing(UPLINK));
-    assert!((8..=14).contains(&modest), "{modest} % to one of nine alike");
-}
