@@ -5,6 +5,5 @@ mod describing;
 mod messages;
 mod outliving;
 mod reading;
-mod relays;
 mod starting;
 mod watching;
