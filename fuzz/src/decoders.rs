@@ -199,7 +199,7 @@ pub fn ranges(input: &[u8], seen: &mut Seen) {
     seen.note_count("merged", merged.len());
 }
 
-/// Session descriptions, links and ids that somebody wrote.
+/// Session descriptions, links and ids that a person typed.
 pub fn text(input: &[u8], seen: &mut Seen) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     seen.note(if fingerprint::of_description(text).is_some() { "a certificate" } else { "no certificate" });

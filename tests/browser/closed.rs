@@ -1,4 +1,4 @@
-//! A closed tracker in a browser: the link carries the permission, and whoever lacks one reads what to do.
+//! A closed tracker in a browser: the link carries the permission, and a viewer without one reads what to do.
 
 use std::time::Duration;
 

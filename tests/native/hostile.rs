@@ -35,7 +35,7 @@ fn what_was_damaged_on_a_peers_disk_is_not_sent_and_the_download_completes() -> 
     ensure!(digest(&viewer.output)? == digest(&file)?, "the copy is not the original");
     ensure!(digest(&damaged.output)? != digest(&file)?, "nothing was damaged");
     ensure!(done.from_initial > 0, "it did not depend on the seeder: {done:?}");
-    // Whoever reads a group compares it with the tree before it is sent, and says so.
+    // A reader compares each group with the tree before it is sent, and says so.
     damaged.program().wait_stderr("that the copy was found to be damaged", TIMEOUT, |lines| {
         lines.iter().find(|line| line.contains("has changed since")).cloned()
     })?;

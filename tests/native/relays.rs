@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::content::random_file;
-use tests::internet::{Internet, Relay, Router};
+use tests::internet::{Internet, Relay};
 use tests::{Fetch, Seeder, Tracker};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,9 +36,9 @@ fn a_seeder_with_one_port_that_reaches_nothing_but_the_relay_serves_through_it()
     let file = home.path().join("film.bin");
     random_file(&file, 3_000_000, 2)?;
     let mut middle = middle()?;
-    let router = Router::UdpOnlyTo(middle.relay_address);
-    let at_seeder = middle.internet.behind(router)?;
-    let fetchers = [middle.internet.behind(router)?, middle.internet.behind(router)?];
+    let relay = middle.relay_address;
+    let at_seeder = middle.internet.behind(relay)?;
+    let fetchers = [middle.internet.behind(relay)?, middle.internet.behind(relay)?];
     let options = ["--udp-port", "7000"];
     let seeder = Seeder::start_on(&at_seeder, &middle.tracker, &file, home.path(), &options)?;
     let start = |(number, host)| {

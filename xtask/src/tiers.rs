@@ -37,15 +37,9 @@ impl Tier {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
             Self::Native => &[Need::Network, Need::Relays, Need::Films],
-            Self::Browser => &[
-                Need::WasmTarget,
-                Need::WasmBindgen,
-                Need::Trunk,
-                Need::Browser,
-                Need::Network,
-                Need::Relays,
-                Need::Films,
-            ],
+            Self::Browser => {
+                &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Network, Need::Films]
+            }
         }
     }
 

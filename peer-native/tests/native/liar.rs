@@ -176,7 +176,7 @@ fn wrong(group: u32) -> DataMessage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_liar_is_banned_by_its_certificate_and_a_new_name_does_not_help_while_the_honest_finish() {
-    // Slow enough that the viewers depend on whoever else claims to hold the content.
+    // Slow enough that the viewers depend on other peers that claim to hold the content.
     let scene = Scene::new(LENGTH, Manner::Proper, &["--upload-limit", "8M"]).await;
     let viewers: Vec<Process> = ["a", "b"].map(|name| scene.fetch(name, &["--stay"])).into();
     viewers.iter().for_each(|viewer| drop(viewer.event("ready")));
