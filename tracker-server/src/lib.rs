@@ -19,8 +19,12 @@ mod archive;
 #[cfg(feature = "server")]
 mod catalogue;
 #[cfg(feature = "server")]
+mod cluster;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod decision;
+#[cfg(feature = "server")]
+pub mod engine;
 #[cfg(feature = "server")]
 mod http;
 #[cfg(feature = "server")]
