@@ -106,6 +106,7 @@ pub(crate) struct Hub {
     catalogue: Catalogue,
     archive: Option<Archive>,
     started: Instant,
+    is_among_several: bool,
     state: Mutex<State>,
 }
 
@@ -146,6 +147,7 @@ impl Hub {
             catalogue: Catalogue::default(),
             archive,
             started: Instant::now(),
+            is_among_several: me.is_some(),
             state: Mutex::new(state),
         })
     }

@@ -65,4 +65,4 @@ pub use archive::ArchiveError;
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};
 #[cfg(feature = "server")]
-pub use server::{Listeners, serve};
+pub use server::{Listeners, ServeError, serve};

@@ -65,11 +65,9 @@ impl Outbox {
         self.changed.notify_one();
     }
 
-    /// Like [`Outbox::close`]; whether it was open.
-    pub(crate) fn close_if_open(&self, reason: CloseReason) -> bool {
-        let is_open = self.lock().close.is_none();
-        self.close(reason);
-        is_open
+    /// Whether it is not to close.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().close.is_none()
     }
 
     /// Waits for something to do. May be dropped and called again; for one waiter.

@@ -81,13 +81,13 @@ impl Records {
     }
 
     /// The serving tracker with the least load, other than `me`.
-    pub(super) fn least_loaded(&self, me: TrackerId) -> Option<TrackerId> {
+    pub(crate) fn least_loaded(&self, me: TrackerId) -> Option<TrackerId> {
         let serving = self.iter().filter(|(id, record)| *id != me && record.state == State::Serving);
         serving.min_by_key(|(id, record)| (record.load(), *id)).map(|(id, _)| id)
     }
 
     /// How many are in a swarm whose home is a tracker other than `me`.
-    pub(super) fn counts(&self, me: TrackerId, swarm: SwarmId) -> Option<(u32, u32)> {
+    pub(crate) fn counts(&self, me: TrackerId, swarm: SwarmId) -> Option<(u32, u32)> {
         let others = self.iter().filter(|(id, _)| *id != me);
         let mut homed = others.flat_map(|(_, record)| record.swarms.iter());
         homed.find(|homed| homed.swarm == swarm).map(|homed| (homed.seeders, homed.leechers))

@@ -114,8 +114,10 @@ impl Wires {
 
     /// The trackers with which something was lost; counted as mended from now on.
     pub(super) fn take_broken(&mut self) -> Vec<TrackerId> {
-        let broken = self.wires.iter_mut().filter(|(_, wire)| std::mem::take(&mut wire.is_broken));
-        broken.map(|(tracker, _)| *tracker).collect()
+        let broken = self.wires.iter_mut().filter_map(|(tracker, wire)| {
+            std::mem::take(&mut wire.is_broken).then_some(*tracker)
+        });
+        broken.collect()
     }
 
     /// Forgets the ways to trackers that are gone.

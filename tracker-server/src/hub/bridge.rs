@@ -147,16 +147,13 @@ impl Hub {
         }
     }
 
-    /// Closes the sockets that are here over some time: each is told in its turn.
-    pub(crate) fn close_some(&self, count: usize) -> usize {
-        let mut state = self.lock();
-        let State { lines, .. } = &mut *state;
-        let mut open: Vec<_> = lines.iter().filter(|(_, line)| line.outbox.is_some()).collect();
-        open.sort_unstable_by_key(|(connection, _)| **connection);
-        let open_count = open.len();
-        let outboxes = open.into_iter().filter_map(|(_, line)| line.outbox.as_ref());
-        outboxes.filter(|outbox| outbox.close_if_open(CloseReason::Stopping)).take(count).for_each(drop);
-        open_count
+    /// Closes some of the sockets that are open here: `share` says how many of all. Returns how many were open.
+    pub(crate) fn close_some(&self, share: impl FnOnce(usize) -> usize) -> usize {
+        let state = self.lock();
+        let outboxes = state.lines.values().filter_map(|line| line.outbox.as_ref());
+        let open: Vec<_> = outboxes.filter(|outbox| outbox.is_open()).collect();
+        open.iter().take(share(open.len())).for_each(|outbox| outbox.close(CloseReason::Stopping));
+        open.len()
     }
 
     /// Wakes those who carry out what was decided.

@@ -14,12 +14,12 @@ use crate::proof::Proof;
 impl Hub {
     /// What a publisher is to sign.
     pub(crate) fn challenge(&self) -> Challenge {
-        self.challenges.issue(self.now())
+        self.challenges.issue(self.shared_now())
     }
 
     /// Whether a proof shows that `publisher` wants this done.
     pub(crate) fn proves(&self, proof: &Proof, publisher: PublisherKey, what: (Action, SwarmId)) -> bool {
-        self.challenges.proves(self.now(), proof, publisher, what)
+        self.challenges.proves(self.shared_now(), proof, publisher, what)
     }
 
     /// Whether its publisher took it off this tracker.

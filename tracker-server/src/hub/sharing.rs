@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use swarm_core::{Manifest, SwarmId};
+use swarm_core::{Manifest, SwarmId, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use super::Hub;
@@ -16,10 +16,13 @@ impl Hub {
     /// Where there are several trackers: the number of a new publication, which is its time, so that all agree upon the
     /// order of the catalogue.
     pub(super) fn shared_number(&self) -> Option<u64> {
-        let state = self.lock();
-        state.cluster.as_ref()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(now.as_micros()).ok()
+        self.is_among_several.then(unix_micros)
+    }
+
+    /// The time of the challenges. Where a publisher may show one tracker the challenge of another, all go by the clock on
+    /// the wall.
+    pub(super) fn shared_now(&self) -> Timestamp {
+        if self.is_among_several { Timestamp::from_micros(unix_micros()) } else { self.now() }
     }
 
     /// Tells the other trackers of a publication or a removal. Waits until they can know of it, but not for long.
@@ -53,7 +56,7 @@ impl Hub {
                 None => forgotten.push(swarm),
             }
         }
-        for cluster in &mut state.cluster {
+        if let Some(cluster) = &mut state.cluster {
             forgotten.iter().for_each(|swarm| cluster.sharing.shared(*swarm));
         }
         told
@@ -110,4 +113,9 @@ impl Hub {
     fn with_sharing<T>(&self, act: impl FnOnce(&mut Sharing) -> T) -> Option<T> {
         self.lock().cluster.as_mut().map(|cluster| act(&mut cluster.sharing))
     }
+}
+
+fn unix_micros() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
 }
