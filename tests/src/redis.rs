@@ -147,6 +147,11 @@ impl Member {
 
     /// Waits until it knows that a swarm has so many peers. Returns where its home listens.
     pub async fn wait_for_peers(&self, swarm: &str, count: u32) -> Result<String> {
+        self.wait_for_peers_beside("", swarm, count).await
+    }
+
+    /// The same, but the home must not be the tracker that listens at `old`.
+    pub async fn wait_for_peers_beside(&self, old: &str, swarm: &str, count: u32) -> Result<String> {
         let what = format!("{count} peers of one swarm at {}", self.tracker.address());
         until(&what, READY_TIMEOUT, async || {
             let listed = self.listed().await?;
@@ -154,7 +159,8 @@ impl Member {
                 let mut swarms = listed.swarms.iter();
                 swarms.any(|found| found.swarm == swarm && found.seeders + found.leechers == count)
             };
-            Ok(listed.iter().find(has_all).map(|home| home.listens.clone()))
+            let others = listed.iter().filter(|listed| listed.listens != old);
+            Ok(others.into_iter().find(has_all).map(|home| home.listens.clone()))
         })
         .await
     }

@@ -257,7 +257,7 @@ impl Hub {
             cluster: ClusterLevels {
                 is_engine_up: state.cluster.as_ref().is_some_and(|cluster| cluster.is_leased()),
                 trackers: state.cluster.as_ref().map_or(0, |cluster| cluster.records.iter().count()),
-                homes: state.cluster.as_ref().map_or(0, |cluster| cluster.homes().len()),
+                homes: state.cluster.as_ref().map_or(0, |cluster| cluster.seats.homes().len()),
                 members,
                 guests,
             },

@@ -13,8 +13,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody};
 
-use self::cluster::ClusterMetrics;
 pub(crate) use self::cluster::ClusterLevels;
+use self::cluster::ClusterMetrics;
 use crate::decision::CloseReason;
 
 type Label = [(&'static str, &'static str); 1];
@@ -174,10 +174,8 @@ mod tests {
         metrics.count_refused_connection();
         metrics.note_decision(Duration::from_micros(3));
         let balance = (4_000_000, 6_000_000, 1);
-        let cluster =
-            ClusterLevels { is_engine_up: true, trackers: 3, homes: 1, members: 4, guests: 5 };
-        let text =
-            metrics.text(Levels { connections: 3, peers: 2, manifests: 1, balance, cluster }).unwrap();
+        let cluster = ClusterLevels { is_engine_up: true, trackers: 3, homes: 1, members: 4, guests: 5 };
+        let text = metrics.text(Levels { connections: 3, peers: 2, manifests: 1, balance, cluster }).unwrap();
         for line in [
             "tributary_tracker_connections 3",
             "tributary_tracker_peers 2",

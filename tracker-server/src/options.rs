@@ -197,9 +197,8 @@ impl Options {
             bail!("--engine takes --secret as well: the same long random text for all trackers");
         }
         // The address may have a password, which is not to be shown.
-        let address = RedisAddress::parse(url).map_err(|error| {
-            anyhow::anyhow!("--engine must look like redis://HOST:PORT: {error}")
-        })?;
+        let address = RedisAddress::parse(url)
+            .map_err(|error| anyhow::anyhow!("--engine must look like redis://HOST:PORT: {error}"))?;
         Ok(Choice::Redis(address))
     }
 

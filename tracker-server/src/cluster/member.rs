@@ -217,7 +217,10 @@ mod tests {
         assert!((0..count).all(|id| ask(&mut member, id, PeerRequestBody::Want { segments: vec![] })));
         assert!(!ask(&mut member, count, PeerRequestBody::Want { segments: vec![] }));
         assert!(member.note_answer(Some(0), LinkNote::Nothing));
-        assert!(!member.note_answer(Some(0), LinkNote::Nothing), "the old home and the new one both answered");
+        assert!(
+            !member.note_answer(Some(0), LinkNote::Nothing),
+            "the old home and the new one both answered"
+        );
         assert!(ask(&mut member, count, PeerRequestBody::Want { segments: vec![] }));
     }
 }

@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn the_least_loaded_of_the_others_that_serve_is_chosen() {
         let mut records = Records::default();
-        let found = [(1, record(1, State::Serving)), (2, record(9, State::Serving)), (3, record(5, State::Serving))];
+        let found =
+            [(1, record(1, State::Serving)), (2, record(9, State::Serving)), (3, record(5, State::Serving))];
         let found = found.into_iter().chain([(4, record(0, State::Draining))]);
         let found: Vec<_> = found.map(|(id, record)| (TrackerId(id), record.encode())).collect();
         records.replace(&found);

@@ -110,10 +110,9 @@ impl Message {
     pub(crate) fn len_bytes(&self) -> usize {
         const FIXED: usize = 64;
         let variable = match self {
-            Self::Attach(attach) => attach
-                .said
-                .as_ref()
-                .map_or(128, |told| 160 + told.have.len() * 6 + told.links.len() * 10),
+            Self::Attach(attach) => {
+                attach.said.as_ref().map_or(128, |told| 160 + told.have.len() * 6 + told.links.len() * 10)
+            }
             Self::Request { text, .. } | Self::Deliver { text, .. } => text.len(),
             Self::Present { members } => members.len() * 4,
             Self::Detach { .. }
@@ -232,7 +231,13 @@ mod tests {
         let messages = vec![
             Message::Attach(Box::new(attach)),
             Message::Request { member: 1, epoch: 77, text: text.clone() },
-            Message::Deliver { member: 1, epoch: 77, answers: Some(9), note: LinkNote::Linked(PeerId(6)), text },
+            Message::Deliver {
+                member: 1,
+                epoch: 77,
+                answers: Some(9),
+                note: LinkNote::Linked(PeerId(6)),
+                text,
+            },
             Message::Close { member: 1, epoch: 77, reason: CloseReason::Replaced },
         ];
         Frame { from: TrackerId(1), to: TrackerId(2), number: 3, messages }

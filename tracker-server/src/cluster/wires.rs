@@ -114,9 +114,10 @@ impl Wires {
 
     /// The trackers with which something was lost; counted as mended from now on.
     pub(super) fn take_broken(&mut self) -> Vec<TrackerId> {
-        let broken = self.wires.iter_mut().filter_map(|(tracker, wire)| {
-            std::mem::take(&mut wire.is_broken).then_some(*tracker)
-        });
+        let broken = self
+            .wires
+            .iter_mut()
+            .filter_map(|(tracker, wire)| std::mem::take(&mut wire.is_broken).then_some(*tracker));
         broken.collect()
     }
 

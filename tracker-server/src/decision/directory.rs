@@ -122,12 +122,7 @@ impl Directory {
 
     /// The directory of the same content without anybody.
     pub fn emptied(&self) -> Self {
-        Self {
-            rarity: self.rarity.emptied(),
-            peers: BTreeMap::new(),
-            initial: Vec::new(),
-            seeder_count: 0,
-        }
+        Self { rarity: self.rarity.emptied(), peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0 }
     }
 
     /// Upload capacity of a peer, bits a second; 0 if not known.

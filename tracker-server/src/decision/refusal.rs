@@ -4,7 +4,9 @@ use swarm_core::tracker_message::{ErrorCode, TRACKER_VERSION, TrackerDecodeError
 use swarm_core::{PeerId, SwarmId};
 
 use super::outgoing::CloseReason;
-use crate::limits::{BUSY_RECEIVER_RETRY_MS, FULL_RETRY_MS, REMOVED_RETRY_MS, UNAVAILABLE_RETRY_MS, UNKNOWN_SWARM_RETRY_MS};
+use crate::limits::{
+    BUSY_RECEIVER_RETRY_MS, FULL_RETRY_MS, REMOVED_RETRY_MS, UNAVAILABLE_RETRY_MS, UNKNOWN_SWARM_RETRY_MS,
+};
 
 /// A request that is not met. Becomes an `error` message, and the end of the connection where `close` says.
 #[derive(Debug, Clone, PartialEq, Eq)]

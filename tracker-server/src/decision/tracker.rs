@@ -17,8 +17,8 @@ use swarm_core::tracker_message::{
 };
 use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
-use self::signals::relay;
 pub use self::bridged::{LinkNote, Passport, Said};
+use self::signals::relay;
 pub use self::stage::Permission;
 use self::stage::{Known, Stage};
 use self::swarms::Swarms;
@@ -247,10 +247,7 @@ impl Tracker {
             }
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
-            (
-                PeerRequestBody::Join { swarm, role, have, playhead, proof },
-                Stage::Greeted(known),
-            ) => {
+            (PeerRequestBody::Join { swarm, role, have, playhead, proof }, Stage::Greeted(known)) => {
                 check_permission(known.permission, swarm, role)?;
                 let Known { peer, site, uplink_bps, .. } = known;
                 let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };

@@ -139,27 +139,22 @@ pub trait Engine: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Sends frames to inboxes. Returns for each whether somebody was subscribed to it.
-    fn send(&self, frames: &[(TrackerId, Bytes)])
-    -> impl Future<Output = Result<Vec<bool>, EngineError>> + Send;
+    fn send(
+        &self,
+        frames: &[(TrackerId, Bytes)],
+    ) -> impl Future<Output = Result<Vec<bool>, EngineError>> + Send;
 
     /// Subscribes to one's own inbox.
     fn subscribe(&self, me: TrackerId) -> impl Future<Output = Result<Inbox, EngineError>> + Send;
 
     /// Publishes what a swarm is about, in place of what was published before.
-    fn publish(
-        &self,
-        swarm: SwarmId,
-        bytes: Bytes,
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn publish(&self, swarm: SwarmId, bytes: Bytes) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Removes a publication.
     fn remove(&self, swarm: SwarmId) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// What is published about a swarm.
-    fn publication(
-        &self,
-        swarm: SwarmId,
-    ) -> impl Future<Output = Result<Option<Bytes>, EngineError>> + Send;
+    fn publication(&self, swarm: SwarmId) -> impl Future<Output = Result<Option<Bytes>, EngineError>> + Send;
 
     /// The first changes after a revision, in order; none if there are no more.
     fn changes(&self, after: u64) -> impl Future<Output = Result<Vec<Change>, EngineError>> + Send;

@@ -15,7 +15,9 @@ use std::fmt;
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ServerErrorKind, cmd, pipe};
+use ::redis::{
+    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ServerErrorKind, cmd, pipe,
+};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use swarm_core::SwarmId;
@@ -146,7 +148,8 @@ impl RedisEngine {
             .set_max_delay(ENGINE_RETRY_MAX)
             .set_connection_timeout(Some(ENGINE_CONNECT_TIMEOUT))
             .set_response_timeout(Some(ENGINE_TIMEOUT));
-        let connection = ConnectionManager::new_lazy_with_config(address.0.clone(), config).map_err(failed)?;
+        let connection =
+            ConnectionManager::new_lazy_with_config(address.0.clone(), config).map_err(failed)?;
         Ok(Self {
             address: address.0,
             connection,
@@ -278,8 +281,12 @@ impl Engine for RedisEngine {
             Ok(subscription)
         };
         let subscription = tokio::time::timeout(ENGINE_CONNECT_TIMEOUT, subscribing).await;
-        let subscription = subscription.map_err(|_| EngineError::Slow(ENGINE_CONNECT_TIMEOUT))?.map_err(failed)?;
-        Ok(subscription.into_on_message().map(|message| Bytes::copy_from_slice(message.get_payload_bytes())).boxed())
+        let subscription =
+            subscription.map_err(|_| EngineError::Slow(ENGINE_CONNECT_TIMEOUT))?.map_err(failed)?;
+        Ok(subscription
+            .into_on_message()
+            .map(|message| Bytes::copy_from_slice(message.get_payload_bytes()))
+            .boxed())
     }
 
     async fn publish(&self, swarm: SwarmId, bytes: Bytes) -> Result<(), EngineError> {

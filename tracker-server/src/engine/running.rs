@@ -10,7 +10,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Engine, EngineError, TrackerId};
 use crate::hub::Hub;
-use crate::limits::{BEAT_INTERVAL, ENGINE_RETRY_MAX, HAND_OVER_TIMEOUT, LEASE, PROBE_TIMEOUT, TICK_INTERVAL};
+use crate::limits::{
+    BEAT_INTERVAL, ENGINE_RETRY_MAX, HAND_OVER_TIMEOUT, LEASE, PROBE_TIMEOUT, TICK_INTERVAL,
+};
 
 /// Runs until it is dropped.
 pub(crate) async fn run(hub: Arc<Hub>, engine: Arc<impl Engine>, me: TrackerId) {
@@ -32,8 +34,12 @@ pub(crate) async fn hand_over(hub: &Hub, engine: &impl Engine) {
             tracing::info!("{} swarms are handed over to tracker {to}", given.len());
             hub.handed_over(given);
         }
-        Ok(Err(error)) => tracing::warn!("swarms are not handed over; their peers find another home: {error}"),
-        Err(_) => tracing::warn!("swarms are not handed over; their peers find another home: the engine is slow"),
+        Ok(Err(error)) => {
+            tracing::warn!("swarms are not handed over; their peers find another home: {error}")
+        }
+        Err(_) => {
+            tracing::warn!("swarms are not handed over; their peers find another home: the engine is slow")
+        }
     }
 }
 
@@ -95,7 +101,10 @@ async fn send(hub: &Hub, engine: &impl Engine) {
             Ok(arrived) => {
                 hub.metrics.note_sent(frames.len(), bytes, began.elapsed());
                 let lost = frames.iter().zip(arrived).filter(|(_, has_arrived)| !has_arrived);
-                lost.map(|((to, _), _)| *to).collect::<BTreeSet<_>>().into_iter().for_each(|to| hub.note_loss(to));
+                lost.map(|((to, _), _)| *to)
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .for_each(|to| hub.note_loss(to));
             }
             Err(error) => {
                 hub.metrics.count_engine_failure();

@@ -6,12 +6,13 @@ use swarm_core::SwarmId;
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody};
 
 use super::{Hub, State, file, id_of};
-use crate::cluster::Place;
+use crate::cluster::seats::Place;
 use crate::decision::{CloseReason, ConnectionId, LinkNote};
 use crate::engine::Home;
 
 /// What a peer hears whose requests cannot be passed on.
-const TOO_MANY: &str = "too many requests wait for the tracker that decides upon this content; try again soon";
+const TOO_MANY: &str =
+    "too many requests wait for the tracker that decides upon this content; try again soon";
 
 impl Hub {
     /// Passes a request on, if the swarm of its sender has its home elsewhere. Whether it did, or answered by itself.
@@ -34,9 +35,9 @@ impl Hub {
                 match charged.and_then(|()| tracker.passport(now, connection, asked)) {
                     Ok(passport) => {
                         cluster.enlist(connection, (*swarm, passport), None);
-                        match cluster.place(*swarm) {
+                        match cluster.seats.place(*swarm) {
                             Some(_) => cluster.attach(connection),
-                            None => cluster.ask(*swarm),
+                            None => cluster.seats.ask(*swarm),
                         }
                         None
                     }
@@ -83,7 +84,13 @@ impl Hub {
     }
 
     /// A home has a member closed.
-    pub(super) fn hear_close(&self, state: &mut State, home: Home, connection: ConnectionId, reason: CloseReason) {
+    pub(super) fn hear_close(
+        &self,
+        state: &mut State,
+        home: Home,
+        connection: ConnectionId,
+        reason: CloseReason,
+    ) {
         let State { cluster: Some(cluster), lines, .. } = &mut *state else { return };
         if !cluster.heard(home, connection, None) {
             return self.metrics.count_late();
@@ -96,8 +103,8 @@ impl Hub {
     /// A swarm is decided upon at `place` from now on. Its peers go there with what they said, and notice nothing.
     pub(super) fn settle(&self, state: &mut State, swarm: SwarmId, place: Place) {
         let State { tracker, cluster: Some(cluster), .. } = &mut *state else { return };
-        let before = cluster.place(swarm);
-        cluster.set_place(swarm, place);
+        let before = cluster.seats.place(swarm);
+        cluster.seats.set(swarm, place);
         if before != Some(place) {
             self.metrics.count_move();
             tracing::debug!(%swarm, ?before, ?place, "a swarm has a new place");
@@ -106,16 +113,16 @@ impl Hub {
             Place::Asked => {}
             Place::There(_) => {
                 for (connection, passport, said) in tracker.evacuate(swarm) {
-                    if cluster.guest(connection).is_none() {
+                    if cluster.guests.of(connection).is_none() {
                         cluster.enlist(connection, (swarm, passport), Some(said));
                     }
                 }
                 cluster.members_of(swarm).into_iter().for_each(|member| cluster.attach(member));
-                let guests = cluster.guests(|guest| guest.swarm == swarm);
+                let guests = cluster.guests.which(|guest| guest.swarm == swarm);
                 self.drop_guests(state, guests);
             }
             Place::Here(epoch) => {
-                let strangers = cluster.guests(|guest| guest.swarm == swarm && guest.epoch != epoch);
+                let strangers = cluster.guests.which(|guest| guest.swarm == swarm && guest.epoch != epoch);
                 self.drop_guests(state, strangers);
                 self.take_in(state, swarm);
             }
@@ -162,7 +169,7 @@ impl Hub {
         if cluster.is_sending() {
             self.due.wires.notify_one();
         }
-        if cluster.is_asking() {
+        if cluster.seats.is_asking() {
             self.due.asks.notify_one();
         }
     }

@@ -4,8 +4,10 @@ use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use swarm_core::{SwarmId, Timestamp};
 
 use super::{Hub, Line, State, id_of};
+use crate::cluster::Cluster;
+use crate::cluster::guests::Guest;
+use crate::cluster::seats::Place;
 use crate::cluster::wire::{Attach, Message};
-use crate::cluster::{Cluster, Guest, Place};
 use crate::decision::{CloseReason, ConnectionId};
 use crate::engine::{Home, TrackerId};
 
@@ -36,12 +38,14 @@ impl Hub {
             Message::Attach(attach) => self.attach(state, from, *attach),
             Message::Request { member, epoch, text } => self.hear_guest(state, (from, member), epoch, &text),
             Message::Detach { member } => {
-                let found = state.cluster.as_ref().and_then(|cluster| cluster.guest_connection(from, member));
+                let found =
+                    state.cluster.as_ref().and_then(|cluster| cluster.guests.connection(from, member));
                 self.drop_guests(state, found);
             }
             Message::Present { members } => {
                 let Some(cluster) = &state.cluster else { return };
-                let gone = cluster.guests(|guest| guest.tracker == from && !members.contains(&guest.member));
+                let gone =
+                    cluster.guests.which(|guest| guest.tracker == from && !members.contains(&guest.member));
                 self.drop_guests(state, gone);
             }
             Message::Deliver { member, epoch, answers, note, text } => {
@@ -53,7 +57,7 @@ impl Hub {
             }
             Message::NotHome { swarm, epoch } => {
                 let (now, home) = (self.now(), Home { tracker: from, epoch });
-                state.cluster.iter_mut().for_each(|cluster| cluster.not_home(now, swarm, home));
+                state.cluster.iter_mut().for_each(|cluster| cluster.seats.not_home(now, swarm, home));
             }
             Message::Moved { swarm, home } => self.hear_moved(state, from, swarm, home),
             Message::Resync => state.cluster.iter_mut().for_each(|cluster| cluster.replay(from)),
@@ -65,10 +69,9 @@ impl Hub {
     fn hear_moved(&self, state: &mut State, from: TrackerId, swarm: SwarmId, home: Home) {
         let Some(cluster) = &mut state.cluster else { return };
         if home.tracker == cluster.me {
-            return cluster.ask(swarm);
+            return cluster.seats.ask(swarm);
         }
-        let was_there =
-            matches!(cluster.place(swarm), Some(Place::There(old)) if old.tracker == from && old.epoch < home.epoch);
+        let was_there = matches!(cluster.seats.place(swarm), Some(Place::There(old)) if old.tracker == from && old.epoch < home.epoch);
         if was_there {
             self.settle(state, swarm, Place::There(home));
         }
@@ -79,17 +82,17 @@ impl Hub {
         let now = self.now();
         let Some(cluster) = &mut state.cluster else { return };
         let Attach { member, swarm, epoch, .. } = attach;
-        if !cluster.is_leased() || cluster.place(swarm) != Some(Place::Here(epoch)) {
+        if !cluster.is_leased() || cluster.seats.place(swarm) != Some(Place::Here(epoch)) {
             // It may have been handed to this tracker a moment ago.
             cluster.send(from, Message::NotHome { swarm, epoch });
             if cluster.is_leased() {
-                cluster.ask(swarm);
+                cluster.seats.ask(swarm);
             }
             return;
         }
         let guest = Guest { tracker: from, member, swarm, epoch };
         let (passport, said) = attach.into_parts();
-        let known = cluster.guest_connection(from, member);
+        let known = cluster.guests.connection(from, member);
         let connection = match known {
             Some(connection) => connection,
             None => {
@@ -97,7 +100,7 @@ impl Hub {
                 ConnectionId(state.connection)
             }
         };
-        cluster.admit(connection, guest);
+        cluster.guests.admit(connection, guest);
         if known.is_none() {
             state.lines.insert(connection, Line { outbox: None, relays_due: Timestamp::ZERO });
             let outgoing = state.tracker.connected(now, connection, passport.address);
@@ -113,8 +116,8 @@ impl Hub {
 
     fn hear_guest(&self, state: &mut State, (from, member): (TrackerId, u64), epoch: u64, text: &str) {
         let found = state.cluster.as_ref().and_then(|cluster| {
-            let connection = cluster.guest_connection(from, member)?;
-            cluster.guest(connection).filter(|guest| guest.epoch == epoch).map(|_| connection)
+            let connection = cluster.guests.connection(from, member)?;
+            cluster.guests.of(connection).filter(|guest| guest.epoch == epoch).map(|_| connection)
         });
         let Some(connection) = found else { return self.metrics.count_late() };
         match PeerRequest::decode(text) {
@@ -129,7 +132,7 @@ impl Hub {
     /// Guests are gone, or can no longer be served. Nobody tells their trackers.
     pub(super) fn drop_guests(&self, state: &mut State, guests: impl IntoIterator<Item = ConnectionId>) {
         for connection in guests {
-            state.cluster.iter_mut().for_each(|cluster| _ = cluster.forget_guest(connection));
+            state.cluster.iter_mut().for_each(|cluster| _ = cluster.guests.forget(connection));
             state.lines.remove(&connection);
             let outgoing = state.tracker.disconnected(self.now(), connection);
             self.deliver(state, outgoing);
@@ -145,7 +148,7 @@ pub(super) fn deliver_to_guest(
     text: String,
 ) {
     let Some(cluster) = cluster else { return };
-    if let Some(guest) = cluster.guest(connection) {
+    if let Some(guest) = cluster.guests.of(connection) {
         cluster.deliver(guest, message, text);
     }
 }

@@ -5,8 +5,8 @@ use swarm_core::{SwarmId, Timestamp};
 
 use super::{Hub, State};
 use crate::cluster::record::{Homed, Record, State as Standing};
+use crate::cluster::seats::{Asks, Place};
 use crate::cluster::wire::Message;
-use crate::cluster::{Asks, Place};
 use crate::engine::{Beat, Claim, EngineError, Home, TrackerId};
 
 impl Hub {
@@ -26,7 +26,7 @@ impl Hub {
             connections: count(state.lines.len() - guests),
             guests: count(guests),
             members: count(members),
-            swarms: cluster.homes().into_iter().map(homed).collect(),
+            swarms: cluster.seats.homes().into_iter().map(homed).collect(),
         };
         Some((cluster.me, record.encode()))
     }
@@ -37,10 +37,14 @@ impl Hub {
         let occupied = state.tracker.occupied();
         let Some(cluster) = &mut state.cluster else { return };
         if !cluster.is_leased() {
-            tracing::info!("the engine answers: this tracker and {} others act as one", beat.trackers.len() - 1);
+            tracing::info!(
+                "the engine answers: this tracker and {} others act as one",
+                beat.trackers.len() - 1
+            );
         }
         cluster.beaten(sent_at, beat, &occupied);
-        let gone = cluster.guests(|guest| !beat.trackers.iter().any(|(tracker, _)| *tracker == guest.tracker));
+        let gone =
+            cluster.guests.which(|guest| !beat.trackers.iter().any(|(tracker, _)| *tracker == guest.tracker));
         let me = cluster.me;
         cluster.send(me, Message::Probe);
         self.drop_guests(&mut state, gone);
@@ -60,7 +64,9 @@ impl Hub {
         let mut state = self.lock();
         self.check_lease(&mut state);
         if let Some(cluster) = &mut state.cluster {
-            cluster.tick(now);
+            if cluster.is_leased() {
+                cluster.seats.ask_due(now);
+            }
             let mended = cluster.mend();
             self.metrics.count_mended(mended);
         }
@@ -126,7 +132,7 @@ impl Hub {
     /// The engine could not be asked.
     pub(crate) fn asks_failed(&self, claims: &[SwarmId]) {
         let now = self.now();
-        self.lock().cluster.iter_mut().for_each(|cluster| cluster.asks_failed(now, claims));
+        self.lock().cluster.iter_mut().for_each(|cluster| cluster.seats.asks_failed(now, claims));
     }
 
     /// Begins to drain: no new sockets and no new swarms. Returns this tracker, the one that its homes are to go to, and the
@@ -136,7 +142,7 @@ impl Hub {
         let mut state = self.lock();
         let cluster = state.cluster.as_mut()?;
         cluster.is_draining = true;
-        let (me, homes) = (cluster.me, cluster.homes());
+        let (me, homes) = (cluster.me, cluster.seats.homes());
         let to = cluster.records.least_loaded(me)?;
         Some((me, to, homes))
     }
@@ -146,9 +152,12 @@ impl Hub {
         let mut state = self.lock();
         for (swarm, home) in homes {
             let Some(cluster) = &mut state.cluster else { return };
-            let guests = cluster.guests(|guest| guest.swarm == swarm);
-            let mut told: Vec<TrackerId> =
-                guests.iter().filter_map(|guest| cluster.guest(*guest)).map(|guest| guest.tracker).collect();
+            let guests = cluster.guests.which(|guest| guest.swarm == swarm);
+            let mut told: Vec<TrackerId> = guests
+                .iter()
+                .filter_map(|guest| cluster.guests.of(*guest))
+                .map(|guest| guest.tracker)
+                .collect();
             told.sort_unstable();
             told.dedup();
             // The new home first: it is to know that it is one before the others come.

@@ -105,8 +105,9 @@ impl Hub {
         if provenance.1 {
             removed.take(swarm);
         }
-        let has_peers =
-            |swarm| tracker.has_peers(swarm) || cluster.as_ref().is_some_and(|cluster| cluster.is_in_use(swarm));
+        let has_peers = |swarm| {
+            tracker.has_peers(swarm) || cluster.as_ref().is_some_and(|cluster| cluster.is_in_use(swarm))
+        };
         let put = manifests.put(swarm, manifest, bytes.clone(), provenance, has_peers);
         let evicted = match &put {
             Put::Added(evicted) => {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use swarm_core::publisher::Action;
 use swarm_core::publisher::{Statement, TrackerName};
-use swarm_core::tracker_message::{
-    ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessageBody,
-};
+use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessageBody};
 use swarm_core::{PeerId, SwarmId};
 use tracker_server::engine::Choice;
 use tracker_server::engine::memory::MemoryEngine;
@@ -39,7 +37,12 @@ fn viewer(swarm: SwarmId) -> PeerRequestBody {
 }
 
 fn report() -> PeerRequestBody {
-    PeerRequestBody::Report { received: vec![], uplink_bps: 1_000_000, playhead: Some(0), ahead_ms: Some(9_000) }
+    PeerRequestBody::Report {
+        received: vec![],
+        uplink_bps: 1_000_000,
+        playhead: Some(0),
+        ahead_ms: Some(9_000),
+    }
 }
 
 /// Reports until the swarm has so many seeders and leechers.
@@ -130,7 +133,10 @@ async fn a_publisher_proves_its_role_through_another_tracker_and_nobody_else_can
         let join = PeerRequestBody::Join { swarm, role: Role::Initial, have: vec![], playhead: None, proof };
         let answer = socket.ask(join).await?;
         if is_genuine {
-            assert!(matches!(answer, TrackerMessageBody::Swarm { seeders: 1, share: Some(_), .. }), "{answer:?}");
+            assert!(
+                matches!(answer, TrackerMessageBody::Swarm { seeders: 1, share: Some(_), .. }),
+                "{answer:?}"
+            );
             wait_for_counts(&mut viewer, (1, 1)).await?;
         } else {
             assert_eq!(code_of(&answer)?, ErrorCode::Forbidden);
@@ -162,7 +168,8 @@ async fn when_a_home_dies_its_swarm_goes_on_elsewhere_over_the_same_sockets() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_engine_each_goes_on_with_its_own_peers_and_they_come_together_after() -> anyhow::Result<()> {
+async fn without_the_engine_each_goes_on_with_its_own_peers_and_they_come_together_after()
+-> anyhow::Result<()> {
     let (engine, servers) = trackers(2).await?;
     let swarm = servers[0].publish("film").await?;
     let (mut first, first_id) = Socket::enter(servers[0].address, swarm, &[]).await?;

@@ -100,8 +100,7 @@ impl Tracker {
     pub fn adopt(&mut self, now: Timestamp, connection: ConnectionId, passport: Passport) -> Outgoings {
         let Some(Stage::Open { site, .. }) = self.stages.get(&connection) else { return Vec::new() };
         let Passport { peer, uplink_bps, name, challenge, .. } = passport;
-        let known =
-            Known { peer, site: *site, uplink_bps, name, permission: Permission::All, challenge };
+        let known = Known { peer, site: *site, uplink_bps, name, permission: Permission::All, challenge };
         let mut outgoing = Vec::new();
         self.replace(now, peer, &mut outgoing);
         self.connections.insert(peer, connection);
@@ -173,7 +172,9 @@ impl Tracker {
     pub fn note_of(message: &TrackerMessageBody) -> LinkNote {
         match message {
             TrackerMessageBody::Connect { peer, .. } => LinkNote::Linked(*peer),
-            TrackerMessageBody::Unlink { peer } | TrackerMessageBody::Gone { peer } => LinkNote::Unlinked(*peer),
+            TrackerMessageBody::Unlink { peer } | TrackerMessageBody::Gone { peer } => {
+                LinkNote::Unlinked(*peer)
+            }
             TrackerMessageBody::Swarm { .. } => LinkNote::State,
             TrackerMessageBody::Signal { .. } => LinkNote::Signal,
             TrackerMessageBody::Welcome { .. }
