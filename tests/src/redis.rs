@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use crate::program::Program;
 use crate::tracker::Tracker;
@@ -40,6 +42,23 @@ impl Redis {
     pub fn restart(&mut self) -> Result<()> {
         self.program = launch(&self.socket())?;
         Ok(())
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Program {
+        &self.program
+    }
+
+    /// Operations since it began.
+    pub async fn operations(&self) -> Result<u64> {
+        let mut stream = UnixStream::connect(self.socket()).await?;
+        stream.write_all(b"INFO stats\r\nQUIT\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let found = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("total_commands_processed:")?.trim().parse().ok());
+        found.context("Redis does not say how much it did")
     }
 
     /// The address for `--engine`.
