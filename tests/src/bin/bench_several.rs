@@ -24,7 +24,7 @@ use tests::crowd::socket::{Socket, hello};
 use tests::crowd::{manifest, publish, raise_open_files};
 use tests::redis::{Member, Redis, trackers};
 use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::time::{interval, timeout};
 
 /// Signals that are timed: as many as each end of a link may send at once.
 const SIGNALS: usize = 1_000;
@@ -34,6 +34,9 @@ const SIGNAL_BYTES: usize = 120;
 
 /// Interval of signals.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Maximum time for one signal.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Viewers of one address.
 const PER_ADDRESS: usize = 100;
@@ -101,16 +104,16 @@ async fn signals(home: SocketAddr, at: [SocketAddr; 2], name: &str) -> Result<Ve
         let signal =
             Signal::Candidate { candidate: "c".repeat(SIGNAL_BYTES), sdp_mid: None, sdp_m_line_index: None };
         let began = Instant::now();
-        let id = from.send(PeerRequestBody::Signal { to: to_id, signal }).await?;
-        while !is_signal_of(&to.receive().await?, from_id) {}
-        times.push(began.elapsed().as_secs_f64() * 1e3);
-        loop {
-            let answer = from.receive().await?;
-            if answer.id == Some(id) {
-                accepted(answer)?;
-                break;
-            }
-        }
+        from.send(PeerRequestBody::Signal { to: to_id, signal }).await?;
+        let arrived = async {
+            while !is_signal_of(&to.receive().await?, from_id) {}
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+            // The sender reads its answer, so that none waits for it.
+            accepted(from.receive().await?)
+        };
+        timeout(PATIENCE, arrived)
+            .await
+            .with_context(|| format!("{name}: signal {number} did not arrive"))??;
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
