@@ -24,10 +24,10 @@ use tests::crowd::socket::{Socket, hello};
 use tests::crowd::{manifest, publish, raise_open_files};
 use tests::redis::{Member, Redis, trackers};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, interval_at, timeout};
 
-/// Signals that are timed: as many as each end of a link may send at once.
-const SIGNALS: usize = 1_000;
+/// Signals that are timed: within what each end of a link may send at once.
+const SIGNALS: usize = 600;
 
 /// Bytes of each: about those of a candidate.
 const SIGNAL_BYTES: usize = 120;
@@ -129,8 +129,10 @@ async fn load(redis: &Redis, members: &[Member], (viewers, time): (usize, Durati
     let before = (redis.operations().await?, redis.process().cpu_s()?, cpu_s()?);
     let began = Instant::now();
     let mut talking = JoinSet::new();
-    for (socket, _) in entered {
-        talking.spawn(talk(socket, time));
+    for (number, (socket, _)) in (0u32..).zip(entered) {
+        // Spread over a second, as an audience is: what comes at one moment travels together.
+        let offset = Duration::from_secs(1) * number / u32::try_from(viewers)?.max(1);
+        talking.spawn(talk(socket, offset, time));
     }
     let mut messages = 0;
     while let Some(ended) = talking.join_next().await {
@@ -150,9 +152,9 @@ async fn load(redis: &Redis, members: &[Member], (viewers, time): (usize, Durati
 }
 
 /// Says what a viewer says for some time; how many messages that were.
-async fn talk(mut socket: Socket, time: Duration) -> Result<u64> {
+async fn talk(mut socket: Socket, offset: Duration, time: Duration) -> Result<u64> {
     let ends = Instant::now() + time;
-    let mut haves = interval(Duration::from_secs(1));
+    let mut haves = interval_at(tokio::time::Instant::now() + offset, Duration::from_secs(1));
     let mut messages = 0;
     while Instant::now() < ends {
         tokio::select! {

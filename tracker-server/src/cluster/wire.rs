@@ -209,6 +209,7 @@ impl FrameKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn frame() -> Frame {
         let passport = Passport {
@@ -269,5 +270,22 @@ mod tests {
         let text = "x".repeat(TRACKER_MESSAGE_BYTES_MAX + 1);
         let long = Frame { messages: vec![Message::Request { member: 1, epoch: 1, text }], ..frame() };
         assert_eq!(key.open(&key.seal(&long)), Err(FrameError::Form));
+    }
+
+    proptest! {
+        /// Who knows the secret may still run another version.
+        #[test]
+        fn no_bytes_make_it_panic(mut body: Vec<u8>, is_cut: bool) {
+            let key = FrameKey::new([1; 32]);
+            if is_cut {
+                // Begins like a frame, and goes on as it likes.
+                let whole = postcard::to_stdvec(&frame()).unwrap();
+                body = [&whole[..body.len().min(whole.len())], &body].concat();
+            }
+            let digest = blake3::keyed_hash(&key.0, &body);
+            let sealed = [&digest.as_bytes()[..DIGEST_BYTES], &body].concat();
+            prop_assert_ne!(key.open(&sealed), Err(FrameError::Digest));
+            _ = (key.open(&body), crate::cluster::record::Record::decode(&body));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The hub at the home of a swarm: members of other trackers, for which it decides like for its own peers.
 
+use std::collections::HashSet;
+
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use swarm_core::{SwarmId, Timestamp};
 
@@ -44,6 +46,7 @@ impl Hub {
             }
             Message::Present { members } => {
                 let Some(cluster) = &state.cluster else { return };
+                let members: HashSet<u64> = members.into_iter().collect();
                 let gone =
                     cluster.guests.which(|guest| guest.tracker == from && !members.contains(&guest.member));
                 self.drop_guests(state, gone);
