@@ -194,6 +194,33 @@ async fn without_the_engine_each_goes_on_with_its_own_peers_and_they_come_togeth
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_between_trackers_is_said_again_and_answered_once() -> anyhow::Result<()> {
+    let (engine, servers) = trackers(2).await?;
+    let swarm = servers[0].publish("film").await?;
+    let (mut first, _) = Socket::enter(servers[0].address, swarm, &[]).await?;
+    let (mut second, _) = Socket::enter(servers[1].address, swarm, &[]).await?;
+    wait_for_counts(&mut first, (0, 2)).await?;
+    // Shorter than the lease: nobody stops being the home.
+    engine.set_away(true);
+    let gained = vec![SegmentRun(0, 9)];
+    let told = second.ask(PeerRequestBody::Have { gained, dropped: vec![] });
+    let back = async {
+        let nothing = "tributary_tracker_lost_frames_total 0";
+        while servers[1].metrics().await?.text().lines().any(|line| line == nothing) {
+            tokio::task::yield_now().await;
+        }
+        engine.set_away(false);
+        anyhow::Ok(())
+    };
+    // The request is answered although it was lost on its way; a second answer would fail the next one.
+    let (answer, lost) = tokio::join!(told, back);
+    assert_eq!((answer?, lost?), (TrackerMessageBody::Ok, ()));
+    wait_for_counts(&mut first, (1, 1)).await?;
+    wait_for_counts(&mut second, (1, 1)).await?;
+    servers[1].wait_for_metric("tributary_tracker_engine_up 1").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tracker_that_stops_hands_its_swarms_over_first() -> anyhow::Result<()> {
     let (_engine, mut servers) = trackers(2).await?;
     let swarm = servers[0].publish("film").await?;
