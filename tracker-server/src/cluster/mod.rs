@@ -64,6 +64,8 @@ pub(crate) struct Cluster {
     members: HashMap<ConnectionId, Member>,
     /// Until when this tracker may be the home for others; none while the engine is away.
     lease: Option<Timestamp>,
+    /// Whether the operator was told that the engine is away, since it was last there.
+    is_away_said: bool,
 }
 
 impl Cluster {
@@ -78,12 +80,18 @@ impl Cluster {
             wires: Wires::new(me, key),
             members: HashMap::new(),
             lease: None,
+            is_away_said: false,
         }
     }
 
     /// Whether the engine answered lately.
     pub(crate) const fn is_leased(&self) -> bool {
         self.lease.is_some()
+    }
+
+    /// Whether the engine is away and the operator has not been told yet, which is then done.
+    pub(crate) fn is_to_say_away(&mut self) -> bool {
+        !self.is_leased() && !std::mem::replace(&mut self.is_away_said, true)
     }
 
     /// Whether the lease is over.
@@ -103,6 +111,7 @@ impl Cluster {
     /// A beat was answered that was sent at `sent_at`. `occupied` are the swarms that have peers in the decisions here.
     pub(crate) fn beaten(&mut self, sent_at: Timestamp, beat: &Beat, occupied: &[SwarmId]) {
         let is_back = self.lease.is_none();
+        self.is_away_said = false;
         self.lease = Some(sent_at + (LEASE - LEASE_MARGIN));
         self.records.replace(&beat.trackers);
         let records = &self.records;

@@ -94,6 +94,9 @@ pub enum EngineError {
     /// The engine does not answer in time.
     #[error("the engine does not answer within {} s", .0.as_secs())]
     Slow(Duration),
+    /// The address is none. Show it.
+    #[error("{0}")]
+    Address(String),
     /// The engine answers something else than was asked.
     #[error("the engine answers something unexpected; is something else using the same database? {0}")]
     Strange(String),

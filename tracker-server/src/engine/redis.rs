@@ -114,7 +114,7 @@ impl fmt::Debug for RedisAddress {
 impl RedisAddress {
     /// Reads an address. Nothing is connected yet.
     pub fn parse(text: &str) -> Result<Self, EngineError> {
-        Client::open(text).map(Self).map_err(|error| EngineError::Strange(error.to_string()))
+        Client::open(text).map(Self).map_err(|error| EngineError::Address(error.to_string()))
     }
 
     /// The address without user and password.

@@ -56,6 +56,13 @@ impl Hub {
         self.metrics.count_engine_failure();
         tracing::debug!("a beat failed: {error}");
         self.tick();
+        let mut state = self.lock();
+        if state.cluster.as_mut().is_some_and(|cluster| cluster.is_to_say_away()) {
+            tracing::warn!(
+                "the engine does not answer: this tracker goes on with its own peers, and joins the others when it \
+                 does ({error})"
+            );
+        }
     }
 
     /// What is due by itself.
@@ -80,9 +87,6 @@ impl Hub {
         if !cluster.is_lease_over(now) {
             return;
         }
-        tracing::warn!(
-            "the engine does not answer: this tracker goes on with its own peers, and joins the others when it does"
-        );
         let (elsewhere, guests) = cluster.detach();
         self.drop_guests(state, guests);
         for swarm in elsewhere {
