@@ -120,8 +120,11 @@ async fn an_engine_that_is_away_stops_nobody_and_trackers_come_together_after() 
         })
         .await?;
         ensure!(member.tracker.get("/readyz").await?.0 == 200, "it is not ready");
-        let said =
-            member.tracker.log().iter().filter(|line| line.contains("the engine does not answer")).count();
+        let is_said = |line: &&String| line.contains("the engine does not answer");
+        let said = member.tracker.process().wait_stderr("a line about the engine", PATIENCE, |lines| {
+            let said = lines.iter().filter(is_said).count();
+            (said > 0).then_some(said)
+        })?;
         ensure!(said == 1, "it was said {said} times");
     }
     wait_all(&fetches, &file)?;
