@@ -9,5 +9,6 @@ mod hostile;
 mod media;
 mod publishing;
 mod relays;
+mod several;
 mod swarm;
 mod tracker;

@@ -28,8 +28,12 @@ fn command_of(program: &Path, home: &Path) -> Command {
 }
 
 fn seed_command(program: &Path, tracker: &Tracker, file: &Path, home: &Path, options: &[&str]) -> Command {
+    seed_command_at(program, &tracker.url(), file, home, options)
+}
+
+fn seed_command_at(program: &Path, url: &str, file: &Path, home: &Path, options: &[&str]) -> Command {
     let mut command = command_of(program, home);
-    command.arg("seed").arg(file).args(["--json", "--tracker", &tracker.url()]).args(options);
+    command.arg("seed").arg(file).args(["--json", "--tracker", url]).args(options);
     command
 }
 
@@ -55,6 +59,13 @@ impl Seeder {
     /// Publishes a file and waits until the tracker knows it. `options` are more command line arguments.
     pub fn start(tracker: &Tracker, file: &Path, home: &Path, options: &[&str]) -> Result<Self> {
         Self::start_program(&binary("seeder")?, tracker, file, home, options)
+    }
+
+    /// Like [`Seeder::start`], at an address through which trackers are reached, `HOST:PORT`.
+    pub fn start_at(address: &str, file: &Path, home: &Path, options: &[&str]) -> Result<Self> {
+        let url = format!("ws://{address}/v1/swarm");
+        let mut command = seed_command_at(&binary("seeder")?, &url, file, home, options);
+        Self::started(Program::start("seeder", &mut command)?)
     }
 
     /// Like [`Seeder::start`], with another program file.

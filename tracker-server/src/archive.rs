@@ -216,7 +216,8 @@ fn remove(database: &Database, swarm: SwarmId, forgotten: Option<SwarmId>) -> Re
     Ok(transaction.commit()?)
 }
 
-fn encode(saved: &Saved) -> Vec<u8> {
+/// The form in which a manifest is saved, and shared with other trackers.
+pub(crate) fn encode(saved: &Saved) -> Vec<u8> {
     let publisher = saved.provenance.publisher.map(Site::address);
     let flags =
         u8::from(saved.provenance.is_listed) * IS_LISTED + u8::from(publisher.is_some()) * HAS_PUBLISHER;
@@ -228,7 +229,8 @@ fn encode(saved: &Saved) -> Vec<u8> {
     [&[flags], &saved.number.to_le_bytes()[..], &publisher.octets(), &saved.bytes].concat()
 }
 
-fn decode(swarm: SwarmId, value: &[u8]) -> Option<Saved> {
+/// Reads what `encode` wrote.
+pub(crate) fn decode(swarm: SwarmId, value: &[u8]) -> Option<Saved> {
     let (flags, rest) = value.split_first()?;
     let (number, rest) = rest.split_first_chunk::<8>()?;
     let (publisher, bytes) = rest.split_first_chunk::<16>()?;

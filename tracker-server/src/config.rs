@@ -8,6 +8,7 @@ use swarm_core::publisher::TrackerName;
 use crate::access::AllowedOrigins;
 use crate::decision::tracker::is_same_secret;
 use crate::decision::{Permission, ResumeKey, TrackerConfig, Wiring};
+use crate::engine;
 use crate::limits::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
     PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
@@ -38,6 +39,8 @@ pub struct ServerConfig {
     pub is_behind_proxy: bool,
     /// Connections of all kinds that may be open at a time.
     pub connections_max: usize,
+    /// What this tracker shares with others, so that they act as one. They must have the same secret.
+    pub engine: engine::Choice,
     /// Deadlines of connections.
     pub deadlines: Deadlines,
 }
@@ -63,6 +66,7 @@ impl ServerConfig {
             public_hosts: Vec::new(),
             is_behind_proxy: false,
             connections_max: CONNECTIONS_MAX,
+            engine: engine::Choice::Alone,
             deadlines: Deadlines::default(),
         }
     }

@@ -59,6 +59,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 pub(crate) fn private_router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
+        .route("/v1/trackers", get(trackers))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(hub)
@@ -178,6 +179,11 @@ async fn catalogue(
 
 async fn ready(State(hub): State<Arc<Hub>>) -> Response {
     if hub.stopping.is_cancelled() { try_later("stopping") } else { "ready\n".into_response() }
+}
+
+/// The trackers that act as one, for operators.
+async fn trackers(State(hub): State<Arc<Hub>>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], hub.trackers_json()).into_response()
 }
 
 async fn metrics(State(hub): State<Arc<Hub>>) -> Response {

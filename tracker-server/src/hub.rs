@@ -3,12 +3,16 @@
 //! The lock is held for one decision and the filing of its messages, so that what two decisions say to one
 //! connection arrives in the order in which they were made. Nothing is awaited under it.
 
+mod bridge;
+mod guests;
+mod leases;
 mod publications;
+mod sharing;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -17,28 +21,34 @@ use swarm_core::relays;
 use swarm_core::tracker_message::{
     IceServer, PeerRequest, PeerRequestBody, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
 };
-use swarm_core::{Manifest, PeerId, Timestamp};
+use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::archive::{Archive, ArchiveError, Saved};
 use crate::catalogue::{Catalogue, Page};
+use crate::cluster::Cluster;
+use crate::cluster::wire::FrameKey;
 use crate::config::ServerConfig;
 use crate::decision::network::Site;
 use crate::decision::publishers::Publishers;
 use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
+use crate::engine::TrackerId;
 use crate::limits::RELAY_LIFETIME;
 use crate::manifests::Manifests;
-use crate::metrics::{Levels, Metrics};
+use crate::metrics::{ClusterLevels, Levels, Metrics};
 use crate::outbox::Outbox;
 use crate::proof::Challenges;
 use crate::publishing::Turns;
 use crate::removed::Removed;
+use guests::{close_guest, deliver_to_guest};
 
 /// The way to one connection.
 #[derive(Debug)]
 struct Line {
-    outbox: Arc<Outbox>,
+    /// Of a socket that is here. The way to a guest is known to the cluster.
+    outbox: Option<Arc<Outbox>>,
     /// When its peer is to be given credentials for relays.
     relays_due: Timestamp,
 }
@@ -52,6 +62,21 @@ struct State {
     lines: HashMap<ConnectionId, Line>,
     /// Number of the latest connection.
     connection: u64,
+    /// Where there are several trackers: what this one knows of the others.
+    cluster: Option<Box<Cluster>>,
+}
+
+/// Wakes those who carry out what the cluster decided.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    /// Messages wait to be sent.
+    pub(crate) wires: Notify,
+    /// The engine is to be asked for homes.
+    pub(crate) asks: Notify,
+    /// The list of publications changed here.
+    pub(crate) lists: Notify,
+    /// The engine knows what changed here.
+    pub(crate) shared: Notify,
 }
 
 /// Whose WebSocket it is.
@@ -74,16 +99,22 @@ pub(crate) struct Hub {
     pub(crate) sockets: TaskTracker,
     /// Manifests that may be received at this moment.
     pub(crate) turns: Turns,
+    pub(crate) due: Due,
+    /// Where it listens, once it does.
+    pub(crate) name: OnceLock<String>,
     challenges: Challenges,
     catalogue: Catalogue,
     archive: Option<Archive>,
     started: Instant,
+    is_among_several: bool,
     state: Mutex<State>,
 }
 
 impl Hub {
-    /// A hub that knows what its data directory keeps, if it has one.
-    pub(crate) fn new(config: ServerConfig) -> Result<Self, ArchiveError> {
+    /// A hub that knows what its data directory keeps, if it has one. `me` is its name among several trackers.
+    pub(crate) fn new(config: ServerConfig, me: Option<TrackerId>) -> Result<Self, ArchiveError> {
+        let shared_key = |context| config.tracker.resume_key.derived(context);
+        let frame_key = shared_key("tributary 2026 frames between trackers");
         let mut state = State {
             tracker: Tracker::new(config.tracker.clone()),
             manifests: Manifests::default(),
@@ -91,6 +122,7 @@ impl Hub {
             removed: Removed::default(),
             lines: HashMap::new(),
             connection: 0,
+            cluster: me.map(|me| Box::new(Cluster::new(me, FrameKey::new(frame_key)))),
         };
         let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
         let archive = archive.map(|(archive, before)| {
@@ -98,17 +130,24 @@ impl Hub {
             restore(&mut state, before.saved);
             archive
         });
-        let challenges = Challenges::new(&config.tracker.seed.to_le_bytes());
+        // A publisher may be given its challenge by one tracker and show it to another.
+        let challenges = match me {
+            Some(_) => Challenges::new(&shared_key("tributary 2026 challenges of several trackers")),
+            None => Challenges::new(&config.tracker.seed.to_le_bytes()),
+        };
         Ok(Self {
             config,
             metrics: Metrics::new(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
             turns: Turns::default(),
+            due: Due::default(),
+            name: OnceLock::new(),
             challenges,
             catalogue: Catalogue::default(),
             archive,
             started: Instant::now(),
+            is_among_several: me.is_some(),
             state: Mutex::new(state),
         })
     }
@@ -119,7 +158,7 @@ impl Hub {
         let mut state = self.lock();
         state.connection += 1;
         let connection = ConnectionId(state.connection);
-        let line = Line { outbox: Arc::clone(&outbox), relays_due: Timestamp::ZERO };
+        let line = Line { outbox: Some(Arc::clone(&outbox)), relays_due: Timestamp::ZERO };
         state.lines.insert(connection, line);
         let outgoing = state.tracker.connected(self.now(), connection, address);
         state.tracker.called(connection, name);
@@ -135,8 +174,12 @@ impl Hub {
     pub(crate) fn close(&self, connection: ConnectionId) {
         let mut state = self.lock();
         state.lines.remove(&connection);
+        if let Some(cluster) = &mut state.cluster {
+            cluster.dismiss(connection);
+        }
         let outgoing = state.tracker.disconnected(self.now(), connection);
         self.deliver(&mut state, outgoing);
+        self.wake(&state);
     }
 
     /// Whether a WebSocket has said an accepted `hello`.
@@ -160,13 +203,21 @@ impl Hub {
         if let Some(permission) = permission {
             state.tracker.permit(connection, permission);
         }
+        if !self.bridge(&mut state, connection, &request, text) {
+            self.decide(&mut state, connection, request, text.len());
+        }
+        self.wake(&state);
+    }
+
+    /// Has the decisions handle a request.
+    fn decide(&self, state: &mut State, connection: ConnectionId, request: PeerRequest, frame_bytes: usize) {
         let began = Instant::now();
-        let outgoing = match busy_receiver(&state, connection, &request, text.len()) {
+        let outgoing = match busy_receiver(state, connection, &request, frame_bytes) {
             Some(to) => state.tracker.handle_busy_receiver(self.now(), connection, request.id, to),
             None => state.tracker.handle(self.now(), connection, request),
         };
         self.metrics.note_decision(began.elapsed());
-        self.deliver(&mut state, outgoing);
+        self.deliver(state, outgoing);
     }
 
     /// Decides upon a frame that is no request.
@@ -179,6 +230,7 @@ impl Hub {
         let mut state = self.lock();
         let outgoing = state.tracker.handle_undecodable(self.now(), connection, id, error);
         self.deliver(&mut state, outgoing);
+        self.wake(&state);
     }
 
     /// Counts a publication of an address, or says after how many ms it may be tried again.
@@ -190,17 +242,25 @@ impl Hub {
     pub(crate) fn catalogue_page(&self, after: Option<u64>) -> Page {
         self.catalogue.page(after, || {
             let state = self.lock();
-            state.manifests.catalogue(|swarm| state.tracker.counts(swarm))
+            state.manifests.catalogue(|swarm| counts(&state, swarm))
         })
     }
 
     pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
         let state = self.lock();
+        let (members, guests) = state.cluster.as_ref().map_or((0, 0), |cluster| cluster.counts());
         let levels = Levels {
-            connections: state.lines.len(),
+            connections: state.lines.len() - guests,
             peers: state.tracker.peer_count(),
             manifests: state.manifests.len(),
             balance: state.tracker.balance(),
+            cluster: ClusterLevels {
+                is_engine_up: state.cluster.as_ref().is_some_and(|cluster| cluster.is_leased()),
+                trackers: state.cluster.as_ref().map_or(0, |cluster| cluster.records.iter().count()),
+                homes: state.cluster.as_ref().map_or(0, |cluster| cluster.seats.homes().len()),
+                members,
+                guests,
+            },
         };
         drop(state);
         self.metrics.text(levels)
@@ -209,8 +269,8 @@ impl Hub {
     /// Begins to stop: not ready any more, every WebSocket is closed.
     pub(crate) fn stop(&self) {
         self.stopping.cancel();
-        for line in self.lock().lines.values() {
-            line.outbox.close(CloseReason::Stopping);
+        for outbox in self.lock().lines.values().filter_map(|line| line.outbox.as_ref()) {
+            outbox.close(CloseReason::Stopping);
         }
         self.sockets.close();
     }
@@ -222,7 +282,7 @@ impl Hub {
             {
                 self.metrics.count_error(*code);
             }
-            let State { tracker, lines, .. } = &mut *state;
+            let State { tracker, lines, cluster, .. } = &mut *state;
             let Some(line) = lines.get_mut(&connection) else { continue };
             match outgoing {
                 Outgoing::Send(message) => {
@@ -231,14 +291,15 @@ impl Hub {
                         Some(relays) => relays::encode_with(&message, &relays),
                         None => message.encode(),
                     };
-                    if !line.outbox.push(frame) {
-                        tracing::debug!(
-                            connection = connection.0,
-                            "a message was dropped: the connection closes"
-                        );
+                    match &line.outbox {
+                        Some(outbox) => file(outbox, connection, frame),
+                        None => deliver_to_guest(cluster.as_deref_mut(), connection, &message, frame),
                     }
                 }
-                Outgoing::Close(reason) => line.outbox.close(reason),
+                Outgoing::Close(reason) => match &line.outbox {
+                    Some(outbox) => outbox.close(reason),
+                    None => close_guest(state, connection, reason),
+                },
             }
         }
     }
@@ -259,12 +320,27 @@ impl Hub {
         Some(relays)
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time since this hub began.
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::ZERO + self.started.elapsed()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Seeders and leechers of a swarm, here or at its home.
+fn counts(state: &State, swarm: SwarmId) -> (u32, u32) {
+    let cluster = state.cluster.as_ref().filter(|_| !state.tracker.has_peers(swarm));
+    let elsewhere = cluster.and_then(|cluster| cluster.records.counts(cluster.me, swarm));
+    elsewhere.unwrap_or_else(|| state.tracker.counts(swarm))
+}
+
+/// Files a frame for a socket.
+fn file(outbox: &Outbox, connection: ConnectionId, frame: String) {
+    if !outbox.push(frame) {
+        tracing::debug!(connection = connection.0, "a message was dropped: the connection closes");
     }
 }
 
@@ -299,7 +375,8 @@ fn busy_receiver(
     frame_bytes: usize,
 ) -> Option<PeerId> {
     let (to, receiver) = state.tracker.receiver(connection, &request.body)?;
-    let outbox = &state.lines.get(&receiver)?.outbox;
+    // Of a guest, the tracker that has its socket looks after this.
+    let outbox = state.lines.get(&receiver)?.outbox.as_ref()?;
     (!outbox.has_signal_room(frame_bytes)).then_some(to)
 }
 

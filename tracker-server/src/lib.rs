@@ -8,6 +8,8 @@
 //! * [`decision`] is pure: what the tracker decides, without clock, socket or lock. The simulator runs it too.
 //! * `serve` is everything else: the accept loop, HTTP, WebSockets, deadlines and the way to stop. It comes with
 //!   the feature `server`, which is on by default.
+//! * [`engine`] is what several trackers share when they act as one; `cluster` is the state of one among them, as pure as the
+//!   decisions.
 //! * [`limits`] bounds what the outside may ask.
 //!
 //! Both protocols are written down in `docs/protocol.md`.
@@ -19,8 +21,12 @@ mod archive;
 #[cfg(feature = "server")]
 mod catalogue;
 #[cfg(feature = "server")]
+mod cluster;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod decision;
+#[cfg(feature = "server")]
+pub mod engine;
 #[cfg(feature = "server")]
 mod http;
 #[cfg(feature = "server")]
@@ -61,4 +67,4 @@ pub use archive::ArchiveError;
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};
 #[cfg(feature = "server")]
-pub use server::{Listeners, serve};
+pub use server::{Listeners, ServeError, serve};

@@ -14,7 +14,11 @@
 //! Behind a reverse proxy all connections come from the proxy's address; with `--behind-proxy` the tracker
 //! counts by `X-Forwarded-For` instead. Without it all viewers together have the limits of one address.
 
+mod several;
+
 use std::time::Duration;
+
+pub use several::*;
 
 /// Connections of all kinds that are open at a time, by default; each costs a file descriptor.
 pub const CONNECTIONS_MAX: usize = 16_384;

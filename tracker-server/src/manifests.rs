@@ -219,6 +219,18 @@ impl Manifests {
         has_room
     }
 
+    /// Changes the number under which a manifest was published, where several trackers agree upon it.
+    pub fn renumber(&mut self, swarm: SwarmId, number: u64) {
+        if let Some(kept) = self.kept.get_mut(&swarm) {
+            kept.number = number;
+        }
+    }
+
+    /// What is kept.
+    pub fn swarms(&self) -> impl Iterator<Item = SwarmId> {
+        self.kept.keys().copied()
+    }
+
     /// The canonical bytes of a manifest.
     pub fn bytes(&self, swarm: SwarmId) -> Option<Bytes> {
         self.kept.get(&swarm).map(|kept| kept.bytes.clone())

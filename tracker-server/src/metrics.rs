@@ -1,5 +1,7 @@
 //! What the tracker counts, in the text form that Prometheus reads.
 
+mod cluster;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody};
 
+pub(crate) use self::cluster::ClusterLevels;
+use self::cluster::ClusterMetrics;
 use crate::decision::CloseReason;
 
 type Label = [(&'static str, &'static str); 1];
@@ -23,6 +27,7 @@ pub(crate) struct Levels {
     pub(crate) manifests: usize,
     /// Of all swarms: supply and demand, bits a second, and how many have too little.
     pub(crate) balance: (u64, u64, usize),
+    pub(crate) cluster: ClusterLevels,
 }
 
 /// The counters.
@@ -39,6 +44,7 @@ pub(crate) struct Metrics {
     closes: Family<Label, Counter>,
     refused_connections: Counter,
     decision_seconds: Histogram,
+    cluster: ClusterMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -64,6 +70,7 @@ impl Metrics {
             closes: Family::default(),
             refused_connections: Counter::default(),
             decision_seconds: decision_seconds.clone(),
+            cluster: ClusterMetrics::new(&mut registry),
             registry: Registry::default(),
         };
         registry.register("connections", "Open WebSocket connections", metrics.connections.clone());
@@ -147,6 +154,7 @@ impl Metrics {
         self.supply.set(i64::try_from(supply_bps).unwrap_or(i64::MAX));
         self.demand.set(i64::try_from(demand_bps).unwrap_or(i64::MAX));
         self.scarce_swarms.set(gauge(scarce_swarms));
+        self.cluster.set(levels.cluster);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -166,7 +174,8 @@ mod tests {
         metrics.count_refused_connection();
         metrics.note_decision(Duration::from_micros(3));
         let balance = (4_000_000, 6_000_000, 1);
-        let text = metrics.text(Levels { connections: 3, peers: 2, manifests: 1, balance }).unwrap();
+        let cluster = ClusterLevels { is_engine_up: true, trackers: 3, homes: 1, members: 4, guests: 5 };
+        let text = metrics.text(Levels { connections: 3, peers: 2, manifests: 1, balance, cluster }).unwrap();
         for line in [
             "tributary_tracker_connections 3",
             "tributary_tracker_peers 2",
@@ -179,6 +188,10 @@ mod tests {
             "tributary_tracker_closes_total{reason=\"slow_reader\"} 1",
             "tributary_tracker_refused_connections_total 1",
             "tributary_tracker_decision_seconds_count 1",
+            "tributary_tracker_engine_up 1",
+            "tributary_tracker_trackers 3",
+            "tributary_tracker_members 4",
+            "tributary_tracker_guests 5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
         }

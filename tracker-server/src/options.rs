@@ -11,6 +11,8 @@ use swarm_core::tracker_message::{IceServer, Role};
 use tracker_server::ServerConfig;
 use tracker_server::access::AllowedOrigins;
 use tracker_server::decision::ResumeKey;
+use tracker_server::engine::Choice;
+use tracker_server::engine::redis::RedisAddress;
 use tracker_server::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use tracker_server::relays::Relays;
 use tracker_server::viewer_tokens::{self, AUDIENCE_DEFAULT, Grant, ViewerTokens};
@@ -74,6 +76,11 @@ pub(crate) struct Options {
     /// Lets peers keep their ids over a restart of the tracker: any long random text, the same each time.
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_SECRET", hide_env_values = true)]
     secret: Option<String>,
+
+    /// Makes this tracker one of several that act as one, around a Redis or Valkey: redis://HOST:PORT or
+    /// redis://USER:PASSWORD@HOST:PORT/DATABASE. All of them take the same --secret.
+    #[arg(long, value_name = "URL", env = "TRIBUTARY_ENGINE", hide_env_values = true)]
+    engine: Option<String>,
 
     /// Closes the tracker to peers that do not present this token.
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TOKEN", hide_env_values = true)]
@@ -179,7 +186,20 @@ impl Options {
         config.viewer_tokens = ViewerTokens::read(keys, &self.audience)?;
         config.is_behind_proxy = self.behind_proxy;
         config.connections_max = self.connections_max;
+        config.engine = self.engine()?;
         Ok(config)
+    }
+
+    /// What is shared with other trackers.
+    fn engine(&self) -> anyhow::Result<Choice> {
+        let Some(url) = &self.engine else { return Ok(Choice::Alone) };
+        if self.secret.is_none() {
+            bail!("--engine takes --secret as well: the same long random text for all trackers");
+        }
+        // The address may have a password, which is not to be shown.
+        let address = RedisAddress::parse(url)
+            .map_err(|error| anyhow::anyhow!("--engine must look like redis://HOST:PORT: {error}"))?;
+        Ok(Choice::Redis(address))
     }
 
     /// The relays that peers are given; `fixed` have one password for all.
@@ -247,6 +267,8 @@ mod tests {
             (vec!["--turn-url", "turn:c"], "together"),
             (vec!["--turn-secret", "s"], "together"),
             (vec!["--turn-url", "stun:c", "--turn-secret", "s"], "must begin with turn:"),
+            (vec!["--engine", "redis://127.0.0.1:1"], "--engine takes --secret"),
+            (vec!["--engine", "127.0.0.1:1", "--secret", "s"], "must look like redis://HOST:PORT"),
             (vec!["--allow-origin", "example.org"], "must look like https://example.org"),
         ] {
             let error = config(&wrong).unwrap_err().to_string();

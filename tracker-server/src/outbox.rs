@@ -65,6 +65,11 @@ impl Outbox {
         self.changed.notify_one();
     }
 
+    /// Whether it is not to close.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().close.is_none()
+    }
+
     /// Waits for something to do. May be dropped and called again; for one waiter.
     pub(crate) async fn next(&self) -> Next {
         loop {

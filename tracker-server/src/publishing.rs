@@ -134,7 +134,7 @@ pub(crate) async fn publish(
             "its publisher took this off the tracker; nobody else can bring it back",
         );
     }
-    match hub.publish(swarm, &manifest, bytes, (provenance, is_proven)).await {
+    match hub.publish_everywhere(swarm, &manifest, bytes, (provenance, is_proven)).await {
         Put::Added(_) => {
             tracing::info!(%swarm, name = manifest.name, is_listed = wish.list, "a manifest was published");
             refuse(StatusCode::CREATED, "published")
@@ -182,7 +182,7 @@ pub(crate) async fn remove(
     if !is_proven {
         return refuse(StatusCode::FORBIDDEN, UNPROVEN);
     }
-    hub.remove(swarm).await;
+    hub.remove_everywhere(swarm).await;
     tracing::info!(%swarm, "a manifest was removed by its publisher");
     refuse(StatusCode::OK, "removed")
 }

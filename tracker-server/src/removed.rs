@@ -19,6 +19,11 @@ impl Removed {
         self.swarms.contains(&swarm)
     }
 
+    /// What was removed.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = SwarmId> {
+        self.order.iter().copied()
+    }
+
     /// Notes a removal. Returns what is forgotten for it.
     pub(crate) fn insert(&mut self, swarm: SwarmId) -> Option<SwarmId> {
         if self.swarms.insert(swarm) {

@@ -12,7 +12,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
@@ -20,9 +21,11 @@ use tower_service::Service;
 use crate::access::Sender;
 use crate::archive::ArchiveError;
 use crate::config::ServerConfig;
+use crate::engine::redis::RedisEngine;
+use crate::engine::{Choice, Engine, EngineError, TrackerId, running};
 use crate::http;
 use crate::hub::Hub;
-use crate::limits::{ACCEPT_PAUSE, HTTP_BUFFER_BYTES, OBSERVERS_MAX};
+use crate::limits::{ACCEPT_PAUSE, DRAIN_SPREAD, HAND_OVER_TIMEOUT, HTTP_BUFFER_BYTES, OBSERVERS_MAX};
 use crate::place::SharedPlaces;
 use crate::stream::PatientStream;
 
@@ -47,16 +50,87 @@ impl From<TcpListener> for Listeners {
 /// Serves a tracker until `shutdown` is done, then ends all connections and returns.
 ///
 /// Stopping takes at most [`Deadlines::stop`](crate::config::Deadlines::stop): first the WebSockets are closed,
-/// while requests such as `/readyz` are still answered; then requests under way may end.
+/// while requests such as `/readyz` are still answered; then requests under way may end. Where there are several trackers,
+/// the swarms of this one are handed over before that, and the WebSockets are closed one after the other.
 ///
-/// The error is a data directory that cannot be used; nothing was served then.
+/// The error is a data directory or an engine that cannot be used; nothing was served then.
 pub async fn serve(
     config: ServerConfig,
     listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), ArchiveError> {
-    let Listeners { public, private } = listeners.into();
-    let hub = Arc::new(Hub::new(config)?);
+) -> Result<(), ServeError> {
+    match config.engine.clone() {
+        Choice::Alone => {
+            serve_hub(Arc::new(Hub::new(config, None)?), listeners.into(), shutdown).await;
+            Ok(())
+        }
+        Choice::Memory(engine) => serve_with(config, engine, listeners.into(), shutdown).await,
+        Choice::Redis(address) => {
+            serve_with(config, RedisEngine::new(address)?, listeners.into(), shutdown).await
+        }
+    }
+}
+
+/// A tracker that cannot begin. Show it; it says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The engine cannot be used.
+    #[error("the engine cannot be used: {0}")]
+    Engine(#[from] EngineError),
+}
+
+/// Serves one of several trackers.
+async fn serve_with(
+    config: ServerConfig,
+    engine: impl Engine,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let me = getrandom::u64().map_err(|error| EngineError::Strange(error.to_string()))?;
+    let me = TrackerId(me);
+    let hub = Arc::new(Hub::new(config, Some(me))?);
+    let engine = Arc::new(engine);
+    let mut running = JoinSet::new();
+    running.spawn(running::run(Arc::clone(&hub), Arc::clone(&engine), me));
+    let drained = {
+        let hub = Arc::clone(&hub);
+        let engine = Arc::clone(&engine);
+        async move {
+            shutdown.await;
+            running::hand_over(&hub, &*engine).await;
+            close_slowly(&hub).await;
+        }
+    };
+    serve_hub(hub, listeners, drained).await;
+    drop(running);
+    // Without this its lease is over by itself, some seconds later.
+    _ = timeout(HAND_OVER_TIMEOUT, engine.retire(me)).await;
+    Ok(())
+}
+
+/// Closes the WebSockets over some time.
+async fn close_slowly(hub: &Hub) {
+    const STEPS: u32 = 30;
+    hub.stopping.cancel();
+    let mut steps = interval(DRAIN_SPREAD / STEPS);
+    for left in (1..=STEPS).rev() {
+        steps.tick().await;
+        let share = usize::try_from(left).unwrap_or(1);
+        if hub.close_some(|open| open.div_ceil(share)) == 0 {
+            break;
+        }
+    }
+}
+
+async fn serve_hub(hub: Arc<Hub>, listeners: Listeners, shutdown: impl Future<Output = ()>) {
+    let Listeners { public, private } = listeners;
+    if let Ok(address) = public.local_addr() {
+        hub.name.get_or_init(|| address.to_string());
+    }
     let acceptor =
         Acceptor::new(Arc::clone(&hub), http::router(Arc::clone(&hub)), hub.config.connections_max);
     let observer = Acceptor::new(Arc::clone(&hub), http::private_router(Arc::clone(&hub)), OBSERVERS_MAX);
@@ -85,7 +159,6 @@ pub async fn serve(
     }
     acceptor.finish(deadline).await;
     observer.finish(deadline).await;
-    Ok(())
 }
 
 struct Acceptor {

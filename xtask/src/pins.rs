@@ -64,6 +64,10 @@ pub(crate) const RELAYS: [SystemProgram; 2] = [
     SystemProgram { programs: &["turnserver"], package: "coturn" },
 ];
 
+/// The engine of several trackers.
+pub(crate) const ENGINE: SystemProgram =
+    SystemProgram { programs: &["redis-server"], package: "redis-server" };
+
 /// The Debian package of what benches compare with: a library for [`SYSTEM_PYTHON`].
 pub(crate) const LIBTORRENT: &str = "python3-libtorrent";
 

@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    BROWSER, DENY, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool,
-    WASM_BINDGEN, WASM_TARGET,
+    BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON, SystemProgram, TRUNK,
+    Tool, WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
@@ -34,13 +34,15 @@ pub(crate) enum Need {
     Network,
     /// Routers and relays.
     Relays,
+    /// What several trackers share.
+    Engine,
     /// What `bench --compare` compares with; nothing else needs it.
     Libtorrent,
 }
 
 impl Need {
     /// Everything that builds and tests need.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::WasmTarget,
         Self::Lints,
         Self::Deny,
@@ -51,6 +53,7 @@ impl Need {
         Self::Films,
         Self::Network,
         Self::Relays,
+        Self::Engine,
     ];
 
     /// What building the page takes.
@@ -78,6 +81,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             Need::Films => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),
             Need::Relays => programs.extend(RELAYS),
+            Need::Engine => programs.push(ENGINE),
             Need::Libtorrent => libtorrent()?,
         }
     }

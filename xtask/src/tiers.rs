@@ -36,7 +36,7 @@ impl Tier {
         match self {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
-            Self::Native => &[Need::Network, Need::Relays, Need::Films],
+            Self::Native => &[Need::Network, Need::Relays, Need::Engine, Need::Films],
             Self::Browser => {
                 &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Network, Need::Films]
             }

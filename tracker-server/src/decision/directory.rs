@@ -115,6 +115,16 @@ impl Directory {
         self.peers.get(&peer)
     }
 
+    /// Everybody, in the order of ids.
+    pub fn iter(&self) -> impl Iterator<Item = (PeerId, &Record)> {
+        self.peers.iter().map(|(peer, record)| (*peer, record))
+    }
+
+    /// The directory of the same content without anybody.
+    pub fn emptied(&self) -> Self {
+        Self { rarity: self.rarity.emptied(), peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0 }
+    }
+
     /// Upload capacity of a peer, bits a second; 0 if not known.
     pub fn uplink_bps(&self, peer: PeerId) -> u64 {
         self.record(peer).map_or(0, |record| record.uplink_bps)

@@ -25,6 +25,7 @@
 
 mod by_chance;
 mod initial;
+mod moving;
 mod regular;
 mod strong;
 mod wanted;

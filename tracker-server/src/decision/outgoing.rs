@@ -25,6 +25,7 @@ impl Outgoing {
 
 /// Why the tracker closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "server", derive(serde::Serialize, serde::Deserialize))]
 pub enum CloseReason {
     /// It speaks another version.
     Version,

@@ -64,6 +64,12 @@ impl Rarity {
         Self { segments: wishes.into_iter().map(segment).collect(), listed: None }
     }
 
+    /// The same content, of which nobody has or wants anything.
+    pub fn emptied(&self) -> Self {
+        let segment = |segment: &Segment| Segment { rank: segment.rank, holders: 0, lookers: 0 };
+        Self { segments: self.segments.iter().map(segment).collect(), listed: None }
+    }
+
     /// Number of segments.
     pub fn segment_count(&self) -> u32 {
         u32::try_from(self.segments.len()).unwrap_or(u32::MAX)

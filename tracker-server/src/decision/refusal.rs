@@ -4,7 +4,9 @@ use swarm_core::tracker_message::{ErrorCode, TRACKER_VERSION, TrackerDecodeError
 use swarm_core::{PeerId, SwarmId};
 
 use super::outgoing::CloseReason;
-use crate::limits::{BUSY_RECEIVER_RETRY_MS, FULL_RETRY_MS, REMOVED_RETRY_MS, UNKNOWN_SWARM_RETRY_MS};
+use crate::limits::{
+    BUSY_RECEIVER_RETRY_MS, FULL_RETRY_MS, REMOVED_RETRY_MS, UNAVAILABLE_RETRY_MS, UNKNOWN_SWARM_RETRY_MS,
+};
 
 /// A request that is not met. Becomes an `error` message, and the end of the connection where `close` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +103,11 @@ impl Refusal {
     pub(super) fn swarm_full(is_initial: bool) -> Self {
         let text = if is_initial { "the swarm has enough initial peers" } else { "the swarm is full" };
         Self::new(ErrorCode::Full, text).retry(FULL_RETRY_MS)
+    }
+
+    /// Something that works again soon.
+    pub(super) fn unavailable(text: &str) -> Self {
+        Self::new(ErrorCode::Unavailable, text).retry(UNAVAILABLE_RETRY_MS)
     }
 
     pub(super) fn crowded() -> Self {

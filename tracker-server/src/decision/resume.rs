@@ -29,6 +29,11 @@ impl ResumeKey {
         Self(blake3::derive_key("tributary 2026 tracker resume token", secret))
     }
 
+    /// A key for another purpose that follows from the same secret.
+    pub fn derived(&self, context: &str) -> [u8; 32] {
+        blake3::derive_key(context, &self.0)
+    }
+
     /// The token of a peer.
     pub fn token(&self, peer: PeerId) -> String {
         format!("{peer}{}", self.digest(peer).to_hex())

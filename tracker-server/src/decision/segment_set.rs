@@ -58,6 +58,12 @@ impl SegmentSet {
         self.0.iter()
     }
 
+    /// The first `runs_max` runs of the set.
+    pub fn runs(&self, runs_max: usize) -> Vec<SegmentRun> {
+        let runs = self.0.runs(GroupRange::new(0, self.0.capacity())).take(runs_max);
+        runs.map(|run| SegmentRun(run.start, run.len())).collect()
+    }
+
     /// The segments that are not in `other`, in order.
     pub fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
         let words = (0..self.0.word_count()).map(|index| self.0.word(index) & !other.0.word(index));

@@ -1,5 +1,6 @@
 //! One swarm: wires directory, graph and assignments together and says what its peers are to be told.
 
+mod moving;
 mod uplinks;
 mod want;
 
@@ -122,10 +123,7 @@ impl Swarm {
     /// Enters a peer that is not in the swarm and for which there is room, and introduces its neighbours.
     pub(super) fn join(&mut self, now: Timestamp, newcomer: Newcomer, rng: &mut fastrand::Rng) -> Notices {
         let Newcomer { peer, role, site, .. } = newcomer;
-        self.crowd.insert(site);
-        self.directory.insert(newcomer);
-        self.note_playhead(peer);
-        self.reassess(peer);
+        self.list(newcomer);
         let changes = match role {
             Role::Initial => {
                 let places = places_for(self.balance.uplink_bps(peer), self.balance.media_bps());
@@ -134,6 +132,15 @@ impl Swarm {
             Role::Viewer => self.graph.join_viewer(now, peer, site.subnet(), rng),
         };
         self.tell(&changes)
+    }
+
+    /// Enters a peer in everything but the graph.
+    fn list(&mut self, newcomer: Newcomer) {
+        let Newcomer { peer, site, .. } = newcomer;
+        self.crowd.insert(site);
+        self.directory.insert(newcomer);
+        self.note_playhead(peer);
+        self.reassess(peer);
     }
 
     /// Takes a peer out; its neighbours hear of it, and of what makes up for it.

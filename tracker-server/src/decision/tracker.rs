@@ -1,5 +1,6 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod bridged;
 mod greeting;
 mod levels;
 mod signals;
@@ -16,9 +17,10 @@ use swarm_core::tracker_message::{
 };
 use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
+pub use self::bridged::{LinkNote, Passport, Said};
 use self::signals::relay;
 pub use self::stage::Permission;
-use self::stage::Stage;
+use self::stage::{Known, Stage};
 use self::swarms::Swarms;
 use super::admission::Admission;
 use super::directory::Newcomer;
@@ -116,6 +118,11 @@ impl Tracker {
         self.swarms.has_peers(swarm)
     }
 
+    /// Whether a swarm is known and can be joined.
+    pub fn is_joinable(&self, swarm: SwarmId) -> bool {
+        self.swarms.is_joinable(swarm)
+    }
+
     /// Whether a connection has said an accepted `hello`.
     pub fn is_greeted(&self, connection: ConnectionId) -> bool {
         self.stages.get(&connection).is_some_and(|stage| stage.peer().is_some())
@@ -124,8 +131,8 @@ impl Tracker {
     /// The peer that a connection stands for, once it has joined a swarm.
     pub fn joined_peer(&self, connection: ConnectionId) -> Option<PeerId> {
         match self.stages.get(&connection)? {
-            Stage::Joined { peer, .. } => Some(*peer),
-            Stage::Open { .. } | Stage::Greeted { .. } | Stage::Left { .. } => None,
+            Stage::Joined { known, .. } => Some(known.peer),
+            Stage::Open { .. } | Stage::Greeted(_) | Stage::Left { .. } => None,
         }
     }
 
@@ -233,30 +240,26 @@ impl Tracker {
                 self.check_hello(version, token.as_deref(), permission)?;
                 let peer = self.identify(now, resume.as_deref(), outgoing);
                 self.connections.insert(peer, connection);
-                self.stages.insert(connection, Stage::Greeted { peer, site, uplink_bps, name, permission });
-                Ok((self.welcome(connection, peer), Notices::new()))
+                let challenge = self.config.resume_key.challenge(self.config.seed, connection);
+                let known = Known { peer, site, uplink_bps, name, permission, challenge };
+                self.stages.insert(connection, Stage::Greeted(known));
+                Ok((self.welcome(peer, challenge), Notices::new()))
             }
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
-            (
-                PeerRequestBody::Join { swarm, role, have, playhead, proof },
-                Stage::Greeted { peer, site, uplink_bps, name, permission },
-            ) => {
-                if matches!(permission, Permission::Only(own, as_what) if (own, as_what) != (swarm, role)) {
-                    return Err(Refusal::not_permitted(
-                        "this permission is for another content or another role",
-                    ));
-                }
+            (PeerRequestBody::Join { swarm, role, have, playhead, proof }, Stage::Greeted(known)) => {
+                check_permission(known.permission, swarm, role)?;
+                let Known { peer, site, uplink_bps, .. } = known;
                 let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
-                self.join(now, swarm, newcomer, (name, proof))
+                self.join(now, swarm, newcomer, (known, proof))
             }
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
             }
-            (_, Stage::Greeted { .. } | Stage::Left { .. }) => {
-                Err(Refusal::bad_request("join a swarm first"))
+            (_, Stage::Greeted(_) | Stage::Left { .. }) => Err(Refusal::bad_request("join a swarm first")),
+            (body, Stage::Joined { known, swarm }) => {
+                self.meet_in_swarm(now, connection, known.peer, swarm, body)
             }
-            (body, Stage::Joined { peer, swarm }) => self.meet_in_swarm(now, connection, peer, swarm, body),
         }
     }
 
@@ -297,12 +300,11 @@ impl Tracker {
         now: Timestamp,
         swarm_id: SwarmId,
         newcomer: Newcomer,
-        (name, proof): (TrackerName, Option<Signature>),
+        (known, proof): (Known, Option<Signature>),
     ) -> Met {
         let Newcomer { peer, connection, role, site, .. } = newcomer;
         if role == Role::Initial {
-            let challenge = self.config.resume_key.challenge(self.config.seed, connection);
-            self.swarms.check_initial(swarm_id, name, challenge, proof)?;
+            self.swarms.check_initial(swarm_id, known.name, known.challenge, proof)?;
         }
         let swarm = self.swarms.joinable(swarm_id)?;
         if !swarm.has_room(role) {
@@ -315,18 +317,19 @@ impl Tracker {
             self.admission.widen(now, connection);
         }
         let notices = swarm.join(now, newcomer, &mut self.rng);
-        self.stages.insert(connection, Stage::Joined { peer, swarm: swarm_id });
+        self.stages.insert(connection, Stage::Joined { known, swarm: swarm_id });
         Ok((swarm.state(now, peer), notices))
     }
 
     fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {
         match stage {
-            Stage::Joined { peer, swarm } => {
-                let left = self.swarms.known_mut(swarm).map(|swarm| swarm.leave(now, peer, &mut self.rng));
+            Stage::Joined { known, swarm } => {
+                let swarms = self.swarms.known_mut(swarm);
+                let left = swarms.map(|swarm| swarm.leave(now, known.peer, &mut self.rng));
                 self.swarms.left(swarm);
                 left.unwrap_or_default()
             }
-            Stage::Open { .. } | Stage::Greeted { .. } | Stage::Left { .. } => Notices::new(),
+            Stage::Open { .. } | Stage::Greeted(_) | Stage::Left { .. } => Notices::new(),
         }
     }
 
@@ -371,6 +374,14 @@ fn cost(body: &PeerRequestBody) -> u32 {
         | PeerRequestBody::Report { .. }
         | PeerRequestBody::Leave => 1,
     }
+}
+
+/// A permission may be for one swarm and role.
+fn check_permission(permission: Permission, swarm: SwarmId, role: Role) -> Result<(), Refusal> {
+    if matches!(permission, Permission::Only(own, as_what) if (own, as_what) != (swarm, role)) {
+        return Err(Refusal::not_permitted("this permission is for another content or another role"));
+    }
+    Ok(())
 }
 
 /// Compares secrets without telling by the time it takes where they differ.

@@ -14,12 +14,12 @@ use crate::proof::Proof;
 impl Hub {
     /// What a publisher is to sign.
     pub(crate) fn challenge(&self) -> Challenge {
-        self.challenges.issue(self.now())
+        self.challenges.issue(self.shared_now())
     }
 
     /// Whether a proof shows that `publisher` wants this done.
     pub(crate) fn proves(&self, proof: &Proof, publisher: PublisherKey, what: (Action, SwarmId)) -> bool {
-        self.challenges.proves(self.now(), proof, publisher, what)
+        self.challenges.proves(self.shared_now(), proof, publisher, what)
     }
 
     /// Whether its publisher took it off this tracker.
@@ -50,13 +50,34 @@ impl Hub {
         }
     }
 
+    /// Removes a manifest here and at all trackers.
+    pub(crate) async fn remove_everywhere(&self, swarm: SwarmId) {
+        self.remove(swarm).await;
+        self.share(swarm).await;
+    }
+
+    /// Publishes here and at all trackers.
+    pub(crate) async fn publish_everywhere(
+        &self,
+        swarm: SwarmId,
+        manifest: &Manifest,
+        bytes: Bytes,
+        provenance: (Provenance, bool),
+    ) -> Put {
+        let put = self.publish(swarm, manifest, bytes, (provenance, self.shared_number())).await;
+        if let Put::Added(_) | Put::Known { is_listing_changed: true } = put {
+            self.share(swarm).await;
+        }
+        put
+    }
+
     /// Keeps a manifest, so that its swarm can be joined. Done when it is on disk, where there is one.
     pub(crate) async fn publish(
         &self,
         swarm: SwarmId,
         manifest: &Manifest,
         bytes: Bytes,
-        provenance: (Provenance, bool),
+        provenance: ((Provenance, bool), Option<u64>),
     ) -> Put {
         let slot = match &self.archive {
             Some(archive) => archive.slot().await,
@@ -76,20 +97,24 @@ impl Hub {
         swarm: SwarmId,
         manifest: &Manifest,
         bytes: Bytes,
-        provenance: (Provenance, bool),
+        (provenance, number): ((Provenance, bool), Option<u64>),
         slot: Option<Slot>,
     ) -> (Put, Option<oneshot::Receiver<()>>) {
         let mut state = self.lock();
-        let State { tracker, manifests, removed, .. } = &mut *state;
+        let State { tracker, manifests, removed, cluster, .. } = &mut *state;
         if provenance.1 {
             removed.take(swarm);
         }
-        let put = manifests.put(swarm, manifest, bytes.clone(), provenance, |swarm| tracker.has_peers(swarm));
+        let has_peers = |swarm| {
+            tracker.has_peers(swarm) || cluster.as_ref().is_some_and(|cluster| cluster.is_in_use(swarm))
+        };
+        let put = manifests.put(swarm, manifest, bytes.clone(), provenance, has_peers);
         let evicted = match &put {
             Put::Added(evicted) => {
                 for evicted in evicted {
                     tracker.remove_swarm(*evicted);
                 }
+                number.into_iter().for_each(|number| manifests.renumber(swarm, number));
                 let wishes = manifest.segments.iter().map(Wish::from);
                 tracker.add_swarm(swarm, manifest.seal.publisher, wishes, media_bps(manifest));
                 evicted.clone()

@@ -67,6 +67,11 @@ impl Server {
         self.task
     }
 
+    /// Ends the server as a crash does: without a word to anybody.
+    pub(crate) fn kill(self) {
+        self.task.abort();
+    }
+
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
         request(self.address, "GET", path, &[], Bytes::new()).await
     }

@@ -8,4 +8,5 @@ mod hostile;
 mod http;
 mod publisher;
 mod session;
+mod several;
 mod stopping;

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: measurements of the real programs on this machine.
 //!
 //! Each subcommand has a module. [`page`] measures the time to the first frame in a browser, [`viewers`] the cost of
-//! a viewer to the seeder, [`tracker`] the cost of a connection to the tracker, [`hostile`] what a hostile crowd costs
+//! a viewer to the seeder, [`tracker`] the cost of a connection to the tracker, [`several`] what a bridge
+//! from tracker to tracker costs, [`hostile`] what a hostile crowd costs
 //! other viewers; they run a [`measuring`] program of the `tests` crate. [`swarm`] measures a whole swarm in
 //! network namespaces:
 //!
@@ -25,6 +26,7 @@ mod program;
 mod record;
 mod report;
 mod run;
+mod several;
 mod spread;
 mod stage;
 mod swarm;
@@ -51,6 +53,8 @@ pub(crate) enum Bench {
     Hostile(hostile::HostileOptions),
     /// What a connection and a message cost the tracker: memory and processor time
     Tracker(tracker::TrackerOptions),
+    /// What it costs that several trackers act as one: time of a bridged signal, operations of Redis
+    Several(several::SeveralOptions),
 }
 
 /// Measures and prints.
@@ -61,5 +65,6 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
         Bench::Viewers(options) => viewers::run(workspace, options),
         Bench::Hostile(options) => hostile::run(workspace, options),
         Bench::Tracker(options) => tracker::run(workspace, options),
+        Bench::Several(options) => several::run(workspace, options),
     }
 }

@@ -1,7 +1,7 @@
 //! Greetings: who may come in, under which id, and what it is told.
 
 use swarm_core::tracker_message::{TRACKER_VERSION, TrackerMessageBody};
-use swarm_core::{PeerId, Timestamp};
+use swarm_core::{Challenge, PeerId, Timestamp};
 
 use super::super::outgoing::{ConnectionId, Outgoing};
 use super::super::refusal::Refusal;
@@ -39,9 +39,7 @@ impl Tracker {
         outgoing: &mut Vec<(ConnectionId, Outgoing)>,
     ) -> PeerId {
         if let Some(peer) = resume.and_then(|token| self.config.resume_key.peer(token)) {
-            if let Some(old) = self.connections.get(&peer).copied() {
-                outgoing.extend(self.refuse_known(now, old, None, Refusal::replaced()));
-            }
+            self.replace(now, peer, outgoing);
             return peer;
         }
         loop {
@@ -52,12 +50,24 @@ impl Tracker {
         }
     }
 
-    pub(super) fn welcome(&self, connection: ConnectionId, peer: PeerId) -> TrackerMessageBody {
+    /// Ends the connection that a peer has, since it came back on another.
+    pub(super) fn replace(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        outgoing: &mut Vec<(ConnectionId, Outgoing)>,
+    ) {
+        if let Some(old) = self.connections.get(&peer).copied() {
+            outgoing.extend(self.refuse_known(now, old, None, Refusal::replaced()));
+        }
+    }
+
+    pub(super) fn welcome(&self, peer: PeerId, challenge: Challenge) -> TrackerMessageBody {
         TrackerMessageBody::Welcome {
             version: TRACKER_VERSION,
             peer,
             resume: self.config.resume_key.token(peer),
-            challenge: self.config.resume_key.challenge(self.config.seed, connection),
+            challenge,
             ice_servers: self.config.ice_servers.clone(),
             report_interval_ms: REPORT_INTERVAL_MS,
         }

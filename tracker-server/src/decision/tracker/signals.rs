@@ -21,12 +21,12 @@ impl Tracker {
         connection: ConnectionId,
         body: &PeerRequestBody,
     ) -> Option<(PeerId, ConnectionId)> {
-        let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { peer, swarm })) =
+        let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { known, swarm })) =
             (body, self.stages.get(&connection))
         else {
             return None;
         };
-        Some((*to, self.swarms.get(*swarm)?.neighbour(*peer, *to)?))
+        Some((*to, self.swarms.get(*swarm)?.neighbour(known.peer, *to)?))
     }
 
     /// A connection sent a signal for `to`, which is so far behind with reading that it is not passed on.

@@ -2,7 +2,7 @@
 
 use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::Role;
-use swarm_core::{PeerId, SwarmId};
+use swarm_core::{Challenge, PeerId, SwarmId};
 
 use super::super::network::Site;
 
@@ -19,15 +19,28 @@ pub enum Permission {
     Refused(&'static str),
 }
 
+/// A peer that is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) peer: PeerId,
+    pub(super) site: Site,
+    pub(super) uplink_bps: u64,
+    /// What the peer calls the tracker by.
+    pub(super) name: TrackerName,
+    pub(super) permission: Permission,
+    /// What an initial peer signs.
+    pub(super) challenge: Challenge,
+}
+
 /// How far a connection has come. `name` is what the peer calls the tracker by.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     /// Open; `hello` is awaited.
     Open { site: Site, name: TrackerName, permission: Permission },
     /// The peer is known; it may join a swarm.
-    Greeted { peer: PeerId, site: Site, uplink_bps: u64, name: TrackerName, permission: Permission },
+    Greeted(Known),
     /// The peer is in a swarm.
-    Joined { peer: PeerId, swarm: SwarmId },
+    Joined { known: Known, swarm: SwarmId },
     /// The peer was in a swarm.
     Left { peer: PeerId },
 }
@@ -36,7 +49,8 @@ impl Stage {
     pub(super) const fn peer(self) -> Option<PeerId> {
         match self {
             Self::Open { .. } => None,
-            Self::Greeted { peer, .. } | Self::Joined { peer, .. } | Self::Left { peer } => Some(peer),
+            Self::Greeted(known) | Self::Joined { known, .. } => Some(known.peer),
+            Self::Left { peer } => Some(peer),
         }
     }
 }

@@ -50,8 +50,18 @@ impl Swarms {
         }
     }
 
+    /// Whether a swarm can be joined.
+    pub(super) fn is_joinable(&self, id: SwarmId) -> bool {
+        self.0.get(&id).is_some_and(|known| !known.is_retired)
+    }
+
     pub(super) fn has_peers(&self, id: SwarmId) -> bool {
         self.get(id).is_some_and(|swarm| !swarm.is_empty())
+    }
+
+    /// The swarms that have peers, in order.
+    pub(super) fn occupied(&self) -> Vec<SwarmId> {
+        self.0.iter().filter(|(_, known)| !known.swarm.is_empty()).map(|(swarm, _)| *swarm).collect()
     }
 
     pub(super) fn get(&self, id: SwarmId) -> Option<&Swarm> {
@@ -64,6 +74,13 @@ impl Swarms {
 
     pub(super) fn known_mut(&mut self, id: SwarmId) -> Option<&mut Swarm> {
         self.0.get_mut(&id).map(|known| &mut known.swarm)
+    }
+
+    /// Takes the state of a swarm and leaves it without peers.
+    pub(super) fn emptied(&mut self, id: SwarmId) -> Option<Swarm> {
+        let known = self.0.get_mut(&id)?;
+        let emptied = known.swarm.emptied();
+        Some(std::mem::replace(&mut known.swarm, emptied))
     }
 
     /// The swarm, for somebody who wants to join it.

@@ -1,6 +1,7 @@
 //! Conversations with the tracker, one rule each; then storms of anything at all, replayable by their seed.
 
 mod abuse;
+mod moving;
 mod roles;
 
 use std::collections::BTreeSet;

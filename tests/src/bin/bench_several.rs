@@ -1,0 +1,215 @@
+//! Measures what it costs that several trackers act as one. `cargo xtask bench several` builds and runs this program and
+//! summarises what it prints.
+//!
+//! ```text
+//! bench_several VIEWERS SECONDS
+//! ```
+//!
+//! A Redis server and three trackers are processes. First two viewers send one another [`SIGNALS`] signals: with both at the
+//! home of their swarm, then each at one of the other trackers, so that each signal crosses two bridges. Then VIEWERS in one
+//! swarm, spread over the trackers, send `have` each second and `report` each 5 s, as peers do. The program prints one JSON
+//! object.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::Serialize;
+use swarm_core::tracker_message::{
+    PeerRequestBody, Role, SegmentRun, Signal, TrackerMessage, TrackerMessageBody,
+};
+use swarm_core::{PeerId, SecretKey, SwarmId};
+use tests::crowd::socket::{Socket, hello};
+use tests::crowd::{manifest, publish, raise_open_files};
+use tests::redis::{Member, Redis, trackers};
+use tokio::task::JoinSet;
+use tokio::time::{interval, interval_at, timeout};
+
+/// Signals that are timed: within what each end of a link may send at once.
+const SIGNALS: usize = 600;
+
+/// Bytes of each: about those of a candidate.
+const SIGNAL_BYTES: usize = 120;
+
+/// Interval of signals.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Maximum time for one signal.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Viewers of one address.
+const PER_ADDRESS: usize = 100;
+
+/// The result.
+#[derive(Debug, Serialize)]
+struct Measurement {
+    /// From sending a signal until its receiver has it, both at the home, ms.
+    direct_p50_ms: f64,
+    direct_p99_ms: f64,
+    /// The same, each at another tracker.
+    bridged_p50_ms: f64,
+    bridged_p99_ms: f64,
+    viewers: usize,
+    /// Operations of Redis each second, for 1,000 viewers.
+    operations_per_s: f64,
+    /// Processor time of Redis, of one core, for 1,000 viewers.
+    redis_core_share: f64,
+    /// Processor time of all trackers for one message of a viewer, µs.
+    message_us: f64,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = || arguments.next().context("usage: bench_several VIEWERS SECONDS");
+    let (viewers, seconds): (usize, u64) = (number()?.parse()?, number()?.parse()?);
+    raise_open_files()?;
+    let redis = Redis::start()?;
+    let members = trackers(&redis.url(), 3).await?;
+    let addresses: Vec<SocketAddr> = members.iter().map(Member::address).collect::<Result<_>>()?;
+    let direct = signals(addresses[0], [addresses[0], addresses[0]], "direct").await?;
+    let bridged = signals(addresses[0], [addresses[1], addresses[2]], "bridged").await?;
+    let load = load(&redis, &members, (viewers, Duration::from_secs(seconds))).await?;
+    let measurement = Measurement {
+        direct_p50_ms: at(&direct, 50),
+        direct_p99_ms: at(&direct, 99),
+        bridged_p50_ms: at(&bridged, 50),
+        bridged_p99_ms: at(&bridged, 99),
+        ..load
+    };
+    println!("{}", serde_json::to_string(&measurement)?);
+    Ok(())
+}
+
+/// Times of signals between two viewers at these trackers, sorted, ms. A third one makes `home` the home.
+async fn signals(home: SocketAddr, at: [SocketAddr; 2], name: &str) -> Result<Vec<f64>> {
+    let swarm = published(home, name).await?;
+    let (_first, _) = entered(home, 0, swarm).await?;
+    let (mut left, left_id) = entered(at[0], 1, swarm).await?;
+    let (mut right, right_id) = entered(at[1], 2, swarm).await?;
+    // All introductions have arrived when each got an answer to a request of its own.
+    left.ask(report()).await?;
+    right.ask(report()).await?;
+    let mut times = Vec::new();
+    let mut pauses = interval(PAUSE);
+    for number in 0..SIGNALS {
+        pauses.tick().await;
+        let forth = number % 2 == 0;
+        let (from, from_id, to, to_id) = if forth {
+            (&mut left, left_id, &mut right, right_id)
+        } else {
+            (&mut right, right_id, &mut left, left_id)
+        };
+        let signal =
+            Signal::Candidate { candidate: "c".repeat(SIGNAL_BYTES), sdp_mid: None, sdp_m_line_index: None };
+        let began = Instant::now();
+        from.send(PeerRequestBody::Signal { to: to_id, signal }).await?;
+        let arrived = async {
+            while !is_signal_of(&to.receive().await?, from_id) {}
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+            // The sender reads its answer, so that none waits for it.
+            accepted(from.receive().await?)
+        };
+        timeout(PATIENCE, arrived)
+            .await
+            .with_context(|| format!("{name}: signal {number} did not arrive"))??;
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// Viewers that say what peers say.
+async fn load(redis: &Redis, members: &[Member], (viewers, time): (usize, Duration)) -> Result<Measurement> {
+    let addresses: Vec<SocketAddr> = members.iter().map(Member::address).collect::<Result<_>>()?;
+    let swarm = published(addresses[0], "load").await?;
+    let entering = (0..viewers).map(|number| entered(addresses[number % addresses.len()], number, swarm));
+    let entered: Vec<(Socket, PeerId)> = stream::iter(entering).buffer_unordered(32).try_collect().await?;
+    let cpu_s = || members.iter().map(|member| member.tracker.process().cpu_s()).sum::<Result<f64>>();
+    let before = (redis.operations().await?, redis.process().cpu_s()?, cpu_s()?);
+    let began = Instant::now();
+    let mut talking = JoinSet::new();
+    for (number, (socket, _)) in (0u32..).zip(entered) {
+        // Spread over a second, as an audience is: what comes at one moment travels together.
+        let offset = Duration::from_secs(1) * number / u32::try_from(viewers)?.max(1);
+        talking.spawn(talk(socket, offset, time));
+    }
+    let mut messages = 0;
+    while let Some(ended) = talking.join_next().await {
+        messages += ended??;
+    }
+    let (took_s, thousands) = (began.elapsed().as_secs_f64(), viewers as f64 / 1e3);
+    Ok(Measurement {
+        direct_p50_ms: 0.0,
+        direct_p99_ms: 0.0,
+        bridged_p50_ms: 0.0,
+        bridged_p99_ms: 0.0,
+        viewers,
+        operations_per_s: (redis.operations().await? - before.0) as f64 / took_s / thousands,
+        redis_core_share: (redis.process().cpu_s()? - before.1) / took_s / thousands,
+        message_us: (cpu_s()? - before.2) * 1e6 / messages as f64,
+    })
+}
+
+/// Says what a viewer says for some time; how many messages that were.
+async fn talk(mut socket: Socket, offset: Duration, time: Duration) -> Result<u64> {
+    let ends = Instant::now() + time;
+    let mut haves = interval_at(tokio::time::Instant::now() + offset, Duration::from_secs(1));
+    let mut messages = 0;
+    while Instant::now() < ends {
+        tokio::select! {
+            message = socket.receive() => accepted(message?)?,
+            _ = haves.tick() => {
+                let segment = u32::try_from(messages % 4)?;
+                socket.send(PeerRequestBody::Have { gained: vec![SegmentRun(segment, 1)], dropped: vec![] }).await?;
+                messages += 1;
+                if messages % 6 == 5 {
+                    socket.send(report()).await?;
+                    messages += 1;
+                }
+            }
+        }
+    }
+    Ok(messages)
+}
+
+async fn published(tracker: SocketAddr, name: &str) -> Result<SwarmId> {
+    let film = manifest(name, 30_000_000, &SecretKey::from_bytes(&[1; 32]))?;
+    publish(tracker, IpAddr::V4(Ipv4Addr::LOCALHOST), &film).await
+}
+
+/// A viewer that has joined.
+async fn entered(tracker: SocketAddr, number: usize, swarm: SwarmId) -> Result<(Socket, PeerId)> {
+    let from = Ipv4Addr::new(127, 100, u8::try_from(number / PER_ADDRESS)?, 1);
+    let mut socket = Socket::open(tracker, from.into()).await?;
+    let TrackerMessageBody::Welcome { peer, .. } = socket.ask(hello()).await?.body else {
+        bail!("no welcome")
+    };
+    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None, proof: None };
+    accepted(socket.ask(join).await?)?;
+    Ok((socket, peer))
+}
+
+fn report() -> PeerRequestBody {
+    PeerRequestBody::Report {
+        received: vec![],
+        uplink_bps: 10_000_000,
+        playhead: Some(1),
+        ahead_ms: Some(10_000),
+    }
+}
+
+fn is_signal_of(message: &TrackerMessage, peer: PeerId) -> bool {
+    matches!(&message.body, TrackerMessageBody::Signal { from, .. } if *from == peer)
+}
+
+fn accepted(answer: TrackerMessage) -> Result<()> {
+    if let TrackerMessageBody::Error { text, .. } = answer.body {
+        bail!("a tracker refuses: {text}");
+    }
+    Ok(())
+}
+
+fn at(sorted: &[f64], percent: usize) -> f64 {
+    sorted.get(sorted.len() * percent / 100).copied().unwrap_or_default()
+}

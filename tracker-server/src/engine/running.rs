@@ -1,0 +1,199 @@
+//! The loops of a tracker among several: they carry its beats, questions, frames and publications to the engine, and what
+//! comes back to the hub. All decisions are the hub's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::{Engine, EngineError, TrackerId};
+use crate::hub::Hub;
+use crate::limits::{
+    BEAT_INTERVAL, ENGINE_RETRY_MAX, HAND_OVER_TIMEOUT, LEASE, PROBE_TIMEOUT, TICK_INTERVAL,
+};
+
+/// Runs until it is dropped.
+pub(crate) async fn run(hub: Arc<Hub>, engine: Arc<impl Engine>, me: TrackerId) {
+    tokio::join!(
+        beat(&hub, &*engine),
+        send(&hub, &*engine),
+        ask(&hub, &*engine, me),
+        receive(&hub, &*engine, me),
+        share(&hub, &*engine),
+        tick(&hub),
+    );
+}
+
+/// Hands the homes of a tracker that stops to another one.
+pub(crate) async fn hand_over(hub: &Hub, engine: &impl Engine) {
+    let Some((me, to, homes)) = hub.drain() else { return };
+    match timeout(HAND_OVER_TIMEOUT, engine.hand_over(me, to, &homes)).await {
+        Ok(Ok(given)) => {
+            tracing::info!("{} swarms are handed over to tracker {to}", given.len());
+            hub.handed_over(given);
+        }
+        Ok(Err(error)) => {
+            tracing::warn!("swarms are not handed over; their peers find another home: {error}")
+        }
+        Err(_) => {
+            tracing::warn!("swarms are not handed over; their peers find another home: the engine is slow")
+        }
+    }
+}
+
+/// Renews the lease, and learns of the other trackers and of what they published.
+async fn beat(hub: &Hub, engine: &impl Engine) {
+    let mut beats = interval(BEAT_INTERVAL);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beats.tick().await;
+        let Some((me, record)) = hub.record() else { return };
+        // The lease counts from before the engine was asked.
+        let sent_at = hub.now();
+        hub.metrics.count_engine_operations(1);
+        match engine.beat(me, record, LEASE).await {
+            Ok(beat) => {
+                hub.beaten(sent_at, &beat);
+                if let Err(error) = read_changes(hub, engine, (beat.life, beat.revision)).await {
+                    hub.metrics.count_engine_failure();
+                    tracing::debug!("the list of publications was not read: {error}");
+                }
+            }
+            Err(error) => hub.beat_failed(&error),
+        }
+    }
+}
+
+async fn read_changes(
+    hub: &Hub,
+    engine: &impl Engine,
+    (life, revision): (u64, u64),
+) -> Result<(), EngineError> {
+    while let Some(after) = hub.next_change(life, revision) {
+        hub.metrics.count_engine_operations(2);
+        let changes = engine.changes(after).await?;
+        if changes.is_empty() {
+            break;
+        }
+        for change in changes {
+            hub.learn(change).await;
+        }
+    }
+    hub.all_changes_read();
+    hub.due.lists.notify_one();
+    Ok(())
+}
+
+/// Sends frames. What gathers while the engine is busy goes together.
+async fn send(hub: &Hub, engine: &impl Engine) {
+    loop {
+        let frames = hub.take_frames();
+        if frames.is_empty() {
+            hub.due.wires.notified().await;
+            continue;
+        }
+        let bytes = frames.iter().map(|(_, frame)| frame.len()).sum();
+        let began = Instant::now();
+        hub.metrics.count_engine_operations(frames.len());
+        match engine.send(&frames).await {
+            Ok(arrived) => {
+                hub.metrics.note_sent(frames.len(), bytes, began.elapsed());
+                let lost = frames.iter().zip(arrived).filter(|(_, has_arrived)| !has_arrived);
+                lost.map(|((to, _), _)| *to)
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .for_each(|to| hub.note_loss(to));
+            }
+            Err(error) => {
+                hub.metrics.count_engine_failure();
+                tracing::debug!("frames were not sent: {error}");
+                let lost: BTreeSet<TrackerId> = frames.iter().map(|(to, _)| *to).collect();
+                lost.into_iter().for_each(|to| hub.note_loss(to));
+                sleep(TICK_INTERVAL).await;
+            }
+        }
+    }
+}
+
+/// Asks who the homes of swarms are, and gives up those that nobody needs.
+async fn ask(hub: &Hub, engine: &impl Engine, me: TrackerId) {
+    loop {
+        let (asks, unknown) = hub.take_asks();
+        if asks.claims.is_empty() && asks.releases.is_empty() {
+            hub.due.asks.notified().await;
+            continue;
+        }
+        hub.metrics.count_engine_operations(unknown.len() + asks.claims.len() + asks.releases.len());
+        let asked = async {
+            for swarm in unknown {
+                // Without its manifest nobody can be let into a swarm.
+                if let Some(bytes) = engine.publication(swarm).await? {
+                    hub.learn_publication(swarm, &bytes).await;
+                }
+            }
+            let claims = engine.claim(me, &asks.claims).await?;
+            hub.claimed(asks.claims.iter().copied().zip(claims));
+            Ok::<(), EngineError>(())
+        };
+        if let Err(error) = asked.await {
+            hub.metrics.count_engine_failure();
+            tracing::debug!("homes were not found: {error}");
+            hub.asks_failed(&asks.claims);
+        }
+        // What is not given up now is taken over when the lease is over, or found empty by the next that asks.
+        _ = engine.release(me, &asks.releases).await;
+    }
+}
+
+/// Reads the inbox. The tracker's own probes arrive there as well, so silence means that the subscription is broken.
+async fn receive(hub: &Hub, engine: &impl Engine, me: TrackerId) {
+    loop {
+        match engine.subscribe(me).await {
+            Ok(mut inbox) => {
+                hub.subscribed();
+                while let Ok(Some(frame)) = timeout(PROBE_TIMEOUT, inbox.next()).await {
+                    hub.receive(&frame);
+                }
+                tracing::debug!("the inbox is subscribed to again");
+            }
+            Err(error) => {
+                hub.metrics.count_engine_failure();
+                tracing::debug!("the inbox cannot be subscribed to: {error}");
+            }
+        }
+        sleep(ENGINE_RETRY_MAX / 4).await;
+    }
+}
+
+/// Tells the engine what is published and removed here.
+async fn share(hub: &Hub, engine: &impl Engine) {
+    loop {
+        hub.due.lists.notified().await;
+        for (swarm, bytes) in hub.unshared() {
+            hub.metrics.count_engine_operations(1);
+            let shared = match bytes {
+                Some(bytes) => engine.publish(swarm, bytes).await,
+                None => engine.remove(swarm).await,
+            };
+            match shared {
+                Ok(()) => hub.shared(swarm),
+                Err(error) => {
+                    hub.metrics.count_engine_failure();
+                    tracing::debug!(%swarm, "a publication is not shared yet: {error}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn tick(hub: &Hub) {
+    let mut ticks = interval(TICK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        hub.tick();
+    }
+}

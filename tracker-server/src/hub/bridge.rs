@@ -1,0 +1,176 @@
+//! The hub at the tracker that has a peer's socket: what goes to the home of its swarm, and what comes back.
+//!
+//! Also how a swarm changes its place: its peers go from the decisions here to those elsewhere, or the other way.
+
+use swarm_core::SwarmId;
+use swarm_core::tracker_message::{PeerRequest, PeerRequestBody};
+
+use super::{Hub, State, file, id_of};
+use crate::cluster::seats::Place;
+use crate::decision::{CloseReason, ConnectionId, LinkNote};
+use crate::engine::Home;
+
+/// What a peer hears whose requests cannot be passed on.
+const TOO_MANY: &str =
+    "too many requests wait for the tracker that decides upon this content; try again soon";
+
+impl Hub {
+    /// Passes a request on, if the swarm of its sender has its home elsewhere. Whether it did, or answered by itself.
+    pub(super) fn bridge(
+        &self,
+        state: &mut State,
+        connection: ConnectionId,
+        request: &PeerRequest,
+        text: &str,
+    ) -> bool {
+        let now = self.now();
+        let State { tracker, cluster: Some(cluster), .. } = &mut *state else { return false };
+        let is_member = cluster.is_member(connection);
+        let refused = match &request.body {
+            PeerRequestBody::Hello { .. } => return false,
+            _ if is_member => tracker.charge(now, connection, (request.id, &request.body)).err(),
+            PeerRequestBody::Join { swarm, role, .. } if !cluster.is_decided_here(*swarm) => {
+                let charged = tracker.charge(now, connection, (request.id, &request.body));
+                let asked = (request.id, *swarm, *role);
+                match charged.and_then(|()| tracker.passport(now, connection, asked)) {
+                    Ok(passport) => {
+                        cluster.enlist(connection, (*swarm, passport), None);
+                        match cluster.seats.place(*swarm) {
+                            Some(_) => cluster.attach(connection),
+                            None => cluster.seats.ask(*swarm),
+                        }
+                        None
+                    }
+                    Err(refusal) => Some(refusal),
+                }
+            }
+            PeerRequestBody::Join { .. }
+            | PeerRequestBody::Have { .. }
+            | PeerRequestBody::Want { .. }
+            | PeerRequestBody::Signal { .. }
+            | PeerRequestBody::Report { .. }
+            | PeerRequestBody::Leave => return false,
+        };
+        let refused = refused.or_else(|| {
+            let is_passed = cluster.pass_on(connection, request, text);
+            (!is_passed).then(|| tracker.refuse_unavailable(now, connection, request.id, TOO_MANY))
+        });
+        match refused {
+            Some(outgoing) => self.deliver(state, outgoing),
+            None => self.metrics.count_passed_on(),
+        }
+        true
+    }
+
+    /// A home has something for a member.
+    pub(super) fn hear_home(
+        &self,
+        state: &mut State,
+        home: Home,
+        connection: ConnectionId,
+        (answers, note, text): (Option<u32>, LinkNote, String),
+    ) {
+        let State { cluster: Some(cluster), lines, .. } = &mut *state else { return };
+        if !cluster.heard(home, connection, Some((answers, note))) {
+            return self.metrics.count_late();
+        }
+        let Some(outbox) = lines.get(&connection).and_then(|line| line.outbox.as_ref()) else { return };
+        if note == LinkNote::Signal && !outbox.has_signal_room(text.len()) {
+            // The sender cannot be told any more; a connection that is being built survives the loss of a signal.
+            tracing::debug!(connection = connection.0, "a signal was dropped: its receiver does not read");
+            return;
+        }
+        file(outbox, connection, text);
+    }
+
+    /// A home has a member closed.
+    pub(super) fn hear_close(
+        &self,
+        state: &mut State,
+        home: Home,
+        connection: ConnectionId,
+        reason: CloseReason,
+    ) {
+        let State { cluster: Some(cluster), lines, .. } = &mut *state else { return };
+        if !cluster.heard(home, connection, None) {
+            return self.metrics.count_late();
+        }
+        if let Some(outbox) = lines.get(&connection).and_then(|line| line.outbox.as_ref()) {
+            outbox.close(reason);
+        }
+    }
+
+    /// A swarm is decided upon at `place` from now on. Its peers go there with what they said, and notice nothing.
+    pub(super) fn settle(&self, state: &mut State, swarm: SwarmId, place: Place) {
+        let State { tracker, cluster: Some(cluster), .. } = &mut *state else { return };
+        let before = cluster.seats.place(swarm);
+        cluster.seats.set(swarm, place);
+        if before != Some(place) {
+            self.metrics.count_move();
+            tracing::debug!(%swarm, ?before, ?place, "a swarm has a new place");
+        }
+        match place {
+            Place::Asked => {}
+            Place::There(_) => {
+                for (connection, passport, said) in tracker.evacuate(swarm) {
+                    if cluster.guests.of(connection).is_none() {
+                        cluster.enlist(connection, (swarm, passport), Some(said));
+                    }
+                }
+                cluster.members_of(swarm).into_iter().for_each(|member| cluster.attach(member));
+                let guests = cluster.guests.which(|guest| guest.swarm == swarm);
+                self.drop_guests(state, guests);
+            }
+            Place::Here(epoch) => {
+                let strangers = cluster.guests.which(|guest| guest.swarm == swarm && guest.epoch != epoch);
+                self.drop_guests(state, strangers);
+                self.take_in(state, swarm);
+            }
+            Place::Alone => self.take_in(state, swarm),
+        }
+    }
+
+    /// Members of a swarm are decided for here from now on.
+    fn take_in(&self, state: &mut State, swarm: SwarmId) {
+        let now = self.now();
+        let Some(cluster) = &state.cluster else { return };
+        for connection in cluster.members_of(swarm) {
+            let taken = state.cluster.as_mut().and_then(|cluster| cluster.take_member(connection));
+            let Some((said, unanswered)) = taken else { continue };
+            if let Some(said) = said {
+                let outgoing = state.tracker.rejoin(now, connection, (swarm, said));
+                self.deliver(state, outgoing);
+            }
+            for text in unanswered {
+                match PeerRequest::decode(&text) {
+                    Ok(request) => self.decide(state, connection, request, text.len()),
+                    Err(error) => {
+                        let id = id_of(&text);
+                        let outgoing = state.tracker.handle_undecodable(now, connection, id, &error);
+                        self.deliver(state, outgoing);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes some of the sockets that are open here: `share` says how many of all. Returns how many were open.
+    pub(crate) fn close_some(&self, share: impl FnOnce(usize) -> usize) -> usize {
+        let state = self.lock();
+        let outboxes = state.lines.values().filter_map(|line| line.outbox.as_ref());
+        let open: Vec<_> = outboxes.filter(|outbox| outbox.is_open()).collect();
+        open.iter().take(share(open.len())).for_each(|outbox| outbox.close(CloseReason::Stopping));
+        open.len()
+    }
+
+    /// Wakes those who carry out what was decided.
+    pub(super) fn wake(&self, state: &State) {
+        let Some(cluster) = &state.cluster else { return };
+        if cluster.is_sending() {
+            self.due.wires.notify_one();
+        }
+        if cluster.seats.is_asking() {
+            self.due.asks.notify_one();
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Limits of several trackers that act as one: leases, deadlines of the engine, and what waits between trackers.
+
+use std::time::Duration;
+
+use super::{MANIFESTS_MAX, REMOVED_MAX};
+
+/// How long a tracker is the home of its swarms without a sign of life to the engine. Another one takes them over after
+/// this time and one [`BEAT_INTERVAL`]: within the 15 s that peers wait for an answer, with room for the way there.
+pub const LEASE: Duration = Duration::from_secs(5);
+
+/// Interval at which a tracker renews its lease and reads the list of trackers.
+pub const BEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A tracker stops being the home for others this long before its lease is over by its own clock: clocks run at different
+/// speeds, and the engine counts from a moment that lies behind the tracker's.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(500);
+
+/// The engine must answer within this time: a fifth of the lease, so that a beat can be tried again.
+pub const ENGINE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection to the engine must be made within this time.
+pub const ENGINE_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Longest pause between two attempts to reach the engine.
+pub const ENGINE_RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// A subscription without any frame for this long is broken: the tracker itself sends one each [`BEAT_INTERVAL`].
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The engine forgets a home that was not claimed for this long. Homes are claimed again in a quarter of it.
+pub const HOME_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Publications and removals that the engine remembers: as many as one tracker keeps of both.
+pub const PUBLICATIONS_SHARED_MAX: usize = MANIFESTS_MAX + REMOVED_MAX;
+
+/// Changes of the list of publications that are read at once: at most 64 MiB of manifests.
+pub const CHANGES_PAGE_MAX: usize = 64;
+
+/// Frames that wait in the inbox of a tracker in this process.
+pub const INBOX_FRAMES_MAX: usize = 4_096;
+
+/// Bytes of messages that wait to be sent to one tracker. Beyond it they are dropped, and both sides tell one another
+/// again what they know.
+pub const WIRE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of messages in one frame to a tracker, after which the next one begins.
+pub const WIRE_FRAME_BYTES: usize = 256 * 1024;
+
+/// Unanswered requests of one peer that are kept for the next home of its swarm: what a peer that builds 20 links at once
+/// may have under way, a description and ten candidates each.
+pub const UNANSWERED_MAX: usize = 256;
+
+/// … and their bytes.
+pub const UNANSWERED_BYTES_MAX: usize = 128 * 1024;
+
+/// Links of one peer that are told to the next home of its swarm: more than an initial peer has.
+pub const LINKS_TOLD_MAX: usize = 2_048;
+
+/// Pause before a home that does not know of its swarm is looked up again.
+pub const HOME_RETRY: Duration = Duration::from_millis(200);
+
+/// What lies between two looks at what is due by itself, where there are several trackers.
+pub const TICK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a publication may take to reach the other trackers before it is answered all the same.
+pub const SHARING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Over this time a tracker that stops closes its sockets, so that its peers do not come to the others in one instant.
+pub const DRAIN_SPREAD: Duration = Duration::from_secs(3);
+
+/// How long a tracker that stops may take to hand over its swarms.
+pub const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// When what several trackers could not agree upon may be tried again, ms.
+pub const UNAVAILABLE_RETRY_MS: u32 = 1_000;
