@@ -136,8 +136,8 @@ pub(crate) const CHANNEL_STUCK_BYTES: u64 = 8 * GROUP;
 pub(crate) const CHANNEL_FIRST: u64 = 8 * GROUP;
 /// Least: one frame on its way, one behind it.
 pub(crate) const CHANNEL_MIN: u64 = 2 * GROUP;
-/// Most.
-pub(crate) const CHANNEL_MAX: u64 = 1024 * 1024;
+/// Most: 50 Mbit/s over a round trip of 200 ms and the queue that a channel may have.
+pub(crate) const CHANNEL_MAX: u64 = 128 * GROUP;
 /// Queueing delay of a channel's own frames below which its window doubles in a round trip…
 pub(crate) const CHANNEL_DELAY_LOW: Duration = Duration::from_millis(50);
 /// …and above which it shrinks: what waits there cannot be cancelled, promoted or overtaken.

@@ -110,13 +110,16 @@ impl Inject {
         known.sort_unstable();
         // A viewer that does not know had less to upload than it could: it counts as one of the better ones.
         self.usual_uplink = known.get(known.len() * 3 / 4).copied().unwrap_or(UPLINK_GUESS).max(1000);
+        // Where only slow viewers know their uplinks, what the others uploaded so far shows that they are faster.
+        let seen = field.neighbours.viewers().filter(|(_, link)| link.standing().uplink > 0);
+        let seen = seen.map(|(_, link)| link.uplink_or(0));
         let linked = field.neighbours.viewers().count() as u64;
         let incomplete = field.neighbours.viewers().filter(|(_, link)| !is_complete(link)).count() as u64;
         let uplinks = field.neighbours.viewers().map(|(_, link)| self.uplink_of(link));
         let sum = uplinks.fold(0, u64::saturating_add);
         let viewers = incomplete.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
         let media = field.content.manifest().rate_bytes_per_s();
-        self.uplink_min = feeder_uplink_min(media, known.iter().copied());
+        self.uplink_min = feeder_uplink_min(media, seen);
         let count = self.share.map_or(1, |share| u64::from(share.count));
         self.swarm = Swarm {
             own: field.sender.uplink_estimate().saturating_mul(count),

@@ -12,8 +12,9 @@ pub(crate) use source::{Ask, Source};
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
+use crate::peer::flow::bytes_in;
 use crate::peer::sorted::ByLink;
-use crate::peer::tuning::{GROUP, PROBATION};
+use crate::peer::tuning::{DELAY_LOW, GROUP, PROBATION};
 use crate::peer_message::Class;
 use crate::time::Timestamp;
 
@@ -166,6 +167,8 @@ impl Ledger {
         source.rtt = rtt;
         let is_limit = source.outstanding.iter().sum::<u64>() + bytes + GROUP > source.window.bytes();
         source.window.delivered(bytes, rtt, waited, is_limit);
+        // A publisher's pushes leave before its answers. That they wait says nothing of the path, which carries both.
+        source.window.fits(bytes_in(source.rate.bytes_per_s(), rtt + DELAY_LOW));
         if class != Class::Urgent {
             source.response = Some(source.response.map_or(response, |usual| (usual * 7 + response) / 8));
         }
@@ -381,6 +384,22 @@ mod tests {
         assert_eq!(ledger.in_flight_bytes(), 17 * GROUP / 2, "urgent answers do not wait in that queue");
         ledger.answered((B, rtt), (Class::Urgent, ms_of(9000)), Duration::ZERO, GROUP);
         assert_eq!(ledger.in_flight_bytes(), 17 * GROUP / 2);
+    }
+
+    #[test]
+    fn the_window_holds_what_pushes_and_answers_together_bring_in_during_a_round_trip() {
+        let mut ledger = ledger();
+        let all = GroupRange::new(0, 80);
+        // One request waits while 80 groups are pushed within 400 ms.
+        ledger.ask(Timestamp::ZERO, A, GroupRange::one(90), (Class::Background, Duration::ZERO));
+        for group in all.iter() {
+            ledger.came(Timestamp::from_millis(u64::from(group) * 5), A, GroupRange::one(group));
+        }
+        let rtt = ms_of(100);
+        ledger.answered((A, rtt), (Class::Background, ms_of(900)), ms_of(800), GROUP);
+        let window = ledger.source(A).unwrap().room_bytes();
+        let expected = bytes_in(80 * GROUP * 1000 / 400, rtt + DELAY_LOW);
+        assert!(window > expected * 9 / 10 && window < expected * 11 / 10, "{window} for {expected}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Mending what was asked for, ten times a second while something is urgent or the content is nearly complete.
 //!
 //! 1. *Promotion*: a background request whose group came into the urgent horizon becomes urgent where it was asked
-//!    for.
+//!    for. A request at a publisher becomes urgent where an urgent request would be made.
 //! 2. *Late moves*: an urgent request whose answer is expected after its deadline moves to a neighbour that is expected to
 //!    be sooner by more than a cancellation takes.
 //! 3. *Endgame*: once everything that is lacking has been asked for, all requests become urgent where they are. So they move,
@@ -37,36 +37,52 @@ impl Receive {
     }
 
     fn promote(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
-        let needs = self.demand.needs(view.now);
-        let mut promoted: Vec<(LinkId, u32, Duration)> = Vec::new();
-        for need in &needs {
-            for (link, source) in self.ledger.sources() {
-                let asks = source
-                    .asks()
-                    .filter(|(group, ask)| ask.class != Class::Urgent && need.urgent.has(*group));
-                promoted.extend(asks.map(|(group, _)| (link, group, self.demand.time_left(need, group))));
-            }
-        }
-        if self.is_endgame(view) {
-            // After whatever a player waits for.
-            for (link, source) in self.ledger.sources() {
-                let asks = source.asks().filter(|(_, ask)| ask.class != Class::Urgent);
-                promoted.extend(asks.map(|(group, _)| (link, group, URGENT_HORIZON)));
-            }
-        }
-        // Of several reasons the most pressing counts.
-        promoted.sort_unstable();
-        promoted.dedup_by_key(|(link, group, _)| (*link, *group));
+        let is_endgame = self.is_endgame(view);
         let usual = usual_uplink(view.neighbours);
-        for (id, group, remaining) in promoted {
+        let mut candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
+        for (id, group, remaining) in self.promotable(view, is_endgame) {
             let range = GroupRange::one(group);
             let (Some(link), Some(source)) = (view.neighbours.get(id), self.ledger.source(id)) else {
                 continue;
             };
-            let eta = eta(link, source, group_time(link, usual));
-            self.ledger.ask(view.now, id, range, (Class::Urgent, eta));
-            orders.push(Order::Hasten { link: id, range, remaining });
+            let mut chosen = (id, eta(link, source, group_time(link, usual)));
+            // A publisher that answers background is still the last to be asked for what viewers hold. In the endgame
+            // all requests stay where they are.
+            if is_stopgap(link) && !is_endgame {
+                let Some(choice) = candidates.choose(group, remaining, view.advice, None) else { continue };
+                candidates.asked(choice.0);
+                chosen = choice;
+            }
+            let (chosen, eta) = chosen;
+            if chosen == id {
+                self.ledger.ask(view.now, id, range, (Class::Urgent, eta));
+                orders.push(Order::Hasten { link: id, range, remaining });
+            } else {
+                self.take_back(view.now, id, range, orders);
+                self.ask(view.now, (chosen, range, (Class::Urgent, eta), Some(remaining)), orders);
+            }
         }
+    }
+
+    /// Background requests that are to become urgent, each with the time that is left for it.
+    fn promotable(&self, view: &View<'_>, is_endgame: bool) -> Vec<(LinkId, u32, Duration)> {
+        let needs = self.demand.needs(view.now);
+        let mut found: Vec<(LinkId, u32, Duration)> = Vec::new();
+        for (link, source) in self.ledger.sources() {
+            let background = || source.asks().filter(|(_, ask)| ask.class != Class::Urgent);
+            for need in &needs {
+                let needed = background().filter(|(group, _)| need.urgent.has(*group));
+                found.extend(needed.map(|(group, _)| (link, group, self.demand.time_left(need, group))));
+            }
+            if is_endgame {
+                // After what a player waits for.
+                found.extend(background().map(|(group, _)| (link, group, URGENT_HORIZON)));
+            }
+        }
+        // Of several reasons the most pressing counts.
+        found.sort_unstable();
+        found.dedup_by_key(|(link, group, _)| (*link, *group));
+        found
     }
 
     fn move_late(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {

@@ -31,6 +31,34 @@ fn a_background_request_that_becomes_urgent_is_hastened_once() {
 }
 
 #[test]
+fn a_request_at_a_publisher_becomes_urgent_where_an_urgent_request_would_be_made() {
+    let mut half = Half::new();
+    let publisher = half.publisher(standing(FAST));
+    let asked = requested(&half.plan(at(0)), publisher, Class::Background);
+    let group = asked[0];
+    // It is due in 3 s, and no viewer holds it: injection may still bring it.
+    half.receive.reader_moved(at(10), READER, group, 3 * SECOND);
+    assert!(half.look_over(at(10)).is_empty());
+    // A viewer comes to hold it, and is asked instead.
+    let viewer = half.viewer(at(10), FAST, &[GroupRange::one(group)]);
+    let orders = half.look_over(at(200));
+    assert_eq!(requested(&orders, viewer, Class::Urgent), [group], "{orders:?}");
+    let cancel = Order::Cancel { link: publisher, range: GroupRange::one(group) };
+    assert!(orders.contains(&cancel), "{orders:?}");
+}
+
+#[test]
+fn a_request_at_a_publisher_is_hastened_where_no_viewer_holds_the_group_and_it_is_due_soon() {
+    let mut half = Half::new();
+    let publisher = half.publisher(standing(FAST));
+    let group = requested(&half.plan(at(0)), publisher, Class::Background)[0];
+    half.receive.reader_moved(at(10), READER, group, SECOND);
+    let orders = half.look_over(at(10));
+    let is_hastened = |order: &Order| matches!(order, Order::Hasten { link, range, .. } if *link == publisher && range.has(group));
+    assert!(orders.iter().any(is_hastened), "{orders:?}");
+}
+
+#[test]
 fn a_late_urgent_request_moves_to_a_neighbour_that_is_much_sooner() {
     let mut half = Half::new();
     let late = half.viewer(at(0), FAST / 10, &[ALL]);
