@@ -157,3 +157,6 @@ impl Told {
         let _ = self.events.send((self.id, event)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

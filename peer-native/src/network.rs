@@ -1,6 +1,7 @@
 //! What links stand on: the clock and the sockets of their connections, and what others are told of these.
 
 pub(crate) mod candidate;
+pub(crate) mod checks;
 mod clock;
 mod patience;
 mod patient_socket;

@@ -5,5 +5,6 @@ mod describing;
 mod messages;
 mod outliving;
 mod reading;
+mod relays;
 mod starting;
 mod watching;

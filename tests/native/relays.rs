@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::content::random_file;
-use tests::internet::{Internet, Relay};
+use tests::internet::{Internet, Relay, Router};
 use tests::{Fetch, Seeder, Tracker};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,6 +29,37 @@ fn middle() -> Result<Middle> {
     Ok(Middle { internet, tracker, relay_address: at_relay.address, _relay: relay })
 }
 
+/// A fetcher gets everything from another one; both are behind symmetric NATs.
+fn one_fetches_from_the_other(port: &[&str]) -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("film.bin");
+    random_file(&file, 3_000_000, 1)?;
+    let mut middle = middle()?;
+    let at_seeder = middle.internet.public()?;
+    let (at_first, at_second) =
+        (middle.internet.behind(Router::Symmetric)?, middle.internet.behind(Router::Symmetric)?);
+    let seeder = Seeder::start_on(&at_seeder, &middle.tracker, &file, home.path(), &[])?;
+    let options: Vec<&str> = ["--stay"].iter().chain(port).copied().collect();
+    let first = Fetch::start_on(&at_first, seeder.link(), &home.path().join("first.bin"), &options)?;
+    first.wait_done(TIMEOUT)?;
+    seeder.kill()?;
+    let second = Fetch::start_on(&at_second, seeder.link(), &home.path().join("second.bin"), port)?;
+    let done = second.wait_done(TIMEOUT)?;
+    ensure!(done.from_initial == 0 && done.from_peers >= done.bytes, "{done:?}");
+    ensure!(fs::read(&second.output)? == fs::read(&file)?, "the copy differs");
+    Ok(())
+}
+
+#[test]
+fn fetchers_behind_symmetric_nats_exchange_through_a_relay() -> Result<()> {
+    one_fetches_from_the_other(&[])
+}
+
+#[test]
+fn fetchers_behind_symmetric_nats_exchange_through_a_relay_with_one_port_each() -> Result<()> {
+    one_fetches_from_the_other(&["--udp-port", "7000"])
+}
+
 /// Relay to relay is the only way, so the seeder must have an address there although its connections share a port.
 #[test]
 fn a_seeder_with_one_port_that_reaches_nothing_but_the_relay_serves_through_it() -> Result<()> {
@@ -36,9 +67,9 @@ fn a_seeder_with_one_port_that_reaches_nothing_but_the_relay_serves_through_it()
     let file = home.path().join("film.bin");
     random_file(&file, 3_000_000, 2)?;
     let mut middle = middle()?;
-    let relay = middle.relay_address;
-    let at_seeder = middle.internet.behind(relay)?;
-    let fetchers = [middle.internet.behind(relay)?, middle.internet.behind(relay)?];
+    let router = Router::UdpOnlyTo(middle.relay_address);
+    let at_seeder = middle.internet.behind(router)?;
+    let fetchers = [middle.internet.behind(router)?, middle.internet.behind(router)?];
     let options = ["--udp-port", "7000"];
     let seeder = Seeder::start_on(&at_seeder, &middle.tracker, &file, home.path(), &options)?;
     let start = |(number, host)| {

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
 use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
 
+use crate::internet::Host;
 use crate::places::system_program;
 use crate::program::Program;
 use crate::wait;
@@ -48,13 +49,23 @@ pub struct Driver {
 impl Driver {
     /// Starts it on a free port.
     pub fn start() -> Result<Self> {
-        let mut command = Command::new(system_program(&["chromedriver"])?);
+        let (program, port) = Self::program(&mut Command::new(system_program(&["chromedriver"])?))?;
+        Ok(Self { _program: program, url: format!("http://127.0.0.1:{port}") })
+    }
+
+    /// Starts it on a host of its own; so are its browsers.
+    pub fn start_on(host: &Host) -> Result<Self> {
+        let (program, port) = Self::program(&mut host.command(system_program(&["chromedriver"])?))?;
+        Ok(Self { _program: program, url: format!("http://{}", host.door(port)?) })
+    }
+
+    fn program(command: &mut Command) -> Result<(Program, u16)> {
         let program = Program::start("chromedriver", command.arg("--port=0"))?;
         let port = program.wait_stdout("the port", START_TIMEOUT, |line| {
             let (_, port) = line.split_once("started successfully on port ")?;
             port.trim_end_matches('.').parse::<u16>().ok()
         })?;
-        Ok(Self { _program: program, url: format!("http://127.0.0.1:{port}") })
+        Ok((program, port))
     }
 }
 

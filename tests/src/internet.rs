@@ -9,18 +9,27 @@
 //! Nothing is laid out in the namespace of the tests, so removing the namespaces removes everything; that happens when
 //! [`Internet`] is dropped. The programs on its hosts have to end before.
 
-use std::net::Ipv4Addr;
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::places::system_program;
 use crate::program::Program;
 
 /// Internets that this process laid out so far: namespaces have names that no other has.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Where namespaces have names.
+const NAMES: &str = "/run/netns";
 
 /// Where datagrams go that are for nobody here, private addresses of others among them. They are lost there.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 254);
@@ -30,6 +39,17 @@ const RELAY_PORT: u16 = 3478;
 
 /// How long a relay may take to start.
 const RELAY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a router lets through besides answers. All of them change the port of each connection (symmetric NAT).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Router {
+    /// Everything that begins inside.
+    Symmetric,
+    /// TCP to everywhere; UDP to this address alone.
+    UdpOnlyTo(Ipv4Addr),
+    /// TCP alone.
+    NoUdp,
+}
 
 /// Hosts, routers and what connects them.
 #[derive(Debug)]
@@ -74,9 +94,8 @@ impl Internet {
         Ok(Host { namespace, address })
     }
 
-    /// A host behind a router of its own, which changes the port of each connection (symmetric NAT) and lets UDP pass to one
-    /// address alone.
-    pub fn behind(&mut self, udp_only_to: Ipv4Addr) -> Result<Host> {
+    /// A host behind a router of its own.
+    pub fn behind(&mut self, router: Router) -> Result<Host> {
         let outside = self.public()?;
         self.private_count += 1;
         let number = self.private_count;
@@ -91,7 +110,7 @@ impl Internet {
         ip(&inside, &["route", "add", "default", "via", &gateway.to_string()])?;
         let forward = "echo 1 > /proc/sys/net/ipv4/ip_forward";
         quietly(outside.command("sh").args(["-c", forward]))?;
-        quietly(outside.command("nft").arg(rules(udp_only_to)))?;
+        quietly(outside.command("nft").arg(rules(router)))?;
         Ok(Host { namespace: inside, address })
     }
 
@@ -130,7 +149,12 @@ impl Drop for Internet {
 }
 
 /// What a router does, in the words of `nft`.
-fn rules(udp_only_to: Ipv4Addr) -> String {
+fn rules(router: Router) -> String {
+    let refused = match router {
+        Router::Symmetric => String::new(),
+        Router::UdpOnlyTo(address) => format!("iifname inside ip daddr != {address} meta l4proto udp drop"),
+        Router::NoUdp => "iifname inside meta l4proto udp drop".to_owned(),
+    };
     format!(
         "table ip router {{
             chain post {{ type nat hook postrouting priority 100; oifname eth0 masquerade fully-random; }}
@@ -138,7 +162,7 @@ fn rules(udp_only_to: Ipv4Addr) -> String {
             chain forward {{
                 type filter hook forward priority 0
                 iifname eth0 ct state new drop
-                iifname inside ip daddr != {udp_only_to} meta l4proto udp drop
+                {refused}
             }}
         }}"
     )
@@ -170,6 +194,42 @@ impl Host {
     pub fn close_elsewhere(&self) -> Result<()> {
         ip(&self.namespace, &["route", "delete", "default"])
     }
+
+    /// Lets the tests reach a TCP port of this host's loopback; the address to connect to. Lasts as long as the process.
+    pub fn door(&self, port: u16) -> Result<SocketAddr> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let inside = File::open(PathBuf::from(NAMES).join(&self.namespace))
+            .with_context(|| format!("{} is gone", self.namespace))?;
+        thread::spawn(move || {
+            // Of this thread alone; what it opens from here on is inside.
+            if let Err(error) = move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Network)) {
+                eprintln!("the door to a host stays closed: {error}");
+                return;
+            }
+            for outer in listener.incoming() {
+                let passed = outer.and_then(|outer| {
+                    let inner = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+                    carry(outer.try_clone()?, inner.try_clone()?);
+                    carry(inner, outer);
+                    Ok(())
+                });
+                if let Err(error) = passed {
+                    eprintln!("a connection through the door to a host failed: {error}");
+                }
+            }
+        });
+        Ok(address)
+    }
+}
+
+/// Copies one direction of a connection until it ends.
+fn carry(mut from: TcpStream, mut to: TcpStream) {
+    thread::spawn(move || {
+        // Whichever way it ends, the other side learns of it.
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
 }
 
 /// A TURN server with credentials that end (coturn).

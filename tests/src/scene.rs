@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use futures_util::FutureExt;
 
 use crate::browser::{Driver, Tab};
+use crate::internet::Host;
 use crate::places::kept_dir;
 
 /// How long a test with browsers may take in all.
@@ -19,13 +20,16 @@ const SCENE_TIMEOUT: Duration = Duration::from_secs(600);
 pub struct Scene {
     name: String,
     driver: Driver,
+    /// Of browsers on hosts of their own.
+    distant: Vec<Driver>,
     tabs: Vec<Arc<Tab>>,
 }
 
 impl Scene {
     /// Plays a scene. If it fails, the console and a picture of each tab are kept; all tabs end.
     pub async fn play(name: &str, script: impl AsyncFnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let mut scene = Self { name: name.to_owned(), driver: Driver::start()?, tabs: Vec::new() };
+        let driver = Driver::start()?;
+        let mut scene = Self { name: name.to_owned(), driver, distant: Vec::new(), tabs: Vec::new() };
         let played =
             AssertUnwindSafe(tokio::time::timeout(SCENE_TIMEOUT, script(&mut scene))).catch_unwind().await;
         let result = match played {
@@ -53,6 +57,17 @@ impl Scene {
     pub async fn tab_with(&mut self, flags: &[&str]) -> Result<Arc<Tab>> {
         let name = format!("tab {}", self.tabs.len() + 1);
         let tab = Arc::new(Tab::start(&self.driver, &name, flags).await?);
+        self.tabs.push(Arc::clone(&tab));
+        Ok(tab)
+    }
+
+    /// A new browser on a host of its own. Pages from `origin` may do what otherwise only those with a certificate may.
+    pub async fn tab_on(&mut self, host: &Host, origin: &str) -> Result<Arc<Tab>> {
+        let driver = Driver::start_on(host)?;
+        let trust = format!("--unsafely-treat-insecure-origin-as-secure={origin}");
+        let name = format!("tab {}", self.tabs.len() + 1);
+        let tab = Arc::new(Tab::start(&driver, &name, &[&trust]).await?);
+        self.distant.push(driver);
         self.tabs.push(Arc::clone(&tab));
         Ok(tab)
     }

@@ -37,9 +37,15 @@ impl Tier {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
             Self::Native => &[Need::Network, Need::Relays, Need::Engine, Need::Films],
-            Self::Browser => {
-                &[Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Network, Need::Films]
-            }
+            Self::Browser => &[
+                Need::WasmTarget,
+                Need::WasmBindgen,
+                Need::Trunk,
+                Need::Browser,
+                Need::Network,
+                Need::Relays,
+                Need::Films,
+            ],
         }
     }
 

@@ -32,11 +32,16 @@ pub(super) struct Reader {
 impl Reader {
     /// Until the channel closes.
     pub(super) async fn run(mut self) {
+        let mut is_told = false;
         while let Some(event) = self.channel.poll().await {
+            // Over a relay the crate hands on a first message before it says that the channel is open: it takes in what a
+            // relay brought between two looks at its own events. So a message says the same as the event. Waiting for the
+            // link to open would otherwise hold up the very event that opens it.
+            let is_open = matches!(event, DataChannelEvent::OnOpen | DataChannelEvent::OnMessage(_));
+            if is_open && !std::mem::replace(&mut is_told, true) {
+                let _ = self.readers.send(Channel::Opened(self.label, self.channel.clone())).await;
+            }
             match event {
-                DataChannelEvent::OnOpen => {
-                    let _ = self.readers.send(Channel::Opened(self.label, self.channel.clone())).await;
-                }
                 DataChannelEvent::OnMessage(message) => {
                     if self.is_open.wait_for(|is_open| *is_open).await.is_err() {
                         return;
@@ -49,7 +54,8 @@ impl Reader {
                 }
                 DataChannelEvent::OnClose => break,
                 DataChannelEvent::OnError => tracing::debug!(label = self.label, "channel error"),
-                DataChannelEvent::OnBufferedAmountLow
+                DataChannelEvent::OnOpen
+                | DataChannelEvent::OnBufferedAmountLow
                 | DataChannelEvent::OnBufferedAmountHigh
                 | DataChannelEvent::OnClosing
                 | _ => {}

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rtc::mdns::MDNS_PORT;
@@ -13,6 +13,7 @@ use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
+use super::checks::{CheckedSocket, Checks};
 use super::clock::{FastClock, shrunk};
 use super::patient_socket::PatientSocket;
 use super::relay::{Credential, RelaySocket};
@@ -34,13 +35,15 @@ pub(crate) struct LinkRuntime {
     membership: Option<Arc<Membership>>,
     /// Users of the relays that the connection may use.
     relay_users: Vec<Credential>,
+    /// Connectivity checks of all sockets.
+    checks: Arc<Mutex<Checks>>,
 }
 
 impl LinkRuntime {
     /// A runtime whose sockets are its own, or parts of a shared port.
     pub(crate) fn new(membership: Option<Membership>, relay_users: Vec<Credential>) -> Self {
         let membership = membership.map(Arc::new);
-        Self { tokio: TokioRuntime, clock: FastClock::new(), membership, relay_users }
+        Self { tokio: TokioRuntime, clock: FastClock::new(), membership, relay_users, checks: Arc::default() }
     }
 
     /// What a connection uses in place of these sockets. `own`: a socket for relays alone.
@@ -49,6 +52,7 @@ impl LinkRuntime {
         below: Arc<dyn AsyncUdpSocket>,
         own: Option<Arc<dyn AsyncUdpSocket>>,
     ) -> Arc<dyn AsyncUdpSocket> {
+        let below: Arc<dyn AsyncUdpSocket> = Arc::new(CheckedSocket::new(below, Arc::clone(&self.checks)));
         let below: Arc<dyn AsyncUdpSocket> = if self.relay_users.is_empty() {
             below
         } else {

@@ -32,6 +32,7 @@
 
 mod agenda;
 mod backoff;
+mod building;
 mod chance;
 mod content;
 mod flow;
@@ -67,6 +68,7 @@ use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
 use crate::tree::HashTree;
 use agenda::{Agenda, Asking};
+use building::Building;
 use content::Content;
 use inject::Inject;
 use neighbours::Neighbours;
@@ -120,6 +122,7 @@ pub struct Peer {
     manifest: KnownManifest,
     live: Option<Live>,
     neighbours: Neighbours,
+    building: Building,
     sender: Sender,
     standing: StandingTold,
     news: News,
@@ -139,6 +142,7 @@ impl Peer {
             manifest: KnownManifest::default(),
             live: None,
             neighbours: Neighbours::default(),
+            building: Building::default(),
             sender: Sender::new(config.upload, config.uplink_hint),
             standing: StandingTold::default(),
             news: News::default(),
@@ -165,7 +169,7 @@ impl Peer {
             Input::ManifestPublished(result) => self.manifest_published(now, result),
             Input::LocalSignal(link, signal) => self.local_signal(now, link, signal),
             Input::LinkOpen(link) => self.link_opened(now, link),
-            Input::LinkClosed(link, _) => self.drop_link(now, link),
+            Input::LinkClosed(link, _) => self.link_failed(now, link),
             Input::Control(link, message) => self.control_message(now, link, message),
             Input::Data(link, message) => self.data_message(now, link, message),
             Input::Malformed(link, error) => self.malformed(now, link, error),
@@ -195,6 +199,7 @@ impl Peer {
         self.tracker_timeout(now);
         self.manifest_timeout(now);
         self.link_timeouts(now);
+        self.building_timeout(now);
         self.receive_timeout(now);
         self.inject_timeout(now);
         self.agenda.everything();
@@ -216,6 +221,7 @@ impl Peer {
         let inject = self.live.as_ref().and_then(|live| live.inject.as_ref());
         let deadlines = [
             self.neighbours.due(),
+            self.building.deadline(),
             self.tracker.deadline(),
             self.manifest.source.retry_at,
             self.news.deadline(),

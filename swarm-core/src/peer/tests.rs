@@ -1,6 +1,7 @@
 //! Whole swarms in memory: what a peer does towards others, seen from outside.
 
 mod alone;
+mod building;
 mod coordination;
 mod hostile;
 mod net;

@@ -187,6 +187,19 @@ pub(crate) const SPREAD_TIME: Duration = Duration::from_secs(2);
 
 /// A connection that is not open after this long is given up.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Attempts after the first one that did not open; the last begins about a minute after the first failed.
+pub(crate) const RETRIES_MAX: u32 = 5;
+/// Wait before the second attempt; it doubles with each.
+pub(crate) const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// An offer for another attempt is taken for this long after an attempt failed here: the offerer may notice a whole
+/// [`CONNECT_TIMEOUT`] later, and then waits up to 16 s.
+pub(crate) const OFFER_PATIENCE: Duration = Duration::from_secs(60);
+/// Pairs remembered that are not connected yet; the oldest is forgotten first. An initial peer builds this many at a time.
+pub(crate) const PAIRS_MAX: usize = 256;
+/// Candidates of the other side that a link takes at once: a host's own addresses and one behind its router…
+pub(crate) const CANDIDATES_AT_ONCE: u32 = 4;
+/// …and then one in this time. RFC 8445, section 14.2.
+pub(crate) const CANDIDATE_PACE: Duration = Duration::from_millis(50);
 /// Interval of pings on an open link.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(4);
 /// Interval of a new link's first pings.
@@ -256,5 +269,9 @@ const _: () = {
     assert!(ms(ANNOUNCE_TIMEOUT) > ms(NEWS_PATIENCE), "a push must outlast the wait of its announcement");
     assert!(ms(TRACKER_ANSWER) < ms(TRACKER_SILENCE), "a lost answer is noticed before silence is");
     assert!(ms(PONG_TIMEOUT) > ms(PING_INTERVAL), "a ping has time to be answered");
+    assert!(
+        ms(OFFER_PATIENCE) > ms(CONNECT_TIMEOUT) + (ms(RETRY_FIRST) << (RETRIES_MAX - 1)),
+        "the other side waits for the offerer's last attempt"
+    );
     assert!(ms(QUEUE_BUCKET) * 2 > ms(DELAY_TARGET), "a bucket must see frames that waited for the target");
 };

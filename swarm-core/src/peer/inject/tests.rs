@@ -1,6 +1,7 @@
 //! What is injected, to whom, and what is served meanwhile.
 
 mod trust;
+mod uplinks;
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -372,38 +373,4 @@ fn what_arrived_at_a_viewer_that_no_longer_counts_is_fresh_again() {
     assert!(!half.inject.order.is_fresh(0, &field!(half)), "it passes it on");
     half.scene.neighbours.set_counted(id, false);
     assert!(half.inject.order.is_fresh(0, &field!(half)));
-}
-
-#[test]
-fn a_viewer_with_a_far_slower_uplink_is_fed_and_not_used() {
-    let mut half = Half::new(Economy::Thrifty, 3);
-    let slow = half.viewer(standing(10_000), &[]);
-    assert!(!half.scene.of(slow).is_counted());
-    assert!(half.push(usize::MAX).iter().all(|(id, _)| *id != slow));
-    let off = half.viewer(Standing { serving: Serving::Nothing, ..standing(UPLINK) }, &[]);
-    assert!(!half.scene.of(off).is_counted());
-}
-
-#[test]
-fn where_only_slow_viewers_know_their_uplinks_the_others_are_seen_to_be_faster() {
-    let mut half = Half::new(Economy::Thrifty, 0);
-    let slow = half.viewer(standing(10_000), &[]);
-    let unknown = |uplink| Standing { is_uplink_known: false, ..standing(uplink) };
-    let fast = half.viewer(unknown(200_000), &[]);
-    half.survey();
-    assert!(!half.scene.of(slow).is_counted() && half.scene.of(fast).is_counted());
-    // Of one that has uploaded nothing yet, nothing is seen.
-    let mut half = Half::new(Economy::Thrifty, 0);
-    let slow = half.viewer(standing(10_000), &[]);
-    half.viewer(unknown(0), &[]);
-    half.survey();
-    assert!(half.scene.of(slow).is_counted());
-}
-
-#[test]
-fn uplinks_that_viewers_boast_of_do_not_overflow() {
-    let mut half = Half::new(Economy::Thrifty, 0);
-    (0..3).for_each(|_| _ = half.viewer(standing(u64::MAX), &[]));
-    half.pass(Duration::from_secs(1));
-    assert!(!half.push(usize::MAX).is_empty());
 }

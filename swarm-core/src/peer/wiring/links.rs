@@ -4,9 +4,9 @@ use crate::fingerprint;
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::id::PeerId;
-use crate::limits::{INITIAL_LINKS_MAX, LINKS_MAX, RUNS_MAX};
+use crate::limits::RUNS_MAX;
 use crate::peer::inject::Inject;
-use crate::peer::neighbours::{Due, Greeting, Introduction, Link, Opening};
+use crate::peer::neighbours::{Due, Greeting, Link, Opening};
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::clock_ms;
 use crate::peer::stats::LinkState;
@@ -21,22 +21,9 @@ use crate::tracker_message::{PeerRequestBody, Role, Signal};
 const FORGED: &str = "it claims to be the publisher's with a signature that is not";
 
 impl Peer {
-    /// The tracker named a neighbour.
-    pub(in crate::peer) fn connect(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) {
-        if Some(peer) == self.tracker.peer() {
-            return;
-        }
-        let links_max = if self.config.role == Role::Initial { INITIAL_LINKS_MAX } else { LINKS_MAX };
-        let (introduction, replaced) = self.neighbours.introduced(now, peer, role, links_max);
-        replaced.into_iter().for_each(|id| self.close_link(now, id, "introduced again"));
-        if let Introduction::Connect(link) = introduction {
-            let ice_servers = self.tracker.ice_servers();
-            self.outputs.push_back(Output::Connect { link, is_offerer, ice_servers });
-        }
-    }
-
     /// The tracker took a link out of the graph.
     pub(in crate::peer) fn unlink(&mut self, now: Timestamp, peer: PeerId) {
+        self.building.forget_peer(peer);
         if let Some(id) = self.neighbours.unlinked(now, peer) {
             self.close_link(now, id, "no longer a neighbour");
         }
@@ -44,6 +31,7 @@ impl Peer {
 
     /// The tracker no longer knows a peer. An open link outlives that; one being built cannot.
     pub(in crate::peer) fn gone(&mut self, now: Timestamp, peer: PeerId) {
+        self.building.forget_peer(peer);
         let link = self.neighbours.named(peer).filter(|(_, link)| link.state() == LinkState::Connecting);
         if let Some(id) = link.map(|(id, _)| id) {
             self.close_link(now, id, "the other side left");
@@ -59,28 +47,6 @@ impl Peer {
         let retired = self.neighbours.open().filter(|(id, link)| link.is_retiring() && is_idle(*id));
         let retired: Vec<LinkId> = retired.map(|(id, _)| id).collect();
         retired.into_iter().for_each(|id| self.close_link(now, id, "no longer a neighbour"));
-    }
-
-    /// A signal of another peer, by way of the tracker.
-    pub(in crate::peer) fn remote_signal(&mut self, now: Timestamp, from: PeerId, signal: Signal) {
-        let Some(link) = self.neighbours.signalled(from) else { return };
-        if !self.neighbours.admit_candidates(link, &signal) {
-            // Trickled ones beyond the limit are left out; a description cannot be used without those in it.
-            if signal.description().is_some() {
-                self.close_link(now, link, "its session description has too many candidates");
-            }
-            return;
-        }
-        if let Some(sdp) = signal.description() {
-            let Some(fingerprint) = fingerprint::of_description(sdp) else {
-                return self.close_link(now, link, "its session description names no certificate by SHA-256");
-            };
-            // The connection is checked against the first description. Another must not change who it is with.
-            if !self.neighbours.described(link, false, fingerprint) {
-                return;
-            }
-        }
-        self.outputs.push_back(Output::RemoteSignal(link, signal));
     }
 
     /// A signal of our own connection, for the other side.
@@ -101,7 +67,7 @@ impl Peer {
         match self.neighbours.opened(now, id) {
             Opening::Nothing => return,
             Opening::Closed(reason) => return self.close_link(now, id, reason),
-            Opening::Greet => {}
+            Opening::Greet => self.building.forget_link(id),
         }
         let runs = self.live.as_ref().map_or_else(Vec::new, |live| live.content.announced());
         let mut messages = runs.chunks(RUNS_MAX);
@@ -167,6 +133,8 @@ impl Peer {
         if let Greeting::Closed(reason) = self.neighbours.greeted(now, id, role, standing) {
             return self.close_link(now, id, reason);
         }
+        let peer = self.neighbours.get(id).map(|link| link.peer);
+        peer.into_iter().for_each(|peer| self.building.forget_peer(peer));
         self.neighbours.keep_proof(id, proof.filter(|_| is_proven.is_none()));
         self.sender.link_opened(now, id);
         if let Some(geometry) = self.live.as_ref().map(|live| live.content.geometry()) {
@@ -209,8 +177,10 @@ impl Peer {
         live.receive.link_opened(now, id, link, expected, UPLINK_GUESS);
     }
 
-    /// Closes a link from our side.
+    /// Closes a link from our side; its pair is not tried again.
     pub(in crate::peer) fn close_link(&mut self, now: Timestamp, id: LinkId, reason: &str) {
+        let peer = self.neighbours.get(id).map(|link| link.peer);
+        peer.into_iter().for_each(|peer| self.building.forget_peer(peer));
         self.drop_link(now, id);
         self.outputs.push_back(Output::CloseLink(id, reason.to_owned()));
     }
@@ -244,6 +214,7 @@ impl Peer {
             return;
         }
         self.agenda.everything();
+        self.building.forget_link(id);
         self.manifest.source.forget(id);
         self.sender.link_closed(id);
         self.news.link_closed(id);
@@ -264,7 +235,10 @@ impl Peer {
     pub(in crate::peer) fn link_timeouts(&mut self, now: Timestamp) {
         for due in self.neighbours.handle_timeout(now) {
             match due {
-                Due::Close(id, reason) => self.close_link(now, id, reason),
+                Due::Close(id, reason) => {
+                    self.link_failed(now, id);
+                    self.outputs.push_back(Output::CloseLink(id, reason.to_owned()));
+                }
                 Due::Ping(id) => {
                     let nonce = self.chance.below(u32::MAX);
                     self.neighbours.pinged(now, id, nonce);

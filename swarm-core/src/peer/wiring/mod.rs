@@ -1,5 +1,6 @@
 //! From inputs to components, and from what components return to outputs. No policy is decided here.
 
+mod building;
 mod links;
 mod manifest;
 mod messages;

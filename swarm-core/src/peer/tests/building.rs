@@ -1,0 +1,151 @@
+//! Connections that fail before they open are tried again, and candidates wait their turn.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use std::time::Duration;
+
+use super::alone::Alone;
+use super::scene::description;
+use crate::id::{LinkId, PeerId};
+use crate::peer::tuning::{
+    CANDIDATE_PACE, CANDIDATES_AT_ONCE, CONNECT_TIMEOUT, OFFER_PATIENCE, RETRIES_MAX, RETRY_FIRST,
+};
+use crate::peer::{Appetite, Economy, Input, Output};
+use crate::tracker_message::{Role, Signal, TrackerMessage, TrackerMessageBody};
+
+const OTHER: PeerId = PeerId(1);
+
+/// A peer that the tracker told to connect with another.
+fn connecting(offer: bool) -> Alone {
+    let mut alone = Alone::new(50, Role::Viewer, Appetite::Everything, Economy::Thrifty);
+    alone.hear(TrackerMessageBody::Connect { peer: OTHER, role: Role::Viewer, offer });
+    alone
+}
+
+fn link(alone: &Alone) -> Option<LinkId> {
+    alone.peer.neighbours.named(OTHER).map(|(id, _)| id)
+}
+
+fn offer(alone: &mut Alone) {
+    let signal = Signal::Offer { sdp: description(1) };
+    alone.hear(TrackerMessageBody::Signal { from: OTHER, signal });
+}
+
+/// Lets time pass while the tracker answers everything.
+fn wait(alone: &mut Alone, time: Duration) {
+    let end = alone.now + time;
+    while alone.now < end {
+        let now = alone.now;
+        (0..1000).for_each(|id| alone.peer.tracker.session.heard(now, Some(id)));
+        alone.wait(Duration::from_millis(100).min(end.since(now)));
+    }
+}
+
+/// The links that were built, one after another, while each failed at once.
+fn attempts(alone: &mut Alone, time: Duration) -> Vec<LinkId> {
+    let (mut ids, end) = (Vec::new(), alone.now + time);
+    while alone.now < end {
+        if let Some(id) = link(alone) {
+            ids.push(id);
+            alone.tell(Input::LinkClosed(id, "no network path".to_owned()));
+        }
+        wait(alone, Duration::from_millis(100));
+    }
+    ids
+}
+
+#[test]
+fn a_connection_that_failed_is_tried_again_a_few_times() {
+    let mut alone = connecting(true);
+    let ids = attempts(&mut alone, Duration::from_secs(300));
+    assert_eq!(ids.len(), 1 + RETRIES_MAX as usize);
+    // The tracker says once more that the two are neighbours: this begins from the start.
+    alone.hear(TrackerMessageBody::Connect { peer: OTHER, role: Role::Viewer, offer: true });
+    assert_eq!(attempts(&mut alone, Duration::from_secs(300)).len(), 1 + RETRIES_MAX as usize);
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_tried_again_too() {
+    let mut alone = connecting(true);
+    let first = link(&alone);
+    wait(&mut alone, CONNECT_TIMEOUT);
+    assert_eq!(link(&alone), None, "given up");
+    wait(&mut alone, RETRY_FIRST);
+    assert!(link(&alone).is_some() && link(&alone) != first);
+}
+
+#[test]
+fn a_pair_that_the_tracker_took_back_or_that_opened_is_not_tried_again() {
+    for body in [TrackerMessageBody::Gone { peer: OTHER }, TrackerMessageBody::Unlink { peer: OTHER }] {
+        let mut alone = connecting(true);
+        let id = link(&alone).unwrap();
+        alone.tell(Input::LinkClosed(id, "no network path".to_owned()));
+        alone.hear(body);
+        assert!(attempts(&mut alone, Duration::from_secs(300)).is_empty());
+    }
+    let mut alone = Alone::new(50, Role::Viewer, Appetite::Everything, Economy::Thrifty);
+    let id = alone.meet_viewer(1);
+    alone.tell(Input::LinkClosed(id, "closed".to_owned()));
+    assert!(attempts(&mut alone, Duration::from_secs(300)).is_empty());
+}
+
+#[test]
+fn the_other_side_takes_a_new_offer_after_its_attempt_failed() {
+    let mut alone = connecting(false);
+    offer(&mut alone);
+    let first = link(&alone).unwrap();
+    alone.tell(Input::LinkClosed(first, "no network path".to_owned()));
+    wait(&mut alone, CONNECT_TIMEOUT);
+    assert_eq!(link(&alone), None, "it begins nothing itself");
+    offer(&mut alone);
+    let second = link(&alone).unwrap();
+    let described = alone.peer.neighbours.get(second).and_then(crate::peer::neighbours::Link::fingerprint);
+    assert!(second != first && described.is_some(), "the offer that began the attempt reached it");
+    alone.tell(Input::LinkClosed(second, "no network path".to_owned()));
+    wait(&mut alone, OFFER_PATIENCE + Duration::from_secs(1));
+    offer(&mut alone);
+    assert_eq!(link(&alone), None, "nobody waits for an offer for ever");
+}
+
+#[test]
+fn a_new_offer_replaces_an_attempt_that_hangs_and_offers_without_end_do_not() {
+    let mut alone = connecting(false);
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        offer(&mut alone);
+        ids.extend(link(&alone));
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1 + RETRIES_MAX as usize, "as many as the offerer may begin");
+}
+
+#[test]
+fn candidates_of_an_offer_reach_the_connection_one_by_one() {
+    let mut alone = connecting(false);
+    let lines: String =
+        (1..=8).map(|host| format!("a=candidate:1 1 UDP 1 192.0.2.{host} 9 typ host\r\n")).collect();
+    let signal = Signal::Offer { sdp: format!("{}{lines}", description(1)) };
+    let body = TrackerMessageBody::Signal { from: OTHER, signal };
+    alone.peer.handle_input(alone.now, Input::Tracker(TrackerMessage::notice(body)));
+    let passed = |alone: &mut Alone| {
+        let mut signals = Vec::new();
+        while let Some(output) = alone.peer.poll_output() {
+            if let Output::RemoteSignal(_, signal) = output {
+                signals.push(signal);
+            }
+        }
+        signals
+    };
+    let first = passed(&mut alone);
+    assert_eq!(first[0], Signal::Offer { sdp: description(1) }, "without its candidates");
+    assert_eq!(first.len(), 1 + CANDIDATES_AT_ONCE as usize);
+    for _ in CANDIDATES_AT_ONCE..8 {
+        alone.now = alone.now + (CANDIDATE_PACE - Duration::from_millis(1));
+        alone.peer.handle_timeout(alone.now);
+        assert!(passed(&mut alone).is_empty());
+        alone.now = alone.now + Duration::from_millis(1);
+        alone.peer.handle_timeout(alone.now);
+        assert_eq!(passed(&mut alone).len(), 1);
+    }
+}

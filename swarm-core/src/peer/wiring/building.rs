@@ -1,0 +1,123 @@
+//! Connections are built: introductions, signals, and what is tried again.
+
+use crate::fingerprint;
+use crate::id::{LinkId, PeerId};
+use crate::limits::{INITIAL_LINKS_MAX, LINKS_MAX};
+use crate::peer::Peer;
+use crate::peer::building::without_candidates;
+use crate::peer::neighbours::Introduction;
+use crate::peer::output::Output;
+use crate::peer::stats::LinkState;
+use crate::peer::tuning::RETRY_FIRST;
+use crate::time::Timestamp;
+use crate::tracker_message::{Role, Signal};
+
+impl Peer {
+    /// The tracker named a neighbour.
+    pub(in crate::peer) fn connect(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) {
+        if Some(peer) == self.tracker.peer() {
+            return;
+        }
+        if self.attempt(now, peer, role, is_offerer) {
+            self.building.begun(peer, role, is_offerer);
+        }
+    }
+
+    /// Begins to build a connection in place of one that did not open; whether it does.
+    fn attempt(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) -> bool {
+        let links_max = if self.config.role == Role::Initial { INITIAL_LINKS_MAX } else { LINKS_MAX };
+        let (introduction, replaced) = self.neighbours.introduced(now, peer, role, links_max);
+        replaced.into_iter().for_each(|id| self.replace_link(now, id));
+        let Introduction::Connect(link) = introduction else { return false };
+        let ice_servers = self.tracker.ice_servers();
+        self.outputs.push_back(Output::Connect { link, is_offerer, ice_servers });
+        true
+    }
+
+    fn replace_link(&mut self, now: Timestamp, id: LinkId) {
+        self.drop_link(now, id);
+        self.outputs.push_back(Output::CloseLink(id, "introduced again".to_owned()));
+    }
+
+    /// A connection ended by itself. If it never opened, the pair is tried again.
+    pub(in crate::peer) fn link_failed(&mut self, now: Timestamp, id: LinkId) {
+        let peer = self.neighbours.get(id).filter(|link| !link.is_open()).map(|link| link.peer);
+        peer.into_iter().for_each(|peer| self.building.failed(now, peer, &mut self.chance));
+        self.drop_link(now, id);
+    }
+
+    /// What is due of connections that are being built.
+    pub(in crate::peer) fn building_timeout(&mut self, now: Timestamp) {
+        for pair in self.building.take_retries(now) {
+            if !self.tracker.session.is_joined() {
+                self.building.postpone(pair, now + RETRY_FIRST);
+            } else if !self.attempt(now, pair.peer, pair.role, true) {
+                self.building.forget_peer(pair.peer);
+            }
+        }
+        self.pass_candidates(now);
+    }
+
+    fn pass_candidates(&mut self, now: Timestamp) {
+        let due = self.building.take_candidates(now);
+        self.outputs.extend(due.into_iter().map(|(link, signal)| Output::RemoteSignal(link, signal)));
+    }
+
+    /// The other side offers again: its last attempt failed, whatever became of ours. A new link takes the offer.
+    fn offered_again(&mut self, now: Timestamp, from: PeerId) {
+        let Some(role) = self.building.takes_offer(from) else { return };
+        let known = self.neighbours.named(from);
+        let state = known.map(|(id, link)| (id, link.state(), link.fingerprint().is_some()));
+        match state {
+            None => {}
+            Some((id, LinkState::Connecting | LinkState::Greeting, true)) => {
+                self.building.failed(now, from, &mut self.chance);
+                self.replace_link(now, id);
+                if self.building.takes_offer(from).is_none() {
+                    return;
+                }
+            }
+            Some((_, LinkState::Connecting | LinkState::Greeting, false) | (_, LinkState::Open, _)) => return,
+        }
+        self.attempt(now, from, role, false);
+    }
+
+    /// A signal of another peer, by way of the tracker.
+    pub(in crate::peer) fn remote_signal(&mut self, now: Timestamp, from: PeerId, signal: Signal) {
+        if matches!(signal, Signal::Offer { .. }) {
+            self.offered_again(now, from);
+        }
+        let Some(link) = self.neighbours.signalled(from) else { return };
+        if !self.neighbours.admit_candidates(link, &signal) {
+            // Trickled ones beyond the limit are left out; a description cannot be used without those in it.
+            if signal.description().is_some() {
+                self.close_link(now, link, "its session description has too many candidates");
+            }
+            return;
+        }
+        if let Some(sdp) = signal.description() {
+            let Some(fingerprint) = fingerprint::of_description(sdp) else {
+                return self.close_link(now, link, "its session description names no certificate by SHA-256");
+            };
+            // The connection is checked against the first description. Another must not change who it is with.
+            if !self.neighbours.described(link, false, fingerprint) {
+                return;
+            }
+        }
+        let described = match signal {
+            Signal::Offer { sdp } => {
+                let (sdp, candidates) = without_candidates(&sdp);
+                self.outputs.push_back(Output::RemoteSignal(link, Signal::Offer { sdp }));
+                candidates
+            }
+            Signal::Answer { sdp } => {
+                let (sdp, candidates) = without_candidates(&sdp);
+                self.outputs.push_back(Output::RemoteSignal(link, Signal::Answer { sdp }));
+                candidates
+            }
+            Signal::Candidate { .. } | Signal::EndOfCandidates => vec![signal],
+        };
+        described.into_iter().for_each(|signal| self.building.queue(now, link, signal));
+        self.pass_candidates(now);
+    }
+}
