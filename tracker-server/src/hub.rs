@@ -7,6 +7,7 @@ mod bridge;
 mod guests;
 mod leases;
 mod publications;
+mod requests;
 mod sharing;
 
 use std::collections::HashMap;
@@ -15,12 +16,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use serde::Deserialize;
 use swarm_core::publisher::TrackerName;
 use swarm_core::relays;
-use swarm_core::tracker_message::{
-    IceServer, PeerRequest, PeerRequestBody, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
-};
+use swarm_core::tracker_message::{IceServer, TrackerMessage, TrackerMessageBody};
 use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -187,52 +185,6 @@ impl Hub {
         self.lock().tracker.is_greeted(connection)
     }
 
-    /// Decides upon a text frame.
-    pub(crate) fn handle_text(&self, connection: ConnectionId, text: &str) {
-        let request = match PeerRequest::decode(text) {
-            Ok(request) => request,
-            Err(error) => return self.handle_undecodable(connection, id_of(text), &error),
-        };
-        self.metrics.count_request(&request.body);
-        let permission = if let PeerRequestBody::Hello { token, .. } = &request.body {
-            Some(self.config.permission(token.as_deref()))
-        } else {
-            None
-        };
-        let mut state = self.lock();
-        if let Some(permission) = permission {
-            state.tracker.permit(connection, permission);
-        }
-        if !self.bridge(&mut state, connection, &request, text) {
-            self.decide(&mut state, connection, request, text.len());
-        }
-        self.wake(&state);
-    }
-
-    /// Has the decisions handle a request.
-    fn decide(&self, state: &mut State, connection: ConnectionId, request: PeerRequest, frame_bytes: usize) {
-        let began = Instant::now();
-        let outgoing = match busy_receiver(state, connection, &request, frame_bytes) {
-            Some(to) => state.tracker.handle_busy_receiver(self.now(), connection, request.id, to),
-            None => state.tracker.handle(self.now(), connection, request),
-        };
-        self.metrics.note_decision(began.elapsed());
-        self.deliver(state, outgoing);
-    }
-
-    /// Decides upon a frame that is no request.
-    pub(crate) fn handle_undecodable(
-        &self,
-        connection: ConnectionId,
-        id: Option<u32>,
-        error: &TrackerDecodeError,
-    ) {
-        let mut state = self.lock();
-        let outgoing = state.tracker.handle_undecodable(self.now(), connection, id, error);
-        self.deliver(&mut state, outgoing);
-        self.wake(&state);
-    }
-
     /// Counts a publication of an address, or says after how many ms it may be tried again.
     pub(crate) fn admit_publication(&self, site: Site) -> Result<(), u32> {
         let now = self.now();
@@ -364,43 +316,4 @@ fn restore(state: &mut State, saved: Vec<Saved>) {
 /// Rate of the media, bits a second; 0 if not known.
 fn media_bps(manifest: &Manifest) -> u64 {
     manifest.rate_bytes_per_s().unwrap_or(0).saturating_mul(8)
-}
-
-/// The receiver of a signal if too much waits for it already. Its sender is told, so that it is not the receiver that
-/// is closed for what others write.
-fn busy_receiver(
-    state: &State,
-    connection: ConnectionId,
-    request: &PeerRequest,
-    frame_bytes: usize,
-) -> Option<PeerId> {
-    let (to, receiver) = state.tracker.receiver(connection, &request.body)?;
-    // Of a guest, the tracker that has its socket looks after this.
-    let outbox = state.lines.get(&receiver)?.outbox.as_ref()?;
-    (!outbox.has_signal_room(frame_bytes)).then_some(to)
-}
-
-/// The id of a frame that has one, though it is no request otherwise: lets its sender see what was refused.
-fn id_of(text: &str) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct OnlyId {
-        id: u32,
-    }
-    if text.len() > swarm_core::limits::TRACKER_MESSAGE_BYTES_MAX {
-        return None;
-    }
-    serde_json::from_str(text).ok().map(|OnlyId { id }| id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_found_in_what_is_no_request() {
-        assert_eq!(id_of(r#"{"id":7,"type":"dance"}"#), Some(7));
-        assert_eq!(id_of(r#"{"type":"dance"}"#), None);
-        assert_eq!(id_of("{"), None);
-        assert_eq!(id_of(r#"{"id":-1}"#), None);
-    }
 }

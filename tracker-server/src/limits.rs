@@ -14,10 +14,12 @@
 //! Behind a reverse proxy all connections come from the proxy's address; with `--behind-proxy` the tracker
 //! counts by `X-Forwarded-For` instead. Without it all viewers together have the limits of one address.
 
+mod messages;
 mod several;
 
 use std::time::Duration;
 
+pub use messages::*;
 pub use several::*;
 
 /// Connections of all kinds that are open at a time, by default; each costs a file descriptor.
@@ -75,30 +77,6 @@ pub const LINKS_PER_SUBNET_MAX: usize = 3;
 
 /// Peers of one swarm that may call themselves initial: the publisher and a few mirrors.
 pub const INITIAL_PEERS_MAX: usize = 8;
-
-/// Messages a second from one connection, over time.
-pub const CONNECTION_RATE_PER_S: u32 = 50;
-
-/// Messages from one connection at once: a viewer builds a dozen links with a dozen candidates each, a few times.
-pub const CONNECTION_BURST: u32 = 600;
-
-/// How many times as much an initial peer may say: it answers a thousand newcomers with a dozen candidates each.
-pub const INITIAL_RATE_TIMES: u32 = 32;
-
-/// Messages a second from one address, over time: a tenth of what one core decides upon.
-pub const ADDRESS_RATE_PER_S: u32 = 5_000;
-
-/// Messages from one address at once: a thousand viewers that open the page together.
-pub const ADDRESS_BURST: u32 = 250_000;
-
-/// What opening a connection costs its address, in messages.
-pub const CONNECT_COST: u32 = 10;
-
-/// What `join` costs, in messages: it makes the tracker write to a dozen peers.
-pub const JOIN_COST: u32 = 10;
-
-/// What `want` costs, in messages: it scans the directory.
-pub const WANT_COST: u32 = 5;
 
 /// Bytes of signals that one end of a link may send the other at once: two descriptions of the greatest length and
 /// 32 candidates. Building a connection takes about a tenth of it.

@@ -11,7 +11,8 @@ use super::refusal::Refusal;
 use super::token_bucket::{Rate, TokenBucket};
 use crate::limits::{
     ADDRESS_BURST, ADDRESS_RATE_PER_S, ADDRESSES_SWEEP, CONNECT_COST, CONNECTION_BURST,
-    CONNECTION_RATE_PER_S, INITIAL_RATE_TIMES, REFUSALS_MAX, SIGNAL_OVERRUNS_MAX,
+    CONNECTION_RATE_PER_S, FRAME_COST_BYTES, FRAME_FREE_BYTES, INITIAL_RATE_TIMES, REFUSALS_MAX,
+    SIGNAL_OVERRUNS_MAX,
 };
 
 const CONNECTION_RATE: Rate = Rate { per_s: CONNECTION_RATE_PER_S, burst: CONNECTION_BURST };
@@ -123,6 +124,20 @@ impl Admission {
         }
     }
 
+    /// Lets a frame of `bytes` be decoded, or says how long to wait. It is paid for by its length, before the work.
+    pub(super) fn admit_frame(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        bytes: usize,
+    ) -> Result<(), Refusal> {
+        let beyond = bytes.saturating_sub(FRAME_FREE_BYTES).div_ceil(FRAME_COST_BYTES);
+        match u32::try_from(beyond).unwrap_or(u32::MAX) {
+            0 => Ok(()),
+            cost => self.admit(now, connection, cost),
+        }
+    }
+
     /// Counts a signal that was beyond the budget of its link. Whether that is enough.
     pub(super) fn note_overrun(&mut self, connection: ConnectionId) -> bool {
         let Some(sender) = self.senders.get_mut(&connection) else { return false };
@@ -174,6 +189,17 @@ mod tests {
         assert_eq!(refusals[0].retry_after_ms, Some(1000 / CONNECTION_RATE_PER_S));
         assert!(refusals[0].close.is_none());
         assert!(refusals[refusals.len() - 1].close.is_some());
+    }
+
+    #[test]
+    fn a_frame_is_paid_for_by_its_length() {
+        let mut admission = Admission::new(2);
+        connect(&mut admission, 1, "10.0.0.1").unwrap();
+        let mut admit = |bytes| admission.admit_frame(Timestamp::ZERO, ConnectionId(1), bytes);
+        assert!((0..10_000).all(|_| admit(FRAME_FREE_BYTES).is_ok()), "a description costs nothing more");
+        let long = FRAME_FREE_BYTES + 60 * FRAME_COST_BYTES;
+        assert_eq!((0..100).filter(|_| admit(long).is_ok()).count(), CONNECTION_BURST as usize / 60);
+        assert_eq!(admit(usize::MAX).unwrap_err().code, ErrorCode::RateLimited);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 use swarm_core::SwarmId;
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody};
 
-use super::{Hub, State, file, id_of};
+use super::requests::id_of;
+use super::{Hub, State, file};
 use crate::cluster::seats::Place;
 use crate::decision::{CloseReason, ConnectionId, LinkNote};
 use crate::engine::Home;

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use swarm_core::{SwarmId, Timestamp};
 
-use super::{Hub, Line, State, id_of};
+use super::requests::id_of;
+use super::{Hub, Line, State};
 use crate::cluster::Cluster;
 use crate::cluster::guests::Guest;
 use crate::cluster::seats::Place;

@@ -65,6 +65,17 @@ impl Tracker {
         admitted.map_err(|refusal| self.refuse_known(now, connection, Some(id), refusal))
     }
 
+    /// Counts a frame by its length, before it is decoded. The error is the refusal.
+    pub fn charge_frame(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        (id, bytes): (Option<u32>, usize),
+    ) -> Result<(), Outgoings> {
+        let admitted = self.admission.admit_frame(now, connection, bytes);
+        admitted.map_err(|refusal| self.refuse_known(now, connection, id, refusal))
+    }
+
     /// Who a connection is that wants to join a swarm whose home is elsewhere. The error is the refusal.
     pub fn passport(
         &mut self,
