@@ -1,7 +1,7 @@
 //! How many connectivity checks (RFC 8445, section 7) a link sends to an address that has not answered.
 //!
 //! The other side of a link chooses the addresses, and one may be a third party's. The `webrtc` crate checks each pair of
-//! candidates a hundred times in two seconds, so eight candidates at one address are eight hundred packets for whoever is
+//! candidates a hundred times in two seconds, so eight candidates at one address are eight hundred packets for the host that is
 //! there. A few dozen find every path that works; after them checks go out slowly until the address says something.
 //!
 //! [`Checks`] is pure: told the time and the datagrams. It is shared by all sockets of a link.

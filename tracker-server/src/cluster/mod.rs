@@ -10,7 +10,7 @@
 //! * A **member** is a peer whose socket is here and whose home is elsewhere. Here is kept what it [said last](member).
 //! * A **guest** is a member of another tracker, at the home.
 //!
-//! Every swarm that somebody here takes part in has a *place*:
+//! Every swarm in which a peer of this tracker takes part has a *place*:
 //!
 //! ```text
 //!           claimed by us                 handed over, or lease lost and claimed by another
@@ -163,7 +163,7 @@ impl Cluster {
         (self.members.len(), self.guests.len())
     }
 
-    /// Whether somebody anywhere is in a swarm, as far as is known here.
+    /// Whether any tracker has a peer in a swarm, as far as is known here.
     pub(crate) fn is_in_use(&self, swarm: SwarmId) -> bool {
         self.members.values().any(|member| member.swarm == swarm)
             || self.records.counts(self.me, swarm).is_some_and(|counts| counts != (0, 0))

@@ -31,7 +31,7 @@ struct Seat {
     is_asked: bool,
     /// When the engine is to be asked again.
     ask_at: Option<Timestamp>,
-    /// Beats without anybody in the swarm.
+    /// Beats without a peer in the swarm.
     idle_beats: u32,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Asks {
     pub(crate) releases: Vec<SwarmId>,
 }
 
-/// The places of all swarms that somebody here takes part in.
+/// The places of all swarms in which a peer of this tracker takes part.
 #[derive(Debug, Default)]
 pub(crate) struct Seats {
     seats: BTreeMap<SwarmId, Seat>,

@@ -85,7 +85,7 @@ impl Wires {
         frames
     }
 
-    /// Reads a frame. `None` if it is for somebody else, or came before.
+    /// Reads a frame. `None` if it is for another tracker, or came before.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<Arrived>, FrameError> {
         let Frame { from, to, number, messages } = self.key.open(bytes)?;
         if to != self.me {

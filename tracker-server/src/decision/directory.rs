@@ -120,7 +120,7 @@ impl Directory {
         self.peers.iter().map(|(peer, record)| (*peer, record))
     }
 
-    /// The directory of the same content without anybody.
+    /// The directory of the same content without its peers.
     pub fn emptied(&self) -> Self {
         Self { rarity: self.rarity.emptied(), peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0 }
     }

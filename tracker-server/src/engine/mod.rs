@@ -141,7 +141,7 @@ pub trait Engine: Send + Sync + 'static {
         swarms: &[SwarmId],
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Sends frames to inboxes. Returns for each whether somebody was subscribed to it.
+    /// Sends frames to inboxes. Returns for each whether a tracker was subscribed to it.
     fn send(
         &self,
         frames: &[(TrackerId, Bytes)],

@@ -67,7 +67,7 @@ impl Server {
         self.task
     }
 
-    /// Ends the server as a crash does: without a word to anybody.
+    /// Ends the server as a crash does: without a word to its peers.
     pub(crate) fn kill(self) {
         self.task.abort();
     }

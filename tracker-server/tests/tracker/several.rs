@@ -242,7 +242,7 @@ async fn a_tracker_that_stops_hands_its_swarms_over_first() -> anyhow::Result<()
 async fn what_a_publisher_does_at_one_tracker_counts_at_all() -> anyhow::Result<()> {
     let (_engine, servers) = trackers(2).await?;
     let swarm = servers[0].publish("film").await?;
-    // A tracker that has not read the list yet finds a swarm that somebody wants to join.
+    // A tracker that has not read the list yet finds a swarm that a peer wants to join.
     let (_socket, _) = Socket::enter(servers[1].address, swarm, &[]).await?;
     assert_eq!(servers[1].get(&format!("/v1/manifests/{swarm}")).await?.status, 200);
     let removed = servers[1].act(&key(), Action::Remove, swarm, "").await?;

@@ -11,7 +11,7 @@ use super::super::tracker::Said;
 use super::{Notices, Swarm};
 
 impl Swarm {
-    /// The same swarm without anybody.
+    /// The same swarm without its peers.
     pub(in super::super) fn emptied(&self) -> Self {
         Self {
             directory: self.directory.emptied(),
