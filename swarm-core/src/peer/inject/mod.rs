@@ -239,7 +239,7 @@ impl Inject {
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();
         let range = GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0));
-        let is_pressing = !self.swarm.is_rich() && (due.is_some() || self.account.is_behind());
+        let is_pressing = due.is_some() || (self.account.is_behind() && !self.swarm.is_rich());
         Some((Departure { link: id, range, waited: Duration::ZERO }, is_pressing))
     }
 
