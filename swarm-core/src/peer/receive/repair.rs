@@ -38,9 +38,13 @@ impl Receive {
 
     fn promote(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
         let is_endgame = self.is_endgame(view);
+        let promotable = self.promotable(view, is_endgame);
+        if promotable.is_empty() {
+            return;
+        }
         let usual = usual_uplink(view.neighbours);
         let mut candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
-        for (id, group, remaining) in self.promotable(view, is_endgame) {
+        for (id, group, remaining) in promotable {
             let range = GroupRange::one(group);
             let (Some(link), Some(source)) = (view.neighbours.get(id), self.ledger.source(id)) else {
                 continue;
