@@ -172,6 +172,15 @@ pub(crate) const ANSWERED_AHEAD_GROUPS: u32 = (CREDIT_FIRST / GROUP) as u32;
 pub(crate) const RICH_TENTHS: u64 = 11;
 /// A pushed group that its receiver has not announced after this long is pushed again.
 pub(crate) const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// An announced uplink of up to this many times the median is believed: viewers of one kind are that different.
+pub(crate) const BELIEVED_TIMES: u64 = 4;
+/// A larger one is tried with so many groups that left for this viewer only: half a second of 1 MB/s…
+pub(crate) const TRIAL_GROUPS: u32 = 32;
+/// …of which half of the other viewers must have got one part in this many. In a slow swarm few groups reach half of it
+/// before the next ones leave.
+pub(crate) const TRIAL_SHARE: u64 = 32;
+/// Beyond so many the past counts half.
+pub(crate) const TRIAL_GROUPS_MAX: u32 = 1024;
 /// Pushes under way to one viewer last about this long beyond a round trip at its share of the uplink.
 pub(crate) const PUSH_TIME: Duration = Duration::from_millis(300);
 /// Least pushes under way to one viewer that accepts as much: two siblings share a proof.
@@ -241,6 +250,13 @@ pub(crate) const READING_TICK: Duration = Duration::from_millis(250);
 
 // --- Tracker.
 
+/// Signals kept until the tracker answers them, and of those that it refused for now: a publisher builds 256 links at a
+/// time, and each sends an offer and a few candidates while the tracker is a round trip away.
+pub(crate) const SIGNALS_KEPT_MAX: usize = 1024;
+/// A signal that the tracker refused for now leaves again when the tracker says, but not sooner than this…
+pub(crate) const RESEND_MIN: Duration = Duration::from_millis(500);
+/// …nor later than this, since the attempt that it belongs to ends soon after.
+pub(crate) const RESEND_MAX: Duration = Duration::from_secs(10);
 /// An answer of the tracker that is outstanding for this long means that the tracker is lost.
 pub(crate) const TRACKER_ANSWER: Duration = Duration::from_secs(15);
 /// So does a minute without any message, since reports are answered.
@@ -267,6 +283,7 @@ const _: () = {
     assert!(ms(REPAIR_INTERVAL) < ms(LATE_SLACK), "a late request is seen soon after it is late");
     assert!(ms(SILENT_MIN) > ms(LATE_SLACK), "late requests move before their sender counts as silent");
     assert!(ms(ANNOUNCE_TIMEOUT) > ms(NEWS_PATIENCE), "a push must outlast the wait of its announcement");
+    assert!(ms(RESEND_MAX) < ms(CONNECT_TIMEOUT), "what leaves again finds its attempt under way");
     assert!(ms(TRACKER_ANSWER) < ms(TRACKER_SILENCE), "a lost answer is noticed before silence is");
     assert!(ms(PONG_TIMEOUT) > ms(PING_INTERVAL), "a ping has time to be answered");
     assert!(

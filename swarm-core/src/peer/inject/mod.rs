@@ -11,6 +11,7 @@ mod economy;
 mod order;
 mod shares;
 mod spread;
+mod trial;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use economy::{Account, Swarm};
 use order::Order;
 use shares::{Push, Shares};
 use spread::{can_pass_on, feeder_uplink_min};
+use trial::Trials;
 
 use super::content::Content;
 use super::flow::bytes_in;
@@ -53,6 +55,7 @@ pub(crate) struct Field<'a> {
 pub(crate) struct Inject {
     order: Order,
     shares: Shares,
+    trials: Trials,
     account: Account,
     swarm: Swarm,
     share: Option<Share>,
@@ -78,6 +81,7 @@ impl Inject {
         Self {
             order: Order::new(group_count),
             shares: Shares::default(),
+            trials: Trials::default(),
             account: Account::new(economy),
             swarm: Swarm::default(),
             share: None,
@@ -105,38 +109,38 @@ impl Inject {
     /// Neighbours changed: works out what the swarm can do, and which viewers are injected to. Returns the viewers whose
     /// copies begin or cease to count.
     pub(crate) fn survey(&mut self, field: &Field<'_>) -> Vec<(LinkId, bool)> {
-        let mut known: Vec<u64> =
-            field.neighbours.viewers().filter_map(|(_, link)| link.uplink_known()).collect();
-        known.sort_unstable();
+        let viewers = || field.neighbours.viewers();
+        let linked = viewers().count() as u64;
+        let incomplete = viewers().filter(|(_, link)| !is_complete(link)).count() as u64;
+        let mut known: Vec<(u64, LinkId)> =
+            viewers().filter_map(|(id, link)| Some((link.uplink_known()?, id))).collect();
         // A viewer that does not know had less to upload than it could: it counts as one of the better ones.
-        self.usual_uplink = known.get(known.len() * 3 / 4).copied().unwrap_or(UPLINK_GUESS).max(1000);
+        self.usual_uplink = self.trials.judge(&mut known, linked, incomplete).max(1000);
         // Where only slow viewers know their uplinks, what the others uploaded so far shows that they are faster.
-        let seen = field.neighbours.viewers().filter(|(_, link)| link.standing().uplink > 0);
-        let seen = seen.map(|(_, link)| link.uplink_or(0));
-        let linked = field.neighbours.viewers().count() as u64;
-        let incomplete = field.neighbours.viewers().filter(|(_, link)| !is_complete(link)).count() as u64;
-        let uplinks = field.neighbours.viewers().map(|(_, link)| self.uplink_of(link));
+        let seen = viewers().filter(|(_, link)| link.standing().uplink > 0);
+        let seen = seen.map(|(id, link)| self.trials.believed(id, link.uplink_or(0)));
+        let uplinks = viewers().map(|(id, link)| self.uplink_of(id, link));
         let sum = uplinks.fold(0, u64::saturating_add);
-        let viewers = incomplete.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
+        let lacking = incomplete.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
         let media = field.content.manifest().rate_bytes_per_s();
         self.uplink_min = feeder_uplink_min(media, seen);
         let count = self.share.map_or(1, |share| u64::from(share.count));
         self.swarm = Swarm {
             own: field.sender.uplink_estimate().saturating_mul(count),
-            viewers,
+            viewers: lacking,
             // Viewers without a link are taken to be like those with one.
             is_known: known.len() as u64 * 2 >= linked,
-            uplinks: sum.saturating_mul(viewers.max(linked)) / linked.max(1),
+            uplinks: sum.saturating_mul(lacking.max(linked)) / linked.max(1),
             media,
         };
-        let playing = field.neighbours.viewers().filter_map(|(_, link)| link.playing());
+        let playing = viewers().filter_map(|(_, link)| link.playing());
         self.due = merged(playing.map(|playing| due_range(playing, field.demand)));
         let (mut changes, mut wants) = (Vec::new(), Vec::new());
         self.feeders_uplink = 0;
-        for (id, link) in field.neighbours.viewers() {
+        for (id, link) in viewers() {
             let is_feeder = self.is_feeder(id, link);
             if is_feeder {
-                self.feeders_uplink = self.feeders_uplink.saturating_add(self.uplink_of(link));
+                self.feeders_uplink = self.feeders_uplink.saturating_add(self.uplink_of(id, link));
                 wants.extend((!link.is_retiring()).then_some(link.standing().wants));
             }
             if link.is_counted() != is_feeder {
@@ -153,8 +157,8 @@ impl Inject {
             && !self.shares.is_doubted(id)
     }
 
-    fn uplink_of(&self, link: &Link) -> u64 {
-        link.uplink_or(self.usual_uplink)
+    fn uplink_of(&self, id: LinkId, link: &Link) -> u64 {
+        self.trials.believed(id, link.uplink_or(self.usual_uplink))
     }
 
     /// Viewers that groups are pushed to.
@@ -247,7 +251,7 @@ impl Inject {
     /// first, and no more than it accepts. Until a round trip is known the first push goes alone: of many that arrive
     /// together the first is not to be given the beginning of everything.
     fn has_room(&self, (id, link): (LinkId, &Link), field: &Field<'_>, is_due: bool) -> bool {
-        let share = self.uplink_of(link).min(self.feeders_uplink);
+        let share = self.uplink_of(id, link).min(self.feeders_uplink);
         let rate = u128::from(field.sender.uplink_estimate()) * u128::from(share)
             / u128::from(self.feeders_uplink.max(1));
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
@@ -274,6 +278,7 @@ impl Inject {
         self.account.sent(bytes, is_first);
         if !is_first {
             self.shares.repeated(range);
+            self.trials.repeated(range);
         }
         let Some(link) = field.neighbours.get(id).filter(|link| link.role == Role::Viewer) else { return };
         if is_first || is_push {
@@ -283,7 +288,10 @@ impl Inject {
                 self.order.pushed(range);
             }
             let push = Push { at: field.now, to: id, range, is_only: is_first };
-            self.shares.pushed(push, self.uplink_of(link), is_turn);
+            self.shares.pushed(push, self.uplink_of(id, link), is_turn);
+            if is_first {
+                self.trials.given(id, range, link.uplink_or(self.usual_uplink));
+            }
             self.pushed_at = Some(field.now);
         }
     }
@@ -301,6 +309,7 @@ impl Inject {
         gained: &[GroupRange],
         is_greeting: bool,
     ) -> bool {
+        self.trials.announced(id, gained);
         // What arrived is no longer on its way. Where its holder passes nothing on, it is fresh again.
         self.shares
             .announced(id, gained)
@@ -368,6 +377,7 @@ impl Inject {
 
     /// A link closed: what was on its way there is next again.
     pub(crate) fn link_closed(&mut self, id: LinkId) {
+        self.trials.closed(id);
         for push in self.shares.closed(id) {
             self.order.given_up(push.range);
         }

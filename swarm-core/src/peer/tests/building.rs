@@ -12,7 +12,7 @@ use crate::peer::tuning::{
     CANDIDATE_PACE, CANDIDATES_AT_ONCE, CONNECT_TIMEOUT, OFFER_PATIENCE, RETRIES_MAX, RETRY_FIRST,
 };
 use crate::peer::{Appetite, Economy, Input, Output};
-use crate::tracker_message::{Role, Signal, TrackerMessage, TrackerMessageBody};
+use crate::tracker_message::{ErrorCode, PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody};
 
 const OTHER: PeerId = PeerId(1);
 
@@ -148,4 +148,56 @@ fn candidates_of_an_offer_reach_the_connection_one_by_one() {
         alone.peer.handle_timeout(alone.now);
         assert_eq!(passed(&mut alone).len(), 1);
     }
+}
+
+/// The signals that leave now, with the ids of their requests.
+fn signals(alone: &mut Alone) -> Vec<(u32, Signal)> {
+    let mut signals = Vec::new();
+    while let Some(output) = alone.peer.poll_output() {
+        if let Output::Tracker(request) = output
+            && let PeerRequestBody::Signal { signal, .. } = request.body
+        {
+            signals.push((request.id, signal));
+        }
+    }
+    signals
+}
+
+/// The tracker refuses a request for two seconds.
+fn refuse(alone: &mut Alone, id: u32) {
+    let body = TrackerMessageBody::Error {
+        code: ErrorCode::RateLimited,
+        text: "busy".to_owned(),
+        retry_after_ms: Some(2000),
+    };
+    alone.peer.handle_input(alone.now, Input::Tracker(TrackerMessage { id: Some(id), body }));
+}
+
+#[test]
+fn a_signal_that_the_tracker_refuses_for_now_leaves_again_and_later_ones_wait_for_it() {
+    let mut alone = connecting(true);
+    let id = link(&alone).unwrap();
+    let offer = Signal::Offer { sdp: description(1) };
+    alone.peer.handle_input(alone.now, Input::LocalSignal(id, offer.clone()));
+    let sent = signals(&mut alone);
+    assert_eq!(sent.len(), 1);
+    refuse(&mut alone, sent[0].0);
+    alone.peer.handle_input(alone.now, Input::LocalSignal(id, Signal::EndOfCandidates));
+    assert!(signals(&mut alone).is_empty(), "it is not to arrive before its offer");
+    let due = alone.now + Duration::from_secs(2);
+    assert!(alone.peer.poll_timeout().is_some_and(|at| at <= due));
+    alone.now = due;
+    alone.peer.handle_timeout(due);
+    let again = signals(&mut alone);
+    assert_eq!(
+        again.iter().map(|(_, signal)| signal).collect::<Vec<_>>(),
+        [&offer, &Signal::EndOfCandidates]
+    );
+    // Refused once more while the attempt fails: nothing leaves for a connection that is no more.
+    refuse(&mut alone, again[0].0);
+    alone.peer.handle_input(due, Input::LinkClosed(id, "no network path".to_owned()));
+    signals(&mut alone);
+    let later = due + Duration::from_secs(2);
+    alone.peer.handle_timeout(later);
+    assert!(signals(&mut alone).iter().all(|(_, signal)| *signal != offer));
 }

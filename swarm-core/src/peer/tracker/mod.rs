@@ -5,6 +5,7 @@
 mod advice;
 mod manifest;
 mod session;
+mod signals;
 mod wants;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub(crate) use advice::Advice;
 pub(crate) use manifest::{ManifestSource, Progress, part_of};
 pub(crate) use session::{Refusal, Session, State};
+pub(crate) use signals::Signals;
 pub(crate) use wants::{Wants, millis};
 
 use crate::id::PeerId;
@@ -25,6 +27,7 @@ pub(crate) struct TrackerSide {
     pub(crate) session: Session,
     pub(crate) wants: Wants,
     pub(crate) advice: Advice,
+    pub(crate) signals: Signals,
     /// Whether segments may have become whole or broken since the tracker was told.
     has_segment_news: bool,
     /// As the application was told it.
@@ -37,6 +40,7 @@ impl TrackerSide {
             session: Session::new(token),
             wants: Wants::default(),
             advice: Advice::default(),
+            signals: Signals::default(),
             has_segment_news: false,
             scarcity: None,
         }
@@ -85,6 +89,7 @@ impl TrackerSide {
     /// When something here is due by itself.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let news = (self.has_segment_news && self.session.is_joined()).then_some(self.session.next_have);
-        [self.session.deadline(), news].into_iter().flatten().min()
+        let signals = self.signals.deadline().filter(|_| self.session.is_joined());
+        [self.session.deadline(), news, signals].into_iter().flatten().min()
     }
 }

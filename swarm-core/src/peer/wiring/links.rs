@@ -54,12 +54,30 @@ impl Peer {
         if let Some(fingerprint) = signal.description().and_then(fingerprint::of_description) {
             self.neighbours.described(id, true, fingerprint);
         }
-        let Some(link) = self.neighbours.get(id).filter(|_| self.tracker.session.is_up()) else { return };
-        if signal.is_within_limits() {
-            let to = link.peer;
-            let request = self.tracker.session.request(now, PeerRequestBody::Signal { to, signal });
-            self.outputs.push_back(Output::Tracker(request));
+        if signal.is_within_limits()
+            && self.tracker.session.is_up()
+            && self.neighbours.get(id).is_some()
+            && !self.tracker.signals.take_behind(id, &signal)
+        {
+            self.send_signal(now, id, signal);
         }
+    }
+
+    /// Signals that the tracker refused for now leave again, if their connections are still being built.
+    pub(in crate::peer) fn resend_signals(&mut self, now: Timestamp) {
+        for (id, signal) in self.tracker.signals.take_due(now) {
+            if self.neighbours.get(id).is_some_and(|link| !link.is_open()) {
+                self.send_signal(now, id, signal);
+            }
+        }
+    }
+
+    fn send_signal(&mut self, now: Timestamp, id: LinkId, signal: Signal) {
+        let Some(to) = self.neighbours.get(id).map(|link| link.peer) else { return };
+        let body = PeerRequestBody::Signal { to, signal: signal.clone() };
+        let request = self.tracker.session.request(now, body);
+        self.tracker.signals.left(request.id, id, signal);
+        self.outputs.push_back(Output::Tracker(request));
     }
 
     /// Both channels are open: introduce ourselves.

@@ -69,6 +69,7 @@ impl Peer {
             return;
         }
         let wait = self.tracker.session.lost(now, &mut self.chance);
+        self.tracker.signals.forget();
         let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         self.event(Event::TrackerDown { reason, retry_ms });
     }
@@ -85,18 +86,21 @@ impl Peer {
                 self.tracker_lost(now, "the tracker does not answer".to_owned());
             }
             State::Joining(at) if now >= at => self.publish_or_join(now),
+            State::Joined => self.resend_signals(now),
             State::Idle
             | State::Waiting(_)
             | State::Connecting(_)
             | State::Greeting(_)
             | State::Publishing
-            | State::Joining(_)
-            | State::Joined => {}
+            | State::Joining(_) => {}
         }
     }
 
     pub(in crate::peer) fn tracker_message(&mut self, now: Timestamp, message: TrackerMessage) {
         self.tracker.session.heard(now, message.id);
+        if let (Some(id), TrackerMessageBody::Ok) = (message.id, &message.body) {
+            self.tracker.signals.answered(id);
+        }
         match message.body {
             TrackerMessageBody::Welcome {
                 peer, resume, challenge, ice_servers, report_interval_ms, ..
@@ -155,7 +159,12 @@ impl Peer {
         retry_after: Duration,
     ) {
         match self.tracker.session.refused(now, id, code, retry_after) {
-            Refusal::Ignored => {}
+            Refusal::Ignored => {
+                if let (Some(id), ErrorCode::RateLimited) = (id, code) {
+                    self.tracker.signals.refused(now, id, retry_after);
+                }
+                id.into_iter().for_each(|id| self.tracker.signals.answered(id));
+            }
             Refusal::UnknownSwarm => {
                 let is_unknown = self.manifest.manifest.is_none();
                 self.event(if is_unknown { Event::UnknownSwarm } else { Event::Waiting { reason: text } });

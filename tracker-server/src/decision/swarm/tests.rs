@@ -6,7 +6,9 @@ use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{PeerEntry, Want};
 
 use super::*;
-use crate::limits::{INITIAL_DEGREE, INITIAL_WANTED_MAX, LEASE_MS, LOOKING_MAX, PROVIDERS_MAX, SHORT_MS};
+use crate::limits::{
+    INITIAL_DEGREE, INITIAL_WANTED_MAX, LEASE_MS, LOOKING_MAX, PROVIDERS_MAX, SHORT_MS, UPLINK_UNKNOWN_BPS,
+};
 
 const PLAIN: Wish = Wish { priority: 3, period: Period::Playback };
 
@@ -257,7 +259,7 @@ fn plays(ahead_ms: u32) -> Report {
 }
 
 #[test]
-fn a_boasted_uplink_is_believed_until_receivers_have_seen_what_it_carries() {
+fn a_boasted_uplink_counts_for_a_usual_one_or_what_receivers_saw_four_times() {
     let (mut swarm, mut rng) = joined((1..=6).map(|peer| viewer(peer, &[])));
     let boast = |swarm: &mut Swarm, rng: &mut fastrand::Rng| {
         let boast =
@@ -265,7 +267,7 @@ fn a_boasted_uplink_is_believed_until_receivers_have_seen_what_it_carries() {
         swarm.report(Timestamp::ZERO, PeerId(1), boast, rng);
         swarm.balance.uplink_bps(PeerId(1))
     };
-    assert_eq!(boast(&mut swarm, &mut rng), 1_000_000_000);
+    assert_eq!(boast(&mut swarm, &mut rng), 4 * UPLINK_UNKNOWN_BPS, "nobody has seen anything");
     let received = |bytes, failures| vec![Received { peer: PeerId(1), bytes, failures }];
     for reporter in 2..=5 {
         let report = Report { received: received(2_500_000, 0), ..plays(9000) };
@@ -277,6 +279,41 @@ fn a_boasted_uplink_is_believed_until_receivers_have_seen_what_it_carries() {
         swarm.report(Timestamp::ZERO, PeerId(reporter), report, &mut rng);
     }
     assert!(boast(&mut swarm, &mut rng) < 8_000_000, "it delivers nothing");
+}
+
+#[test]
+fn a_boast_that_nobody_has_tried_draws_no_more_leases_than_a_few_usual_uplinks() {
+    let all = [SegmentRun(0, 10)];
+    let holders = (1..=4).map(|peer| Newcomer {
+        uplink_bps: if peer == 1 { u64::MAX } else { UPLINK_UNKNOWN_BPS },
+        ..viewer(peer, &all)
+    });
+    let (mut swarm, mut rng) = joined(holders.chain((5..=14).map(|peer| viewer(peer, &[]))));
+    let mut to_boaster = 0;
+    for taker in 5..=14 {
+        let (_, notices) = swarm.want(Timestamp::ZERO, PeerId(taker), &[want(0, 1, 0)], &mut rng);
+        let sources = notices.iter().filter_map(|(_, body)| match body {
+            TrackerMessageBody::Assign { source, .. } => Some(*source),
+            _ => None,
+        });
+        to_boaster += sources.filter(|source| *source == PeerId(1)).count();
+    }
+    assert!((4..=6).contains(&to_boaster), "{to_boaster} of ten: four shares of seven");
+}
+
+#[test]
+fn a_boast_does_not_make_the_others_short_of_supply_or_draw_links() {
+    let (mut swarm, mut rng) = joined((1..=60).map(|peer| viewer(peer, &[])));
+    for peer in 1..=60 {
+        let uplink_bps = if peer == 1 { u64::MAX } else { 10_000_000 };
+        let report = Report { received: Vec::new(), uplink_bps, playhead: Some(0), ahead_ms: None };
+        swarm.report(Timestamp::ZERO, PeerId(peer), report, &mut rng);
+    }
+    assert!(swarm.balance.mean_bps() < 11_000_000, "{}", swarm.balance.mean_bps());
+    let count = |swarm: &Swarm, peer| swarm.graph.neighbours(PeerId(peer)).count();
+    let (boaster, other) = (count(&swarm, 1), (2..=60).map(|peer| count(&swarm, peer)).max().unwrap());
+    assert!(boaster <= 24, "{boaster}: twice as much counts for twice as many links");
+    assert!(other <= 18, "{other}");
 }
 
 #[test]

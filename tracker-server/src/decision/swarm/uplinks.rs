@@ -1,8 +1,9 @@
 //! What follows from what uplinks carry: how far a peer's word on its own is believed, and which links it brings.
 //!
 //! A peer says what it measured. What its neighbours report counts more: a viewer's word is believed up to
-//! [`BELIEVED_TIMES`] the rate at which they received from it, and every word in proportion to its success. A boast brings
-//! links for as long as nobody has tried them.
+//! [`BELIEVED_TIMES`] the rate at which they received from it, and every word in proportion to its success. While they have
+//! not reported, it is believed up to so many times what a usual viewer sends. So a boast brings a few links and leases
+//! more than others have, and only what receivers saw brings others.
 
 use swarm_core::tracker_message::Role;
 use swarm_core::{PeerId, Timestamp};
@@ -33,10 +34,18 @@ impl Swarm {
 
     /// A peer's upload capacity as far as it is believed, bits a second; 0 if not known.
     fn believed_bps(&self, peer: PeerId, role: Role, said_bps: u64) -> u64 {
-        let seen = self.successes.seen_bps(peer).filter(|_| role == Role::Viewer);
-        let most = seen.map_or(u64::MAX, |seen| seen.max(UPLINK_UNKNOWN_BPS).saturating_mul(BELIEVED_TIMES));
         let success = u64::from(self.successes.of(peer));
-        said_bps.min(most).saturating_mul(success) / u64::from(SUCCESS_MAX)
+        self.bounded_bps(peer, role, said_bps).saturating_mul(success) / u64::from(SUCCESS_MAX)
+    }
+
+    /// A viewer's word as far as it is within what receivers saw. A usual viewer carries a player.
+    pub(super) fn bounded_bps(&self, peer: PeerId, role: Role, said_bps: u64) -> u64 {
+        if role == Role::Initial {
+            return said_bps;
+        }
+        let usual_bps = UPLINK_UNKNOWN_BPS.max(self.balance.media_bps());
+        let seen_bps = self.successes.seen_bps(peer).unwrap_or(0);
+        said_bps.min(seen_bps.max(usual_bps).saturating_mul(BELIEVED_TIMES))
     }
 
     /// Looks after the links of a peer that has just reported, by what uplinks carry and by who is short.

@@ -179,7 +179,7 @@ impl Swarm {
         Some(Candidate {
             peer: provider,
             is_initial: record.role == Role::Initial,
-            uplink_bps: record.uplink_bps,
+            uplink_bps: self.bounded_bps(provider, record.role, record.uplink_bps),
             success: self.successes.of(provider),
             is_near: self.directory.record(taker).is_some_and(|taker| taker.network() == record.network()),
         })

@@ -73,3 +73,50 @@ fn with_several_initial_peers_claims_are_believed() {
     let claims = half.viewer(standing(UPLINK), &[ALL]);
     assert!(half.scene.of(claims).is_counted(), "another initial peer may have sent it");
 }
+
+/// Of the groups that an initial peer injects to eight honest viewers and these boasters, how many in a hundred the
+/// boasters get. Boasters vouch for one another, and pass on one group in `kept` to each of the others.
+fn percent_given_to(boasters: u32, boast: Standing, kept: u32) -> u64 {
+    let mut half = Half::new(Economy::Thrifty, 8);
+    let honest: Vec<LinkId> = half.scene.neighbours.viewers().map(|(id, _)| id).collect();
+    let boasters: Vec<LinkId> = (0..boasters).map(|_| half.viewer(boast, &[])).collect();
+    let (mut to_boasters, mut given) = (0, 0);
+    while given < 600 {
+        let pushed = half.push(1);
+        let [(to, group)] = pushed[..] else { break };
+        let is_boaster = boasters.contains(&to);
+        half.announce(to, GroupRange::one(group));
+        let is_passed_on = !is_boaster || group.is_multiple_of(kept);
+        let others = boasters.iter().chain(honest.iter().filter(|_| is_passed_on));
+        for other in others.filter(|other| **other != to) {
+            half.announce(*other, GroupRange::one(group));
+        }
+        half.pass(Duration::from_millis(5));
+        half.survey();
+        (to_boasters, given) = (to_boasters + u64::from(is_boaster), given + 1);
+    }
+    assert!(given >= 500, "{given}");
+    to_boasters * 100 / given
+}
+
+#[test]
+fn a_boast_does_not_draw_the_injection_even_with_accomplices() {
+    for is_uplink_known in [true, false] {
+        let boast = Standing { uplink: u64::MAX, is_uplink_known, ..standing(UPLINK) };
+        // Four shares of twelve, and eight of sixteen; and what the trial takes.
+        let alone = percent_given_to(1, boast, u32::MAX);
+        assert!(alone <= 40, "{alone} % to one boaster of nine");
+        let together = percent_given_to(2, boast, u32::MAX);
+        assert!(together <= 60, "{together} % to two accomplices of ten");
+        let sparing = percent_given_to(2, boast, 50);
+        assert!(sparing <= 60, "{sparing} % to two that pass on one group in fifty");
+    }
+}
+
+#[test]
+fn a_strong_viewer_that_passes_on_what_it_is_given_gets_what_its_uplink_deserves() {
+    let strong = percent_given_to(1, standing(50 * UPLINK), 1);
+    assert!(strong >= 80, "{strong} % to a viewer with 50 of 58 MB/s");
+    let modest = percent_given_to(1, standing(UPLINK), u32::MAX);
+    assert!((8..=14).contains(&modest), "{modest} % to one of nine alike");
+}
