@@ -267,6 +267,87 @@ mod tests {
         assert_eq!(tokens.permission(Some(&confused)), Permission::Refused(WRONG));
     }
 
+    /// A token of these parts, signed with any bytes.
+    fn token_of(header: &str, claims: &str, sign: impl Fn(&str) -> Vec<u8>) -> String {
+        let encode = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
+        let message = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+        let signature = encode(&sign(&message));
+        format!("{message}.{signature}")
+    }
+
+    fn hs256(secret: &[u8], message: &str) -> Vec<u8> {
+        let text = jsonwebtoken::crypto::sign(
+            message.as_bytes(),
+            &EncodingKey::from_secret(secret),
+            Algorithm::HS256,
+        );
+        data_encoding::BASE64URL_NOPAD.decode(text.unwrap().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn forged_headers_and_absurd_claims_permit_nothing() {
+        let public = "-----BEGIN PUBLIC KEY-----\n\
+            MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+            -----END PUBLIC KEY-----\n";
+        let mut tokens = tokens();
+        tokens.add("e", public).unwrap();
+        let claims = |exp: &str, aud: &str| {
+            format!(r#"{{"swarm":"{SWARM}","role":"initial","exp":{exp},"aud":{aud}}}"#)
+        };
+        let good = claims("99999999999", r#""tributary""#);
+        let der = data_encoding::BASE64.decode(public.lines().nth(1).unwrap().as_bytes()).unwrap();
+        // Keys that everybody has, taken for a secret.
+        for secret in [public.as_bytes(), public.trim().as_bytes(), &der, &der[12..], b""] {
+            for header in [r#"{"alg":"HS256","kid":"e"}"#, r#"{"alg":"EdDSA","kid":"e"}"#] {
+                let token = token_of(header, &good, |message| hs256(secret, message));
+                assert_eq!(tokens.permission(Some(&token)), Permission::Refused(WRONG), "{header}");
+            }
+        }
+        let headers = [
+            r#"{"alg":"none","kid":"a"}"#,
+            r#"{"alg":"None","kid":"a"}"#,
+            r#"{"alg":"","kid":"a"}"#,
+            r#"{"kid":"a"}"#,
+            r#"{"alg":"HS256"}"#,
+            r#"{"alg":"HS256","kid":["a"]}"#,
+            r#"{"alg":"HS256","kid":"../../../dev/null"}"#,
+            r#"{"alg":"HS256","jwk":{"kty":"oct","k":""},"jku":"https://evil.example"}"#,
+            r#"{"alg":"RS256","kid":"a"}"#,
+        ];
+        for header in headers {
+            for sign in [|_: &str| Vec::new(), |message: &str| hs256(SECRET.trim().as_bytes(), message)] {
+                let token = token_of(header, &good, sign);
+                assert_eq!(tokens.permission(Some(&token)), Permission::Refused(WRONG), "{header}");
+            }
+        }
+        let signed = |claims: &str| {
+            let header = r#"{"alg":"HS256","kid":"a"}"#;
+            token_of(header, claims, |message| hs256(SECRET.trim().as_bytes(), message))
+        };
+        assert_eq!(
+            tokens.permission(Some(&signed(&good))),
+            Permission::Only(SWARM, Role::Initial),
+            "the others differ from this one only"
+        );
+        for exp in ["1e400", "-1", "\"99999999999\"", "null", "1.5", "[99999999999]"] {
+            let permission = tokens.permission(Some(&signed(&claims(exp, r#""tributary""#))));
+            assert!(matches!(permission, Permission::Refused(_)), "{exp}: {permission:?}");
+        }
+        for aud in [r#""tributary\u0000""#, r#""TRIBUTARY""#, "null", "{}", "[]"] {
+            let permission = tokens.permission(Some(&signed(&claims("99999999999", aud))));
+            assert!(matches!(permission, Permission::Refused(_)), "{aud}: {permission:?}");
+        }
+        let good = signed(&good);
+        for token in [
+            good.replacen('.', "..", 1),
+            format!("{good}."),
+            format!("{good}="),
+            good[..good.len() - 1].into(),
+        ] {
+            assert_eq!(tokens.permission(Some(&token)), Permission::Refused(WRONG), "{token}");
+        }
+    }
+
     #[test]
     fn times_are_written_with_a_unit() {
         assert_eq!(lifetime("90s"), Ok(Duration::from_secs(90)));

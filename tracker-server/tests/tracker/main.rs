@@ -1,5 +1,6 @@
 //! The tracker over real sockets: one server on a free port for each test, peers played by hand.
 
+mod attacks;
 mod binary;
 mod closed;
 mod document;
