@@ -331,6 +331,10 @@ pub const OUTBOX_BYTES_MAX: usize = 256 * 1024;
 /// tracker's own, so that no peer can make another one overflow by writing to it.
 pub const OUTBOX_SIGNAL_BYTES_MAX: usize = OUTBOX_BYTES_MAX / 2;
 
+/// When half of those are taken, signals from one subnet get one part in this many of all: neighbours at one address cannot
+/// keep the signals of others from a peer. 32 KiB are 20 descriptions.
+pub const OUTBOX_SUBNET_SHARE: usize = 4;
+
 /// Bytes read from a WebSocket at once. tungstenite keeps a buffer of this size for every connection; its
 /// default of 128 KiB is what makes idle connections dear.
 pub const SOCKET_READ_BYTES: usize = 1024;

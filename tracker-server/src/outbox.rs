@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::decision::CloseReason;
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_SIGNAL_BYTES_MAX};
+use crate::decision::network::Subnet;
+use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_SIGNAL_BYTES_MAX, OUTBOX_SUBNET_SHARE};
 
 /// What a connection is to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) enum Next {
 struct Queue {
     frames: VecDeque<String>,
     bytes: usize,
+    /// Bytes of signals among them, by where they come from.
+    signals: Vec<(Subnet, usize)>,
     close: Option<CloseReason>,
 }
 
@@ -43,6 +46,7 @@ impl Outbox {
             queue.bytes += frame.len();
             if queue.bytes > OUTBOX_BYTES_MAX {
                 queue.frames = VecDeque::new();
+                queue.signals = Vec::new();
                 queue.close = Some(CloseReason::SlowReader);
             } else {
                 queue.frames.push_back(frame);
@@ -54,9 +58,28 @@ impl Outbox {
         is_open
     }
 
-    /// Whether a signal of another peer may be added. Half of the room is kept for the tracker's own messages.
-    pub(crate) fn has_signal_room(&self, bytes: usize) -> bool {
-        self.lock().bytes.saturating_add(bytes) <= OUTBOX_SIGNAL_BYTES_MAX
+    /// Whether a signal of another peer may be added. Half of the room is kept for the tracker's own messages. When half of
+    /// the rest is taken, a subnet adds no more than its share, so that signals from elsewhere still pass.
+    pub(crate) fn has_signal_room(&self, bytes: usize, from: Option<Subnet>) -> bool {
+        let queue = self.lock();
+        let taken = queue.bytes.saturating_add(bytes);
+        let own = queue.signals.iter().find(|(subnet, _)| Some(*subnet) == from).map_or(0, |(_, own)| *own);
+        taken <= OUTBOX_SIGNAL_BYTES_MAX / 2
+            || (taken <= OUTBOX_SIGNAL_BYTES_MAX
+                && own + bytes <= OUTBOX_SIGNAL_BYTES_MAX / OUTBOX_SUBNET_SHARE)
+    }
+
+    /// A signal of another peer was added.
+    pub(crate) fn note_signal(&self, bytes: usize, from: Subnet) {
+        let mut queue = self.lock();
+        // What was added may have been taken already.
+        if queue.frames.is_empty() {
+            return;
+        }
+        match queue.signals.iter_mut().find(|(subnet, _)| *subnet == from) {
+            Some((_, own)) => *own += bytes,
+            None => queue.signals.push((from, bytes)),
+        }
     }
 
     /// Lets the connection close after what waits. The first reason counts.
@@ -86,6 +109,7 @@ impl Outbox {
             return queue.close.map(Next::Close);
         }
         queue.bytes = 0;
+        queue.signals = Vec::new();
         // Taking the buffer with the frames leaves an idle connection without one.
         Some(Next::Send(std::mem::take(&mut queue.frames)))
     }
@@ -97,7 +121,10 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::decision::network::Site;
 
     #[tokio::test]
     async fn what_waits_is_sent_before_the_close() {
@@ -123,9 +150,30 @@ mod tests {
     fn signals_leave_half_of_the_room_to_the_tracker() {
         let outbox = Outbox::default();
         let frame = "x".repeat(OUTBOX_SIGNAL_BYTES_MAX / 8);
-        let sent = (0..100).filter(|_| outbox.has_signal_room(frame.len()) && outbox.push(frame.clone()));
+        let sent =
+            (0..100).filter(|_| outbox.has_signal_room(frame.len(), None) && outbox.push(frame.clone()));
         assert_eq!(sent.count(), 8);
         assert!((0..8).all(|_| outbox.push(frame.clone())), "the other half is the tracker's own");
+    }
+
+    #[test]
+    fn a_subnet_that_fills_its_share_leaves_room_for_signals_from_elsewhere() {
+        let outbox = Outbox::default();
+        let frame = "x".repeat(OUTBOX_SIGNAL_BYTES_MAX / 16);
+        let subnet = |number| Site::of(Ipv4Addr::new(192, 0, number, 1).into()).subnet();
+        let send = |from| {
+            let is_sent = outbox.has_signal_room(frame.len(), Some(from)) && outbox.push(frame.clone());
+            is_sent.then(|| outbox.note_signal(frame.len(), from))
+        };
+        let count = |from| (0..100).filter_map(|_| send(from)).count();
+        assert_eq!(count(subnet(1)), 8, "half, as nobody else is there");
+        assert_eq!(
+            [2, 3, 4].map(|number| count(subnet(number))),
+            [4, 4, 0],
+            "the others have their shares of the rest"
+        );
+        assert!(matches!(outbox.take(), Some(Next::Send(_))));
+        assert_eq!(count(subnet(1)), 8, "what was taken does not count");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! A viewer as the tracker sees one: it joins, builds links by signals, tells what it holds, and reports.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use swarm_core::tracker_message::{
 };
 use swarm_core::{PeerId, SecretKey, SwarmId};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, interval_at, sleep_until};
 
 use super::hostile::Target;
 use super::socket::{Socket, hello};
@@ -28,6 +28,9 @@ const CANDIDATES: usize = 4;
 
 /// Interval of `have`, as peers send it.
 const HAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Times that a signal may be refused for now: for about as long as a peer waits for a connection.
+const REFUSALS_MAX: u32 = 8;
 
 /// How long one viewer took.
 #[derive(Debug, Clone, Copy)]
@@ -71,13 +74,24 @@ struct Exchange {
     is_heard: bool,
 }
 
+/// A signal on its way.
+#[derive(Debug, Clone)]
+struct Parcel {
+    to: PeerId,
+    signal: Signal,
+    /// How often it was refused for now.
+    refusals: u32,
+}
+
 /// A viewer that has joined.
 struct Session {
     socket: Socket,
     began: Instant,
     exchanges: HashMap<PeerId, Exchange>,
-    /// Descriptions whose answer is due, and for whom they were.
-    sent: HashMap<u32, PeerId>,
+    /// Signals whose answer is due.
+    sent: HashMap<u32, Parcel>,
+    /// Signals that were refused for now, and when they leave again, in their order.
+    again: VecDeque<(Instant, Parcel)>,
     report: Option<u32>,
     is_reported: bool,
     linked: Option<Duration>,
@@ -98,11 +112,12 @@ impl Viewer {
         let mut reports = interval_at(began + report_interval, report_interval);
         loop {
             let step = tokio::select! {
-                _ = ear.is_over.changed() => return Ok(session.lost),
+                _ = ear.is_over.changed() => return Ok(session.all_lost()),
                 message = session.socket.receive() => match message {
                     Ok(message) => session.hear(message).await,
                     Err(error) => Err(error),
                 },
+                () = sleep_until(session.next_again()) => session.send_again().await,
                 _ = haves.tick() => session.announce().await,
                 _ = reports.tick() => session.report().await,
             };
@@ -152,6 +167,7 @@ impl Session {
             began,
             exchanges: HashMap::new(),
             sent: HashMap::new(),
+            again: VecDeque::new(),
             report: None,
             is_reported: false,
             linked: None,
@@ -172,12 +188,15 @@ impl Session {
             }
             TrackerMessageBody::Signal { from, signal } => self.hear_signal(from, signal).await?,
             TrackerMessageBody::Ok => {
-                if let Some(peer) = message.id.and_then(|id| self.sent.remove(&id)) {
-                    self.exchanges.entry(peer).or_default().is_sent = true;
+                let parcel = message.id.and_then(|id| self.sent.remove(&id));
+                if let Some(parcel) = parcel.filter(|parcel| parcel.signal.description().is_some()) {
+                    self.exchanges.entry(parcel.to).or_default().is_sent = true;
                 }
             }
             TrackerMessageBody::Swarm { .. } => self.is_reported |= message.id == self.report,
-            TrackerMessageBody::Error { code, text, .. } => self.hear_error(message.id, code, text),
+            TrackerMessageBody::Error { code, text, retry_after_ms } => {
+                self.hear_error(message.id, code, text, retry_after_ms);
+            }
             TrackerMessageBody::Welcome { .. }
             | TrackerMessageBody::Peers { .. }
             | TrackerMessageBody::Connect { .. }
@@ -206,23 +225,54 @@ impl Session {
         }
     }
 
-    /// A neighbour that left, or a link that was given up, while a signal was on its way is nothing that was lost.
-    fn hear_error(&mut self, id: Option<u32>, code: ErrorCode, text: String) {
-        if code == ErrorCode::UnknownPeer {
-            id.map(|id| self.sent.remove(&id));
-        } else {
-            self.lost.push(text);
+    /// A neighbour that left, or a link that was given up, while a signal was on its way is nothing that was lost. A signal
+    /// that was refused for now leaves again, as peers do; what is refused again and again is lost.
+    fn hear_error(&mut self, id: Option<u32>, code: ErrorCode, text: String, retry_after_ms: Option<u32>) {
+        let parcel = id.and_then(|id| self.sent.remove(&id));
+        match (code, parcel, retry_after_ms) {
+            (ErrorCode::UnknownPeer, _, _) => {}
+            (ErrorCode::RateLimited, Some(mut parcel), Some(wait_ms)) if parcel.refusals < REFUSALS_MAX => {
+                parcel.refusals += 1;
+                self.again.push_back((Instant::now() + Duration::from_millis(wait_ms.into()), parcel));
+            }
+            (_, Some(parcel), _) => self.lost.push(format!("a signal to {}: {text}", parcel.to)),
+            (_, None, _) => self.lost.push(text),
         }
     }
 
+    fn next_again(&self) -> Instant {
+        self.again.front().map_or_else(|| Instant::now() + HAVE_INTERVAL, |(at, _)| *at)
+    }
+
+    async fn send_again(&mut self) -> Result<()> {
+        while let Some((_, parcel)) = self.again.pop_front_if(|(at, _)| *at <= Instant::now()) {
+            self.pass(parcel).await?;
+        }
+        Ok(())
+    }
+
+    /// What was refused, and what still waits to leave again.
+    fn all_lost(self) -> Vec<String> {
+        let waiting = self.again.iter().map(|(_, parcel)| {
+            format!("a signal to {} was refused {} times, and the round ended", parcel.to, parcel.refusals)
+        });
+        self.lost.iter().cloned().chain(waiting).collect()
+    }
+
+    async fn pass(&mut self, parcel: Parcel) -> Result<()> {
+        let body = PeerRequestBody::Signal { to: parcel.to, signal: parcel.signal.clone() };
+        let id = self.socket.send(body).await?;
+        self.sent.insert(id, parcel);
+        Ok(())
+    }
+
     async fn describe(&mut self, to: PeerId, signal: Signal) -> Result<()> {
-        let id = self.socket.send(PeerRequestBody::Signal { to, signal }).await?;
-        self.sent.insert(id, to);
+        self.pass(Parcel { to, signal, refusals: 0 }).await?;
         for _ in 0..CANDIDATES {
             let candidate = "candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host".to_owned();
             let signal =
                 Signal::Candidate { candidate, sdp_mid: Some("0".into()), sdp_m_line_index: Some(0) };
-            self.socket.send(PeerRequestBody::Signal { to, signal }).await?;
+            self.pass(Parcel { to, signal, refusals: 0 }).await?;
         }
         Ok(())
     }

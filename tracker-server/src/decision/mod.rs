@@ -50,4 +50,4 @@ pub use graph::Wiring;
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
 pub use rarity::Wish;
 pub use resume::ResumeKey;
-pub use tracker::{LinkNote, Passport, Permission, Said, Tracker, TrackerConfig};
+pub use tracker::{LinkNote, Passport, Permission, Receiver, Said, Tracker, TrackerConfig};

@@ -76,7 +76,7 @@ impl Hub {
             return self.metrics.count_late();
         }
         let Some(outbox) = lines.get(&connection).and_then(|line| line.outbox.as_ref()) else { return };
-        if note == LinkNote::Signal && !outbox.has_signal_room(text.len()) {
+        if note == LinkNote::Signal && !outbox.has_signal_room(text.len(), None) {
             // The sender cannot be told any more; a connection that is being built survives the loss of a signal.
             tracing::debug!(connection = connection.0, "a signal was dropped: its receiver does not read");
             return;

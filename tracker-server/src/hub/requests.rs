@@ -1,14 +1,15 @@
 //! What sockets say: each frame is charged by its length, decoded, and decided upon.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Deserialize;
-use swarm_core::PeerId;
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, TrackerDecodeError};
 
 use super::{Hub, State};
-use crate::decision::ConnectionId;
+use crate::decision::{ConnectionId, Receiver};
 use crate::limits::FRAME_FREE_BYTES;
+use crate::outbox::Outbox;
 
 impl Hub {
     /// Decides upon a text frame.
@@ -58,12 +59,27 @@ impl Hub {
         frame_bytes: usize,
     ) {
         let began = Instant::now();
-        let outgoing = match busy_receiver(state, connection, &request, frame_bytes) {
-            Some(to) => state.tracker.handle_busy_receiver(self.now(), connection, request.id, to),
+        let receiver = state.tracker.receiver(connection, &request.body);
+        // Of a guest, the tracker that has its socket looks after this.
+        let outbox = receiver
+            .and_then(|receiver| Some((receiver, state.lines.get(&receiver.connection)?.outbox.clone()?)));
+        let is_busy = |(receiver, outbox): &(Receiver, Arc<Outbox>)| {
+            !outbox.has_signal_room(frame_bytes, Some(receiver.sender))
+        };
+        let busy = outbox.as_ref().filter(|reached| is_busy(reached));
+        let outgoing = match busy {
+            // Its sender is told, so that it is not the receiver that is closed for what others write.
+            Some((receiver, _)) => {
+                state.tracker.handle_busy_receiver(self.now(), connection, request.id, receiver.peer)
+            }
             None => state.tracker.handle(self.now(), connection, request),
         };
         self.metrics.note_decision(began.elapsed());
+        let passed = outbox.filter(|(receiver, _)| outgoing.iter().any(|(to, _)| *to == receiver.connection));
         self.deliver(state, outgoing);
+        if let Some((receiver, outbox)) = passed {
+            outbox.note_signal(frame_bytes, receiver.sender);
+        }
     }
 
     /// Decides upon a frame that is no request.
@@ -78,20 +94,6 @@ impl Hub {
         self.deliver(&mut state, outgoing);
         self.wake(&state);
     }
-}
-
-/// The receiver of a signal if too much waits for it already. Its sender is told, so that it is not the receiver that
-/// is closed for what others write.
-fn busy_receiver(
-    state: &State,
-    connection: ConnectionId,
-    request: &PeerRequest,
-    frame_bytes: usize,
-) -> Option<PeerId> {
-    let (to, receiver) = state.tracker.receiver(connection, &request.body)?;
-    // Of a guest, the tracker that has its socket looks after this.
-    let outbox = state.lines.get(&receiver)?.outbox.as_ref()?;
-    (!outbox.has_signal_room(frame_bytes)).then_some(to)
 }
 
 /// The id of a frame that has one, though it is no request otherwise: lets its sender see what was refused.

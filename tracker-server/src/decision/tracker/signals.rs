@@ -8,25 +8,34 @@ use swarm_core::{PeerId, Timestamp};
 
 use super::super::admission::Admission;
 use super::super::graph::SignalVerdict;
+use super::super::network::Subnet;
 use super::super::outgoing::{ConnectionId, Outgoing};
 use super::super::refusal::Refusal;
 use super::super::swarm::Swarm;
 use super::stage::Stage;
 use super::{Met, Tracker};
 
+/// Whom a signal is for, and where it comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Receiver {
+    /// The neighbour.
+    pub peer: PeerId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// The network of the sender.
+    pub sender: Subnet,
+}
+
 impl Tracker {
-    /// The connection that a request would be passed on to: that of a neighbour which is sent a signal.
-    pub fn receiver(
-        &self,
-        connection: ConnectionId,
-        body: &PeerRequestBody,
-    ) -> Option<(PeerId, ConnectionId)> {
+    /// What a request would be passed on to: a neighbour which is sent a signal.
+    pub fn receiver(&self, connection: ConnectionId, body: &PeerRequestBody) -> Option<Receiver> {
         let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { known, swarm })) =
             (body, self.stages.get(&connection))
         else {
             return None;
         };
-        Some((*to, self.swarms.get(*swarm)?.neighbour(known.peer, *to)?))
+        let receiver = self.swarms.get(*swarm)?.neighbour(known.peer, *to)?;
+        Some(Receiver { peer: *to, connection: receiver, sender: known.site.subnet() })
     }
 
     /// A connection sent a signal for `to`, which is so far behind with reading that it is not passed on.
