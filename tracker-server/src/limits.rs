@@ -48,6 +48,13 @@ pub const KEPT_FOR_ADDRESSES_BELOW: usize = 16;
 /// A subnet with fewer connections than this gets a kept place.
 pub const KEPT_FOR_SUBNETS_BELOW: usize = 256;
 
+/// Bytes that are read of one connection each second, over time. An initial peer that builds 256 connections at a time sends
+/// 1,600 messages of 300 bytes.
+pub const READ_BYTES_PER_S: u64 = 512 * 1024;
+
+/// What is read at once beyond that, as time at that rate: 2 MiB, a manifest of the greatest length twice.
+pub const READ_BURST: Duration = Duration::from_secs(4);
+
 /// Connections of the operator's own programs to the private listener.
 pub const OBSERVERS_MAX: usize = 64;
 

@@ -113,7 +113,7 @@ fn receive(hub: &Hub, connection: ConnectionId, frame: Message) -> Option<End> {
             let error = TrackerDecodeError::Malformed("a binary frame; messages are text".into());
             hub.handle_undecodable(connection, None, &error);
         }
-        Message::Ping(_) | Message::Pong(_) => {}
+        Message::Ping(_) | Message::Pong(_) => hub.handle_control(connection),
         Message::Close(_) => return Some(End::Theirs),
     }
     None

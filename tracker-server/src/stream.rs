@@ -1,7 +1,10 @@
-//! A TCP stream whose writes must make progress.
+//! A TCP stream whose writes must make progress, and that is read at a bounded rate.
 //!
-//! hyper bounds how long a request may take to arrive, not how long an answer may take to be read. Somebody who
+//! hyper bounds how long a request may take to arrive, not how long an answer may take to be read. A peer that
 //! asks and does not read would otherwise hold a connection, and the answer in memory, for ever.
+//!
+//! The decisions count messages. Frames that never become one, such as empty fragments, cost processor time and are not
+//! counted there. So bytes are: a connection that sends more than any peer does is read more slowly, and its sender waits.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -11,7 +14,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::limits::{READ_BURST, READ_BYTES_PER_S};
 
 /// The stream. A write that makes no progress for as long as the limit fails.
 #[derive(Debug)]
@@ -20,11 +25,35 @@ pub(crate) struct PatientStream {
     limit: Duration,
     /// Runs while a write waits; an idle connection has none.
     alarm: Option<Pin<Box<Sleep>>>,
+    pace: ReadPace,
+    /// Runs while reading waits.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+/// How far reading is ahead of its rate.
+#[derive(Debug)]
+struct ReadPace {
+    /// What was read until now is paid for at this time.
+    paid_at: Instant,
+}
+
+impl ReadPace {
+    /// Counts bytes that were read.
+    fn note(&mut self, now: Instant, bytes: usize) {
+        let micros = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / READ_BYTES_PER_S;
+        self.paid_at = self.paid_at.max(now) + Duration::from_micros(micros);
+    }
+
+    /// When to read on, if that is not now.
+    fn resumes_at(&self, now: Instant) -> Option<Instant> {
+        let ahead = self.paid_at.saturating_duration_since(now);
+        ahead.checked_sub(READ_BURST).filter(|wait| !wait.is_zero()).map(|wait| now + wait)
+    }
 }
 
 impl PatientStream {
     pub(crate) fn new(stream: TcpStream, limit: Duration) -> Self {
-        Self { stream, limit, alarm: None }
+        Self { stream, limit, alarm: None, pace: ReadPace { paid_at: Instant::now() }, pause: None }
     }
 
     /// Sets the alarm while `written` is pending, and fails once it rings.
@@ -46,7 +75,19 @@ impl AsyncRead for PatientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let bytes = buffer.filled().len().saturating_sub(before);
+        if bytes > 0 {
+            let now = Instant::now();
+            self.pace.note(now, bytes);
+            self.pause = self.pace.resumes_at(now).map(|at| Box::pin(sleep_until(at)));
+        }
+        read
     }
 }
 
@@ -79,5 +120,26 @@ impl AsyncWrite for PatientStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_read_at_once_and_what_follows_at_the_rate() {
+        let start = Instant::now();
+        let burst_bytes = usize::try_from(READ_BYTES_PER_S * READ_BURST.as_secs()).unwrap();
+        let mut pace = ReadPace { paid_at: start };
+        pace.note(start, burst_bytes);
+        assert_eq!(pace.resumes_at(start), None, "a manifest of the greatest length arrives at once");
+        pace.note(start, usize::try_from(READ_BYTES_PER_S).unwrap());
+        assert_eq!(pace.resumes_at(start), Some(start + Duration::from_secs(1)));
+        let later = start + READ_BURST + Duration::from_secs(100);
+        pace.note(later, burst_bytes);
+        assert_eq!(pace.resumes_at(later), None, "who was silent has its burst again");
+        pace.note(later, usize::MAX);
+        assert!(pace.resumes_at(later).is_some_and(|at| at > later), "no length overflows");
     }
 }

@@ -82,6 +82,13 @@ impl Hub {
         }
     }
 
+    /// Counts a ping or a pong. They cost less than a message, but they cost.
+    pub(crate) fn handle_control(&self, connection: ConnectionId) {
+        let mut state = self.lock();
+        let outgoing = state.tracker.handle_control(self.now(), connection);
+        self.deliver(&mut state, outgoing);
+    }
+
     /// Decides upon a frame that is no request.
     pub(crate) fn handle_undecodable(
         &self,

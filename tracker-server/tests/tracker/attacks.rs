@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use bytes::Bytes;
+use futures_util::SinkExt;
 use swarm_core::SwarmId;
 use swarm_core::publisher::{Action, Statement, TrackerName};
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessageBody};
@@ -255,5 +256,18 @@ async fn a_storm_of_joins_and_departures_leaves_nothing_behind() -> anyhow::Resu
         honest.ask(PeerRequestBody::Have { gained: vec![], dropped: vec![] }).await?,
         TrackerMessageBody::Ok
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_is_refused_then_closed() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let mut socket = Socket::open(server.address).await?;
+    socket.hello(None).await?;
+    for _ in 0..1000 {
+        socket.inner.feed(Message::Ping(Bytes::new())).await?;
+    }
+    socket.inner.flush().await?;
+    assert_eq!(socket.close_code().await?, 1008);
     Ok(())
 }

@@ -76,6 +76,12 @@ impl Tracker {
         admitted.map_err(|refusal| self.refuse_known(now, connection, id, refusal))
     }
 
+    /// Counts a frame that asks for nothing. What to say if there are too many.
+    pub fn handle_control(&mut self, now: Timestamp, connection: ConnectionId) -> Outgoings {
+        let admitted = self.admission.admit(now, connection, 1);
+        admitted.err().map_or_else(Vec::new, |refusal| self.refuse_known(now, connection, None, refusal))
+    }
+
     /// Who a connection is that wants to join a swarm whose home is elsewhere. The error is the refusal.
     pub fn passport(
         &mut self,
