@@ -111,13 +111,14 @@ impl Viewer {
         let mut haves = interval_at(began + HAVE_INTERVAL, HAVE_INTERVAL);
         let mut reports = interval_at(began + report_interval, report_interval);
         loop {
+            let again = session.next_again();
             let step = tokio::select! {
                 _ = ear.is_over.changed() => return Ok(session.all_lost()),
                 message = session.socket.receive() => match message {
                     Ok(message) => session.hear(message).await,
                     Err(error) => Err(error),
                 },
-                () = sleep_until(session.next_again()) => session.send_again().await,
+                () = sleep_until(again) => session.send_again().await,
                 _ = haves.tick() => session.announce().await,
                 _ = reports.tick() => session.report().await,
             };
