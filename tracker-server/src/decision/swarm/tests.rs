@@ -292,11 +292,9 @@ fn a_boast_that_nobody_has_tried_draws_no_more_leases_than_a_few_usual_uplinks()
     let mut to_boaster = 0;
     for taker in 5..=14 {
         let (_, notices) = swarm.want(Timestamp::ZERO, PeerId(taker), &[want(0, 1, 0)], &mut rng);
-        let sources = notices.iter().filter_map(|(_, body)| match body {
-            TrackerMessageBody::Assign { source, .. } => Some(*source),
-            _ => None,
-        });
-        to_boaster += sources.filter(|source| *source == PeerId(1)).count();
+        let is_from_boaster =
+            |body: &TrackerMessageBody| matches!(body, TrackerMessageBody::Assign { source: PeerId(1), .. });
+        to_boaster += notices.iter().filter(|(_, body)| is_from_boaster(body)).count();
     }
     assert!((4..=6).contains(&to_boaster), "{to_boaster} of ten: four shares of seven");
 }
