@@ -1,6 +1,6 @@
 //! A hostile crowd at the tracker, beside viewers.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use swarm_core::SwarmId;
 use swarm_core::tracker_message::{PeerRequestBody, Role, TrackerMessageBody};
 use tests::content::random_file;
 use tests::crowd::socket::{Socket, hello};
-use tests::crowd::{Plan, round};
+use tests::crowd::{HOSTILE_ADDRESS, Plan, round};
 use tests::{Seeder, Tracker, wait};
 
 const VIEWERS: usize = 60;
@@ -35,10 +35,10 @@ async fn a_hostile_crowd_costs_no_viewer_its_place_and_the_tracker_stays_small()
     Ok(())
 }
 
-/// A stranger that asks for a publisher's place again and again. Counts its refusals; an error if it gets a place.
+/// A stranger elsewhere that asks for a publisher's place again and again. Counts its refusals; an error if it gets a place.
 async fn impostor(tracker: SocketAddr, swarm: SwarmId, refusals: Arc<AtomicU32>) -> Result<()> {
     loop {
-        let mut socket = Socket::open(tracker, IpAddr::V4(Ipv4Addr::LOCALHOST)).await?;
+        let mut socket = Socket::open(tracker, IpAddr::V4(HOSTILE_ADDRESS)).await?;
         socket.ask(hello()).await?;
         let (role, have) = (Role::Initial, Vec::new());
         let join = PeerRequestBody::Join { swarm, role, have, playhead: None, proof: None };
