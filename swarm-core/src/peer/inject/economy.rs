@@ -100,9 +100,9 @@ impl Account {
         self.economy == Economy::Thrifty
     }
 
-    /// Whether injection is behind its pace by a group.
-    pub(crate) const fn is_behind(&self) -> bool {
-        self.behind_bytes >= GROUP
+    /// How far injection is behind its pace, bytes; less than a group is nothing.
+    pub(crate) const fn behind_bytes(&self) -> u64 {
+        if self.behind_bytes >= GROUP { self.behind_bytes } else { 0 }
     }
 
     /// Whether background is served once all is injected; `asked_bytes` of it are asked for already.
@@ -151,12 +151,12 @@ mod tests {
     fn injection_is_behind_until_it_has_kept_pace() {
         let mut account = Account::new(Economy::Thrifty);
         account.sent(GROUP, true);
-        assert!(!account.is_behind());
+        assert_eq!(account.behind_bytes(), 0);
         // (1 + 9) MB/s over 10 viewers, and a tenth: 1.1 MB/s are 67 groups a second.
         let mut groups = 0;
         for ms in 1..=2000 {
             account.pass(Timestamp::from_millis(ms), &SWARM);
-            while account.is_behind() {
+            while account.behind_bytes() > 0 {
                 account.sent(GROUP, true);
                 groups += 1;
             }

@@ -215,13 +215,15 @@ impl Inject {
         }
     }
 
-    /// The next push, if there is something to push and a viewer with room; with whether it goes before requests.
-    pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<(Departure, bool)> {
+    /// The next push, if there is something to push and a viewer with room; with the bytes of fresh groups that go before
+    /// requests, none if the push does not.
+    pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<(Departure, u64)> {
         self.account.pass(field.now, &self.swarm);
         let wanted = &self.wanted;
         // What players need soon goes before the author's order.
         let due = self.due.iter().flat_map(|due| wanted.iter().map(|wanted| due.and(*wanted)));
-        let due = self.order.first_in(field, &due.collect::<Vec<_>>());
+        let ranges: Vec<GroupRange> = due.collect();
+        let due = self.order.first_in(field, &ranges);
         let first = due.or_else(|| self.order.next(field, wanted))?;
         let receivers = self.targets(field).filter(|(id, link)| {
             let standing = link.standing();
@@ -239,8 +241,9 @@ impl Inject {
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();
         let range = GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0));
-        let is_pressing = due.is_some() || (self.account.is_behind() && !self.swarm.is_rich());
-        Some((Departure { link: id, range, waited: Duration::ZERO }, is_pressing))
+        let due_bytes = due.map_or(0, |_| u64::from(self.order.fresh_count(field, &ranges)) * GROUP);
+        let behind_bytes = if self.swarm.is_rich() { 0 } else { self.account.behind_bytes() };
+        Some((Departure { link: id, range, waited: Duration::ZERO }, due_bytes.max(behind_bytes)))
     }
 
     /// Whether another push may be under way to a viewer: what its share of the uplink carries until it announces the

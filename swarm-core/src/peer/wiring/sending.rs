@@ -75,18 +75,18 @@ impl Peer {
         let fresh = inject.as_mut().and_then(|inject| Some((inject.next(&field)?, inject)));
         let urgent = || sender.next_urgent(now, neighbours).map(Next::Answer);
         let next = match fresh {
-            Some(((push, true), inject)) => {
+            Some(((push, 0), _)) => (urgent().or(Some(Next::Push(push))), 0),
+            Some(((push, pressing_bytes), inject)) => {
                 let is_push = inject.takes_turn(URGENT_EVERY);
                 let urgent = if is_push { None } else { urgent() };
-                (urgent.or(Some(Next::Push(push))), URGENT_EVERY)
+                (urgent.or(Some(Next::Push(push))), pressing_bytes)
             }
-            Some(((push, false), _)) => (urgent().or(Some(Next::Push(push))), 1),
             None => {
                 let background = || sender.next_background(now, neighbours).map(Next::Answer);
-                (urgent().or_else(background), 1)
+                (urgent().or_else(background), 0)
             }
         };
-        self.sender.set_urgent_divisor(next.1);
+        self.sender.set_pressing_bytes(next.1);
         next.0
     }
 
