@@ -29,15 +29,25 @@ pub(crate) struct Swarm {
 impl Swarm {
     /// Whether the initial peers could serve all playback by themselves.
     pub(crate) fn is_rich(&self) -> bool {
-        self.media.is_some_and(|media| {
-            self.own.saturating_mul(10) >= media.saturating_mul(self.viewers).saturating_mul(RICH_TENTHS)
-        })
+        self.is_carrying(RICH_TENTHS)
     }
 
     /// Whether viewers upload less than the initial peers and could not play from one another.
     fn is_weak(&self) -> bool {
         let can_play = self.media.is_some_and(|media| self.uplinks >= media.saturating_mul(2 * self.viewers));
         self.uplinks < self.own && !can_play
+    }
+
+    /// Whether the initial peers could serve all playback with half of their uplinks: the other half injects meanwhile.
+    pub(crate) fn is_ample(&self) -> bool {
+        self.is_carrying(2 * 10)
+    }
+
+    /// Whether the initial peers carry all playback `tenths` / 10 times.
+    fn is_carrying(&self, tenths: u64) -> bool {
+        self.media.is_some_and(|media| {
+            self.own.saturating_mul(10) >= media.saturating_mul(self.viewers).saturating_mul(tenths)
+        })
     }
 
     /// Rate at which groups must enter the swarm, bytes a second. While most uplinks are not known it is unlimited: at the

@@ -241,7 +241,12 @@ impl Inject {
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();
         let range = GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0));
-        let due_bytes = due.map_or(0, |_| u64::from(self.order.fresh_count(field, &ranges)) * GROUP);
+        let due_bytes = match due {
+            None => 0,
+            Some(_) if self.swarm.is_ample() => u64::from(self.order.fresh_count(field, &ranges)) * GROUP,
+            // Each answer delays the injection: viewers are to ask one another.
+            Some(_) => u64::MAX,
+        };
         let behind_bytes = if self.swarm.is_rich() { 0 } else { self.account.behind_bytes() };
         Some((Departure { link: id, range, waited: Duration::ZERO }, due_bytes.max(behind_bytes)))
     }

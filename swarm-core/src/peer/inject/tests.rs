@@ -80,7 +80,7 @@ impl Half {
         changes
     }
 
-    fn next(&mut self) -> Option<(Departure, bool)> {
+    fn next(&mut self) -> Option<(Departure, u64)> {
         self.inject.next(&field!(self))
     }
 
