@@ -26,7 +26,8 @@ use super::neighbours::{Link, Neighbours};
 use super::receive::Demand;
 use super::send::{Departure, Sender};
 use super::tuning::{
-    CREDIT_FIRST, FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SPREAD_TIME, START_BUFFER, UPLINK_GUESS,
+    CREDIT_FIRST, FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SPREAD_TIME, SHARE_LAG, START_BUFFER,
+    UPLINK_GUESS,
 };
 use crate::group::{GroupRange, merged};
 use crate::group_set::GroupSet;
@@ -71,6 +72,8 @@ pub(crate) struct Inject {
     pushed_at: Option<Timestamp>,
     frames: u64,
     was_injecting: bool,
+    /// Bytes of fresh groups that go before requests.
+    pressing_bytes: u64,
 }
 
 impl Inject {
@@ -90,6 +93,7 @@ impl Inject {
             pushed_at: None,
             frames: 0,
             was_injecting: false,
+            pressing_bytes: 0,
         }
     }
 
@@ -215,9 +219,14 @@ impl Inject {
         }
     }
 
-    /// The next push, if there is something to push and a viewer with room; with the bytes of fresh groups that go before
-    /// requests, none if the push does not.
-    pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<(Departure, u64)> {
+    /// Bytes of fresh groups that went before requests when [`Inject::next`] looked for a push.
+    pub(crate) const fn pressing_bytes(&self) -> u64 {
+        self.pressing_bytes
+    }
+
+    /// The next push, if there is something to push and a viewer with room.
+    pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<Departure> {
+        self.pressing_bytes = 0;
         self.account.pass(field.now, &self.swarm);
         let wanted = &self.wanted;
         // What players need soon goes before the author's order.
@@ -225,11 +234,21 @@ impl Inject {
         let ranges: Vec<GroupRange> = due.collect();
         let due = self.order.first_in(field, &ranges);
         let first = due.or_else(|| self.order.next(field, wanted))?;
-        let receivers = self.targets(field).filter(|(id, link)| {
-            let standing = link.standing();
-            standing.wants.has(first)
-                && !link.holds(first)
-                && self.has_room((*id, link), field, due.is_some())
+        let due_bytes = match due {
+            None => 0,
+            Some(_) if self.swarm.is_ample() => u64::from(self.order.fresh_count(field, &ranges)) * GROUP,
+            // Each answer delays the injection: viewers are to ask one another.
+            Some(_) => u64::MAX,
+        };
+        let behind_bytes = if self.swarm.is_rich() { 0 } else { self.account.behind_bytes() };
+        self.pressing_bytes = due_bytes.max(behind_bytes);
+        let takers = self.targets(field);
+        let takers = takers.filter(|(_, link)| link.standing().wants.has(first) && !link.holds(first));
+        let takers: Vec<(LinkId, &Link)> = takers.collect();
+        let turn = if due.is_some() { None } else { self.first_turn(field, &takers) };
+        let latest = turn.map_or(u64::MAX, |first| first.saturating_add(SHARE_LAG));
+        let receivers = takers.into_iter().filter(|(id, link)| {
+            self.shares.start_of(*id) <= latest && self.has_room((*id, link), field, due.is_some())
         });
         // What players need soon goes to as many viewers as possible, which then pass it on all at once. Otherwise siblings
         // go together.
@@ -241,14 +260,18 @@ impl Inject {
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();
         let range = GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0));
-        let due_bytes = match due {
-            None => 0,
-            Some(_) if self.swarm.is_ample() => u64::from(self.order.fresh_count(field, &ranges)) * GROUP,
-            // Each answer delays the injection: viewers are to ask one another.
-            Some(_) => u64::MAX,
+        turn.into_iter().for_each(|first| self.shares.advance(first));
+        Some(Departure { link: id, range, waited: Duration::ZERO })
+    }
+
+    /// When the first turn of a viewer begins, on the clock of the shares. No other turn may begin much later: a strong uplink
+    /// that has no room for a moment is waited for, since what weak ones were given instead would spread as slowly as they
+    /// upload.
+    fn first_turn(&self, field: &Field<'_>, takers: &[(LinkId, &Link)]) -> Option<u64> {
+        let is_waited_for = |(id, link): &&(LinkId, &Link)| {
+            self.shares.waits_since(*id).is_none_or(|at| field.now < at + link.rtt_or_guess() + PUSH_TIME)
         };
-        let behind_bytes = if self.swarm.is_rich() { 0 } else { self.account.behind_bytes() };
-        Some((Departure { link: id, range, waited: Duration::ZERO }, due_bytes.max(behind_bytes)))
+        takers.iter().filter(is_waited_for).map(|(id, _)| self.shares.start_of(*id)).min()
     }
 
     /// Whether another push may be under way to a viewer: what its share of the uplink carries until it announces the
@@ -285,13 +308,12 @@ impl Inject {
         }
         let Some(link) = field.neighbours.get(id).filter(|link| link.role == Role::Viewer) else { return };
         if is_first || is_push {
-            let is_turn = is_push && !self.shares.has_sibling(id, range.start);
             // An answer counts as injected only where the asker passes it on.
             if link.is_counted() {
                 self.order.pushed(range);
             }
             let push = Push { at: field.now, to: id, range, is_only: is_first };
-            self.shares.pushed(push, self.uplink_of(link), is_turn);
+            self.shares.pushed(push, self.uplink_of(link));
             self.pushed_at = Some(field.now);
         }
     }
@@ -311,7 +333,7 @@ impl Inject {
     ) -> bool {
         // What arrived is no longer on its way. Where its holder passes nothing on, it is fresh again.
         self.shares
-            .announced(id, gained)
+            .announced(field.now, id, gained)
             .into_iter()
             .for_each(|group| self.order.given_up(GroupRange::one(group)));
         let is_alone = self.share.is_none_or(|share| share.count == 1);

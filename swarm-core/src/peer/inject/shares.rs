@@ -26,6 +26,8 @@ struct Receiver {
     served: u64,
     /// Pushed and not announced yet.
     under_way: BTreeSet<u32>,
+    /// When it announced something last, or the first group under way left.
+    progress_at: Timestamp,
     reputation: Reputation,
 }
 
@@ -61,13 +63,24 @@ impl Shares {
         self.receivers.get(&link).is_some_and(|receiver| receiver.reputation.is_doubted())
     }
 
-    /// Groups leave for a viewer with this uplink, bytes a second; `is_turn`: because it was its turn.
-    pub(super) fn pushed(&mut self, push: Push, uplink: u64, is_turn: bool) {
+    /// The first turn begins at this time of the virtual clock.
+    pub(super) fn advance(&mut self, first: u64) {
+        self.clock = self.clock.max(first);
+    }
+
+    /// Since when a viewer that groups were pushed to has announced none of them.
+    pub(super) fn waits_since(&self, link: LinkId) -> Option<Timestamp> {
+        let receiver = self.receivers.get(&link)?;
+        (!receiver.under_way.is_empty()).then_some(receiver.progress_at)
+    }
+
+    /// Groups leave for a viewer with this uplink, bytes a second.
+    pub(super) fn pushed(&mut self, push: Push, uplink: u64) {
         let start = self.start_of(push.to);
-        if is_turn {
-            self.clock = start;
-        }
         let receiver = self.receivers.entry(push.to).or_default();
+        if receiver.under_way.is_empty() {
+            receiver.progress_at = push.at;
+        }
         receiver.served = start + (u64::from(push.range.len()) << 32) / uplink.max(1);
         receiver.under_way.extend(push.range.iter());
         self.pushes.push_back(push);
@@ -80,8 +93,9 @@ impl Shares {
     }
 
     /// A viewer announced groups: those that were on their way to it.
-    pub(super) fn announced(&mut self, link: LinkId, gained: &[GroupRange]) -> Vec<u32> {
+    pub(super) fn announced(&mut self, now: Timestamp, link: LinkId, gained: &[GroupRange]) -> Vec<u32> {
         let Some(receiver) = self.receivers.get_mut(&link) else { return Vec::new() };
+        receiver.progress_at = now;
         receiver.under_way.extract_if(.., |group| gained.iter().any(|range| range.has(*group))).collect()
     }
 

@@ -115,9 +115,22 @@ impl Sender {
         self.uplink.settled()
     }
 
+    /// How long the frame that was handed over last to a channel waits for the uplink: in one queue of all channels, or
+    /// for its channel's turn.
+    pub(crate) fn queue_before(&self, id: LinkId) -> Duration {
+        let turn = self.outlets.get(id).map_or(Duration::ZERO, |outlet| outlet.channel.turn());
+        self.uplink.queue().max(turn)
+    }
+
     /// How long frames waited of late in front of the uplink.
     pub(crate) fn uplink_queue(&self) -> Duration {
         self.uplink.queue()
+    }
+
+    /// Whether no more is on its way than the uplink carries during a round trip and the delay aimed at.
+    pub(crate) fn is_queue_short(&mut self, now: Timestamp) -> bool {
+        let waiting = self.waiting_bytes(now);
+        self.uplink.is_queue_short(waiting)
     }
 
     /// This many bytes of fresh groups go before urgent requests, which get one frame in [`URGENT_EVERY`] meanwhile.

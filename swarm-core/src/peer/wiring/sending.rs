@@ -69,25 +69,29 @@ impl Peer {
 
     /// A fresh group that presses, but for one urgent request in ten; urgent requests; fresh groups; background.
     fn next(&mut self, now: Timestamp) -> Option<Next> {
+        let is_queue_short = self.sender.is_queue_short(now);
         let Some(Live { content, receive, inject }) = &mut self.live else { return None };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
-        let fresh = inject.as_mut().and_then(|inject| Some((inject.next(&field)?, inject)));
-        let urgent = || sender.next_urgent(now, neighbours).map(Next::Answer);
-        let next = match fresh {
-            Some(((push, 0), _)) => (urgent().or(Some(Next::Push(push))), 0),
-            Some(((push, pressing_bytes), inject)) => {
+        let fresh = inject.as_mut().and_then(|inject| inject.next(&field)).map(Next::Push);
+        let pressing_bytes = inject.as_ref().map_or(0, Inject::pressing_bytes);
+        // What waits in front of the uplink goes before the next push.
+        let may_answer = pressing_bytes == 0 || is_queue_short;
+        let urgent = || sender.next_urgent(now, neighbours).filter(|_| may_answer).map(Next::Answer);
+        let next = match (fresh, inject) {
+            (Some(push), Some(inject)) if pressing_bytes > 0 => {
                 let is_push = inject.takes_turn(URGENT_EVERY);
                 let urgent = if is_push { None } else { urgent() };
-                (urgent.or(Some(Next::Push(push))), pressing_bytes)
+                Some(urgent.unwrap_or(push))
             }
-            None => {
-                let background = || sender.next_background(now, neighbours).map(Next::Answer);
-                (urgent().or_else(background), 0)
+            (Some(push), _) => Some(urgent().unwrap_or(push)),
+            (None, _) => {
+                let background = || sender.next_background(now, neighbours).filter(|_| may_answer).map(Next::Answer);
+                urgent().or_else(background)
             }
         };
-        self.sender.set_pressing_bytes(next.1);
-        next.0
+        self.sender.set_pressing_bytes(pressing_bytes);
+        next
     }
 
     /// Hands a frame over.
@@ -118,7 +122,7 @@ impl Peer {
             range,
             sent_ms: clock_ms(now),
             waited_ms: millis(waited),
-            queued_ms: millis(self.sender.uplink_queue()),
+            queued_ms: millis(self.sender.queue_before(id)),
             backlog_ms: self.sender.backlog_ms(),
             proof,
         };
