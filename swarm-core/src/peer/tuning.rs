@@ -110,9 +110,9 @@ pub(crate) const UPLINK_MAX: u64 = 2048 * GROUP;
 pub(crate) const UPLINK_DELAY_LOW: Duration = Duration::from_millis(20);
 /// …and above which it shrinks: what has been handed over goes before what becomes urgent meanwhile.
 pub(crate) const UPLINK_DELAY_TARGET: Duration = Duration::from_millis(60);
-/// Of what a frame waited, its receiver attributes at most this to the sender's uplink, ms: the middle between the two
-/// delays above, where a sender keeps its queue. A sender cannot tell the rest from its receivers' queues.
-pub(crate) const QUEUED_MS_MAX: u32 = 40;
+/// Of what a frame waited, its receiver attributes at most this to the sender's uplink, ms: the delay that a sender aims
+/// at. A sender cannot tell the rest from its receivers' queues.
+pub(crate) const QUEUED_MS_MAX: u32 = 60;
 /// A frame on an idle path takes at most this longer than round trip and transmissions.
 pub(crate) const PATH_SLACK: Duration = Duration::from_millis(10);
 /// The uplink is measured over at least this long, so that acknowledgements in bunches are no speed.
@@ -181,6 +181,9 @@ pub(crate) const TRIAL_GROUPS: u32 = 32;
 pub(crate) const TRIAL_SHARE: u64 = 32;
 /// Beyond so many the past counts half.
 pub(crate) const TRIAL_GROUPS_MAX: u32 = 1024;
+/// A viewer's turn to be pushed to may begin this much before the first turn's end: one second of its uplink, in units of
+/// 2³² groups over bytes a second.
+pub(crate) const SHARE_LAG: u64 = (1 << 32) / GROUP;
 /// Pushes under way to one viewer last about this long beyond a round trip at its share of the uplink.
 pub(crate) const PUSH_TIME: Duration = Duration::from_millis(300);
 /// Least pushes under way to one viewer that accepts as much: two siblings share a proof.
@@ -275,8 +278,8 @@ const _: () = {
         "what is pushed first is what viewers are about to ask for"
     );
     assert!(
-        QUEUED_MS_MAX as u128 * 2 == ms(UPLINK_DELAY_LOW) + ms(UPLINK_DELAY_TARGET),
-        "a sender's queue is between its two delays"
+        QUEUED_MS_MAX as u128 == ms(UPLINK_DELAY_TARGET),
+        "a sender's queue is no longer than it aims at"
     );
     assert!(CREDIT_MIN <= CREDIT_FIRST && CREDIT_FIRST <= CREDIT_MAX, "credit starts inside its bounds");
     assert!(WINDOW_MAX <= CREDIT_MAX, "one sender may fill the credit");

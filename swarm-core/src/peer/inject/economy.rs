@@ -29,15 +29,25 @@ pub(crate) struct Swarm {
 impl Swarm {
     /// Whether the initial peers could serve all playback by themselves.
     pub(crate) fn is_rich(&self) -> bool {
-        self.media.is_some_and(|media| {
-            self.own.saturating_mul(10) >= media.saturating_mul(self.viewers).saturating_mul(RICH_TENTHS)
-        })
+        self.is_carrying(RICH_TENTHS)
     }
 
     /// Whether viewers upload less than the initial peers and could not play from one another.
     fn is_weak(&self) -> bool {
         let can_play = self.media.is_some_and(|media| self.uplinks >= media.saturating_mul(2 * self.viewers));
         self.uplinks < self.own && !can_play
+    }
+
+    /// Whether the initial peers could serve all playback with half of their uplinks: the other half injects meanwhile.
+    pub(crate) fn is_ample(&self) -> bool {
+        self.is_carrying(2 * 10)
+    }
+
+    /// Whether the initial peers carry all playback `tenths` / 10 times.
+    fn is_carrying(&self, tenths: u64) -> bool {
+        self.media.is_some_and(|media| {
+            self.own.saturating_mul(10) >= media.saturating_mul(self.viewers).saturating_mul(tenths)
+        })
     }
 
     /// Rate at which groups must enter the swarm, bytes a second. While most uplinks are not known it is unlimited: at the
@@ -100,9 +110,9 @@ impl Account {
         self.economy == Economy::Thrifty
     }
 
-    /// Whether injection is behind its pace by a group.
-    pub(crate) const fn is_behind(&self) -> bool {
-        self.behind_bytes >= GROUP
+    /// How far injection is behind its pace, bytes; less than a group is nothing.
+    pub(crate) const fn behind_bytes(&self) -> u64 {
+        if self.behind_bytes >= GROUP { self.behind_bytes } else { 0 }
     }
 
     /// Whether background is served once all is injected; `asked_bytes` of it are asked for already.
@@ -151,12 +161,12 @@ mod tests {
     fn injection_is_behind_until_it_has_kept_pace() {
         let mut account = Account::new(Economy::Thrifty);
         account.sent(GROUP, true);
-        assert!(!account.is_behind());
+        assert_eq!(account.behind_bytes(), 0);
         // (1 + 9) MB/s over 10 viewers, and a tenth: 1.1 MB/s are 67 groups a second.
         let mut groups = 0;
         for ms in 1..=2000 {
             account.pass(Timestamp::from_millis(ms), &SWARM);
-            while account.is_behind() {
+            while account.behind_bytes() > 0 {
                 account.sent(GROUP, true);
                 groups += 1;
             }

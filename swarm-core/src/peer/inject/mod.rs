@@ -28,7 +28,8 @@ use super::neighbours::{Link, Neighbours};
 use super::receive::Demand;
 use super::send::{Departure, Sender};
 use super::tuning::{
-    CREDIT_FIRST, FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SPREAD_TIME, START_BUFFER, UPLINK_GUESS,
+    CREDIT_FIRST, FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SHARE_LAG, SPREAD_TIME, START_BUFFER,
+    UPLINK_GUESS,
 };
 use crate::group::{GroupRange, merged};
 use crate::group_set::GroupSet;
@@ -72,8 +73,12 @@ pub(crate) struct Inject {
     feeders_uplink: u64,
     /// When fresh groups were pushed last.
     pushed_at: Option<Timestamp>,
+    /// Frames that left while injection went first, and turns of urgent requests among them.
     frames: u64,
+    turns_given: u64,
     was_injecting: bool,
+    /// Bytes of fresh groups that go before requests.
+    pressing_bytes: u64,
 }
 
 impl Inject {
@@ -93,7 +98,9 @@ impl Inject {
             feeders_uplink: 0,
             pushed_at: None,
             frames: 0,
+            turns_given: 0,
             was_injecting: false,
+            pressing_bytes: 0,
         }
     }
 
@@ -219,19 +226,37 @@ impl Inject {
         }
     }
 
-    /// The next push, if there is something to push and a viewer with room; with whether it goes before requests.
-    pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<(Departure, bool)> {
+    /// Bytes of fresh groups that went before requests when [`Inject::next`] looked for a push.
+    pub(crate) const fn pressing_bytes(&self) -> u64 {
+        self.pressing_bytes
+    }
+
+    /// The next push, if there is something to push and a viewer with room.
+    pub(crate) fn next(&mut self, field: &Field<'_>) -> Option<Departure> {
+        self.pressing_bytes = 0;
         self.account.pass(field.now, &self.swarm);
         let wanted = &self.wanted;
         // What players need soon goes before the author's order.
         let due = self.due.iter().flat_map(|due| wanted.iter().map(|wanted| due.and(*wanted)));
-        let due = self.order.first_in(field, &due.collect::<Vec<_>>());
+        let ranges: Vec<GroupRange> = due.collect();
+        let due = self.order.first_in(field, &ranges);
         let first = due.or_else(|| self.order.next(field, wanted))?;
-        let receivers = self.targets(field).filter(|(id, link)| {
-            let standing = link.standing();
-            standing.wants.has(first)
-                && !link.holds(first)
-                && self.has_room((*id, link), field, due.is_some())
+        let due_bytes = match due {
+            None => 0,
+            Some(_) if self.swarm.is_ample() => u64::from(self.order.fresh_count(field, &ranges)) * GROUP,
+            // Each answer delays the injection: viewers are to ask one another.
+            Some(_) => u64::MAX,
+        };
+        let behind_bytes = if self.swarm.is_rich() { 0 } else { self.account.behind_bytes() };
+        self.pressing_bytes = due_bytes.max(behind_bytes);
+        let takers = self.targets(field);
+        let takers = takers.filter(|(_, link)| link.standing().wants.has(first) && !link.holds(first));
+        let takers: Vec<(LinkId, &Link)> = takers.collect();
+        let turn = if due.is_some() { None } else { self.first_turn(field, &takers) };
+        let lag = if self.swarm.is_rich() { u64::MAX } else { SHARE_LAG };
+        let latest = turn.map_or(u64::MAX, |first| first.saturating_add(lag));
+        let receivers = takers.into_iter().filter(|(id, link)| {
+            self.shares.start_of(*id) <= latest && self.has_room((*id, link), field, due.is_some())
         });
         // What players need soon goes to as many viewers as possible, which then pass it on all at once. Otherwise siblings
         // go together.
@@ -243,8 +268,18 @@ impl Inject {
         let limit = limit.and(link.standing().wants);
         let run = limit.iter().skip(1).take_while(|group| self.order.is_fresh(*group, field)).count();
         let range = GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0));
-        let is_pressing = due.is_some() || (self.account.is_behind() && !self.swarm.is_rich());
-        Some((Departure { link: id, range, waited: Duration::ZERO }, is_pressing))
+        turn.into_iter().for_each(|first| self.shares.advance(first));
+        Some(Departure { link: id, range, waited: Duration::ZERO })
+    }
+
+    /// When the first turn of a viewer begins, on the clock of the shares. While the publisher's uplink is scarce, no other
+    /// turn begins much later: a strong viewer that has no room for a moment is waited for. What a weak one was given
+    /// instead would spread as slowly as it uploads.
+    fn first_turn(&self, field: &Field<'_>, takers: &[(LinkId, &Link)]) -> Option<u64> {
+        let is_waited_for = |(id, link): &&(LinkId, &Link)| {
+            self.shares.waits_since(*id).is_none_or(|at| field.now < at + link.rtt_or_guess() + PUSH_TIME)
+        };
+        takers.iter().filter(is_waited_for).map(|(id, _)| self.shares.start_of(*id)).min()
     }
 
     /// Whether another push may be under way to a viewer: what its share of the uplink carries until it announces the
@@ -264,10 +299,15 @@ impl Inject {
             && (self.shares.under_way(id) + 1) * GROUP <= window.max(PUSH_MIN.min(accepted))
     }
 
-    /// While injection goes first, one frame in ten is for urgent requests all the same.
-    pub(crate) const fn takes_turn(&mut self, every: u64) -> bool {
+    /// Whether the next frame is a push: while injection goes first, one frame in `every` is for urgent requests all the
+    /// same. Where no answer may leave now, their turns wait.
+    pub(crate) const fn takes_turn(&mut self, every: u64, may_answer: bool) -> bool {
         self.frames += 1;
-        !self.frames.is_multiple_of(every)
+        let is_answer = may_answer && self.frames / every > self.turns_given;
+        if is_answer {
+            self.turns_given += 1;
+        }
+        !is_answer
     }
 
     /// Groups leave for a neighbour, pushed or asked for.
@@ -282,13 +322,12 @@ impl Inject {
         }
         let Some(link) = field.neighbours.get(id).filter(|link| link.role == Role::Viewer) else { return };
         if is_first || is_push {
-            let is_turn = is_push && !self.shares.has_sibling(id, range.start);
             // An answer counts as injected only where the asker passes it on.
             if link.is_counted() {
                 self.order.pushed(range);
             }
             let push = Push { at: field.now, to: id, range, is_only: is_first };
-            self.shares.pushed(push, self.uplink_of(id, link), is_turn);
+            self.shares.pushed(push, self.uplink_of(id, link));
             if is_first {
                 self.trials.given(id, range, link.uplink_or(self.usual_uplink));
             }
@@ -312,7 +351,7 @@ impl Inject {
         self.trials.announced(id, gained);
         // What arrived is no longer on its way. Where its holder passes nothing on, it is fresh again.
         self.shares
-            .announced(id, gained)
+            .announced(field.now, id, gained)
             .into_iter()
             .for_each(|group| self.order.given_up(GroupRange::one(group)));
         let is_alone = self.share.is_none_or(|share| share.count == 1);

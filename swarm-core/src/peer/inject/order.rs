@@ -68,6 +68,13 @@ impl Order {
         group_of(index, word.trailing_zeros())
     }
 
+    /// How many groups of these ranges are fresh and this peer's to inject.
+    pub(super) fn fresh_count(&self, field: &Field<'_>, ranges: &[GroupRange]) -> u32 {
+        let sets = [field.content.held(), &self.own];
+        let words = ranges.iter().flat_map(|range| self.fresh(sets, field, *range));
+        words.map(|(_, word)| word.count_ones()).sum()
+    }
+
     /// Groups that somebody wants and no viewer holds, on their way or not.
     pub(super) fn lacking_count(field: &Field<'_>, wanted: &[GroupRange]) -> u32 {
         let present = field.neighbours.copies().present();

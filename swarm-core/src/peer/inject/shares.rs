@@ -26,6 +26,8 @@ struct Receiver {
     served: u64,
     /// Pushed and not announced yet.
     under_way: BTreeSet<u32>,
+    /// When it announced something last, or the first group under way left.
+    progress_at: Timestamp,
     reputation: Reputation,
 }
 
@@ -61,13 +63,24 @@ impl Shares {
         self.receivers.get(&link).is_some_and(|receiver| receiver.reputation.is_doubted())
     }
 
-    /// Groups leave for a viewer with this uplink, bytes a second; `is_turn`: because it was its turn.
-    pub(super) fn pushed(&mut self, push: Push, uplink: u64, is_turn: bool) {
+    /// The first turn begins at this time of the virtual clock.
+    pub(super) fn advance(&mut self, first: u64) {
+        self.clock = self.clock.max(first);
+    }
+
+    /// Since when a viewer that groups were pushed to has announced none of them.
+    pub(super) fn waits_since(&self, link: LinkId) -> Option<Timestamp> {
+        let receiver = self.receivers.get(&link)?;
+        (!receiver.under_way.is_empty()).then_some(receiver.progress_at)
+    }
+
+    /// Groups leave for a viewer with this uplink, bytes a second.
+    pub(super) fn pushed(&mut self, push: Push, uplink: u64) {
         let start = self.start_of(push.to);
-        if is_turn {
-            self.clock = start;
-        }
         let receiver = self.receivers.entry(push.to).or_default();
+        if receiver.under_way.is_empty() {
+            receiver.progress_at = push.at;
+        }
         receiver.served = start + (u64::from(push.range.len()) << 32) / uplink.max(1);
         receiver.under_way.extend(push.range.iter());
         self.pushes.push_back(push);
@@ -80,8 +93,9 @@ impl Shares {
     }
 
     /// A viewer announced groups: those that were on their way to it.
-    pub(super) fn announced(&mut self, link: LinkId, gained: &[GroupRange]) -> Vec<u32> {
+    pub(super) fn announced(&mut self, now: Timestamp, link: LinkId, gained: &[GroupRange]) -> Vec<u32> {
         let Some(receiver) = self.receivers.get_mut(&link) else { return Vec::new() };
+        receiver.progress_at = now;
         receiver.under_way.extract_if(.., |group| gained.iter().any(|range| range.has(*group))).collect()
     }
 
@@ -140,7 +154,8 @@ mod tests {
         for group in 0..400 {
             let (link, uplink) =
                 uplinks.into_iter().min_by_key(|(link, _)| (shares.start_of(LinkId(*link)), *link)).unwrap();
-            shares.pushed(push(link, group), uplink, true);
+            shares.advance(shares.start_of(LinkId(link)));
+            shares.pushed(push(link, group), uplink);
             given[link as usize - 1] += 1;
         }
         assert_eq!(given, [100, 300]);
@@ -154,13 +169,16 @@ mod tests {
     #[test]
     fn what_is_announced_or_expired_is_no_longer_under_way() {
         let mut shares = Shares::default();
-        (0..4).for_each(|group| shares.pushed(push(1, group), 1000, true));
-        shares.announced(LinkId(1), &[GroupRange::new(1, 3)]);
-        assert_eq!(shares.under_way(LinkId(1)), 2);
+        (0..4).for_each(|group| shares.pushed(push(1, group), 1000));
+        assert_eq!(shares.waits_since(LinkId(1)), Some(Timestamp::ZERO));
+        let later = Timestamp::from_millis(70);
+        shares.announced(later, LinkId(1), &[GroupRange::new(1, 3)]);
+        assert_eq!((shares.under_way(LinkId(1)), shares.waits_since(LinkId(1))), (2, Some(later)));
         let at = shares.deadline().unwrap();
         assert_eq!(shares.expired(at).len(), 4);
         assert_eq!((shares.under_way(LinkId(1)), shares.deadline()), (0, None));
-        shares.pushed(push(1, 9), 1000, true);
+        assert_eq!(shares.waits_since(LinkId(1)), None);
+        shares.pushed(push(1, 9), 1000);
         assert_eq!(shares.closed(LinkId(1)).len(), 1);
     }
 }

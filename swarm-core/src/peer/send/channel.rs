@@ -141,6 +141,11 @@ impl Channel {
         (self.buffered_bytes > 0).then_some(self.last_drain)
     }
 
+    /// How long the frame that was handed over last waits for its turn.
+    pub(crate) fn turn(&self) -> Duration {
+        self.frames.back().map_or(Duration::ZERO, |frame| frame.turn)
+    }
+
     /// Most bytes that may wait. What waits here cannot be cancelled, promoted or overtaken.
     pub(crate) const fn bytes_max(&self) -> u64 {
         self.window.bytes()

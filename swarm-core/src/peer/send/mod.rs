@@ -23,7 +23,9 @@ use uplink::Uplink;
 
 use super::input::UploadLimit;
 use super::neighbours::{Link, Neighbours};
-use super::tuning::{AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF};
+use super::tuning::{
+    AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF, URGENT_EVERY,
+};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer_message::Class;
@@ -60,8 +62,8 @@ pub(crate) struct Sender {
     budget: Budget,
     /// The neighbour served last; the next turn starts after it.
     last: Option<LinkId>,
-    /// Share of the uplink that urgent requests get, as a divisor.
-    urgent_divisor: u64,
+    /// Fresh groups that go before urgent requests, bytes.
+    pressing_bytes: u64,
 }
 
 impl Sender {
@@ -72,7 +74,7 @@ impl Sender {
             uplink: Uplink::new(hint),
             budget: Budget::new(limit),
             last: None,
-            urgent_divisor: 1,
+            pressing_bytes: 0,
         }
     }
 
@@ -115,14 +117,23 @@ impl Sender {
         self.uplink.settled()
     }
 
-    /// How long frames waited of late in front of the uplink.
-    pub(crate) fn uplink_queue(&self) -> Duration {
-        self.uplink.queue()
+    /// How long the frame that was handed over last to a channel waits for the uplink: in one queue of all channels, or
+    /// for its channel's turn.
+    pub(crate) fn queue_before(&self, id: LinkId, path: Duration) -> Duration {
+        let turn = self.outlets.get(id).map_or(Duration::ZERO, |outlet| outlet.channel.turn());
+        // What is on the path waits no more.
+        self.uplink.queue().max(turn.saturating_sub(path))
     }
 
-    /// While injection goes first, urgent requests get one frame in `divisor`: their backlog lasts as much longer.
-    pub(crate) const fn set_urgent_divisor(&mut self, divisor: u64) {
-        self.urgent_divisor = divisor;
+    /// Whether no more is on its way than the uplink carries during a round trip and the delay aimed at.
+    pub(crate) fn is_queue_short(&mut self, now: Timestamp) -> bool {
+        let waiting = self.waiting_bytes(now);
+        self.uplink.is_queue_short(waiting)
+    }
+
+    /// This many bytes of fresh groups go before urgent requests, which get one frame in [`URGENT_EVERY`] meanwhile.
+    pub(crate) const fn set_pressing_bytes(&mut self, bytes: u64) {
+        self.pressing_bytes = bytes;
     }
 
     pub(crate) fn link_opened(&mut self, now: Timestamp, id: LinkId) {
@@ -366,9 +377,9 @@ impl Sender {
 
     /// How long the urgent backlog takes to leave, ms.
     pub(crate) fn backlog_ms(&self) -> u32 {
-        let groups = self.outlets.sums().urgent;
-        let rate = self.uplink_estimate().max(1);
-        let ms = groups * GROUP * 1000 * self.urgent_divisor / rate;
+        let urgent_bytes = self.outlets.sums().urgent * GROUP;
+        let before = self.pressing_bytes.min(urgent_bytes.saturating_mul(URGENT_EVERY - 1));
+        let ms = urgent_bytes.saturating_add(before).saturating_mul(1000) / self.uplink_estimate().max(1);
         u32::try_from(ms).unwrap_or(u32::MAX)
     }
 

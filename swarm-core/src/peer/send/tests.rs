@@ -255,8 +255,10 @@ fn the_backlog_is_what_urgent_groups_take_at_the_uplinks_rate() {
     ask(&mut sender, 0, links[0], &[3, 4, 5], Class::Urgent, 100);
     ask(&mut sender, 0, links[1], &[3, 4], Class::Urgent, 100);
     assert_eq!(sender.backlog_ms(), 81, "five groups of 16.4 ms");
-    sender.set_urgent_divisor(10);
-    assert_eq!(sender.backlog_ms(), 819);
+    sender.set_pressing_bytes(2 * GROUP);
+    assert_eq!(sender.backlog_ms(), 114, "two fresh groups leave before");
+    sender.set_pressing_bytes(u64::MAX);
+    assert_eq!(sender.backlog_ms(), 819, "one frame in ten is for urgent requests");
 }
 
 #[test]

@@ -77,6 +77,11 @@ impl Uplink {
         self.window.was_cut() && self.delay.least().is_some_and(|least| least >= low)
     }
 
+    /// Whether no more is on its way than the uplink carries during a round trip and the delay aimed at.
+    pub(crate) fn is_queue_short(&self, waiting_bytes: u64) -> bool {
+        waiting_bytes < bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET).max(UPLINK_MIN)
+    }
+
     /// Whether another frame may be handed over while this much is on its way.
     pub(crate) fn has_room(&self, waiting_bytes: u64) -> bool {
         waiting_bytes < self.window_bytes()

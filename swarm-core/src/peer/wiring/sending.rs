@@ -69,25 +69,30 @@ impl Peer {
 
     /// A fresh group that presses, but for one urgent request in ten; urgent requests; fresh groups; background.
     fn next(&mut self, now: Timestamp) -> Option<Next> {
+        let is_queue_short = self.sender.is_queue_short(now);
         let Some(Live { content, receive, inject }) = &mut self.live else { return None };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
-        let fresh = inject.as_mut().and_then(|inject| Some((inject.next(&field)?, inject)));
+        let fresh = inject.as_mut().and_then(|inject| inject.next(&field)).map(Next::Push);
+        let pressing_bytes = inject.as_ref().map_or(0, Inject::pressing_bytes);
+        // While a fresh group presses but has no receiver with room, answers leave the queue in front of the uplink short: the
+        // next push would wait behind them. A rich publisher has time for both.
+        let is_rich = inject.as_ref().is_some_and(Inject::is_rich);
+        let may_answer = pressing_bytes == 0 || is_rich || is_queue_short;
         let urgent = || sender.next_urgent(now, neighbours).map(Next::Answer);
-        let next = match fresh {
-            Some(((push, true), inject)) => {
-                let is_push = inject.takes_turn(URGENT_EVERY);
+        let background = || sender.next_background(now, neighbours).map(Next::Answer);
+        let next = match (fresh, inject) {
+            (Some(push), Some(inject)) if pressing_bytes > 0 => {
+                let is_push = inject.takes_turn(URGENT_EVERY, may_answer);
                 let urgent = if is_push { None } else { urgent() };
-                (urgent.or(Some(Next::Push(push))), URGENT_EVERY)
+                Some(urgent.unwrap_or(push))
             }
-            Some(((push, false), _)) => (urgent().or(Some(Next::Push(push))), 1),
-            None => {
-                let background = || sender.next_background(now, neighbours).map(Next::Answer);
-                (urgent().or_else(background), 1)
-            }
+            (Some(push), _) => Some(urgent().unwrap_or(push)),
+            (None, _) if may_answer => urgent().or_else(background),
+            (None, _) => None,
         };
-        self.sender.set_urgent_divisor(next.1);
-        next.0
+        self.sender.set_pressing_bytes(pressing_bytes);
+        next
     }
 
     /// Hands a frame over.
@@ -111,6 +116,7 @@ impl Peer {
             let field = Field { now, content, neighbours, sender, demand: receive.demand() };
             inject.departed(&field, departure, payload, is_push);
         }
+        let path = link.rtt_or_guess();
         self.neighbours.was_sent(id, range);
         self.sender.handed_over(now, departure, (payload, payload + proof_bytes + HEAD_BYTES));
         self.totals.uploaded += payload;
@@ -118,7 +124,7 @@ impl Peer {
             range,
             sent_ms: clock_ms(now),
             waited_ms: millis(waited),
-            queued_ms: millis(self.sender.uplink_queue()),
+            queued_ms: millis(self.sender.queue_before(id, path)),
             backlog_ms: self.sender.backlog_ms(),
             proof,
         };
