@@ -50,7 +50,7 @@ pub struct TrackerOptions {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Origin whose pages may use this tracker beside its own, such as https://example.org, or * for all; repeatable.
+    /// Origin whose pages may use this tracker beside its own, such as `https://example.org`, or * for all; repeatable.
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     allow_origins: Vec<String>,
 
