@@ -21,7 +21,7 @@ const FILE_BYTES_MAX: u64 = 1024;
 #[non_exhaustive]
 pub enum KeyError {
     /// There is none.
-    #[error("there is no key at {}; `seeder key new --key FILE` makes one", .0.display())]
+    #[error("there is no key at {}; `key new --key FILE` makes one", .0.display())]
     Missing(PathBuf),
     /// A key must not be lost by accident.
     #[error("there is a key at {} already; move it away first, or name another file", .0.display())]

@@ -10,6 +10,7 @@
 //! | [`store`] | files that hold a content, wholly or in part |
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
 //! | [`rules`], [`subtitles`], `poster` | what the author says beside the content |
+//! | [`program`] | the command line |
 //! | [`folder`], [`data_dir`], [`key`] | which files to publish; what is kept between starts; the publisher's key |
 //!
 //! What to ask of whom, when, and whom to serve is in `swarm-core`; nothing here decides that.
@@ -27,6 +28,7 @@ pub mod media;
 mod mux;
 mod network;
 mod poster;
+pub mod program;
 pub mod publications;
 pub mod publish;
 pub mod rules;
@@ -36,4 +38,4 @@ pub mod tracker;
 
 pub use handle::{Content, DriverOptions, Notice, PeerHandle};
 pub use mux::PortError;
-pub use network::Network;
+pub use network::{Network, network_addresses};

@@ -1,5 +1,6 @@
 //! What links stand on: the clock and the sockets of their connections, and what others are told of these.
 
+mod addresses;
 pub(crate) mod candidate;
 pub(crate) mod checks;
 mod clock;
@@ -11,6 +12,7 @@ mod runtime;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+pub use addresses::network_addresses;
 pub(crate) use clock::stretched;
 pub(crate) use runtime::LinkRuntime;
 

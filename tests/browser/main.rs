@@ -6,5 +6,6 @@ mod messages;
 mod outliving;
 mod reading;
 mod relays;
+mod sharing;
 mod starting;
 mod watching;

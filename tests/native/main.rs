@@ -10,5 +10,6 @@ mod media;
 mod publishing;
 mod relays;
 mod several;
+mod share;
 mod swarm;
 mod tracker;

@@ -22,6 +22,7 @@ pub mod program;
 pub mod redis;
 pub mod scene;
 pub mod seeder;
+pub mod share;
 pub mod tracker;
 pub mod wait;
 

@@ -20,7 +20,8 @@ pub fn command(home: &Path) -> Result<Command> {
     Ok(command_of(&binary("seeder")?, home))
 }
 
-fn command_of(program: &Path, home: &Path) -> Command {
+/// A command that runs one of our programs. It keeps its data inside `home`.
+pub(crate) fn command_of(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
     // Backtraces are on, so that the tests of bad input notice a program that shows a person a backtrace.
     command.env("RUST_BACKTRACE", "1").env("HOME", home).env("XDG_DATA_HOME", home).env_remove("RUST_LOG");
@@ -174,7 +175,8 @@ impl Fetch {
         Ok(command)
     }
 
-    fn run(command: &mut Command, output: &Path) -> Result<Self> {
+    /// Runs a command that fetches into `output`.
+    pub fn run(command: &mut Command, output: &Path) -> Result<Self> {
         let name = output.file_name().unwrap_or_default().to_string_lossy();
         let program = Program::start(&format!("fetch {name}"), command)?;
         Ok(Self { program, output: output.to_owned() })

@@ -13,6 +13,7 @@ use crate::limits::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
     PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
 };
+use crate::page::Page;
 use crate::relays::Relays;
 use crate::viewer_tokens::ViewerTokens;
 
@@ -21,8 +22,8 @@ use crate::viewer_tokens::ViewerTokens;
 pub struct ServerConfig {
     /// What the decisions are made by.
     pub tracker: TrackerConfig,
-    /// Directory of the built page.
-    pub www: PathBuf,
+    /// The page that viewers watch on.
+    pub page: Page,
     /// What a publisher must present to put a manifest; none if anybody may.
     pub publish_token: Option<String>,
     /// Checks permissions to watch; without keys nobody needs one.
@@ -57,7 +58,7 @@ impl ServerConfig {
                 connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
                 wiring: Wiring::Regular,
             },
-            www: PathBuf::from("dist"),
+            page: Page::Directory(PathBuf::from("dist")),
             publish_token: None,
             viewer_tokens: ViewerTokens::default(),
             relays: Relays::default(),

@@ -38,7 +38,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
     // A link names its swarm behind the `#`, which no referrer carries; other addresses need not leak either.
     let no_referrer =
         SetResponseHeaderLayer::overriding(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    let page = page::router(&hub.config.www, &hub.config.allowed_origins);
+    let page = page::router(&hub.config.page, &hub.config.allowed_origins);
     let guard = from_fn_with_state(Arc::clone(&hub), guard);
     Router::new()
         .route("/v1/manifests/{swarm}", get(manifest).put(publish).delete(remove))

@@ -7,7 +7,7 @@
 //!
 //! * [`decision`] is pure: what the tracker decides, without clock, socket or lock. The simulator runs it too.
 //! * `serve` is everything else: the accept loop, HTTP, WebSockets, deadlines and the way to stop. It comes with
-//!   the feature `server`, which is on by default.
+//!   the feature `server`, which is on by default. `program` is its command line.
 //! * [`engine`] is what several trackers share when they act as one; `cluster` is the state of one among them, as pure as the
 //!   decisions.
 //! * [`limits`] bounds what the outside may ask.
@@ -39,9 +39,11 @@ mod metrics;
 #[cfg(feature = "server")]
 mod outbox;
 #[cfg(feature = "server")]
-mod page;
+pub mod page;
 #[cfg(feature = "server")]
 mod place;
+#[cfg(feature = "server")]
+pub mod program;
 #[cfg(feature = "server")]
 mod proof;
 #[cfg(feature = "server")]
@@ -66,5 +68,7 @@ pub use archive::ArchiveError;
 #[cfg(feature = "server")]
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};
+#[cfg(feature = "server")]
+pub use page::Page;
 #[cfg(feature = "server")]
 pub use server::{Listeners, ServeError, serve};

@@ -6,13 +6,32 @@ use crate::page;
 use crate::process::run;
 use crate::workspace::Workspace;
 
-/// Packages with binaries for users.
-const PACKAGES: [&str; 2] = ["tracker-server", "peer-native"];
+/// The program with everything in it, the page included.
+const WHOLE: &str = "tributary";
 
-/// Builds the tracker and the seeder.
-pub(crate) fn binaries(workspace: &Workspace, is_release: bool) -> Result<()> {
+/// Packages with programs that do one thing.
+const PARTS: [&str; 2] = ["tracker-server", "peer-native"];
+
+/// Builds the page, then all programs for users.
+pub(crate) fn everything(workspace: &Workspace, is_release: bool) -> Result<()> {
+    page(workspace)?;
+    packages(workspace, &[WHOLE, PARTS[0], PARTS[1]], is_release)
+}
+
+/// Builds the page, then the program with everything in it.
+pub(crate) fn whole(workspace: &Workspace) -> Result<()> {
+    page(workspace)?;
+    packages(workspace, &[WHOLE], true)
+}
+
+/// Builds the tracker and the seeder, optimised.
+pub(crate) fn parts(workspace: &Workspace) -> Result<()> {
+    packages(workspace, &PARTS, true)
+}
+
+fn packages(workspace: &Workspace, packages: &[&str], is_release: bool) -> Result<()> {
     let mut cargo = workspace.cargo(["build", "--bins"]);
-    cargo.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
     run(cargo.args(is_release.then_some("--release")))
 }
 
@@ -21,14 +40,9 @@ pub(crate) fn simulator(workspace: &Workspace) -> Result<()> {
     run(&mut workspace.cargo(["build", "--bins", "--release", "--package", "swarm-sim"]))
 }
 
-/// Builds the page into dist/ and compresses it. The tracker serves it from there.
+/// Builds the page into dist/ and compresses it. Trackers serve it from there, `tributary` has it inside.
 pub(crate) fn page(workspace: &Workspace) -> Result<()> {
-    let mut trunk = workspace.command("trunk");
-    // Trunk takes NO_COLOR as one of its own flags and does not accept the usual value.
-    trunk.args(["build", "--release"]).env_remove("NO_COLOR").env("TRUNK_SKIP_VERSION_CHECK", "true");
-    // Trunk logs to standard output, which belongs to the results of the benches.
-    run(trunk.stdout(std::io::stderr()))?;
-    let sizes = page::compress(&workspace.dist_dir())?;
+    let sizes = page::build(workspace)?;
     eprintln!("page: {sizes}");
     Ok(())
 }

@@ -37,7 +37,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Install whatever is missing: wasm target, lints, Trunk, wasm-bindgen, browser and network programs
+    /// Install whatever is missing: wasm target, lints, wasm-bindgen, browser and network programs
     Setup,
     /// Build the native binaries and the page
     Build {
@@ -45,9 +45,13 @@ enum Chore {
         #[arg(long)]
         release: bool,
     },
-    /// Start a tracker and a seeder on the sample clip and say which page to open
+    /// Build the page into dist/, for programs that are built after it and for trackers that serve it
+    Page,
+    /// Build the page with Trunk as well and fail if it is another; installs Trunk
+    Trunk,
+    /// Share the sample clip and say which page to open
     Demo {
-        /// Address and port on which the tracker listens
+        /// Address and port on which the page is
         #[arg(long, default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
     },
@@ -99,8 +103,15 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Setup => setup::install(&workspace, &Need::ALL),
         Chore::Build { release } => {
             setup::install(&workspace, &Need::PAGE)?;
-            build::binaries(&workspace, release)?;
+            build::everything(&workspace, release)
+        }
+        Chore::Page => {
+            setup::install(&workspace, &Need::PAGE)?;
             build::page(&workspace)
+        }
+        Chore::Trunk => {
+            setup::install(&workspace, &Need::TRUNK)?;
+            page::trunk::compare(&workspace)
         }
         Chore::Demo { listen } => demo::run(&workspace, listen),
         Chore::Test { tiers } => tiers::run(&workspace, &tiers),

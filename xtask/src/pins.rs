@@ -18,11 +18,11 @@ pub(crate) struct Tool {
     pub(crate) features: &'static [&'static str],
 }
 
-/// Must be the version of the `wasm-bindgen` crate in Cargo.lock; `setup` compares them.
+/// Runs tests as WebAssembly. Must be the version of the `wasm-bindgen` crate in Cargo.lock; `setup` compares them.
 pub(crate) const WASM_BINDGEN: Tool =
     Tool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version: "0.2.130", features: &[] };
 
-/// Builds the page. Later versions ask for a newer compiler than the one this workspace promises.
+/// Builds the page for people who have it. Later versions ask for a newer compiler than the one this workspace promises.
 pub(crate) const TRUNK: Tool = Tool {
     package: "trunk",
     program: "trunk",

@@ -36,16 +36,8 @@ impl Tier {
         match self {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
-            Self::Native => &[Need::Network, Need::Relays, Need::Engine, Need::Films],
-            Self::Browser => &[
-                Need::WasmTarget,
-                Need::WasmBindgen,
-                Need::Trunk,
-                Need::Browser,
-                Need::Network,
-                Need::Relays,
-                Need::Films,
-            ],
+            Self::Native => &[Need::WasmTarget, Need::Network, Need::Relays, Need::Engine, Need::Films],
+            Self::Browser => &[Need::WasmTarget, Need::Browser, Need::Network, Need::Relays, Need::Films],
         }
     }
 
@@ -134,10 +126,7 @@ pub(crate) fn run(workspace: &Workspace, chosen: &[Tier]) -> Result<()> {
     }
     setup::install(workspace, &needs)?;
     if tiers.contains(&Tier::Native) || tiers.contains(&Tier::Browser) {
-        build::binaries(workspace, true)?;
-    }
-    if tiers.contains(&Tier::Browser) {
-        build::page(workspace)?;
+        build::everything(workspace, true)?;
     }
     let outcomes: Vec<Outcome> =
         tiers.into_iter().map(|tier| run_tier(workspace, tier)).collect::<Result<_>>()?;

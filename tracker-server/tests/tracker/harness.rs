@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-use tracker_server::{Listeners, ServerConfig};
+use tracker_server::{Listeners, Page, ServerConfig};
 
 /// Nothing that is waited for takes anywhere near as long on a machine that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,7 +45,7 @@ impl Server {
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> anyhow::Result<Self> {
         let mut config = ServerConfig::new(1, b"secret");
-        config.www = "no-such-directory".into();
+        config.page = Page::Directory("no-such-directory".into());
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -12,6 +12,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
+use tracker_server::Page;
+
 use crate::harness::{PATIENCE, Server, Socket, code_of, manifest, request};
 
 #[tokio::test]
@@ -242,7 +244,7 @@ async fn who_asks_and_does_not_read_is_cut() -> anyhow::Result<()> {
     std::fs::write(www.path().join("long"), vec![0; 64 << 20])?;
     let directory = www.path().to_owned();
     let server = Server::start_with(|config| {
-        config.www = directory;
+        config.page = Page::Directory(directory);
         config.connections_max = 1;
         config.deadlines.send = Duration::from_millis(100);
     })
@@ -262,7 +264,7 @@ async fn who_reads_an_answer_for_ever_is_cut() -> anyhow::Result<()> {
     std::fs::write(www.path().join("long"), vec![0; 64 << 20])?;
     let directory = www.path().to_owned();
     let server = Server::start_with(|config| {
-        config.www = directory;
+        config.page = Page::Directory(directory);
         config.deadlines.plain = Duration::from_millis(200);
     })
     .await?;

@@ -7,6 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracker_server::access::AllowedOrigins;
 
+use tracker_server::Page;
+use tracker_server::page::PageFile;
+
 use crate::harness::{Server, Socket, key, manifest, manifest_with_poster, request};
 
 #[tokio::test]
@@ -300,7 +303,7 @@ async fn the_page_is_served_compressed_and_checked_for_freshness() -> anyhow::Re
     std::fs::write(www.path().join("peer.wasm"), "plain")?;
     std::fs::write(www.path().join("peer.wasm.br"), "small")?;
     let directory = www.path().to_owned();
-    let server = Server::start_with(|config| config.www = directory).await?;
+    let server = Server::start_with(|config| config.page = Page::Directory(directory)).await?;
     let index = server.get("/").await?;
     assert_eq!((&index.text()[..], index.header("cache-control")), ("<!doctype html>", "no-cache"));
     assert_eq!(index.header("x-content-type-options"), "nosniff");
@@ -313,5 +316,47 @@ async fn the_page_is_served_compressed_and_checked_for_freshness() -> anyhow::Re
     assert_eq!((missing.status.as_u16(), &missing.text()[..]), (404, "there is no such page\n"));
     let outside = server.get("/../Cargo.toml").await?;
     assert_eq!(outside.status, 404);
+    Ok(())
+}
+
+const INSIDE: &[PageFile] = &[
+    PageFile { path: "index.html", plain: b"<!doctype html>", brotli: None },
+    PageFile { path: "app/main.js", plain: b"plain", brotli: Some(b"small") },
+    PageFile { path: "peer.wasm", plain: b"wasm", brotli: None },
+];
+
+#[tokio::test]
+async fn a_page_inside_the_program_is_served_like_one_in_a_directory() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.page = Page::Inside(INSIDE)).await?;
+    let index = server.get("/").await?;
+    assert_eq!((&index.text()[..], index.header("cache-control")), ("<!doctype html>", "no-cache"));
+    assert_eq!(index.header("content-type"), "text/html");
+    assert!(index.header("content-security-policy").starts_with("default-src 'none'"));
+    assert_eq!(server.get("/peer.wasm").await?.header("content-type"), "application/wasm");
+    let ask = async |headers: &[(&'static str, &str)]| {
+        request(server.address, "GET", "/app/main.js", headers, bytes::Bytes::new()).await
+    };
+    let plain = ask(&[]).await?;
+    assert_eq!((&plain.text()[..], plain.header("vary")), ("plain", "accept-encoding"));
+    let compressed = ask(&[("accept-encoding", "gzip, br")]).await?;
+    assert_eq!((&compressed.text()[..], compressed.header("content-encoding")), ("small", "br"));
+    assert_eq!(compressed.header("content-type"), "text/javascript");
+    // Whoever has it already is told so; a tag of the other form does not count.
+    let tag = plain.header("etag").to_owned();
+    assert_eq!(ask(&[("if-none-match", &tag)]).await?.status, 304);
+    assert_eq!(ask(&[("if-none-match", &tag), ("accept-encoding", "br")]).await?.text(), "small");
+    let missing = server.get("/nothing").await?;
+    assert_eq!((missing.status.as_u16(), &missing.text()[..]), (404, "there is no such page\n"));
+    let posted = request(server.address, "POST", "/", &[], bytes::Bytes::new()).await?;
+    assert_eq!(posted.status, 405);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_without_a_page_says_how_to_get_one() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.page = Page::Inside(&[])).await?;
+    let answer = server.get("/").await?;
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().starts_with("this program was built without the page"), "{}", answer.text());
     Ok(())
 }

@@ -66,7 +66,7 @@ struct Measurement {
 
 /// Builds, measures and prints. An error if a target is missed.
 pub(crate) fn run(workspace: &Workspace, options: &HostileOptions) -> Result<()> {
-    build::binaries(workspace, true)?;
+    build::parts(workspace)?;
     measuring::build(workspace, PROGRAM)?;
     let arguments = [options.honest, options.hostile, options.runs, options.join_over];
     let measured: Vec<Measurement> =

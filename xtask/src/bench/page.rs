@@ -20,7 +20,7 @@ const RATIO_MAX: f64 = 3.0;
 const PROGRAM: &str = "bench_page";
 
 /// Everything that the page, the films and the tabs need.
-const NEEDS: [Need; 5] = [Need::WasmTarget, Need::WasmBindgen, Need::Trunk, Need::Browser, Need::Films];
+const NEEDS: [Need; 3] = [Need::WasmTarget, Need::Browser, Need::Films];
 
 const MB: f64 = 1e6;
 
@@ -72,7 +72,7 @@ struct Case {
 /// Builds, measures and prints. An error if a case misses the target.
 pub(crate) fn run(workspace: &Workspace, options: &PageOptions) -> Result<()> {
     setup::install(workspace, &NEEDS)?;
-    build::binaries(workspace, true)?;
+    build::parts(workspace)?;
     build::page(workspace)?;
     measuring::build(workspace, PROGRAM)?;
     println!("Time from the start of the navigation to the first frame, ms: median (min–max).");

@@ -45,7 +45,7 @@ struct Measurement {
 /// Builds, measures and prints. An error if the target is missed.
 pub(crate) fn run(workspace: &Workspace, options: &SeveralOptions) -> Result<()> {
     install(workspace, &[Need::Engine])?;
-    build::binaries(workspace, true)?;
+    build::parts(workspace)?;
     measuring::build(workspace, PROGRAM)?;
     let arguments = [options.viewers.to_string(), options.seconds.to_string()];
     let measured: Vec<Measurement> = measuring::measurements(workspace, PROGRAM, &arguments)?;

@@ -24,7 +24,7 @@ struct Folder(PathBuf);
 pub(crate) fn run(workspace: &Workspace, options: &SwarmOptions) -> Result<()> {
     network::check_rights()?;
     setup::install(workspace, &needs(options))?;
-    build::binaries(workspace, true)?;
+    build::parts(workspace)?;
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot wait for signals")?;
     let kept = workspace.target_dir().join("bench");
     let folder = Folder::new(kept.join(format!("run-{}", std::process::id())))?;

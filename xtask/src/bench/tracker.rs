@@ -39,7 +39,7 @@ struct Measurement {
 
 /// Builds, measures and prints. An error if a target is missed.
 pub(crate) fn run(workspace: &Workspace, options: &TrackerOptions) -> Result<()> {
-    build::binaries(workspace, true)?;
+    build::parts(workspace)?;
     measuring::build(workspace, PROGRAM)?;
     let measured: Vec<Measurement> =
         measuring::measurements(workspace, PROGRAM, &[options.connections.to_string()])?;

@@ -57,7 +57,7 @@ struct Measurement {
 /// Builds, measures and prints. An error if a target is missed.
 pub(crate) fn run(workspace: &Workspace, options: &ViewersOptions) -> Result<()> {
     setup::install(workspace, &[Need::Films])?;
-    build::binaries(workspace, true)?;
+    build::parts(workspace)?;
     measuring::build(workspace, PROGRAM)?;
     let arguments = [options.viewers, options.seconds, options.media, options.join_over];
     let measured: Vec<Measurement> =

@@ -5,11 +5,12 @@ use cargo_metadata::Metadata;
 use crate::tidy::Finding;
 
 /// Which of our crates each of our crates may depend on.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("swarm-core", &[]),
     ("tracker-server", &["swarm-core"]),
     ("peer-native", &["swarm-core"]),
     ("peer-wasm", &["swarm-core"]),
+    ("tributary", &["tracker-server", "peer-native"]),
     ("swarm-sim", &["swarm-core", "tracker-server", "peer-native"]),
     ("fuzz", &["swarm-core", "tracker-server", "peer-native"]),
     ("tests", &["swarm-core", "tracker-server", "peer-native"]),

@@ -1,9 +1,9 @@
 //! What the author says, from the rules file and the flags.
 
-use peer_native::rules::Statement;
+use crate::rules::Statement;
 use swarm_core::limits::TEXT_BYTES_MAX;
 
-use crate::cli::Author;
+use crate::program::cli::Author;
 
 /// Reads the rules file, then the flags: what comes later overrides.
 pub(crate) fn statement(options: &Author) -> anyhow::Result<Statement> {

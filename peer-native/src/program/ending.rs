@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 /// Knows whether the program was asked to end. Listens from its making on, so that no signal is lost.
 #[derive(Debug, Clone)]
-pub(crate) struct Ending {
+pub struct Ending {
     is_asked: watch::Receiver<bool>,
 }
 

@@ -1,20 +1,20 @@
-//! `seeder list` and `seeder remove`: what `seeder seed` without files seeds.
+//! `list` and `remove`: what `seed` without files seeds.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::address::TrackerAddress;
+use crate::data_dir::{DataDir, Listing};
+use crate::key;
+use crate::publications::{self, Credentials};
+use crate::store::FileStamp;
 use anyhow::{Context, bail};
-use peer_native::address::TrackerAddress;
-use peer_native::data_dir::{DataDir, Listing};
-use peer_native::key;
-use peer_native::publications::{self, Credentials};
-use peer_native::store::FileStamp;
 use swarm_core::peer::PublishError;
 
-use crate::cli::{Key, List, Remove};
-use crate::report::{Event, Reporter};
-use crate::{amount, publishing};
+use crate::program::cli::{Key, List, Remove};
+use crate::program::report::{Event, Reporter};
+use crate::program::{amount, publishing};
 
 /// Digits of a swarm id that tell it from others well enough.
 const PREFIX_DIGITS_MIN: usize = 8;
@@ -76,7 +76,7 @@ async fn taken_off(listing: Listing, key: PathBuf) -> anyhow::Result<()> {
     }
 }
 
-/// `seeder key`.
+/// `key`.
 pub(crate) fn key(command: Key, reporter: Reporter) -> anyhow::Result<ExitCode> {
     let (Key::Show(file) | Key::New(file)) = &command;
     let data_dir = publishing::data_dir(file.data.dir.clone());
@@ -120,7 +120,7 @@ fn meant<'a>(listings: &'a [Listing], named: &str) -> anyhow::Result<&'a Listing
     match (found.next(), found.next()) {
         (Some(listing), None) => Ok(listing),
         (Some(_), Some(_)) => bail!("{named} means several files; give more digits, or the file's name"),
-        (None, _) => bail!("{named} is not in the list; `seeder list` shows what is"),
+        (None, _) => bail!("{named} is not in the list; `list` shows what is"),
     }
 }
 

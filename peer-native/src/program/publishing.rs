@@ -2,20 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::address::TrackerAddress;
+use crate::data_dir::DataDir;
+use crate::folder;
+use crate::key;
+use crate::media::Remark;
+use crate::publish::{self, Publication};
+use crate::rules::Statement;
 use anyhow::{Context, bail, ensure};
-use peer_native::address::TrackerAddress;
-use peer_native::data_dir::DataDir;
-use peer_native::folder;
-use peer_native::key;
-use peer_native::media::Remark;
-use peer_native::publish::{self, Publication};
-use peer_native::rules::Statement;
 use swarm_core::SecretKey;
 use tokio::sync::mpsc;
 
-use crate::author;
-use crate::cli::Seed;
-use crate::report::Reporter;
+use crate::program::author;
+use crate::program::cli::Seed;
+use crate::program::report::Reporter;
 
 /// A file to publish.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ pub(crate) fn jobs(
     reporter: Reporter,
 ) -> anyhow::Result<Vec<Job>> {
     let tracker = options.tracker.as_deref().map(str::parse::<TrackerAddress>).transpose()?;
-    let statement = author::statement(&options.author)?;
+    let statement = author::statement(&options.serving.author)?;
     if options.files.is_empty() {
         ensure!(statement == Statement::default(), "rules and titles are for a file; name it");
         return catalogued(tracker.as_ref(), options.list, data_dir, reporter);
@@ -94,8 +94,9 @@ fn catalogued(
                 is_listed: is_listed || listing.is_public,
                 added_s: Some(listing.added_s),
             }),
-            Err(error) => reporter
-                .note(&format!("{error:#}; left out. `seeder remove {}` forgets it", listing.path.display())),
+            Err(error) => {
+                reporter.note(&format!("{error:#}; left out. `remove {}` forgets it", listing.path.display()))
+            }
         }
     }
     match jobs.len() {

@@ -1,25 +1,25 @@
-//! `seeder inspect`: what a file would be published as, or what a link names.
+//! `inspect`: what a file would be published as, or what a link names.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::address::ContentAddress;
+use crate::key;
+use crate::publications::{self, Credentials};
+use crate::publish;
+use crate::rules::Statement;
 use anyhow::{Context, bail, ensure};
 use console::Term;
-use peer_native::address::ContentAddress;
-use peer_native::key;
-use peer_native::publications::{self, Credentials};
-use peer_native::publish;
-use peer_native::rules::Statement;
 use serde::Serialize;
 use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Period, SegmentKind};
 use swarm_core::peer::FetchError;
 use swarm_core::{ContentRoot, Manifest, PublisherKey, SwarmId};
 
-use crate::cli::Inspect;
-use crate::ending::Ending;
-use crate::report::Reporter;
-use crate::{amount, author, bar, publishing};
+use crate::program::cli::Inspect;
+use crate::program::ending::Ending;
+use crate::program::report::Reporter;
+use crate::program::{amount, author, bar, publishing};
 
 /// Columns of the bar where nobody looks at it.
 const COLUMNS_DEFAULT: u16 = 80;

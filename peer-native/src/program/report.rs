@@ -19,6 +19,9 @@ pub(crate) enum Event<'a> {
         swarm: SwarmId,
         /// What to open in a browser.
         link: &'a str,
+        /// The same for other machines, where the tracker is in this process.
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        network: &'a [String],
     },
     /// Once a second.
     Progress {
@@ -127,7 +130,7 @@ impl Done {
 
 /// Says things the way the person or program asked for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reporter {
+pub struct Reporter {
     /// Whether a program listens.
     pub(crate) is_json: bool,
 }
@@ -143,14 +146,14 @@ impl Reporter {
     }
 
     /// To people only: a result.
-    pub(crate) fn text(self, line: &str) {
+    pub fn text(self, line: &str) {
         if !self.is_json {
             self.stdout(line);
         }
     }
 
     /// To people, beside the results: a change of state.
-    pub(crate) fn note(self, line: &str) {
+    pub fn note(self, line: &str) {
         eprintln!("{}", one_line(line));
     }
 
@@ -162,8 +165,8 @@ impl Reporter {
     }
 
     /// To programs only: the link of a content that can be reached, or whose manifest is here.
-    pub(crate) fn ready(self, swarm: SwarmId, link: &str) {
-        self.event(&Event::Ready { swarm, link });
+    pub(crate) fn ready(self, swarm: SwarmId, link: &str, network: &[String]) {
+        self.event(&Event::Ready { swarm, link, network });
     }
 
     /// To programs only: whether a swarm has enough.

@@ -1,13 +1,13 @@
-//! `seeder fetch`: a peer without a screen.
+//! `fetch`: a peer without a screen.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::address::{ContentAddress, TrackerAddress};
+use crate::{Content, DriverOptions, Notice, PeerHandle};
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
-use peer_native::address::{ContentAddress, TrackerAddress};
-use peer_native::{Content, DriverOptions, Notice, PeerHandle};
 use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Stats, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS};
 use swarm_core::tracker_message::Role;
@@ -15,11 +15,11 @@ use swarm_core::{Manifest, ReaderId, SwarmId};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
-use crate::cli::Fetch;
-use crate::ending::Ending;
-use crate::report::{Done, Reporter};
-use crate::watch::{self, TrackerWatch};
-use crate::{INTERRUPTED, amount, seed};
+use crate::program::cli::Fetch;
+use crate::program::ending::Ending;
+use crate::program::report::{Done, Reporter};
+use crate::program::watch::{self, TrackerWatch};
+use crate::program::{INTERRUPTED, amount, seed};
 
 /// How long a swarm may be unknown before it is given up on: its seeder may be just about to publish.
 const UNKNOWN_MAX: Duration = Duration::from_secs(10);
@@ -198,7 +198,7 @@ impl Fetching {
         self.has_manifest = true;
         self.unknown_since = None;
         self.bar.set_length(manifest.length_bytes);
-        self.reporter.ready(self.swarm, &self.tracker.link(self.swarm));
+        self.reporter.ready(self.swarm, &self.tracker.link(self.swarm), &[]);
         if self.wants_player {
             let rate = manifest.rate_bytes_per_s();
             if rate.is_none() {
@@ -244,7 +244,7 @@ impl Fetching {
         let done = Done::new(self.started.elapsed().as_secs_f64(), &stats, playback);
         self.bar.finish_and_clear();
         self.reporter.text(&summary(&self.output, &done, &stats));
-        self.reporter.event(&crate::report::Event::Done(done));
+        self.reporter.event(&crate::program::report::Event::Done(done));
         Ok(())
     }
 

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use peer_native::{Network, PortError};
 use swarm_core::peer::Economy;
+
+use crate::{Network, PortError};
 
 /// Shares files with everybody who opens their links, and fetches what others share.
 #[derive(Debug, Parser)]
@@ -15,18 +16,25 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// How much is said, and how.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
     /// Say more on stderr: -v what happens, -vv every detail. RUST_LOG overrides.
     #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
+    pub verbose: u8,
 
     /// Write events to stdout instead of text: one JSON object a line.
     #[arg(long, global = true)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Publish files and serve them until stopped.
     Seed(Seed),
     /// Show what was seeded from here, which `seed` without files seeds again.
@@ -42,9 +50,9 @@ pub(crate) enum Command {
     Key(Key),
 }
 
-/// `seeder key`.
+/// `key`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Key {
+pub enum Key {
     /// Show where the key is and its public half, by which others know its publisher.
     Show(KeyFile),
     /// Make a key where none is.
@@ -53,7 +61,7 @@ pub(crate) enum Key {
 
 /// Which key.
 #[derive(Debug, Args)]
-pub(crate) struct KeyFile {
+pub struct KeyFile {
     #[command(flatten)]
     pub(crate) signing: Signing,
 
@@ -70,10 +78,10 @@ pub(crate) struct Signing {
     pub(crate) key: Option<PathBuf>,
 }
 
-/// `seeder seed`.
+/// `seed`.
 #[derive(Debug, Args)]
-pub(crate) struct Seed {
-    /// The files to publish, and folders whose files to publish. Without any: all that `seeder list` shows.
+pub struct Seed {
+    /// The files to publish, and folders whose files to publish. Without any: all that `list` shows.
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -92,6 +100,13 @@ pub(crate) struct Seed {
     #[command(flatten)]
     pub(crate) access: Access,
 
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
+/// How files are published and served.
+#[derive(Debug, Args)]
+pub struct Serving {
     #[command(flatten)]
     pub(crate) signing: Signing,
 
@@ -156,16 +171,16 @@ pub(crate) struct Author {
     pub(crate) title: Option<String>,
 }
 
-/// `seeder list`.
+/// `list`.
 #[derive(Debug, Args)]
-pub(crate) struct List {
+pub struct List {
     #[command(flatten)]
     pub(crate) data: Data,
 }
 
-/// `seeder remove`.
+/// `remove`.
 #[derive(Debug, Args)]
-pub(crate) struct Remove {
+pub struct Remove {
     /// The file, its swarm id, or the first 8 digits of that or more.
     #[arg(value_name = "FILE|SWARMID")]
     pub(crate) content: String,
@@ -177,9 +192,9 @@ pub(crate) struct Remove {
     pub(crate) data: Data,
 }
 
-/// `seeder fetch`.
+/// `fetch`.
 #[derive(Debug, Args)]
-pub(crate) struct Fetch {
+pub struct Fetch {
     /// A link such as http://HOST:PORT/#SWARMID, or a swarm id together with --tracker.
     #[arg(value_name = "LINK|SWARMID")]
     pub(crate) content: String,
@@ -210,9 +225,9 @@ pub(crate) struct Fetch {
     pub(crate) reach: Reach,
 }
 
-/// `seeder inspect`.
+/// `inspect`.
 #[derive(Debug, Args)]
-pub(crate) struct Inspect {
+pub struct Inspect {
     /// A file, or a link such as http://HOST:PORT/#SWARMID.
     #[arg(value_name = "FILE|LINK")]
     pub(crate) content: String,

@@ -11,16 +11,23 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
 use toml::Value;
 
-/// The arguments of `given`, and behind them those of the file that `given` names, if it names one. `command` knows
-/// the flags.
-pub(crate) fn with_file(command: &Command, given: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
+/// The arguments of `given`, and behind them those of the file that `given` names, if it names one. `command`, or the
+/// subcommand that `given` chooses, knows the flags.
+pub fn with_file(command: &Command, given: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
     // What is wrong with the arguments themselves is said when they are read for good.
     let Ok(matches) = command.clone().try_get_matches_from(&given) else { return Ok(given) };
-    let Some(path) = matches.get_one::<std::path::PathBuf>("config") else { return Ok(given) };
+    let (command, matches) = chosen(command, &matches);
+    let Ok(Some(path)) = matches.try_get_one::<std::path::PathBuf>("config") else { return Ok(given) };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("--config {} cannot be read", path.display()))?;
-    let more = arguments(command, &matches, path, &text)?;
+    let more = arguments(command, matches, path, &text)?;
     Ok(given.into_iter().chain(more).collect())
+}
+
+/// The innermost subcommand.
+fn chosen<'a>(command: &'a Command, matches: &'a ArgMatches) -> (&'a Command, &'a ArgMatches) {
+    let below = matches.subcommand().and_then(|(name, below)| Some((command.find_subcommand(name)?, below)));
+    below.map_or((command, matches), |(command, matches)| chosen(command, matches))
 }
 
 fn arguments(
@@ -70,8 +77,8 @@ fn one(value: &Value, name: &str, path: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::Options;
     use super::*;
-    use crate::options::Options;
     use clap::CommandFactory;
 
     fn read(text: &str, given: &[&str]) -> anyhow::Result<Vec<String>> {
@@ -101,6 +108,18 @@ mod tests {
                 "--turn-url=turn:t",
             ]
         );
+    }
+
+    #[test]
+    fn a_file_is_found_behind_a_subcommand() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tracker.toml");
+        std::fs::write(&path, "listen = \"127.0.0.1:0\"").unwrap();
+        let program = Command::new("program").subcommand(Options::command().name("tracker"));
+        let given = ["program".into(), "tracker".into(), "--config".into(), path.into_os_string()];
+        let all = with_file(&program, given.to_vec()).unwrap();
+        assert_eq!(all.last().unwrap(), "--listen=127.0.0.1:0");
+        assert_eq!(with_file(&program, given[..1].to_vec()).unwrap(), given[..1]);
     }
 
     #[test]

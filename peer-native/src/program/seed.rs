@@ -1,27 +1,28 @@
-//! `seeder seed`: publishes files and serves them until stopped.
+//! `seed`: publishes files and serves them until stopped.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::address::TrackerAddress;
+use crate::data_dir::{DataDir, Listing};
+use crate::publications::Credentials;
+use crate::publish::Publication;
+use crate::{Content, DriverOptions, Network, Notice, PeerHandle};
 use anyhow::{Context, bail};
-use peer_native::address::TrackerAddress;
-use peer_native::data_dir::{DataDir, Listing};
-use peer_native::publications::Credentials;
-use peer_native::publish::Publication;
-use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
 use swarm_core::SwarmId;
 use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Publisher, UploadLimit};
 use swarm_core::tracker_message::Role;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use crate::amount;
-use crate::cli::Seed;
-use crate::ending::Ending;
-use crate::publishing::{self, Job};
-use crate::report::Reporter;
-use crate::watch::{self, TrackerWatch};
+use crate::program::amount;
+use crate::program::cli::{Access, Seed, Serving};
+use crate::program::ending::Ending;
+use crate::program::publishing::{self, Job};
+use crate::program::report::Reporter;
+use crate::program::watch::{self, TrackerWatch};
 
 /// Notices of all peers that may wait to be shown.
 const NOTICES_MAX: usize = 256;
@@ -50,6 +51,8 @@ struct Rates {
 
 /// All that is being seeded.
 struct Seeder {
+    /// Where the tracker is, if it is in this process.
+    here: Option<Here>,
     credentials: Credentials,
     rates: Rates,
     network: Network,
@@ -64,18 +67,51 @@ struct Seeder {
     reporter: Reporter,
 }
 
+/// Where a tracker in this process is reached, which ends with it.
+#[derive(Debug, Clone)]
+pub struct Here {
+    /// On this machine, `HOST:PORT`.
+    pub own: SocketAddr,
+    /// From other machines.
+    pub network: Vec<SocketAddr>,
+}
+
 /// Runs the command.
 pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
-    let network = options.reach.network()?;
-    let data_dir = publishing::data_dir(options.data.dir.clone());
-    let uplink = amount::uplink(options.uplink.as_deref())?;
+    seed(options, None, reporter, ending).await
+}
+
+/// Publishes files at a tracker in this process, shows them in its catalogue, and serves them until asked to end.
+pub async fn share(
+    files: Vec<PathBuf>,
+    serving: Serving,
+    here: Here,
+    reporter: Reporter,
+    ending: Ending,
+) -> anyhow::Result<ExitCode> {
+    let tracker = Some(format!("ws://{}/v1/swarm", here.own));
+    let access = Access { token: None };
+    let options = Seed { files, tracker, list: true, publish_token: None, access, serving };
+    seed(options, Some(here), reporter, ending).await
+}
+
+async fn seed(
+    options: Seed,
+    here: Option<Here>,
+    reporter: Reporter,
+    ending: Ending,
+) -> anyhow::Result<ExitCode> {
+    let serving = &options.serving;
+    let network = serving.reach.network()?;
+    let data_dir = publishing::data_dir(serving.data.dir.clone());
+    let uplink = amount::uplink(serving.uplink.as_deref())?;
     let rates = Rates {
-        limit: amount::upload_limit(options.upload.limit.as_deref())?,
+        limit: amount::upload_limit(serving.upload.limit.as_deref())?,
         uplink: uplink.or_else(|| data_dir.as_ref()?.uplink(now_s())),
-        economy: options.economy.into(),
+        economy: serving.economy.into(),
     };
     let jobs = publishing::jobs(&options, data_dir.as_ref(), reporter)?;
-    let key = publishing::key(options.signing.key.as_deref(), data_dir.as_ref(), reporter)?;
+    let key = publishing::key(serving.signing.key.as_deref(), data_dir.as_ref(), reporter)?;
     // Who may publish on a closed tracker may use it.
     let token = options.access.token.or_else(|| options.publish_token.clone());
     let credentials = Credentials { key: Some(key.clone()), publish_token: options.publish_token, token };
@@ -84,6 +120,7 @@ pub(crate) async fn run(options: Seed, reporter: Reporter, ending: Ending) -> an
     tokio::spawn(publishing::publish_all(jobs, key, data_dir.clone(), reporter, ready));
     let (notices, queue) = mpsc::channel(NOTICES_MAX);
     let mut seeder = Seeder {
+        here,
         credentials,
         rates,
         network,
@@ -203,7 +240,8 @@ impl Seeder {
 
     /// Puts a file into the catalogue, so that the next start may do without its name.
     fn list(&self, job: &Job, swarm: SwarmId, path: &std::path::Path) {
-        let Some(data_dir) = &self.data_dir else { return };
+        // A tracker in this process is not there at the next start.
+        let Some(data_dir) = self.data_dir.as_ref().filter(|_| self.here.is_none()) else { return };
         let listing = Listing {
             path: path.to_owned(),
             swarm,
@@ -237,13 +275,7 @@ impl Seeder {
         }
         if matches!(notice, Notice::Joined) && !seeding.is_announced {
             seeding.is_announced = true;
-            let link = seeding.tracker.link(seeding.swarm);
-            if self.seedings.len() > 1 || self.left_count > 0 {
-                self.reporter.text(&format!("link: {link}  {}", self.name(index)));
-            } else {
-                self.reporter.text(&format!("link: {link}"));
-            }
-            self.announce(index, &link);
+            self.announce(index);
             return Ok(());
         }
         if let Some(text) = watch::failure(notice) {
@@ -255,14 +287,22 @@ impl Seeder {
         Ok(())
     }
 
-    fn name(&self, index: usize) -> String {
-        self.seedings.get(index).map(|seeding| seeding.path.display().to_string()).unwrap_or_default()
-    }
-
-    fn announce(&self, index: usize, link: &str) {
-        if let Some(seeding) = self.seedings.get(index) {
-            self.reporter.ready(seeding.swarm, link);
+    /// Says where a content can be watched.
+    fn announce(&self, index: usize) {
+        let Some(seeding) = self.seedings.get(index) else { return };
+        let (link, path) = (seeding.tracker.link(seeding.swarm), seeding.path.display());
+        let network = self.here.as_ref().map(|here| here.network_links(seeding.swarm)).unwrap_or_default();
+        if self.here.is_some() {
+            let elsewhere = network.iter().map(|link| format!("\n  from the network:  {link}"));
+            let name = seeding.path.file_name().unwrap_or_default().to_string_lossy();
+            self.reporter
+                .text(&format!("{name}\n  on this machine:   {link}{}", elsewhere.collect::<String>()));
+        } else if self.seedings.len() > 1 || self.left_count > 0 {
+            self.reporter.text(&format!("link: {link}  {path}"));
+        } else {
+            self.reporter.text(&format!("link: {link}"));
         }
+        self.reporter.ready(seeding.swarm, &link, &network);
     }
 
     /// One file less: said if others remain, the end if not.
@@ -273,6 +313,12 @@ impl Seeder {
         }
         self.reporter.error(text);
         Ok(())
+    }
+}
+
+impl Here {
+    fn network_links(&self, swarm: SwarmId) -> Vec<String> {
+        self.network.iter().map(|address| format!("http://{address}/#{swarm}")).collect()
     }
 }
 

@@ -1,12 +1,12 @@
 //! Watches a running peer for what a person must hear, each change of state once.
 
-use peer_native::Notice;
+use crate::Notice;
 use swarm_core::peer::Event;
 use swarm_core::tracker_message::Scarcity;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::report::Reporter;
+use crate::program::report::Reporter;
 
 /// The next notice; `None` when the peer has ended. What was missed is skipped: the rest says where it stands.
 pub(crate) async fn next(notices: &mut Receiver<Notice>) -> Option<Notice> {

@@ -3,29 +3,36 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access::AllowedOrigins;
+use crate::decision::ResumeKey;
+use crate::engine::Choice;
+use crate::engine::redis::RedisAddress;
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
+use crate::relays::Relays;
+use crate::viewer_tokens::{self, AUDIENCE_DEFAULT, Grant, ViewerTokens};
+use crate::{Page, ServerConfig};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use swarm_core::SwarmId;
 use swarm_core::limits::ICE_SERVERS_MAX;
 use swarm_core::tracker_message::{IceServer, Role};
-use tracker_server::ServerConfig;
-use tracker_server::access::AllowedOrigins;
-use tracker_server::decision::ResumeKey;
-use tracker_server::engine::Choice;
-use tracker_server::engine::redis::RedisAddress;
-use tracker_server::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
-use tracker_server::relays::Relays;
-use tracker_server::viewer_tokens::{self, AUDIENCE_DEFAULT, Grant, ViewerTokens};
 
 /// The tracker of Tributary: introduces peers to one another and serves the page they watch on.
 ///
 /// Put it behind a reverse proxy that speaks TLS. Every flag can stand in the file of --config instead.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "tracker-server", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
+    #[command(flatten)]
+    pub(crate) tracker: TrackerOptions,
+}
+
+/// How a tracker serves.
+#[derive(Debug, Args)]
+pub struct TrackerOptions {
     /// A TOML file with flags by their names, such as `listen = "127.0.0.1:8080"`. The command line and the environment
     /// win.
     #[arg(long, value_name = "FILE")]
@@ -43,13 +50,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Origin whose pages may use this tracker beside its own, such as https://example.org, or * for all; repeatable.
+    /// Origin whose pages may use this tracker beside its own, such as `https://example.org`, or * for all; repeatable.
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     allow_origins: Vec<String>,
 
-    /// Directory of the built page.
-    #[arg(long, alias = "page", value_name = "DIR", default_value = "dist")]
-    www: PathBuf,
+    /// Directory of the built page. Default: the page inside the program; `tracker-server`, which has none, takes dist.
+    #[arg(long, alias = "page", value_name = "DIR")]
+    www: Option<PathBuf>,
 
     /// Server that peers use to find their way through NAT: stun:HOST:PORT or turn:HOST:PORT; repeatable.
     #[arg(long = "ice-server", value_name = "URL")]
@@ -118,7 +125,7 @@ pub(crate) struct Options {
 
     /// Says more on stderr; twice for everything. RUST_LOG overrides it.
     #[arg(short, long, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
+    pub verbose: u8,
 }
 
 /// What to do instead of serving.
@@ -130,7 +137,7 @@ pub(crate) enum Command {
 
 /// `tracker-server token`.
 #[derive(Debug, Args)]
-pub(crate) struct TokenOptions {
+pub struct TokenOptions {
     /// The key: a private key of Ed25519 (PEM, PKCS#8) or the secret of --viewer-key, under the same KID.
     #[arg(long, value_name = "KID=FILE")]
     key: String,
@@ -161,8 +168,9 @@ impl TokenOptions {
     }
 }
 
-impl Options {
-    pub(crate) fn config(&self) -> anyhow::Result<ServerConfig> {
+impl TrackerOptions {
+    /// What the options mean. `page` is served where they name no other.
+    pub(crate) fn config(&self, page: Page) -> anyhow::Result<ServerConfig> {
         let mut random = [0; 32];
         getrandom::fill(&mut random).context("the system gives no random bytes")?;
         let secret = self.secret.as_ref().map_or(&random[..], |secret| secret.as_bytes());
@@ -179,7 +187,7 @@ impl Options {
             })?;
         config.tracker.token.clone_from(&self.token);
         config.tracker.connections_per_address_max = self.connections_per_address_max;
-        config.www.clone_from(&self.www);
+        config.page = self.www.clone().map_or(page, Page::Directory);
         config.publish_token.clone_from(&self.publish_token);
         config.public_hosts.clone_from(&self.public_hosts);
         let keys = self.viewer_keys.iter().map(String::as_str);
@@ -243,8 +251,12 @@ impl Options {
 mod tests {
     use super::*;
 
+    fn options(arguments: &[&str]) -> TrackerOptions {
+        Options::parse_from([&["tracker-server"], arguments].concat()).tracker
+    }
+
     fn ice_servers(arguments: &[&str]) -> anyhow::Result<Vec<IceServer>> {
-        Options::parse_from([&["tracker-server"], arguments].concat()).ice_servers()
+        options(arguments).ice_servers()
     }
 
     #[test]
@@ -255,8 +267,7 @@ mod tests {
 
     #[test]
     fn relays_are_kept_apart_from_what_everybody_is_told() {
-        let config =
-            |arguments: &[&str]| Options::parse_from([&["tracker-server"], arguments].concat()).config();
+        let config = |arguments: &[&str]| options(arguments).config(Page::Inside(&[]));
         let fixed = ["--ice-server", "turn:b", "--ice-username", "u", "--ice-credential", "c"];
         let minted = ["--turn-url", "turns:c:443", "--turn-secret", "s", "--ice-server", "stun:a"];
         let config_of_both = config(&[&fixed[..], &minted[..]].concat()).unwrap();

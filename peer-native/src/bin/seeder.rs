@@ -1,0 +1,5 @@
+//! The program `seeder`.
+
+fn main() -> std::process::ExitCode {
+    peer_native::program::main()
+}

@@ -1,0 +1,93 @@
+//! The command line of the native peer: the programs `seeder` and `tributary` run what is here.
+//!
+//! Owns the command line, signals, exit codes and what is shown; everything else is the rest of this crate.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped before a fetch was complete.
+
+mod amount;
+mod author;
+mod bar;
+mod catalogue;
+mod cli;
+mod ending;
+mod fetch;
+mod inspect;
+mod publishing;
+mod report;
+mod seed;
+mod watch;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+pub use cli::{Command, Output, Serving};
+pub use ending::Ending;
+pub use report::Reporter;
+pub use seed::{Here, share};
+
+/// Exit code of a fetch that was stopped.
+const INTERRUPTED: u8 = 130;
+
+/// The program `seeder`.
+pub fn main() -> ExitCode {
+    let cli::Cli { command, output } = cli::Cli::parse();
+    run(command, output)
+}
+
+/// Runs one command to its end.
+pub fn run(command: Command, output: Output) -> ExitCode {
+    start_logging(output.verbose);
+    ended(output, async |reporter, ending| match command {
+        Command::Seed(options) => seed::run(options, reporter, ending).await,
+        Command::List(options) => catalogue::list(options, reporter),
+        Command::Remove(options) => catalogue::remove(options, reporter).await,
+        Command::Key(command) => catalogue::key(command, reporter),
+        Command::Fetch(options) => fetch::run(options, reporter, ending).await,
+        Command::Inspect(options) => inspect::run(options, reporter, ending).await,
+    })
+}
+
+/// Runs `work` on all processors, listens to signals meanwhile, and says why it failed if it did.
+pub fn ended(
+    output: Output,
+    work: impl AsyncFnOnce(Reporter, Ending) -> anyhow::Result<ExitCode>,
+) -> ExitCode {
+    let reporter = Reporter { is_json: output.json };
+    let result = on_all_processors(async { work(reporter, Ending::listen()?).await });
+    result.unwrap_or_else(|error| {
+        reporter.error(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn on_all_processors(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("this machine gives no threads or sockets")?;
+    let result = runtime.block_on(work);
+    // A manifest that is just being fetched is of no interest any more.
+    runtime.shutdown_background();
+    result
+}
+
+/// Logs go to stderr. Without `-v` and `RUST_LOG` only warnings of this project appear, without time and origin.
+pub fn start_logging(verbose: u8) {
+    let default = match verbose {
+        0 => "off,peer_native=warn,swarm_core=warn,tracker_server=warn",
+        1 => "error,peer_native=info,swarm_core=info,tracker_server=info",
+        _ => "warn,peer_native=debug,swarm_core=debug,tracker_server=debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = logs.with_ansi(std::io::stderr().is_terminal());
+    if verbose == 0 && std::env::var_os(EnvFilter::DEFAULT_ENV).is_none() {
+        logs.without_time().with_target(false).init();
+    } else {
+        logs.init();
+    }
+}

@@ -1,0 +1,124 @@
+//! The command line of the tracker: the programs `tracker-server` and `tributary` run what is here.
+//!
+//! Owns the command line, the listeners, signals and exit codes. [`Embedded`] is a tracker beside other work in the same
+//! process.
+
+mod config_file;
+#[cfg(unix)]
+mod descriptors;
+mod embedded;
+mod listening;
+mod options;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use crate::{Listeners, Page};
+use listening::listen;
+
+pub use config_file::with_file;
+pub use embedded::{Embedded, Listen, PORT_FIRST};
+pub use options::{TokenOptions, TrackerOptions};
+
+/// The program `tracker-server`.
+pub fn main() -> ExitCode {
+    let arguments = match with_file(&options::Options::command(), std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => return failure(&error),
+    };
+    let options = options::Options::parse_from::<_, OsString>(arguments);
+    match options.command {
+        Some(options::Command::Token(token)) => mint(&token),
+        None => run(&options.tracker, Page::Directory("dist".into())),
+    }
+}
+
+/// Prints a permission to watch.
+pub fn mint(options: &TokenOptions) -> ExitCode {
+    match options.mint() {
+        Ok(token) => {
+            println!("{token}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failure(&error),
+    }
+}
+
+/// Serves a tracker until it is told to stop. `page` is served where the options name no other.
+pub fn run(options: &TrackerOptions, page: Page) -> ExitCode {
+    start_logging(options.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("this machine gives no threads or sockets");
+    match runtime.and_then(|runtime| runtime.block_on(serve(options, page))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn serve(options: &TrackerOptions, page: Page) -> anyhow::Result<()> {
+    let config = options.config(page)?;
+    // Asked for first: a signal that comes during the start must not kill the process the hard way.
+    let stop = stop_signal()?;
+    #[cfg(unix)]
+    descriptors::raise(config.connections_max);
+    let public = listen(&options.listen, "--listen").await?;
+    let private = match &options.metrics_listen {
+        Some(address) => Some(listen(address, "--metrics-listen").await?),
+        None => None,
+    };
+    let address = public.local_addr().context("cannot tell which address is listened on")?;
+    {
+        let mut stdout = io::stdout().lock();
+        // Nobody may be reading; that is no reason not to serve.
+        _ = writeln!(stdout, "listening: http://{address}/").and_then(|()| stdout.flush());
+    }
+    if let Some(address) = private.as_ref().and_then(|listener| listener.local_addr().ok()) {
+        tracing::info!("metrics: http://{address}/metrics");
+    }
+    Ok(crate::serve(config, Listeners { public, private }, stop).await?)
+}
+
+/// Done when the process is asked to stop, by Ctrl-C or SIGTERM.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            tracing::info!("stopping");
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        Ok(async {
+            _ = tokio::signal::ctrl_c().await;
+            tracing::info!("stopping");
+        })
+    }
+}
+
+fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn,tracker_server=info",
+        1 => "info,tracker_server=debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let has_colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(has_colours).with_writer(io::stderr).init();
+}

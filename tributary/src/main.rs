@@ -1,0 +1,42 @@
+//! `tributary`: everything in one program. Publishes, serves and fetches films; runs trackers.
+//!
+//! Owns the command line, and what several parts do together. What each does alone is in the crates `peer-native` and
+//! `tracker-server`.
+
+mod cli;
+mod manual;
+mod page;
+mod share;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let arguments = match tracker_server::program::with_file(&Cli::command(), std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => return failure(&error),
+    };
+    let Cli { command, output } = match Cli::read(arguments) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match command {
+        Command::Share(options) => share::run(options, output),
+        Command::Peer(command) => peer_native::program::run(command, output),
+        Command::Tracker(options) => tracker_server::program::run(&options, page::inside()),
+        Command::Token(options) => tracker_server::program::mint(&options),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { dir } => match manual::pages(dir.as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure(&error),
+        },
+    }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

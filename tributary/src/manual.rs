@@ -1,0 +1,65 @@
+//! What shells and manual readers want to know of the command line.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use crate::cli::Cli;
+
+/// Prints the completions of a shell.
+pub(crate) fn completions(shell: Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tributary", &mut script);
+    print(&script);
+    ExitCode::SUCCESS
+}
+
+/// Prints the manual page, or writes those of all commands into a folder.
+pub(crate) fn pages(folder: Option<&Path>) -> anyhow::Result<()> {
+    match folder {
+        Some(folder) => {
+            let place = folder.display();
+            std::fs::create_dir_all(folder).with_context(|| format!("--dir {place} cannot be made"))?;
+            clap_mangen::generate_to(Cli::command(), folder)
+                .with_context(|| format!("the manual pages cannot be written to {place}"))
+        }
+        None => {
+            let mut page = Vec::new();
+            Man::new(Cli::command()).render(&mut page)?;
+            print(&page);
+            Ok(())
+        }
+    }
+}
+
+fn print(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    // Whoever closed our output does not want to hear of it.
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_manual_page() {
+        let folder = tempfile::tempdir().unwrap();
+        pages(Some(&folder.path().join("man"))).unwrap();
+        for command in
+            ["share", "seed", "fetch", "inspect", "tracker", "key-show", "token", "completions", "man"]
+        {
+            let page = folder.path().join(format!("man/tributary-{command}.1"));
+            let text = std::fs::read_to_string(&page).unwrap();
+            assert!(text.contains(".SH SYNOPSIS"), "{}", page.display());
+        }
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(pages(Some(&file)).unwrap_err().to_string().contains("cannot be made"));
+    }
+}
