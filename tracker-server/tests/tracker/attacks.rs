@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tracker_server::Page;
 
 use crate::harness::{PATIENCE, Server, Socket, code_of, key, manifest, request};
 
@@ -149,7 +150,7 @@ async fn no_path_leads_out_of_the_folder_of_the_page() -> anyhow::Result<()> {
     std::fs::create_dir(&www)?;
     std::fs::write(&secret, "confidential")?;
     std::fs::write(www.join("index.html"), "<!doctype html><title>page</title>")?;
-    let server = Server::start_with(|config| config.www = www.clone()).await?;
+    let server = Server::start_with(|config| config.page = Page::Directory(www.clone())).await?;
     assert_eq!(server.get("/index.html").await?.status, 200);
     for path in [
         "/../secret.key",
@@ -180,7 +181,7 @@ async fn no_path_leads_out_of_the_folder_of_the_page() -> anyhow::Result<()> {
 async fn ranges_without_end_cost_no_more_than_the_file() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("index.html"), "x".repeat(10_000))?;
-    let server = Server::start_with(|config| config.www = folder.path().to_owned()).await?;
+    let server = Server::start_with(|config| config.page = Page::Directory(folder.path().to_owned())).await?;
     let many = format!("bytes={}", vec!["0-"; 1000].join(","));
     for range in
         [many.as_str(), "bytes=18446744073709551615-", "bytes=-18446744073709551616", "bytes=9-1", "x=0-"]

@@ -7,6 +7,7 @@
 //!
 //! Several initial peers take turns by segment; one that has finished its own helps the others from the end.
 
+mod claims;
 mod economy;
 mod order;
 mod shares;
@@ -16,7 +17,7 @@ mod trial;
 use std::time::Duration;
 
 use economy::{Account, Swarm};
-use order::Order;
+use order::{Order, is_complete};
 use shares::{Push, Shares};
 use spread::{can_pass_on, feeder_uplink_min};
 use trial::Trials;
@@ -32,7 +33,6 @@ use super::tuning::{
     UPLINK_GUESS,
 };
 use crate::group::{GroupRange, merged};
-use crate::group_set::GroupSet;
 use crate::id::LinkId;
 use crate::peer_message::{Playing, Serving};
 use crate::time::Timestamp;
@@ -185,16 +185,6 @@ impl Inject {
         Order::lacking_count(field, &self.wanted) > 0
     }
 
-    /// Whether a viewer wants what no viewer holds that passes it on. Where there is nobody to inject it to, since no
-    /// viewer there is trusted to pass it on, it can be had from here only.
-    fn is_lacking(field: &Field<'_>) -> bool {
-        if field.neighbours.copies().present().is_full() {
-            return false;
-        }
-        let viewers = field.neighbours.viewers().filter(|(_, link)| !is_complete(link));
-        Order::lacking_count(field, &merged(viewers.map(|(_, link)| link.standing().wants))) > 0
-    }
-
     /// Whether the initial peers carry all playback by themselves.
     pub(crate) fn is_rich(&self) -> bool {
         self.swarm.is_rich()
@@ -211,7 +201,7 @@ impl Inject {
             return Serving::Nothing;
         }
         self.was_injecting = self.is_injecting(field);
-        if !self.was_injecting && Self::is_lacking(field) {
+        if !self.was_injecting && Order::is_lacking(field) {
             return Serving::Everything;
         }
         // Pushes leave before background, so a generous publisher answers that with whatever pushes leave of its uplink. What a
@@ -359,33 +349,7 @@ impl Inject {
         if !is_alone || !is_viewer {
             return false;
         }
-        let strange = gained.iter().copied().filter(|range| !self.order.has_left(*range));
-        let strange: Vec<GroupRange> = strange.collect();
-        if strange.is_empty() {
-            return false;
-        }
-        let mut proven: Vec<LinkId> = Vec::new();
-        if !is_greeting {
-            // Whoever claimed these groups before has sent them to this one.
-            let claims = |have: &GroupSet| {
-                strange.iter().any(|range| have.runs(*range).any(|run| !self.order.has_left(run)))
-            };
-            let others = field.neighbours.viewers().filter(|(other, link)| {
-                *other != id && self.shares.is_doubted(*other) && link.have().is_some_and(claims)
-            });
-            proven.extend(others.map(|(other, _)| other));
-            proven.iter().for_each(|other| self.shares.reputation(*other).believe());
-        }
-        let copies = field.neighbours.copies();
-        let is_explained = |group: u32| {
-            let is_with_proven =
-                || proven.iter().any(|id| field.neighbours.get(*id).is_some_and(|link| link.holds(group)));
-            self.order.has_left(GroupRange::one(group)) || copies.of(group) > 0 || is_with_proven()
-        };
-        if !strange.iter().flat_map(|range| range.iter()).all(is_explained) {
-            self.shares.reputation(id).doubt();
-        }
-        true
+        claims::weigh(field, &self.order, &mut self.shares, (id, gained, is_greeting))
     }
 
     /// Judges pushes that are old enough to tell what became of them.
@@ -427,10 +391,6 @@ impl Inject {
 fn due_range(playing: Playing, demand: &Demand) -> GroupRange {
     let horizon = if playing.ahead_ms == 0 { START_BUFFER } else { FRESH_HORIZON };
     GroupRange::new(playing.group, demand.first_due_after(playing, horizon))
-}
-
-fn is_complete(link: &Link) -> bool {
-    link.have().is_some_and(GroupSet::is_full)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Which group is injected next: the first that no viewer holds, in the author's order.
 
 use super::Field;
-use crate::group::GroupRange;
+use crate::group::{GroupRange, merged};
 use crate::group_set::{GroupSet, masks};
+use crate::peer::neighbours::Link;
 
 /// What has left for a viewer that has yet to announce it, what ever left, and what is this peer's to inject.
 #[derive(Debug, Default)]
@@ -82,6 +83,16 @@ impl Order {
         wanted.iter().map(|range| range.and(all).len() - present.count_in(*range)).sum()
     }
 
+    /// Whether a viewer wants a group that no viewer holds which passes it on. Where no viewer is trusted to pass it on, it
+    /// can be had from here only.
+    pub(super) fn is_lacking(field: &Field<'_>) -> bool {
+        if field.neighbours.copies().present().is_full() {
+            return false;
+        }
+        let viewers = field.neighbours.viewers().filter(|(_, link)| !is_complete(link));
+        Self::lacking_count(field, &merged(viewers.map(|(_, link)| link.standing().wants))) > 0
+    }
+
     /// The words, with their places, of the fresh groups of a range that are in both sets; none is empty.
     fn fresh<'a>(
         &'a self,
@@ -97,6 +108,11 @@ impl Order {
         });
         words.filter(|(_, word)| *word != 0)
     }
+}
+
+/// Whether a neighbour holds everything.
+pub(super) fn is_complete(link: &Link) -> bool {
+    link.have().is_some_and(GroupSet::is_full)
 }
 
 fn group_of(index: usize, bit: u32) -> Option<u32> {
