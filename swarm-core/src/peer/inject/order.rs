@@ -45,7 +45,7 @@ impl Order {
             && !self.under_way.has(group)
     }
 
-    /// The first fresh group that somebody wants. Of groups that other initial peers have yet to inject, the last: the
+    /// The first fresh group that a viewer wants. Of groups that other initial peers have yet to inject, the last: the
     /// two meet once.
     pub(super) fn next(&self, field: &Field<'_>, wanted: &[GroupRange]) -> Option<u32> {
         let tiers = field.content.tiers();
@@ -76,7 +76,7 @@ impl Order {
         words.map(|(_, word)| word.count_ones()).sum()
     }
 
-    /// Groups that somebody wants and no viewer holds, on their way or not.
+    /// Groups that a viewer wants and none holds, on their way or not.
     pub(super) fn lacking_count(field: &Field<'_>, wanted: &[GroupRange]) -> u32 {
         let present = field.neighbours.copies().present();
         let all = GroupRange::new(0, present.capacity());

@@ -15,7 +15,7 @@ pub(crate) struct Push {
     pub(crate) at: Timestamp,
     pub(crate) to: LinkId,
     pub(crate) range: GroupRange,
-    /// Whether no viewer held them when they left: whoever holds them has them from this viewer.
+    /// Whether no viewer held them when they left: any later holder has them from this viewer.
     pub(crate) is_only: bool,
 }
 
@@ -86,7 +86,7 @@ impl Shares {
         self.pushes.push_back(push);
     }
 
-    /// A group leaves again: whoever else comes to hold it does not have it from its first receiver.
+    /// A group leaves again: its later holders may not have it from its first receiver.
     pub(super) fn repeated(&mut self, range: GroupRange) {
         let earlier = self.pushes.iter_mut().filter(|push| push.is_only && !push.range.and(range).is_empty());
         earlier.for_each(|push| push.is_only = false);

@@ -149,7 +149,7 @@ impl Sender {
         self.outlets.get(id).is_none_or(|outlet| !outlet.is_used())
     }
 
-    /// Whether anybody waits.
+    /// Whether a neighbour waits for an answer.
     pub(crate) fn has_requests(&self) -> bool {
         self.outlets.sums().groups > 0
     }
