@@ -17,7 +17,7 @@ async fn a_film_that_is_shared_is_listed_fetched_whole_and_gone_when_it_stops() 
     random_file(&file, 5_000_001, 14)?;
     let share = Share::start(&file, folder.path(), &[])?;
 
-    // The page is inside the program, compressed for whoever takes that, and lists the film.
+    // The page is inside the program, compressed for browsers that accept it, and lists the film.
     let index = reqwest::get(share.http("/")?).await?;
     ensure!(index.status() == 200, "{index:?}");
     ensure!(index.text().await?.contains("<title>Tributary</title>"), "another page");

@@ -79,7 +79,7 @@ pub(crate) fn router(page: &Page, allowed: &AllowedOrigins) -> Router {
 fn below(directory: &Path) -> Router {
     let own = directory.to_owned();
     let missing = any(async move || {
-        // Looked up anew: the page may have been built since the start.
+        // Looked up each time: the page may have been built since the start.
         let is_built = tokio::fs::try_exists(own.join("index.html")).await.unwrap_or(false);
         not_found(if is_built { NOT_FOUND } else { NOT_BUILT })
     });

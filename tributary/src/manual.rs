@@ -39,7 +39,7 @@ pub(crate) fn pages(folder: Option<&Path>) -> anyhow::Result<()> {
 
 fn print(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();
-    // Whoever closed our output does not want to hear of it.
+    // A reader that closed our output needs no message.
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 

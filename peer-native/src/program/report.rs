@@ -204,7 +204,7 @@ impl Reporter {
 
     fn stdout(self, line: &str) {
         let mut stdout = std::io::stdout().lock();
-        // Whoever closed our stdout does not want to hear of it.
+        // A reader that closed our stdout needs no message.
         let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
     }
 }

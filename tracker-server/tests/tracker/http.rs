@@ -341,7 +341,7 @@ async fn a_page_inside_the_program_is_served_like_one_in_a_directory() -> anyhow
     let compressed = ask(&[("accept-encoding", "gzip, br")]).await?;
     assert_eq!((&compressed.text()[..], compressed.header("content-encoding")), ("small", "br"));
     assert_eq!(compressed.header("content-type"), "text/javascript");
-    // Whoever has it already is told so; a tag of the other form does not count.
+    // A browser that has it already is told so; a tag of the other form does not count.
     let tag = plain.header("etag").to_owned();
     assert_eq!(ask(&[("if-none-match", &tag)]).await?.status, 304);
     assert_eq!(ask(&[("if-none-match", &tag), ("accept-encoding", "br")]).await?.text(), "small");

@@ -1,7 +1,7 @@
 //! Signals that the tracker did not pass on and that leave again.
 //!
 //! The tracker refuses a signal for now if its receiver is behind with reading, or if too much was sent. A connection whose
-//! offer is lost would only be built anew after a long timeout. So a signal is kept until the tracker answers. One that is
+//! offer is lost would only be built again after a long timeout. So a signal is kept until the tracker answers. One that is
 //! refused for now waits, and so do later ones of its link: they are to arrive in their order.
 
 use std::collections::VecDeque;
