@@ -67,8 +67,12 @@ impl Uplink {
     /// other frames wait behind their own channel's. So while a queue shows, no more may wait than the uplink carries during
     /// a round trip and the delay aimed at.
     pub(crate) fn window_bytes(&self) -> u64 {
-        let carried = bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET).max(UPLINK_MIN);
-        if self.has_queue() { self.window.bytes().min(carried) } else { self.window.bytes() }
+        if self.has_queue() { self.window.bytes().min(self.short_queue_bytes()) } else { self.window.bytes() }
+    }
+
+    /// What the uplink carries during a round trip and the delay aimed at.
+    fn short_queue_bytes(&self) -> u64 {
+        bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET).max(UPLINK_MIN)
     }
 
     /// Whether even the channel that is served soonest waits.
@@ -79,7 +83,7 @@ impl Uplink {
 
     /// Whether no more is on its way than the uplink carries during a round trip and the delay aimed at.
     pub(crate) fn is_queue_short(&self, waiting_bytes: u64) -> bool {
-        waiting_bytes < bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET).max(UPLINK_MIN)
+        waiting_bytes < self.short_queue_bytes()
     }
 
     /// Whether another frame may be handed over while this much is on its way.
