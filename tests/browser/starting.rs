@@ -13,6 +13,11 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const START_SECONDS: f64 = 45.0;
 const START: &str = "&t=0:45";
 
+/// How far from that moment the first reported frame may be, seconds: a frame before, rounding; after, what
+/// plays until a busy browser gets to report a frame at all.
+const START_EARLY: f64 = 0.1;
+const START_LATE: f64 = 1.0;
+
 /// Share of the film that may be here when the moment is shown. From the beginning to there it is three
 /// quarters; the moment itself takes a few parts in a hundred.
 const SHARE_MAX: f64 = 0.4;
@@ -30,7 +35,8 @@ async fn a_link_with_a_time_shows_that_moment_before_the_film_up_to_it_is_here()
         let shown = |stats: &tests::TabStats| stats.first_frame_ms.is_some();
         let account = tab.wait_stats("the first frame", TIMEOUT, shown).await?;
         let at = account.first_frame_at_s.context("a frame without a time")?;
-        ensure!((at - START_SECONDS).abs() < 0.1, "the first frame was that at {at} s");
+        let expected = START_SECONDS - START_EARLY..START_SECONDS + START_LATE;
+        ensure!(expected.contains(&at), "the first frame was that at {at} s");
         let share = account.bytes_verified as f64 / account.bytes_total as f64;
         eprintln!("figures: at the first frame {:.1} % were here: {account:?}", share * 100.0);
         ensure!(share < SHARE_MAX, "{:.0} % came before the moment was shown", share * 100.0);

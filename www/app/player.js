@@ -13,6 +13,9 @@ const TEXT_BYTES_MAX = 256 * 1024;
 /** How often the peer hears what plays and how much media lies ahead. */
 const TELL_INTERVAL_MS = 250;
 
+/** How far before the start the frame may lie that is shown there: two frames of a slow film (12 a second). */
+const START_TOLERANCE_SECONDS = 0.17;
+
 /**
  * Where the service worker answers for a content.
  * @param {Content} content
@@ -80,14 +83,15 @@ export class Player {
       if (poster) media.poster = poster;
     }
     media.setAttribute("aria-label", content.title || content.name);
-    this.#measure(media);
+    const startSeconds = (content.start_ms ?? 0) / 1000;
+    this.#measure(media, startSeconds);
     media.addEventListener("error", () => {
       const reason = media.error?.message || "the browser cannot decode it";
       this.#say(`Playback stopped: ${reason}. The file can still be saved.`, true);
     });
-    // The browser begins at the fragment's time: nothing before it is decoded or shown.
-    const start = content.start_ms === null ? "" : `#t=${content.start_ms / 1000}`;
-    media.src = `${contentUrl(content)}${start}`;
+    // The browser seeks to the fragment's time as soon as it knows the media's index.
+    const fragment = content.start_ms === null ? "" : `#t=${startSeconds}`;
+    media.src = `${contentUrl(content)}${fragment}`;
     media.append(...tracks(content.attachments));
     this.#replace(media);
     this.#begin(media);
@@ -112,8 +116,11 @@ export class Player {
     }
   }
 
-  /** @param {HTMLMediaElement} media */
-  #measure(media) {
+  /**
+   * @param {HTMLMediaElement} media
+   * @param {number} startSeconds where playback begins
+   */
+  #measure(media, startSeconds) {
     /** @param {number} seconds where the media begins to be seen or heard */
     const first = (seconds) => {
       if (this.stats.first_frame_ms !== null) return;
@@ -121,7 +128,19 @@ export class Player {
       this.stats.first_frame_at_s = seconds;
     };
     const showsFrames = media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media;
-    if (showsFrames) media.requestVideoFrameCallback((_, { mediaTime }) => first(mediaTime));
+    let hasSought = false;
+    media.addEventListener("seeked", () => { hasSought = true; });
+    // A busy browser may present the frame at 0 before it seeks to the start: that is not the frame the
+    // viewer waits for.
+    const onFrame = (/** @type {number} */ mediaTime) => {
+      const isBeforeStart = mediaTime < startSeconds - START_TOLERANCE_SECONDS;
+      if (isBeforeStart && !hasSought) awaitFrame();
+      else first(mediaTime);
+    };
+    const awaitFrame = () => {
+      if (showsFrames) media.requestVideoFrameCallback((_, { mediaTime }) => onFrame(mediaTime));
+    };
+    awaitFrame();
     // A hidden tab presents no frames.
     media.addEventListener("loadeddata", () => { if (!showsFrames || document.hidden) first(media.currentTime); });
     /** @type {number | undefined} */
