@@ -286,6 +286,7 @@ impl Inject {
         let is_known = field.sender.is_channel_empty(id) || link.rtt.smoothed().is_some();
         is_known
             && field.sender.has_channel_room(id, link)
+            && (is_due || field.sender.buffered_bytes(id) < accepted)
             && (self.shares.under_way(id) + 1) * GROUP <= window.max(PUSH_MIN.min(accepted))
     }
 

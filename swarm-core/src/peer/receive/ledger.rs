@@ -186,6 +186,14 @@ impl Ledger {
         }
     }
 
+    /// Works out again what may be on its way, from how long requests have waited.
+    pub(crate) fn look_over(&mut self, now: Timestamp) {
+        for (_, source) in self.sources.iter_mut() {
+            source.look_over(now);
+            source.weigh(&mut self.in_flight_bytes);
+        }
+    }
+
     /// A neighbour turned a request down for lack of room.
     pub(crate) fn is_busy(&mut self, now: Timestamp, link: LinkId) {
         let Some(source) = self.sources.value_mut(link) else { return };
@@ -384,6 +392,21 @@ mod tests {
         assert_eq!(ledger.in_flight_bytes(), 17 * GROUP / 2, "urgent answers do not wait in that queue");
         ledger.answered((B, rtt), (Class::Urgent, ms_of(9000)), Duration::ZERO, GROUP);
         assert_eq!(ledger.in_flight_bytes(), 17 * GROUP / 2);
+    }
+
+    #[test]
+    fn background_that_a_busy_publisher_does_not_answer_is_less_and_less_in_flight() {
+        let mut ledger = ledger();
+        ledger.ask(Timestamp::ZERO, A, GroupRange::new(0, 14), (Class::Background, Duration::ZERO));
+        ledger.answered((A, ms_of(50)), (Class::Background, ms_of(300)), Duration::ZERO, GROUP);
+        ledger.look_over(Timestamp::from_millis(350));
+        assert_eq!(ledger.in_flight_bytes(), 14 * GROUP, "the path explains it");
+        ledger.look_over(Timestamp::from_millis(2450));
+        assert_eq!(ledger.in_flight_bytes(), 2 * GROUP, "350 ms of 2,450");
+        ledger.check_invariants();
+        ledger.strike(Timestamp::from_millis(2450), A, GroupRange::new(0, 14), false);
+        ledger.look_over(Timestamp::from_millis(2460));
+        assert_eq!(ledger.in_flight_bytes(), 0);
     }
 
     #[test]

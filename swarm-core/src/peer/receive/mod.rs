@@ -28,7 +28,7 @@ use picker::{Background, Candidates, bits, eta, group_time, usual_uplink};
 use super::chance::Chance;
 use super::content::Content;
 use super::flow::bytes_in;
-use super::neighbours::Link;
+use super::neighbours::{Link, Neighbours};
 use super::tuning::{
     CREDIT_URGENT_EXTRA, DEGREE, DELAY_TARGET, GROUP, MISS, REPAIR_INTERVAL, REQUEST_GROUPS_BULK_MAX,
     REQUEST_TIME, RESPONSE_HALVES,
@@ -74,14 +74,22 @@ impl Receive {
         self.credit.downlink()
     }
 
-    /// Bytes of pushes that a publisher may have under way towards this peer: half of the credit, so that requests have
-    /// room, too; while a player waits, half of what its own groups leave.
-    pub(crate) fn push_credit(&self, now: Timestamp, content: &Content) -> u32 {
+    /// Bytes that a publisher may have under way towards this peer, pushed or asked for: what requests of viewers leave of
+    /// the credit, at least half of it. While a player waits, half of what its own groups leave.
+    pub(crate) fn push_credit(&self, now: Timestamp, content: &Content, neighbours: &Neighbours) -> u32 {
         let held = content.held();
         let waiting = self.demand.needs(now).iter().map(|need| need.overdue).collect::<Vec<_>>();
         let lacking: u32 = waiting.iter().map(|range| range.len() - held.count_in(*range)).sum();
-        let credit = self.credit.bytes().saturating_sub(u64::from(lacking) * GROUP) / 2;
-        u32::try_from(credit).unwrap_or(u32::MAX)
+        let credit = self.credit.bytes();
+        let bytes = if lacking > 0 {
+            credit.saturating_sub(u64::from(lacking) * GROUP) / 2
+        } else {
+            let is_viewer = |id| neighbours.get(id).is_some_and(|link| link.role == Role::Viewer);
+            let of_viewers = self.ledger.sources().filter(|(id, _)| is_viewer(*id));
+            let asked: u64 = of_viewers.map(|(_, source)| source.on_their_way_bytes()).sum();
+            credit.saturating_sub(asked).max(credit / 2)
+        };
+        u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn reader_moved(&mut self, now: Timestamp, reader: ReaderId, group: u32, ahead: Duration) {

@@ -32,6 +32,7 @@ impl Receive {
     }
 
     pub(super) fn repair(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
+        self.ledger.look_over(view.now);
         self.promote(view, orders);
         self.move_late(view, orders);
     }

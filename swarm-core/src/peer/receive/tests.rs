@@ -72,6 +72,11 @@ impl Half {
         id
     }
 
+    fn push_credit(&self, now: Timestamp) -> u64 {
+        let credit = self.receive.push_credit(now, &self.scene.content, &self.scene.neighbours);
+        u64::from(credit)
+    }
+
     fn plan(&mut self, now: Timestamp) -> Vec<Order> {
         let orders = self.receive.plan(&self.scene.view(now), &mut self.chance);
         self.check();
@@ -190,8 +195,9 @@ fn credit_bounds_what_all_neighbours_together_are_asked_for() {
     // What came leaves room, and the credit grows by as much while nothing queues.
     assert_eq!(requested_bytes(&half.plan(at(60))), 2 * u64::from(range.len()) * GROUP);
     assert_eq!(
-        u64::from(half.receive.push_credit(at(60), &half.scene.content)),
-        (CREDIT_FIRST + u64::from(range.len()) * GROUP) / 2
+        half.push_credit(at(60)),
+        (CREDIT_FIRST + u64::from(range.len()) * GROUP) / 2,
+        "requests of a viewer have the rest"
     );
 }
 
@@ -229,14 +235,14 @@ fn while_a_player_waits_background_gets_half_of_the_credit_and_leaves_room_for_w
 #[test]
 fn while_a_player_waits_pushes_get_half_of_what_its_own_groups_leave_of_the_credit() {
     let mut half = Half::new();
-    let credit = |half: &Half| u64::from(half.receive.push_credit(at(0), &half.scene.content));
-    assert_eq!(credit(&half), CREDIT_FIRST / 2);
+    let credit = |half: &Half| half.push_credit(at(0));
+    assert_eq!(credit(&half), CREDIT_FIRST, "nothing is asked of viewers");
     half.receive.reader_moved(at(0), READER, 0, Duration::ZERO);
     assert_eq!(credit(&half), 0, "it waits for 11 groups, and 8 may be in flight");
     half.scene.content.gain(GroupRange::new(0, 7));
     assert_eq!(credit(&half), (CREDIT_FIRST - 4 * GROUP) / 2);
     half.receive.reader_moved(at(0), READER, 0, SECOND);
-    assert_eq!(credit(&half), CREDIT_FIRST / 2, "it plays");
+    assert_eq!(credit(&half), CREDIT_FIRST, "it plays");
 }
 
 #[test]

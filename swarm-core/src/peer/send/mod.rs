@@ -24,7 +24,7 @@ use uplink::Uplink;
 use super::input::UploadLimit;
 use super::neighbours::{Link, Neighbours};
 use super::tuning::{
-    AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF, URGENT_EVERY,
+    AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF, UPLINK_GUESS, URGENT_EVERY,
 };
 use crate::group::GroupRange;
 use crate::id::LinkId;
@@ -110,6 +110,15 @@ impl Sender {
     /// Upload capacity as far as it was seen, or a guess.
     pub(crate) fn uplink_estimate(&self) -> u64 {
         self.budget.within(self.uplink.bytes_per_s())
+    }
+
+    /// Upload capacity, or what was carried within one sample where that is more than a viewer is expected to carry; 0 if
+    /// not known. A strong viewer whose neighbours want little of it never measures its capacity.
+    pub(crate) fn uplink_at_least(&self) -> u64 {
+        match self.uplink() {
+            0 => Some(self.uplink_estimate()).filter(|seen| *seen > UPLINK_GUESS).unwrap_or(0),
+            known => known,
+        }
     }
 
     /// The measured capacity, if it is known.
@@ -247,6 +256,11 @@ impl Sender {
     /// Whether nothing waits on a neighbour's channel.
     pub(crate) fn is_channel_empty(&self, id: LinkId) -> bool {
         self.outlets.get(id).is_some_and(|outlet| outlet.channel.buffered_bytes() == 0)
+    }
+
+    /// What is on its way to a neighbour, asked for or pushed.
+    pub(crate) fn buffered_bytes(&self, id: LinkId) -> u64 {
+        self.outlets.get(id).map_or(0, |outlet| outlet.channel.buffered_bytes())
     }
 
     /// Groups in a frame for a neighbour, at most.

@@ -216,6 +216,23 @@ fn the_capacity_counts_as_known_only_where_something_waits_for_room_in_the_uplin
 }
 
 #[test]
+fn an_uplink_that_is_not_wanted_whole_is_told_as_the_most_that_it_carried_if_that_is_much() {
+    for (interval_ms, expected) in [(20, 8), (164, 0)] {
+        let mut scene = Scene::film();
+        let id = scene.viewer(UPLINK, &[]);
+        let mut sender = Sender::new(UploadLimit::Unlimited, None);
+        sender.link_opened(at(0), id);
+        let departure = Departure { link: id, range: GroupRange::one(0), waited: Duration::ZERO };
+        for step in 1..=30 {
+            sender.handed_over(at(step * interval_ms), &departure, (GROUP, GROUP));
+            sender.drained(at(step * interval_ms + 5), (id, scene.of(id)), 0, false);
+        }
+        assert_eq!(sender.uplink(), 0, "nothing waited");
+        assert_eq!(sender.uplink_at_least() / 100_000, expected, "{interval_ms}");
+    }
+}
+
+#[test]
 fn a_stuck_channel_holds_up_no_other() {
     let mut scene = Scene::film();
     let (mut sender, links) = sender(&mut scene, 2);

@@ -87,6 +87,8 @@ pub(crate) struct Session {
     is_join_ahead: bool,
     report_interval: Duration,
     pub(crate) next_report: Timestamp,
+    /// Whether the tracker knows what this peer's uplink carries.
+    is_uplink_told: bool,
     pub(crate) next_have: Timestamp,
 }
 
@@ -107,6 +109,7 @@ impl Session {
             is_join_ahead: false,
             report_interval: Duration::from_secs(10),
             next_report: Timestamp::ZERO,
+            is_uplink_told: false,
             next_have: Timestamp::ZERO,
         }
     }
@@ -241,9 +244,15 @@ impl Session {
         }
     }
 
-    /// Whether a report is due; if so the next one is planned.
-    pub(crate) fn take_report_due(&mut self, now: Timestamp) -> bool {
-        take_due(self.state == State::Joined, now, &mut self.next_report, self.report_interval)
+    /// Whether a report is due; if so the next one is planned. The first that names an uplink is due at once: the tracker
+    /// gives strong viewers more neighbours.
+    pub(crate) fn take_report_due(&mut self, now: Timestamp, is_uplink_known: bool) -> bool {
+        if is_uplink_known && !self.is_uplink_told {
+            self.next_report = self.next_report.min(now);
+        }
+        let is_due = take_due(self.state == State::Joined, now, &mut self.next_report, self.report_interval);
+        self.is_uplink_told |= is_due && is_uplink_known;
+        is_due
     }
 
     /// Whether a change of what is held may be told now; if so the next time is planned.
@@ -360,10 +369,15 @@ mod tests {
         let mut session = Session::new(None);
         let at = Timestamp::from_millis;
         session.welcomed(at(0), PeerId(3), String::new(), Vec::new(), 5000);
-        assert!(!session.take_report_due(at(5000)) && !session.take_have_due(at(0)), "not in the swarm yet");
+        assert!(
+            !session.take_report_due(at(5000), true) && !session.take_have_due(at(0)),
+            "not in the swarm yet"
+        );
         session.state = State::Joined;
-        let due = [4999, 5000, 5001, 10_000].map(|ms| session.take_report_due(at(ms)));
+        let due = [4999, 5000, 5001, 10_000].map(|ms| session.take_report_due(at(ms), false));
         assert_eq!(due, [false, true, false, true]);
+        let due = [10_001, 10_002, 15_001].map(|ms| session.take_report_due(at(ms), true));
+        assert_eq!(due, [true, false, true], "the first with an uplink is due at once");
         let due = [10_000, 10_999, 11_000].map(|ms| session.take_have_due(at(ms)));
         assert_eq!(due, [true, false, true]);
     }

@@ -169,7 +169,7 @@ impl Peer {
             uplink,
             is_uplink_known,
             downlink: receive.downlink(),
-            credit: receive.push_credit(now, content),
+            credit: receive.push_credit(now, content, &self.neighbours),
             playing: receive.demand().playing(now).filter(|_| !self.is_complete_told),
         }
     }

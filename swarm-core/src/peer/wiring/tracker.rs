@@ -283,7 +283,7 @@ impl Peer {
     }
 
     fn uplink_bps(&self) -> u64 {
-        self.sender.uplink().saturating_mul(8)
+        self.sender.uplink_at_least().saturating_mul(8)
     }
 
     /// Tells the tracker what is due: segments gained, and how transfers went.
@@ -299,7 +299,7 @@ impl Peer {
                 }
             }
         }
-        if self.tracker.session.take_report_due(now) {
+        if self.tracker.session.take_report_due(now, self.uplink_bps() > 0) {
             let mut received = Vec::new();
             for (id, link) in self.neighbours.iter() {
                 let bytes = self.totals.take_unreported(id);

@@ -37,6 +37,8 @@ pub(crate) struct Source {
     pub(super) rate: Rate,
     /// Usual time from a background request to its answer.
     pub(super) response: Option<Duration>,
+    /// How long its background requests had waited on average when they were looked over last.
+    pub(super) waiting: Duration,
     pub(super) rtt: Duration,
     /// Its urgent backlog, as it said last.
     pub(super) backlog: Duration,
@@ -58,6 +60,7 @@ impl Source {
             window: DelayWindow::new(window, WINDOW_MIN..=WINDOW_MAX, DELAY_LOW..DELAY_TARGET),
             rate: Rate::new(rate),
             response: None,
+            waiting: Duration::ZERO,
             rtt: PATH_GUESS,
             backlog: Duration::ZERO,
             backlog_at: None,
@@ -88,14 +91,24 @@ impl Source {
     /// Of the bytes asked for, those that may be on their way, by Little's law: an answer spends a round trip and the
     /// queues that the windows allow on its way. The rest of its time it waits for the sender's uplink, and takes no room
     /// at our downlink.
-    pub(super) fn on_their_way_bytes(&self) -> u64 {
+    pub(crate) fn on_their_way_bytes(&self) -> u64 {
         let on_its_way = micros(self.rtt + DELAY_TARGET * 2);
         let part =
             |bytes: u64, response: Duration| bytes * on_its_way / micros(response).max(on_its_way).max(1);
         let urgent = self.urgent_bytes();
         let background = self.outstanding_bytes() - urgent;
         // Urgent answers wait behind the urgent backlog alone, which the sender tells.
-        part(urgent, self.rtt + self.backlog) + part(background, self.response.unwrap_or_default())
+        let response = self.response.unwrap_or_default().max(self.waiting);
+        part(urgent, self.rtt + self.backlog) + part(background, response)
+    }
+
+    /// Works out how long background requests have waited. A publisher that injects answers none for seconds: the usual
+    /// response is then out of date.
+    pub(super) fn look_over(&mut self, now: Timestamp) {
+        let background = || self.asks.iter().filter(|(_, ask)| ask.class != Class::Urgent);
+        let waited: Duration = background().map(|(_, ask)| now.since(ask.at)).sum();
+        let count = u32::try_from(background().count()).unwrap_or(u32::MAX);
+        self.waiting = waited.checked_div(count).unwrap_or_default();
     }
 
     /// What is asked, the path or the usual response changed: works out again what is in flight, and keeps the sum over all
