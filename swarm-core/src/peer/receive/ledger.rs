@@ -61,6 +61,12 @@ impl Ledger {
         self.in_flight_bytes
     }
 
+    /// The same of some neighbours.
+    pub(crate) fn in_flight_bytes_of(&self, is_meant: impl Fn(LinkId) -> bool) -> u64 {
+        let meant = self.sources.iter().filter(|(link, _)| is_meant(*link));
+        meant.map(|(_, source)| source.on_their_way_bytes()).sum()
+    }
+
     pub(crate) fn source(&self, link: LinkId) -> Option<&Source> {
         self.sources.get(link)
     }

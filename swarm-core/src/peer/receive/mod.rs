@@ -85,9 +85,7 @@ impl Receive {
             credit.saturating_sub(u64::from(lacking) * GROUP) / 2
         } else {
             let is_viewer = |id| neighbours.get(id).is_some_and(|link| link.role == Role::Viewer);
-            let of_viewers = self.ledger.sources().filter(|(id, _)| is_viewer(*id));
-            let asked: u64 = of_viewers.map(|(_, source)| source.on_their_way_bytes()).sum();
-            credit.saturating_sub(asked).max(credit / 2)
+            credit.saturating_sub(self.ledger.in_flight_bytes_of(is_viewer)).max(credit / 2)
         };
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }

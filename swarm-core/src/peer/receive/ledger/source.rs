@@ -91,7 +91,7 @@ impl Source {
     /// Of the bytes asked for, those that may be on their way, by Little's law: an answer spends a round trip and the
     /// queues that the windows allow on its way. The rest of its time it waits for the sender's uplink, and takes no room
     /// at our downlink.
-    pub(crate) fn on_their_way_bytes(&self) -> u64 {
+    pub(super) fn on_their_way_bytes(&self) -> u64 {
         let on_its_way = micros(self.rtt + DELAY_TARGET * 2);
         let part =
             |bytes: u64, response: Duration| bytes * on_its_way / micros(response).max(on_its_way).max(1);
