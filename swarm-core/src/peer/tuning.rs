@@ -153,6 +153,9 @@ pub(crate) const DUE_TOGETHER: Duration = Duration::from_millis(250);
 pub(crate) const AGED: Duration = Duration::from_millis(1000);
 /// Background groups of one neighbour that are compared by how many viewers hold them.
 pub(crate) const RAREST_OF: usize = 16;
+/// A neighbour that is behind by one part in so many of the content goes before any rarity: what one viewer lacks at the end
+/// comes no faster than its own downlink carries, while the others are done.
+pub(crate) const BEHIND_WEIGHT: u64 = 10;
 /// Bytes of a data message beside proof and payload, about.
 pub(crate) const HEAD_BYTES: u64 = 16;
 /// Upload that may be caught up at once after a pause under an upload limit.

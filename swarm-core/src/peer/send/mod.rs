@@ -233,9 +233,9 @@ impl Sender {
         Some(Departure { link: id, range, waited: now.since(first.since) })
     }
 
-    /// The next frame of background: marked groups first; then rare groups, and neighbours that hold little. A slow uplink
-    /// would otherwise send a group to several neighbours before it sends what only it has, and a neighbour with few good
-    /// sources would fall behind the others.
+    /// The next frame of background: marked groups first; then neighbours that are behind, and of those that are alike rare
+    /// groups. A slow uplink would otherwise send a group to several neighbours before it sends what only it has, and a
+    /// neighbour with few good sources would fall behind the others.
     pub(crate) fn next_background(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
         if self.background_bytes() == 0 {
             return None;
@@ -262,7 +262,7 @@ impl Sender {
             let rank = |held: u64, waiting: &Waiting| {
                 let age = now.since(waiting.since);
                 let copies = u64::from(copies.of(waiting.group)) * SCALE / viewers.max(1);
-                if age >= aged { (0, u64::MAX - micros(age)) } else { (1, copies + held) }
+                if age >= aged { (0, u64::MAX - micros(age)) } else { (1, copies + held * BEHIND_WEIGHT) }
             };
             let (id, outlet, _, first) = waiting
                 .min_by_key(|(_, outlet, held, waiting)| (outlet.is_above(share), rank(*held, waiting)))?;
