@@ -82,7 +82,8 @@ pub fn publish_manifest(
     if let Some(key) = &credentials.key {
         request = request.header("tributary-proof", proof(&agent, address, (action, swarm), key)?);
     }
-    if let Some(token) = &credentials.publish_token {
+    // A tracker without a publish token may be closed to viewers.
+    if let Some(token) = credentials.publish_token.as_ref().or(credentials.token.as_ref()) {
         request = request.header("authorization", bearer(token));
     }
     outcome(request.send(bytes).map_err(|error| failed(&error))?)
@@ -136,7 +137,8 @@ fn outcome(mut response: Response<Body>) -> Result<(), PublishError> {
     let text = text(&mut response);
     match status.as_u16() {
         401 => Err(PublishError::Refused(format!(
-            "the tracker refuses: {text} (--publish-token or TRIBUTARY_PUBLISH_TOKEN)"
+            "the tracker refuses: {text} (--publish-token, --token, or the \
+             environment: TRIBUTARY_PUBLISH_TOKEN, TRIBUTARY_TOKEN)"
         ))),
         400 | 403 | 410 | 413 => Err(PublishError::Refused(format!("the tracker refuses: {text}"))),
         status => Err(PublishError::Failed(format!("HTTP status {status} {text}"))),

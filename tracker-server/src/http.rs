@@ -133,7 +133,7 @@ async fn poster(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>, headers:
 }
 
 /// Why who asks may not see a content, or the catalogue. A closed tracker takes the header `Authorization: Bearer TOKEN`.
-fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<SwarmId>) -> Option<Response> {
+pub(crate) fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<SwarmId>) -> Option<Response> {
     let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     match hub.config.permission(token.and_then(|value| value.strip_prefix("Bearer "))) {
         Permission::All => None,

@@ -8,6 +8,7 @@ mod config_file;
 mod descriptors;
 mod embedded;
 mod listening;
+mod openness;
 mod options;
 
 use std::ffi::OsString;
@@ -77,6 +78,7 @@ async fn serve(options: &TrackerOptions, page: Page) -> anyhow::Result<()> {
         None => None,
     };
     let address = public.local_addr().context("cannot tell which address is listened on")?;
+    openness::check(&config, options.open, address)?;
     {
         let mut stdout = io::stdout().lock();
         // Nobody may be reading; that is no reason not to serve.

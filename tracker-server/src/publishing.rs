@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::access::{CalledAs, Sender};
 use crate::decision::network::Site;
 use crate::decision::tracker::is_same_secret;
-use crate::http::{refuse, try_later};
+use crate::http::{refusal_to_show, refuse, try_later};
 use crate::hub::Hub;
 use crate::limits::{
     BODY_RATE_BYTES_PER_S, PUBLICATION_WAIT, PUBLICATIONS_MAX, PUBLICATIONS_PER_ADDRESS_MAX, PUBLISHERS_SWEEP,
@@ -98,10 +98,11 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    if hub.config.publish_token.as_deref().is_some_and(|token| !is_bearer(&headers, token)) {
-        return refuse(StatusCode::UNAUTHORIZED, "publishing here takes the tracker's publish token");
+    let swarm: Result<SwarmId, _> = swarm.parse();
+    if let Some(refusal) = refusal_to_publish(&hub, &headers, swarm.as_ref().ok().copied()) {
+        return refusal;
     }
-    let swarm: SwarmId = match swarm.parse() {
+    let swarm = match swarm {
         Ok(swarm) => swarm,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
     };
@@ -185,6 +186,14 @@ pub(crate) async fn remove(
     hub.remove_everywhere(swarm).await;
     tracing::info!(%swarm, "a manifest was removed by its publisher");
     refuse(StatusCode::OK, "removed")
+}
+
+/// Why who asks may not publish: a tracker with a publish token takes that, and one that is closed to viewers takes
+/// manifests only from those who may watch them.
+fn refusal_to_publish(hub: &Hub, headers: &HeaderMap, swarm: Option<SwarmId>) -> Option<Response> {
+    let Some(token) = &hub.config.publish_token else { return refusal_to_show(hub, headers, swarm) };
+    let refusal = || refuse(StatusCode::UNAUTHORIZED, "publishing here takes the tracker's publish token");
+    (!is_bearer(headers, token)).then(refusal)
 }
 
 /// Where there is a publish token, its holders are the operator's own: they have no quota.

@@ -74,6 +74,8 @@ pub struct Here {
     pub own: SocketAddr,
     /// From other machines.
     pub network: Vec<SocketAddr>,
+    /// What it asks publishers for.
+    pub publish_token: String,
 }
 
 /// Runs the command.
@@ -91,7 +93,8 @@ pub async fn share(
 ) -> anyhow::Result<ExitCode> {
     let tracker = Some(format!("ws://{}/v1/swarm", here.own));
     let access = Access { token: None };
-    let options = Seed { files, tracker, list: true, publish_token: None, access, serving };
+    let publish_token = Some(here.publish_token.clone());
+    let options = Seed { files, tracker, list: true, publish_token, access, serving };
     seed(options, Some(here), reporter, ending).await
 }
 
