@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::program::amount;
-use crate::program::cli::{Access, Seed, Serving};
+use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
 use crate::program::publishing::{self, Job};
 use crate::program::report::Reporter;
@@ -94,7 +94,8 @@ pub async fn share(
     let tracker = Some(format!("ws://{}/v1/swarm", here.own));
     let access = Access { token: None };
     let publish_token = Some(here.publish_token.clone());
-    let options = Seed { files, tracker, list: true, publish_token, access, serving };
+    let flags = FlagFile::default();
+    let options = Seed { flags, files, tracker, list: true, publish_token, access, serving };
     seed(options, Some(here), reporter, ending).await
 }
 
