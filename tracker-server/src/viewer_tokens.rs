@@ -119,6 +119,10 @@ impl ViewerTokens {
             return Err(WRONG);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| WRONG)?;
+        if header.crit.is_some() {
+            // It names extensions that a reader must understand (RFC 7515, section 4.1.11). There are none here.
+            return Err(WRONG);
+        }
         let key = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(WRONG)?;
         // The algorithm is the key's and not the token's: a public key must not be taken for a shared secret.
         let mut validation = Validation::new(key.algorithm);
@@ -366,6 +370,7 @@ mod tests {
             r#"{"alg":"HS256","kid":"../../../dev/null"}"#,
             r#"{"alg":"HS256","jwk":{"kty":"oct","k":""},"jku":"https://evil.example"}"#,
             r#"{"alg":"RS256","kid":"a"}"#,
+            r#"{"alg":"HS256","kid":"a","crit":["x"],"x":1}"#,
         ];
         for header in headers {
             for sign in [|_: &str| Vec::new(), |message: &str| hs256(SECRET.trim().as_bytes(), message)] {
