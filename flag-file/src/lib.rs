@@ -128,10 +128,8 @@ fn as_given(flag: &Arg, name: &str, value: Value) -> Result<Vec<OsString>, Strin
         let Value::Boolean(is_on) = value else { return Err(format!("{name} must be true or false")) };
         return Ok(is_on.then(|| format!("--{name}").into()).into_iter().collect());
     }
-    let values = match value {
-        Value::Array(values) if matches!(flag.get_action(), ArgAction::Append) => values,
-        value => vec![value],
-    };
+    let is_repeatable = matches!(flag.get_action(), ArgAction::Append);
+    let values = if is_repeatable && let Value::Array(values) = value { values } else { vec![value] };
     let argument = |value| Ok(format!("--{name}={}", one(value, name)?).into());
     values.into_iter().map(argument).collect()
 }

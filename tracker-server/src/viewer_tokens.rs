@@ -131,10 +131,14 @@ impl ViewerTokens {
         validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp", "aud"]);
         let data = jsonwebtoken::decode::<Claims>(token, &key.key, &validation);
-        data.map(|data| data.claims).map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => EXPIRED,
-            ErrorKind::ImmatureSignature => EARLY,
-            _ => WRONG,
+        data.map(|data| data.claims).map_err(|error| {
+            if matches!(error.kind(), ErrorKind::ExpiredSignature) {
+                EXPIRED
+            } else if matches!(error.kind(), ErrorKind::ImmatureSignature) {
+                EARLY
+            } else {
+                WRONG
+            }
         })
     }
 }
