@@ -21,7 +21,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 pub use cli::{Command, Output, Serving};
@@ -34,7 +34,14 @@ const INTERRUPTED: u8 = 130;
 
 /// The program `seeder`.
 pub fn main() -> ExitCode {
-    let cli::Cli { command, output } = cli::Cli::parse();
+    let arguments = match flag_file::with_file(&cli::Cli::command(), std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            Reporter { is_json: false }.error(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    let cli::Cli { command, output } = cli::Cli::parse_from(arguments);
     run(command, output)
 }
 

@@ -24,6 +24,11 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes of an error page that are read and shown.
 const ERROR_TEXT_BYTES_MAX: u64 = 200;
 
+/// How often a tracker that asks for patience is asked to remove something, and how long is waited each time at most. Nobody
+/// else asks again.
+const REMOVALS_MAX: u32 = 5;
+const REMOVAL_PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// What a peer shows to a tracker.
 #[derive(Clone, Default)]
 pub struct Credentials {
@@ -82,18 +87,43 @@ pub fn publish_manifest(
     if let Some(key) = &credentials.key {
         request = request.header("tributary-proof", proof(&agent, address, (action, swarm), key)?);
     }
-    if let Some(token) = &credentials.publish_token {
+    // A tracker without a publish token may be closed to viewers.
+    if let Some(token) = credentials.publish_token.as_ref().or(credentials.token.as_ref()) {
         request = request.header("authorization", bearer(token));
     }
     outcome(request.send(bytes).map_err(|error| failed(&error))?)
 }
 
-/// Takes a publication off its tracker, as its publisher. Blocks.
+/// Takes a publication off its tracker, as its publisher. Blocks, for longer where the tracker asks for patience.
 pub fn remove_manifest(
     address: &TrackerAddress,
     swarm: SwarmId,
     credentials: &Credentials,
 ) -> Result<(), PublishError> {
+    for _ in 1..REMOVALS_MAX {
+        match removed(address, swarm, credentials)? {
+            Removal::Later(pause) => std::thread::sleep(pause),
+            Removal::Done(outcome) => return outcome,
+        }
+    }
+    match removed(address, swarm, credentials)? {
+        Removal::Later(_) => Err(PublishError::Failed("it has no time; try again later".into())),
+        Removal::Done(outcome) => outcome,
+    }
+}
+
+/// What came of an attempt to remove.
+enum Removal {
+    Done(Result<(), PublishError>),
+    /// The tracker asks to come again, this long from now.
+    Later(Duration),
+}
+
+fn removed(
+    address: &TrackerAddress,
+    swarm: SwarmId,
+    credentials: &Credentials,
+) -> Result<Removal, PublishError> {
     let url = address.manifest_url(swarm);
     let agent = agent();
     let mut request = agent.delete(&url);
@@ -102,8 +132,13 @@ pub fn remove_manifest(
     }
     let response =
         request.call().map_err(|error| PublishError::Failed(format!("{url}: {}", in_words(&error))))?;
-    // What the tracker does not know is off it.
-    if response.status().as_u16() == 404 { Ok(()) } else { outcome(response) }
+    let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    Ok(match (response.status().as_u16(), asked) {
+        // What the tracker does not know is off it.
+        (404, _) => Removal::Done(Ok(())),
+        (429 | 503, Some(seconds)) => Removal::Later(Duration::from_secs(seconds).min(REMOVAL_PAUSE_MAX)),
+        _ => Removal::Done(outcome(response)),
+    })
 }
 
 /// The publisher's signature over a fresh challenge, as a header carries it.
@@ -136,7 +171,8 @@ fn outcome(mut response: Response<Body>) -> Result<(), PublishError> {
     let text = text(&mut response);
     match status.as_u16() {
         401 => Err(PublishError::Refused(format!(
-            "the tracker refuses: {text} (--publish-token or TRIBUTARY_PUBLISH_TOKEN)"
+            "the tracker refuses: {text} (--publish-token, --token, or the \
+             environment: TRIBUTARY_PUBLISH_TOKEN, TRIBUTARY_TOKEN)"
         ))),
         400 | 403 | 410 | 413 => Err(PublishError::Refused(format!("the tracker refuses: {text}"))),
         status => Err(PublishError::Failed(format!("HTTP status {status} {text}"))),
@@ -169,5 +205,39 @@ fn in_words(error: &ureq::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A tracker that answers so many requests with these heads, one a connection.
+    fn answering(heads: Vec<&'static str>) -> TrackerAddress {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("ws://{}/v1/swarm", listener.local_addr().unwrap()).parse().unwrap();
+        std::thread::spawn(move || {
+            for head in heads {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                assert!(lines.map_while(Result::ok).any(|line| line.is_empty()), "no request");
+                write!(stream, "HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn a_tracker_that_asks_for_patience_is_asked_again_to_remove() {
+        const LATER: &str = "429 Too Many Requests\r\nretry-after: 0";
+        let remove = |heads| remove_manifest(&answering(heads), SwarmId([1; 32]), &Credentials::default());
+        assert_eq!(remove(vec![LATER, LATER, "200 OK"]), Ok(()));
+        assert_eq!(remove(vec![LATER, "404 Not Found"]), Ok(()));
+        assert!(matches!(remove(vec![LATER; 5]), Err(PublishError::Failed(_))));
+        assert!(matches!(remove(vec![LATER, "403 Forbidden"]), Err(PublishError::Refused(_))));
+        assert!(matches!(remove(vec!["503 Service Unavailable"]), Err(PublishError::Failed(_))));
     }
 }

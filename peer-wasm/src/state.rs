@@ -138,7 +138,7 @@ impl State {
         let Some((manifest, _)) = self.content.as_ref().filter(|_| now >= self.next_return) else { return };
         let Ok(bytes) = manifest.to_bytes() else { return };
         self.next_return = now + RETURN_INTERVAL;
-        let sent = bring_back(self.scope.clone(), self.swarm, bytes);
+        let sent = bring_back(self.scope.clone(), self.swarm, bytes, self.token.as_deref());
         self.later(async move {
             sent.await;
             Happening::Done

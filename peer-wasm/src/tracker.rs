@@ -172,14 +172,7 @@ pub(crate) async fn fetch_manifest(
     token: Option<String>,
 ) -> Input {
     let asked = early.unwrap_or_else(|| {
-        let request = RequestInit::new();
-        if let Some(token) = token
-            && let Ok(headers) = Headers::new()
-        {
-            // In a header and not in the address, which logs show. A text that is no header is no permission either.
-            let _ = headers.set("authorization", &format!("Bearer {token}"));
-            request.set_headers(&headers);
-        }
+        let request = request(token.as_deref());
         scope.fetch_with_str_and_init(&format!("{MANIFEST_PATH}{swarm}"), &request)
     });
     Input::ManifestFetched(read_manifest(asked).await)
@@ -187,12 +180,32 @@ pub(crate) async fn fetch_manifest(
 
 /// Brings a manifest back to a tracker that forgot it. Whether it is taken does not matter here: the core keeps asking
 /// to join.
-pub(crate) async fn bring_back(scope: DedicatedWorkerGlobalScope, swarm: SwarmId, bytes: Vec<u8>) {
-    let request = RequestInit::new();
+pub(crate) fn bring_back(
+    scope: DedicatedWorkerGlobalScope,
+    swarm: SwarmId,
+    bytes: Vec<u8>,
+    token: Option<&str>,
+) -> impl Future<Output = ()> + use<> {
+    let request = request(token);
     request.set_method("PUT");
     request.set_body(&Uint8Array::from(&bytes[..]));
     let sent = scope.fetch_with_str_and_init(&format!("{MANIFEST_PATH}{swarm}"), &request);
-    let _ = JsFuture::from(sent).await;
+    async move {
+        let _ = JsFuture::from(sent).await;
+    }
+}
+
+/// A request that shows a permission, if there is one.
+fn request(token: Option<&str>) -> RequestInit {
+    let request = RequestInit::new();
+    if let Some(token) = token
+        && let Ok(headers) = Headers::new()
+    {
+        // In a header and not in the address, which logs show. A text that is no header is no permission either.
+        let _ = headers.set("authorization", &format!("Bearer {token}"));
+        request.set_headers(&headers);
+    }
+    request
 }
 
 async fn read_manifest(asked: Promise) -> Result<bytes::Bytes, FetchError> {

@@ -283,7 +283,9 @@ impl Manifest {
             return Err(ManifestError::Invalid("a text is longer than 1024 bytes"));
         }
         if !texts.all(|text| text::is_clean(text)) {
-            return Err(ManifestError::Invalid("a text has control or bidirectional formatting characters"));
+            return Err(ManifestError::Invalid(
+                "a text has control, invisible or bidirectional formatting characters",
+            ));
         }
         if self.trackers.len() > TRACKERS_MAX {
             return Err(ManifestError::Invalid("more than 16 trackers"));

@@ -65,6 +65,10 @@ async fn without_a_permission_or_with_an_expired_one_a_sentence_says_what_to_do(
             tab.wait_words(words, TIMEOUT).await?;
             let shown: bool = tab.value("document.querySelector('#notices .is-fatal') !== null").await?;
             ensure!(shown, "{words} is not shown as what ends the visit: {}", json!(token));
+            let said: [String; 2] = tab
+                .value("['tracker', 'title'].map((id) => document.getElementById(id).textContent)")
+                .await?;
+            ensure!(said == ["Stopped", "Not joined"], "it seems to go on: {said:?}");
             let seen = tab.stats().await?;
             ensure!(seen.bytes_verified == 0 && seen.links.is_empty(), "{seen:?}");
         }

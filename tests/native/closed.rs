@@ -76,3 +76,17 @@ fn who_has_a_permission_fetches_and_the_others_hear_what_to_do() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn one_token_for_all_is_enough_to_seed_and_to_fetch() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("film.bin");
+    random_file(&file, 300_000, 4)?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--token", "among friends"])?;
+    is_refused(&refused_seed(&tracker, &file, home.path(), &[])?, "or its token for all (--token)")?;
+    let seeder = Seeder::start(&tracker, &file, home.path(), &["--token", "among friends"])?;
+    let copy = home.path().join("copy.bin");
+    Fetch::start(seeder.link(), &copy, &["--token", "among friends"])?.wait_done(TIMEOUT)?;
+    ensure!(fs::read(&copy)? == fs::read(&file)?, "the copy differs");
+    Ok(())
+}

@@ -5,6 +5,7 @@ mod catalogue;
 mod claims;
 mod closed;
 mod crowd;
+mod flag_file;
 mod hostile;
 mod media;
 mod publishing;

@@ -30,6 +30,10 @@ async fn a_film_that_is_shared_is_listed_fetched_whole_and_gone_when_it_stops() 
     let catalogue = reqwest::get(share.http("/v1/swarms")?).await?.text().await?;
     ensure!(catalogue.contains(share.swarm()) && catalogue.contains("film.bin"), "{catalogue}");
 
+    // Nobody else publishes there.
+    let foreign = reqwest::Client::new().put(share.http(&format!("/v1/manifests/{}", "00".repeat(32)))?);
+    ensure!(foreign.body("").send().await?.status() == 401, "others can publish");
+
     let mut command = Share::command(folder.path())?;
     let output = folder.path().join("copy.bin");
     let fetch = Fetch::run(command.args(["fetch", share.link(), "--json", "-o"]).arg(&output), &output)?;

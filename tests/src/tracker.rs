@@ -38,7 +38,8 @@ impl Tracker {
 
     /// Starts a tracker on a host of its own.
     pub fn start_on(host: &Host, options: &[String]) -> Result<Self> {
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        // Other machines reach it.
+        let options: Vec<&str> = options.iter().map(String::as_str).chain(["--open"]).collect();
         let command = Self::command(&format!("{}:0", host.address), &options)?;
         Self::started(Program::start("tracker", &mut host.run(&command))?)
     }

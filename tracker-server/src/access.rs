@@ -15,7 +15,7 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, HOST, ORIGIN, VARY,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use swarm_core::publisher::TrackerName;
@@ -146,8 +146,26 @@ fn last_of<'a>(headers: &'a HeaderMap, header: &str) -> Option<&'a str> {
     headers.get_all(header).iter().next_back()?.to_str().ok()?.rsplit(',').next().map(str::trim)
 }
 
-fn text(headers: &HeaderMap, header: impl axum::http::header::AsHeaderName) -> Option<&str> {
-    headers.get(header).and_then(|value| value.to_str().ok())
+/// The host that a request is for, as [RFC 9112, section 3.2] has it. None if that is not clear: what stands before this
+/// tracker may have read another one.
+///
+/// [RFC 9112, section 3.2]: https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+fn host(request: &Request<Body>) -> Option<&str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok()?,
+        (None, None) if request.uri().authority().is_some() || request.version() < Version::HTTP_11 => "",
+        _ => return None,
+    };
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    Some(authority.and_then(|authority| authority.rsplit('@').next()).unwrap_or(host))
+}
+
+/// The origin of the page on whose behalf a request comes. One that cannot be read, or several, are nobody's.
+fn origin(headers: &HeaderMap) -> Option<&str> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let first = origins.next()?;
+    Some(first.to_str().ok().filter(|_| origins.next().is_none()).unwrap_or("null"))
 }
 
 /// Checks host and origin of a request, and says in the answer whether its page may read it.
@@ -155,8 +173,14 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     let is_behind_proxy = hub.config.is_behind_proxy;
     let headers = request.headers();
     let forwarded_host = is_behind_proxy.then(|| last_of(headers, "x-forwarded-host")).flatten();
-    let host = forwarded_host.or_else(|| text(headers, HOST)).unwrap_or_default().to_owned();
-    let origin = text(headers, ORIGIN).map(str::to_owned);
+    let Some(asked) = host(&request) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "a request names the host that it is for once, in letters of ASCII",
+        );
+    };
+    let host = forwarded_host.unwrap_or(asked).to_owned();
+    let origin = origin(headers).map(str::to_owned);
     let forwarded = is_behind_proxy.then(|| last_of(headers, "x-forwarded-for")).flatten();
     let forwarded: Option<IpAddr> = forwarded.and_then(|address| address.parse().ok());
     request.extensions_mut().insert(CalledAs(hub.config.called(&host)));

@@ -132,10 +132,17 @@ async fn poster(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>, headers:
     }
 }
 
+/// The token of `Authorization: Bearer TOKEN`. None if there are several: readers would differ on which one counts.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
 /// Why who asks may not see a content, or the catalogue. A closed tracker takes the header `Authorization: Bearer TOKEN`.
-fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<SwarmId>) -> Option<Response> {
-    let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match hub.config.permission(token.and_then(|value| value.strip_prefix("Bearer "))) {
+pub(crate) fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<SwarmId>) -> Option<Response> {
+    match hub.config.permission(bearer(headers)) {
         Permission::All => None,
         Permission::Only(own, _) if swarm == Some(own) => None,
         Permission::Only(..) => Some(refuse(StatusCode::FORBIDDEN, "this permission is for another content")),

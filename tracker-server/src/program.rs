@@ -3,11 +3,11 @@
 //! Owns the command line, the listeners, signals and exit codes. [`Embedded`] is a tracker beside other work in the same
 //! process.
 
-mod config_file;
 #[cfg(unix)]
 mod descriptors;
 mod embedded;
 mod listening;
+mod openness;
 mod options;
 
 use std::ffi::OsString;
@@ -21,15 +21,14 @@ use tracing_subscriber::EnvFilter;
 use crate::{Listeners, Page};
 use listening::listen;
 
-pub use config_file::with_file;
 pub use embedded::{Embedded, Listen, PORT_FIRST};
 pub use options::{TokenOptions, TrackerOptions};
 
 /// The program `tracker-server`.
 pub fn main() -> ExitCode {
-    let arguments = match with_file(&options::Options::command(), std::env::args_os().collect()) {
+    let arguments = match flag_file::with_file(&options::Options::command(), std::env::args_os().collect()) {
         Ok(arguments) => arguments,
-        Err(error) => return failure(&error),
+        Err(error) => return failure(&error.into()),
     };
     let options = options::Options::parse_from::<_, OsString>(arguments);
     match options.command {
@@ -77,6 +76,7 @@ async fn serve(options: &TrackerOptions, page: Page) -> anyhow::Result<()> {
         None => None,
     };
     let address = public.local_addr().context("cannot tell which address is listened on")?;
+    openness::check(&config, options.open, address)?;
     {
         let mut stdout = io::stdout().lock();
         // Nobody may be reading; that is no reason not to serve.

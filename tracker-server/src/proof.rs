@@ -2,15 +2,18 @@
 //!
 //! The publisher asks for a challenge, signs it together with what it wants, the swarm and the tracker's name, and sends
 //! both in the header `Tributary-Proof: CHALLENGE.SIGNATURE`. The tracker remembers no challenge: each carries its time
-//! and a keyed digest. One counts for a minute, so a copied proof can repeat what the publisher asked for, and only that.
+//! and a keyed digest. One counts for a minute, and no longer than until the publisher uses a later one for the same content. So a
+//! copied proof can repeat what the publisher asked for last, and only that.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use axum::http::HeaderMap;
 use swarm_core::publisher::{Action, Signature, Statement, TrackerName};
 use swarm_core::{Challenge, PublisherKey, SwarmId, Timestamp};
 
-use crate::limits::CHALLENGE_LIFETIME;
+use crate::limits::{CHALLENGE_LIFETIME, PUBLISHERS_SWEEP};
 
 /// The header of a proof.
 pub(crate) const HEADER: &str = "tributary-proof";
@@ -20,6 +23,15 @@ pub(crate) const HEADER: &str = "tributary-proof";
 pub(crate) struct Challenges {
     key: [u8; 32],
     count: AtomicU64,
+    used: Mutex<Used>,
+}
+
+/// When the latest challenge was made that its publisher used for a content, for as long as older ones could be used.
+#[derive(Debug, Default)]
+struct Used {
+    latest: HashMap<SwarmId, (Timestamp, u64)>,
+    /// How many there may be before those are dropped that do not matter any more.
+    sweep_at: usize,
 }
 
 /// A proof as it came; what it is good for is not known yet.
@@ -43,7 +55,7 @@ impl Challenges {
     /// `secret` differs from one life of the tracker to the next.
     pub(crate) fn new(secret: &[u8]) -> Self {
         let key = blake3::derive_key("tributary 2026 challenges over HTTP", secret);
-        Self { key, count: AtomicU64::new(0) }
+        Self { key, count: AtomicU64::new(0), used: Mutex::default() }
     }
 
     /// A new challenge.
@@ -65,12 +77,22 @@ impl Challenges {
         self.is_current(now, challenge) && publisher.has_signed(&statement, &signature)
     }
 
+    /// Whether a good proof is no older than those that were used for this content; from now on none older is.
+    pub(crate) fn is_latest(&self, now: Timestamp, proof: &Proof, swarm: SwarmId) -> bool {
+        let (made, count) = about(proof.challenge);
+        let own = (Timestamp::from_micros(made), count);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.latest.len() >= used.sweep_at.max(PUBLISHERS_SWEEP) {
+            used.latest.retain(|_, (made, _)| now.since(*made) <= CHALLENGE_LIFETIME);
+            used.sweep_at = used.latest.len() * 2;
+        }
+        let latest = used.latest.entry(swarm).or_insert(own);
+        *latest = own.max(*latest);
+        *latest == own
+    }
+
     fn is_current(&self, now: Timestamp, challenge: Challenge) -> bool {
-        let word = |at: usize| {
-            let bytes = challenge.0.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            u64::from_le_bytes(bytes.unwrap_or_default())
-        };
-        let (made, count) = (word(0), word(8));
+        let (made, count) = about(challenge);
         let is_own = blake3::Hash::from(self.made(made, count).0) == blake3::Hash::from(challenge.0);
         is_own && now.since(Timestamp::from_micros(made)) <= CHALLENGE_LIFETIME
     }
@@ -84,6 +106,15 @@ impl Challenges {
         challenge.0.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         challenge
     }
+}
+
+/// What a challenge says: when it was made, in microseconds, and its number.
+fn about(challenge: Challenge) -> (u64, u64) {
+    let word = |at: usize| {
+        let bytes = challenge.0.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        u64::from_le_bytes(bytes.unwrap_or_default())
+    };
+    (word(0), word(8))
 }
 
 #[cfg(test)]
@@ -118,6 +149,21 @@ mod tests {
         let other_life = Challenges::new(b"another life");
         assert!(!other_life.proves(made, &proof, key.public(), (Action::List, SWARM)));
         assert_ne!(challenges.issue(made), challenge);
+    }
+
+    #[test]
+    fn what_is_remembered_of_proofs_is_bounded_by_their_life() {
+        let challenges = Challenges::new(b"one life");
+        let name = TrackerName::of("here");
+        let signature = SecretKey::from_bytes(&[7; 32]).sign(&Statement::Manifest(SWARM));
+        for second in 0..PUBLISHERS_SWEEP as u64 * 4 {
+            let now = Timestamp::from_millis(second * 1000);
+            let proof = Proof { challenge: challenges.issue(now), signature, name };
+            let mut swarm = SwarmId([0; 32]);
+            swarm.0[..8].copy_from_slice(&second.to_le_bytes());
+            assert!(challenges.is_latest(now, &proof, swarm) && challenges.is_latest(now, &proof, swarm));
+        }
+        assert!(challenges.used.lock().unwrap().latest.len() <= PUBLISHERS_SWEEP * 2);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::access::{CalledAs, Sender};
 use crate::decision::network::Site;
 use crate::decision::tracker::is_same_secret;
-use crate::http::{refuse, try_later};
+use crate::http::{bearer, refusal_to_show, refuse, try_later};
 use crate::hub::Hub;
 use crate::limits::{
     BODY_RATE_BYTES_PER_S, PUBLICATION_WAIT, PUBLICATIONS_MAX, PUBLICATIONS_PER_ADDRESS_MAX, PUBLISHERS_SWEEP,
@@ -37,6 +37,10 @@ use crate::proof::{self, Proof};
 /// Why something that is the publisher's business is refused.
 const UNPROVEN: &str = "this takes a signature by the publisher's key over a fresh challenge, \
                         for the name that this tracker has";
+
+/// Why a proof that was good does not count any more. Its publisher, if it is the one that sends it, makes another.
+const SUPERSEDED: &str =
+    "the publisher has asked for something else since this was signed; sign a fresh challenge";
 
 /// Turns of publishers: so many at a time, and of one address only a few.
 #[derive(Debug)]
@@ -98,10 +102,11 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    if hub.config.publish_token.as_deref().is_some_and(|token| !is_bearer(&headers, token)) {
-        return refuse(StatusCode::UNAUTHORIZED, "publishing here takes the tracker's publish token");
+    let swarm: Result<SwarmId, _> = swarm.parse();
+    if let Some(refusal) = refusal_to_publish(&hub, &headers, swarm.as_ref().ok().copied()) {
+        return refusal;
     }
-    let swarm: SwarmId = match swarm.parse() {
+    let swarm = match swarm {
         Ok(swarm) => swarm,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
     };
@@ -127,6 +132,9 @@ pub(crate) async fn publish(
     let is_proven = proof.is_some_and(|proof| hub.proves(&proof, manifest.seal.publisher, (action, swarm)));
     if !is_proven && (wish.list || headers.contains_key(proof::HEADER)) {
         return refuse(StatusCode::FORBIDDEN, UNPROVEN);
+    }
+    if is_proven && proof.is_some_and(|proof| !hub.is_latest(&proof, swarm)) {
+        return try_later(SUPERSEDED);
     }
     if !is_proven && hub.is_removed(swarm) {
         return refuse(
@@ -177,14 +185,24 @@ pub(crate) async fn remove(
     let Some(publisher) = hub.publisher(swarm) else {
         return refuse(StatusCode::NOT_FOUND, format_args!("no content {swarm} is published here"));
     };
-    let is_proven =
-        Proof::of(&headers, name).is_some_and(|proof| hub.proves(&proof, publisher, (Action::Remove, swarm)));
-    if !is_proven {
+    let what = (Action::Remove, swarm);
+    let Some(proof) = Proof::of(&headers, name).filter(|proof| hub.proves(proof, publisher, what)) else {
         return refuse(StatusCode::FORBIDDEN, UNPROVEN);
+    };
+    if !hub.is_latest(&proof, swarm) {
+        return try_later(SUPERSEDED);
     }
     hub.remove_everywhere(swarm).await;
     tracing::info!(%swarm, "a manifest was removed by its publisher");
     refuse(StatusCode::OK, "removed")
+}
+
+/// Why who asks may not publish: a tracker with a publish token takes that, and one that is closed to viewers takes
+/// manifests only from those who may watch them.
+fn refusal_to_publish(hub: &Hub, headers: &HeaderMap, swarm: Option<SwarmId>) -> Option<Response> {
+    let Some(token) = &hub.config.publish_token else { return refusal_to_show(hub, headers, swarm) };
+    let refusal = || refuse(StatusCode::UNAUTHORIZED, "publishing here takes the tracker's publish token");
+    (!is_bearer(headers, token)).then(refusal)
 }
 
 /// Where there is a publish token, its holders are the operator's own: they have no quota.
@@ -222,17 +240,14 @@ fn too_many(text: &str, retry_after_ms: u32) -> Response {
 }
 
 fn is_bearer(headers: &HeaderMap, token: &str) -> bool {
-    headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|given| is_same_secret(token, given))
+    bearer(headers).is_some_and(|given| is_same_secret(token, given))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use axum::http::header::AUTHORIZATION;
 
     #[test]
     fn a_bearer_is_the_whole_token() {

@@ -2,7 +2,7 @@
 //!
 //! The tracker mints them (`tracker-server token`), or a web application that shares the key does. Header: `alg` HS256 or
 //! EdDSA, and `kid`, which names the key; several keys may be good at a time, so that they can be changed. Claims: `swarm`
-//! (64 hexadecimal digits), `role` (`viewer` or `initial`), `exp` (seconds since 1970), `aud`.
+//! (64 hexadecimal digits), `role` (`viewer` or `initial`), `exp` (seconds since 1970), `aud`, and where it is there, `nbf`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,6 +27,7 @@ pub const AUDIENCE_DEFAULT: &str = "tributary";
 const SECRET_BYTES_MIN: usize = 32;
 
 const EXPIRED: &str = "the permission to watch has expired; ask for a new link where you got this one";
+const EARLY: &str = "the permission to watch does not count yet; try again when it does";
 const MISSING: &str =
     "watching here takes a permission, which is part of the link (&token=…); ask for the whole link";
 const WRONG: &str =
@@ -81,13 +82,20 @@ impl ViewerTokens {
     /// Adds a key.
     pub fn add(&mut self, kid: &str, text: &str) -> anyhow::Result<()> {
         token_signatures::install();
-        let key = if text.starts_with("-----BEGIN PUBLIC KEY") {
-            let key = DecodingKey::from_ed_pem(text.as_bytes()).context("it is no public key of Ed25519")?;
-            Key { algorithm: Algorithm::EdDSA, key }
-        } else {
-            Key { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret(text)?) }
+        let key = match pem(text) {
+            // What is public must never be taken for a secret, whatever stands before it in the file.
+            Some(pem) => {
+                ensure!(
+                    pem.starts_with("-----BEGIN PUBLIC KEY"),
+                    "it takes a PUBLIC KEY of Ed25519, or a secret"
+                );
+                let key =
+                    DecodingKey::from_ed_pem(pem.as_bytes()).context("it is no public key of Ed25519")?;
+                Key { algorithm: Algorithm::EdDSA, key }
+            }
+            None => Key { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret(text)?) },
         };
-        self.keys.insert(kid.to_owned(), key);
+        ensure!(self.keys.insert(kid.to_owned(), key).is_none(), "another key has the same KID");
         Ok(())
     }
 
@@ -101,25 +109,37 @@ impl ViewerTokens {
         let Some(token) = token else { return Permission::Refused(MISSING) };
         match self.claims(token) {
             Ok(Claims { swarm, role, .. }) => Permission::Only(swarm, role),
-            Err(true) => Permission::Refused(EXPIRED),
-            Err(false) => Permission::Refused(WRONG),
+            Err(reason) => Permission::Refused(reason),
         }
     }
 
-    /// The claims of a token; the error is whether it was good once.
-    fn claims(&self, token: &str) -> Result<Claims, bool> {
+    /// The claims of a token; the error is for its holder.
+    fn claims(&self, token: &str) -> Result<Claims, &'static str> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(false);
+            return Err(WRONG);
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| false)?;
-        let key = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(false)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| WRONG)?;
+        if header.crit.is_some() {
+            // It names extensions that a reader must understand (RFC 7515, section 4.1.11). There are none here.
+            return Err(WRONG);
+        }
+        let key = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(WRONG)?;
         // The algorithm is the key's and not the token's: a public key must not be taken for a shared secret.
         let mut validation = Validation::new(key.algorithm);
         validation.leeway = TOKEN_LEEWAY_S;
         validation.set_audience(&[&self.audience]);
+        validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp", "aud"]);
         let data = jsonwebtoken::decode::<Claims>(token, &key.key, &validation);
-        data.map(|data| data.claims).map_err(|error| matches!(error.kind(), ErrorKind::ExpiredSignature))
+        data.map(|data| data.claims).map_err(|error| {
+            if matches!(error.kind(), ErrorKind::ExpiredSignature) {
+                EXPIRED
+            } else if matches!(error.kind(), ErrorKind::ImmatureSignature) {
+                EARLY
+            } else {
+                WRONG
+            }
+        })
     }
 }
 
@@ -144,15 +164,14 @@ pub fn mint(key: &str, grant: &Grant<'_>) -> anyhow::Result<String> {
 
 fn mint_with(kid: &str, text: &str, grant: &Grant<'_>) -> anyhow::Result<String> {
     token_signatures::install();
-    let (algorithm, key) = if text.starts_with("-----BEGIN PRIVATE KEY") {
-        let key = EncodingKey::from_ed_pem(text.as_bytes()).context("it is no private key of Ed25519")?;
-        (Algorithm::EdDSA, key)
-    } else {
-        ensure!(
-            !text.starts_with("-----BEGIN"),
-            "tokens are signed with a PRIVATE KEY (PKCS#8), or a secret"
-        );
-        (Algorithm::HS256, EncodingKey::from_secret(secret(text)?))
+    let (algorithm, key) = match pem(text) {
+        Some(pem) => {
+            let is_private = pem.starts_with("-----BEGIN PRIVATE KEY");
+            ensure!(is_private, "tokens are signed with a PRIVATE KEY (PKCS#8), or a secret");
+            let key = EncodingKey::from_ed_pem(pem.as_bytes()).context("it is no private key of Ed25519")?;
+            (Algorithm::EdDSA, key)
+        }
+        None => (Algorithm::HS256, EncodingKey::from_secret(secret(text)?)),
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let exp = (now + grant.lifetime).as_secs();
@@ -170,8 +189,13 @@ fn named_file(named: &str) -> anyhow::Result<(&str, String)> {
     Ok((kid, text))
 }
 
+/// What is in PEM in a text. Programs write comments and byte order marks before it.
+fn pem(text: &str) -> Option<&str> {
+    text.find("-----BEGIN").and_then(|start| text.get(start..))
+}
+
 fn secret(text: &str) -> anyhow::Result<&[u8]> {
-    let secret = text.trim().as_bytes();
+    let secret = text.trim_start_matches('\u{feff}').trim().as_bytes();
     ensure!(secret.len() >= SECRET_BYTES_MIN, "a shared secret has at least {SECRET_BYTES_MIN} bytes");
     Ok(secret)
 }
@@ -263,8 +287,45 @@ mod tests {
         tokens.add("e", public).unwrap();
         let token = mint_with("e", private, &GRANT).unwrap();
         assert_eq!(tokens.permission(Some(&token)), Permission::Only(SWARM, Role::Viewer));
-        let confused = mint_with("e", &format!(" {public}"), &GRANT).unwrap();
-        assert_eq!(tokens.permission(Some(&confused)), Permission::Refused(WRONG));
+        for before in ["", " ", "\n", "\u{feff}", "Public-Key of the web application\r\n"] {
+            let public = format!("{before}{public}").replace('\n', "\r\n");
+            let mut tokens = ViewerTokens::default();
+            tokens.add("e", &public).unwrap();
+            assert_eq!(tokens.permission(Some(&token)), Permission::Only(SWARM, Role::Viewer), "{before}");
+            let confused = token_of(r#"{"alg":"HS256","kid":"e"}"#, &claims("99999999999"), |message| {
+                hs256(public.trim().as_bytes(), message)
+            });
+            assert_eq!(tokens.permission(Some(&confused)), Permission::Refused(WRONG), "{before}");
+            assert!(mint_with("e", &public, &GRANT).is_err(), "a public key signs nothing");
+        }
+        for other in [private, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] {
+            let error = ViewerTokens::default().add("e", other).unwrap_err().to_string();
+            assert!(error.contains("takes a PUBLIC KEY"), "{error}");
+        }
+        let error = tokens.add("e", SECRET).unwrap_err().to_string();
+        assert!(error.contains("the same KID"), "{error}");
+    }
+
+    fn claims(exp: &str) -> String {
+        format!(r#"{{"swarm":"{SWARM}","role":"viewer","exp":{exp},"aud":"tributary"}}"#)
+    }
+
+    #[test]
+    fn a_permission_counts_from_the_time_that_it_names_on() {
+        let signed = |nbf: &str| {
+            let claims = claims("18446744073709551615").replacen('{', &format!("{{\"nbf\":{nbf},"), 1);
+            let token = token_of(r#"{"alg":"HS256","kid":"a"}"#, &claims, |message| {
+                hs256(SECRET.trim().as_bytes(), message)
+            });
+            tokens().permission(Some(&token))
+        };
+        assert_eq!(signed("1"), Permission::Only(SWARM, Role::Viewer));
+        for later in ["99999999999", "18446744073709551615"] {
+            assert_eq!(signed(later), Permission::Refused(EARLY), "{later}");
+        }
+        for nonsense in ["-1", "\"1\"", "1e400", "[]"] {
+            assert!(matches!(signed(nonsense), Permission::Refused(_)), "{nonsense}");
+        }
     }
 
     /// A token of these parts, signed with any bytes.
@@ -313,6 +374,7 @@ mod tests {
             r#"{"alg":"HS256","kid":"../../../dev/null"}"#,
             r#"{"alg":"HS256","jwk":{"kty":"oct","k":""},"jku":"https://evil.example"}"#,
             r#"{"alg":"RS256","kid":"a"}"#,
+            r#"{"alg":"HS256","kid":"a","crit":["x"],"x":1}"#,
         ];
         for header in headers {
             for sign in [|_: &str| Vec::new(), |message: &str| hs256(SECRET.trim().as_bytes(), message)] {

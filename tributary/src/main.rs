@@ -15,9 +15,9 @@ use clap::CommandFactory;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let arguments = match tracker_server::program::with_file(&Cli::command(), std::env::args_os().collect()) {
+    let arguments = match flag_file::with_file(&Cli::command(), std::env::args_os().collect()) {
         Ok(arguments) => arguments,
-        Err(error) => return failure(&error),
+        Err(error) => return failure(&error.into()),
     };
     let Cli { command, output } = match Cli::read(arguments) {
         Ok(cli) => cli,

@@ -44,7 +44,7 @@ async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Re
     let page = options.www.map_or(page::inside(), Page::Directory);
     let listen = options.listen.as_deref().map_or(Listen::Anywhere, Listen::At);
     let tracker = Embedded::start(listen, page).await?;
-    let here = here(tracker.address(), &network_addresses());
+    let here = here(tracker.address(), &network_addresses(), tracker.publish_token());
     if options.listen.is_none() && here.own.port() != PORT_FIRST {
         reporter.note(&format!("port {PORT_FIRST} is in use; the page is at port {}", here.own.port()));
     }
@@ -62,15 +62,16 @@ async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Re
 }
 
 /// How a tracker that listens at `address` is reached. `network` are the addresses of this machine.
-fn here(address: SocketAddr, network: &[IpAddr]) -> Here {
+fn here(address: SocketAddr, network: &[IpAddr], publish_token: &str) -> Here {
     let port = address.port();
+    let publish_token = publish_token.to_owned();
     let (loopback, is_reached): (IpAddr, fn(&IpAddr) -> bool) = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => (Ipv4Addr::LOCALHOST.into(), IpAddr::is_ipv4),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => (Ipv6Addr::LOCALHOST.into(), |_| true),
-        IpAddr::V4(_) | IpAddr::V6(_) => return Here { own: address, network: Vec::new() },
+        IpAddr::V4(_) | IpAddr::V6(_) => return Here { own: address, network: Vec::new(), publish_token },
     };
     let network = network.iter().filter(|ip| is_reached(ip)).map(|ip| SocketAddr::new(*ip, port));
-    Here { own: SocketAddr::new(loopback, port), network: network.collect() }
+    Here { own: SocketAddr::new(loopback, port), network: network.collect(), publish_token }
 }
 
 #[cfg(test)]
@@ -79,7 +80,7 @@ mod tests {
 
     fn texts(address: &str) -> (String, Vec<String>) {
         let network = ["192.168.1.5", "fd00::7"].map(|text| text.parse().unwrap());
-        let here = here(address.parse().unwrap(), &network);
+        let here = here(address.parse().unwrap(), &network, "");
         (here.own.to_string(), here.network.iter().map(SocketAddr::to_string).collect())
     }
 

@@ -111,6 +111,9 @@ export class View {
     if (note) {
       note.classList.add("is-still");
       setText(note, "Nothing to play.");
+      // Nothing is tried any more, so nothing may say that it is.
+      this.tracker("down", "Stopped");
+      setText(byId("title"), "Not joined");
     }
   }
 

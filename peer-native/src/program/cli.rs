@@ -78,9 +78,21 @@ pub(crate) struct Signing {
     pub(crate) key: Option<PathBuf>,
 }
 
+/// `--config`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct FlagFile {
+    /// A TOML file with flags by their names, such as `tracker = "wss://HOST/v1/swarm"`. The command line and the environment
+    /// win.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 /// `seed`.
 #[derive(Debug, Args)]
 pub struct Seed {
+    #[command(flatten)]
+    pub(crate) flags: FlagFile,
+
     /// The files to publish, and folders whose files to publish. Without any: all that `list` shows.
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -195,6 +207,9 @@ pub struct Remove {
 /// `fetch`.
 #[derive(Debug, Args)]
 pub struct Fetch {
+    #[command(flatten)]
+    pub(crate) flags: FlagFile,
+
     /// A link such as http://HOST:PORT/#SWARMID, or a swarm id together with --tracker.
     #[arg(value_name = "LINK|SWARMID")]
     pub(crate) content: String,

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::program::amount;
-use crate::program::cli::{Access, Seed, Serving};
+use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
 use crate::program::publishing::{self, Job};
 use crate::program::report::Reporter;
@@ -74,6 +74,8 @@ pub struct Here {
     pub own: SocketAddr,
     /// From other machines.
     pub network: Vec<SocketAddr>,
+    /// What it asks publishers for.
+    pub publish_token: String,
 }
 
 /// Runs the command.
@@ -91,7 +93,9 @@ pub async fn share(
 ) -> anyhow::Result<ExitCode> {
     let tracker = Some(format!("ws://{}/v1/swarm", here.own));
     let access = Access { token: None };
-    let options = Seed { files, tracker, list: true, publish_token: None, access, serving };
+    let publish_token = Some(here.publish_token.clone());
+    let flags = FlagFile::default();
+    let options = Seed { flags, files, tracker, list: true, publish_token, access, serving };
     seed(options, Some(here), reporter, ending).await
 }
 

@@ -1,7 +1,8 @@
 //! Texts that people are shown, and what they must not contain.
 //!
 //! Control characters could drive a terminal. Bidirectional formatting characters could show a name in another order
-//! than it has: `film\u{202e}gpj.exe` reads like a picture. Text in right-to-left scripts needs none of them.
+//! than it has: `film\u{202e}gpj.exe` reads like a picture. Text in right-to-left scripts needs none of them. Invisible
+//! characters make two different names look the same. Joiners and variation selectors stay: scripts and emoji need them.
 
 /// Whether a text has nothing that could deceive its reader.
 pub fn is_clean(text: &str) -> bool {
@@ -23,7 +24,32 @@ fn is_deceptive(character: char) -> bool {
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     );
-    character.is_control() || is_bidirectional || matches!(character, '\u{2028}' | '\u{2029}')
+    character.is_control()
+        || is_bidirectional
+        || is_invisible(character)
+        || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// Characters without width that no script needs in a title: Unicode `Default_Ignorable_Code_Point` without joiners, variation
+/// selectors and what is unassigned, and the marks of annotations.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180e}'
+            | '\u{200b}'
+            | '\u{2060}'..='\u{2065}'
+            | '\u{206a}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
@@ -35,8 +61,18 @@ mod tests {
 
     #[test]
     fn ordinary_texts_of_all_scripts_are_clean() {
-        for text in ["", "film.mp4", "Ein Märchen", "映画", "فيلم", "סרט", "👩‍🚀 the movie", "a\u{300}"]
-        {
+        for text in [
+            "",
+            "film.mp4",
+            "Ein Märchen",
+            "映画",
+            "فيلم",
+            "סרט",
+            "👩‍🚀 the movie",
+            "a\u{300}",
+            "می\u{200c}خواهم",
+            "葛\u{e0100}",
+        ] {
             assert!(is_clean(text), "{text}");
             assert_eq!(cleaned(text), text);
         }
@@ -46,6 +82,10 @@ mod tests {
     fn what_deceives_is_taken_out() {
         assert_eq!(cleaned("film\u{202e}gpj.exe"), "filmgpj.exe");
         assert_eq!(cleaned("one\r\ntwo\u{1b}[2J\u{9b}"), "one  two[2J");
-        assert!(is_clean(&cleaned(&(0..0x3000).filter_map(char::from_u32).collect::<String>())));
+        for invisible in ["\u{200b}", "\u{feff}", "\u{ad}", "\u{3164}", "\u{2060}", "\u{e0041}", "\u{fff9}"] {
+            assert!(!is_clean(invisible), "{}", invisible.escape_unicode());
+            assert_eq!(cleaned(&format!("fi{invisible}lm")), "film");
+        }
+        assert!(is_clean(&cleaned(&(0..0xf0000).filter_map(char::from_u32).collect::<String>())));
     }
 }

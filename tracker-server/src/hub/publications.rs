@@ -22,6 +22,11 @@ impl Hub {
         self.challenges.proves(self.shared_now(), proof, publisher, what)
     }
 
+    /// Whether a proof is no older than those that its publisher used for this content; from now on none older is.
+    pub(crate) fn is_latest(&self, proof: &Proof, swarm: SwarmId) -> bool {
+        self.challenges.is_latest(self.shared_now(), proof, swarm)
+    }
+
     /// Whether its publisher took it off this tracker.
     pub(crate) fn is_removed(&self, swarm: SwarmId) -> bool {
         self.lock().removed.contains(swarm)

@@ -26,10 +26,11 @@ pub enum Listen<'a> {
     Anywhere,
 }
 
-/// A tracker in this process, open to everybody, with everything in memory.
+/// A tracker in this process, with everything in memory. Everybody may watch; only who is told its token publishes.
 #[derive(Debug)]
 pub struct Embedded {
     address: SocketAddr,
+    publish_token: String,
     stop: CancellationToken,
     task: JoinHandle<Result<(), ServeError>>,
 }
@@ -40,7 +41,9 @@ impl Embedded {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).context("the system gives no random bytes")?;
         let seed = getrandom::u64().context("the system gives no random bytes")?;
-        let config = ServerConfig { page, ..ServerConfig::new(seed, &secret) };
+        let mut config = ServerConfig { page, ..ServerConfig::new(seed, &secret) };
+        let publish_token = token()?;
+        config.publish_token = Some(publish_token.clone());
         #[cfg(unix)]
         super::descriptors::raise(config.connections_max);
         let listener = match at {
@@ -51,7 +54,7 @@ impl Embedded {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let task = tokio::spawn(crate::serve(config, Listeners::from(listener), stopped));
-        Ok(Self { address, stop, task })
+        Ok(Self { address, publish_token, stop, task })
     }
 
     /// Where it listens. The address may be unspecified: then it listens at all of them.
@@ -59,11 +62,23 @@ impl Embedded {
         self.address
     }
 
+    /// What it asks publishers for. Nobody else knows it.
+    pub fn publish_token(&self) -> &str {
+        &self.publish_token
+    }
+
     /// Closes every connection and ends.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         Ok(self.task.await.context("the tracker failed from within")??)
     }
+}
+
+/// A token that nobody can guess.
+fn token() -> anyhow::Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
 /// A listener at the first port that is free.

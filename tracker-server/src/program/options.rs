@@ -12,6 +12,7 @@ use crate::relays::Relays;
 use crate::viewer_tokens::{self, AUDIENCE_DEFAULT, Grant, ViewerTokens};
 use crate::{Page, ServerConfig};
 use anyhow::{Context, bail};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use swarm_core::SwarmId;
 use swarm_core::limits::ICE_SERVERS_MAX;
@@ -88,6 +89,11 @@ pub struct TrackerOptions {
     /// redis://USER:PASSWORD@HOST:PORT/DATABASE. All of them take the same --secret.
     #[arg(long, value_name = "URL", env = "TRIBUTARY_ENGINE", hide_env_values = true)]
     engine: Option<String>,
+
+    /// Lets everybody publish and watch. A tracker that other machines can reach starts only with this, or with --token,
+    /// --publish-token or --viewer-key, which close it.
+    #[arg(long, env = "TRIBUTARY_OPEN", value_parser = BoolishValueParser::new())]
+    pub(crate) open: bool,
 
     /// Closes the tracker to peers that do not present this token.
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TOKEN", hide_env_values = true)]
@@ -171,6 +177,7 @@ impl TokenOptions {
 impl TrackerOptions {
     /// What the options mean. `page` is served where they name no other.
     pub(crate) fn config(&self, page: Page) -> anyhow::Result<ServerConfig> {
+        self.check_texts()?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).context("the system gives no random bytes")?;
         let secret = self.secret.as_ref().map_or(&random[..], |secret| secret.as_bytes());
@@ -196,6 +203,21 @@ impl TrackerOptions {
         config.connections_max = self.connections_max;
         config.engine = self.engine()?;
         Ok(config)
+    }
+
+    /// An empty text is no secret: a variable of the environment that was left empty must not pass for one.
+    fn check_texts(&self) -> anyhow::Result<()> {
+        for (flag, variable, text) in [
+            ("--token", "TRIBUTARY_TOKEN", &self.token),
+            ("--publish-token", "TRIBUTARY_PUBLISH_TOKEN", &self.publish_token),
+            ("--secret", "TRIBUTARY_SECRET", &self.secret),
+            ("--turn-secret", "TRIBUTARY_TURN_SECRET", &self.turn_secret),
+        ] {
+            if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+                bail!("{flag} is empty: give it a text, or leave out {flag} and {variable}");
+            }
+        }
+        Ok(())
     }
 
     /// What is shared with other trackers.

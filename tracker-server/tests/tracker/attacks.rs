@@ -238,6 +238,72 @@ async fn a_proof_serves_what_it_was_made_for_and_nothing_else() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn an_older_proof_does_not_undo_what_the_publisher_asked_for_since() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let (swarm, bytes) = manifest("film")?;
+    let tracker = TrackerName::of(&server.address.to_string());
+    let sign = async |action| {
+        let challenge = server.get("/v1/challenge").await?.text().trim().parse()?;
+        let signature = key().sign(&Statement::Publication { action, swarm, tracker, challenge });
+        anyhow::Ok(format!("{challenge}.{signature}"))
+    };
+    let put = async |query: &str, proof: &str| {
+        let path = format!("/v1/manifests/{swarm}{query}");
+        let headers = [("tributary-proof", proof)];
+        anyhow::Ok(
+            request(server.address, "PUT", &path, &headers, bytes.clone().into()).await?.status.as_u16(),
+        )
+    };
+    let (listing, publishing) = (sign(Action::List).await?, sign(Action::Publish).await?);
+    assert_eq!(put("?list=true", &listing).await?, 201);
+    assert_eq!(put("?list=true", &listing).await?, 200, "to the same effect");
+    assert_eq!(put("", &publishing).await?, 200);
+    assert_eq!(put("?list=true", &listing).await?, 503);
+    assert!(!server.get("/v1/swarms").await?.text().contains("film"));
+    let path = format!("/v1/manifests/{swarm}");
+    let removing = sign(Action::Remove).await?;
+    let headers = [("tributary-proof", removing.as_str())];
+    assert_eq!(request(server.address, "DELETE", &path, &headers, Bytes::new()).await?.status, 200);
+    assert_eq!(put("", &publishing).await?, 503);
+    assert_eq!(put("?list=true", &listing).await?, 503);
+    assert_eq!(server.get(&path).await?.status, 404);
+    assert_eq!(put("", &sign(Action::Publish).await?).await?, 201, "the publisher changes its mind");
+    Ok(())
+}
+
+#[tokio::test]
+async fn headers_that_two_readers_would_read_differently_are_refused() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.tracker.token = Some("friend".into())).await?;
+    let host = format!("host: {}\r\n", server.address);
+    let own = format!("{host}origin: http://{}\r\n", server.address);
+    let friend = "authorization: Bearer friend\r\n";
+    for (head, status) in [
+        (format!("{host}{friend}"), "200"),
+        (format!("{host}authorization: bEARER friend\r\n"), "200"),
+        (format!("{host}{friend}authorization: Bearer foe\r\n"), "401"),
+        (format!("{host}authorization: Bearer foe\r\n{friend}"), "401"),
+        (format!("{host}{friend}{friend}"), "401"),
+        (format!("{host}{host}{friend}"), "400"),
+        (format!("{host}host: evil.example\r\n{friend}"), "400"),
+        (format!("host: \u{e9}vil.example\r\n{friend}"), "400"),
+        (friend.to_owned(), "400"),
+        (format!("{own}{friend}"), "200"),
+        (format!("{own}origin: https://evil.example\r\n{friend}"), "403"),
+        (format!("{host}origin: https://\u{e9}vil.example\r\n{friend}"), "403"),
+    ] {
+        let ask = format!("GET /v1/swarms HTTP/1.1\r\nconnection: close\r\n{head}\r\n");
+        let answer = exchange(server.address, ask.as_bytes()).await?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {answer}");
+    }
+    let foreign =
+        format!("GET http://evil.example/v1/swarms HTTP/1.1\r\nconnection: close\r\n{host}{friend}\r\n");
+    assert!(exchange(server.address, foreign.as_bytes()).await?.starts_with("HTTP/1.1 421"));
+    let old = format!("GET /v1/swarms HTTP/1.0\r\n{friend}\r\n");
+    assert!(exchange(server.address, old.as_bytes()).await?.contains(" 200 OK"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_storm_of_joins_and_departures_leaves_nothing_behind() -> anyhow::Result<()> {
     let server = Server::start().await?;
     let swarm = server.publish("film").await?;

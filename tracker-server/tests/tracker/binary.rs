@@ -131,6 +131,38 @@ async fn refused(arguments: &[&str]) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
+async fn a_tracker_that_others_can_reach_starts_closed_or_open_on_purpose() -> anyhow::Result<()> {
+    for (arguments, word) in [
+        (&["--listen", "0.0.0.0:0"][..], "at 0.0.0.0:"),
+        (&["--listen", "127.0.0.1:0", "--behind-proxy"], "through its proxy"),
+    ] {
+        let line = refused(arguments).await?;
+        assert!(line.contains(word) && line.contains("--publish-token") && line.contains("--open"), "{line}");
+        for more in [&["--open"][..], &["--publish-token", "x"], &["--token", "x"]] {
+            let mut child = command(&[arguments, more].concat()).spawn()?;
+            let stdout = child.stdout.take().context("no stdout")?;
+            let line = timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??;
+            assert!(line.is_some_and(|line| line.starts_with("listening: ")), "{arguments:?} {more:?}");
+        }
+    }
+    let mut child = command(&["--listen", "0.0.0.0:0"]).env("TRIBUTARY_OPEN", "yes").spawn()?;
+    let stdout = child.stdout.take().context("no stdout")?;
+    assert!(timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_empty_token_closes_nothing_and_is_refused() -> anyhow::Result<()> {
+    for flag in ["--publish-token", "--token", "--secret", "--turn-secret"] {
+        for text in ["", "  "] {
+            let line = refused(&["--listen", "127.0.0.1:0", flag, text]).await?;
+            assert!(line.contains(&format!("{flag} is empty")), "{line}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_said_in_one_line() -> anyhow::Result<()> {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();

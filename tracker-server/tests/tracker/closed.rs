@@ -84,3 +84,37 @@ async fn a_closed_tracker_shows_a_content_only_to_those_who_may_see_it() -> anyh
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_tracker_that_is_closed_to_viewers_takes_manifests_only_from_those_who_may_watch_them()
+-> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("key");
+    std::fs::write(&file, "north north north north north north")?;
+    let named = format!("a={}", file.display());
+    let mint = |swarm| {
+        let lifetime = Duration::from_secs(60);
+        mint(&named, &Grant { swarm, role: Role::Viewer, lifetime, audience: AUDIENCE_DEFAULT })
+    };
+    let (swarm, bytes) = manifest("film")?;
+    let path = format!("/v1/manifests/{swarm}");
+    let put = async |server: &Server, token: Option<&str>| {
+        let value = token.map(|token| format!("Bearer {token}"));
+        let header = value.as_deref().map(|value| ("authorization", value));
+        let headers: Vec<_> = header.into_iter().collect();
+        request(server.address, "PUT", &path, &headers, bytes.clone().into()).await
+    };
+    let by_token = Server::start_with(|config| config.tracker.token = Some("friend".into())).await?;
+    for (token, status) in [(None, 401), (Some("foe"), 401), (Some("friend"), 201)] {
+        assert_eq!(put(&by_token, token).await?.status, status, "{token:?}");
+    }
+    let by_key = Server::start_with(|config| {
+        config.viewer_tokens.add("a", "north north north north north north").unwrap();
+    })
+    .await?;
+    let (good, other) = (mint(swarm)?, mint(SwarmId([5; 32]))?);
+    for (token, status) in [(None, 401), (Some("x"), 401), (Some(&other[..]), 403), (Some(&good[..]), 201)] {
+        assert_eq!(put(&by_key, token).await?.status, status, "{token:?}");
+    }
+    Ok(())
+}

@@ -59,7 +59,7 @@ impl System {
     pub(crate) fn tracker(&self, place: &Place, scene: &Scene<'_>) -> Option<Command> {
         let Self::Tributary { binaries } = self else { return None };
         let mut command = place.command(binaries.join("tracker-server"));
-        command.args(["--listen", &format!("{}:{TRACKER_PORT}", place.address)]);
+        command.args(["--listen", &format!("{}:{TRACKER_PORT}", place.address), "--open"]);
         // Known again by those who were there before it was killed.
         command.args(["--secret", "of this bench only"]).arg("--www").arg(scene.folder);
         Some(command)

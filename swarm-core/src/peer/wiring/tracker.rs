@@ -22,8 +22,7 @@ use crate::tracker_message::{
 use crate::tree::HashTree;
 
 /// What a publisher is told that a closed tracker does not let in.
-const WITHOUT_TOKEN: &str =
-    "publishing here takes the tracker's publish token (--publish-token); ask its operator";
+const WITHOUT_TOKEN: &str = "publishing here takes the tracker's publish token (--publish-token) or its token for all (--token); ask its operator";
 const WRONG_TOKEN: &str = "publishing here takes its publish token (--publish-token) or a permission for initial peers (--token), and what was \
      shown is neither";
 

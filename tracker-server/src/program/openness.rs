@@ -1,0 +1,56 @@
+//! A tracker that other machines can reach is open to strangers only if its operator says so.
+
+use std::net::SocketAddr;
+
+use anyhow::bail;
+
+use crate::ServerConfig;
+
+/// Refuses to serve strangers by accident. `is_open` is whether the operator wants that; `address` is listened on.
+pub(crate) fn check(config: &ServerConfig, is_open: bool, address: SocketAddr) -> anyhow::Result<()> {
+    let is_closed =
+        config.publish_token.is_some() || config.tracker.token.is_some() || !config.viewer_tokens.is_empty();
+    let is_local = address.ip().to_canonical().is_loopback();
+    if is_open || is_closed || (is_local && !config.is_behind_proxy) {
+        return Ok(());
+    }
+    let way = if is_local { "through its proxy".to_owned() } else { format!("at {address}") };
+    bail!(
+        "other machines can reach this tracker {way}, and all of them could publish and watch: close it with \
+         --publish-token, --token or --viewer-key, or let everybody in with --open"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(address: &str, is_open: bool, change: fn(&mut ServerConfig)) -> Result<(), String> {
+        let mut config = ServerConfig::new(1, b"");
+        change(&mut config);
+        check(&config, is_open, address.parse().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn strangers_that_can_reach_a_tracker_are_let_in_on_purpose_only() {
+        let behind_proxy = |config: &mut ServerConfig| config.is_behind_proxy = true;
+        for address in ["0.0.0.0:80", "[::]:80", "192.168.1.5:80", "203.0.113.1:80", "[fd00::1]:80"] {
+            let error = result(address, false, |_| {}).unwrap_err();
+            assert!(error.contains(&format!("at {address},")), "{error}");
+            assert!(error.contains("--publish-token") && error.contains("--open"), "{error}");
+            assert_eq!(result(address, true, |_| {}), Ok(()));
+            for close in [
+                (|config| config.publish_token = Some("x".into())) as fn(&mut ServerConfig),
+                |config| config.tracker.token = Some("x".into()),
+                |config| config.viewer_tokens.add("a", &"north ".repeat(9)).unwrap(),
+            ] {
+                assert_eq!(result(address, false, close), Ok(()), "{address}");
+            }
+        }
+        for address in ["127.0.0.1:80", "127.9.9.9:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+            assert_eq!(result(address, false, |_| {}), Ok(()), "{address}");
+            assert!(result(address, false, behind_proxy).unwrap_err().contains("through its proxy"));
+            assert_eq!(result(address, true, behind_proxy), Ok(()), "{address}");
+        }
+    }
+}
