@@ -1,6 +1,6 @@
-//! A tracker that other machines can reach is open to strangers only if its operator says so.
+//! A tracker that strangers can reach is open to them only if its operator says so.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::bail;
 
@@ -10,15 +10,25 @@ use crate::ServerConfig;
 pub(crate) fn check(config: &ServerConfig, is_open: bool, address: SocketAddr) -> anyhow::Result<()> {
     let is_closed =
         config.publish_token.is_some() || config.tracker.token.is_some() || !config.viewer_tokens.is_empty();
-    let is_local = address.ip().to_canonical().is_loopback();
-    if is_open || is_closed || (is_local && !config.is_behind_proxy) {
+    if is_open || is_closed || (is_private(address.ip()) && !config.is_behind_proxy) {
         return Ok(());
     }
-    let way = if is_local { "through its proxy".to_owned() } else { format!("at {address}") };
+    let way = if config.is_behind_proxy { "through its proxy".to_owned() } else { format!("at {address}") };
     bail!(
-        "other machines can reach this tracker {way}, and all of them could publish and watch: close it with \
+        "strangers can reach this tracker {way}, and all of them could publish and watch: close it with \
          --publish-token, --token or --viewer-key, or let everybody in with --open"
     )
+}
+
+/// Whether only this machine or its own network reaches an address: loopback, RFC 1918, RFC 3927, and unique local and
+/// link-local addresses of IPv6 (RFC 4193, RFC 4291). An operator who names such an address chose who can come.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -34,7 +44,7 @@ mod tests {
     #[test]
     fn strangers_that_can_reach_a_tracker_are_let_in_on_purpose_only() {
         let behind_proxy = |config: &mut ServerConfig| config.is_behind_proxy = true;
-        for address in ["0.0.0.0:80", "[::]:80", "192.168.1.5:80", "203.0.113.1:80", "[fd00::1]:80"] {
+        for address in ["0.0.0.0:80", "[::]:80", "172.32.0.1:80", "203.0.113.1:80", "[2001:db8::1]:80"] {
             let error = result(address, false, |_| {}).unwrap_err();
             assert!(error.contains(&format!("at {address},")), "{error}");
             assert!(error.contains("--publish-token") && error.contains("--open"), "{error}");
@@ -47,7 +57,19 @@ mod tests {
                 assert_eq!(result(address, false, close), Ok(()), "{address}");
             }
         }
-        for address in ["127.0.0.1:80", "127.9.9.9:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+        let private = [
+            "127.0.0.1:80",
+            "127.9.9.9:80",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]:80",
+            "10.9.0.1:80",
+            "192.168.1.5:80",
+            "172.31.0.1:80",
+            "169.254.1.1:80",
+            "[fd00::1]:80",
+            "[fe80::1]:80",
+        ];
+        for address in private {
             assert_eq!(result(address, false, |_| {}), Ok(()), "{address}");
             assert!(result(address, false, behind_proxy).unwrap_err().contains("through its proxy"));
             assert_eq!(result(address, true, behind_proxy), Ok(()), "{address}");

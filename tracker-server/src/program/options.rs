@@ -90,7 +90,7 @@ pub struct TrackerOptions {
     #[arg(long, value_name = "URL", env = "TRIBUTARY_ENGINE", hide_env_values = true)]
     engine: Option<String>,
 
-    /// Lets everybody publish and watch. A tracker that other machines can reach starts only with this, or with --token,
+    /// Lets everybody publish and watch. A tracker that strangers can reach starts only with this, or with --token,
     /// --publish-token or --viewer-key, which close it.
     #[arg(long, env = "TRIBUTARY_OPEN", value_parser = BoolishValueParser::new())]
     pub(crate) open: bool,

@@ -24,7 +24,9 @@ use uplink::Uplink;
 
 use super::input::UploadLimit;
 use super::neighbours::{Link, Neighbours};
-use super::tuning::{AGED, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF};
+use super::tuning::{
+    AGED, BEHIND_WEIGHT, CHANNEL_MIN, DUE_TOGETHER, GROUP, PATH_GUESS, PATH_SLACK, RAREST_OF,
+};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer_message::Class;
