@@ -29,6 +29,9 @@ pub enum KeyError {
     /// Others can read it.
     #[error("others can read the key at {path}; run `chmod 600 {path}`", path = .0.display())]
     Exposed(PathBuf),
+    /// It is a directory, a pipe or a device, which may never end or never answer.
+    #[error("{} is not a file; name the file of a key", .0.display())]
+    NotAFile(PathBuf),
     /// Something else is in the file.
     #[error("{} holds no publisher's key; it is one line that begins with {HEAD}", .0.display())]
     Malformed(PathBuf),
@@ -50,6 +53,10 @@ pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
         }
         KeyError::Io { path: path.to_owned(), source }
     };
+    // Before it is opened: opening a pipe waits for the one who writes.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(KeyError::NotAFile(path.to_owned()));
+    }
     let file = File::open(path).map_err(failed)?;
     if is_exposed(&file.metadata().map_err(failed)?) {
         return Err(KeyError::Exposed(path.to_owned()));
@@ -120,6 +127,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data/publisher.key");
         assert!(matches!(read(&path), Err(KeyError::Missing(_))));
+        assert!(matches!(read(directory.path()), Err(KeyError::NotAFile(_))));
+        #[cfg(unix)]
+        assert!(matches!(read(Path::new("/dev/zero")), Err(KeyError::NotAFile(_))));
         let (made, is_new) = read_or_make(&path).unwrap();
         let (found, is_new_again) = read_or_make(&path).unwrap();
         assert_eq!((made.public(), is_new, is_new_again), (found.public(), true, false));

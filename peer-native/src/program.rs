@@ -89,7 +89,13 @@ pub fn start_logging(verbose: u8) {
         1 => "error,peer_native=info,swarm_core=info,tracker_server=info",
         _ => "warn,peer_native=debug,swarm_core=debug,tracker_server=debug",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // These log whole messages at `trace`, with the tokens in them.
+    for silent in ["tungstenite=debug", "tokio_tungstenite=debug"] {
+        if let Ok(directive) = silent.parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let logs = logs.with_ansi(std::io::stderr().is_terminal());
     if verbose == 0 && std::env::var_os(EnvFilter::DEFAULT_ENV).is_none() {

@@ -89,11 +89,25 @@ async fn what_is_removed_is_taken_off_its_tracker_too() -> Result<()> {
     let swarm = links.first().and_then(|link| link.rsplit_once('#')).context("no link")?.1;
     let manifest = format!("/v1/manifests/{swarm}");
     ensure!(tracker.get(&manifest).await?.0 == 200);
+    let stranger = home.path().join("stranger.key").display().to_string();
+    said(home.path(), &["key", "new", "--key", &stranger])?;
+    ensure!(
+        said(home.path(), &["remove", &name, "--key", &stranger]).is_err(),
+        "another's key removes nothing"
+    );
+    ensure!(
+        said(home.path(), &["list"])?.len() == 1 && tracker.get(&manifest).await?.0 == 200,
+        "nothing is lost"
+    );
     said(home.path(), &["remove", &name])?;
     ensure!(tracker.get(&manifest).await?.0 == 404, "the tracker still gives it");
     let (program, again) = seeding(home.path(), &[&name, "--tracker", &tracker.url()], 1)?;
     ensure!(again == links, "its publisher brings it back under the same link");
     program.stop()?;
+    drop(tracker);
+    ensure!(said(home.path(), &["remove", &name]).is_err(), "the tracker is away");
+    said(home.path(), &["remove", &name, "--local"])?;
+    ensure!(said(home.path(), &["list"])?.is_empty());
     Ok(())
 }
 

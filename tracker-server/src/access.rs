@@ -215,6 +215,24 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     }
 }
 
+/// Keeps web pages away from the private listener. A page that points a name of its own at this machine is of that name's
+/// origin and reads what it asks for, so names that are not this network's are refused, whatever address is listened on.
+pub(crate) async fn guard_private(
+    State(hub): State<Arc<Hub>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let is_known = host(&request)
+        .is_some_and(|host| is_host_allowed(&hub.config.allowed_origins, Ipv4Addr::LOCALHOST.into(), host));
+    if origin(request.headers()).is_some() || !is_known {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "this listener is for operators, by its address or a name of their own network, and not for pages",
+        );
+    }
+    next.run(request).await
+}
+
 /// Lets pages of an origin read an answer.
 fn permit(headers: &mut HeaderMap, origin: &str) {
     let Ok(origin) = HeaderValue::from_str(origin) else { return };

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use swarm_core::SwarmId;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::access::{CalledAs, Sender, guard};
+use crate::access::{CalledAs, Sender, guard, guard_private};
 use crate::decision::Permission;
 use crate::hub::{Caller, Hub};
 use crate::place::Permit;
@@ -28,8 +28,8 @@ use crate::{page, socket};
 /// Caching of what is addressed by its own digest.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// The same for what not everybody may have.
-const FOR_ONE: &str = "private, max-age=31536000, immutable";
+/// The same for what not everybody may have: a browser that others use, too, asks again each time, with their permission.
+const FOR_ONE: &str = "private, no-cache";
 
 /// All routes of the public listener.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
@@ -62,6 +62,7 @@ pub(crate) fn private_router(hub: Arc<Hub>) -> Router {
         .route("/v1/trackers", get(trackers))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .layer(from_fn_with_state(Arc::clone(&hub), guard_private))
         .with_state(hub)
 }
 

@@ -118,7 +118,13 @@ fn start_logging(verbose: u8) {
         1 => "info,tracker_server=debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // These log whole messages at `trace`, with the tokens in them.
+    for silent in ["tungstenite=debug", "tokio_tungstenite=debug"] {
+        if let Ok(directive) = silent.parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
     let has_colours = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(has_colours).with_writer(io::stderr).init();
 }

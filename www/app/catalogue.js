@@ -28,6 +28,9 @@ import { formatBytes, formatCount, formatDuration } from "./format.js";
 /** How often the list is asked for again while it is looked at. */
 const REFRESH_MS = 5000;
 
+/** The tracker says who may not see the list, and why. */
+class Refusal extends Error {}
+
 /** How many pages are shown: one more with each click. */
 let pages = 1;
 
@@ -42,7 +45,11 @@ export function startCatalogue() {
   setInterval(() => { if (!document.hidden) void refresh(); }, REFRESH_MS);
 }
 
+/** Whether the tracker gives its list to nobody without a permission. */
+let isClosed = false;
+
 async function refresh() {
+  if (isClosed) return;
   const note = byId("catalogue-note");
   try {
     const { swarms, next } = await read();
@@ -52,6 +59,11 @@ async function refresh() {
     show(swarms);
   } catch (error) {
     note.hidden = false;
+    if (error instanceof Refusal) {
+      isClosed = true;
+      setText(note, `This tracker shows no list: ${error.message}`);
+      return;
+    }
     const reason = error instanceof TypeError ? "it cannot be reached" : String(error);
     setText(note, `The tracker's list cannot be had just now: ${reason}. Trying again in ${REFRESH_MS / 1000} s …`);
   }
@@ -66,6 +78,7 @@ async function read() {
   const all = { swarms: [] };
   for (let page = 0; page < pages && (page === 0 || all.next); page += 1) {
     const response = await fetch(all.next ? `/v1/swarms?after=${encodeURIComponent(all.next)}` : "/v1/swarms");
+    if (response.status === 401) throw new Refusal((await response.text()).trim());
     if (!response.ok) throw new Error(`it answered with status ${response.status}`);
     /** @type {Page} */
     const { swarms, next } = await response.json();

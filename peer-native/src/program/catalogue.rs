@@ -46,20 +46,25 @@ pub(crate) fn list(options: List, reporter: Reporter) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes a file out of the catalogue.
+/// Takes a file off its tracker and out of the catalogue, in this order: what failed can be tried again.
 pub(crate) async fn remove(options: Remove, reporter: Reporter) -> anyhow::Result<ExitCode> {
     let data_dir = existing(options.data.dir)?;
     let listings = data_dir.catalogue().context("the catalogue cannot be read")?;
     let listing = meant(&listings, &options.content)?;
-    data_dir.unlist(&listing.path).context("the catalogue cannot be written")?;
     let path = listing.path.display().to_string();
+    if !options.is_local {
+        let key = publishing::key_path(options.signing.key.as_deref(), Some(&data_dir))?;
+        taken_off(listing.clone(), key).await.with_context(|| {
+            format!(
+                "{path} stays in the list, since {} still knows it; try again, or forget it here only with --local",
+                listing.tracker
+            )
+        })?;
+        reporter.text(&format!("{} forgets {path}", listing.tracker));
+    }
+    data_dir.unlist(&listing.path).context("the catalogue cannot be written")?;
     reporter.text(&format!("{path} is not seeded at the next start; the file itself stays"));
     reporter.event(&Event::Removed { swarm: listing.swarm, path: &path });
-    let key = publishing::key_path(options.signing.key.as_deref(), Some(&data_dir))?;
-    match taken_off(listing.clone(), key).await {
-        Ok(()) => reporter.text(&format!("{} forgets it, too", listing.tracker)),
-        Err(error) => reporter.note(&format!("it is still known to its tracker: {error:#}")),
-    }
     Ok(ExitCode::SUCCESS)
 }
 

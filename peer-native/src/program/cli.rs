@@ -197,6 +197,10 @@ pub struct Remove {
     #[arg(value_name = "FILE|SWARMID")]
     pub(crate) content: String,
 
+    /// Only here: its tracker goes on knowing it. For a tracker that is gone for good.
+    #[arg(long = "local")]
+    pub(crate) is_local: bool,
+
     #[command(flatten)]
     pub(crate) signing: Signing,
 
@@ -279,8 +283,7 @@ pub(crate) struct Upload {
 /// How others reach this machine.
 #[derive(Debug, Args)]
 pub(crate) struct Reach {
-    /// Carry all connections over this one UDP port, to be opened in a firewall. Default: free ports. Relays
-    /// (TURN) are then not used from this side.
+    /// Carry all connections over this one UDP port, to be opened in a firewall. Default: free ports.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) udp_port: Option<u16>,
 

@@ -97,6 +97,8 @@ async fn a_file_configures_it_and_metrics_are_served_where_it_says() -> anyhow::
     };
     assert_eq!(ask(metrics, "/metrics", &[]).await?.status, 200);
     assert_eq!(ask(address, "/metrics", &[]).await?.status, 404);
+    let page = ask(metrics, "/v1/trackers", &[("origin", "http://evil.example")]).await?;
+    assert_eq!(page.status, 403, "a page of another origin");
     let allowed = ask(address, "/v1/swarms", &[("origin", "https://films.example")]).await?;
     assert_eq!(allowed.header("access-control-allow-origin"), "https://films.example");
     assert!(data.join("manifests.redb").is_file());
