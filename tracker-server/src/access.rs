@@ -115,8 +115,9 @@ fn is_host_allowed(allowed: &AllowedOrigins, local: IpAddr, host: &str) -> bool 
     !is_private(local) || name.parse::<IpAddr>().is_ok() || is_private_name || allowed.has_host(host)
 }
 
-/// Whether an address is reached from this machine or a local network only.
-fn is_private(address: IpAddr) -> bool {
+/// Whether an address is reached from this machine or a local network only: loopback, RFC 1918, RFC 3927, RFC 6598; unique
+/// local and link-local addresses of IPv6 (RFC 4193, RFC 4291).
+pub(crate) fn is_private(address: IpAddr) -> bool {
     let shared = |address: Ipv4Addr| address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;
     match address.to_canonical() {
         IpAddr::V4(address) => {

@@ -1,15 +1,17 @@
 //! A tracker that strangers can reach is open to them only if its operator says so.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::bail;
 
 use crate::ServerConfig;
+use crate::access::is_private;
 
 /// Refuses to serve strangers by accident. `is_open` is whether the operator wants that; `address` is listened on.
 pub(crate) fn check(config: &ServerConfig, is_open: bool, address: SocketAddr) -> anyhow::Result<()> {
     let is_closed =
         config.publish_token.is_some() || config.tracker.token.is_some() || !config.viewer_tokens.is_empty();
+    // An operator who names a private address chose who can come.
     if is_open || is_closed || (is_private(address.ip()) && !config.is_behind_proxy) {
         return Ok(());
     }
@@ -18,17 +20,6 @@ pub(crate) fn check(config: &ServerConfig, is_open: bool, address: SocketAddr) -
         "strangers can reach this tracker {way}, and all of them could publish and watch: close it with \
          --publish-token, --token or --viewer-key, or let everybody in with --open"
     )
-}
-
-/// Whether only this machine or its own network reaches an address: loopback, RFC 1918, RFC 3927, and unique local and
-/// link-local addresses of IPv6 (RFC 4193, RFC 4291). An operator who names such an address chose who can come.
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
-    }
 }
 
 #[cfg(test)]
