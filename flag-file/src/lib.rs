@@ -4,7 +4,7 @@
 //! in one place. Which command lines take such a file is theirs: they have a flag `--config`.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -41,15 +41,28 @@ pub enum FlagFileError {
 }
 
 /// The arguments of `given`, and those of the file that `given` names, if it names one. `command`, or the
-/// subcommand that `given` chooses, knows the flags.
-pub fn with_file(command: &Command, mut given: Vec<OsString>) -> Result<Vec<OsString>, FlagFileError> {
+/// subcommand that `given` chooses, knows the flags. `warn` hears, in one line, that others can read a file with a secret
+/// in it: a flag whose value help texts hide ([`Arg::hide_env_values`]).
+pub fn with_file(
+    command: &Command,
+    mut given: Vec<OsString>,
+    warn: impl FnOnce(&str),
+) -> Result<Vec<OsString>, FlagFileError> {
     let mut command = relaxed(command.clone());
     // What is wrong with the arguments themselves is said when they are read for good.
     let Ok(matches) = command.try_get_matches_from_mut(&given) else { return Ok(given) };
     let (command, matches) = chosen(&command, &matches);
     let Ok(Some(path)) = matches.try_get_one::<PathBuf>("config") else { return Ok(given) };
-    let text = read(path).map_err(|error| FlagFileError::Unreadable { path: path.clone(), error })?;
-    let more = Source { path, text: &text }.arguments(command, matches)?;
+    let unreadable = |error| FlagFileError::Unreadable { path: path.clone(), error };
+    let file = File::open(path).map_err(unreadable)?;
+    let is_exposed = is_exposed(&file.metadata().map_err(unreadable)?);
+    let text = read(file).map_err(unreadable)?;
+    let source = Source { path, text: &text };
+    let more = source.arguments(command, matches)?;
+    if let Some(secret) = source.secret(command).filter(|_| is_exposed) {
+        let path = path.display();
+        warn(&format!("others can read {path}, which has --{secret} in it; run `chmod o= {path}`"));
+    }
     // What stands behind `--` are files.
     let end = given.iter().position(|argument| argument == "--").unwrap_or(given.len());
     given.splice(end..end, more);
@@ -67,9 +80,27 @@ fn chosen<'a>(command: &'a Command, matches: &'a ArgMatches) -> (&'a Command, &'
     below.map_or((command, matches), |(command, matches)| chosen(command, matches))
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// Says on stderr, in one line, what is not as it should be.
+pub fn warn(text: &str) {
+    eprintln!("warning: {text}");
+}
+
+/// Whether users can read a file that are neither its owner nor of its group.
+#[cfg(unix)]
+pub fn is_exposed(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o007 != 0
+}
+
+/// Whether users can read a file that are neither its owner nor of its group. Not known on this platform.
+#[cfg(not(unix))]
+pub const fn is_exposed(_: &Metadata) -> bool {
+    false
+}
+
+fn read(file: File) -> io::Result<String> {
     let mut text = String::new();
-    let length = File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    let length = file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
     if length as u64 == FILE_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than a file of flags can be"));
     }
@@ -105,6 +136,13 @@ impl Source<'_> {
             }
         }
         Ok(arguments)
+    }
+
+    /// The first secret that the file holds.
+    fn secret<'a>(&self, command: &'a Command) -> Option<&'a str> {
+        let names: toml::Table = toml::from_str(self.text).ok()?;
+        let mut secrets = command.get_arguments().filter(|flag| flag.is_hide_env_values_set());
+        secrets.find_map(|flag| flag.get_long().filter(|name| names.contains_key(*name)))
     }
 
     fn wrong(&self, start: usize, text: String) -> FlagFileError {
@@ -155,7 +193,7 @@ mod tests {
             .arg(Arg::new("file").action(ArgAction::Append))
             .arg(config)
             .arg(flag("output").required(true))
-            .arg(flag("token").env("FLAG_FILE_TEST_TOKEN"))
+            .arg(flag("token").env("FLAG_FILE_TEST_TOKEN").hide_env_values(true))
             .arg(flag("origin").action(ArgAction::Append))
             .arg(flag("open").action(ArgAction::SetTrue));
         let json = flag("json").action(ArgAction::SetTrue).global(true);
@@ -169,7 +207,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let path = path.display().to_string();
         let given = [&["program", "work", "--config", &path], given].concat();
-        let all = with_file(&program(), given.iter().map(OsString::from).collect());
+        let all = with_file(&program(), given.iter().map(OsString::from).collect(), |_| ());
         let all = all.map_err(|error| error.to_string())?;
         let parsed = program().try_get_matches_from(&all).map_err(|error| error.to_string())?;
         assert_eq!(parsed.subcommand_name(), Some("work"));
@@ -229,17 +267,38 @@ mod tests {
         assert!(error.contains("is longer than"), "{error}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn who_leaves_a_secret_where_others_read_it_is_warned() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flags.toml");
+        let warning = |text: &str, mode| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let given = ["program".into(), "work".into(), "--config".into(), path.clone().into()];
+            let mut warning = None;
+            with_file(&program(), given.to_vec(), |text| warning = Some(text.to_owned())).unwrap();
+            warning
+        };
+        let text = warning("output = 'o'\ntoken = 't'", 0o644).unwrap();
+        assert!(text.contains("--token") && text.contains("chmod o= ") && !text.contains('\n'), "{text}");
+        assert_eq!(warning("output = 'o'\ntoken = 't'", 0o640), None);
+        assert_eq!(warning("output = 'o'", 0o644), None);
+    }
+
     #[test]
     fn what_cannot_be_read_is_named_and_commands_without_a_file_are_left_alone() {
         let given = |arguments: &[&str]| arguments.iter().map(OsString::from).collect::<Vec<_>>();
         for (path, word) in [("no-such-file.toml", "No such file"), ("/", "directory")] {
-            let error = with_file(&program(), given(&["program", "work", "--config", path])).unwrap_err();
+            let error =
+                with_file(&program(), given(&["program", "work", "--config", path]), |_| ()).unwrap_err();
             assert!(error.to_string().starts_with(&format!("--config {path} cannot be read: ")), "{error}");
             assert!(error.to_string().contains(word), "{error}");
         }
         for other in [&["program"][..], &["program", "rest"], &["program", "nothing"], &["program", "--help"]]
         {
-            assert_eq!(with_file(&program(), given(other)).unwrap(), given(other));
+            assert_eq!(with_file(&program(), given(other), |_| ()).unwrap(), given(other));
         }
     }
 }

@@ -23,6 +23,9 @@ pub enum KeyError {
     /// There is none.
     #[error("there is no key at {}; `key new --key FILE` makes one", .0.display())]
     Missing(PathBuf),
+    /// A link to nothing: the disk with the key may not be there.
+    #[error("{} is a link to a file that is not there; bring that back, or name another file", .0.display())]
+    Dangling(PathBuf),
     /// A key must not be lost by accident.
     #[error("there is a key at {} already; move it away first, or name another file", .0.display())]
     Exists(PathBuf),
@@ -49,7 +52,8 @@ pub enum KeyError {
 pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
     let failed = |source: io::Error| {
         if source.kind() == io::ErrorKind::NotFound {
-            return KeyError::Missing(path.to_owned());
+            let path = path.to_owned();
+            return if path.is_symlink() { KeyError::Dangling(path) } else { KeyError::Missing(path) };
         }
         KeyError::Io { path: path.to_owned(), source }
     };
@@ -73,7 +77,8 @@ pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
 pub fn make(path: &Path) -> Result<SecretKey, KeyError> {
     let failed = |source: io::Error| {
         if source.kind() == io::ErrorKind::AlreadyExists {
-            return KeyError::Exists(path.to_owned());
+            let path = path.to_owned();
+            return if path.exists() { KeyError::Exists(path) } else { KeyError::Dangling(path) };
         }
         KeyError::Io { path: path.to_owned(), source }
     };
@@ -141,6 +146,14 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
             assert!(read(&path).unwrap_err().to_string().contains("chmod 600"));
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        #[cfg(unix)]
+        {
+            let link = directory.path().join("link");
+            std::os::unix::fs::symlink(directory.path().join("not there"), &link).unwrap();
+            assert!(matches!(read(&link), Err(KeyError::Dangling(_))));
+            assert!(matches!(make(&link), Err(KeyError::Dangling(_))));
+            assert!(matches!(read_or_make(&link), Err(KeyError::Dangling(_))));
         }
         fs::write(&path, "ssh-ed25519 AAAA").unwrap();
         assert!(matches!(read(&path), Err(KeyError::Malformed(_))));

@@ -34,7 +34,8 @@ const INTERRUPTED: u8 = 130;
 
 /// The program `seeder`.
 pub fn main() -> ExitCode {
-    let arguments = match flag_file::with_file(&cli::Cli::command(), std::env::args_os().collect()) {
+    let given = std::env::args_os().collect();
+    let arguments = match flag_file::with_file(&cli::Cli::command(), given, flag_file::warn) {
         Ok(arguments) => arguments,
         Err(error) => {
             Reporter { is_json: false }.error(&error.to_string());

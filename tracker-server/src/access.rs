@@ -58,7 +58,8 @@ impl AllowedOrigins {
                 .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains('/'));
             match origin.as_str() {
                 "*" => allowed.is_any = true,
-                _ if is_origin => allowed.origins.push(origin),
+                // Browsers leave the port out where it is the scheme's own.
+                _ if is_origin => allowed.origins.push(without_default_port(&origin).to_owned()),
                 _ => return Err(text.to_owned()),
             }
         }
@@ -93,6 +94,12 @@ enum Relation {
     Allowed,
     /// A page of another origin.
     Foreign,
+}
+
+/// An origin without a port that is its scheme's own.
+fn without_default_port(origin: &str) -> &str {
+    let port = if origin.starts_with("https://") { ":443" } else { ":80" };
+    origin.strip_suffix(port).unwrap_or(origin)
 }
 
 fn relation(allowed: &AllowedOrigins, origin: Option<&str>, host: &str) -> Relation {
@@ -199,6 +206,10 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     let is_shared = request.uri().path().starts_with("/v1/");
     let relation = relation(&hub.config.allowed_origins, origin.as_deref(), &host);
     match (relation, origin) {
+        (Relation::Foreign, Some(origin)) if is_shared && origin == "null" => refuse(
+            StatusCode::FORBIDDEN,
+            "pages without an origin (of files, or in a sandbox) may not use this tracker; serve the page from a host",
+        ),
         (Relation::Foreign, Some(origin)) if is_shared => refuse(
             StatusCode::FORBIDDEN,
             format_args!(
@@ -280,6 +291,9 @@ mod tests {
         assert_eq!(relation(&some, Some("https://films.example"), "t"), Relation::Allowed);
         assert_eq!(relation(&some, Some("https://films.example:444"), "t"), Relation::Foreign);
         assert_eq!(relation(&allowed(&["*"]), Some("null"), "t"), Relation::Allowed);
+        let with_port = allowed(&["https://films.example:443", "http://films.example:80"]);
+        assert_eq!(relation(&with_port, Some("https://films.example"), "t"), Relation::Allowed);
+        assert_eq!(relation(&with_port, Some("http://films.example"), "t"), Relation::Allowed);
         for text in ["films.example", "https://", "https://a/b", ""] {
             assert_eq!(AllowedOrigins::parse([text]), Err(text.to_owned()));
         }

@@ -8,12 +8,15 @@
 //! value  flags, 1 byte (1 listed, 2 has a publisher) · number, 8 bytes · publisher, 16 bytes · manifest
 //! ```
 
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use swarm_core::SwarmId;
 use tokio::sync::{mpsc, oneshot};
@@ -42,7 +45,7 @@ pub enum ArchiveError {
         /// The directory.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file cannot be opened or read.
     #[error(
@@ -119,14 +122,16 @@ pub(crate) struct Archive {
 impl Archive {
     /// Opens the store in `directory`, which is made if it is not there, and reads what was saved.
     pub(crate) fn open(directory: &Path) -> Result<(Self, Before), ArchiveError> {
-        std::fs::create_dir_all(directory)
+        make_directory(directory)
             .map_err(|source| ArchiveError::Directory { path: directory.to_owned(), source })?;
         let path = directory.join(FILE);
         let failed =
             |source: redb::Error| ArchiveError::File { path: path.clone(), source: Box::new(source) };
+        let file = open_private(&path).map_err(|error| failed(redb::Error::Io(error)))?;
+        let file = FileBackend::new(file).map_err(|error| failed(error.into()))?;
         let database = Database::builder()
             .set_cache_size(ARCHIVE_CACHE_BYTES)
-            .create(&path)
+            .create_with_backend(file)
             .map_err(|error| failed(error.into()))?;
         let before = read(&database).map_err(failed)?;
         let (changes, queue) = mpsc::channel(ARCHIVE_QUEUE_MAX);
@@ -148,6 +153,30 @@ impl Drop for Archive {
             _ = writer.join();
         }
     }
+}
+
+/// Makes a directory, and what is above it, for this user alone. One that is there stays as it is.
+fn make_directory(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
+/// Opens a file, or makes it for this user alone: what is published unlisted is not to be read by others of the machine.
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
 }
 
 fn read(database: &Database) -> Result<Before, redb::Error> {
@@ -275,6 +304,11 @@ mod tests {
         let directory = folder.path().join("data");
         let (archive, before) = Archive::open(&directory).unwrap();
         assert_eq!(before, Before::default());
+        #[cfg(unix)]
+        for (path, mode) in [(directory.clone(), 0o700), (directory.join(FILE), 0o600)] {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
+        }
         for (name, evicted) in [(1, vec![]), (2, vec![]), (3, vec![SwarmId([1; 32])])] {
             archive.slot().await.unwrap().save(saved(name, Some("192.0.2.7")), evicted).await.unwrap();
         }

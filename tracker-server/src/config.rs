@@ -85,6 +85,12 @@ impl ServerConfig {
         if self.viewer_tokens.is_empty() { Permission::Unknown } else { self.viewer_tokens.permission(token) }
     }
 
+    /// What a publisher must sign for, in words.
+    pub(crate) fn name_to_sign(&self, called: TrackerName) -> String {
+        let named = self.public_hosts.iter().find(|host| TrackerName::of(host) == called);
+        named.map_or_else(|| "the host that the request names".to_owned(), |host| format!("the host {host}"))
+    }
+
     /// The name that a proof must have when its sender called this tracker `host`. A tracker that knows its names takes
     /// no other: a proof that was made for somebody else's tracker counts for nothing here.
     pub(crate) fn called(&self, host: &str) -> TrackerName {
@@ -142,5 +148,6 @@ mod tests {
         config.public_hosts = vec!["a.example".into(), "b.example".into()];
         assert_eq!(config.called("B.example"), TrackerName::of("b.example"));
         assert_eq!(config.called("evil.example"), TrackerName::of("a.example"));
+        assert_eq!(config.name_to_sign(config.called("evil.example")), "the host a.example");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query, State};
@@ -168,9 +169,12 @@ struct PageQuery {
 
 async fn catalogue(
     State(hub): State<Arc<Hub>>,
-    Query(PageQuery { after }): Query<PageQuery>,
+    query: Result<Query<PageQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
+    let Ok(Query(PageQuery { after })) = query else {
+        return refuse(StatusCode::BAD_REQUEST, "`after` is the `next` of the page before");
+    };
     if let Some(refusal) = refusal_to_show(&hub, &headers, None) {
         return refusal;
     }

@@ -26,7 +26,8 @@ pub use options::{TokenOptions, TrackerOptions};
 
 /// The program `tracker-server`.
 pub fn main() -> ExitCode {
-    let arguments = match flag_file::with_file(&options::Options::command(), std::env::args_os().collect()) {
+    let given = std::env::args_os().collect();
+    let arguments = match flag_file::with_file(&options::Options::command(), given, flag_file::warn) {
         Ok(arguments) => arguments,
         Err(error) => return failure(&error.into()),
     };

@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use swarm_core::limits::MANIFEST_BYTES_MAX;
-use swarm_core::publisher::Action;
+use swarm_core::publisher::{Action, TrackerName};
 use swarm_core::{Manifest, SwarmId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -33,10 +33,6 @@ use crate::limits::{
 };
 use crate::manifests::{Provenance, Put};
 use crate::proof::{self, Proof};
-
-/// Why something that is the publisher's business is refused.
-const UNPROVEN: &str = "this takes a signature by the publisher's key over a fresh challenge, \
-                        for the name that this tracker has";
 
 /// Why a proof that was good does not count any more. Its publisher, if it is the one that sends it, makes another.
 const SUPERSEDED: &str =
@@ -131,7 +127,7 @@ pub(crate) async fn publish(
     let action = if wish.list { Action::List } else { Action::Publish };
     let is_proven = proof.is_some_and(|proof| hub.proves(&proof, manifest.seal.publisher, (action, swarm)));
     if !is_proven && (wish.list || headers.contains_key(proof::HEADER)) {
-        return refuse(StatusCode::FORBIDDEN, UNPROVEN);
+        return unproven(&hub, name);
     }
     if is_proven && proof.is_some_and(|proof| !hub.is_latest(&proof, swarm)) {
         return try_later(SUPERSEDED);
@@ -187,7 +183,7 @@ pub(crate) async fn remove(
     };
     let what = (Action::Remove, swarm);
     let Some(proof) = Proof::of(&headers, name).filter(|proof| hub.proves(proof, publisher, what)) else {
-        return refuse(StatusCode::FORBIDDEN, UNPROVEN);
+        return unproven(&hub, name);
     };
     if !hub.is_latest(&proof, swarm) {
         return try_later(SUPERSEDED);
@@ -195,6 +191,14 @@ pub(crate) async fn remove(
     hub.remove_everywhere(swarm).await;
     tracing::info!(%swarm, "a manifest was removed by its publisher");
     refuse(StatusCode::OK, "removed")
+}
+
+/// Why something that is the publisher's business is refused.
+fn unproven(hub: &Hub, name: TrackerName) -> Response {
+    let host = hub.config.name_to_sign(name);
+    let text =
+        format_args!("this takes a signature by the publisher's key over a fresh challenge and {host}");
+    refuse(StatusCode::FORBIDDEN, text)
 }
 
 /// Why who asks may not publish: a tracker with a publish token takes that, and one that is closed to viewers takes

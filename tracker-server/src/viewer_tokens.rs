@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
@@ -73,8 +72,11 @@ impl ViewerTokens {
     pub fn read<'a>(keys: impl IntoIterator<Item = &'a str>, audience: &str) -> anyhow::Result<Self> {
         let mut tokens = Self { audience: audience.to_owned(), ..Self::default() };
         for named in keys {
-            let (kid, text) = named_file(named)?;
+            let (kid, text, is_exposed) = named_file(named)?;
             tokens.add(kid, &text).with_context(|| format!("--viewer-key {named}"))?;
+            if is_exposed && tokens.has_secret(kid) {
+                flag_file::warn(&exposed(named));
+            }
         }
         Ok(tokens)
     }
@@ -99,7 +101,12 @@ impl ViewerTokens {
         Ok(())
     }
 
-    /// Whether anybody is asked for a token.
+    /// Whether a key is one that makes permissions as well as checking them.
+    fn has_secret(&self, kid: &str) -> bool {
+        self.keys.get(kid).is_some_and(|key| key.algorithm == Algorithm::HS256)
+    }
+
+    /// Whether viewers are asked for a token.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -132,6 +139,8 @@ impl ViewerTokens {
         validation.set_required_spec_claims(&["exp", "aud"]);
         let data = jsonwebtoken::decode::<Claims>(token, &key.key, &validation);
         data.map(|data| data.claims).map_err(|error| {
+            // Its holder is not told which check failed; the operator may want to know.
+            tracing::debug!("a permission is refused: {error}");
             if matches!(error.kind(), ErrorKind::ExpiredSignature) {
                 EXPIRED
             } else if matches!(error.kind(), ErrorKind::ImmatureSignature) {
@@ -158,7 +167,10 @@ pub struct Grant<'a> {
 
 /// Makes a token. `key` is written `KID=FILE`: a private key of Ed25519 in PEM (PKCS#8), or a secret.
 pub fn mint(key: &str, grant: &Grant<'_>) -> anyhow::Result<String> {
-    let (kid, text) = named_file(key)?;
+    let (kid, text, is_exposed) = named_file(key)?;
+    if is_exposed {
+        flag_file::warn(&exposed(key));
+    }
     mint_with(kid, &text, grant).with_context(|| format!("--key {key}"))
 }
 
@@ -180,13 +192,21 @@ fn mint_with(kid: &str, text: &str, grant: &Grant<'_>) -> anyhow::Result<String>
     jsonwebtoken::encode(&header, &claims, &key).context("no token can be made")
 }
 
-fn named_file(named: &str) -> anyhow::Result<(&str, String)> {
+/// Warns of a key that others could use to make permissions.
+fn exposed(named: &str) -> String {
+    let path = named.split_once('=').map_or(named, |(_, path)| path);
+    format!("others can read the key in {path} and make permissions with it; run `chmod o= {path}`")
+}
+
+/// The name of a key, the text of its file, and whether others can read that.
+fn named_file(named: &str) -> anyhow::Result<(&str, String, bool)> {
     let Some((kid, path)) = named.split_once('=').filter(|(kid, path)| !kid.is_empty() && !path.is_empty())
     else {
         bail!("a key is written KID=FILE, such as 2026-11=/etc/tributary/viewers.key; `{named}` is not")
     };
-    let text = std::fs::read_to_string(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
-    Ok((kid, text))
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {path}"))?;
+    Ok((kid, text, flag_file::is_exposed(&metadata)))
 }
 
 /// What is in PEM in a text. Programs write comments and byte order marks before it.

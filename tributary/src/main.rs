@@ -15,7 +15,8 @@ use clap::CommandFactory;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let arguments = match flag_file::with_file(&Cli::command(), std::env::args_os().collect()) {
+    let given = std::env::args_os().collect();
+    let arguments = match flag_file::with_file(&Cli::command(), given, flag_file::warn) {
         Ok(arguments) => arguments,
         Err(error) => return failure(&error.into()),
     };

@@ -31,6 +31,7 @@ export class Player {
   #onPlaying;
   /** @type {HTMLMediaElement | undefined} */
   #media;
+  #isOver = false;
 
   /**
    * @param {HTMLElement} stage
@@ -49,6 +50,11 @@ export class Player {
     if (!this.#media) return;
     this.#media.currentTime = seconds;
     void this.#begin(this.#media);
+  }
+
+  /** The page says why nothing more comes: what the browser would say about it is left out from now on. */
+  end() {
+    this.#isOver = true;
   }
 
   /**
@@ -86,6 +92,7 @@ export class Player {
     const startSeconds = (content.start_ms ?? 0) / 1000;
     this.#measure(media, startSeconds);
     media.addEventListener("error", () => {
+      if (this.#isOver) return;
       const reason = media.error?.message || "the browser cannot decode it";
       this.#say(`Playback stopped: ${reason}. The file can still be saved.`, true);
     });

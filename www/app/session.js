@@ -159,7 +159,9 @@ export class Session {
       case "banned":
         this.#bannedCount += 1;
         return notice("banned", banned(this.#bannedCount, message.reason));
-      case "failed": return this.#view.fatal(message.reason);
+      case "failed":
+        this.#player.end();
+        return this.#view.fatal(message.reason);
     }
   }
 

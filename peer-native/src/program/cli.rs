@@ -106,7 +106,7 @@ pub struct Seed {
     pub(crate) list: bool,
 
     /// Permission to publish, on a tracker that asks for it.
-    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true, value_parser = token)]
     pub(crate) publish_token: Option<String>,
 
     #[command(flatten)]
@@ -268,8 +268,17 @@ pub struct Inspect {
 #[derive(Debug, Args)]
 pub(crate) struct Access {
     /// Permission to use a closed tracker. Default: what the link says.
-    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TOKEN", hide_env_values = true, value_parser = token)]
     pub(crate) token: Option<String>,
+}
+
+/// A token. An empty one is a mistake: a variable of the environment, say, that was left empty.
+fn token(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        Err("it is empty; give it a text, or leave it out")
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// How much to upload.
@@ -328,6 +337,13 @@ mod tests {
             let mut command = Cli::command();
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             assert!(help.replace('\n', " ").contains("bits a second"), "{help}");
+        }
+    }
+
+    #[test]
+    fn an_empty_token_is_a_mistake() {
+        for flag in ["--token=", "--publish-token= "] {
+            assert!(Cli::try_parse_from(["seeder", "seed", "f", flag]).is_err(), "{flag}");
         }
     }
 

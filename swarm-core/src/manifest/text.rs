@@ -3,6 +3,7 @@
 //! Control characters could drive a terminal. Bidirectional formatting characters could show a name in another order
 //! than it has: `film\u{202e}gpj.exe` reads like a picture. Text in right-to-left scripts needs none of them. Invisible
 //! characters make two different names look the same. Joiners and variation selectors stay: scripts and emoji need them.
+//! Letters of different scripts that look alike stay as well: who published a title is told by its key, not by its name.
 
 /// Whether a text has nothing that could deceive its reader.
 pub fn is_clean(text: &str) -> bool {
@@ -31,17 +32,19 @@ fn is_deceptive(character: char) -> bool {
 }
 
 /// Characters without width that no script needs in a title: Unicode `Default_Ignorable_Code_Point` without joiners, variation
-/// selectors and what is unassigned, and the marks of annotations.
+/// selectors and what is unassigned, the marks of annotations, and the blank of Braille.
 fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{ad}'
+            | '\u{34f}'
             | '\u{115f}'..='\u{1160}'
             | '\u{17b4}'..='\u{17b5}'
             | '\u{180e}'
             | '\u{200b}'
             | '\u{2060}'..='\u{2065}'
             | '\u{206a}'..='\u{206f}'
+            | '\u{2800}'
             | '\u{3164}'
             | '\u{feff}'
             | '\u{ffa0}'
@@ -82,7 +85,7 @@ mod tests {
     fn what_deceives_is_taken_out() {
         assert_eq!(cleaned("film\u{202e}gpj.exe"), "filmgpj.exe");
         assert_eq!(cleaned("one\r\ntwo\u{1b}[2J\u{9b}"), "one  two[2J");
-        for invisible in ["\u{200b}", "\u{feff}", "\u{ad}", "\u{3164}", "\u{2060}", "\u{e0041}", "\u{fff9}"] {
+        for invisible in ["\u{200b}", "\u{feff}", "\u{ad}", "\u{3164}", "\u{34f}", "\u{2800}", "\u{2060}", "\u{e0041}", "\u{fff9}"] {
             assert!(!is_clean(invisible), "{}", invisible.escape_unicode());
             assert_eq!(cleaned(&format!("fi{invisible}lm")), "film");
         }

@@ -68,7 +68,7 @@ impl CloseReason {
             Self::Forbidden => "the token is missing or wrong",
             Self::Replaced => "the same peer came back on another connection",
             Self::Flooding => "too many messages, in spite of being refused",
-            Self::Full => "the tracker is full; try again later",
+            Self::Full => "too many connections from one address; try again later",
             Self::TooLong => "a frame is longer than 65536 bytes or breaks the WebSocket protocol",
             Self::SlowReader => "messages were not read fast enough",
             Self::NoHello => "no hello came in time",

@@ -12,7 +12,7 @@ use crate::relays::Relays;
 use crate::viewer_tokens::{self, AUDIENCE_DEFAULT, Grant, ViewerTokens};
 use crate::{Page, ServerConfig};
 use anyhow::{Context, bail};
-use clap::builder::BoolishValueParser;
+use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use swarm_core::SwarmId;
 use swarm_core::limits::ICE_SERVERS_MAX;
@@ -92,7 +92,7 @@ pub struct TrackerOptions {
 
     /// Lets everybody publish and watch. A tracker that strangers can reach starts only with this, or with --token,
     /// --publish-token or --viewer-key, which close it.
-    #[arg(long, env = "TRIBUTARY_OPEN", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TRIBUTARY_OPEN", value_parser = yes_or_no())]
     pub(crate) open: bool,
 
     /// Closes the tracker to peers that do not present this token.
@@ -105,7 +105,7 @@ pub struct TrackerOptions {
 
     /// Host by which publishers reach this tracker, such as tracker.example.org; repeatable. Proofs of publishers that name
     /// another are refused; without it the name that they asked for is taken.
-    #[arg(long = "public-host", value_name = "HOST")]
+    #[arg(long = "public-host", value_name = "HOST", value_parser = host)]
     public_hosts: Vec<String>,
 
     /// Closes the tracker to viewers without a permission signed with this key, a file with a public key of Ed25519 (PEM) or
@@ -122,11 +122,11 @@ pub struct TrackerOptions {
     behind_proxy: bool,
 
     /// Connections that may be open at a time.
-    #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_MAX)]
+    #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_MAX, value_parser = count::<usize>)]
     connections_max: usize,
 
     /// WebSocket connections that one address may have.
-    #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS_MAX)]
+    #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS_MAX, value_parser = count::<u32>)]
     connections_per_address_max: u32,
 
     /// Says more on stderr; twice for everything. RUST_LOG overrides it.
@@ -163,6 +163,48 @@ pub struct TokenOptions {
     /// Lets the publisher's own seeder join, instead of a viewer.
     #[arg(long)]
     initial: bool,
+}
+
+/// A count of which there is at least one.
+fn count<N: std::str::FromStr + From<u8> + PartialOrd>(text: &str) -> Result<N, &'static str> {
+    text.parse().ok().filter(|count| *count >= N::from(1)).ok_or("it must be a whole number from 1 on")
+}
+
+/// What is read of TRIBUTARY_OPEN. A variable that is set but empty counts as not set.
+fn yes_or_no() -> impl TypedValueParser<Value = bool> {
+    StringValueParser::new().try_map(|text| match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "" | "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("it must be true or false"),
+    })
+}
+
+/// The name of a host, without scheme, port and path.
+fn host(text: &str) -> Result<String, &'static str> {
+    let is_address = text.parse::<std::net::IpAddr>().is_ok();
+    let is_name = !text.is_empty()
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter));
+    if is_address || is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be the name of a host, such as tracker.example.org")
+    }
+}
+
+/// Whether an address of a STUN or TURN server names a host: `SCHEME:HOST`, `SCHEME:HOST:PORT`, and for relays
+/// `?transport=udp` or `tcp` (RFC 7064, RFC 7065). Browsers refuse the whole configuration for one that does not.
+fn has_host(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once(':') else { return false };
+    let (authority, query) =
+        rest.split_once('?').map_or((rest, None), |(authority, query)| (authority, Some(query)));
+    let is_query = query.is_none_or(|query| matches!(query, "transport=udp" | "transport=tcp"));
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("v6", port),
+        Some(_) => return false,
+        None => authority.find(':').map_or((authority, ""), |at| authority.split_at(at)),
+    };
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    self::host(host).is_ok() && is_port && is_query
 }
 
 impl TokenOptions {
@@ -238,6 +280,9 @@ impl TrackerOptions {
         if let Some(url) = self.turn_urls.iter().find(|url| !is_relay(url)) {
             bail!("--turn-url {url} must begin with turn: or turns:");
         }
+        if let Some(url) = self.turn_urls.iter().find(|url| !has_host(url)) {
+            bail!("--turn-url {url} must look like turn:HOST:PORT");
+        }
         if self.turn_urls.is_empty() != self.turn_secret.is_none() {
             bail!("--turn-url and --turn-secret are given together");
         }
@@ -251,6 +296,9 @@ impl TrackerOptions {
     fn ice_servers(&self) -> anyhow::Result<Vec<IceServer>> {
         if self.ice_servers.len() > ICE_SERVERS_MAX {
             bail!("--ice-server may be given {ICE_SERVERS_MAX} times at most");
+        }
+        if let Some(url) = self.ice_servers.iter().find(|url| url.contains(':') && !has_host(url)) {
+            bail!("--ice-server {url} must look like stun:HOST:PORT");
         }
         let server = |url: &String| match url.split(':').next() {
             Some("stun" | "stuns") => {
@@ -300,12 +348,46 @@ mod tests {
             (vec!["--turn-url", "turn:c"], "together"),
             (vec!["--turn-secret", "s"], "together"),
             (vec!["--turn-url", "stun:c", "--turn-secret", "s"], "must begin with turn:"),
+            (vec!["--turn-url", "turn:", "--turn-secret", "s"], "must look like turn:HOST:PORT"),
             (vec!["--engine", "redis://127.0.0.1:1"], "--engine takes --secret"),
             (vec!["--engine", "127.0.0.1:1", "--secret", "s"], "must look like redis://HOST:PORT"),
             (vec!["--allow-origin", "example.org"], "must look like https://example.org"),
         ] {
             let error = config(&wrong).unwrap_err().to_string();
             assert!(error.contains(word), "{wrong:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn servers_without_a_host_and_hosts_that_are_none_are_refused() {
+        for url in [
+            "stun:a",
+            "turn:a:3478",
+            "turns:a.example:443?transport=tcp",
+            "turn:[2001:db8::1]:3478",
+            "stun:192.0.2.1",
+        ] {
+            assert!(has_host(url), "{url}");
+        }
+        for url in [
+            "turn:",
+            "turn::3478",
+            "turn:a:0x1",
+            "turn:a:99999",
+            "turn://a",
+            "turn:a?x",
+            "turn:[a]",
+            "turn:u@a",
+        ] {
+            assert!(!has_host(url), "{url}");
+        }
+        for text in ["http://a/", "a:80", "a/b", "", "a b", "ä.example"] {
+            assert!(host(text).is_err(), "{text}");
+        }
+        assert!(host("tracker.example.org").is_ok() && host("2001:db8::1").is_ok());
+        for arguments in [["--connections-max", "0"], ["--connections-per-address-max", "-1"]] {
+            let arguments = [&["tracker-server"][..], &arguments].concat();
+            assert!(Options::try_parse_from(&arguments).is_err(), "{arguments:?}");
         }
     }
 
