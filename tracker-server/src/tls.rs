@@ -1,7 +1,7 @@
 //! TLS: the certificate that this tracker shows, and the handshake.
 //!
-//! Owns where certificates come from: files that somebody else renews ([`files`]), or an authority that this tracker asks by
-//! itself ([`acme`]). What is said over the encrypted stream is [`conversation`](crate::conversation)'s.
+//! Owns the two sources of certificates: files that another program renews (`files`), and an authority that this tracker
+//! asks itself (`acme`). HTTP over the encrypted stream is in `conversation`.
 
 mod acme;
 mod files;

@@ -20,8 +20,8 @@ pub const HTTP2_SEND_BYTES: usize = 64 * 1024;
 /// An answer leaves in pieces of this many bytes at most, so that its progress is seen: one frame.
 pub const HTTP2_PIECE_BYTES: usize = 16 * 1024;
 
-/// How often the files of a certificate are looked at. A change is taken up once it was seen twice, since who renews a
-/// certificate writes two files.
+/// Interval at which the files of a certificate are checked for a change. A change is read once the files stayed the same
+/// for one interval, because a renewal writes two files.
 pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Bytes of a file with a certificate or a key.
@@ -30,6 +30,6 @@ pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Connections to the listener that only says where the page is.
 pub const REDIRECTS_MAX: usize = 1_024;
 
-/// How long an authority's state is followed before it is read from disk again: an authority that falls silent in the middle
-/// costs this much, of the month that a certificate is still good for when it is renewed.
+/// Maximum time of one round with an authority. Then it starts again from what is on disk. The ACME library has no timeouts:
+/// without this, an authority that stops answering in the middle of an order would block renewals until a restart.
 pub const ACME_ROUND: Duration = Duration::from_secs(12 * 3600);

@@ -23,25 +23,24 @@ pub struct EncryptionOptions {
     #[arg(long, value_name = "FILE", requires = "certificate")]
     certificate_key: Option<PathBuf>,
 
-    /// Speak TLS with certificates for this name, which an authority gives and which are renewed in time; repeatable. Port
-    /// 443 of the name must lead to where this program listens. Takes --data-dir. Whoever uses it agrees to the terms of
-    /// the authority.
+    /// Speak TLS with a certificate for this name, obtained from an authority and renewed in time; repeatable. Port 443 of
+    /// the name must lead to this program. Needs --data-dir. Using this flag accepts the authority's terms of service.
     #[arg(long = "domain", value_name = "NAME")]
     domains: Vec<String>,
 
-    /// Where the authority writes to if something is wrong with certificates; repeatable.
+    /// Mail address that the authority may write to about certificates; repeatable.
     #[arg(long = "acme-contact", value_name = "MAIL", requires = "domains")]
     acme_contacts: Vec<String>,
 
-    /// The authority: its directory, as RFC 8555 has it. Default: Let's Encrypt.
+    /// ACME directory (RFC 8555) of the authority. Default: Let's Encrypt.
     #[arg(long, value_name = "URL", requires = "domains")]
     acme_directory: Option<String>,
 
-    /// A file with certificates to check the authority's own by (PEM), if it is not one that browsers know.
+    /// Root certificates (PEM) to check the authority's own certificate by, for an authority that browsers do not know.
     #[arg(long, value_name = "FILE", requires = "domains")]
     acme_root: Option<PathBuf>,
 
-    /// Address of a listener without TLS that sends browsers to the page, such as 0.0.0.0:80.
+    /// Also listen here without TLS and redirect every request to the HTTPS address, such as 0.0.0.0:80.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) redirect_listen: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! What systemd, or what stands in its place, gives to a service and is told by it: sockets that are listened on already
-//! (`LISTEN_FDS`), readiness and the end (`NOTIFY_SOCKET`). Without these variables nothing happens.
+//! The two protocols between systemd and a service: listening sockets passed at the start (`LISTEN_FDS`), and notices of
+//! readiness and of the end (`NOTIFY_SOCKET`). Without these variables nothing happens.
 
 use std::net::TcpListener;
 

@@ -277,3 +277,62 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = || <[u8; 4]>::try_from(bytes).ok().map(|bytes| IpAddr::from(Ipv4Addr::from(bytes)));
     v4().or_else(|| <[u8; 16]>::try_from(bytes).ok().map(|bytes| IpAddr::from(Ipv6Addr::from(bytes))))
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn pair(names: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn result(certificate: &str, key: &str) -> Result<CertifiedKey, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let files = CertificateFiles { certificate: place("c.pem", certificate), key: place("k.pem", key) };
+        read(&files).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_files_is_said_in_one_line() {
+        let (certificate, key) = pair(&["a.example"]);
+        let (other, other_key) = pair(&["b.example"]);
+        assert!(result(&certificate, &key).is_ok());
+        assert!(result(&format!("{certificate}{other}"), &key).is_ok());
+        let encrypted = key.replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE").replace("END PRIVATE", "END ENCRYPTED PRIVATE");
+        let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        let short = certificate.replace("-----BEGIN CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nAAAA");
+        for (certificate, key, words) in [
+            (certificate.as_str(), other_key.as_str(), "does not belong to the first certificate"),
+            (&format!("{other}{certificate}"), &key, "the server's own comes first"),
+            (&key, &certificate, "exchange --certificate and --certificate-key"),
+            ("", &key, "has no certificate"),
+            (&certificate, "nonsense", "has no private key"),
+            (&certificate, &certificate, "has no private key"),
+            (&certificate, &encrypted, "is encrypted: write it without a password"),
+            (&certificate, old, "is encrypted: write it without a password"),
+            (&short, &key, "c.pem cannot be used"),
+        ] {
+            let error = result(certificate, key).unwrap_err();
+            assert!(error.contains(words) && !error.contains('\n'), "{words}: {error}");
+        }
+        let missing = CertificateFiles { certificate: "missing.pem".into(), key: "missing.pem".into() };
+        assert!(read(&missing).unwrap_err().to_string().starts_with("--certificate missing.pem cannot be read"));
+    }
+
+    #[test]
+    fn names_are_those_that_links_can_have() {
+        let (certificate, key) = pair(&["*.example.org", "films.example.org", "192.0.2.7", "2001:db8::1"]);
+        let pair = result(&certificate, &key).unwrap();
+        assert_eq!(names_of(&pair.cert[0]), ["films.example.org", "192.0.2.7", "2001:db8::1"]);
+    }
+}
