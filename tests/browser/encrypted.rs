@@ -16,7 +16,8 @@ async fn a_film_plays_over_tls_with_the_page_over_http2() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let issued = Authority::new()?.issue(&["films.example.org"], folder.path())?;
     let (certificate, key) = (issued.certificate.display().to_string(), issued.key.display().to_string());
-    let share = Share::start(&film, folder.path(), &["--certificate", &certificate, "--certificate-key", &key])?;
+    let share =
+        Share::start(&film, folder.path(), &["--certificate", &certificate, "--certificate-key", &key])?;
     Scene::play("encrypted", async |scene| {
         let trust = format!("--ignore-certificate-errors-spki-list={}", issued.spki);
         let tab = scene.tab_with(&[&trust, "--host-resolver-rules=MAP films.example.org 127.0.0.1"]).await?;

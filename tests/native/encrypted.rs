@@ -81,7 +81,10 @@ async fn an_authority_that_does_not_find_the_tracker_is_quoted() -> Result<()> {
     let pebble = Pebble::start(free_address()?, TIMEOUT)?;
     let tracker = tracker(&pebble, free_address()?, data_dir)?;
     tracker.wait_stderr("what the authority said", TIMEOUT, |lines| {
-        lines.iter().any(|line| line.contains("is it reached there?") && line.contains("refused")).then_some(())
+        lines
+            .iter()
+            .any(|line| line.contains("is it reached there?") && line.contains("refused"))
+            .then_some(())
     })
 }
 

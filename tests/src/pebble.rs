@@ -82,7 +82,9 @@ fn start(config: &Path, name_server: SocketAddr) -> Result<Program> {
     // It asks at once, and takes every nonce that it gave; it still checks every name each time.
     command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "0").env("PEBBLE_AUTHZREUSE", "0");
     let program = Program::start("pebble", &mut command)?;
-    program.wait_stdout("its address", READY_TIMEOUT, |line| line.contains("ACME directory available").then_some(()))?;
+    program.wait_stdout("its address", READY_TIMEOUT, |line| {
+        line.contains("ACME directory available").then_some(())
+    })?;
     Ok(program)
 }
 
@@ -91,7 +93,16 @@ fn name_server() -> Result<(Program, SocketAddr)> {
     let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
     let mut command = Command::new(system_program(&["pebble-challtestsrv"])?);
     command.args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", &address.to_string()]);
-    command.args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-management", &free_address()?.to_string()]);
+    command.args([
+        "-http01",
+        "",
+        "-https01",
+        "",
+        "-tlsalpn01",
+        "",
+        "-management",
+        &free_address()?.to_string(),
+    ]);
     let program = Program::start("pebble-challtestsrv", &mut command)?;
     Ok((program, address))
 }

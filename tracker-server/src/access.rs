@@ -190,7 +190,10 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     if let Some(sender) = request.extensions_mut().get_mut::<Sender>() {
         sender.address = forwarded.unwrap_or(sender.address);
         // A proxy serves the names that it is set up for.
-        if !is_behind_proxy && !sender.is_encrypted && !is_host_allowed(&hub.config.allowed_origins, sender.local, &host) {
+        if !is_behind_proxy
+            && !sender.is_encrypted
+            && !is_host_allowed(&hub.config.allowed_origins, sender.local, &host)
+        {
             let text = format_args!(
                 "this tracker is on a private address and does not know itself as {host}; \
                  its operator can add the name with --allow-origin http://{host}"

@@ -121,12 +121,7 @@ where
 
 /// Drives a connection until it ends, asks it to end when it is time, and drops it if it does not. `idle` gives a future that
 /// is done when the connection has done nothing for too long.
-async fn run<C, F>(
-    connection: C,
-    lifetime: Duration,
-    ends: &Ends,
-    idle: impl Fn() -> F,
-) -> Result<(), Broken>
+async fn run<C, F>(connection: C, lifetime: Duration, ends: &Ends, idle: impl Fn() -> F) -> Result<(), Broken>
 where
     C: Connection,
     F: Future<Output = ()>,

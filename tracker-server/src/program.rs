@@ -121,8 +121,7 @@ async fn listeners(options: &TrackerOptions, passed: Passed) -> anyhow::Result<L
         },
     };
     let private = other(passed.private, &options.metrics_listen, "--metrics-listen").await?;
-    let redirect =
-        other(passed.redirect, &options.encryption.redirect_listen, "--redirect-listen").await?;
+    let redirect = other(passed.redirect, &options.encryption.redirect_listen, "--redirect-listen").await?;
     Ok(Listeners { public, private, redirect, own: None })
 }
 

@@ -133,9 +133,11 @@ async fn serve_hub(hub: Arc<Hub>, listeners: Listeners, shutdown: impl Future<Ou
         hub.name.get_or_init(|| address.to_string());
     }
     let acceptors = acceptors(&hub, listeners);
-    let accept = join_all(acceptors.iter().flat_map(|(acceptor, listeners)| {
-        listeners.iter().map(|listener| acceptor.run(listener))
-    }));
+    let accept = join_all(
+        acceptors
+            .iter()
+            .flat_map(|(acceptor, listeners)| listeners.iter().map(|listener| acceptor.run(listener))),
+    );
     let keep = async {
         match &hub.config.tls {
             Some(tls) => tls.keep().await,
@@ -159,16 +161,17 @@ async fn serve_hub(hub: Arc<Hub>, listeners: Listeners, shutdown: impl Future<Ou
 }
 
 /// Who accepts, and where.
-fn acceptors(hub: &Arc<Hub>, listeners: Listeners) -> [(Acceptor, Vec<TcpListener>); 4] {
+fn acceptors(hub: &Arc<Hub>, listeners: Listeners) -> Vec<(Acceptor, Vec<TcpListener>)> {
     let Listeners { public, private, own, redirect } = listeners;
     let tls = hub.config.tls.clone();
     let max = hub.config.connections_max;
     let port = public.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
     let redirects = redirect::router(tls.as_ref(), port.unwrap_or(redirect::HTTPS_PORT));
     let new = |router, max| Acceptor::new(Arc::clone(hub), router, max);
-    [
-        (Acceptor { tls, ..new(http::router(Arc::clone(hub)), max) }, public),
-        (new(http::router(Arc::clone(hub)), max), Vec::from_iter(own)),
+    let router = http::router(Arc::clone(hub));
+    vec![
+        (Acceptor { tls, ..new(router.clone(), max) }, public),
+        (new(router, max), Vec::from_iter(own)),
         (new(http::private_router(Arc::clone(hub)), OBSERVERS_MAX), Vec::from_iter(private)),
         (new(redirects, REDIRECTS_MAX), Vec::from_iter(redirect)),
     ]

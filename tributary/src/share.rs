@@ -47,8 +47,7 @@ async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Re
     let page = options.www.map_or(page::inside(), Page::Directory);
     let data_dir = options.serving.data_dir();
     let tls = options.encryption.tls(data_dir.as_deref())?;
-    let anywhere =
-        if options.encryption.has_domains() { Listen::ForAuthority } else { Listen::Anywhere };
+    let anywhere = if options.encryption.has_domains() { Listen::ForAuthority } else { Listen::Anywhere };
     let listen = options.listen.as_deref().map_or(anywhere, Listen::At);
     let tracker = Embedded::start(listen, page, tls, options.encryption.redirect_listen()).await?;
     let here = here(&tracker, &network_addresses());

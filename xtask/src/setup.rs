@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON, SystemProgram, TRUNK,
-    Tool, WASM_BINDGEN, WASM_TARGET,
+    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON,
+    SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;

@@ -297,7 +297,8 @@ impl Seeder {
     fn announce(&self, index: usize) {
         let Some(seeding) = self.seedings.get(index) else { return };
         let (mut link, path) = (seeding.tracker.link(seeding.swarm), seeding.path.display());
-        let mut network = self.here.as_ref().map(|here| here.network_links(seeding.swarm)).unwrap_or_default();
+        let mut network =
+            self.here.as_ref().map(|here| here.network_links(seeding.swarm)).unwrap_or_default();
         let pages = self.here.as_ref().map(|here| here.page_links(seeding.swarm)).unwrap_or_default();
         if let Some((first, others)) = pages.split_first() {
             (link, network) = (first.clone(), others.to_vec());

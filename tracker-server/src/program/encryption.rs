@@ -130,7 +130,10 @@ mod tests {
         for (arguments, word) in [
             (&["--certificate", "a"][..], "--certificate-key"),
             (&["--certificate-key", "a"], "--certificate"),
-            (&["--domain", "a.example", "--certificate", "a", "--certificate-key", "a"], "cannot be used with"),
+            (
+                &["--domain", "a.example", "--certificate", "a", "--certificate-key", "a"],
+                "cannot be used with",
+            ),
             (&["--acme-contact", "a@b"], "--domain"),
             (&["--domain", "a.example", "--acme-contact", "a"], "operator@example.org"),
             (&["--domain", "a.example", "--acme-directory", "http://a"], "must begin with https://"),

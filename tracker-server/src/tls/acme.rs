@@ -109,8 +109,7 @@ impl Renewed {
         if let Some(wrong) = acme.domains.iter().find(|domain| !is_host_name(domain)) {
             return Err(AcmeError::Domain(wrong.clone()));
         }
-        make_folder(&acme.folder)
-            .map_err(|error| AcmeError::Folder { path: acme.folder.clone(), error })?;
+        make_folder(&acme.folder).map_err(|error| AcmeError::Folder { path: acme.folder.clone(), error })?;
         let client = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots(&acme)?)
@@ -196,7 +195,8 @@ fn in_words(error: &OrderError, directory: &str) -> String {
     let reason = |problem: &Problem| problem.detail.clone().or_else(|| problem.typ.clone());
     match error {
         OrderError::BadAuth(auth) => {
-            let reasons = auth.challenges.iter().filter_map(|challenge| challenge.error.as_ref().and_then(reason));
+            let reasons =
+                auth.challenges.iter().filter_map(|challenge| challenge.error.as_ref().and_then(reason));
             let reasons: Vec<String> = reasons.collect();
             format!(
                 "the authority did not find this tracker at port 443 of the name, is it reached there? ({})",
@@ -207,7 +207,7 @@ fn in_words(error: &OrderError, directory: &str) -> String {
             let reason = order.error.as_ref().and_then(reason);
             format!("the authority refuses ({})", reason.unwrap_or_else(|| "no reason given".into()))
         }
-        OrderError::Acme(error) => format!("{directory}: {error}"),
+        OrderError::Acme(error) => format!("the authority at {directory} cannot be asked: {error}"),
         OrderError::Rcgen(_) | OrderError::TooManyAttemptsAuth(_) | OrderError::ProcessingTimeout(_) => {
             error.to_string()
         }
@@ -230,6 +230,9 @@ fn is_host_name(name: &str) -> bool {
 
 /// Keys are kept in it: others are not to look inside.
 fn make_folder(folder: &std::path::Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -247,10 +250,8 @@ fn roots(acme: &Acme) -> Result<RootCertStore, AcmeError> {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         return Ok(roots);
     };
-    let failed = |reason: &dyn std::fmt::Display| AcmeError::Root {
-        path: path.clone(),
-        reason: reason.to_string(),
-    };
+    let failed =
+        |reason: &dyn std::fmt::Display| AcmeError::Root { path: path.clone(), reason: reason.to_string() };
     let pem = fs::read(path).map_err(|error| failed(&error))?;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| failed(&error))?;
@@ -269,7 +270,19 @@ mod tests {
             assert!(is_host_name(name), "{name}");
         }
         let long = "a".repeat(64);
-        for name in ["", "*.example.org", "192.0.2.1", "a..b", "https://a", "a:443", "-a.b", "a-.b", "a.", "bücher", &long] {
+        for name in [
+            "",
+            "*.example.org",
+            "192.0.2.1",
+            "a..b",
+            "https://a",
+            "a:443",
+            "-a.b",
+            "a-.b",
+            "a.",
+            "bücher",
+            &long,
+        ] {
             assert!(!is_host_name(name), "{name}");
         }
     }
@@ -287,7 +300,8 @@ mod tests {
         assert!(Renewed::new(acme.clone()).is_ok());
         #[cfg(unix)]
         {
-            let mode = std::os::unix::fs::PermissionsExt::mode(&acme.folder.metadata().unwrap().permissions());
+            let mode =
+                std::os::unix::fs::PermissionsExt::mode(&acme.folder.metadata().unwrap().permissions());
             assert_eq!(mode & 0o777, 0o700, "keys are for the tracker only");
         }
         let file = folder.path().join("file");

@@ -157,7 +157,9 @@ impl Watched {
                 warn(&self.files, &key);
                 self.shown.set(key);
             }
-            Err(error) => tracing::warn!("the certificate changed and cannot be used; the one before stays: {error}"),
+            Err(error) => {
+                tracing::warn!("the certificate changed and cannot be used; the one before stays: {error}")
+            }
         }
     }
 }
@@ -205,7 +207,8 @@ fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
     if is_encrypted(&key_pem) {
         return Err(CertificateError::Encrypted(key.clone()));
     }
-    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| CertificateError::NoKey(key.clone()))?;
+    let private =
+        PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| CertificateError::NoKey(key.clone()))?;
     let signing = provider().key_provider.load_private_key(private);
     let signing = signing.map_err(|error| unsound(KEY, key, &error))?;
     let pair = CertifiedKey::new(chain, signing);
@@ -248,7 +251,11 @@ fn warn(files: &CertificateFiles, key: &CertifiedKey) {
         && !certificate.validity().is_valid()
     {
         let validity = certificate.validity();
-        tracing::warn!("the certificate in {path} is valid from {} to {} only", validity.not_before, validity.not_after);
+        tracing::warn!(
+            "the certificate in {path} is valid from {} to {} only",
+            validity.not_before,
+            validity.not_after
+        );
     }
     #[cfg(unix)]
     if let Ok(metadata) = fs::metadata(&files.key)
@@ -308,7 +315,9 @@ mod tests {
         let (other, other_key) = pair(&["b.example"]);
         assert!(result(&certificate, &key).is_ok());
         assert!(result(&format!("{certificate}{other}"), &key).is_ok());
-        let encrypted = key.replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE").replace("END PRIVATE", "END ENCRYPTED PRIVATE");
+        let encrypted = key
+            .replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE")
+            .replace("END PRIVATE", "END ENCRYPTED PRIVATE");
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
         let short = certificate.replace("-----BEGIN CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nAAAA");
         for (certificate, key, words) in [
@@ -326,7 +335,9 @@ mod tests {
             assert!(error.contains(words) && !error.contains('\n'), "{words}: {error}");
         }
         let missing = CertificateFiles { certificate: "missing.pem".into(), key: "missing.pem".into() };
-        assert!(read(&missing).unwrap_err().to_string().starts_with("--certificate missing.pem cannot be read"));
+        assert!(
+            read(&missing).unwrap_err().to_string().starts_with("--certificate missing.pem cannot be read")
+        );
     }
 
     #[test]

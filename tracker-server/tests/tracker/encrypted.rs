@@ -10,19 +10,20 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use swarm_core::tracker_message::{ErrorCode, TrackerMessage};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 use tracker_server::tls::CertificateFiles;
 use tracker_server::{Page, ServerConfig, Tls};
 
-use crate::harness::{PATIENCE, Server, request};
+use crate::harness::{PATIENCE, Server, code_of, request};
 
 const NAME: &str = "films.example.org";
 
@@ -82,7 +83,10 @@ impl Pki {
         config.alpn_protocols = vec![protocol.into()];
         let connect = async {
             let stream = TcpStream::connect(address).await?;
-            TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(NAME)?, stream).await.map_err(anyhow::Error::from)
+            TlsConnector::from(Arc::new(config))
+                .connect(ServerName::try_from(NAME)?, stream)
+                .await
+                .map_err(anyhow::Error::from)
         };
         let stream = timeout(PATIENCE, connect).await.context("no TLS handshake")??;
         let agreed = stream.get_ref().1.alpn_protocol();
@@ -120,15 +124,21 @@ fn head(path: &str) -> Vec<u8> {
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
+/// The error of a client that asks too much.
+const ENHANCE_YOUR_CALM: u32 = 11;
+
 #[tokio::test]
-async fn a_request_is_answered_in_both_versions_of_http_by_the_name_of_the_certificate() -> anyhow::Result<()> {
+async fn a_request_is_answered_in_both_versions_of_http_by_the_name_of_the_certificate() -> anyhow::Result<()>
+{
     let pki = Pki::new()?;
     let server = pki.serve(|_| {}).await?;
-    let request = || Request::get(format!("https://{NAME}/healthz")).header("host", NAME).body(Empty::<&[u8]>::new());
+    let request =
+        || Request::get(format!("https://{NAME}/healthz")).header("host", NAME).body(Empty::<&[u8]>::new());
     let stream = TokioIo::new(pki.connect(server.address, "http/1.1").await?);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     tokio::spawn(connection);
@@ -161,7 +171,8 @@ async fn a_websocket_opens_over_tls() -> anyhow::Result<()> {
     let (mut socket, _) = timeout(PATIENCE, open).await??;
     futures_util::SinkExt::send(&mut socket, Message::text("{")).await?;
     let answer = timeout(PATIENCE, futures_util::StreamExt::next(&mut socket)).await?.context("closed")??;
-    assert!(answer.to_text()?.contains("bad-request"), "{answer}");
+    let answer = TrackerMessage::decode(answer.to_text()?)?;
+    assert_eq!(code_of(&answer.body)?, ErrorCode::BadRequest);
     Ok(())
 }
 
@@ -278,7 +289,16 @@ async fn requests_that_are_taken_back_at_once_end_their_connection() -> anyhow::
     // It may be closed before all is written.
     _ = stream.write_all(&flood).await;
     _ = stream.flush().await;
-    closed(&mut stream).await.map(drop)
+    let bytes = closed(&mut stream).await?;
+    let mut frames = bytes.as_slice();
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
+        let length = usize::try_from(u32::from_be_bytes([0, *a, *b, *c]))?;
+        if *kind == GOAWAY && rest.get(4..8) == Some(&ENHANCE_YOUR_CALM.to_be_bytes()) {
+            return Ok(());
+        }
+        frames = rest.get(length..).unwrap_or_default();
+    }
+    anyhow::bail!("closed without a word on the flood")
 }
 
 #[tokio::test]
