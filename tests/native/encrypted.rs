@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tests::content::{digest, random_file};
 use tests::pebble::{Pebble, free_address};
-use tests::secure::{Answer, Authority, Client};
+use tests::secure::{Answer, Authority, Visitor};
 use tests::share::Share;
 use tests::wait::until;
 use tests::{Fetch, Program, Tracker};
@@ -31,10 +31,10 @@ fn tracker(pebble: &Pebble, listen: SocketAddr, data_dir: &str) -> Result<Progra
     )
 }
 
-/// Waits until the tracker answers with a certificate that the client trusts.
-async fn answer(client: &Client, at: SocketAddr, is_met: impl Fn(&Answer) -> bool) -> Result<Answer> {
+/// Waits until the tracker answers with a certificate that the visitor trusts.
+async fn answer(visitor: &Visitor, at: SocketAddr, is_met: impl Fn(&Answer) -> bool) -> Result<Answer> {
     until("an answer with a certificate of the authority", TIMEOUT, async || {
-        Ok(client.get(at, NAME, "/healthz").await.ok().filter(|answer| is_met(answer)))
+        Ok(visitor.get(at, NAME, "/healthz").await.ok().filter(|answer| is_met(answer)))
     })
     .await
 }
@@ -45,17 +45,17 @@ async fn a_certificate_comes_from_an_authority_and_is_kept_over_a_restart() -> R
     let data_dir = folder.path().to_str().context("a path that is no text")?;
     let at = free_address()?;
     let pebble = Pebble::start(at, Duration::from_secs(90 * 24 * 3600))?;
-    let client = pebble.client().await?;
+    let visitor = pebble.visitor().await?;
     let first = tracker(&pebble, at, data_dir)?;
-    let shown = answer(&client, at, |_| true).await?;
+    let shown = answer(&visitor, at, |_| true).await?;
     ensure!(shown.text.starts_with("HTTP/1.1 200 OK"), "{}", shown.text);
-    ensure!(client.get(at, "other.example.org", "/healthz").await.is_err(), "a certificate for every name");
+    ensure!(visitor.get(at, "other.example.org", "/healthz").await.is_err(), "a certificate for every name");
     let ended = first.stop()?;
     ensure!(ended.status.success(), "{ended:?}");
     // Without the authority there is only what was kept.
     pebble.kill()?;
     let _second = tracker(&pebble, at, data_dir)?;
-    let kept = answer(&client, at, |_| true).await?;
+    let kept = answer(&visitor, at, |_| true).await?;
     ensure!(kept.certificate == shown.certificate, "another certificate after a restart");
     Ok(())
 }
@@ -67,10 +67,10 @@ async fn a_certificate_is_renewed_before_it_expires_while_the_tracker_runs() -> 
     let at = free_address()?;
     // Renewed when two thirds are over, after 12 seconds.
     let pebble = Pebble::start(at, Duration::from_secs(18))?;
-    let client = pebble.client().await?;
+    let visitor = pebble.visitor().await?;
     let _tracker = tracker(&pebble, at, data_dir)?;
-    let first = answer(&client, at, |_| true).await?;
-    answer(&client, at, |answer| answer.certificate != first.certificate).await?;
+    let first = answer(&visitor, at, |_| true).await?;
+    answer(&visitor, at, |answer| answer.certificate != first.certificate).await?;
     Ok(())
 }
 
@@ -104,8 +104,8 @@ async fn a_film_is_shared_over_tls_and_requests_without_it_are_sent_on() -> Resu
     let port = link.strip_prefix(&format!("https://{NAME}:")).and_then(|rest| rest.split('/').next());
     let port = port.with_context(|| format!("{link} does not name the certificate's host"))?;
     let at: SocketAddr = format!("127.0.0.1:{port}").parse()?;
-    let client = Client::trusting(&authority.root_pem)?;
-    let catalogue = client.get(at, NAME, "/v1/swarms").await?;
+    let visitor = Visitor::trusting(&authority.root_pem)?;
+    let catalogue = visitor.get(at, NAME, "/v1/swarms").await?;
     ensure!(catalogue.text.contains(share.swarm()), "{}", catalogue.text);
     let quiet = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let sent = quiet.get(format!("http://{redirect}/a?b")).send().await?;

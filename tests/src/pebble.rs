@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::places::system_program;
 use crate::program::Program;
-use crate::secure::{Authority, Client};
+use crate::secure::{Authority, Visitor};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -23,7 +23,7 @@ pub struct Pebble {
     folder: TempDir,
     asked: SocketAddr,
     management: SocketAddr,
-    client: Client,
+    visitor: Visitor,
 }
 
 impl Pebble {
@@ -49,8 +49,8 @@ impl Pebble {
         std::fs::write(&path, config.to_string())?;
         let (names, name_server) = name_server()?;
         let program = start(&path, name_server)?;
-        let client = Client::trusting(&authority.root_pem)?;
-        Ok(Self { program, _names: names, folder, asked: listen, management, client })
+        let visitor = Visitor::trusting(&authority.root_pem)?;
+        Ok(Self { program, _names: names, folder, asked: listen, management, visitor })
     }
 
     /// Its directory.
@@ -63,11 +63,11 @@ impl Pebble {
         self.folder.path().join("root.pem")
     }
 
-    /// A client that trusts what it gives out.
-    pub async fn client(&self) -> Result<Client> {
-        let answer = self.client.get(self.management, "localhost", "/roots/0").await?;
+    /// A visitor that trusts what it gives out.
+    pub async fn visitor(&self) -> Result<Visitor> {
+        let answer = self.visitor.get(self.management, "localhost", "/roots/0").await?;
         let (_, pem) = answer.text.split_once("\r\n\r\n").context("no root")?;
-        Client::trusting(pem)
+        Visitor::trusting(pem)
     }
 
     /// Ends it.

@@ -1,4 +1,4 @@
-//! TLS in tests: an authority of the test's own, certificates of it, and a client that trusts it.
+//! TLS in tests: an authority of the test's own, certificates of it, and a visitor that trusts it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -66,9 +66,9 @@ impl Authority {
     }
 }
 
-/// A client that trusts one authority.
+/// A visitor that trusts one authority.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<ClientConfig>);
+pub struct Visitor(Arc<ClientConfig>);
 
 /// What a server showed and said.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Client {
+impl Visitor {
     /// Trusts the authority with this certificate.
     pub fn trusting(root_pem: &str) -> Result<Self> {
         let mut roots = RootCertStore::empty();

@@ -30,7 +30,7 @@ pub(crate) struct Sender {
     pub(crate) address: IpAddr,
     /// The address of this machine that it came to.
     pub(crate) local: IpAddr,
-    /// Whether it came over TLS, which only a client that took this tracker's certificate for that name does.
+    /// Whether it came over TLS, which only a program that accepted this tracker's certificate for that name does.
     pub(crate) is_encrypted: bool,
 }
 

@@ -71,7 +71,7 @@ impl Tls {
         Ok(Self { config, source: Source::Acme(renewed) })
     }
 
-    /// The names by which clients reach this tracker, without `*` and the like.
+    /// The names by which others reach this tracker, without `*` and the like.
     pub fn names(&self) -> Vec<String> {
         match &self.source {
             Source::Files(watched) => watched.names(),

@@ -1,9 +1,9 @@
 //! Whether an HTTP/2 connection gets anything done.
 //!
-//! hyper bounds neither how long the first bytes of an HTTP/2 connection may take, nor how long a client may leave its
+//! hyper bounds neither how long the first bytes of an HTTP/2 connection may take, nor how long a browser may leave its
 //! window closed. A connection that has no answer under way, or whose answers are not taken, ends after a while.
 //!
-//! An answer counts as taken in pieces: a piece is asked for when the client's window and the buffer before it have room.
+//! An answer counts as taken in parts: a part is asked for when the receiver's window and the buffer before it have room.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
-use crate::limits::HTTP2_PIECE_BYTES;
+use crate::limits::HTTP2_PART_BYTES;
 
 /// How long a connection may do nothing.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ struct State {
     /// Requests whose answer is not known yet. They have deadlines of their own.
     open_requests: usize,
     has_served: bool,
-    /// When a request came, or a piece of an answer left.
+    /// When a request came, or a part of an answer left.
     moved_at: Instant,
 }
 
@@ -95,7 +95,7 @@ pub(super) struct Turn(Arc<Activity>);
 impl Turn {
     /// The answer is known; its body is followed while it leaves.
     pub(super) fn follow(self, body: Answer) -> Followed {
-        Followed { body, piece: Bytes::new(), activity: Arc::clone(&self.0) }
+        Followed { body, part: Bytes::new(), activity: Arc::clone(&self.0) }
     }
 }
 
@@ -105,12 +105,12 @@ impl Drop for Turn {
     }
 }
 
-/// A body that leaves in pieces.
+/// A body that leaves in parts.
 #[derive(Debug)]
 pub(super) struct Followed {
     body: Answer,
     /// What remains of the last frame.
-    piece: Bytes,
+    part: Bytes,
     activity: Arc<Activity>,
 }
 
@@ -122,27 +122,27 @@ impl Body for Followed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.piece.is_empty() {
+        if self.part.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.piece = data,
+                    Ok(data) => self.part = data,
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 end => return Poll::Ready(end),
             }
         }
         self.activity.moved(|_| {});
-        let length = self.piece.len().min(HTTP2_PIECE_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.piece.split_to(length)))))
+        let length = self.part.len().min(HTTP2_PART_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.part.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.piece.is_empty() && self.body.is_end_stream()
+        self.part.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.body.size_hint();
-        let held = u64::try_from(self.piece.len()).unwrap_or(u64::MAX);
+        let held = u64::try_from(self.part.len()).unwrap_or(u64::MAX);
         match hint.upper() {
             Some(upper) => hint.set_upper(upper.saturating_add(held)),
             None => {}
@@ -175,19 +175,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_leaves_in_pieces_that_each_count_as_a_move() {
+    async fn a_body_leaves_in_parts_that_each_count_as_a_move() {
         let activity = Arc::new(Activity::new(LIMITS));
-        let bytes = Bytes::from(vec![7; HTTP2_PIECE_BYTES * 2 + 1]);
+        let bytes = Bytes::from(vec![7; HTTP2_PART_BYTES * 2 + 1]);
         let mut body = Activity::begin(&activity).follow(Answer::from(bytes.clone()));
-        assert_eq!(allowed_s(&activity), Some(20), "from now on only the pieces count");
+        assert_eq!(allowed_s(&activity), Some(20), "from now on only the parts count");
         let mut taken = Vec::new();
         while taken.len() < bytes.len() {
             let before = activity.lock().moved_at;
             let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
             let data = frame.unwrap().unwrap().into_data().unwrap();
-            assert!(data.len() <= HTTP2_PIECE_BYTES);
+            assert!(data.len() <= HTTP2_PART_BYTES);
             taken.extend_from_slice(&data);
-            assert!(activity.lock().moved_at > before, "the clock of this machine is finer than a piece");
+            assert!(activity.lock().moved_at > before, "the clock of this machine is finer than a part");
             let left = u64::try_from(bytes.len() - taken.len()).unwrap();
             assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(left), left == 0));
         }

@@ -14,11 +14,11 @@ pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Bytes of all bodies on one connection that may be on their way.
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
 
-/// Bytes of one answer that wait for the client's window.
+/// Bytes of one answer that wait for the receiver's window.
 pub const HTTP2_SEND_BYTES: usize = 64 * 1024;
 
-/// An answer leaves in pieces of this many bytes at most, so that its progress is seen: one frame.
-pub const HTTP2_PIECE_BYTES: usize = 16 * 1024;
+/// An answer leaves in parts of this many bytes at most, so that its progress is seen: one frame.
+pub const HTTP2_PART_BYTES: usize = 16 * 1024;
 
 /// Interval at which the files of a certificate are checked for a change. A change is read once the files stayed the same
 /// for one interval, because a renewal writes two files.

@@ -78,7 +78,7 @@ type State = AcmeState<io::Error>;
 #[derive(Debug)]
 pub(super) struct Renewed {
     acme: Acme,
-    client: Arc<ClientConfig>,
+    trust: Arc<ClientConfig>,
     resolvers: Arc<Resolvers>,
     challenge: Arc<ServerConfig>,
 }
@@ -110,13 +110,13 @@ impl Renewed {
             return Err(AcmeError::Domain(wrong.clone()));
         }
         make_folder(&acme.folder).map_err(|error| AcmeError::Folder { path: acme.folder.clone(), error })?;
-        let client = ClientConfig::builder_with_provider(provider())
+        let trust = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots(&acme)?)
             .with_no_client_auth();
         let resolvers = Arc::new(Resolvers::default());
         let challenge = config(Arc::<Resolvers>::clone(&resolvers), &[ACME_TLS_ALPN_NAME])?;
-        Ok(Self { acme, client: Arc::new(client), resolvers, challenge })
+        Ok(Self { acme, trust: Arc::new(trust), resolvers, challenge })
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -153,7 +153,7 @@ impl Renewed {
 
     fn state(&self) -> State {
         let contacts = self.acme.contacts.iter().map(|address| format!("mailto:{address}"));
-        AcmeConfig::new_with_client_config(&self.acme.domains, Arc::clone(&self.client))
+        AcmeConfig::new_with_client_config(&self.acme.domains, Arc::clone(&self.trust))
             .contact(contacts)
             .directory(&self.acme.directory)
             .cache(DirCache::new(self.acme.folder.clone()))

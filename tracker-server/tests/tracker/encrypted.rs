@@ -129,7 +129,7 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// The error of a client that asks too much.
+/// The error for a peer that asks too much.
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 #[tokio::test]
