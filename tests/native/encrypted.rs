@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::content::{digest, random_file};
+use tests::content::random_file;
 use tests::pebble::{Pebble, free_address};
 use tests::secure::{Answer, Authority, Visitor};
 use tests::share::Share;
 use tests::wait::until;
-use tests::{Fetch, Program, Tracker};
+use tests::{Program, Tracker};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const NAME: &str = "films.example.org";
