@@ -275,7 +275,12 @@ async fn who_asks_over_http2_and_takes_nothing_is_closed() -> anyhow::Result<()>
 async fn requests_that_are_taken_back_at_once_end_their_connection() -> anyhow::Result<()> {
     let pki = Pki::new()?;
     // Longer than this test waits: it is not for doing nothing that the connection ends.
-    let server = pki.serve(|config| config.deadlines.send = Duration::from_secs(600)).await?;
+    let server = pki
+        .serve(|config| {
+            config.deadlines.header = Duration::from_secs(600);
+            config.deadlines.send = Duration::from_secs(600);
+        })
+        .await?;
     let mut stream = pki.connect(server.address, "h2").await?;
     let mut flood = PREFACE.to_vec();
     for index in 0..2_000 {
