@@ -143,9 +143,8 @@ impl Body for Followed {
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.body.size_hint();
         let held = u64::try_from(self.part.len()).unwrap_or(u64::MAX);
-        match hint.upper() {
-            Some(upper) => hint.set_upper(upper.saturating_add(held)),
-            None => {}
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(held));
         }
         hint.set_lower(hint.lower().saturating_add(held));
         hint
