@@ -2,6 +2,7 @@
 
 mod closed;
 mod describing;
+mod encrypted;
 mod messages;
 mod outliving;
 mod reading;

@@ -59,8 +59,13 @@ enum Stream {
 impl Program {
     /// Starts a process. Messages call it `name`.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
+        Self::start_reading(name, command, Stdio::null())
+    }
+
+    /// Starts a process with something as its standard input.
+    pub fn start_reading(name: &str, command: &mut Command, input: Stdio) -> Result<Self> {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

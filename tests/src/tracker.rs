@@ -57,7 +57,8 @@ impl Tracker {
         Self::program_with(listen, &[])
     }
 
-    fn program_with(listen: &str, options: &[&str]) -> Result<Program> {
+    /// The same with more options of the command line.
+    pub fn program_with(listen: &str, options: &[&str]) -> Result<Program> {
         Program::start("tracker", &mut Self::command(listen, options)?)
     }
 

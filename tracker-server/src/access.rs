@@ -30,6 +30,8 @@ pub(crate) struct Sender {
     pub(crate) address: IpAddr,
     /// The address of this machine that it came to.
     pub(crate) local: IpAddr,
+    /// Whether it came over TLS, which only a program that accepted this tracker's certificate for that name does.
+    pub(crate) is_encrypted: bool,
 }
 
 /// The name by which the sender of a request calls this tracker.
@@ -195,7 +197,10 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     if let Some(sender) = request.extensions_mut().get_mut::<Sender>() {
         sender.address = forwarded.unwrap_or(sender.address);
         // A proxy serves the names that it is set up for.
-        if !is_behind_proxy && !is_host_allowed(&hub.config.allowed_origins, sender.local, &host) {
+        if !is_behind_proxy
+            && !sender.is_encrypted
+            && !is_host_allowed(&hub.config.allowed_origins, sender.local, &host)
+        {
             let text = format_args!(
                 "this tracker is on a private address and does not know itself as {host}; \
                  its operator can add the name with --allow-origin http://{host}"

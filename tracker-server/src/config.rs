@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::page::Page;
 use crate::relays::Relays;
+use crate::tls::Tls;
 use crate::viewer_tokens::ViewerTokens;
 
 /// Everything that [`serve`](crate::serve) has to be told.
@@ -42,6 +43,8 @@ pub struct ServerConfig {
     pub connections_max: usize,
     /// What this tracker shares with others, so that they act as one. They must have the same secret.
     pub engine: engine::Choice,
+    /// How the tracker speaks TLS on its public listeners; none if it does not.
+    pub tls: Option<Tls>,
     /// Deadlines of connections.
     pub deadlines: Deadlines,
 }
@@ -68,6 +71,7 @@ impl ServerConfig {
             is_behind_proxy: false,
             connections_max: CONNECTIONS_MAX,
             engine: engine::Choice::Alone,
+            tls: None,
             deadlines: Deadlines::default(),
         }
     }

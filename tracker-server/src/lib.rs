@@ -24,6 +24,8 @@ mod catalogue;
 mod cluster;
 #[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
+mod conversation;
 pub mod decision;
 #[cfg(feature = "server")]
 pub mod engine;
@@ -49,6 +51,8 @@ mod proof;
 #[cfg(feature = "server")]
 mod publishing;
 #[cfg(feature = "server")]
+mod redirect;
+#[cfg(feature = "server")]
 pub mod relays;
 #[cfg(feature = "server")]
 mod removed;
@@ -58,6 +62,8 @@ mod server;
 mod socket;
 #[cfg(feature = "server")]
 mod stream;
+#[cfg(feature = "server")]
+pub mod tls;
 #[cfg(feature = "server")]
 mod token_signatures;
 #[cfg(feature = "server")]
@@ -72,3 +78,5 @@ pub use decision::{Tracker, TrackerConfig};
 pub use page::Page;
 #[cfg(feature = "server")]
 pub use server::{Listeners, ServeError, serve};
+#[cfg(feature = "server")]
+pub use tls::Tls;

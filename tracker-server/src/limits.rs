@@ -14,11 +14,13 @@
 //! Behind a reverse proxy all connections come from the proxy's address; with `--behind-proxy` the tracker
 //! counts by `X-Forwarded-For` instead. Without it all viewers together have the limits of one address.
 
+mod encrypted;
 mod messages;
 mod several;
 
 use std::time::Duration;
 
+pub use encrypted::*;
 pub use messages::*;
 pub use several::*;
 

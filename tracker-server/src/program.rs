@@ -6,9 +6,11 @@
 #[cfg(unix)]
 mod descriptors;
 mod embedded;
+mod encryption;
 mod listening;
 mod openness;
 mod options;
+mod supervised;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -16,12 +18,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::{Listeners, Page};
-use listening::listen;
+use listening::{listen, listen_for_authority};
+use supervised::Passed;
 
 pub use embedded::{Embedded, Listen, PORT_FIRST};
+pub use encryption::EncryptionOptions;
 pub use options::{TokenOptions, TrackerOptions};
 
 /// The program `tracker-server`.
@@ -52,9 +57,13 @@ pub fn mint(options: &TokenOptions) -> ExitCode {
 /// Serves a tracker until it is told to stop. `page` is served where the options name no other.
 pub fn run(options: &TrackerOptions, page: Page) -> ExitCode {
     start_logging(options.verbose);
+    let passed = match supervised::sockets() {
+        Ok(passed) => passed,
+        Err(error) => return failure(&error),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("this machine gives no threads or sockets");
-    match runtime.and_then(|runtime| runtime.block_on(serve(options, page))) {
+    match runtime.and_then(|runtime| runtime.block_on(serve(options, page, passed))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error),
     }
@@ -65,28 +74,56 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(options: &TrackerOptions, page: Page) -> anyhow::Result<()> {
+async fn serve(options: &TrackerOptions, page: Page, passed: Passed) -> anyhow::Result<()> {
     let config = options.config(page)?;
     // Asked for first: a signal that comes during the start must not kill the process the hard way.
     let stop = stop_signal()?;
     #[cfg(unix)]
     descriptors::raise(config.connections_max);
-    let public = listen(&options.listen, "--listen").await?;
-    let private = match &options.metrics_listen {
-        Some(address) => Some(listen(address, "--metrics-listen").await?),
-        None => None,
-    };
-    let address = public.local_addr().context("cannot tell which address is listened on")?;
-    openness::check(&config, options.open, address)?;
-    {
+    let listeners = listeners(options, passed).await?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    for listener in &listeners.public {
+        let address = listener.local_addr().context("cannot tell which address is listened on")?;
+        openness::check(&config, options.open, address)?;
         let mut stdout = io::stdout().lock();
         // Nobody may be reading; that is no reason not to serve.
-        _ = writeln!(stdout, "listening: http://{address}/").and_then(|()| stdout.flush());
+        _ = writeln!(stdout, "listening: {scheme}://{address}/").and_then(|()| stdout.flush());
     }
-    if let Some(address) = private.as_ref().and_then(|listener| listener.local_addr().ok()) {
+    if let Some(address) = listeners.private.as_ref().and_then(|listener| listener.local_addr().ok()) {
         tracing::info!("metrics: http://{address}/metrics");
     }
-    Ok(crate::serve(config, Listeners { public, private }, stop).await?)
+    if let Some(address) = listeners.redirect.as_ref().and_then(|listener| listener.local_addr().ok()) {
+        tracing::info!("redirecting: http://{address}/");
+    }
+    supervised::tell_ready();
+    let stop = async {
+        stop.await;
+        supervised::tell_stopping();
+    };
+    Ok(crate::serve(config, listeners, stop).await?)
+}
+
+/// Where to listen: at the sockets that were passed, and for what has none of these, where the options say.
+async fn listeners(options: &TrackerOptions, passed: Passed) -> anyhow::Result<Listeners> {
+    let taken = |listener| TcpListener::from_std(listener).context("a socket that was passed cannot be used");
+    let mut public = passed.public.into_iter().map(taken).collect::<anyhow::Result<Vec<_>>>()?;
+    if public.is_empty() {
+        public.push(match &options.listen {
+            Some(address) => listen(address, "--listen").await?,
+            None if options.encryption.has_domains() => listen_for_authority().await?,
+            None => listen(options::LISTEN_DEFAULT, "--listen").await?,
+        });
+    }
+    let other = async |passed: Option<std::net::TcpListener>, address: &Option<String>, flag| match passed {
+        Some(listener) => taken(listener).map(Some),
+        None => match address {
+            Some(address) => listen(address, flag).await.map(Some),
+            None => Ok(None),
+        },
+    };
+    let private = other(passed.private, &options.metrics_listen, "--metrics-listen").await?;
+    let redirect = other(passed.redirect, &options.encryption.redirect_listen, "--redirect-listen").await?;
+    Ok(Listeners { public, private, redirect, own: None })
 }
 
 /// Done when the process is asked to stop, by Ctrl-C or SIGTERM.

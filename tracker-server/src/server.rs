@@ -1,49 +1,51 @@
-//! The accept loop: connections with deadlines, a bound on their number, and one way to stop.
+//! The accept loop: a bound on the number of connections, and one way to stop.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
+use futures_util::future::join_all;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use crate::access::Sender;
 use crate::archive::ArchiveError;
 use crate::config::ServerConfig;
+use crate::conversation::{self, Ends, WRITE_PATIENCE};
 use crate::engine::redis::RedisEngine;
 use crate::engine::{Choice, Engine, EngineError, TrackerId, running};
-use crate::http;
 use crate::hub::Hub;
-use crate::limits::{ACCEPT_PAUSE, DRAIN_SPREAD, HAND_OVER_TIMEOUT, HTTP_BUFFER_BYTES, OBSERVERS_MAX};
+use crate::limits::{ACCEPT_PAUSE, DRAIN_SPREAD, HAND_OVER_TIMEOUT, OBSERVERS_MAX, REDIRECTS_MAX};
 use crate::place::SharedPlaces;
 use crate::stream::PatientStream;
-
-/// A stream waits longer than a WebSocket does for one write, since a WebSocket can still say why it closes.
-const WRITE_PATIENCE: u32 = 2;
+use crate::tls::Tls;
+use crate::{http, redirect};
 
 /// Where a tracker listens.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listeners {
-    /// For peers and the page.
-    pub public: TcpListener,
+    /// For peers and the page; with TLS where the configuration has it.
+    pub public: Vec<TcpListener>,
     /// For what only the operator is to see: `/metrics`. None to show it nowhere.
     pub private: Option<TcpListener>,
+    /// Without TLS, for programs on this machine. It is to be a loopback address.
+    pub own: Option<TcpListener>,
+    /// Without TLS, to say only where the page is.
+    pub redirect: Option<TcpListener>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(public: TcpListener) -> Self {
-        Self { public, private: None }
+        Self { public: vec![public], ..Self::default() }
     }
 }
 
@@ -127,50 +129,62 @@ async fn close_slowly(hub: &Hub) {
 }
 
 async fn serve_hub(hub: Arc<Hub>, listeners: Listeners, shutdown: impl Future<Output = ()>) {
-    let Listeners { public, private } = listeners;
-    if let Ok(address) = public.local_addr() {
+    if let Some(address) = listeners.public.first().and_then(|listener| listener.local_addr().ok()) {
         hub.name.get_or_init(|| address.to_string());
     }
-    let acceptor =
-        Acceptor::new(Arc::clone(&hub), http::router(Arc::clone(&hub)), hub.config.connections_max);
-    let observer = Acceptor::new(Arc::clone(&hub), http::private_router(Arc::clone(&hub)), OBSERVERS_MAX);
-    let observe = async {
-        match &private {
-            Some(listener) => observer.run(listener).await,
+    let acceptors = acceptors(&hub, listeners);
+    let accept = join_all(
+        acceptors
+            .iter()
+            .flat_map(|(acceptor, listeners)| listeners.iter().map(|listener| acceptor.run(listener))),
+    );
+    let keep = async {
+        match &hub.config.tls {
+            Some(tls) => tls.keep().await,
             None => std::future::pending().await,
         }
     };
-    let run = async {
-        tokio::select! {
-            never = acceptor.run(&public) => never,
-            never = observe => never,
-        }
-    };
-    let mut run = pin!(run);
+    let mut run = pin!(async { tokio::join!(accept, keep) });
     tokio::select! {
-        never = run.as_mut() => match never {},
+        (_, never) = run.as_mut() => match never {},
         () = shutdown => {}
     }
     hub.stop();
     let deadline = Instant::now() + hub.config.deadlines.stop;
     tokio::select! {
-        never = run.as_mut() => match never {},
+        (_, never) = run.as_mut() => match never {},
         _ = timeout_at(deadline, hub.sockets.wait()) => {}
     }
-    acceptor.finish(deadline).await;
-    observer.finish(deadline).await;
+    for (acceptor, _) in &acceptors {
+        acceptor.finish(deadline).await;
+    }
+}
+
+/// Who accepts, and where.
+fn acceptors(hub: &Arc<Hub>, listeners: Listeners) -> Vec<(Acceptor, Vec<TcpListener>)> {
+    let Listeners { public, private, own, redirect } = listeners;
+    let tls = hub.config.tls.clone();
+    let max = hub.config.connections_max;
+    let port = public.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
+    let redirects = redirect::router(tls.as_ref(), port.unwrap_or(redirect::HTTPS_PORT));
+    let new = |router, max| Acceptor::new(Arc::clone(hub), router, max);
+    let router = http::router(Arc::clone(hub));
+    vec![
+        (Acceptor { tls, ..new(router.clone(), max) }, public),
+        (new(router, max), Vec::from_iter(own)),
+        (new(http::private_router(Arc::clone(hub)), OBSERVERS_MAX), Vec::from_iter(private)),
+        (new(redirects, REDIRECTS_MAX), Vec::from_iter(redirect)),
+    ]
 }
 
 struct Acceptor {
     hub: Arc<Hub>,
+    tls: Option<Tls>,
     router: Router,
     places: SharedPlaces,
     /// Counts the HTTP connections that are not closed yet.
     connections: TaskTracker,
-    /// Cancelled when connections are to end after the request under way.
-    finish: CancellationToken,
-    /// Cancelled when connections that did not end in time are cut.
-    cut: CancellationToken,
+    ends: Ends,
 }
 
 impl Acceptor {
@@ -179,13 +193,13 @@ impl Acceptor {
             router,
             places: SharedPlaces::new(connections_max),
             connections: TaskTracker::new(),
-            finish: CancellationToken::new(),
-            cut: CancellationToken::new(),
+            ends: Ends::default(),
+            tls: None,
             hub,
         }
     }
 
-    async fn run(&self, listener: &TcpListener) -> std::convert::Infallible {
+    async fn run(&self, listener: &TcpListener) -> Infallible {
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => self.admit(stream, address),
@@ -210,46 +224,29 @@ impl Acceptor {
             Err(refusal) => {
                 self.hub.metrics.count_refused_connection();
                 tracing::debug!(%address, reason = refusal.text(), "a connection was refused");
-                return self.places.refuse(stream, refusal);
+                // The reason would have to be encrypted first, which is the work that is to be saved.
+                if self.tls.is_none() {
+                    self.places.refuse(stream, refusal);
+                }
+                return;
             }
         };
         // Signals are small and urgent. A socket that refuses the option still works.
         _ = stream.set_nodelay(true);
         let deadlines = self.hub.config.deadlines;
         let local = stream.local_addr().map_or(address.ip(), |local| local.ip());
-        let sender = Sender { address: address.ip(), local };
+        let sender = Sender { address: address.ip(), local, is_encrypted: self.tls.is_some() };
         let router = self.router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(sender);
             request.extensions_mut().insert(permit.clone());
             router.clone().call(request)
         });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(deadlines.header)
-            .max_buf_size(HTTP_BUFFER_BYTES)
-            .serve_connection(
-                TokioIo::new(PatientStream::new(stream, deadlines.send * WRITE_PATIENCE)),
-                service,
-            )
-            .with_upgrades();
-        let (finish, cut) = (self.finish.clone(), self.cut.clone());
+        let stream = PatientStream::new(stream, deadlines.send * WRITE_PATIENCE);
+        let (tls, ends) = (self.tls.clone(), self.ends.clone());
         self.connections.spawn(async move {
-            let mut connection = pin!(connection);
-            let mut result = tokio::select! {
-                result = connection.as_mut() => Some(result),
-                () = finish.cancelled() => None,
-                () = sleep(deadlines.plain) => None,
-            };
-            if result.is_none() {
-                connection.as_mut().graceful_shutdown();
-                result = tokio::select! {
-                    result = connection => Some(result),
-                    () = cut.cancelled() => None,
-                    () = sleep(deadlines.plain) => None,
-                };
-            }
-            if let Some(Err(error)) = result {
+            let ended = conversation::serve(stream, tls.as_ref(), service, deadlines, &ends).await;
+            if let Err(error) = ended {
                 tracing::debug!(%address, "a connection ended: {error}");
             }
         });
@@ -257,12 +254,12 @@ impl Acceptor {
 
     /// Lets requests under way end until `deadline`, then cuts them.
     async fn finish(&self, deadline: Instant) {
-        self.finish.cancel();
+        self.ends.finish.cancel();
         self.connections.close();
         if timeout_at(deadline, self.connections.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time and were cut");
         }
-        self.cut.cancel();
+        self.ends.cut.cancel();
     }
 }
 

@@ -94,6 +94,8 @@ mod tests {
             "tributary remove film.mp4",
             "tributary key show",
             "tributary tracker --listen 127.0.0.1:0 --www dist --metrics-listen 127.0.0.1:0",
+            "tributary tracker --domain films.example.org --data-dir d --redirect-listen 0.0.0.0:80",
+            "tributary share film.mp4 --certificate c.pem --certificate-key k.pem --key k",
             "tributary completions bash",
             "tributary man --dir d",
         ] {

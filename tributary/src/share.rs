@@ -10,7 +10,7 @@ use clap::Args;
 use peer_native::network_addresses;
 use peer_native::program::{self, Ending, Here, Output, Reporter, Serving};
 use tracker_server::Page;
-use tracker_server::program::{Embedded, Listen, PORT_FIRST};
+use tracker_server::program::{Embedded, EncryptionOptions, Listen, PORT_FIRST};
 
 use crate::page;
 
@@ -22,13 +22,16 @@ pub(crate) struct Share {
     files: Vec<PathBuf>,
 
     /// Address to listen on; port 0 takes any free one. Default: every address of this machine, at port 8080 or the next one
-    /// that is free.
+    /// that is free; with --domain, at port 443.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 
     /// Directory of a built page, instead of the page inside the program.
     #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
+
+    #[command(flatten)]
+    encryption: EncryptionOptions,
 
     #[command(flatten)]
     serving: Serving,
@@ -42,15 +45,18 @@ pub(crate) fn run(options: Share, output: Output) -> ExitCode {
 
 async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
     let page = options.www.map_or(page::inside(), Page::Directory);
-    let listen = options.listen.as_deref().map_or(Listen::Anywhere, Listen::At);
-    let tracker = Embedded::start(listen, page).await?;
-    let here = here(tracker.address(), &network_addresses(), tracker.publish_token());
-    if options.listen.is_none() && here.own.port() != PORT_FIRST {
+    let data_dir = options.serving.data_dir();
+    let tls = options.encryption.tls(data_dir.as_deref())?;
+    let anywhere = if options.encryption.has_domains() { Listen::ForAuthority } else { Listen::Anywhere };
+    let listen = options.listen.as_deref().map_or(anywhere, Listen::At);
+    let tracker = Embedded::start(listen, page, tls, options.encryption.redirect_listen()).await?;
+    let here = here(&tracker, &network_addresses());
+    if options.listen.is_none() && here.pages.is_empty() && here.own.port() != PORT_FIRST {
         reporter.note(&format!("port {PORT_FIRST} is in use; the page is at port {}", here.own.port()));
     }
     if !here.network.is_empty() {
         reporter.note(
-            "browsers on other machines play over HTTPS only: docs/operations.md says how to put a certificate in front; \
+            "browsers on other machines play over HTTPS only: use --domain or --certificate, see docs/operations.md; \
              `tributary fetch` needs none",
         );
     }
@@ -61,17 +67,23 @@ async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Re
     stopped.map(|()| code)
 }
 
-/// How a tracker that listens at `address` is reached. `network` are the addresses of this machine.
-fn here(address: SocketAddr, network: &[IpAddr], publish_token: &str) -> Here {
+/// How a tracker is reached. `network` are the addresses of this machine.
+fn here(tracker: &Embedded, network: &[IpAddr]) -> Here {
+    let pages = tracker.pages().to_vec();
+    let (own, network) = reached(tracker.own(), if pages.is_empty() { network } else { &[] });
+    Here { own, network, pages, publish_token: tracker.publish_token().to_owned() }
+}
+
+/// At which addresses a listener at `address` is reached: on this machine, and from others.
+fn reached(address: SocketAddr, network: &[IpAddr]) -> (SocketAddr, Vec<SocketAddr>) {
     let port = address.port();
-    let publish_token = publish_token.to_owned();
     let (loopback, is_reached): (IpAddr, fn(&IpAddr) -> bool) = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => (Ipv4Addr::LOCALHOST.into(), IpAddr::is_ipv4),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => (Ipv6Addr::LOCALHOST.into(), |_| true),
-        IpAddr::V4(_) | IpAddr::V6(_) => return Here { own: address, network: Vec::new(), publish_token },
+        IpAddr::V4(_) | IpAddr::V6(_) => return (address, Vec::new()),
     };
     let network = network.iter().filter(|ip| is_reached(ip)).map(|ip| SocketAddr::new(*ip, port));
-    Here { own: SocketAddr::new(loopback, port), network: network.collect(), publish_token }
+    (SocketAddr::new(loopback, port), network.collect())
 }
 
 #[cfg(test)]
@@ -80,8 +92,8 @@ mod tests {
 
     fn texts(address: &str) -> (String, Vec<String>) {
         let network = ["192.168.1.5", "fd00::7"].map(|text| text.parse().unwrap());
-        let here = here(address.parse().unwrap(), &network, "");
-        (here.own.to_string(), here.network.iter().map(SocketAddr::to_string).collect())
+        let (own, network) = reached(address.parse().unwrap(), &network);
+        (own.to_string(), network.iter().map(SocketAddr::to_string).collect())
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub(crate) const RELAYS: [SystemProgram; 2] = [
 pub(crate) const ENGINE: SystemProgram =
     SystemProgram { programs: &["redis-server"], package: "redis-server" };
 
+/// An authority for certificates of tests (ACME), and the name server that it asks.
+pub(crate) const AUTHORITY: SystemProgram = SystemProgram { programs: &["pebble"], package: "pebble" };
+
 /// The Debian package of what benches compare with: a library for [`SYSTEM_PYTHON`].
 pub(crate) const LIBTORRENT: &str = "python3-libtorrent";
 

@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON, SystemProgram, TRUNK,
-    Tool, WASM_BINDGEN, WASM_TARGET,
+    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON,
+    SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
@@ -36,13 +36,15 @@ pub(crate) enum Need {
     Relays,
     /// What several trackers share.
     Engine,
+    /// What gives certificates.
+    Authority,
     /// What `bench --compare` compares with; nothing else needs it.
     Libtorrent,
 }
 
 impl Need {
     /// Everything that builds and tests need. Trunk is for [`Need::TRUNK`] alone: it takes minutes to build.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::WasmTarget,
         Self::Lints,
         Self::Deny,
@@ -53,6 +55,7 @@ impl Need {
         Self::Network,
         Self::Relays,
         Self::Engine,
+        Self::Authority,
     ];
 
     /// What building the page takes.
@@ -84,6 +87,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             Need::Network => programs.push(NETWORK),
             Need::Relays => programs.extend(RELAYS),
             Need::Engine => programs.push(ENGINE),
+            Need::Authority => programs.push(AUTHORITY),
             Need::Libtorrent => libtorrent()?,
         }
     }

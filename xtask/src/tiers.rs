@@ -36,7 +36,9 @@ impl Tier {
         match self {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
-            Self::Native => &[Need::WasmTarget, Need::Network, Need::Relays, Need::Engine, Need::Films],
+            Self::Native => {
+                &[Need::WasmTarget, Need::Network, Need::Relays, Need::Engine, Need::Authority, Need::Films]
+            }
             Self::Browser => &[Need::WasmTarget, Need::Browser, Need::Network, Need::Relays, Need::Films],
         }
     }

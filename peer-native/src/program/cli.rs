@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use swarm_core::peer::Economy;
 
+use crate::data_dir::DataDir;
 use crate::{Network, PortError};
 
 /// Shares files with everybody who opens their links, and fetches what others share.
@@ -142,6 +143,14 @@ pub struct Serving {
 
     #[command(flatten)]
     pub(crate) data: Data,
+}
+
+impl Serving {
+    /// Where things are kept between starts; none where no home directory is known and none was named.
+    pub fn data_dir(&self) -> Option<PathBuf> {
+        let chosen = self.data.dir.clone();
+        chosen.or_else(|| DataDir::of_platform().map(|data_dir| data_dir.path().to_owned()))
+    }
 }
 
 /// `--economy`.

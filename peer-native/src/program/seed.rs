@@ -74,6 +74,8 @@ pub struct Here {
     pub own: SocketAddr,
     /// From other machines.
     pub network: Vec<SocketAddr>,
+    /// Where the page is over TLS, such as `https://films.example.org`; empty without it.
+    pub pages: Vec<String>,
     /// What it asks publishers for.
     pub publish_token: String,
 }
@@ -294,9 +296,15 @@ impl Seeder {
     /// Says where a content can be watched.
     fn announce(&self, index: usize) {
         let Some(seeding) = self.seedings.get(index) else { return };
-        let (link, path) = (seeding.tracker.link(seeding.swarm), seeding.path.display());
-        let network = self.here.as_ref().map(|here| here.network_links(seeding.swarm)).unwrap_or_default();
-        if self.here.is_some() {
+        let (mut link, path) = (seeding.tracker.link(seeding.swarm), seeding.path.display());
+        let mut network =
+            self.here.as_ref().map(|here| here.network_links(seeding.swarm)).unwrap_or_default();
+        let pages = self.here.as_ref().map(|here| here.page_links(seeding.swarm)).unwrap_or_default();
+        if let Some((first, others)) = pages.split_first() {
+            (link, network) = (first.clone(), others.to_vec());
+            let name = seeding.path.file_name().unwrap_or_default().to_string_lossy();
+            self.reporter.text(&format!("{name}\n  {}", pages.join("\n  ")));
+        } else if self.here.is_some() {
             let elsewhere = network.iter().map(|link| format!("\n  from the network:  {link}"));
             let name = seeding.path.file_name().unwrap_or_default().to_string_lossy();
             self.reporter
@@ -321,6 +329,10 @@ impl Seeder {
 }
 
 impl Here {
+    fn page_links(&self, swarm: SwarmId) -> Vec<String> {
+        self.pages.iter().map(|page| format!("{page}/#{swarm}")).collect()
+    }
+
     fn network_links(&self, swarm: SwarmId) -> Vec<String> {
         self.network.iter().map(|address| format!("http://{address}/#{swarm}")).collect()
     }

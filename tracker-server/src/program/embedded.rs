@@ -1,15 +1,16 @@
 //! A tracker beside other work in one process: it serves until its owner stops it.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::listening::listen;
-use crate::{Listeners, Page, ServeError, ServerConfig};
+use super::listening::{listen, listen_for_authority};
+use crate::redirect::authority;
+use crate::{Listeners, Page, ServeError, ServerConfig, Tls};
 
 /// The port that is tried first.
 pub const PORT_FIRST: u16 = 8080;
@@ -24,24 +25,34 @@ pub enum Listen<'a> {
     At(&'a str),
     /// At all addresses of IPv4, at the first free port from 8080 on.
     Anywhere,
+    /// At all addresses, at port 443, where an authority asks for its certificates.
+    ForAuthority,
 }
 
 /// A tracker in this process, with everything in memory. Everybody may watch; only who is told its token publishes.
 #[derive(Debug)]
 pub struct Embedded {
     address: SocketAddr,
+    own: SocketAddr,
+    pages: Vec<String>,
     publish_token: String,
     stop: CancellationToken,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Embedded {
-    /// Listens and starts to serve. Runs in a tokio runtime.
-    pub async fn start(at: Listen<'_>, page: Page) -> anyhow::Result<Self> {
+    /// Listens and starts to serve, with TLS if there is any. Requests without it go to `redirect`, and are sent on from
+    /// there. Runs in a tokio runtime.
+    pub async fn start(
+        at: Listen<'_>,
+        page: Page,
+        tls: Option<Tls>,
+        redirect: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).context("the system gives no random bytes")?;
         let seed = getrandom::u64().context("the system gives no random bytes")?;
-        let mut config = ServerConfig { page, ..ServerConfig::new(seed, &secret) };
+        let mut config = ServerConfig { page, tls, ..ServerConfig::new(seed, &secret) };
         let publish_token = token()?;
         config.publish_token = Some(publish_token.clone());
         #[cfg(unix)]
@@ -49,17 +60,40 @@ impl Embedded {
         let listener = match at {
             Listen::At(address) => listen(address, "--listen").await?,
             Listen::Anywhere => free().await?,
+            Listen::ForAuthority => listen_for_authority().await?,
         };
         let address = listener.local_addr().context("cannot tell which address is listened on")?;
+        let mut listeners = Listeners::from(listener);
+        let pages = config.tls.as_ref().map(|tls| pages(tls, address)).unwrap_or_default();
+        let mut own = address;
+        if config.tls.is_some() {
+            // A program on this machine that asks for an address of it would not be shown a certificate for that.
+            let listener = listen("127.0.0.1:0", "--listen").await?;
+            own = listener.local_addr().context("cannot tell which address is listened on")?;
+            listeners.own = Some(listener);
+        }
+        if let Some(redirect) = redirect {
+            listeners.redirect = Some(listen(redirect, "--redirect-listen").await?);
+        }
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let task = tokio::spawn(crate::serve(config, Listeners::from(listener), stopped));
-        Ok(Self { address, publish_token, stop, task })
+        let task = tokio::spawn(crate::serve(config, listeners, stopped));
+        Ok(Self { address, own, pages, publish_token, stop, task })
     }
 
     /// Where it listens. The address may be unspecified: then it listens at all of them.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where programs on this machine reach it without TLS. The address may be unspecified, as that of [`Self::address`].
+    pub const fn own(&self) -> SocketAddr {
+        self.own
+    }
+
+    /// Where the page is over TLS, such as `https://films.example.org`: one for each name of the certificate.
+    pub fn pages(&self) -> &[String] {
+        &self.pages
     }
 
     /// What it asks publishers for. Nobody else knows it.
@@ -72,6 +106,16 @@ impl Embedded {
         self.stop.cancel();
         Ok(self.task.await.context("the tracker failed from within")??)
     }
+}
+
+/// Where the page is over TLS. A certificate without a name still leads to the address.
+fn pages(tls: &Tls, address: SocketAddr) -> Vec<String> {
+    let mut names = tls.names();
+    if names.is_empty() {
+        let ip = if address.ip().is_unspecified() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { address.ip() };
+        names.push(ip.to_string());
+    }
+    names.iter().map(|name| format!("https://{}", authority(name, address.port()))).collect()
 }
 
 /// A token that nobody can guess.

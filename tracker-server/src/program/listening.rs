@@ -1,8 +1,11 @@
 //! Listeners, and what a person is to do where none can be had.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use tokio::net::TcpListener;
+
+use crate::redirect::HTTPS_PORT;
 
 /// Listens at the address that `flag` names.
 pub(crate) async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListener> {
@@ -20,4 +23,13 @@ pub(crate) async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListe
         };
         anyhow::anyhow!("cannot listen on {address}: {}", advice.replace("{flag}", flag))
     })
+}
+
+/// Listens where an authority asks, and browsers, too: at port 443 of all addresses.
+pub(crate) async fn listen_for_authority() -> anyhow::Result<TcpListener> {
+    // Takes connections of IPv4 as well, unless the system was told otherwise. Some have no IPv6 at all.
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, HTTPS_PORT)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => listen(&format!("{}:{HTTPS_PORT}", Ipv4Addr::UNSPECIFIED), "--listen").await,
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::encryption::EncryptionOptions;
 use crate::access::AllowedOrigins;
 use crate::decision::ResumeKey;
 use crate::engine::Choice;
@@ -18,9 +19,12 @@ use swarm_core::SwarmId;
 use swarm_core::limits::ICE_SERVERS_MAX;
 use swarm_core::tracker_message::{IceServer, Role};
 
+/// Where a tracker without TLS listens.
+pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+
 /// The tracker of Tributary: introduces peers to one another and serves the page they watch on.
 ///
-/// Put it behind a reverse proxy that speaks TLS. Every flag can stand in the file of --config instead.
+/// Give it a certificate (--domain or --certificate), or put it behind a reverse proxy that speaks TLS. Every flag can stand in the file of --config instead.
 #[derive(Debug, Parser)]
 #[command(name = "tracker-server", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
@@ -39,9 +43,9 @@ pub struct TrackerOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Address to listen on; port 0 takes any free one.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: String,
+    /// Address to listen on; port 0 takes any free one. Default: 127.0.0.1:8080; with --domain, port 443 of every address.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<String>,
 
     /// Address to serve /metrics on; keep it private. Without it metrics are not served.
     #[arg(long, value_name = "HOST:PORT")]
@@ -128,6 +132,9 @@ pub struct TrackerOptions {
     /// WebSocket connections that one address may have.
     #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS_MAX, value_parser = count::<u32>)]
     connections_per_address_max: u32,
+
+    #[command(flatten)]
+    pub(crate) encryption: EncryptionOptions,
 
     /// Says more on stderr; twice for everything. RUST_LOG overrides it.
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -244,6 +251,10 @@ impl TrackerOptions {
         config.is_behind_proxy = self.behind_proxy;
         config.connections_max = self.connections_max;
         config.engine = self.engine()?;
+        config.tls = self.encryption.tls(self.data_dir.as_deref())?;
+        if config.public_hosts.is_empty() {
+            config.public_hosts = self.encryption.domains().to_vec();
+        }
         Ok(config)
     }
 

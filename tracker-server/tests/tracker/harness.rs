@@ -52,7 +52,7 @@ impl Server {
         let observed = TcpListener::bind("127.0.0.1:0").await?;
         let private = observed.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let listeners = Listeners { public: listener, private: Some(observed) };
+        let listeners = Listeners { public: vec![listener], private: Some(observed), ..Listeners::default() };
         let task = tokio::spawn(async {
             let stopped = async { _ = stopped.await };
             let ended = tracker_server::serve(config, listeners, stopped).await;
