@@ -9,6 +9,7 @@ mod embedded;
 mod listening;
 mod openness;
 mod options;
+mod proxy_options;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -77,10 +78,11 @@ async fn serve(options: &TrackerOptions, page: Page) -> anyhow::Result<()> {
     };
     let address = public.local_addr().context("cannot tell which address is listened on")?;
     openness::check(&config, options.open, address)?;
+    let base = &config.base_path;
     {
         let mut stdout = io::stdout().lock();
         // Nobody may be reading; that is no reason not to serve.
-        _ = writeln!(stdout, "listening: http://{address}/").and_then(|()| stdout.flush());
+        _ = writeln!(stdout, "listening: http://{address}{base}/").and_then(|()| stdout.flush());
     }
     if let Some(address) = private.as_ref().and_then(|listener| listener.local_addr().ok()) {
         tracing::info!("metrics: http://{address}/metrics");

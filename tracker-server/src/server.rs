@@ -27,6 +27,7 @@ use crate::http;
 use crate::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, DRAIN_SPREAD, HAND_OVER_TIMEOUT, HTTP_BUFFER_BYTES, OBSERVERS_MAX};
 use crate::place::SharedPlaces;
+use crate::proxies::protocol;
 use crate::stream::PatientStream;
 
 /// A stream waits longer than a WebSocket does for one write, since a WebSocket can still say why it closes.
@@ -131,8 +132,9 @@ async fn serve_hub(hub: Arc<Hub>, listeners: Listeners, shutdown: impl Future<Ou
     if let Ok(address) = public.local_addr() {
         hub.name.get_or_init(|| address.to_string());
     }
-    let acceptor =
+    let mut acceptor =
         Acceptor::new(Arc::clone(&hub), http::router(Arc::clone(&hub)), hub.config.connections_max);
+    acceptor.takes_proxy_headers = hub.config.is_proxy_protocol;
     let observer = Acceptor::new(Arc::clone(&hub), http::private_router(Arc::clone(&hub)), OBSERVERS_MAX);
     let observe = async {
         match &private {
@@ -164,6 +166,8 @@ async fn serve_hub(hub: Arc<Hub>, listeners: Listeners, shutdown: impl Future<Ou
 struct Acceptor {
     hub: Arc<Hub>,
     router: Router,
+    /// Whether connections of trusted proxies begin with a PROXY header.
+    takes_proxy_headers: bool,
     places: SharedPlaces,
     /// Counts the HTTP connections that are not closed yet.
     connections: TaskTracker,
@@ -177,6 +181,7 @@ impl Acceptor {
     fn new(hub: Arc<Hub>, router: Router, connections_max: usize) -> Self {
         Self {
             router,
+            takes_proxy_headers: false,
             places: SharedPlaces::new(connections_max),
             connections: TaskTracker::new(),
             finish: CancellationToken::new(),
@@ -202,9 +207,10 @@ impl Acceptor {
     }
 
     /// Serves a connection in a task of its own, or tells it why there is no room.
-    fn admit(&self, stream: TcpStream, address: SocketAddr) {
+    fn admit(&self, mut stream: TcpStream, address: SocketAddr) {
+        let is_proxied = self.hub.config.proxies.trusts(address.ip());
         // All connections of a proxy come from its own address, which says nothing about their senders.
-        let counted = (!self.hub.config.is_behind_proxy).then(|| address.ip());
+        let counted = (!is_proxied).then(|| address.ip());
         let permit = match self.places.take(counted) {
             Ok(permit) => permit,
             Err(refusal) => {
@@ -217,24 +223,31 @@ impl Acceptor {
         _ = stream.set_nodelay(true);
         let deadlines = self.hub.config.deadlines;
         let local = stream.local_addr().map_or(address.ip(), |local| local.ip());
-        let sender = Sender { address: address.ip(), local };
+        let mut sender = Sender { address: address.ip(), is_proxied, local };
+        let has_proxy_header = self.takes_proxy_headers && is_proxied;
         let router = self.router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(sender);
-            request.extensions_mut().insert(permit.clone());
-            router.clone().call(request)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(deadlines.header)
-            .max_buf_size(HTTP_BUFFER_BYTES)
-            .serve_connection(
-                TokioIo::new(PatientStream::new(stream, deadlines.send * WRITE_PATIENCE)),
-                service,
-            )
-            .with_upgrades();
         let (finish, cut) = (self.finish.clone(), self.cut.clone());
         self.connections.spawn(async move {
+            if has_proxy_header {
+                let Some(named) = protocol::sender(&mut stream, address, deadlines.header).await else {
+                    return;
+                };
+                sender.address = named;
+            }
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(sender);
+                request.extensions_mut().insert(permit.clone());
+                router.clone().call(request)
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(deadlines.header)
+                .max_buf_size(HTTP_BUFFER_BYTES)
+                .serve_connection(
+                    TokioIo::new(PatientStream::new(stream, deadlines.send * WRITE_PATIENCE)),
+                    service,
+                )
+                .with_upgrades();
             let mut connection = pin!(connection);
             let mut result = tokio::select! {
                 result = connection.as_mut() => Some(result),

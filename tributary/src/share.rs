@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::Args;
 use peer_native::network_addresses;
 use peer_native::program::{self, Ending, Here, Output, Reporter, Serving};
-use tracker_server::Page;
 use tracker_server::program::{Embedded, Listen, PORT_FIRST};
+use tracker_server::{BasePath, Page};
 
 use crate::page;
 
@@ -30,6 +30,10 @@ pub(crate) struct Share {
     #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
 
+    /// Serves everything below this path, such as /films, for a proxy that passes the path on.
+    #[arg(long, value_name = "PATH", default_value = "")]
+    base_path: BasePath,
+
     #[command(flatten)]
     serving: Serving,
 }
@@ -43,8 +47,9 @@ pub(crate) fn run(options: Share, output: Output) -> ExitCode {
 async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Result<ExitCode> {
     let page = options.www.map_or(page::inside(), Page::Directory);
     let listen = options.listen.as_deref().map_or(Listen::Anywhere, Listen::At);
-    let tracker = Embedded::start(listen, page).await?;
-    let here = here(tracker.address(), &network_addresses(), tracker.publish_token());
+    let tracker = Embedded::start(listen, page, options.base_path.clone()).await?;
+    let base = options.base_path.to_string();
+    let here = here(tracker.address(), &network_addresses(), base, tracker.publish_token());
     if options.listen.is_none() && here.own.port() != PORT_FIRST {
         reporter.note(&format!("port {PORT_FIRST} is in use; the page is at port {}", here.own.port()));
     }
@@ -61,17 +66,20 @@ async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Re
     stopped.map(|()| code)
 }
 
-/// How a tracker that listens at `address` is reached. `network` are the addresses of this machine.
-fn here(address: SocketAddr, network: &[IpAddr], publish_token: &str) -> Here {
+/// How a tracker that listens at `address` is reached. `network` are the addresses of this machine, `base` is the path in
+/// front of everything.
+fn here(address: SocketAddr, network: &[IpAddr], base: String, publish_token: &str) -> Here {
     let port = address.port();
     let publish_token = publish_token.to_owned();
     let (loopback, is_reached): (IpAddr, fn(&IpAddr) -> bool) = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => (Ipv4Addr::LOCALHOST.into(), IpAddr::is_ipv4),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => (Ipv6Addr::LOCALHOST.into(), |_| true),
-        IpAddr::V4(_) | IpAddr::V6(_) => return Here { own: address, network: Vec::new(), publish_token },
+        IpAddr::V4(_) | IpAddr::V6(_) => {
+            return Here { own: address, network: Vec::new(), base, publish_token };
+        }
     };
     let network = network.iter().filter(|ip| is_reached(ip)).map(|ip| SocketAddr::new(*ip, port));
-    Here { own: SocketAddr::new(loopback, port), network: network.collect(), publish_token }
+    Here { own: SocketAddr::new(loopback, port), network: network.collect(), base, publish_token }
 }
 
 #[cfg(test)]
@@ -80,7 +88,7 @@ mod tests {
 
     fn texts(address: &str) -> (String, Vec<String>) {
         let network = ["192.168.1.5", "fd00::7"].map(|text| text.parse().unwrap());
-        let here = here(address.parse().unwrap(), &network, "");
+        let here = here(address.parse().unwrap(), &network, String::new(), "");
         (here.own.to_string(), here.network.iter().map(SocketAddr::to_string).collect())
     }
 

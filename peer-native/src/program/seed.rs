@@ -74,6 +74,8 @@ pub struct Here {
     pub own: SocketAddr,
     /// From other machines.
     pub network: Vec<SocketAddr>,
+    /// The path in front of everything that the tracker serves: empty, or `/films`.
+    pub base: String,
     /// What it asks publishers for.
     pub publish_token: String,
 }
@@ -91,7 +93,7 @@ pub async fn share(
     reporter: Reporter,
     ending: Ending,
 ) -> anyhow::Result<ExitCode> {
-    let tracker = Some(format!("ws://{}/v1/swarm", here.own));
+    let tracker = Some(format!("ws://{}{}/v1/swarm", here.own, here.base));
     let access = Access { token: None };
     let publish_token = Some(here.publish_token.clone());
     let flags = FlagFile::default();
@@ -322,7 +324,7 @@ impl Seeder {
 
 impl Here {
     fn network_links(&self, swarm: SwarmId) -> Vec<String> {
-        self.network.iter().map(|address| format!("http://{address}/#{swarm}")).collect()
+        self.network.iter().map(|address| format!("http://{address}{}/#{swarm}", self.base)).collect()
     }
 }
 

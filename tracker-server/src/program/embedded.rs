@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::listening::listen;
-use crate::{Listeners, Page, ServeError, ServerConfig};
+use crate::{BasePath, Listeners, Page, ServeError, ServerConfig};
 
 /// The port that is tried first.
 pub const PORT_FIRST: u16 = 8080;
@@ -37,11 +37,11 @@ pub struct Embedded {
 
 impl Embedded {
     /// Listens and starts to serve. Runs in a tokio runtime.
-    pub async fn start(at: Listen<'_>, page: Page) -> anyhow::Result<Self> {
+    pub async fn start(at: Listen<'_>, page: Page, base_path: BasePath) -> anyhow::Result<Self> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).context("the system gives no random bytes")?;
         let seed = getrandom::u64().context("the system gives no random bytes")?;
-        let mut config = ServerConfig { page, ..ServerConfig::new(seed, &secret) };
+        let mut config = ServerConfig { page, base_path, ..ServerConfig::new(seed, &secret) };
         let publish_token = token()?;
         config.publish_token = Some(publish_token.clone());
         #[cfg(unix)]
