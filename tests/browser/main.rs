@@ -4,6 +4,7 @@ mod closed;
 mod describing;
 mod messages;
 mod outliving;
+mod proxies;
 mod reading;
 mod relays;
 mod sharing;

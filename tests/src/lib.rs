@@ -19,6 +19,7 @@ pub mod internet;
 pub mod permission;
 pub mod places;
 pub mod program;
+pub mod proxy;
 pub mod redis;
 pub mod scene;
 pub mod seeder;

@@ -37,7 +37,9 @@ impl Tier {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
             Self::Native => &[Need::WasmTarget, Need::Network, Need::Relays, Need::Engine, Need::Films],
-            Self::Browser => &[Need::WasmTarget, Need::Browser, Need::Network, Need::Relays, Need::Films],
+            Self::Browser => {
+                &[Need::WasmTarget, Need::Browser, Need::Network, Need::Relays, Need::Films, Need::Proxies]
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod document;
 mod harness;
 mod hostile;
 mod http;
+mod proxies;
 mod publisher;
 mod session;
 mod several;
