@@ -26,8 +26,7 @@ async fn a_film_plays_through_each_proxy_at_the_root_and_below_a_path_and_idle_s
     let tracker = Tracker::start_with("127.0.0.1:0", &["--behind-proxy", "--open"])?;
     let seeder = Seeder::start(&tracker, &root().join("sample/river.mp4"), folder.path(), &["--list"])?;
     let certificate = Certificate::new()?;
-    let proxies =
-        try_join_all(Kind::ALL.map(|kind| Proxy::start(kind, &tracker, &certificate))).await?;
+    let proxies = try_join_all(Kind::ALL.map(|kind| Proxy::start(kind, &tracker, &certificate))).await?;
     Scene::play("proxies", async |scene| {
         let flags = certificate.flags();
         let flags = flags.each_ref().map(String::as_str);

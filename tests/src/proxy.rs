@@ -179,7 +179,8 @@ fn configured(kind: Kind, site: &str, folder: &Path, ports: (u16, u16)) -> Resul
         Kind::Nginx => {
             let site = swapped(&pair(site)?, "listen 443 ", &format!("listen 127.0.0.1:{port} "))?;
             let site = swapped(&site, "listen 80;", &format!("listen 127.0.0.1:{plain_port};"))?;
-            let lines = site.lines().filter(|line| !line.contains("listen [::]")).map(|line| format!("{line}\n"));
+            let lines =
+                site.lines().filter(|line| !line.contains("listen [::]")).map(|line| format!("{line}\n"));
             fs::write(folder.join("site.conf"), lines.collect::<String>())?;
             let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
             fs::write(folder.join("nginx.conf"), format!("{user}{}", here(NGINX)))?;
@@ -188,7 +189,11 @@ fn configured(kind: Kind, site: &str, folder: &Path, ports: (u16, u16)) -> Resul
             command
         }
         Kind::Caddy => {
-            let tls = format!("{HOST}:{port} {{\n\tbind 127.0.0.1\n\ttls {} {}\n", path("certificate.pem"), path("key.pem"));
+            let tls = format!(
+                "{HOST}:{port} {{\n\tbind 127.0.0.1\n\ttls {} {}\n",
+                path("certificate.pem"),
+                path("key.pem")
+            );
             let site = swapped(site, &format!("{{$TRIBUTARY_HOST:{HOST}}} {{\n"), &tls)?;
             fs::write(folder.join("Caddyfile"), format!("{}{site}", here(CADDY)))?;
             let mut command = Command::new(system_program(&["caddy"])?);

@@ -94,6 +94,8 @@ mod tests {
             "tributary remove film.mp4",
             "tributary key show",
             "tributary tracker --listen 127.0.0.1:0 --www dist --metrics-listen 127.0.0.1:0",
+            "tributary tracker --trust-proxy 10.0.0.0/8,2001:db8::7 --proxy-protocol --base-path /films --open",
+            "tributary share film.mp4 --base-path /films",
             "tributary completions bash",
             "tributary man --dir d",
         ] {

@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, PROXIES, RELAYS, SYSTEM_PYTHON, SystemProgram, TRUNK,
-    Tool, WASM_BINDGEN, WASM_TARGET,
+    BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, PROXIES, RELAYS, SYSTEM_PYTHON, SystemProgram,
+    TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
@@ -159,8 +159,7 @@ fn version_of(line: &str) -> Option<&str> {
 
 /// The crate and the program must agree, or the page does not link.
 fn same_as_locked(workspace: &Workspace) -> Result<()> {
-    let lock =
-        fs::read_to_string(workspace.root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let lock = fs::read_to_string(workspace.root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     match locked_version(&lock, "wasm-bindgen") {
         Some(version) if version != WASM_BINDGEN.version => bail!(
             "Cargo.lock has wasm-bindgen {version}, xtask/src/pins.rs has {}; make them equal",
@@ -229,7 +228,9 @@ impl NoServices {
 
 impl Drop for NoServices {
     fn drop(&mut self) {
-        if self.is_ours && let Err(error) = fs::remove_file(Self::POLICY) {
+        if self.is_ours
+            && let Err(error) = fs::remove_file(Self::POLICY)
+        {
             eprintln!("setup: remove {} by hand, it stops services from starting: {error}", Self::POLICY);
         }
     }

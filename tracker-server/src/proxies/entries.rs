@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 /// The entries of a value of `X-Forwarded-For`, from left to right.
-pub(super) fn of_list(value: &str) -> Vec<Option<IpAddr>> {
+pub fn of_list(value: &str) -> Vec<Option<IpAddr>> {
     value.split(',').map(address).collect()
 }
 
 /// The entries of a value of `Forwarded`, from left to right ([RFC 7239, section 4]).
 ///
 /// [RFC 7239, section 4]: https://www.rfc-editor.org/rfc/rfc7239#section-4
-pub(super) fn of_forwarded(value: &str) -> Vec<Option<IpAddr>> {
+pub fn of_forwarded(value: &str) -> Vec<Option<IpAddr>> {
     split_outside_quotes(value, ',').into_iter().map(of_element).collect()
 }
 

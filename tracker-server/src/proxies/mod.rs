@@ -11,7 +11,7 @@
 //!
 //! [`protocol`] is the same for proxies that speak before the first byte of HTTP.
 
-mod entries;
+pub mod entries;
 pub(crate) mod protocol;
 
 use std::net::IpAddr;

@@ -49,7 +49,10 @@ async fn peers_behind_a_trusted_proxy_count_by_their_own_addresses() -> anyhow::
     assert!(enters(&mut first).await);
     let mut second = from("203.0.113.2:4711, 10.0.0.3").await?;
     assert!(enters(&mut second).await, "another address");
-    assert!(!enters(&mut from("198.51.100.9, 203.0.113.1").await?).await, "an address that it invented does not help");
+    assert!(
+        !enters(&mut from("198.51.100.9, 203.0.113.1").await?).await,
+        "an address that it invented does not help"
+    );
     let mut third = open(server.address, b"", &[("forwarded", "for=\"[2001:db8::1]:80\"")]).await?;
     assert!(enters(&mut third).await);
     Ok(())
@@ -80,7 +83,8 @@ async fn headers_of_strangers_are_ignored() -> anyhow::Result<()> {
 async fn a_proxy_header_names_the_sender_in_both_versions() -> anyhow::Result<()> {
     let server = server(&["127.0.0.1"], true).await?;
     let line = |from: &str| format!("PROXY TCP4 {from} 192.0.2.1 4711 443\r\n").into_bytes();
-    let binary = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[203, 0, 113, 2, 192, 0, 2, 1, 1, 2, 3, 4]].concat();
+    let binary =
+        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[203, 0, 113, 2, 192, 0, 2, 1, 1, 2, 3, 4]].concat();
     let mut first = open(server.address, &line("203.0.113.1"), &[]).await?;
     assert!(enters(&mut first).await);
     let mut second = open(server.address, &binary, &[]).await?;
@@ -145,7 +149,9 @@ async fn everything_is_served_below_the_base_path() -> anyhow::Result<()> {
     let foreign = [("origin", "https://evil.example")];
     let refused = request(server.address, "GET", "/films/v1/swarms", &foreign, Vec::new().into()).await?;
     assert_eq!(refused.status, 403);
-    for (path, status) in [("/", 404), ("/v1/swarms", 404), ("/filmsv1/swarms", 404), ("/healthz", 200), ("/readyz", 200)] {
+    for (path, status) in
+        [("/", 404), ("/v1/swarms", 404), ("/filmsv1/swarms", 404), ("/healthz", 200), ("/readyz", 200)]
+    {
         let answer = server.get(path).await?;
         assert_eq!(answer.status, status, "{path}");
         assert!(status == 200 || answer.text().contains("below /films/ (--base-path)"), "{}", answer.text());
