@@ -153,10 +153,9 @@ impl Proxy {
             .with_context(|| format!("deploy/{} has changed", kind.file()))?;
         let program = Program::start(&format!("{kind:?}"), &mut command)?;
         let proxy = Self { kind, program, _folder: folder, port };
-        let listens = wait::until(&format!("{kind:?} listens"), READY_TIMEOUT, async || {
-            Ok(TcpStream::connect(("127.0.0.1", port)).await.ok())
-        });
-        listens.await.with_context(|| proxy.program.stderr().join("\n"))?;
+        let look = async || Ok(TcpStream::connect(("127.0.0.1", port)).await.ok());
+        let listens = wait::until(&format!("{kind:?} listens"), READY_TIMEOUT, look).await;
+        listens.with_context(|| proxy.program.stderr().join("\n"))?;
         Ok(proxy)
     }
 

@@ -75,7 +75,7 @@ mod tests {
         assert!(waits.iter().all(|wait| (100..=2100).contains(wait)), "{waits:?}");
         for tenth in 0..10 {
             let slot = 100 + tenth * 200..300 + tenth * 200;
-            let count = waits.iter().filter(|wait| slot.contains(wait)).count();
+            let count = waits.iter().filter(|wait| slot.contains(*wait)).count();
             assert!((60..=140).contains(&count), "{count} of 1000 within {slot:?} ms");
         }
         assert_eq!(waits, (0..1000).map(first).collect::<Vec<_>>(), "the same seed gives the same wait");

@@ -9,7 +9,7 @@
 //! * An entry that names no address (`unknown`, `_hidden`, garbage) ends the walk at the proxy that wrote it.
 //! * `X-Forwarded-For` wins over `Forwarded` (RFC 7239): most proxies set the former and pass the latter on as it came.
 //!
-//! [`protocol`] is the same for proxies that speak before the first byte of HTTP.
+//! `protocol` is the same for proxies that speak before the first byte of HTTP.
 
 pub mod entries;
 pub(crate) mod protocol;
