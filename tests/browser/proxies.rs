@@ -19,14 +19,6 @@ const IDLE: Duration = Duration::from_secs(70);
 /// Where playback goes on after that.
 const SEEK_TO_SECONDS: f64 = 20.0;
 
-/// A script with which a service worker comes after the content that it is to answer for.
-const SLOW_REGISTRATION: &str = "
-    const { register } = ServiceWorkerContainer.prototype;
-    ServiceWorkerContainer.prototype.register = async function (...all) {
-      await new Promise((resolve) => setTimeout(resolve, 3000));
-      return register.apply(this, all);
-    };";
-
 /// All four at a time: the idle time is then spent once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_film_plays_through_each_proxy_at_the_root_and_below_a_path_and_idle_sockets_live() -> Result<()> {
@@ -56,8 +48,7 @@ async fn visit(tab: &Tab, proxy: &Proxy, swarm: &str) -> Result<()> {
     served_from(tab, &proxy.url("/"), swarm).await?;
 
     // The path without its slash leads to the catalogue, and the catalogue to the film. The service worker of the
-    // root controls this page at first, until long after the film is there.
-    tab.run_first(SLOW_REGISTRATION).await?;
+    // root controls this page at first.
     tab.open(&proxy.url("/films")).await?;
     let link = format!("document.querySelector('a[href$=\"#{swarm}\"]')");
     tab.wait_for("a link to the film", TIMEOUT, &link).await?;
