@@ -42,6 +42,33 @@ async fn a_film_plays_through_each_proxy_at_the_root_and_below_a_path_and_idle_s
     .await
 }
 
+/// Nothing answers above the path, so every address of the page, its workers and the peer has to be below it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_plays_below_a_base_path_where_nothing_else_is_served() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--base-path", "/films"])?;
+    let seeder = Seeder::start(&tracker, &root().join("sample/river.mp4"), folder.path(), &["--list"])?;
+    ensure!(seeder.link() == tracker.http(&format!("/#{}", seeder.swarm())), "the link is {}", seeder.link());
+    ensure!(seeder.link().contains("/films/#"), "the link is {}", seeder.link());
+    Scene::play("base path", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(&tracker.http("/")).await?;
+        let link = format!("document.querySelector('a[href$=\"#{}\"]')", seeder.swarm());
+        tab.wait_for("a link to the film", TIMEOUT, &link).await?;
+        tab.value::<Option<bool>>(&format!("{link}.click() ?? null")).await?;
+        tab.wait_playing_beyond(0.5, TIMEOUT).await?;
+        served_from(&tab, &tracker.http("/"), seeder.swarm()).await?;
+        // The second socket is the peer's own doing; the first was opened by the page.
+        let address = tracker.address().split('/').next().unwrap_or_default().to_owned();
+        tracker.kill()?;
+        tab.wait_for("word that the tracker is away", TIMEOUT, "tributary.stats().tracker === 'down'")
+            .await?;
+        let _tracker = Tracker::start_with(&address, &["--base-path", "/films"])?;
+        tab.wait_for("the tracker again", TIMEOUT, "tributary.stats().tracker === 'up'").await
+    })
+    .await
+}
+
 async fn visit(tab: &Tab, proxy: &Proxy, swarm: &str) -> Result<()> {
     tab.open(&proxy.url(&format!("/#{swarm}"))).await?;
     tab.wait_playing_beyond(0.5, TIMEOUT).await?;
