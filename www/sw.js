@@ -1,5 +1,5 @@
 // @ts-check
-// Answers requests for /content/SWARM/NAME with bytes that a page's peer has verified. It knows no protocol:
+// Answers requests for content/SWARM/NAME, relative to this script, with bytes that a page's peer has verified. It knows no protocol:
 // it asks the page, gets the head, then bytes whenever the browser takes some. Everything else goes to the
 // network untouched.
 
@@ -9,6 +9,9 @@
 const SILENCE_MS = 15_000;
 
 const scope = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
+
+/** The address in front of every content. */
+const CONTENTS = new URL("content/", scope.location.href).href;
 
 scope.addEventListener("install", () => void scope.skipWaiting());
 scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.claim()));
@@ -21,8 +24,9 @@ scope.addEventListener("message", (event) => {
 
 scope.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
-  const swarm = /^\/content\/([0-9a-f]{64})\//.exec(url.pathname)?.[1];
-  if (url.origin !== scope.location.origin || event.request.method !== "GET" || !swarm) return;
+  if (!url.href.startsWith(CONTENTS) || event.request.method !== "GET") return;
+  const swarm = /^([0-9a-f]{64})\//.exec(url.href.slice(CONTENTS.length))?.[1];
+  if (!swarm) return;
   /** @type {ReadAsk} */
   const ask = {
     type: "read",

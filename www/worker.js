@@ -14,9 +14,12 @@ self.onmessage = (event) => early.push(event);
 
 const glue = import("./peer-wasm.js");
 const wasm = fetch("peer-wasm_bg.wasm");
-const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/swarm`);
+// Relative to this script, which lies beside the page: `peer-wasm` computes the same address when it connects again.
+const address = new URL("v1/swarm", location.href);
+address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+const socket = new WebSocket(address);
 // The permission goes into a header and never into an address, which logs and referrers would show.
-const manifest = fetch(`/v1/manifests/${swarm}`, token ? { headers: { authorization: `Bearer ${token}` } } : {});
+const manifest = fetch(`v1/manifests/${swarm}`, token ? { headers: { authorization: `Bearer ${token}` } } : {});
 // Whoever takes the promises over hears of their failures.
 wasm.catch(() => {});
 manifest.catch(() => {});

@@ -13,6 +13,7 @@ use swarm_core::peer_message::{DataMessage, PeerMessage};
 use swarm_core::publisher::Statement;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use swarm_core::{HashTree, Manifest, PublisherKey, SwarmId, fingerprint, relays};
+use tracker_server::proxies::entries;
 
 use crate::content::{CONTENT, frame, key};
 use crate::engine::Seen;
@@ -215,6 +216,12 @@ pub fn text(input: &[u8], seen: &mut Seen) {
             }
         }
         Err(error) => seen.note(error),
+    }
+    let hops = entries::of_list(text);
+    assert_eq!(hops.len(), text.split(',').count(), "one entry a hop");
+    for hop in hops.into_iter().chain(entries::of_forwarded(text)).flatten() {
+        seen.note(if hop.is_ipv4() { "a hop of IPv4" } else { "a hop of IPv6" });
+        assert_eq!(entries::of_list(&hop.to_string()), [Some(hop)]);
     }
     if let Ok(id) = text.parse::<SwarmId>() {
         assert_eq!(id.to_string().parse(), Ok(id));

@@ -163,6 +163,8 @@ pub fn text() -> Vec<Vec<u8>> {
         format!("http://127.0.0.1:8080/#{id}"),
         format!("https://films.example.org/tracker/#{id}&token=abc&t=2:15"),
         format!("https://[2001:db8::1]:8443/#{id}"),
+        "203.0.113.9:4711, [2001:db8::1]:80 ,unknown,10.0.0.1".to_owned(),
+        "for=\"[2001:db8::1]:4711\";proto=https, For=203.0.113.9;host=\"a,b\", for=_hidden".to_owned(),
         id,
     ];
     texts.map(String::into_bytes).to_vec()

@@ -19,11 +19,11 @@ use web_sys::{
 
 use crate::channel::words;
 
-/// Path of the tracker protocol; its version is in it.
-const SOCKET_PATH: &str = "/v1/swarm";
+/// Path of the tracker protocol, relative to the page; its version is in it.
+const SOCKET_PATH: &str = "v1/swarm";
 
-/// Path of manifests, followed by the id.
-const MANIFEST_PATH: &str = "/v1/manifests/";
+/// Path of manifests, relative to the page, followed by the id.
+const MANIFEST_PATH: &str = "v1/manifests/";
 
 /// Close code of a connection that ended without a close frame, or never came to be.
 const CLOSED_ABNORMALLY: u16 = 1006;
@@ -81,7 +81,7 @@ impl Tracker {
         let usable = |socket: &WebSocket| socket.ready_state() <= WebSocket::OPEN;
         let socket = match self.early.take().filter(usable) {
             Some(socket) => socket,
-            None => WebSocket::new(&self.address()).map_err(words)?,
+            None => WebSocket::new(&socket_address(&self.scope.location().href())).map_err(words)?,
         };
         self.socket = Some(Socket::new(socket, self.serial, &self.listener));
         Ok(())
@@ -101,12 +101,15 @@ impl Tracker {
             let _ = socket.socket.send_with_str(&request.encode());
         }
     }
+}
 
-    fn address(&self) -> String {
-        let location = self.scope.location();
-        let scheme = if location.protocol() == "https:" { "wss" } else { "ws" };
-        format!("{scheme}://{}{SOCKET_PATH}", location.host())
-    }
+/// The address of the tracker's WebSocket. It lies beside the worker's script, below whatever path that is served.
+fn socket_address(script: &str) -> String {
+    let script = script.split(['?', '#']).next().unwrap_or_default();
+    let folder = script.rsplit_once('/').map_or("", |(folder, _)| folder);
+    // `http` becomes `ws` and `https` becomes `wss`.
+    let folder = folder.strip_prefix("http").unwrap_or(folder);
+    format!("ws{folder}/{SOCKET_PATH}")
 }
 
 impl Socket {
@@ -228,4 +231,23 @@ async fn read_manifest(asked: Promise) -> Result<bytes::Bytes, FetchError> {
         return Err(FetchError::Failed("the tracker's answer is longer than 1 MiB".to_owned()));
     }
     Ok(Uint8Array::new(&body).to_vec().into())
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn the_tracker_lies_beside_the_workers_script() {
+        for (script, address) in [
+            ("http://127.0.0.1:8080/worker.js", "ws://127.0.0.1:8080/v1/swarm"),
+            ("https://example.org/worker.js", "wss://example.org/v1/swarm"),
+            ("https://example.org/films/t/worker.js?v=a/b#c", "wss://example.org/films/t/v1/swarm"),
+        ] {
+            assert_eq!(socket_address(script), address);
+        }
+    }
 }

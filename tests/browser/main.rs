@@ -5,6 +5,7 @@ mod describing;
 mod encrypted;
 mod messages;
 mod outliving;
+mod proxies;
 mod reading;
 mod relays;
 mod sharing;

@@ -50,6 +50,26 @@ async fn a_film_that_is_shared_is_listed_fetched_whole_and_gone_when_it_stops() 
     Ok(())
 }
 
+#[tokio::test]
+async fn below_a_base_path_its_link_leads_to_the_page_and_the_film() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("film.bin");
+    random_file(&file, 1_000_001, 16)?;
+    let share = Share::start(&file, folder.path(), &["--base-path", "/films"])?;
+    ensure!(share.link().ends_with(&format!("/films/#{}", share.swarm())), "{}", share.link());
+    // These addresses are below the path, since the link is.
+    let index = reqwest::get(share.http("/")?).await?;
+    ensure!(index.text().await?.contains("<title>Tributary</title>"), "another page");
+    ensure!(reqwest::get(share.http("/app/main.js")?).await?.status() == 200, "a script is missing");
+
+    let mut command = Share::command(folder.path())?;
+    let output = folder.path().join("copy.bin");
+    let fetch = Fetch::run(command.args(["fetch", share.link(), "--json", "-o"]).arg(&output), &output)?;
+    fetch.wait_done(TIMEOUT)?;
+    ensure!(digest(&output)? == digest(&file)?, "the copy differs");
+    Ok(())
+}
+
 #[test]
 fn without_an_address_it_takes_a_free_port_and_names_every_address() -> Result<()> {
     let folder = tempfile::tempdir()?;

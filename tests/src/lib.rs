@@ -20,6 +20,7 @@ pub mod pebble;
 pub mod permission;
 pub mod places;
 pub mod program;
+pub mod proxy;
 pub mod redis;
 pub mod scene;
 pub mod secure;

@@ -16,7 +16,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Tracker {
     program: Program,
-    /// `HOST:PORT`.
+    /// `HOST:PORT`, and the base path if there is one.
     address: String,
 }
 
@@ -69,7 +69,7 @@ impl Tracker {
         Ok(command)
     }
 
-    /// `HOST:PORT`.
+    /// `HOST:PORT`, and the base path if there is one.
     pub fn address(&self) -> &str {
         &self.address
     }

@@ -23,11 +23,13 @@ use swarm_core::publisher::TrackerName;
 use crate::http::refuse;
 use crate::hub::Hub;
 
-/// Who sent a request, by its TCP connection or, behind a proxy, by what the proxy says.
+/// Who sent a request, by its TCP connection or, behind a trusted proxy, by what the proxy says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender {
     /// Where it came from.
     pub(crate) address: IpAddr,
+    /// Whether its TCP connection is that of a trusted proxy.
+    pub(crate) is_proxied: bool,
     /// The address of this machine that it came to.
     pub(crate) local: IpAddr,
     /// Whether it came over TLS, which only a program that accepted this tracker's certificate for that name does.
@@ -151,7 +153,7 @@ fn name(host: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// The sender as the proxy saw it: the last entry, since those before it are the sender's own words.
+/// What the proxy said: the last entry, since those before it are the sender's own words.
 fn last_of<'a>(headers: &'a HeaderMap, header: &str) -> Option<&'a str> {
     headers.get_all(header).iter().next_back()?.to_str().ok()?.rsplit(',').next().map(str::trim)
 }
@@ -180,9 +182,12 @@ fn origin(headers: &HeaderMap) -> Option<&str> {
 
 /// Checks host and origin of a request, and says in the answer whether its page may read it.
 pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body>, next: Next) -> Response {
-    let is_behind_proxy = hub.config.is_behind_proxy;
+    let proxies = &hub.config.proxies;
     let headers = request.headers();
-    let forwarded_host = is_behind_proxy.then(|| last_of(headers, "x-forwarded-host")).flatten();
+    // After a PROXY header the connection is its sender's, who may be no proxy.
+    let connection = request.extensions().get::<Sender>().map(|sender| sender.address);
+    let is_believed = connection.is_some_and(|address| proxies.trusts(address));
+    let forwarded_host = is_believed.then(|| last_of(headers, "x-forwarded-host")).flatten();
     let Some(asked) = host(&request) else {
         return refuse(
             StatusCode::BAD_REQUEST,
@@ -191,13 +196,12 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     };
     let host = forwarded_host.unwrap_or(asked).to_owned();
     let origin = origin(headers).map(str::to_owned);
-    let forwarded = is_behind_proxy.then(|| last_of(headers, "x-forwarded-for")).flatten();
-    let forwarded: Option<IpAddr> = forwarded.and_then(|address| address.parse().ok());
+    let address = connection.map(|connection| proxies.sender(connection, headers));
     request.extensions_mut().insert(CalledAs(hub.config.called(&host)));
     if let Some(sender) = request.extensions_mut().get_mut::<Sender>() {
-        sender.address = forwarded.unwrap_or(sender.address);
+        sender.address = address.unwrap_or(sender.address);
         // A proxy serves the names that it is set up for.
-        if !is_behind_proxy
+        if !sender.is_proxied
             && !sender.is_encrypted
             && !is_host_allowed(&hub.config.allowed_origins, sender.local, &host)
         {
@@ -327,12 +331,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_entry_of_the_proxy_is_believed() {
+    fn only_the_last_host_that_a_proxy_names_is_believed() {
         let mut headers = HeaderMap::new();
-        let sender = |headers: &HeaderMap| last_of(headers, "x-forwarded-for").map(str::to_owned);
-        assert_eq!(sender(&headers), None);
-        headers.append("x-forwarded-for", HeaderValue::from_static("1.1.1.1"));
-        headers.append("x-forwarded-for", HeaderValue::from_static("2.2.2.2, 2001:db8::1"));
-        assert_eq!(sender(&headers).as_deref(), Some("2001:db8::1"));
+        let host = |headers: &HeaderMap| last_of(headers, "x-forwarded-host").map(str::to_owned);
+        assert_eq!(host(&headers), None);
+        headers.append("x-forwarded-host", HeaderValue::from_static("evil.example"));
+        headers.append("x-forwarded-host", HeaderValue::from_static("b.example, films.example"));
+        assert_eq!(host(&headers).as_deref(), Some("films.example"));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use swarm_core::publisher::TrackerName;
 
 use crate::access::AllowedOrigins;
+use crate::base_path::BasePath;
 use crate::decision::tracker::is_same_secret;
 use crate::decision::{Permission, ResumeKey, TrackerConfig, Wiring};
 use crate::engine;
@@ -14,6 +15,7 @@ use crate::limits::{
     PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
 };
 use crate::page::Page;
+use crate::proxies::TrustedProxies;
 use crate::relays::Relays;
 use crate::tls::Tls;
 use crate::viewer_tokens::ViewerTokens;
@@ -37,8 +39,12 @@ pub struct ServerConfig {
     pub allowed_origins: AllowedOrigins,
     /// Hosts that this tracker is called by, for the proofs of publishers; empty to take each request's word for it.
     pub public_hosts: Vec<String>,
-    /// Whether a reverse proxy stands before the tracker and names the sender in `X-Forwarded-For`.
-    pub is_behind_proxy: bool,
+    /// Reverse proxies whose word on the sender of a request counts.
+    pub proxies: TrustedProxies,
+    /// Whether these proxies begin each connection with a PROXY header.
+    pub is_proxy_protocol: bool,
+    /// The path below which everything is served.
+    pub base_path: BasePath,
     /// Connections of all kinds that may be open at a time.
     pub connections_max: usize,
     /// What this tracker shares with others, so that they act as one. They must have the same secret.
@@ -68,7 +74,9 @@ impl ServerConfig {
             data_dir: None,
             allowed_origins: AllowedOrigins::default(),
             public_hosts: Vec::new(),
-            is_behind_proxy: false,
+            proxies: TrustedProxies::default(),
+            is_proxy_protocol: false,
+            base_path: BasePath::default(),
             connections_max: CONNECTIONS_MAX,
             engine: engine::Choice::Alone,
             tls: None,

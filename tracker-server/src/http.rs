@@ -20,6 +20,7 @@ use swarm_core::SwarmId;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::access::{CalledAs, Sender, guard, guard_private};
+use crate::base_path;
 use crate::decision::Permission;
 use crate::hub::{Caller, Hub};
 use crate::place::Permit;
@@ -41,7 +42,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         SetResponseHeaderLayer::overriding(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let page = page::router(&hub.config.page, &hub.config.allowed_origins);
     let guard = from_fn_with_state(Arc::clone(&hub), guard);
-    Router::new()
+    let base = hub.config.base_path.clone();
+    let router = Router::new()
         .route("/v1/manifests/{swarm}", get(manifest).put(publish).delete(remove))
         .route("/v1/challenge", get(challenge))
         .route("/v1/manifests/{swarm}/poster", get(poster))
@@ -53,7 +55,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .fallback_service(page)
         .layer(guard)
         .layer(no_sniffing)
-        .layer(no_referrer)
+        .layer(no_referrer);
+    base_path::below(&base, router)
 }
 
 /// The routes of the listener for the operator's own programs.

@@ -19,6 +19,8 @@ pub mod access;
 #[cfg(feature = "server")]
 mod archive;
 #[cfg(feature = "server")]
+mod base_path;
+#[cfg(feature = "server")]
 mod catalogue;
 #[cfg(feature = "server")]
 mod cluster;
@@ -49,6 +51,8 @@ pub mod program;
 #[cfg(feature = "server")]
 mod proof;
 #[cfg(feature = "server")]
+pub mod proxies;
+#[cfg(feature = "server")]
 mod publishing;
 #[cfg(feature = "server")]
 mod redirect;
@@ -71,6 +75,8 @@ pub mod viewer_tokens;
 
 #[cfg(feature = "server")]
 pub use archive::ArchiveError;
+#[cfg(feature = "server")]
+pub use base_path::{BasePath, BasePathError};
 #[cfg(feature = "server")]
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};

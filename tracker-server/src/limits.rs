@@ -11,8 +11,8 @@
 //! [`ADDRESS_BURST`] lets 1,000 come at once, and [`ADDRESS_RATE_PER_S`] lets 20 more come each second. Afterwards
 //! a viewer says about 2 messages a second (`have`, `report`), so that 1,000 of them stay within half the rate.
 //!
-//! Behind a reverse proxy all connections come from the proxy's address; with `--behind-proxy` the tracker
-//! counts by `X-Forwarded-For` instead. Without it all viewers together have the limits of one address.
+//! Behind a reverse proxy all connections come from the proxy's address; with `--trust-proxy` or `--behind-proxy` the tracker
+//! counts by what the proxy says instead. Without them all viewers together have the limits of one address.
 
 mod encrypted;
 mod messages;
@@ -356,6 +356,10 @@ pub const HTTP_BUFFER_BYTES: usize = 16 * 1024;
 
 /// The head of an HTTP request must arrive within this time.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of addresses and extensions in a PROXY header of version 2. Addresses take 216 at most; the extensions of TLS and of
+/// cloud providers a few hundred more.
+pub const PROXY_EXTENSION_BYTES_MAX: usize = 2_048;
 
 /// A connection that is no WebSocket ends after this time, once the answer under way is read: a megabyte needs it
 /// at 15 kbit/s. So nobody holds a connection by reading a byte now and then.

@@ -10,6 +10,7 @@ mod encryption;
 mod listening;
 mod openness;
 mod options;
+mod proxy_options;
 mod supervised;
 
 use std::ffi::OsString;
@@ -82,12 +83,13 @@ async fn serve(options: &TrackerOptions, page: Page, passed: Passed) -> anyhow::
     descriptors::raise(config.connections_max);
     let listeners = listeners(options, passed).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let base = &config.base_path;
     for listener in &listeners.public {
         let address = listener.local_addr().context("cannot tell which address is listened on")?;
         openness::check(&config, options.open, address)?;
         let mut stdout = io::stdout().lock();
         // Nobody may be reading; that is no reason not to serve.
-        _ = writeln!(stdout, "listening: {scheme}://{address}/").and_then(|()| stdout.flush());
+        _ = writeln!(stdout, "listening: {scheme}://{address}{base}/").and_then(|()| stdout.flush());
     }
     if let Some(address) = listeners.private.as_ref().and_then(|listener| listener.local_addr().ok()) {
         tracing::info!("metrics: http://{address}/metrics");

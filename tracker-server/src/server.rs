@@ -26,6 +26,7 @@ use crate::engine::{Choice, Engine, EngineError, TrackerId, running};
 use crate::hub::Hub;
 use crate::limits::{ACCEPT_PAUSE, DRAIN_SPREAD, HAND_OVER_TIMEOUT, OBSERVERS_MAX, REDIRECTS_MAX};
 use crate::place::SharedPlaces;
+use crate::proxies::protocol;
 use crate::stream::PatientStream;
 use crate::tls::Tls;
 use crate::{http, redirect};
@@ -170,7 +171,10 @@ fn acceptors(hub: &Arc<Hub>, listeners: Listeners) -> Vec<(Acceptor, Vec<TcpList
     let new = |router, max| Acceptor::new(Arc::clone(hub), router, max);
     let router = http::router(Arc::clone(hub));
     vec![
-        (Acceptor { tls, ..new(router.clone(), max) }, public),
+        (
+            Acceptor { tls, takes_proxy_headers: hub.config.is_proxy_protocol, ..new(router.clone(), max) },
+            public,
+        ),
         (new(router, max), Vec::from_iter(own)),
         (new(http::private_router(Arc::clone(hub)), OBSERVERS_MAX), Vec::from_iter(private)),
         (new(redirects, REDIRECTS_MAX), Vec::from_iter(redirect)),
@@ -181,6 +185,8 @@ struct Acceptor {
     hub: Arc<Hub>,
     tls: Option<Tls>,
     router: Router,
+    /// Whether connections of trusted proxies begin with a PROXY header.
+    takes_proxy_headers: bool,
     places: SharedPlaces,
     /// Counts the HTTP connections that are not closed yet.
     connections: TaskTracker,
@@ -191,6 +197,7 @@ impl Acceptor {
     fn new(hub: Arc<Hub>, router: Router, connections_max: usize) -> Self {
         Self {
             router,
+            takes_proxy_headers: false,
             places: SharedPlaces::new(connections_max),
             connections: TaskTracker::new(),
             ends: Ends::default(),
@@ -216,9 +223,10 @@ impl Acceptor {
     }
 
     /// Serves a connection in a task of its own, or tells it why there is no room.
-    fn admit(&self, stream: TcpStream, address: SocketAddr) {
+    fn admit(&self, mut stream: TcpStream, address: SocketAddr) {
+        let is_proxied = self.hub.config.proxies.trusts(address.ip());
         // All connections of a proxy come from its own address, which says nothing about their senders.
-        let counted = (!self.hub.config.is_behind_proxy).then(|| address.ip());
+        let counted = (!is_proxied).then(|| address.ip());
         let permit = match self.places.take(counted) {
             Ok(permit) => permit,
             Err(refusal) => {
@@ -235,16 +243,24 @@ impl Acceptor {
         _ = stream.set_nodelay(true);
         let deadlines = self.hub.config.deadlines;
         let local = stream.local_addr().map_or(address.ip(), |local| local.ip());
-        let sender = Sender { address: address.ip(), local, is_encrypted: self.tls.is_some() };
+        let mut sender =
+            Sender { address: address.ip(), is_proxied, local, is_encrypted: self.tls.is_some() };
+        let has_proxy_header = self.takes_proxy_headers && is_proxied;
         let router = self.router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(sender);
-            request.extensions_mut().insert(permit.clone());
-            router.clone().call(request)
-        });
-        let stream = PatientStream::new(stream, deadlines.send * WRITE_PATIENCE);
         let (tls, ends) = (self.tls.clone(), self.ends.clone());
         self.connections.spawn(async move {
+            if has_proxy_header {
+                let Some(named) = protocol::sender(&mut stream, address, deadlines.header).await else {
+                    return;
+                };
+                sender.address = named;
+            }
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(sender);
+                request.extensions_mut().insert(permit.clone());
+                router.clone().call(request)
+            });
+            let stream = PatientStream::new(stream, deadlines.send * WRITE_PATIENCE);
             let ended = conversation::serve(stream, tls.as_ref(), service, deadlines, &ends).await;
             if let Err(error) = ended {
                 tracing::debug!(%address, "a connection ended: {error}");

@@ -96,6 +96,8 @@ mod tests {
             "tributary tracker --listen 127.0.0.1:0 --www dist --metrics-listen 127.0.0.1:0",
             "tributary tracker --domain films.example.org --data-dir d --redirect-listen 0.0.0.0:80",
             "tributary share film.mp4 --certificate c.pem --certificate-key k.pem --key k",
+            "tributary tracker --trust-proxy 10.0.0.0/8,2001:db8::7 --proxy-protocol --base-path /films --open",
+            "tributary share film.mp4 --base-path /films",
             "tributary completions bash",
             "tributary man --dir d",
         ] {

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::Args;
 use peer_native::network_addresses;
 use peer_native::program::{self, Ending, Here, Output, Reporter, Serving};
-use tracker_server::Page;
 use tracker_server::program::{Embedded, EncryptionOptions, Listen, PORT_FIRST};
+use tracker_server::{BasePath, Page};
 
 use crate::page;
 
@@ -29,6 +29,10 @@ pub(crate) struct Share {
     /// Directory of a built page, instead of the page inside the program.
     #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
+
+    /// Serves everything below this path, such as /films, for a proxy that passes the path on.
+    #[arg(long, value_name = "PATH", default_value = "")]
+    base_path: BasePath,
 
     #[command(flatten)]
     encryption: EncryptionOptions,
@@ -49,8 +53,10 @@ async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Re
     let tls = options.encryption.tls(data_dir.as_deref())?;
     let anywhere = if options.encryption.has_domains() { Listen::ForAuthority } else { Listen::Anywhere };
     let listen = options.listen.as_deref().map_or(anywhere, Listen::At);
+    let base = options.base_path.to_string();
+    let page = (page, options.base_path);
     let tracker = Embedded::start(listen, page, tls, options.encryption.redirect_listen()).await?;
-    let here = here(&tracker, &network_addresses());
+    let here = here(&tracker, &network_addresses(), base);
     if options.listen.is_none() && here.pages.is_empty() && here.own.port() != PORT_FIRST {
         reporter.note(&format!("port {PORT_FIRST} is in use; the page is at port {}", here.own.port()));
     }
@@ -67,11 +73,11 @@ async fn share(options: Share, reporter: Reporter, ending: Ending) -> anyhow::Re
     stopped.map(|()| code)
 }
 
-/// How a tracker is reached. `network` are the addresses of this machine.
-fn here(tracker: &Embedded, network: &[IpAddr]) -> Here {
+/// How a tracker is reached. `network` are the addresses of this machine, `base` is the path in front of everything.
+fn here(tracker: &Embedded, network: &[IpAddr], base: String) -> Here {
     let pages = tracker.pages().to_vec();
     let (own, network) = reached(tracker.own(), if pages.is_empty() { network } else { &[] });
-    Here { own, network, pages, publish_token: tracker.publish_token().to_owned() }
+    Here { own, network, pages, base, publish_token: tracker.publish_token().to_owned() }
 }
 
 /// At which addresses a listener at `address` is reached: on this machine, and from others.

@@ -77,7 +77,7 @@ async function read() {
   /** @type {Page} */
   const all = { swarms: [] };
   for (let page = 0; page < pages && (page === 0 || all.next); page += 1) {
-    const response = await fetch(all.next ? `/v1/swarms?after=${encodeURIComponent(all.next)}` : "/v1/swarms");
+    const response = await fetch(all.next ? `v1/swarms?after=${encodeURIComponent(all.next)}` : "v1/swarms");
     if (response.status === 401) throw new Refusal((await response.text()).trim());
     if (!response.ok) throw new Error(`it answered with status ${response.status}`);
     /** @type {Page} */
@@ -117,7 +117,7 @@ function item({ swarm, name, title, has_poster }) {
   const facts = element("span", { className: "quiet" });
   const text = element("span", { className: "entry-text" }, element("strong", { text: title || name }), facts);
   const link = element("a", {}, text);
-  link.href = `/#${swarm}`;
+  link.href = `./#${swarm}`;
   if (has_poster) addPoster(link, swarm);
   return { item: element("li", {}, link), facts };
 }
@@ -133,5 +133,5 @@ function addPoster(link, swarm) {
   poster.loading = "lazy";
   poster.onerror = () => poster.remove();
   link.prepend(poster);
-  poster.src = `/v1/manifests/${swarm}/poster`;
+  poster.src = `v1/manifests/${swarm}/poster`;
 }

@@ -1,5 +1,6 @@
 // @ts-check
-// Entry of the page: `/#SWARM` watches, `/` lists. Nothing else is decided here.
+// Entry of the page: `./#SWARM` watches, `./` lists. Nothing else is decided here. Every address of the page is relative to
+// its own, so that it works below any path.
 
 import { startCatalogue } from "./catalogue.js";
 import { byId, notice } from "./dom.js";

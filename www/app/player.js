@@ -17,11 +17,11 @@ const TELL_INTERVAL_MS = 250;
 const START_TOLERANCE_SECONDS = 0.17;
 
 /**
- * Where the service worker answers for a content.
+ * Where the service worker answers for a content, relative to the page.
  * @param {Content} content
  */
 export function contentUrl({ swarm, name }) {
-  return `/content/${swarm}/${encodeURIComponent(name.replaceAll("/", "_"))}`;
+  return `content/${swarm}/${encodeURIComponent(name.replaceAll("/", "_"))}`;
 }
 
 export class Player {

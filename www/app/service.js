@@ -23,10 +23,13 @@ export async function startService(onRead) {
   container.onmessage = ({ data, ports: [port] }) => {
     if (data?.type === "read" && port) onRead(data, port);
   };
-  const registration = await container.register("/sw.js", { updateViaCache: "none" });
-  if (!container.controller) {
-    const controlled = new Promise((resolve) => {
-      container.addEventListener("controllerchange", resolve, { once: true });
+  const script = new URL("sw.js", document.baseURI).href;
+  const registration = await container.register(script, { updateViaCache: "none" });
+  // The worker of another Tributary above this path may control the page. It knows nothing of this one's contents.
+  const isControlled = () => container.controller?.scriptURL === script;
+  if (!isControlled()) {
+    const controlled = new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+      container.addEventListener("controllerchange", () => { if (isControlled()) resolve(); });
     });
     // After a forced reload an active worker controls nothing until it claims.
     registration.active?.postMessage({ type: "claim" });

@@ -23,7 +23,7 @@ function start(link) {
     const value = wishes.get(key);
     if (value !== null) name.set(key, value);
   }
-  const worker = new Worker("/worker.js", { type: "module", name: name.toString() });
+  const worker = new Worker("worker.js", { type: "module", name: name.toString() });
   /** @type {(MessageEvent | ErrorEvent)[]} */
   const early = [];
   worker.onmessage = (event) => early.push(event);

@@ -64,6 +64,14 @@ pub(crate) const RELAYS: [SystemProgram; 2] = [
     SystemProgram { programs: &["turnserver"], package: "coturn" },
 ];
 
+/// What `deploy/` has configurations for. Of Apache the program alone, without a service.
+pub(crate) const PROXIES: [SystemProgram; 4] = [
+    SystemProgram { programs: &["nginx"], package: "nginx" },
+    SystemProgram { programs: &["caddy"], package: "caddy" },
+    SystemProgram { programs: &["haproxy"], package: "haproxy" },
+    SystemProgram { programs: &["apache2"], package: "apache2-bin" },
+];
+
 /// The engine of several trackers.
 pub(crate) const ENGINE: SystemProgram =
     SystemProgram { programs: &["redis-server"], package: "redis-server" };

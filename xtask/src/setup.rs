@@ -1,11 +1,14 @@
 //! Installs what a step needs and is not there yet, and says for each thing what it did.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, RELAYS, SYSTEM_PYTHON,
+    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, PROXIES, RELAYS, SYSTEM_PYTHON,
     SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
@@ -38,13 +41,15 @@ pub(crate) enum Need {
     Engine,
     /// What gives certificates.
     Authority,
+    /// Reverse proxies.
+    Proxies,
     /// What `bench --compare` compares with; nothing else needs it.
     Libtorrent,
 }
 
 impl Need {
     /// Everything that builds and tests need. Trunk is for [`Need::TRUNK`] alone: it takes minutes to build.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::WasmTarget,
         Self::Lints,
         Self::Deny,
@@ -56,6 +61,7 @@ impl Need {
         Self::Relays,
         Self::Engine,
         Self::Authority,
+        Self::Proxies,
     ];
 
     /// What building the page takes.
@@ -88,6 +94,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             Need::Relays => programs.extend(RELAYS),
             Need::Engine => programs.push(ENGINE),
             Need::Authority => programs.push(AUTHORITY),
+            Need::Proxies => programs.extend(PROXIES),
             Need::Libtorrent => libtorrent()?,
         }
     }
@@ -97,7 +104,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
 fn wasm_target(workspace: &Workspace) -> Result<()> {
     let mut ask = workspace.command("rustc");
     ask.args(["--print", "target-libdir", "--target", WASM_TARGET]);
-    if output(&mut ask).is_some_and(|folder| std::path::Path::new(&folder).is_dir()) {
+    if output(&mut ask).is_some_and(|folder| Path::new(&folder).is_dir()) {
         return present(WASM_TARGET);
     }
     run(workspace.command("rustup").args(["target", "add", WASM_TARGET])).with_context(|| {
@@ -156,8 +163,7 @@ fn version_of(line: &str) -> Option<&str> {
 
 /// The crate and the program must agree, or the page does not link.
 fn same_as_locked(workspace: &Workspace) -> Result<()> {
-    let lock =
-        std::fs::read_to_string(workspace.root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let lock = fs::read_to_string(workspace.root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     match locked_version(&lock, "wasm-bindgen") {
         Some(version) if version != WASM_BINDGEN.version => bail!(
             "Cargo.lock has wasm-bindgen {version}, xtask/src/pins.rs has {}; make them equal",
@@ -197,7 +203,41 @@ fn install_packages(missing: &[&str]) -> Result<()> {
         bail!("missing programs; install these packages (Debian names) and run this again: {list}");
     }
     run(apt().arg("update"))?;
+    let _quiet = NoServices::begin()?;
     run(apt().args(["install", "--yes", "--no-install-recommends"]).args(missing))
+}
+
+/// Keeps packages from starting their services, which tests start themselves: `/usr/sbin/policy-rc.d` is what Debian's packages ask
+/// ([policy 9.3.3.1]). One that is there already stays as it is.
+///
+/// [policy 9.3.3.1]: https://www.debian.org/doc/debian-policy/ch-opersys.html#managing-the-links
+#[derive(Debug)]
+struct NoServices {
+    is_ours: bool,
+}
+
+impl NoServices {
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+    fn begin() -> Result<Self> {
+        let is_ours = !Path::new(Self::POLICY).exists();
+        if is_ours {
+            let written = fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n")
+                .and_then(|()| fs::set_permissions(Self::POLICY, fs::Permissions::from_mode(0o755)));
+            written.with_context(|| format!("cannot write {}", Self::POLICY))?;
+        }
+        Ok(Self { is_ours })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.is_ours
+            && let Err(error) = fs::remove_file(Self::POLICY)
+        {
+            eprintln!("setup: remove {} by hand, it stops services from starting: {error}", Self::POLICY);
+        }
+    }
 }
 
 fn apt() -> Command {

@@ -39,7 +39,9 @@ impl Tier {
             Self::Native => {
                 &[Need::WasmTarget, Need::Network, Need::Relays, Need::Engine, Need::Authority, Need::Films]
             }
-            Self::Browser => &[Need::WasmTarget, Need::Browser, Need::Network, Need::Relays, Need::Films],
+            Self::Browser => {
+                &[Need::WasmTarget, Need::Browser, Need::Network, Need::Relays, Need::Films, Need::Proxies]
+            }
         }
     }
 

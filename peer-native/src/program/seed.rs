@@ -76,6 +76,8 @@ pub struct Here {
     pub network: Vec<SocketAddr>,
     /// Where the page is over TLS, such as `https://films.example.org`; empty without it.
     pub pages: Vec<String>,
+    /// The path in front of everything that the tracker serves: empty, or `/films`.
+    pub base: String,
     /// What it asks publishers for.
     pub publish_token: String,
 }
@@ -93,7 +95,7 @@ pub async fn share(
     reporter: Reporter,
     ending: Ending,
 ) -> anyhow::Result<ExitCode> {
-    let tracker = Some(format!("ws://{}/v1/swarm", here.own));
+    let tracker = Some(format!("ws://{}{}/v1/swarm", here.own, here.base));
     let access = Access { token: None };
     let publish_token = Some(here.publish_token.clone());
     let flags = FlagFile::default();
@@ -334,7 +336,7 @@ impl Here {
     }
 
     fn network_links(&self, swarm: SwarmId) -> Vec<String> {
-        self.network.iter().map(|address| format!("http://{address}/#{swarm}")).collect()
+        self.network.iter().map(|address| format!("http://{address}{}/#{swarm}", self.base)).collect()
     }
 }
 

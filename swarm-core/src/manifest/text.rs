@@ -85,7 +85,17 @@ mod tests {
     fn what_deceives_is_taken_out() {
         assert_eq!(cleaned("film\u{202e}gpj.exe"), "filmgpj.exe");
         assert_eq!(cleaned("one\r\ntwo\u{1b}[2J\u{9b}"), "one  two[2J");
-        for invisible in ["\u{200b}", "\u{feff}", "\u{ad}", "\u{3164}", "\u{34f}", "\u{2800}", "\u{2060}", "\u{e0041}", "\u{fff9}"] {
+        for invisible in [
+            "\u{200b}",
+            "\u{feff}",
+            "\u{ad}",
+            "\u{3164}",
+            "\u{34f}",
+            "\u{2800}",
+            "\u{2060}",
+            "\u{e0041}",
+            "\u{fff9}",
+        ] {
             assert!(!is_clean(invisible), "{}", invisible.escape_unicode());
             assert_eq!(cleaned(&format!("fi{invisible}lm")), "film");
         }

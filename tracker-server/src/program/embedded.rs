@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listening::{listen, listen_for_authority};
 use crate::redirect::authority;
-use crate::{Listeners, Page, ServeError, ServerConfig, Tls};
+use crate::{BasePath, Listeners, Page, ServeError, ServerConfig, Tls};
 
 /// The port that is tried first.
 pub const PORT_FIRST: u16 = 8080;
@@ -41,18 +41,18 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Listens and starts to serve, with TLS if there is any. Requests without it go to `redirect`, and are sent on from
-    /// there. Runs in a tokio runtime.
+    /// Listens and starts to serve below `base_path`, with TLS if there is any. Requests without it go to `redirect`, and
+    /// are sent on from there. Runs in a tokio runtime.
     pub async fn start(
         at: Listen<'_>,
-        page: Page,
+        (page, base_path): (Page, BasePath),
         tls: Option<Tls>,
         redirect: Option<&str>,
     ) -> anyhow::Result<Self> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).context("the system gives no random bytes")?;
         let seed = getrandom::u64().context("the system gives no random bytes")?;
-        let mut config = ServerConfig { page, tls, ..ServerConfig::new(seed, &secret) };
+        let mut config = ServerConfig { page, base_path, tls, ..ServerConfig::new(seed, &secret) };
         let publish_token = token()?;
         config.publish_token = Some(publish_token.clone());
         #[cfg(unix)]
@@ -64,7 +64,7 @@ impl Embedded {
         };
         let address = listener.local_addr().context("cannot tell which address is listened on")?;
         let mut listeners = Listeners::from(listener);
-        let pages = config.tls.as_ref().map(|tls| pages(tls, address)).unwrap_or_default();
+        let pages = config.tls.as_ref().map(|tls| pages(tls, address, &config.base_path)).unwrap_or_default();
         let mut own = address;
         if config.tls.is_some() {
             // A program on this machine that asks for an address of it would not be shown a certificate for that.
@@ -109,13 +109,13 @@ impl Embedded {
 }
 
 /// Where the page is over TLS. A certificate without a name still leads to the address.
-fn pages(tls: &Tls, address: SocketAddr) -> Vec<String> {
+fn pages(tls: &Tls, address: SocketAddr, base: &BasePath) -> Vec<String> {
     let mut names = tls.names();
     if names.is_empty() {
         let ip = if address.ip().is_unspecified() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { address.ip() };
         names.push(ip.to_string());
     }
-    names.iter().map(|name| format!("https://{}", authority(name, address.port()))).collect()
+    names.iter().map(|name| format!("https://{}{base}", authority(name, address.port()))).collect()
 }
 
 /// A token that nobody can guess.

@@ -12,10 +12,11 @@ pub(crate) fn check(config: &ServerConfig, is_open: bool, address: SocketAddr) -
     let is_closed =
         config.publish_token.is_some() || config.tracker.token.is_some() || !config.viewer_tokens.is_empty();
     // An operator who names a private address chose who can come.
-    if is_open || is_closed || (is_private(address.ip()) && !config.is_behind_proxy) {
+    if is_open || is_closed || (is_private(address.ip()) && config.proxies.is_empty()) {
         return Ok(());
     }
-    let way = if config.is_behind_proxy { "through its proxy".to_owned() } else { format!("at {address}") };
+    let way =
+        if !config.proxies.is_empty() { "through its proxy".to_owned() } else { format!("at {address}") };
     bail!(
         "strangers can reach this tracker {way}, and all of them could publish and watch: close it with \
          --publish-token, --token or --viewer-key, or let everybody in with --open"
@@ -25,6 +26,7 @@ pub(crate) fn check(config: &ServerConfig, is_open: bool, address: SocketAddr) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxies::TrustedProxies;
 
     fn result(address: &str, is_open: bool, change: fn(&mut ServerConfig)) -> Result<(), String> {
         let mut config = ServerConfig::new(1, b"");
@@ -34,7 +36,9 @@ mod tests {
 
     #[test]
     fn strangers_that_can_reach_a_tracker_are_let_in_on_purpose_only() {
-        let behind_proxy = |config: &mut ServerConfig| config.is_behind_proxy = true;
+        let behind_proxy = |config: &mut ServerConfig| {
+            config.proxies = TrustedProxies::parse(false, ["203.0.113.0/24"]).unwrap();
+        };
         for address in ["0.0.0.0:80", "[::]:80", "172.32.0.1:80", "203.0.113.1:80", "[2001:db8::1]:80"] {
             let error = result(address, false, |_| {}).unwrap_err();
             assert!(error.contains(&format!("at {address},")), "{error}");

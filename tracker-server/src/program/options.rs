@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::encryption::EncryptionOptions;
+use super::proxy_options::ProxyOptions;
 use crate::access::AllowedOrigins;
 use crate::decision::ResumeKey;
 use crate::engine::Choice;
@@ -121,9 +122,8 @@ pub struct TrackerOptions {
     #[arg(long, value_name = "TEXT", default_value = AUDIENCE_DEFAULT)]
     audience: String,
 
-    /// Takes the addresses of peers from X-Forwarded-For, as the reverse proxy sets it.
-    #[arg(long)]
-    behind_proxy: bool,
+    #[command(flatten)]
+    proxies: ProxyOptions,
 
     /// Connections that may be open at a time.
     #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_MAX, value_parser = count::<usize>)]
@@ -248,7 +248,7 @@ impl TrackerOptions {
         config.public_hosts.clone_from(&self.public_hosts);
         let keys = self.viewer_keys.iter().map(String::as_str);
         config.viewer_tokens = ViewerTokens::read(keys, &self.audience)?;
-        config.is_behind_proxy = self.behind_proxy;
+        self.proxies.apply(&mut config)?;
         config.connections_max = self.connections_max;
         config.engine = self.engine()?;
         config.tls = self.encryption.tls(self.data_dir.as_deref())?;

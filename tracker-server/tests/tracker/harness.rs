@@ -224,8 +224,12 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let open = tokio_tungstenite::connect_async(format!("ws://{address}/v1/swarm"));
-        let (inner, _) = timeout(PATIENCE, open).await??;
-        Ok(Self { inner, id: 0, notices: VecDeque::new() })
+        Ok(Self::over(timeout(PATIENCE, open).await??.0))
+    }
+
+    /// The peer's end of a WebSocket that is open.
+    pub(crate) const fn over(inner: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        Self { inner, id: 0, notices: VecDeque::new() }
     }
 
     /// A peer that is in the swarm.

@@ -8,6 +8,7 @@ mod encrypted;
 mod harness;
 mod hostile;
 mod http;
+mod proxies;
 mod publisher;
 mod session;
 mod several;
