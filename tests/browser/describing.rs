@@ -174,7 +174,7 @@ async fn the_catalogue_shows_the_title_and_the_poster_where_there_is_one() -> Re
         ensure!(tab.value::<u32>("document.querySelectorAll('#catalogue-list img').length").await? == 0);
         let pictured = publish(&tracker, &manifest()).await?;
         let shown = format!(
-            "document.querySelector('#catalogue-list a[href=\"{}\"] img')?.naturalWidth === 1",
+            "document.querySelector('#catalogue-list a[href$=\"{}\"] img')?.naturalWidth === 1",
             pictured.strip_prefix(&tracker.http("")).unwrap_or(&pictured)
         );
         tab.wait_for("the poster", TIMEOUT, &shown).await?;
