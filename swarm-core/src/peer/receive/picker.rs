@@ -50,6 +50,8 @@ struct Candidate<'a> {
     room: u64,
     is_initial: bool,
     is_rich: bool,
+    /// Whether its uplink is more than a guess.
+    is_known: bool,
     /// What it sends before it is asked.
     ahead: GroupRange,
 }
@@ -87,6 +89,7 @@ impl<'a> Candidates<'a> {
                 room: part.saturating_sub(source.urgent_bytes() / GROUP),
                 is_initial: link.role == Role::Initial,
                 is_rich: link.standing().is_rich,
+                is_known: link.uplink_known().is_some(),
                 ahead: source.ahead(),
             })
         });
@@ -144,7 +147,9 @@ impl<'a> Candidates<'a> {
             }
             (Some(viewer), Some(publisher)) => {
                 let may = (publisher.is_rich && is_due) || viewer.eta > remaining;
-                if may && publisher.eta < viewer.eta { publisher } else { viewer }
+                // What a viewer uploads that has not sent anything yet is a guess; a rich publisher carries all.
+                let is_sure = publisher.is_rich && is_due && !viewer.is_known;
+                if may && (is_sure || publisher.eta < viewer.eta) { publisher } else { viewer }
             }
             (viewer, None) => viewer?,
         };

@@ -176,7 +176,8 @@ fn left(
     if silence > path + slack { left.max(silence) } else { left }
 }
 
-/// Whether a neighbour is asked for want of another: an initial peer. Its answers are not waited for.
+/// Whether a neighbour is asked for want of another: an initial peer that does not carry all playback by itself. Its answers
+/// are not waited for.
 pub(super) fn is_stopgap(link: &Link) -> bool {
-    link.role == Role::Initial
+    link.role == Role::Initial && !link.standing().is_rich
 }
