@@ -128,7 +128,9 @@ impl Inject {
         let seen = seen.map(|(id, link)| self.trials.believed(id, link.uplink_or(0)));
         let uplinks = viewers().map(|(id, link)| self.uplink_of(id, link));
         let sum = uplinks.fold(0, u64::saturating_add);
-        let lacking = incomplete.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
+        // Of those that are about to greet, few have much.
+        let present = incomplete + field.neighbours.opening_viewers();
+        let lacking = present.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
         let media = field.content.manifest().rate_bytes_per_s();
         self.uplink_min = feeder_uplink_min(media, seen);
         let count = self.share.map_or(1, |share| u64::from(share.count));

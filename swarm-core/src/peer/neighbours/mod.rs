@@ -100,6 +100,12 @@ impl Neighbours {
         self.open().filter(|(_, link)| link.role == Role::Viewer)
     }
 
+    /// How many links to viewers are being built.
+    pub(crate) fn opening_viewers(&self) -> u64 {
+        let opening = self.iter().filter(|(_, link)| !link.is_open() && link.claimed() == Role::Viewer);
+        opening.count() as u64
+    }
+
     pub(crate) fn named(&self, peer: PeerId) -> Option<(LinkId, &Link)> {
         self.iter().find(|(_, link)| link.peer == peer)
     }

@@ -15,7 +15,7 @@ use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::ReaderId;
 use crate::manifest::{Manifest, Segment, SegmentKind};
-use crate::peer::tuning::{START_BUFFER, URGENT_HORIZON};
+use crate::peer::tuning::{ANSWERED_AHEAD_GROUPS, START_BUFFER, URGENT_HORIZON};
 use crate::peer_message::Playing;
 use crate::time::Timestamp;
 
@@ -115,6 +115,15 @@ impl Demand {
         time.checked_sub(ahead).map_or(playing.group, |media| {
             self.times.first_after(self.times.at(playing.group).saturating_add(media))
         })
+    }
+
+    /// The beginning of what a waiting player waits for: a rich publisher sends it before it is asked.
+    pub(crate) fn answered_ahead(&self, playing: Playing) -> GroupRange {
+        if playing.ahead_ms > 0 {
+            return GroupRange::new(playing.group, playing.group);
+        }
+        let first = GroupRange::new(playing.group, playing.group.saturating_add(ANSWERED_AHEAD_GROUPS));
+        first.and(GroupRange::new(playing.group, self.first_due_after(playing, START_BUFFER)))
     }
 
     /// The needs of every reader, most pressing first; of readers that have nothing to play, headers before all.

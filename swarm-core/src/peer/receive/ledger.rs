@@ -80,6 +80,11 @@ impl Ledger {
         self.sources.entry(link, || Source::new(now, window, rate));
     }
 
+    /// A link sends these groups before it is asked.
+    pub(crate) fn sends_ahead(&mut self, link: LinkId, ahead: GroupRange) {
+        self.sources.value_mut(link).into_iter().for_each(|source| source.ahead = ahead);
+    }
+
     /// A better guess of a link's rate, bytes a second; what was measured stays.
     pub(crate) fn expect(&mut self, link: LinkId, rate: u64) {
         self.sources.value_mut(link).into_iter().for_each(|source| source.rate.expect(rate));

@@ -110,6 +110,10 @@ impl Receive {
         let rate = link.uplink_known().or(expected).unwrap_or_else(|| link.uplink_or(usual)) / DEGREE;
         let window = bytes_in(rate, link.rtt_or_guess() + DELAY_TARGET);
         self.ledger.opened(now, id, window, rate);
+        let playing = self.demand.playing(now).filter(|_| link.standing().is_rich);
+        playing
+            .into_iter()
+            .for_each(|playing| self.ledger.sends_ahead(id, self.demand.answered_ahead(playing)));
     }
 
     /// A link closed: what was asked there is free again.

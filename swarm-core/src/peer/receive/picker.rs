@@ -50,6 +50,10 @@ struct Candidate<'a> {
     room: u64,
     is_initial: bool,
     is_rich: bool,
+    /// Whether its uplink is more than a guess.
+    is_known: bool,
+    /// What it sends before it is asked.
+    ahead: GroupRange,
 }
 
 /// The neighbours that may be asked for urgent groups, each with its expected time of delivery.
@@ -85,6 +89,8 @@ impl<'a> Candidates<'a> {
                 room: part.saturating_sub(source.urgent_bytes() / GROUP),
                 is_initial: link.role == Role::Initial,
                 is_rich: link.standing().is_rich,
+                is_known: link.uplink_known().is_some(),
+                ahead: source.ahead(),
             })
         });
         Self { list: candidates.collect(), greeting }
@@ -101,7 +107,8 @@ impl<'a> Candidates<'a> {
 
     /// Whom to ask for a group that is due in `remaining`, with the expected time.
     ///
-    /// A viewer, the soonest. A publisher if it is rich; if no viewer holds the group and it is due soon; or if the
+    /// The publisher that sends it before it is asked: what another sent as well would come twice. Else a viewer, the
+    /// soonest. A publisher if it is rich; if no viewer holds the group and it is due soon; or if the
     /// viewers would be late and the publisher sooner.
     pub(crate) fn choose(
         &self,
@@ -110,10 +117,11 @@ impl<'a> Candidates<'a> {
         advice: &Advice,
         except: Option<LinkId>,
     ) -> Option<(LinkId, Duration)> {
-        let holds = |candidate: &&Candidate<'_>| {
-            candidate.have.has(group) && candidate.room > 0 && Some(candidate.id) != except
+        let others = || {
+            let others = self.list.iter().filter(|candidate| Some(candidate.id) != except);
+            others.filter(|candidate| candidate.have.has(group))
         };
-        let holders = || self.list.iter().filter(holds);
+        let holders = || others().filter(|candidate| candidate.room > 0);
         let soonest = |is_initial: bool| {
             let kind = holders().filter(move |candidate| candidate.is_initial == is_initial);
             kind.min_by_key(|candidate| (candidate.eta, candidate.id))
@@ -125,6 +133,11 @@ impl<'a> Candidates<'a> {
             // The tracker sees who else was sent there; we see our own queue.
             assigned.filter(|assigned| assigned.eta < best.eta * 2).unwrap_or(best)
         });
+        // It sends ahead what viewers hold; the rest it injects.
+        let sender = others().find(|candidate| candidate.ahead.has(group));
+        if let Some(publisher) = sender.filter(|_| others().any(|candidate| !candidate.is_initial)) {
+            return Some((publisher.id, publisher.eta));
+        }
         let publisher = soonest(true);
         let is_due = remaining <= PUBLISHER_HORIZON;
         let chosen = match (viewer, publisher) {
@@ -134,7 +147,9 @@ impl<'a> Candidates<'a> {
             }
             (Some(viewer), Some(publisher)) => {
                 let may = (publisher.is_rich && is_due) || viewer.eta > remaining;
-                if may && publisher.eta < viewer.eta { publisher } else { viewer }
+                // What a viewer uploads that has not sent anything yet is a guess; a rich publisher carries all.
+                let is_sure = publisher.is_rich && is_due && !viewer.is_known;
+                if may && (is_sure || publisher.eta < viewer.eta) { publisher } else { viewer }
             }
             (viewer, None) => viewer?,
         };
@@ -145,7 +160,7 @@ impl<'a> Candidates<'a> {
     pub(crate) fn asked(&mut self, id: LinkId) {
         if let Some(candidate) = self.list.iter_mut().find(|candidate| candidate.id == id) {
             candidate.eta += candidate.group_time;
-            candidate.room -= 1;
+            candidate.room = candidate.room.saturating_sub(1);
         }
     }
 }

@@ -159,8 +159,9 @@ impl Receive {
     }
 }
 
-/// How much longer the answer to a request is likely to take. A neighbour that is silent for longer than its path and
-/// `slack` explain will be silent for as long again. A publisher also serves everybody else: its backlog counts.
+/// How much longer the answer to a request is likely to take. A neighbour that has been silent for longer than its path and
+/// `slack` explain is expected to stay silent for as long as it was too long. A publisher also serves all others: its
+/// backlog counts.
 fn left(
     view: &View<'_>,
     (id, source): (LinkId, &Source),
@@ -173,10 +174,11 @@ fn left(
         source.left(ask, view.now, slack).max(if is_stopgap { source.backlog() } else { Duration::ZERO });
     // Before it became urgent, it was served in turn.
     let silence = source.silence(view.now).min(view.now.since(ask.at));
-    if silence > path + slack { left.max(silence) } else { left }
+    left.max(silence.saturating_sub(path + slack))
 }
 
-/// Whether a neighbour is asked for want of another: an initial peer. Its answers are not waited for.
+/// Whether a neighbour is asked for want of another: an initial peer that does not carry all playback by itself. Its answers
+/// are not waited for.
 pub(super) fn is_stopgap(link: &Link) -> bool {
-    link.role == Role::Initial
+    link.role == Role::Initial && !link.standing().is_rich
 }

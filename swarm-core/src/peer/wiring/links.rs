@@ -10,7 +10,7 @@ use crate::peer::neighbours::{Due, Greeting, Link, Opening};
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::clock_ms;
 use crate::peer::stats::LinkState;
-use crate::peer::tuning::{ANSWERED_AHEAD_GROUPS, START_BUFFER, UPLINK_GUESS};
+use crate::peer::tuning::UPLINK_GUESS;
 use crate::peer::{Content, Live, Peer};
 use crate::peer_message::{PEER_VERSION, PeerDecodeError, PeerMessage, Standing};
 use crate::publisher::{Signature, Statement};
@@ -174,10 +174,8 @@ impl Peer {
         self.survey(now);
         let (Some(live), Some(link)) = (&self.live, self.neighbours.get(id)) else { return };
         let is_rich = live.inject.as_ref().is_some_and(Inject::is_rich);
-        let Some(playing) = link.playing().filter(|playing| is_rich && playing.ahead_ms == 0) else { return };
-        let end = live.receive.demand().first_due_after(playing, START_BUFFER);
-        let first = GroupRange::new(playing.group, playing.group.saturating_add(ANSWERED_AHEAD_GROUPS));
-        let range = first.and(GroupRange::new(playing.group, end)).and(link.standing().wants);
+        let Some(playing) = link.playing().filter(|_| is_rich) else { return };
+        let range = live.receive.demand().answered_ahead(playing).and(link.standing().wants);
         let copies = self.neighbours.copies();
         let is_lacking =
             |group: &u32| live.content.held().has(*group) && !link.holds(*group) && copies.of(*group) > 0;

@@ -29,6 +29,8 @@ pub(crate) struct Source {
     pub(super) asks: ByGroup<Ask>,
     /// Taken back, and perhaps on the way.
     pub(super) cancelled: BTreeSet<u32>,
+    /// What it sends before it is asked.
+    pub(super) ahead: GroupRange,
     /// Bytes asked for by class.
     pub(super) outstanding: [u64; 3],
     /// Of these, those that may be on their way.
@@ -55,6 +57,7 @@ impl Source {
         Self {
             asks: ByGroup::new(),
             cancelled: BTreeSet::new(),
+            ahead: GroupRange::new(0, 0),
             outstanding: [0; 3],
             in_flight_bytes: 0,
             window: DelayWindow::new(window, WINDOW_MIN..=WINDOW_MAX, DELAY_LOW..DELAY_TARGET),
@@ -73,6 +76,11 @@ impl Source {
 
     pub(crate) fn asks(&self) -> impl Iterator<Item = (u32, Ask)> + '_ {
         self.asks.iter().map(|(group, ask)| (group, *ask))
+    }
+
+    /// What it sends before it is asked.
+    pub(crate) const fn ahead(&self) -> GroupRange {
+        self.ahead
     }
 
     /// The class of the first of these groups that is asked for.
