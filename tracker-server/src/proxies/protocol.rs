@@ -78,7 +78,7 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
         if line.len() == LINE_BYTES_MAX {
             return Err(ProxyHeaderError::Malformed);
         }
-        // One at a time: what follows the line belongs to somebody else. A connection has one such line.
+        // One byte at a time: what follows the line is not part of it. A connection has one such line.
         line.push(stream.read_u8().await?);
     }
     of_line(&line)

@@ -30,8 +30,8 @@ use super::content::Content;
 use super::flow::bytes_in;
 use super::neighbours::{Link, Neighbours};
 use super::tuning::{
-    CREDIT_URGENT_EXTRA, DEGREE, DELAY_TARGET, GROUP, MISS, REPAIR_INTERVAL, REQUEST_GROUPS_BULK_MAX,
-    REQUEST_TIME, RESPONSE_HALVES,
+    CREDIT_URGENT_EXTRA, DEGREE, DELAY_TARGET, GROUP, REPAIR_INTERVAL, REQUEST_GROUPS_BULK_MAX, REQUEST_TIME,
+    RESPONSE_HALVES,
 };
 use crate::group::{GroupRange, merged};
 use crate::group_set::masks;
@@ -345,24 +345,6 @@ impl Receive {
     fn take_back(&mut self, now: Timestamp, link: LinkId, range: GroupRange, orders: &mut Vec<Order>) {
         self.ledger.strike(now, link, range, true);
         orders.push(Order::Cancel { link, range });
-    }
-
-    /// Whether a group that is due in `remaining` is expected much later, or cannot be had.
-    pub(crate) fn is_missed(&self, view: &View<'_>, group: u32, remaining: Duration) -> bool {
-        let expected = match self.ledger.owner(group) {
-            Some((link, ask)) => {
-                let source = self.ledger.source(link);
-                let backlog = source.map_or(Duration::ZERO, Source::backlog);
-                let silence = source.map_or(Duration::ZERO, |source| source.silence(view.now));
-                Some(backlog.max(silence).max(rtt(view, link).saturating_sub(view.now.since(ask.at))))
-            }
-            None => {
-                // What has no room in the credit now is not missed for that.
-                let candidates = Candidates::new(view, &self.ledger, u64::MAX);
-                candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta)
-            }
-        };
-        expected.is_none_or(|expected| expected > remaining + MISS)
     }
 
     /// When [`Receive::handle_timeout`] has something to do.

@@ -15,7 +15,7 @@ use super::{Order, Receive, rtt};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer::neighbours::Link;
-use crate::peer::tuning::{LATE_SLACK, MOVE_TENTHS, URGENT_HORIZON};
+use crate::peer::tuning::{LATE_SLACK, MISS, MOVE_TENTHS, URGENT_HORIZON};
 use crate::peer_message::Class;
 use crate::tracker_message::Role;
 
@@ -121,6 +121,24 @@ impl Receive {
             self.move_to_sooner(view, offered, &mut orders);
         }
         orders
+    }
+
+    /// Whether a group that is due in `remaining` is expected much later, or cannot be had.
+    pub(crate) fn is_missed(&self, view: &View<'_>, group: u32, remaining: Duration) -> bool {
+        let expected = match self.ledger.owner(group) {
+            Some((link, ask)) => {
+                let source = self.ledger.source(link);
+                let backlog = source.map_or(Duration::ZERO, Source::backlog);
+                let silence = source.map_or(Duration::ZERO, |source| source.silence(view.now));
+                Some(backlog.max(silence).max(rtt(view, link).saturating_sub(view.now.since(ask.at))))
+            }
+            None => {
+                // What has no room in the credit now is not missed for that.
+                let candidates = Candidates::new(view, &self.ledger, u64::MAX);
+                candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta)
+            }
+        };
+        expected.is_none_or(|expected| expected > remaining + MISS)
     }
 
     /// Moves urgent requests, each with the time that it is expected to take where it is, to neighbours that are much
