@@ -308,9 +308,6 @@ impl TrackerOptions {
         if self.ice_servers.len() > ICE_SERVERS_MAX {
             bail!("--ice-server may be given {ICE_SERVERS_MAX} times at most");
         }
-        if let Some(url) = self.ice_servers.iter().find(|url| url.contains(':') && !has_host(url)) {
-            bail!("--ice-server {url} must look like stun:HOST:PORT");
-        }
         let server = |url: &String| match url.split(':').next() {
             Some("stun" | "stuns") => {
                 Ok(IceServer { urls: vec![url.clone()], username: None, credential: None })
@@ -324,7 +321,11 @@ impl TrackerOptions {
             }
             Some(_) | None => bail!("--ice-server {url} must begin with stun:, stuns:, turn: or turns:"),
         };
-        self.ice_servers.iter().map(server).collect()
+        let servers = self.ice_servers.iter().map(server).collect::<anyhow::Result<Vec<_>>>()?;
+        if let Some(url) = self.ice_servers.iter().find(|url| !has_host(url)) {
+            bail!("--ice-server {url} must look like stun:HOST:PORT");
+        }
+        Ok(servers)
     }
 }
 
@@ -414,6 +415,8 @@ mod tests {
 
     #[test]
     fn an_address_that_no_browser_takes_is_refused() {
+        let error = ice_servers(&["--ice-server", "stun:"]).unwrap_err();
+        assert_eq!(error.to_string(), "--ice-server stun: must look like stun:HOST:PORT");
         let error = ice_servers(&["--ice-server", "example.org:3478"]).unwrap_err();
         assert_eq!(
             error.to_string(),
