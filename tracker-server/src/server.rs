@@ -248,12 +248,24 @@ impl Acceptor {
         let has_proxy_header = self.takes_proxy_headers && is_proxied;
         let router = self.router.clone();
         let (tls, ends) = (self.tls.clone(), self.ends.clone());
+        let places = self.places.clone();
         self.connections.spawn(async move {
+            let mut permit = permit;
             if has_proxy_header {
                 let Some(named) = protocol::sender(&mut stream, address, deadlines.header).await else {
                     return;
                 };
                 sender.address = named;
+                // From here on the connection takes a place of the sender's, if that has one left.
+                permit = match places.take(Some(named)) {
+                    Ok(permit) => permit,
+                    Err(refusal) => {
+                        if tls.is_none() {
+                            places.refuse(stream, refusal);
+                        }
+                        return;
+                    }
+                };
             }
             let service = service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(sender);

@@ -18,7 +18,7 @@ use swarm_core::{ContentRoot, Manifest, PublisherKey, SwarmId};
 
 use crate::program::cli::Inspect;
 use crate::program::ending::Ending;
-use crate::program::report::Reporter;
+use crate::program::report::{Reporter, printable};
 use crate::program::{amount, author, bar, publishing};
 
 /// Columns of the bar where nobody looks at it.
@@ -244,9 +244,4 @@ const fn period(period: Period) -> &'static str {
         Period::Playback => "playback",
         Period::Background => "background",
     }
-}
-
-/// Texts of strangers must not move the cursor of a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! What we asked of it belongs to `receive`, what it asked of us to `send`, what is pushed to it to `inject`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::pace::Pace;
@@ -28,10 +29,15 @@ struct Claims {
     early: Vec<GroupRange>,
 }
 
-/// Where a candidate makes us send packets to: the address in `candidate:F COMPONENT TRANSPORT PRIORITY ADDRESS PORT …`.
+/// Where a candidate makes us send packets to: the address in `candidate:F COMPONENT TRANSPORT PRIORITY ADDRESS PORT …`. An
+/// address can be written in several ways; all of them are the same one here.
 fn address_of(candidate: &str) -> Box<str> {
-    let address = candidate.split_whitespace().nth(4).unwrap_or_default().to_lowercase();
-    address.strip_prefix("::ffff:").unwrap_or(&address).into()
+    let candidate = candidate.trim().to_lowercase();
+    let candidate = candidate.strip_prefix("a=").unwrap_or(&candidate).trim_start();
+    let fields = candidate.strip_prefix("candidate:").unwrap_or(candidate);
+    let address = fields.split_whitespace().nth(4).unwrap_or_default();
+    let canonical = address.parse().map(|address: IpAddr| address.to_canonical().to_string());
+    canonical.unwrap_or_else(|_| address.to_owned()).into()
 }
 
 /// Who is at the other end of a link.
