@@ -116,6 +116,33 @@ async fn a_proxy_without_its_header_is_closed_and_a_stranger_needs_none() -> any
 }
 
 #[tokio::test]
+async fn a_sender_that_proxy_headers_name_takes_no_more_places_than_one_that_comes_itself()
+-> anyhow::Result<()> {
+    let proxies = TrustedProxies::parse(true, []).map_err(anyhow::Error::msg)?;
+    let server = Server::start_with(|config| {
+        (config.proxies, config.is_proxy_protocol, config.connections_max) = (proxies, true, 40);
+    })
+    .await?;
+    let ask = async |sender: &str| {
+        let mut stream = TcpStream::connect(server.address).await?;
+        let head = format!("PROXY TCP4 {sender} 127.0.0.1 1 2\r\nGET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        let mut status = [0; 12];
+        _ = timeout(PATIENCE, stream.read_exact(&mut status)).await??;
+        anyhow::Ok((stream, String::from_utf8(status.to_vec())?))
+    };
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for _ in 0..45 {
+        let (stream, status) = ask("203.0.113.9").await?;
+        if status == "HTTP/1.1 200" { open.push(stream) } else { refused += 1 }
+    }
+    assert!(refused > 0, "one sender had all places");
+    let (_stream, status) = ask("198.51.100.7").await?;
+    assert_eq!(status, "HTTP/1.1 200", "another sender is let in");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_proxy_that_sends_no_header_in_time_is_closed() -> anyhow::Result<()> {
     let proxies = TrustedProxies::parse(true, []).map_err(anyhow::Error::msg)?;
     let server = Server::start_with(|config| {
