@@ -2,7 +2,7 @@
 //!
 //! What we asked of it belongs to `receive`, what it asked of us to `send`, what is pushed to it to `inject`.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::time::Duration;
 
 use super::pace::Pace;
