@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::places::system_program;
 use crate::program::Program;
 use crate::secure::{Authority, Visitor};
+use crate::wait::until;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -65,7 +66,11 @@ impl Pebble {
 
     /// A visitor that trusts what it gives out.
     pub async fn visitor(&self) -> Result<Visitor> {
-        let answer = self.visitor.get(self.management, "localhost", "/roots/0").await?;
+        // It says where its root is before it listens there.
+        let answer = until("the root of the authority", READY_TIMEOUT, async || {
+            Ok(self.visitor.get(self.management, "localhost", "/roots/0").await.ok())
+        })
+        .await?;
         let (_, pem) = answer.text.split_once("\r\n\r\n").context("no root")?;
         Visitor::trusting(pem)
     }
