@@ -69,6 +69,16 @@ impl Neighbours {
 }
 
 #[test]
+fn viewers_count_as_opening_until_they_greet() {
+    let mut neighbours = neighbours();
+    assert_eq!((neighbours.opening_viewers(), neighbours.viewers().count()), (2, 1));
+    open(&mut neighbours, LinkId(1));
+    assert_eq!((neighbours.opening_viewers(), neighbours.viewers().count()), (1, 2));
+    neighbours.remove(LinkId(2));
+    assert_eq!(neighbours.opening_viewers(), 0);
+}
+
+#[test]
 fn the_newer_introduction_replaces_an_attempt_that_hangs() {
     let mut neighbours = neighbours();
     let (introduction, replaced) = neighbours.introduced(Timestamp::ZERO, PeerId(1), Role::Viewer, 24);

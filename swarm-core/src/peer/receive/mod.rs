@@ -110,10 +110,11 @@ impl Receive {
         let rate = link.uplink_known().or(expected).unwrap_or_else(|| link.uplink_or(usual)) / DEGREE;
         let window = bytes_in(rate, link.rtt_or_guess() + DELAY_TARGET);
         self.ledger.opened(now, id, window, rate);
-        let playing = self.demand.playing(now).filter(|_| link.standing().is_rich);
-        playing
-            .into_iter()
-            .for_each(|playing| self.ledger.sends_ahead(id, self.demand.answered_ahead(playing)));
+        // A viewer that calls itself rich would draw the beginning of everything.
+        let is_rich = link.role == Role::Initial && link.standing().is_rich;
+        if let Some(playing) = self.demand.playing(now).filter(|_| is_rich) {
+            self.ledger.sends_ahead(id, self.demand.answered_ahead(playing));
+        }
     }
 
     /// A link closed: what was asked there is free again.

@@ -165,6 +165,20 @@ fn a_rich_publisher_is_asked_for_what_viewers_hold() {
 }
 
 #[test]
+fn a_viewer_that_calls_itself_rich_draws_nothing() {
+    for (role, is_asked) in [(Role::Viewer, false), (Role::Initial, true)] {
+        let mut half = Half::new();
+        half.receive.reader_moved(at(0), READER, 10, Duration::ZERO);
+        let viewer = half.viewer(at(0), FAST, &[ALL]);
+        let rich = Standing { is_rich: true, ..standing(FAST / 10) };
+        let claimant = half.link(at(0), role, rich, &[ALL]);
+        let orders = half.plan(at(0));
+        assert_eq!(requested(&orders, claimant, Class::Urgent).contains(&10), is_asked, "{orders:?}");
+        assert_eq!(requested(&orders, viewer, Class::Urgent).contains(&10), !is_asked, "{orders:?}");
+    }
+}
+
+#[test]
 fn a_rich_publisher_is_not_asked_before_what_no_viewer_holds_is_due_soon() {
     let mut half = Half::new();
     let rich = Standing { serving: Serving::Deadlines, is_rich: true, ..standing(FAST) };

@@ -104,6 +104,33 @@ fn of_a_group_that_viewers_hold_the_publisher_is_asked_where_they_would_be_late(
 }
 
 #[test]
+fn what_a_publisher_sends_before_it_is_asked_is_asked_of_no_viewer() {
+    let mut scene = Scene::film();
+    let publisher = scene.publisher(USUAL / 10, Serving::Deadlines, true);
+    let viewer = scene.viewer(USUAL, &[GroupRange::new(0, 10)]);
+    let mut ledger = ledger(&scene);
+    ledger.sends_ahead(publisher, GroupRange::new(0, 8));
+    assert_eq!(chosen(&scene, &ledger, 7, Duration::ZERO), Some(publisher), "although the viewer is sooner");
+    assert_eq!(chosen(&scene, &ledger, 8, Duration::ZERO), Some(viewer));
+    let candidates = Candidates::new(&scene.view(NOW), &ledger, CREDIT_FIRST);
+    let (link, _) = candidates.choose(7, Duration::ZERO, &scene.advice, Some(publisher)).unwrap();
+    assert_eq!(link, viewer, "where the publisher is late");
+}
+
+#[test]
+fn a_rich_publisher_is_asked_rather_than_a_viewer_whose_uplink_is_a_guess() {
+    for (is_rich, is_known, is_asked) in [(true, false, true), (true, true, false), (false, false, false)] {
+        let mut scene = Scene::film();
+        let publisher = scene.publisher(USUAL / 10, Serving::Deadlines, is_rich);
+        let told = Standing { is_uplink_known: is_known, ..standing(USUAL) };
+        let viewer = scene.link(NOW, Role::Viewer, told, &[ALL]);
+        let expected = if is_asked { publisher } else { viewer };
+        let link = chosen(&scene, &ledger(&scene), 9, SECOND);
+        assert_eq!(link, Some(expected), "{is_rich} {is_known}");
+    }
+}
+
+#[test]
 fn what_is_about_to_greet_is_left_its_part_of_the_credit() {
     let mut scene = Scene::film();
     let first = scene.viewer(USUAL * 100, &[ALL]);
