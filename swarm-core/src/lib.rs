@@ -24,6 +24,7 @@ pub mod time;
 mod tracker_error;
 pub mod tracker_message;
 pub mod tree;
+pub mod web_address;
 
 pub use group::{Geometry, GroupRange};
 pub use group_set::GroupSet;
