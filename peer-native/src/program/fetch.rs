@@ -8,7 +8,7 @@ use crate::address::{ContentAddress, TrackerAddress};
 use crate::{Content, DriverOptions, Notice, PeerHandle};
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
-use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Stats, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, Event, MirrorUse, PeerConfig, Stats, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Manifest, ReaderId, SwarmId};

@@ -12,7 +12,7 @@ use crate::publish::Publication;
 use crate::{Content, DriverOptions, Network, Notice, PeerHandle};
 use anyhow::{Context, bail};
 use swarm_core::SwarmId;
-use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Publisher, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, Event, MirrorUse, PeerConfig, Publisher, UploadLimit};
 use swarm_core::tracker_message::Role;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -358,6 +358,7 @@ fn driver_options(
         token: credentials.token.clone(),
         uplink_hint: rates.uplink,
         economy: rates.economy,
+        mirrors: MirrorUse::Off,
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
     let (tracker, network) = (job.tracker.clone(), network.clone());

@@ -162,7 +162,11 @@ impl HashTree {
         for (level, beside) in (top..self.height).zip(path) {
             let sibling = first ^ 1;
             if sibling < self.width(level) {
-                if sibling < first { row.insert(0, *beside) } else { row.push(*beside) }
+                if sibling < first {
+                    row.insert(0, *beside)
+                } else {
+                    row.push(*beside)
+                }
                 let left = first.min(sibling);
                 learnt.extend((left..).zip(&row).map(|(index, hash)| (level, index, *hash)));
             } else if *beside == [0; 32] {

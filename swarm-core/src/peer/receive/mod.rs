@@ -8,6 +8,7 @@ mod credit;
 mod demand;
 mod ledger;
 mod media_times;
+mod mirrored;
 mod orders;
 mod picker;
 mod repair;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub(crate) use credit::clock_ms;
 pub(crate) use demand::{Demand, Need};
 pub(crate) use ledger::{Answer, Source};
+pub(crate) use mirrored::Situation;
 pub(crate) use orders::Order;
 pub(crate) use picker::View;
 

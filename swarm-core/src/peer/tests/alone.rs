@@ -12,9 +12,13 @@ use super::scene::{description, standing};
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
+use crate::manifest::Mirrors;
 use crate::manifest::tests::key;
 use crate::peer::stats::LinkState;
-use crate::peer::{Appetite, Economy, Event, Input, Output, Peer, PeerConfig, Publisher, UploadLimit};
+use crate::peer::{
+    Appetite, Economy, Event, FetchId, Input, MirrorUse, Output, Peer, PeerConfig, Publisher, RangeFetch,
+    UploadLimit,
+};
 use crate::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Standing};
 use crate::publisher::{Statement, TrackerName};
 use crate::time::Timestamp;
@@ -40,12 +44,27 @@ pub(crate) struct Alone {
     pub(crate) said: Vec<(LinkId, PeerMessage)>,
     pub(crate) sent: Vec<(LinkId, DataHead)>,
     pub(crate) buffered: BTreeMap<LinkId, u64>,
+    /// What mirrors are asked for and have not answered.
+    pub(crate) fetches: Vec<RangeFetch>,
+    pub(crate) aborted: Vec<FetchId>,
 }
 
 impl Alone {
     /// A peer of a content of `groups` groups, in the swarm. An initial peer holds everything, a viewer nothing.
     pub(crate) fn new(groups: usize, role: Role, appetite: Appetite, economy: Economy) -> Self {
-        let net = Net::new(groups * 16384);
+        Self::of(Net::new(groups * 16384), role, appetite, economy)
+    }
+
+    /// A viewer of a content of `groups` groups that these servers mirror.
+    pub(crate) fn mirrored(groups: usize, appetite: Appetite, mirrors: Mirrors) -> Self {
+        let mut net = Net::new(groups * 16384);
+        let mut manifest = (*net.manifest).clone();
+        manifest.mirrors = mirrors;
+        net.manifest = Arc::new(manifest.signed_by(&key()).unwrap());
+        Self::of(net, Role::Viewer, appetite, Economy::Thrifty)
+    }
+
+    fn of(net: Net, role: Role, appetite: Appetite, economy: Economy) -> Self {
         let is_initial = role == Role::Initial;
         let config = PeerConfig {
             swarm: net.manifest.swarm_id().unwrap(),
@@ -58,6 +77,7 @@ impl Alone {
             uplink_hint: None,
             token: None,
             economy,
+            mirrors: MirrorUse::All,
         };
         let all = net.manifest.geometry().all();
         let unknown = HashTree::unknown(net.tree.geometry(), net.tree.root());
@@ -71,6 +91,8 @@ impl Alone {
             said: Vec::new(),
             sent: Vec::new(),
             buffered: BTreeMap::new(),
+            fetches: Vec::new(),
+            aborted: Vec::new(),
             net,
         };
         alone.tell(Input::Start);
@@ -256,6 +278,11 @@ impl Alone {
             Output::Evict(range) => range.iter().for_each(|group| drop(self.store.remove(&group))),
             Output::CloseLink(link, _) => drop(self.buffered.remove(&link)),
             Output::Event(event) => self.events.push(event),
+            Output::FetchRange(fetch) => self.fetches.push(fetch),
+            Output::AbortFetch(id) => {
+                self.fetches.retain(|fetch| fetch.fetch != id);
+                self.aborted.push(id);
+            }
             Output::ConnectTracker
             | Output::DisconnectTracker
             | Output::Tracker(_)
@@ -274,7 +301,7 @@ impl Peer {
         self.neighbours.check_invariants();
         let Some(live) = &self.live else { return };
         live.receive.check_invariants();
-        for link in live.receive.asked_of() {
+        for link in live.receive.asked_of().filter(|link| !link.is_mirror()) {
             assert!(
                 self.neighbours.get(link).is_some_and(|link| link.state() == LinkState::Open),
                 "{link:?}"

@@ -4,5 +4,6 @@ mod building;
 mod links;
 mod manifest;
 mod messages;
+mod mirrors;
 mod sending;
 mod tracker;
