@@ -22,7 +22,7 @@ mod span;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use swarm_core::manifest::{Chapter, PRIORITY_MAX, Period};
+use swarm_core::manifest::{Chapter, Mirrors, PRIORITY_MAX, Period};
 use swarm_core::segmentation::{RULES_MAX, Rule, Scope, Structure};
 use swarm_core::{Geometry, GroupRange};
 
@@ -55,6 +55,9 @@ pub struct Statement {
     pub author: Option<String>,
     chapters: Vec<Chapter>,
     rules: Vec<Stated>,
+    /// Servers that have the content. Not a part of rules files: they belong to a place, not to a film.
+    #[serde(default)]
+    pub mirrors: Mirrors,
 }
 
 impl Statement {
