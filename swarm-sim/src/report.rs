@@ -180,7 +180,8 @@ fn report(world: &World) -> Report {
     let watching = || viewers.iter().filter(|node| node.is_watching());
     let viewings: Vec<Viewing> = watching().map(|node| Viewing::of(node)).collect();
     let stats: Vec<_> = viewers.iter().map(|node| node.peer.stats()).collect();
-    let received: u64 = stats.iter().map(|stats| stats.from_initial + stats.from_peers).sum();
+    let received: u64 =
+        stats.iter().map(|stats| stats.from_initial + stats.from_peers + stats.from_mirrors).sum();
     let pct = |bytes: u64| bytes as f64 * 100.0 / received.max(1) as f64;
     let initial = world.nodes.iter().filter(|node| node.role == Role::Initial);
     let uploaded: u64 = initial.map(|node| node.peer.stats().uploaded).sum();

@@ -138,6 +138,12 @@ impl Mirrors {
         usable.min_by_key(|(place, server)| (server.load(), *place)).map(|(_, server)| server.link)
     }
 
+    /// A mirror that may be asked, perhaps only after what it is busy with.
+    pub(crate) fn usable(&self, now: Timestamp) -> Option<LinkId> {
+        let usable = self.servers.iter().filter(|server| server.is_usable(now));
+        usable.min_by_key(|server| server.load()).map(|server| server.link)
+    }
+
     /// Groups are asked of a mirror, with the pages of the tree that they need, at a rate expected in bytes a second.
     pub(crate) fn begin(
         &mut self,

@@ -37,6 +37,22 @@ impl Receive {
         self.ledger.opened(now, mirror, MIRROR_WINDOW, MIRROR_RATE_GUESS);
     }
 
+    /// Notes which mirror would be asked next, if any.
+    pub(crate) fn mirror_at_hand(&mut self, mirror: Option<LinkId>) {
+        self.mirror = mirror.map(|mirror| self.mirror_eta(mirror, 1));
+    }
+
+    /// Whether a group is not asked of a neighbour that would answer in `eta`: that is too late, and a mirror is sooner. The
+    /// neighbour's uplink is for what comes in time; what it sends too late would come twice.
+    pub(super) fn is_left_to_mirror(&self, need: &Need, group: u32, eta: Duration) -> bool {
+        self.mirror.is_some_and(|mirror| eta > self.patience(need, group, mirror).max(mirror))
+    }
+
+    /// How long a group may take. A player that waits is not helped by a mirror that is hardly sooner than a neighbour.
+    fn patience(&self, need: &Need, group: u32, mirror_eta: Duration) -> Duration {
+        if need.overdue.has(group) { MISS.max(mirror_eta) } else { self.demand.time_left(need, group) }
+    }
+
     /// The next groups to ask of a mirror, neighbouring ones. What neighbours are asked for among them is taken back.
     pub(crate) fn plan_mirror(
         &mut self,
@@ -166,9 +182,7 @@ impl Receive {
             None if remaining < eta && !is_due_at_once => None,
             None => candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta),
         };
-        // A player that waits is not helped by a mirror that is hardly sooner.
-        let patience = if is_due_at_once { MISS.max(eta) } else { remaining };
-        expected.is_none_or(|expected| expected > patience)
+        expected.is_none_or(|expected| expected > self.patience(need, group, eta))
     }
 
     /// The next groups that nobody was asked for, from where a reader is, and round.

@@ -36,7 +36,10 @@ impl Peer {
             is_background: policy == MirrorPolicy::Full && alone_for >= MIRROR_BACKGROUND_AFTER,
             expects_reader: is_start && is_viewer,
         };
-        while let Some(mirror) = self.live.as_ref().and_then(|live| live.mirrors.choose(now)) {
+        loop {
+            let Some(live) = &mut self.live else { return };
+            live.receive.mirror_at_hand(live.mirrors.usable(now));
+            let Some(mirror) = live.mirrors.choose(now) else { return };
             let mut orders = Vec::new();
             let Some((receive, view, _)) = self.receiving(now) else { return };
             let Some(range) = receive.plan_mirror(&view, mirror, situation, &mut orders) else { return };
