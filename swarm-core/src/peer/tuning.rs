@@ -209,7 +209,10 @@ pub(crate) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// An offer for another attempt is taken for this long after an attempt failed here: the offerer may notice a whole
 /// [`CONNECT_TIMEOUT`] later, and then waits up to 16 s.
 pub(crate) const OFFER_PATIENCE: Duration = Duration::from_secs(60);
-/// Pairs remembered that are not connected yet; the oldest is forgotten first. An initial peer builds this many at a time.
+/// A link that was open for this long worked: when it ends by itself, attempts to build it again are counted from zero.
+/// More than all attempts of one count take together, so that a link that ends again and again is given up.
+pub(crate) const OPEN_LONG: Duration = Duration::from_secs(60);
+/// Pairs remembered; the oldest connected one is forgotten first, then the oldest. An initial peer builds this many at a time.
 pub(crate) const PAIRS_MAX: usize = 256;
 /// Candidates of the other side that a link takes at once: a host's own addresses and one behind its router…
 pub(crate) const CANDIDATES_AT_ONCE: u32 = 4;
@@ -292,6 +295,7 @@ const _: () = {
     assert!(ms(RESEND_MAX) < ms(CONNECT_TIMEOUT), "what leaves again finds its attempt under way");
     assert!(ms(TRACKER_ANSWER) < ms(TRACKER_SILENCE), "a lost answer is noticed before silence is");
     assert!(ms(PONG_TIMEOUT) > ms(PING_INTERVAL), "a ping has time to be answered");
+    assert!(ms(OPEN_LONG) > ms(RETRY_FIRST) << RETRIES_MAX, "links that end at once are given up");
     assert!(
         ms(OFFER_PATIENCE) > ms(CONNECT_TIMEOUT) + (ms(RETRY_FIRST) << (RETRIES_MAX - 1)),
         "the other side waits for the offerer's last attempt"
