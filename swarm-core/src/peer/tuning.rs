@@ -187,6 +187,11 @@ pub(crate) const TRIAL_GROUPS_MAX: u32 = 1024;
 /// A viewer's turn to be pushed to may begin this much before the first turn's end: one second of its uplink, in units of
 /// 2³² groups over bytes a second.
 pub(crate) const SHARE_LAG: u64 = (1 << 32) / GROUP;
+/// A viewer that lacks something and for this long has gained nothing that did not come from the initial peer is not fed
+/// by the others. As long as a push may take, so that what was pushed last had the time to spread.
+pub(crate) const UNFED_AFTER: Duration = ANNOUNCE_TIMEOUT;
+/// How often an initial peer looks for such viewers.
+pub(crate) const UNFED_CHECK: Duration = Duration::from_secs(1);
 /// Pushes under way to one viewer last about this long beyond a round trip at its share of the uplink.
 pub(crate) const PUSH_TIME: Duration = Duration::from_millis(300);
 /// Least pushes under way to one viewer that accepts as much: two siblings share a proof.

@@ -175,6 +175,10 @@ mod tests {
         retries.opened(Timestamp::ZERO, PeerId(2));
         retries.begun(PeerId(PAIRS_MAX as u64 + 1), Role::Viewer, false);
         let known = |number| retries.takes_offer(PeerId(number)).is_some();
-        assert_eq!((known(1), known(2)), (true, false), "connected ones go before those that are being built");
+        assert_eq!(
+            (known(1), known(2)),
+            (true, false),
+            "connected ones go before those that are being built"
+        );
     }
 }
