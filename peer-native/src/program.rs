@@ -11,6 +11,7 @@ mod catalogue;
 mod cli;
 mod ending;
 mod fetch;
+mod http;
 mod inspect;
 mod publishing;
 mod report;

@@ -180,6 +180,17 @@ pub fn tree(
     }
 }
 
+/// Makes sure that FILE.tree is there; what is said if it had to be written.
+pub fn write_tree(path: &Path, tree: &HashTree) -> Result<Option<Remark>, PublishError> {
+    let beside = sidecar::path_of(path);
+    if sidecar::is_of(&beside, tree) {
+        return Ok(None);
+    }
+    let written = sidecar::write(&beside, tree);
+    written.map_err(|source| PublishError::Tree { path: beside.clone(), source })?;
+    Ok(Some(Remark::Info(format!("{} was written, for mirrors", beside.display()))))
+}
+
 /// Makes sure that mirrors have the content, and that FILE.tree is there to be brought to them. Once they are named, a mirror
 /// that fails is only worth a warning: a publisher starts again although one of them is down.
 fn check_mirrors(
@@ -188,12 +199,7 @@ fn check_mirrors(
     is_named: bool,
     remarks: &mut Vec<Remark>,
 ) -> Result<(), PublishError> {
-    let beside = sidecar::path_of(path);
-    if !sidecar::is_of(&beside, tree) {
-        let written = sidecar::write(&beside, tree);
-        written.map_err(|source| PublishError::Tree { path: beside.clone(), source })?;
-        remarks.push(Remark::Info(format!("{} was written, to be uploaded to mirrors", beside.display())));
-    }
+    remarks.extend(write_tree(path, tree)?);
     for mirror in &mirrors.servers {
         let mut samples = [0; MIRROR_SAMPLES * 4];
         // Without random numbers the first group is compared again.
@@ -252,8 +258,9 @@ fn digest(statement: &Statement, subtitles: &[Attachment], key: &SecretKey) -> S
     // Plain data with string keys: it has a form.
     let mut said =
         serde_json::to_vec(&(statement.digest_input(), subtitles, key.public())).unwrap_or_default();
-    if !statement.mirrors.is_empty() {
-        said.extend(serde_json::to_vec(&statement.mirrors).unwrap_or_default());
+    if statement.has_mirrors() {
+        let mirrors = (&statement.mirrors, &statement.own_mirror);
+        said.extend(serde_json::to_vec(&mirrors).unwrap_or_default());
     }
     blake3::hash(&said).to_hex().to_string()
 }
@@ -299,7 +306,7 @@ impl About<'_> {
             created_s: created.as_secs(),
             trackers: Vec::new(),
             attachments: poster.into_iter().chain(self.subtitles).collect(),
-            mirrors: self.statement.mirrors.clone(),
+            mirrors: self.statement.mirrors_of(tree.root()),
         };
         manifest.clean_texts();
         Ok(manifest)

@@ -133,3 +133,21 @@ fn a_mirror_is_named_only_if_it_has_the_film_and_its_tree() -> Result<()> {
     ensure!(dead.contains("cannot be reached"), "{dead}");
     Ok(())
 }
+
+#[test]
+fn a_seeder_is_a_mirror_itself_and_is_named_in_the_manifest() -> Result<()> {
+    let place = Place::new()?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let (listen, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+    // It uploads nothing to peers, so that all comes over HTTP.
+    let flags = ["--http", &listen, "--http-url", &url, "--mirror-policy", "full", "--upload-limit", "off"];
+    let seeder = Seeder::start(&place.tracker, &place.film, place.home(), &flags)?;
+    let manifest = seeder::inspected(place.home(), Path::new(seeder.link()), &[])?;
+    let named = manifest["mirrors"]["servers"][0]["url"].as_str().unwrap_or_default();
+    ensure!(named.starts_with(&url), "{manifest}");
+    let output = place.home().join("copy");
+    let done = Fetch::start(seeder.link(), &output, &["--play"])?.wait_done(TIMEOUT)?;
+    ensure!(done.from_mirrors == FILE_BYTES, "{done:?}");
+    ensure!(digest(&output)? == digest(&place.film)?, "other bytes");
+    Ok(())
+}

@@ -26,7 +26,13 @@ pub(crate) fn statement(options: &Author) -> anyhow::Result<Statement> {
     for text in &options.mirror {
         statement.mirrors.servers.push(mirror(text)?);
     }
+    let own = options.http_url.as_deref().map(|url| mirror(&format!("{}/", url.trim_end_matches('/'))));
+    statement.own_mirror = own.transpose()?.map(|mirror| mirror.url);
     statement.mirrors.policy = options.mirror_policy.into();
+    anyhow::ensure!(
+        statement.has_mirrors() || statement.mirrors.policy == Default::default(),
+        "--mirror-policy is for mirrors; name one with --mirror or --http-url"
+    );
     Ok(statement)
 }
 

@@ -133,6 +133,14 @@ pub struct Serving {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) economy: Thrift,
 
+    /// Serve the files over plain HTTP as well, as a mirror does; FILE.tree is written beside each. TLS is a proxy's business.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) http: Option<String>,
+
+    /// Most that is sent over HTTP, in bits a second over all connections. Default: no limit.
+    #[arg(long, value_name = "BITS", requires = "http")]
+    pub(crate) http_limit: Option<String>,
+
     /// What the uplink carries, in bits a second, such as 20M. Without this, what the last run measured counts at first. It
     /// is measured in any case, within seconds.
     #[arg(long, value_name = "BITS")]
@@ -201,8 +209,13 @@ pub(crate) struct Author {
 
     /// What viewers take from mirrors: at the start and what no peer delivers in time; only the latter; or everything
     /// where no peer can be reached.
-    #[arg(long, value_enum, default_value_t, requires = "mirror")]
+    #[arg(long, value_enum, default_value_t)]
     pub(crate) mirror_policy: Policy,
+
+    /// Where `--http` is reached from outside, such as https://films.example.org behind a proxy. The manifest then names it
+    /// as a mirror.
+    #[arg(long, value_name = "URL", requires = "http")]
+    pub(crate) http_url: Option<String>,
 }
 
 /// `--mirror-policy`.
@@ -426,6 +439,7 @@ mod tests {
             "seeder key new --data-dir d --json",
             "seeder fetch http://h:1/#00 -o f --token t",
             "seeder list --json",
+            "seeder seed f --tracker ws://h:1/v1/swarm --http 0.0.0.0:8000 --http-url https://h/m --http-limit 20M",
             "seeder tree f --out t --data-dir d --json",
             "seeder fetch 00 --tracker ws://h:1/v1/swarm -o f --no-mirrors",
             "seeder seed f --tracker ws://h:1/v1/swarm --mirror https://m/f,3 --mirror https://n/f --mirror-policy full",

@@ -73,6 +73,13 @@ pub(crate) enum Event<'a> {
         /// Where the file is.
         path: &'a str,
     },
+    /// A content is served over HTTP, too.
+    Http {
+        /// The swarm.
+        swarm: SwarmId,
+        /// Where.
+        url: &'a str,
+    },
     /// The tree file of a content was written.
     Tree {
         /// Where it is.

@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use crate::program::amount;
 use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
+use crate::program::http::Http;
 use crate::program::publishing::{self, Job};
 use crate::program::report::Reporter;
 use crate::program::watch::{self, TrackerWatch};
@@ -56,6 +57,8 @@ struct Seeder {
     credentials: Credentials,
     rates: Rates,
     network: Network,
+    /// Serves over HTTP as well, if that was asked for.
+    http: Option<Http>,
     data_dir: Option<DataDir>,
     seedings: Vec<Seeding>,
     /// What was said last of each tracker.
@@ -111,6 +114,7 @@ async fn seed(
 ) -> anyhow::Result<ExitCode> {
     let serving = &options.serving;
     let network = serving.reach.network()?;
+    let http = Http::start(serving).await?;
     let data_dir = publishing::data_dir(serving.data.dir.clone());
     let uplink = amount::uplink(serving.uplink.as_deref())?;
     let rates = Rates {
@@ -132,6 +136,7 @@ async fn seed(
         credentials,
         rates,
         network,
+        http,
         data_dir,
         seedings: Vec::new(),
         watches: Vec::new(),
@@ -218,6 +223,9 @@ impl Seeder {
             return Ok(());
         }
         self.list(&job, swarm, &path);
+        if let Some(http) = &self.http {
+            http.add(&publication, self.reporter)?;
+        }
         let (peer, mut receiver) = PeerHandle::start(driver_options(
             publication,
             &job,

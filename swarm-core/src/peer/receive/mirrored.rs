@@ -182,7 +182,11 @@ impl Receive {
             None if remaining < eta && !is_due_at_once => None,
             None => candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta),
         };
-        expected.is_none_or(|expected| expected > self.patience(need, group, eta))
+        let patience = self.patience(need, group, eta);
+        // What was asked for may come later than expected. There must be time left to ask the mirror then.
+        let patience =
+            if owner.is_some() && !is_due_at_once { patience.saturating_sub(eta) } else { patience };
+        expected.is_none_or(|expected| expected > patience)
     }
 
     /// The next groups that nobody was asked for, from where a reader is, and round.
