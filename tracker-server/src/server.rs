@@ -243,8 +243,7 @@ impl Acceptor {
         _ = stream.set_nodelay(true);
         let deadlines = self.hub.config.deadlines;
         let local = stream.local_addr().map_or(address.ip(), |local| local.ip());
-        let mut sender =
-            Sender {
+        let mut sender = Sender {
             address: address.ip(),
             is_proxied,
             is_forwarding: true,
