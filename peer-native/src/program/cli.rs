@@ -38,7 +38,7 @@ pub struct Output {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Publish files and serve them until stopped.
-    Seed(Seed),
+    Seed(Box<Seed>),
     /// Show what was seeded from here, which `seed` without files seeds again.
     List(List),
     /// Take a file out of that list and off its tracker.
