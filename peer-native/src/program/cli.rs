@@ -214,7 +214,7 @@ pub(crate) struct Author {
 
     /// Where `--http` is reached from outside, such as https://films.example.org behind a proxy. The manifest then names it
     /// as a mirror.
-    #[arg(long, value_name = "URL", requires = "http")]
+    #[arg(long, value_name = "URL")]
     pub(crate) http_url: Option<String>,
 }
 
