@@ -41,7 +41,8 @@ impl Scene {
         let mut stream = self.connect();
         let request = request.replace("ROOT", &self.root.to_string());
         let asked = tokio::task::spawn_blocking(move || {
-            write!(stream, "{request}\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
+            // A server that has no place for it may have closed it already.
+            let _ = write!(stream, "{request}\r\nhost: h\r\nconnection: close\r\n\r\n");
             let mut answer = Vec::new();
             // What is cut counts as far as it came.
             let _ = stream.read_to_end(&mut answer);
