@@ -71,7 +71,7 @@ impl World {
             role,
             manifest: (role == Role::Initial).then(|| Arc::clone(&self.content.manifest)),
             publisher: (role == Role::Initial)
-                .then(|| Publisher { key: self.content.key.clone(), tracker: TrackerName::of(TRACKER) }),
+                .then(|| Publisher { key: self.content.key.clone(), tracker: TrackerName::of(TRACKER), outposts: Vec::new() }),
             seed: self.chance.draw(),
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
