@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use swarm_core::limits::{CONTENT_BYTES_MAX, TEXT_BYTES_MAX};
-use swarm_core::manifest::{Attachment, ManifestError, Seal};
+use swarm_core::manifest::{Attachment, ManifestError, Mirrors, Seal};
 use swarm_core::{HashTree, Manifest, SecretKey, SwarmId, segmentation};
 
 use crate::data_dir::{DataDir, Record};
@@ -227,6 +227,7 @@ impl About<'_> {
             created_s: created.as_secs(),
             trackers: Vec::new(),
             attachments: poster.into_iter().chain(self.subtitles).collect(),
+            mirrors: Mirrors::default(),
         };
         manifest.clean_texts();
         Ok(manifest)

@@ -25,6 +25,7 @@ mod tracker_error;
 pub mod tracker_list;
 pub mod tracker_message;
 pub mod tree;
+pub mod web_address;
 
 pub use group::{Geometry, GroupRange};
 pub use group_set::GroupSet;
