@@ -182,7 +182,12 @@ fn hashed(
 /// poster, is no part of it: a link must not depend on what is installed.
 fn digest(statement: &Statement, subtitles: &[Attachment], key: &SecretKey) -> String {
     // Plain data with string keys: it has a form.
-    let said = serde_json::to_vec(&(statement.digest_input(), subtitles, key.public())).unwrap_or_default();
+    let mut said =
+        serde_json::to_vec(&(statement.digest_input(), subtitles, key.public())).unwrap_or_default();
+    // What is served at one tracker keeps the digest that it had before manifests listed several.
+    if !statement.trackers.is_empty() {
+        said.extend(serde_json::to_vec(&statement.trackers).unwrap_or_default());
+    }
     blake3::hash(&said).to_hex().to_string()
 }
 
@@ -225,7 +230,7 @@ impl About<'_> {
             chapters: structure.chapters,
             author: self.statement.author.clone(),
             created_s: created.as_secs(),
-            trackers: Vec::new(),
+            trackers: self.statement.trackers.clone(),
             attachments: poster.into_iter().chain(self.subtitles).collect(),
             mirrors: Mirrors::default(),
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::peer::Chance;
 use crate::time::Timestamp;
+use crate::web_address::WebAddress;
 
 /// Trackers that a viewer knows at most: that of its link, and as many as a manifest may list.
 const TRACKERS_MAX: usize = 9;
@@ -51,7 +52,8 @@ impl<A: PartialEq> TrackerList<A> {
     pub fn learn(&mut self, listed: impl IntoIterator<Item = A>) {
         let begin = self.entries.len();
         for address in listed {
-            if self.entries.len() < TRACKERS_MAX && !self.entries.iter().any(|entry| entry.address == address) {
+            if self.entries.len() < TRACKERS_MAX && !self.entries.iter().any(|entry| entry.address == address)
+            {
                 self.entries.push(Entry::new(address));
             }
         }
@@ -86,8 +88,8 @@ impl<A: PartialEq> TrackerList<A> {
         }
     }
 
-    /// The connection ended. Whether another tracker is now in use, which is to be tried at once. A tracker that had taken the
-    /// viewer in is tried again first: it may have started again.
+    /// The connection ended. Whether the next one goes to another tracker. A tracker that had taken the viewer in is tried again
+    /// first: it may have started again.
     pub fn ended(&mut self, now: Timestamp) -> bool {
         if std::mem::take(&mut self.is_joined) {
             return false;
@@ -112,6 +114,23 @@ impl<A: PartialEq> TrackerList<A> {
     }
 }
 
+/// Whether a viewer uses a tracker that a manifest lists, given the address of its link's tracker. Addresses of private networks
+/// are for viewers whose own tracker is in one, and nobody is led from TLS to a connection without it.
+pub fn is_usable(listed: &str, own: &str) -> bool {
+    let schemes = ["wss", "ws"];
+    let (Some(listed), Some(own)) = (WebAddress::read(listed, &schemes), WebAddress::read(own, &schemes))
+    else {
+        return false;
+    };
+    (own.is_local() || !listed.is_local()) && (own.scheme == "ws" || listed.scheme == "wss")
+}
+
+/// Whether a token is a permission to watch one content (a JSON Web Token), which other trackers of its publisher may see. Others
+/// are secrets of an operator.
+pub fn is_permission(token: &str) -> bool {
+    token.starts_with("ey") && token.split('.').filter(|part| !part.is_empty()).count() == 3
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -130,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracker_that_does_not_answer_is_left_for_the_next_at_once_until_all_were_tried() {
+    fn a_tracker_that_does_not_answer_is_left_for_the_next_until_all_were_tried() {
         let mut list = list(3, 1);
         assert!(!list.begin(at(0)) && list.is_own());
         let mut tried = vec![*list.current()];
@@ -167,6 +186,23 @@ mod tests {
         assert!((1_500..=2_000).contains(&rests[0]) && (45_000..=60_000).contains(&rests[7]), "{rests:?}");
         list.joined();
         assert_eq!(list.entries[0].rests_until, Timestamp::ZERO);
+    }
+
+    #[test]
+    fn nobody_is_led_into_a_private_network_or_away_from_tls() {
+        let own = "wss://films.example.org/v1/swarm";
+        for (listed, is_used) in [
+            ("wss://other.example.org/v1/swarm", true),
+            ("ws://other.example.org/v1/swarm", false),
+            ("wss://192.168.0.1/v1/swarm", false),
+            ("https://other.example.org/", false),
+        ] {
+            assert_eq!(is_usable(listed, own), is_used, "{listed}");
+        }
+        assert!(is_usable("ws://127.0.0.1:2/v1/swarm", "ws://127.0.0.1:1/v1/swarm"));
+        assert!(is_usable("ws://other.example.org/v1/swarm", "ws://192.168.0.1/v1/swarm"));
+        assert!(is_permission("eyJhbGciOiJIUzI1NiJ9.e30.c2ln"));
+        assert!(!is_permission("a secret") && !is_permission("a.b.c") && !is_permission("ey.b."));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use crate::group_set::GroupSet;
 use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
 use crate::manifest::tests::key;
 use crate::peer::stats::LinkState;
-use crate::peer::{Appetite, Economy, Event, Input, Output, OutpostOutput, Peer, PeerConfig, Publisher, UploadLimit};
+use crate::peer::{
+    Appetite, Economy, Event, Input, OutpostOutput, Output, Peer, PeerConfig, Publisher, UploadLimit,
+};
 use crate::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Standing};
 use crate::publisher::{Statement, TrackerName};
 use crate::time::Timestamp;

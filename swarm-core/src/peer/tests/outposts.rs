@@ -9,7 +9,8 @@ use crate::manifest::tests::key;
 use crate::peer::{Appetite, Economy, Event, Input, OutpostId, OutpostInput, OutpostOutput, PublishError};
 use crate::publisher::{Statement, TrackerName};
 use crate::tracker_message::{
-    ErrorCode, PeerRequest, PeerRequestBody, Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
+    ErrorCode, PeerRequest, PeerRequestBody, Role, Signal, TRACKER_VERSION, TrackerMessage,
+    TrackerMessageBody,
 };
 
 #[cfg(target_arch = "wasm32")]
@@ -89,7 +90,8 @@ fn it_publishes_and_joins_at_each_tracker_with_a_proof_for_that_one() {
     let PeerRequestBody::Join { swarm, role: Role::Initial, proof, .. } = join.body else {
         panic!("{join:?}")
     };
-    let statement = Statement::Join { swarm, tracker: TrackerName::of("second"), challenge: Challenge([9; 32]) };
+    let statement =
+        Statement::Join { swarm, tracker: TrackerName::of("second"), challenge: Challenge([9; 32]) };
     assert!(key().public().has_signed(&statement, &proof.unwrap()));
 }
 

@@ -117,6 +117,7 @@ impl Session {
     /// The next socket is to another tracker, which gets nothing that the last one gave.
     pub(crate) fn moved(&mut self, token: Option<String>) {
         (self.token, self.resume) = (token, None);
+        self.backoff.reset();
         self.is_uplink_told = false;
     }
 

@@ -139,7 +139,9 @@ impl Peer {
         let Some(post) = self.outposts.get_mut(id) else { return };
         post.session.heard(now, message.id);
         match message.body {
-            TrackerMessageBody::Welcome { peer, resume, challenge, ice_servers, report_interval_ms, .. } => {
+            TrackerMessageBody::Welcome {
+                peer, resume, challenge, ice_servers, report_interval_ms, ..
+            } => {
                 if matches!(post.session.state, State::Greeting(_)) {
                     post.session.welcomed(now, peer, resume, ice_servers, report_interval_ms);
                     post.session.challenge = challenge;
@@ -212,7 +214,9 @@ impl Peer {
 
     fn join_at(&mut self, now: Timestamp, id: OutpostId) {
         let swarm = self.config.swarm;
-        let (Some(post), Some(publisher)) = (self.outposts.get_mut(id), &self.config.publisher) else { return };
+        let (Some(post), Some(publisher)) = (self.outposts.get_mut(id), &self.config.publisher) else {
+            return;
+        };
         let statement = Statement::Join { swarm, tracker: post.name, challenge: post.session.challenge };
         let proof = Some(publisher.key.sign(&statement));
         let body =

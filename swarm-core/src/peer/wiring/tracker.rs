@@ -16,8 +16,8 @@ use crate::peer_message::PeerMessage;
 use crate::publisher::Statement;
 use crate::time::Timestamp;
 use crate::tracker_message::{
-    ErrorCode, PeerEntry, PeerRequestBody, Role, SegmentRun, Share, TRACKER_VERSION,
-    TrackerMessage, TrackerMessageBody,
+    ErrorCode, PeerEntry, PeerRequestBody, Role, SegmentRun, Share, TRACKER_VERSION, TrackerMessage,
+    TrackerMessageBody,
 };
 use crate::tree::HashTree;
 
