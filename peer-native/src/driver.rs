@@ -92,6 +92,8 @@ pub(crate) struct Driver {
     link_events: mpsc::Sender<(LinkId, LinkEvent)>,
     tracker: Option<Tracker>,
     tracker_number: u64,
+    /// How many sockets to trackers were opened.
+    sockets: u64,
     tracker_events: mpsc::Sender<(u64, TrackerEvent)>,
     closing: Vec<JoinHandle<()>>,
     answers: mpsc::Sender<Answer>,
@@ -142,6 +144,7 @@ impl Driver {
             link_events,
             tracker: None,
             tracker_number: 0,
+            sockets: 0,
             tracker_events,
             closing: Vec::new(),
             answers: answer_sender,

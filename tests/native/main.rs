@@ -16,3 +16,4 @@ mod several;
 mod share;
 mod swarm;
 mod tracker;
+mod trackers;

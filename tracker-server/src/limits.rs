@@ -17,6 +17,8 @@
 mod encrypted;
 mod messages;
 mod several;
+#[cfg(feature = "server")]
+mod siblings;
 
 use std::time::Duration;
 

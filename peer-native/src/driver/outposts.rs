@@ -26,10 +26,9 @@ impl Driver {
         let Some(post) = self.outposts.get_mut(id.0) else { return };
         match output {
             OutpostOutput::Connect => {
-                self.tracker_number += 1;
-                let (number, events) = (self.tracker_number, self.tracker_events.clone());
+                self.sockets += 1;
+                let (number, events) = (self.sockets, self.tracker_events.clone());
                 let opened = Tracker::connect(&self.runtime, &post.address, number, events);
-                // Sockets share the numbers of the first tracker's, which has one of its own.
                 self.closing.extend(post.socket.replace((number, opened)).map(|(_, old)| old.close()));
             }
             OutpostOutput::Disconnect => self.closing.extend(post.socket.take().map(|(_, old)| old.close())),

@@ -23,7 +23,8 @@ impl Driver {
         let has_moved = self.trackers.begin(self.now());
         self.note_move(has_moved);
         self.disconnect_tracker();
-        self.tracker_number += 1;
+        self.sockets += 1;
+        self.tracker_number = self.sockets;
         let (events, address) = (self.tracker_events.clone(), self.trackers.current());
         self.tracker = Some(Tracker::connect(&self.runtime, address, self.tracker_number, events));
     }

@@ -1,11 +1,14 @@
 //! One swarm: wires directory, graph and assignments together and says what its peers are to be told.
 
+mod best;
 mod moving;
 mod uplinks;
 mod want;
 
 use swarm_core::tracker_message::{Received, Role, SegmentRun, Share, TrackerMessageBody};
 use swarm_core::{PeerId, Timestamp};
+
+pub use best::Standing;
 
 use super::assignment::Assignments;
 use super::balance::Balance;

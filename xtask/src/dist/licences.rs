@@ -39,6 +39,8 @@ pub(super) fn text(workspace: &Workspace) -> Result<String> {
         }
     }
     let mut text = HEAD.to_owned();
+    // Many crates have the same terms, letter by letter.
+    let mut shown: BTreeMap<String, String> = BTreeMap::new();
     for ((name, version), package) in &crates {
         let terms = package.license.as_deref();
         let files = terms_beside(package.manifest_path.as_std_path())?;
@@ -51,7 +53,11 @@ pub(super) fn text(workspace: &Workspace) -> Result<String> {
             terms.unwrap_or("see below")
         )?;
         for file in files {
-            writeln!(text, "{}\n", file.trim_end())?;
+            match shown.get(file.trim()) {
+                Some(first) => writeln!(text, "The text is that of {first}.\n")?,
+                None => writeln!(text, "{}\n", file.trim_end())?,
+            }
+            shown.entry(file.trim().to_owned()).or_insert_with(|| format!("{name} {version}, above"));
         }
     }
     Ok(text)
