@@ -28,8 +28,10 @@ async fn a_tab_goes_on_at_the_other_tracker_and_meets_there_who_comes_later() ->
         let later = scene.tab().await?;
         later.open(&format!("http://{}/#{}", second.address(), seeder.swarm())).await?;
         for tab in [&moving, &later] {
-            tab.wait_stats("a link to the other tab", TIMEOUT, |stats| stats.open_links("viewer") == 1).await?;
-            tab.wait_stats("one link to the seeder", TIMEOUT, |stats| stats.open_links("initial") == 1).await?;
+            tab.wait_stats("a link to the other tab", TIMEOUT, |stats| stats.open_links("viewer") == 1)
+                .await?;
+            tab.wait_stats("one link to the seeder", TIMEOUT, |stats| stats.open_links("initial") == 1)
+                .await?;
         }
         for tab in [&moving, &later] {
             tab.wait_stats("the whole film", TIMEOUT, |stats| stats.is_complete()).await?;

@@ -17,7 +17,6 @@
 mod encrypted;
 mod messages;
 mod several;
-#[cfg(feature = "server")]
 mod siblings;
 
 use std::time::Duration;
@@ -25,6 +24,7 @@ use std::time::Duration;
 pub use encrypted::*;
 pub use messages::*;
 pub use several::*;
+pub use siblings::*;
 
 /// Connections of all kinds that are open at a time, by default; each costs a file descriptor.
 pub const CONNECTIONS_MAX: usize = 16_384;

@@ -11,6 +11,7 @@ mod listening;
 mod openness;
 mod options;
 mod proxy_options;
+mod several_options;
 mod supervised;
 
 use std::ffi::OsString;

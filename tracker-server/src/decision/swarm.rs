@@ -8,8 +8,6 @@ mod want;
 use swarm_core::tracker_message::{Received, Role, SegmentRun, Share, TrackerMessageBody};
 use swarm_core::{PeerId, Timestamp};
 
-pub use best::Standing;
-
 use super::assignment::Assignments;
 use super::balance::Balance;
 use super::crowd::Crowd;

@@ -18,7 +18,7 @@ use swarm_core::tracker_message::{
 };
 use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
-pub use self::ambassadors::Candidate;
+pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
 pub use self::signals::Receiver;
 use self::signals::relay;

@@ -93,9 +93,9 @@ impl Envoy {
 
     /// What a guest received of the peers that the sibling introduced.
     pub(crate) fn received(&self, connection: ConnectionId, received: &[Received]) -> Vec<Received> {
-        let of_sibling = received.iter().filter_map(|entry| {
-            Some(Received { peer: self.introduced(connection, entry.peer)?, ..*entry })
-        });
+        let of_sibling = received
+            .iter()
+            .filter_map(|entry| Some(Received { peer: self.introduced(connection, entry.peer)?, ..*entry }));
         of_sibling.collect()
     }
 
@@ -186,7 +186,10 @@ mod tests {
         assert_eq!(envoy.heard(OWN, TrackerMessageBody::Gone { peer: PeerId(6) }), None);
         assert_eq!(envoy.heard(ConnectionId(5), connect(5)), None, "not a guest there");
         assert_eq!(envoy.heard(OWN, TrackerMessageBody::Ok), None);
-        assert_eq!(envoy.heard(OWN, TrackerMessageBody::Gone { peer: PeerId(5) }), Some(TrackerMessageBody::Gone { peer }));
+        assert_eq!(
+            envoy.heard(OWN, TrackerMessageBody::Gone { peer: PeerId(5) }),
+            Some(TrackerMessageBody::Gone { peer })
+        );
         assert_eq!(envoy.introduced(OWN, peer), None);
     }
 

@@ -127,7 +127,12 @@ impl Hosts {
         }
     }
 
-    /// Whether any sibling has guests here.
+    /// Number of guests.
+    pub(crate) fn len(&self) -> usize {
+        self.guests.len()
+    }
+
+    /// Whether no sibling is connected.
     pub(crate) fn is_empty(&self) -> bool {
         self.hosts.is_empty()
     }

@@ -37,6 +37,8 @@ pub(crate) enum ToHost {
     Request { guest: u64, text: String },
     /// A peer left.
     Detach { guest: u64 },
+    /// The sender is there.
+    Probe,
 }
 
 /// The other way.
@@ -48,6 +50,8 @@ pub(crate) enum FromHost {
     Deliver { guest: u64, text: String },
     /// A guest is no longer one.
     Dismissed { guest: u64 },
+    /// The sender is there.
+    Probe,
 }
 
 /// A peer that is to be a guest, as a viewer: nobody proves to a host what it is.
@@ -96,7 +100,8 @@ impl SiblingKey {
     pub fn of_text(text: &str) -> Option<Self> {
         let text = text.trim();
         let is_long = text.len() >= KEY_FILE_BYTES_MIN;
-        is_long.then(|| Self(blake3::derive_key("tributary 2026 trackers that are siblings", text.as_bytes())))
+        is_long
+            .then(|| Self(blake3::derive_key("tributary 2026 trackers that are siblings", text.as_bytes())))
     }
 
     fn digest(&self, what: &[u8], host: &[u8; NONCE_BYTES], guest: &[u8; NONCE_BYTES]) -> Hash {
@@ -179,12 +184,7 @@ pub(crate) struct Seals {
 }
 
 impl Seals {
-    fn new(
-        key: &SiblingKey,
-        host: &[u8; NONCE_BYTES],
-        guest: &[u8; NONCE_BYTES],
-        is_host: bool,
-    ) -> Self {
+    fn new(key: &SiblingKey, host: &[u8; NONCE_BYTES], guest: &[u8; NONCE_BYTES], is_host: bool) -> Self {
         let key = *key.digest(b"frames", host, guest).as_bytes();
         Self { key, is_host, sent: 0, received: 0 }
     }
@@ -230,7 +230,7 @@ impl Bounded for ToHost {
         match self {
             Self::Attach(guest) => guest.have.len() <= RUNS_MAX,
             Self::Request { text, .. } => text.len() <= TRACKER_MESSAGE_BYTES_MAX,
-            Self::Detach { .. } => true,
+            Self::Detach { .. } | Self::Probe => true,
         }
     }
 }
@@ -240,7 +240,7 @@ impl Bounded for FromHost {
         match self {
             Self::Swarms(swarms) => swarms.len() <= SIBLING_SWARMS_MAX,
             Self::Deliver { text, .. } => text.len() <= TRACKER_MESSAGE_BYTES_MAX,
-            Self::Dismissed { .. } => true,
+            Self::Dismissed { .. } | Self::Probe => true,
         }
     }
 }
@@ -308,6 +308,9 @@ mod tests {
         assert_eq!(host.open::<ToHost>(&frame), Err(SiblingError::Malformed));
         let swarms = vec![SwarmId([0; 32]); SIBLING_SWARMS_MAX + 1];
         let (mut host, mut guest) = pair();
-        assert_eq!(guest.open::<FromHost>(&host.seal(&FromHost::Swarms(swarms))), Err(SiblingError::Malformed));
+        assert_eq!(
+            guest.open::<FromHost>(&host.seal(&FromHost::Swarms(swarms))),
+            Err(SiblingError::Malformed)
+        );
     }
 }

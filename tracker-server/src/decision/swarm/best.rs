@@ -3,21 +3,11 @@
 use std::cmp::Reverse;
 
 use swarm_core::limits::RUNS_MAX;
-use swarm_core::tracker_message::{Role, SegmentRun};
+use swarm_core::tracker_message::Role;
 
 use super::super::outgoing::ConnectionId;
+use super::super::tracker::Standing;
 use super::Swarm;
-
-/// How a peer stands, as a viewer: another tracker is shown no proof that it is more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Segments that it holds.
-    pub have: Vec<SegmentRun>,
-    /// Its upload capacity, bits a second; 0 if not known.
-    pub uplink_bps: u64,
-    /// Segment that it plays.
-    pub playhead: Option<u32>,
-}
 
 impl Swarm {
     /// Initial peers, then those with the largest uplinks.

@@ -1,11 +1,22 @@
 //! Peers of one tracker that take part in a swarm at another one as well, which shares nothing else with it.
 
 use swarm_core::SwarmId;
+use swarm_core::tracker_message::SegmentRun;
 
 use super::super::outgoing::ConnectionId;
-use super::super::swarm::Standing;
 use super::stage::Stage;
 use super::{Passport, Tracker};
+
+/// How a peer stands, as a viewer: another tracker is shown no proof that it is more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Segments that it holds.
+    pub have: Vec<SegmentRun>,
+    /// Its upload capacity, bits a second; 0 if not known.
+    pub uplink_bps: u64,
+    /// Segment that it plays.
+    pub playhead: Option<u32>,
+}
 
 /// A peer that can be sent to another tracker: who it is, and how it stands.
 pub type Candidate = (ConnectionId, Passport, Standing);
