@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use js_sys::Promise;
-use swarm_core::tracker_list::{TrackerList, is_permission, is_usable};
+use swarm_core::tracker_list::{TrackerList, advice_of, is_permission, is_usable};
 use swarm_core::tracker_message::{ErrorCode, IceServer, TrackerMessage, TrackerMessageBody};
 use swarm_core::{Input, LinkId, Manifest, Peer, SwarmId, Timestamp};
 use web_sys::{DedicatedWorkerGlobalScope, MessagePort};
@@ -145,9 +145,11 @@ impl State {
             _ if is_joined(&input) => self.trackers.joined(),
             _ => {}
         }
-        if matches!(input, Input::TrackerClosed(_)) {
+        if let Input::TrackerClosed(reason) = &input {
             self.tracker.disconnect();
-            let has_moved = self.trackers.ended(now);
+            let advised = advice_of(reason).map(|address| Place::Listed(address.to_owned()));
+            let is_advised = advised.is_some_and(|place| self.trackers.advised(now, &place));
+            let has_moved = is_advised || self.trackers.ended(now);
             self.note_move(now, has_moved);
         }
         self.input(now, input);

@@ -105,6 +105,15 @@ impl<A: PartialEq> TrackerList<A> {
         self.go_on(now)
     }
 
+    /// The tracker in use, which is about to stop, names another one. Whether the next connection goes there: only to one that the
+    /// publisher lists.
+    pub fn advised(&mut self, now: Timestamp, address: &A) -> bool {
+        let is_usable = |entry: &Entry<A>| entry.address == *address && entry.rests_until <= now;
+        let Some(at) = self.entries.iter().position(is_usable) else { return false };
+        self.is_joined = false;
+        std::mem::replace(&mut self.current, at) != at
+    }
+
     fn go_on(&mut self, now: Timestamp) -> bool {
         let count = self.entries.len();
         let mut order = (0..count).map(|step| (self.current + step) % count);
@@ -112,6 +121,11 @@ impl<A: PartialEq> TrackerList<A> {
         let Some(next) = next else { return false };
         std::mem::replace(&mut self.current, next) != next
     }
+}
+
+/// The tracker that the reason of a close frame names as the one to go to: `move to ADDRESS`.
+pub fn advice_of(reason: &str) -> Option<&str> {
+    reason.split_once("move to ").map(|(_, address)| address.trim())
 }
 
 /// Whether a viewer uses a tracker that a manifest lists, given the address of its link's tracker. Addresses of private networks
@@ -203,6 +217,19 @@ mod tests {
         assert!(is_usable("ws://other.example.org/v1/swarm", "ws://192.168.0.1/v1/swarm"));
         assert!(is_permission("eyJhbGciOiJIUzI1NiJ9.e30.c2ln"));
         assert!(!is_permission("a secret") && !is_permission("a.b.c") && !is_permission("ey.b."));
+    }
+
+    #[test]
+    fn a_tracker_that_stops_sends_its_viewers_only_where_their_publisher_serves() {
+        let mut list = list(3, 1);
+        list.begin(at(0));
+        list.joined();
+        assert!(!list.advised(at(10), &77) && list.is_own(), "nobody listed it");
+        assert!(list.advised(at(10), &2));
+        assert_eq!((*list.current(), list.begin(at(20))), (2, false));
+        assert!(!list.advised(at(30), &2), "it is there already");
+        assert_eq!(advice_of("closed: move to wss://a/v1/swarm"), Some("wss://a/v1/swarm"));
+        assert_eq!(advice_of("the tracker is stopping"), None);
     }
 
     #[test]

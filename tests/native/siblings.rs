@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::content::{digest, random_file};
-use tests::{Fetch, Seeder, Tracker};
+use tests::{Fetch, Program, Seeder, Tracker, seeder};
 
 const MIB: u64 = 1024 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -66,6 +66,34 @@ async fn peers_of_both_get_what_only_one_tracker_has_a_seeder_of() -> Result<()>
     let late = start(&first, "d")?;
     late.wait_done(TIMEOUT)?;
     ensure!(digest(&late.output)? == original, "the last copy differs");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tracker_that_stops_sends_its_peers_to_its_sibling() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let key = folder.path().join("key");
+    fs::write(&key, "a secret of two trackers")?;
+    let second = start(&key, &[])?;
+    let first = start(&key, &[&second])?;
+    wait_log(&first, "is reached")?;
+    let file = folder.path().join("original");
+    random_file(&file, 4 * MIB, 62)?;
+    let options = ["--tracker", &second.url(), "--list", "--upload-limit", "6M"];
+    let seeder = Seeder::start(&first, &file, folder.path(), &options)?;
+    let mut command = seeder::command(folder.path())?;
+    let copy = folder.path().join("copy");
+    command.args(["fetch", seeder.link(), "-v", "--stay", "-o"]).arg(&copy);
+    let fetch = Program::start("fetch", &mut command)?;
+    first.wait_for_peers(seeder.swarm(), 2).await?;
+    ensure!(first.stop()?.status.success());
+    let moved = format!("going on at the tracker {}", second.url());
+    fetch.wait_stderr("a word that it goes on at the sibling", PATIENCE, |lines| {
+        lines.iter().any(|line| line.contains(&moved)).then_some(())
+    })?;
+    second.wait_for_peers(seeder.swarm(), 2).await?;
+    fetch.wait_stdout("the end", TIMEOUT, |line| line.contains("complete and verified").then_some(()))?;
+    ensure!(digest(&copy)? == digest(&file)?, "the copy differs");
     Ok(())
 }
 

@@ -2,30 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 use tests::content::{digest, random_file};
-use tests::wait::until;
 use tests::{Fetch, Seeder, Tracker};
 
 const MIB: u64 = 1024 * 1024;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How many peers the catalogue of a tracker shows for a swarm.
-async fn peers(tracker: &Tracker, swarm: &str) -> Result<u64> {
-    let (_, body) = tracker.get("/v1/swarms").await?;
-    let list: Value = serde_json::from_str(&body)?;
-    let entries = list["swarms"].as_array().context("no list of swarms")?;
-    let entry = entries.iter().find(|entry| entry["swarm"] == swarm);
-    let count = |entry: &Value, name: &str| entry[name].as_u64().unwrap_or(0);
-    Ok(entry.map_or(0, |entry| count(entry, "seeders") + count(entry, "leechers")))
-}
-
-async fn wait_for_peers(tracker: &Tracker, swarm: &str, count: u64) -> Result<()> {
-    let what = format!("{count} peers at {}", tracker.address());
-    until(&what, PATIENCE, async || Ok((peers(tracker, swarm).await? == count).then_some(()))).await
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seeder_serves_at_two_trackers_and_the_peers_of_one_that_dies_come_to_the_other() -> Result<()> {
@@ -42,13 +25,13 @@ async fn a_seeder_serves_at_two_trackers_and_the_peers_of_one_that_dies_come_to_
     };
     let moving = [start(&first, "a")?, start(&first, "b")?];
     let staying = start(&second, "c")?;
-    wait_for_peers(&first, seeder.swarm(), 3).await?;
-    wait_for_peers(&second, seeder.swarm(), 2).await?;
+    first.wait_for_peers(seeder.swarm(), 3).await?;
+    second.wait_for_peers(seeder.swarm(), 2).await?;
     for fetch in &moving {
         fetch.wait_verified(MIB, FETCH_TIMEOUT)?;
     }
     first.kill()?;
-    wait_for_peers(&second, seeder.swarm(), 4).await?;
+    second.wait_for_peers(seeder.swarm(), 4).await?;
     let late = start(&second, "d")?;
     let original = digest(&file)?;
     for fetch in moving.iter().chain([&staying, &late]) {
@@ -75,7 +58,7 @@ async fn a_tracker_that_is_away_at_the_start_is_served_when_it_comes() -> Result
         lines.iter().any(|line| line.contains("not served at") && line.contains(&url)).then_some(())
     })?;
     let second = Tracker::start_at(&address)?;
-    wait_for_peers(&second, seeder.swarm(), 1).await?;
+    second.wait_for_peers(seeder.swarm(), 1).await?;
     let link = format!("http://{address}/#{}", seeder.swarm());
     let fetch = Fetch::start(&link, &folder.path().join("copy"), &[])?;
     fetch.wait_done(FETCH_TIMEOUT)?;

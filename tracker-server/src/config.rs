@@ -50,6 +50,8 @@ pub struct ServerConfig {
     pub connections_max: usize,
     /// What this tracker shares with others, so that they act as one. They must have the same secret.
     pub engine: engine::Choice,
+    /// Address of the WebSocket by which peers reach this tracker and none that acts as one with it.
+    pub public_url: Option<String>,
     /// Trackers that share nothing with this one but links between their peers.
     pub siblings: Siblings,
     /// How the tracker speaks TLS on its public listeners; none if it does not.
@@ -82,6 +84,7 @@ impl ServerConfig {
             base_path: BasePath::default(),
             connections_max: CONNECTIONS_MAX,
             engine: engine::Choice::Alone,
+            public_url: None,
             siblings: Siblings::default(),
             tls: None,
             deadlines: Deadlines::default(),

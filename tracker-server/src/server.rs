@@ -67,7 +67,16 @@ pub async fn serve(
             let hub = Arc::new(Hub::new(config, None)?);
             let mut running = JoinSet::new();
             running.spawn(siblings::running::run(Arc::clone(&hub)));
-            serve_hub(hub, listeners.into(), shutdown).await;
+            let drained = {
+                let hub = Arc::clone(&hub);
+                async move {
+                    shutdown.await;
+                    if hub.elsewhere().is_some() {
+                        close_slowly(&hub).await;
+                    }
+                }
+            };
+            serve_hub(hub, listeners.into(), drained).await;
             drop(running);
             Ok(())
         }

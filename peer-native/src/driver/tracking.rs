@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use swarm_core::Manifest;
 use swarm_core::peer::{Input, PublishError};
-use swarm_core::tracker_list::{is_permission, is_usable};
+use swarm_core::tracker_list::{advice_of, is_permission, is_usable};
 use swarm_core::tracker_message::{ErrorCode, TrackerMessage, TrackerMessageBody};
 
 use super::{Answer, Driver};
@@ -125,7 +125,9 @@ impl Driver {
     /// The connection ended. If it never brought the peer into the swarm, the next tracker is tried.
     fn tracker_ended(&mut self, reason: String) {
         self.disconnect_tracker();
-        let has_moved = self.trackers.ended(self.now());
+        let advised = advice_of(&reason).and_then(|address| address.parse().ok());
+        let is_advised = advised.is_some_and(|address| self.trackers.advised(self.now(), &address));
+        let has_moved = is_advised || self.trackers.ended(self.now());
         self.note_move(has_moved);
         self.inputs.push_back(Input::TrackerClosed(reason));
     }

@@ -131,6 +131,7 @@ async fn ask(hub: &Hub, engine: &impl Engine, me: TrackerId) {
             continue;
         }
         hub.metrics.count_engine_operations(unknown.len() + asks.claims.len() + asks.releases.len());
+        let unknown: BTreeSet<SwarmId> = unknown.into_iter().collect();
         // Joins of swarms that nobody knows must not delay the others, however many there are.
         let (first, later): (Vec<SwarmId>, Vec<SwarmId>) =
             asks.claims.iter().partition(|swarm| !unknown.contains(*swarm));

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Hub, Line, State, file};
 use crate::decision::{ConnectionId, Outgoing, Passport};
-use crate::limits::{SIBLING_AMBASSADORS_MAX, SIBLING_SWARMS_MAX};
+use crate::limits::{ADVICE_BYTES_MAX, SIBLING_AMBASSADORS_MAX, SIBLING_SWARMS_MAX};
 use crate::siblings::envoys::Envoy;
 use crate::siblings::hosts::{HostId, Hosts};
 use crate::siblings::wire::{FromHost, Guest, SiblingError, ToHost};
@@ -33,6 +33,24 @@ impl Hub {
     /// A sibling is gone. Links that it introduced stand.
     pub(crate) fn sibling_lost(&self, index: usize) {
         self.lock().siblings.envoys.get_mut(index).into_iter().for_each(|envoy| *envoy = Envoy::default());
+    }
+
+    /// Where the peers of this tracker, which stops, can go: a sibling that is reached.
+    fn reached_sibling(&self, state: &State) -> Option<String> {
+        let envoys = state.siblings.envoys.iter().zip(&self.config.siblings.addresses);
+        let reached: Vec<_> = envoys.filter(|(envoy, _)| envoy.is_reached()).collect();
+        let at = getrandom::u32().unwrap_or(0) as usize % reached.len().max(1);
+        reached.get(at).map(|(_, address)| address.peers_url())
+    }
+
+    /// Where the peers of this tracker, which stops, can go. At most as long as a close frame has room for.
+    pub(crate) fn elsewhere(&self) -> Option<String> {
+        let state = self.lock();
+        let member = state.cluster.as_ref().and_then(|cluster| {
+            let (_, record) = cluster.records.least_loaded_record(cluster.me)?;
+            record.url.clone()
+        });
+        member.or_else(|| self.reached_sibling(&state)).filter(|address| address.len() <= ADVICE_BYTES_MAX)
     }
 
     /// What is due each second: who is sent over, and which swarms are told.

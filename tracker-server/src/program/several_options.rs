@@ -19,6 +19,11 @@ pub(crate) struct SeveralOptions {
     #[arg(long, value_name = "URL", env = "TRIBUTARY_ENGINE", hide_env_values = true)]
     engine: Option<String>,
 
+    /// Where peers reach this one of several trackers and no other, such as wss://one.example.org/v1/swarm: a tracker that stops sends
+    /// its peers there, if their publisher lists that address.
+    #[arg(long, value_name = "URL", requires = "engine")]
+    public_url: Option<SiblingAddress>,
+
     /// A tracker that shares nothing with this one, such as wss://HOST/: where both have peers of the same content, their peers are
     /// linked across; may be repeated. It takes --sibling-key, there as here.
     #[arg(long = "sibling", value_name = "URL", requires = "sibling_key")]
@@ -34,6 +39,7 @@ impl SeveralOptions {
     /// Puts what the flags mean into `config`.
     pub(crate) fn apply(&self, config: &mut ServerConfig, has_secret: bool) -> anyhow::Result<()> {
         config.engine = self.engine(has_secret)?;
+        config.public_url = self.public_url.as_ref().map(SiblingAddress::peers_url);
         if self.siblings.len() > SIBLINGS_MAX {
             bail!("--sibling can be given {SIBLINGS_MAX} times at most");
         }

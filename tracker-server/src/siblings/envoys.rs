@@ -37,6 +37,11 @@ impl Envoy {
         Self { way: Some(way), mask, ..Self::default() }
     }
 
+    /// Whether the sibling is reached.
+    pub(crate) const fn is_reached(&self) -> bool {
+        self.way.is_some()
+    }
+
     const fn masked(&self, peer: PeerId) -> PeerId {
         PeerId(peer.0 ^ self.mask)
     }

@@ -47,6 +47,11 @@ pub struct SiblingAddress(String);
 pub struct SiblingAddressError(String);
 
 impl SiblingAddress {
+    /// The address that peers use.
+    pub(crate) fn peers_url(&self) -> String {
+        format!("{}/v1/swarm", self.0)
+    }
+
     /// The address of the WebSocket for siblings.
     fn url(&self) -> String {
         format!("{}{PATH}", self.0)
