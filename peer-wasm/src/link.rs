@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use swarm_core::limits::CONTROL_BUFFERED_MAX;
 use swarm_core::peer_message::{CONTROL_LABEL, DATA_LABEL, DataMessage, PeerMessage};
 use swarm_core::{Input, LinkId};
 
@@ -122,10 +123,12 @@ impl Link {
             Lane::Control => &self.control,
             Lane::Data => &self.data,
         };
-        match end {
-            Some(end) => end.channel.send(frame),
-            None => Err("the link is not open".to_owned()),
+        let Some(end) = end else { return Err("the link is not open".to_owned()) };
+        let waiting = end.channel.buffered_bytes();
+        if lane == Lane::Control && waiting + frame.len() as u64 > CONTROL_BUFFERED_MAX {
+            return Err("the other side takes no messages".to_owned());
         }
+        end.channel.send(frame)
     }
 
     /// Sets the amount of buffered bulk at which the core is told of it.

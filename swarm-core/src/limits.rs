@@ -68,6 +68,10 @@ pub const CANDIDATE_BYTES_MAX: usize = 1024;
 /// Runs in one list of segments or groups on the wire; larger sets are sent in several messages.
 pub const RUNS_MAX: usize = 4096;
 
+/// Control messages that may wait for a neighbour, bytes. One that reads none is closed: each of its pings would wait for
+/// it otherwise. The greeting of a peer that holds every other group of 8 GiB fits.
+pub const CONTROL_BUFFERED_MAX: u64 = 2 * 1024 * 1024;
+
 /// Links that a viewer keeps, beyond which it declines introductions: a tracker gives a strong one 28 and some on top.
 pub const LINKS_MAX: usize = 40;
 

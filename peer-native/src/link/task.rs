@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use swarm_core::limits::SIGNALS_PER_LINK_MAX;
+use swarm_core::limits::{CONTROL_BUFFERED_MAX, SIGNALS_PER_LINK_MAX};
 use swarm_core::peer_message::{CONTROL_LABEL, DATA_LABEL};
 use swarm_core::tracker_message::Signal;
 use tokio::sync::{mpsc, watch};
@@ -138,6 +138,10 @@ impl Task {
             Command::Signal(signal) => self.take_signal(signal).await,
             Command::Control(frame) => {
                 let Some(channel) = &self.control else { return Ok(()) };
+                let waiting = channel.outstanding_bytes().await.map_err(over)?;
+                if (waiting + frame.len()) as u64 > CONTROL_BUFFERED_MAX {
+                    return Err("the other side takes no messages".into());
+                }
                 channel.send(BytesMut::from(frame)).await.map_err(over)
             }
             Command::LowWater(bytes) => {

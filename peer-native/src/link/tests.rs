@@ -3,6 +3,8 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use swarm_core::GroupRange;
+
 use super::*;
 use crate::network::checks::{CHECK_PACE, CHECKS_AT_ONCE};
 
@@ -64,4 +66,43 @@ async fn a_third_party_that_an_offer_names_gets_few_packets() {
     let most = CHECKS_AT_ONCE as usize + usize::try_from(paced).unwrap();
     assert!(packets > 0, "the addresses are checked");
     assert!(packets <= most, "{packets} packets, at most {most} are allowed");
+}
+
+/// Passes signals on to the other link until this one is open.
+async fn until_open(queue: &mut mpsc::Receiver<(LinkId, LinkEvent)>, other: &Link) {
+    while let Some((_, event)) = queue.recv().await {
+        match event {
+            LinkEvent::Signal(signal) => other.signal(signal).unwrap(),
+            LinkEvent::Open => return,
+            LinkEvent::Closed(reason) => panic!("{reason}"),
+            LinkEvent::Control(_) | LinkEvent::Data(_) | LinkEvent::Malformed(_) | LinkEvent::Drained => {}
+        }
+    }
+    panic!("the link ended before it opened");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_other_side_reads_no_messages_is_closed_before_they_pile_up() {
+    let (sender, mut sent) = open(true);
+    let (reader, mut read) = open(false);
+    tokio::join!(until_open(&mut sent, &reader), until_open(&mut read, &sender));
+    // From here on nobody takes what arrives at the reader: its queues fill, then the path, then the sender's.
+    let runs: Vec<GroupRange> = (0..4000).map(|group| GroupRange::one(group * 2)).collect();
+    let message = PeerMessage::Have { gained: runs, dropped: Vec::new() };
+    let bytes = message.encode().len() as u64;
+    let mut handed = 0;
+    let end = Instant::now() + Duration::from_secs(60);
+    let reason = loop {
+        assert!(Instant::now() < end, "{handed} bytes wait for a side that reads none");
+        match tokio::time::timeout(Duration::from_millis(1), sent.recv()).await {
+            Ok(Some((_, LinkEvent::Closed(reason)))) => break reason,
+            Ok(None) => panic!("the link ended without a word"),
+            Ok(Some(_)) | Err(_) => {}
+        }
+        if sender.control(&message).is_ok() {
+            handed += bytes;
+        }
+    };
+    assert_eq!(reason, "the other side takes no messages");
+    drop(reader);
 }

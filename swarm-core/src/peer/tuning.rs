@@ -16,6 +16,8 @@ pub(crate) const GROUP: u64 = GROUP_BYTES as u64;
 pub(crate) const PACE_MESSAGE: Duration = Duration::from_micros(50);
 /// A group that an announcement names: 50,000 a second, what 6 Gbit/s bring.
 pub(crate) const PACE_GROUP: Duration = Duration::from_micros(20);
+/// A group that a request, or a message about requests, names: 500,000 a second, 64 for each group of 1 Gbit/s.
+pub(crate) const PACE_NAMED: Duration = Duration::from_micros(2);
 /// What may come at once, beside the whole content a few times over: a link that stalled for a while.
 pub(crate) const PACE_BURST: Duration = Duration::from_secs(5);
 
@@ -187,6 +189,11 @@ pub(crate) const TRIAL_GROUPS_MAX: u32 = 1024;
 /// A viewer's turn to be pushed to may begin this much before the first turn's end: one second of its uplink, in units of
 /// 2³² groups over bytes a second.
 pub(crate) const SHARE_LAG: u64 = (1 << 32) / GROUP;
+/// A viewer that lacks something and for this long has gained nothing that did not come from the initial peer is not fed
+/// by the others. As long as a push may take, so that what was pushed last had the time to spread.
+pub(crate) const UNFED_AFTER: Duration = ANNOUNCE_TIMEOUT;
+/// How often an initial peer looks for such viewers.
+pub(crate) const UNFED_CHECK: Duration = Duration::from_secs(1);
 /// Pushes under way to one viewer last about this long beyond a round trip at its share of the uplink.
 pub(crate) const PUSH_TIME: Duration = Duration::from_millis(300);
 /// Least pushes under way to one viewer that accepts as much: two siblings share a proof.
@@ -209,7 +216,10 @@ pub(crate) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// An offer for another attempt is taken for this long after an attempt failed here: the offerer may notice a whole
 /// [`CONNECT_TIMEOUT`] later, and then waits up to 16 s.
 pub(crate) const OFFER_PATIENCE: Duration = Duration::from_secs(60);
-/// Pairs remembered that are not connected yet; the oldest is forgotten first. An initial peer builds this many at a time.
+/// A link that was open for this long worked: when it ends by itself, attempts to build it again are counted from zero.
+/// More than all attempts of one count take together, so that a link that ends again and again is given up.
+pub(crate) const OPEN_LONG: Duration = Duration::from_secs(60);
+/// Pairs remembered; the oldest connected one is forgotten first, then the oldest. An initial peer builds this many at a time.
 pub(crate) const PAIRS_MAX: usize = 256;
 /// Candidates of the other side that a link takes at once: a host's own addresses and one behind its router…
 pub(crate) const CANDIDATES_AT_ONCE: u32 = 4;
@@ -292,6 +302,7 @@ const _: () = {
     assert!(ms(RESEND_MAX) < ms(CONNECT_TIMEOUT), "what leaves again finds its attempt under way");
     assert!(ms(TRACKER_ANSWER) < ms(TRACKER_SILENCE), "a lost answer is noticed before silence is");
     assert!(ms(PONG_TIMEOUT) > ms(PING_INTERVAL), "a ping has time to be answered");
+    assert!(ms(OPEN_LONG) > ms(RETRY_FIRST) << RETRIES_MAX, "links that end at once are given up");
     assert!(
         ms(OFFER_PATIENCE) > ms(CONNECT_TIMEOUT) + (ms(RETRY_FIRST) << (RETRIES_MAX - 1)),
         "the other side waits for the offerer's last attempt"

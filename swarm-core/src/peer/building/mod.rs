@@ -1,5 +1,4 @@
-//! Connections that are being built: which ones failed and are tried again, and which candidates of the other side wait
-//! their turn.
+//! Which connections are built again because they failed or ended, and which candidates of the other side wait their turn.
 //!
 //! Owns when something is due. Links themselves belong to `neighbours`; what is due is carried out by `wiring`.
 
@@ -31,12 +30,17 @@ impl Building {
         self.retries.begun(peer, role, is_offerer);
     }
 
-    /// The pair is connected, or is not to be connected any more.
+    /// The link of a pair opened.
+    pub(crate) fn opened(&mut self, now: Timestamp, peer: PeerId) {
+        self.retries.opened(now, peer);
+    }
+
+    /// The pair is not to be connected any more.
     pub(crate) fn forget_peer(&mut self, peer: PeerId) {
         self.retries.forget(peer);
     }
 
-    /// A connection failed before it opened.
+    /// A connection did not open, or ended by itself.
     pub(crate) fn failed(&mut self, now: Timestamp, peer: PeerId, chance: &mut Chance) {
         self.retries.failed(now, peer, chance);
     }

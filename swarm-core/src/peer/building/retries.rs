@@ -1,18 +1,20 @@
-//! Pairs that the tracker made and that are not connected yet, and when each is tried again.
+//! Pairs of peers that the tracker made, and when the connection of each is built again.
 //!
 //! ```text
-//! connect ─→ first attempt ─→ open, unlink, gone, a broken rule: forgotten
-//!                 │ fails
-//!                 ▼
-//!   offerer: waits, doubling ─→ builds a connection and offers, at most RETRIES_MAX times
+//! connect ─→ attempt ─→ open ─→ unlink, gone, a broken rule: the pair is forgotten
+//!               │ fails   │ ends by itself
+//!               ▼         ▼
+//!   offerer: waits, doubling ─→ builds a connection and offers, at most RETRIES_MAX times in a row
 //!   other side: an offer of a pair that it remembers begins the attempt there
 //! ```
+//! A link that was open for [`OPEN_LONG`] counts as a success: attempts after it are counted from zero. Links that open and
+//! end at once, whatever the cause, are built again ever more rarely and then no more.
 //! The tracker takes no part: it passes signals on along the links that it made.
 
 use super::wait;
 use crate::id::PeerId;
 use crate::peer::chance::Chance;
-use crate::peer::tuning::{OFFER_PATIENCE, PAIRS_MAX, RETRIES_MAX, RETRY_FIRST};
+use crate::peer::tuning::{OFFER_PATIENCE, OPEN_LONG, PAIRS_MAX, RETRIES_MAX, RETRY_FIRST};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
@@ -22,8 +24,10 @@ pub(crate) struct Pair {
     pub(crate) peer: PeerId,
     pub(crate) role: Role,
     is_offerer: bool,
-    /// Attempts that failed.
+    /// Attempts that failed in a row.
     failures: u32,
+    /// When the link opened, while it is open.
+    open_since: Option<Timestamp>,
     /// Of the offerer: when it tries again. Of the other side: until when it waits for an offer. `None` while an attempt is
     /// under way.
     at: Option<Timestamp>,
@@ -38,10 +42,18 @@ pub(super) struct Retries {
 impl Retries {
     pub(super) fn begun(&mut self, peer: PeerId, role: Role, is_offerer: bool) {
         self.forget(peer);
-        self.pairs.push(Pair { peer, role, is_offerer, failures: 0, at: None });
+        self.pairs.push(Pair { peer, role, is_offerer, failures: 0, open_since: None, at: None });
         if self.pairs.len() > PAIRS_MAX {
-            self.pairs.remove(0);
+            // Pairs that are connected may never need what is remembered of them.
+            let oldest = self.pairs.iter().position(|pair| pair.open_since.is_some());
+            self.pairs.remove(oldest.unwrap_or(0));
         }
+    }
+
+    /// The link of a pair opened.
+    pub(super) fn opened(&mut self, now: Timestamp, peer: PeerId) {
+        let Some(pair) = self.pairs.iter_mut().find(|pair| pair.peer == peer) else { return };
+        (pair.open_since, pair.at) = (Some(now), None);
     }
 
     pub(super) fn forget(&mut self, peer: PeerId) {
@@ -50,6 +62,9 @@ impl Retries {
 
     pub(super) fn failed(&mut self, now: Timestamp, peer: PeerId, chance: &mut Chance) {
         let Some(pair) = self.pairs.iter_mut().find(|pair| pair.peer == peer) else { return };
+        if pair.open_since.take().is_some_and(|since| now >= since + OPEN_LONG) {
+            pair.failures = 0;
+        }
         if pair.failures >= RETRIES_MAX {
             return self.forget(peer);
         }
@@ -126,6 +141,27 @@ mod tests {
     }
 
     #[test]
+    fn links_that_end_at_once_are_not_built_again_for_ever_and_one_that_was_open_for_long_is() {
+        let (mut retries, mut chance) = (Retries::default(), Chance::new(3));
+        let mut now = Timestamp::ZERO;
+        retries.begun(PEER, Role::Viewer, true);
+        let mut end_after = |retries: &mut Retries, open: std::time::Duration| {
+            retries.opened(now, PEER);
+            now = now + open;
+            retries.failed(now, PEER, &mut chance);
+            let at = retries.deadline();
+            now = at.unwrap_or(now);
+            retries.take_due(now);
+            at.is_some()
+        };
+        assert!((0..100).all(|_| end_after(&mut retries, OPEN_LONG)), "it worked each time");
+        let short = OPEN_LONG / 2;
+        let again = (0..100).filter(|_| end_after(&mut retries, short)).count();
+        // The first counts as the first failure after the long ones, which were forgiven.
+        assert_eq!(again, RETRIES_MAX as usize - 1);
+    }
+
+    #[test]
     fn pairs_are_bounded_and_the_oldest_goes_first() {
         let mut retries = Retries::default();
         for number in 0..=PAIRS_MAX as u64 {
@@ -135,6 +171,14 @@ mod tests {
         assert_eq!(
             (retries.takes_offer(PeerId(0)), retries.takes_offer(PeerId(1))),
             (None, Some(Role::Viewer))
+        );
+        retries.opened(Timestamp::ZERO, PeerId(2));
+        retries.begun(PeerId(PAIRS_MAX as u64 + 1), Role::Viewer, false);
+        let known = |number| retries.takes_offer(PeerId(number)).is_some();
+        assert_eq!(
+            (known(1), known(2)),
+            (true, false),
+            "connected ones go before those that are being built"
         );
     }
 }

@@ -5,51 +5,43 @@
 //! follows from what viewers announce, so it mends itself: a group whose last holder leaves, or that was pushed and is not
 //! announced in time, is next again.
 //!
+//! Viewers that the others do not feed are pushed what they lack after that ([`unfed`]).
+//!
 //! Several initial peers take turns by segment; one that has finished its own helps the others from the end.
 
 mod claims;
 mod economy;
+mod field;
 mod order;
 mod shares;
 mod spread;
 mod trial;
+mod unfed;
 
 use std::time::Duration;
 
 use economy::{Account, Swarm};
-use order::{Order, is_complete};
+pub(crate) use field::Field;
+use order::{Order, due_range, is_complete};
 use shares::{Push, Shares};
 use spread::{can_pass_on, feeder_uplink_min};
 use trial::Trials;
+use unfed::Unfed;
 
 use super::content::Content;
 use super::flow::bytes_in;
 use super::input::Economy;
-use super::neighbours::{Link, Neighbours};
-use super::receive::Demand;
-use super::send::{Departure, Sender};
-use super::tuning::{
-    CREDIT_FIRST, FRESH_HORIZON, GROUP, PUSH_MIN, PUSH_TIME, SHARE_LAG, SPREAD_TIME, START_BUFFER,
-    UPLINK_GUESS,
-};
+use super::neighbours::Link;
+use super::send::Departure;
+use super::tuning::{CREDIT_FIRST, GROUP, PUSH_MIN, PUSH_TIME, SHARE_LAG, SPREAD_TIME, UPLINK_GUESS};
 use crate::group::{GroupRange, merged};
 use crate::id::LinkId;
-use crate::peer_message::{Playing, Serving};
+use crate::peer_message::Serving;
 use crate::time::Timestamp;
-use crate::tracker_message::{Role, Share};
+use crate::tracker_message::Share;
 
 /// Others that were there and wanted a group: only then it means something that none of them has it.
 const OTHERS_MIN: usize = 2;
-
-/// What an injecting peer reads.
-#[derive(Clone, Copy)]
-pub(crate) struct Field<'a> {
-    pub(crate) now: Timestamp,
-    pub(crate) content: &'a Content,
-    pub(crate) neighbours: &'a Neighbours,
-    pub(crate) sender: &'a Sender,
-    pub(crate) demand: &'a Demand,
-}
 
 /// The injection of one initial peer.
 #[derive(Debug)]
@@ -57,6 +49,8 @@ pub(crate) struct Inject {
     order: Order,
     shares: Shares,
     trials: Trials,
+    /// Of a thrifty publisher.
+    unfed: Option<Unfed>,
     account: Account,
     swarm: Swarm,
     share: Option<Share>,
@@ -77,6 +71,8 @@ pub(crate) struct Inject {
     frames: u64,
     turns_given: u64,
     was_injecting: bool,
+    /// Whether background was declined when last looked at.
+    was_sparing: bool,
     /// Bytes of fresh groups that go before requests.
     pressing_bytes: u64,
 }
@@ -87,6 +83,7 @@ impl Inject {
             order: Order::new(group_count),
             shares: Shares::default(),
             trials: Trials::default(),
+            unfed: (economy == Economy::Thrifty).then(|| Unfed::new(group_count)),
             account: Account::new(economy),
             swarm: Swarm::default(),
             share: None,
@@ -100,6 +97,7 @@ impl Inject {
             frames: 0,
             turns_given: 0,
             was_injecting: false,
+            was_sparing: false,
             pressing_bytes: 0,
         }
     }
@@ -199,6 +197,12 @@ impl Inject {
 
     /// What is served just now.
     pub(crate) fn serving(&mut self, field: &Field<'_>) -> Serving {
+        let serving = self.decide_serving(field);
+        self.was_sparing = serving == Serving::Deadlines;
+        serving
+    }
+
+    fn decide_serving(&mut self, field: &Field<'_>) -> Serving {
         if field.sender.is_off() {
             return Serving::Nothing;
         }
@@ -232,7 +236,11 @@ impl Inject {
         let due = self.due.iter().flat_map(|due| wanted.iter().map(|wanted| due.and(*wanted)));
         let ranges: Vec<GroupRange> = due.collect();
         let due = self.order.first_in(field, &ranges);
-        let first = due.or_else(|| self.order.next(field, wanted))?;
+        let Some(first) = due.or_else(|| self.order.next(field, wanted)) else {
+            // Where background is served, those that lack something ask for it.
+            let unfed = self.unfed.as_ref().filter(|_| self.was_sparing);
+            return unfed.and_then(|unfed| unfed.next(field, &self.shares));
+        };
         let due_bytes = match due {
             None => 0,
             Some(_) if self.swarm.is_ample() => u64::from(self.order.fresh_count(field, &ranges)) * GROUP,
@@ -244,7 +252,7 @@ impl Inject {
         let takers = self.targets(field);
         let takers = takers.filter(|(_, link)| link.standing().wants.has(first) && !link.holds(first));
         let takers: Vec<(LinkId, &Link)> = takers.collect();
-        let turn = if due.is_some() { None } else { self.first_turn(field, &takers) };
+        let turn = if due.is_some() { None } else { self.shares.first_turn(field.now, &takers) };
         let lag = if self.swarm.is_rich() { u64::MAX } else { SHARE_LAG };
         let latest = turn.map_or(u64::MAX, |first| first.saturating_add(lag));
         let receivers = takers.into_iter().filter(|(id, link)| {
@@ -262,16 +270,6 @@ impl Inject {
         let range = GroupRange::new(first, first + 1 + u32::try_from(run).unwrap_or(0));
         turn.into_iter().for_each(|first| self.shares.advance(first));
         Some(Departure { link: id, range, waited: Duration::ZERO })
-    }
-
-    /// When the first turn of a viewer begins, on the clock of the shares. While the publisher's uplink is scarce, no other
-    /// turn begins much later: a strong viewer that has no room for a moment is waited for. What a weak one was given
-    /// instead would spread as slowly as it uploads.
-    fn first_turn(&self, field: &Field<'_>, takers: &[(LinkId, &Link)]) -> Option<u64> {
-        let is_waited_for = |(id, link): &&(LinkId, &Link)| {
-            self.shares.waits_since(*id).is_none_or(|at| field.now < at + link.rtt_or_guess() + PUSH_TIME)
-        };
-        takers.iter().filter(is_waited_for).map(|(id, _)| self.shares.start_of(*id)).min()
     }
 
     /// Whether another push may be under way to a viewer: what its share of the uplink carries until it announces the
@@ -313,7 +311,8 @@ impl Inject {
             self.shares.repeated(range);
             self.trials.repeated(range);
         }
-        let Some(link) = field.neighbours.get(id).filter(|link| link.role == Role::Viewer) else { return };
+        let Some(link) = field.viewer(id) else { return };
+        self.unfed.iter_mut().for_each(|unfed| unfed.given(field.now, id, range));
         if is_first || is_push {
             // An answer counts as injected only where the asker passes it on.
             if link.is_counted() {
@@ -347,9 +346,10 @@ impl Inject {
             .announced(field.now, id, gained)
             .into_iter()
             .for_each(|group| self.order.given_up(GroupRange::one(group)));
-        let is_alone = self.share.is_none_or(|share| share.count == 1);
-        let is_viewer = field.neighbours.get(id).is_some_and(|link| link.role == Role::Viewer);
-        if !is_alone || !is_viewer {
+        let Some(link) = field.viewer(id) else { return false };
+        self.unfed.iter_mut().for_each(|unfed| unfed.gained(field.now, (id, link), gained));
+        // Other initial peers inject, too: what they gave cannot be told from what is made up.
+        if self.share.is_some_and(|share| share.count > 1) {
             return false;
         }
         claims::weigh(field, &self.order, &mut self.shares, (id, gained, is_greeting))
@@ -357,6 +357,7 @@ impl Inject {
 
     /// Judges pushes that are old enough to tell what became of them.
     pub(crate) fn handle_timeout(&mut self, field: &Field<'_>) {
+        self.unfed.iter_mut().for_each(|unfed| unfed.check(field));
         self.pushed_at.take_if(|at| field.now >= *at + SPREAD_TIME);
         for push in self.shares.expired(field.now) {
             self.order.given_up(push.range);
@@ -378,22 +379,18 @@ impl Inject {
     /// When [`Inject::handle_timeout`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let spread = self.pushed_at.map(|at| at + SPREAD_TIME);
-        [self.shares.deadline(), spread].into_iter().flatten().min()
+        let unfed = self.unfed.as_ref().and_then(Unfed::deadline);
+        [self.shares.deadline(), spread, unfed].into_iter().flatten().min()
     }
 
     /// A link closed: what was on its way there is next again.
     pub(crate) fn link_closed(&mut self, id: LinkId) {
         self.trials.closed(id);
+        self.unfed.iter_mut().for_each(|unfed| unfed.closed(id));
         for push in self.shares.closed(id) {
             self.order.given_up(push.range);
         }
     }
-}
-
-/// The groups that a player needs soon: its start buffer, if it has nothing yet.
-fn due_range(playing: Playing, demand: &Demand) -> GroupRange {
-    let horizon = if playing.ahead_ms == 0 { START_BUFFER } else { FRESH_HORIZON };
-    GroupRange::new(playing.group, demand.first_due_after(playing, horizon))
 }
 
 #[cfg(test)]

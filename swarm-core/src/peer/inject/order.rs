@@ -4,6 +4,9 @@ use super::Field;
 use crate::group::{GroupRange, merged};
 use crate::group_set::{GroupSet, masks};
 use crate::peer::neighbours::Link;
+use crate::peer::receive::Demand;
+use crate::peer::tuning::{FRESH_HORIZON, START_BUFFER};
+use crate::peer_message::Playing;
 
 /// What has left for a viewer that has yet to announce it, what ever left, and what is this peer's to inject.
 #[derive(Debug, Default)]
@@ -108,6 +111,12 @@ impl Order {
         });
         words.filter(|(_, word)| *word != 0)
     }
+}
+
+/// The groups that a player needs soon: its start buffer, if it has nothing yet.
+pub(super) fn due_range(playing: Playing, demand: &Demand) -> GroupRange {
+    let horizon = if playing.ahead_ms == 0 { START_BUFFER } else { FRESH_HORIZON };
+    GroupRange::new(playing.group, demand.first_due_after(playing, horizon))
 }
 
 /// Whether a neighbour holds everything.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::spread::Reputation;
 use crate::group::GroupRange;
 use crate::id::LinkId;
-use crate::peer::tuning::ANNOUNCE_TIMEOUT;
+use crate::peer::neighbours::Link;
+use crate::peer::tuning::{ANNOUNCE_TIMEOUT, PUSH_TIME};
 use crate::time::Timestamp;
 
 /// Groups on their way to a viewer.
@@ -69,9 +70,19 @@ impl Shares {
     }
 
     /// Since when a viewer that groups were pushed to has announced none of them.
-    pub(super) fn waits_since(&self, link: LinkId) -> Option<Timestamp> {
+    fn waits_since(&self, link: LinkId) -> Option<Timestamp> {
         let receiver = self.receivers.get(&link)?;
         (!receiver.under_way.is_empty()).then_some(receiver.progress_at)
+    }
+
+    /// When the first turn of these viewers begins, on the virtual clock. While the publisher's uplink is scarce, no other
+    /// turn begins much later: a strong viewer that has no room for a moment is waited for. A group that a weak one was given
+    /// instead would spread as slowly as it uploads.
+    pub(super) fn first_turn(&self, now: Timestamp, takers: &[(LinkId, &Link)]) -> Option<u64> {
+        let is_waited_for = |(id, link): &&(LinkId, &Link)| {
+            self.waits_since(*id).is_none_or(|at| now < at + link.rtt_or_guess() + PUSH_TIME)
+        };
+        takers.iter().filter(is_waited_for).map(|(id, _)| self.start_of(*id)).min()
     }
 
     /// Groups leave for a viewer with this uplink, bytes a second.

@@ -1,6 +1,7 @@
 //! What is injected, to whom, and what is served meanwhile.
 
 mod trust;
+mod unfed;
 mod uplinks;
 
 #[cfg(target_arch = "wasm32")]
@@ -8,10 +9,11 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::manifest::Period;
-use crate::peer::UploadLimit;
 use crate::peer::tests::scene::{Scene, manifest, standing};
 use crate::peer::tuning::{ANNOUNCE_TIMEOUT, SPARE_WORTHWHILE};
+use crate::peer::{UploadLimit, receive::Demand, send::Sender};
 use crate::peer_message::{Playing, Standing};
+use crate::tracker_message::Role;
 
 /// What the initial peer and each viewer upload, bytes a second.
 const UPLINK: u64 = 1_000_000;
@@ -95,6 +97,7 @@ impl Half {
             && let Some(departure) = self.next()
         {
             self.inject.departed(&field!(self), &departure, u64::from(departure.range.len()) * GROUP, true);
+            self.scene.neighbours.was_sent(departure.link, departure.range);
             pushed.extend(departure.range.iter().map(|group| (departure.link, group)));
         }
         pushed

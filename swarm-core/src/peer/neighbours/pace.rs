@@ -1,12 +1,12 @@
 //! How fast a neighbour may send control messages: a virtual clock (the generic cell rate algorithm).
 //!
-//! A message is cheap to send and may be dear to take in: a `Have` of a few bytes names every group of a content. So
-//! messages and the groups that announcements name have a price in time.
+//! A message is cheap to send and may be costly to handle: a `Have` of a few bytes names every group of a content. So each
+//! message has a price in time, and so has each group that it names.
 
 use std::time::Duration;
 
 use crate::group::GroupRange;
-use crate::peer::tuning::{PACE_BURST, PACE_GROUP, PACE_MESSAGE};
+use crate::peer::tuning::{PACE_BURST, PACE_GROUP, PACE_MESSAGE, PACE_NAMED};
 use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
 
@@ -25,20 +25,25 @@ impl Pace {
                 ranges.iter().map(|range| u64::from(range.end.min(group_count).saturating_sub(range.start)));
             u32::try_from(named.sum::<u64>()).unwrap_or(u32::MAX)
         };
+        let announced = |named: u32| PACE_GROUP.saturating_mul(named);
         let named = match message {
-            PeerMessage::Hello { have, .. } => groups(have),
-            PeerMessage::Have { gained, dropped } => groups(gained).saturating_add(groups(dropped)),
-            PeerMessage::Request { .. }
-            | PeerMessage::Hasten { .. }
-            | PeerMessage::Cancel { .. }
-            | PeerMessage::Reject { .. }
-            | PeerMessage::Status { .. }
+            PeerMessage::Hello { have, .. } => announced(groups(have)),
+            PeerMessage::Have { gained, dropped } => {
+                announced(groups(gained).saturating_add(groups(dropped)))
+            }
+            PeerMessage::Request { range, .. }
+            | PeerMessage::Hasten { range, .. }
+            | PeerMessage::Cancel { range }
+            | PeerMessage::Reject { range, .. } => {
+                PACE_NAMED.saturating_mul(groups(std::slice::from_ref(range)))
+            }
+            PeerMessage::Status { .. }
             | PeerMessage::ManifestAsk { .. }
             | PeerMessage::ManifestPart { .. }
             | PeerMessage::Ping { .. }
-            | PeerMessage::Pong { .. } => 0,
+            | PeerMessage::Pong { .. } => Duration::ZERO,
         };
-        self.paid_until = self.paid_until.max(now) + PACE_MESSAGE + PACE_GROUP.saturating_mul(named);
+        self.paid_until = self.paid_until.max(now) + PACE_MESSAGE + named;
         let burst: Duration = PACE_BURST + PACE_GROUP.saturating_mul(group_count).saturating_mul(4);
         self.paid_until.since(now) <= burst
     }
@@ -50,6 +55,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::peer_message::{Class, RejectReason};
 
     const GROUPS: u32 = 131_072;
 
@@ -71,8 +77,20 @@ mod tests {
         );
         assert!(
             flood(&again, Duration::from_secs(30), 100),
-            "whoever forgets and fetches it twice a minute may"
+            "a peer that forgets and fetches it twice a minute may"
         );
+    }
+
+    #[test]
+    fn taking_back_a_whole_content_again_and_again_is_more_than_any_work_needs() {
+        let range = GroupRange::new(0, GROUPS);
+        for message in [
+            PeerMessage::Cancel { range },
+            PeerMessage::Hasten { range, remaining_ms: 0 },
+            PeerMessage::Reject { range, reason: RejectReason::NotHeld },
+        ] {
+            assert!(!flood(&message, Duration::from_millis(10), 1000), "{message:?}");
+        }
     }
 
     #[test]
@@ -80,6 +98,9 @@ mod tests {
         // 7,600 groups a second, each asked for and announced by itself.
         let have = PeerMessage::Have { gained: vec![GroupRange::one(7)], dropped: Vec::new() };
         assert!(flood(&have, Duration::from_micros(130), 200_000));
+        let range = GroupRange::one(7);
+        let request = PeerMessage::Request { range, class: Class::Urgent, remaining_ms: 9 };
+        assert!(flood(&request, Duration::from_micros(130), 200_000));
         let ping = PeerMessage::Ping { nonce: 1, sent_ms: 1 };
         assert!(!flood(&ping, Duration::from_micros(10), 2_000_000));
     }

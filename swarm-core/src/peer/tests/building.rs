@@ -1,15 +1,16 @@
-//! Connections that fail before they open are tried again, and candidates wait their turn.
+//! Connections that do not open or end by themselves are built again, and candidates wait their turn.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::time::Duration;
 
-use super::alone::Alone;
-use super::scene::description;
+use super::alone::{Alone, OWN_NUMBER};
+use super::scene::{description, standing};
 use crate::id::{LinkId, PeerId};
+use crate::peer::neighbours::Link;
 use crate::peer::tuning::{
-    CANDIDATE_PACE, CANDIDATES_AT_ONCE, CONNECT_TIMEOUT, OFFER_PATIENCE, RETRIES_MAX, RETRY_FIRST,
+    CANDIDATE_PACE, CANDIDATES_AT_ONCE, CONNECT_TIMEOUT, OFFER_PATIENCE, OPEN_LONG, RETRIES_MAX, RETRY_FIRST,
 };
 use crate::peer::{Appetite, Economy, Input, Output};
 use crate::tracker_message::{ErrorCode, PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody};
@@ -76,7 +77,7 @@ fn a_connection_that_says_nothing_is_tried_again_too() {
 }
 
 #[test]
-fn a_pair_that_the_tracker_took_back_or_that_opened_is_not_tried_again() {
+fn a_pair_that_the_tracker_took_back_is_not_tried_again() {
     for body in [TrackerMessageBody::Gone { peer: OTHER }, TrackerMessageBody::Unlink { peer: OTHER }] {
         let mut alone = connecting(true);
         let id = link(&alone).unwrap();
@@ -84,10 +85,60 @@ fn a_pair_that_the_tracker_took_back_or_that_opened_is_not_tried_again() {
         alone.hear(body);
         assert!(attempts(&mut alone, Duration::from_secs(300)).is_empty());
     }
-    let mut alone = Alone::new(50, Role::Viewer, Appetite::Everything, Economy::Thrifty);
+}
+
+/// A viewer with an open link to another one.
+fn connected(role: Role) -> (Alone, LinkId) {
+    let mut alone = Alone::new(50, role, Appetite::Everything, Economy::Thrifty);
     let id = alone.meet_viewer(1);
-    alone.tell(Input::LinkClosed(id, "closed".to_owned()));
-    assert!(attempts(&mut alone, Duration::from_secs(300)).is_empty());
+    (alone, id)
+}
+
+#[test]
+fn a_link_that_was_open_and_ends_by_itself_is_built_again() {
+    let (mut alone, id) = connected(Role::Viewer);
+    wait(&mut alone, OPEN_LONG);
+    alone.tell(Input::LinkClosed(id, "the network changed".to_owned()));
+    wait(&mut alone, RETRY_FIRST);
+    let second = link(&alone).expect("another attempt");
+    assert!(second != id);
+    alone.open(second, 1);
+    let hello = alone.hello(1, Role::Viewer, standing(1_000_000), &[]);
+    alone.tell(Input::Control(second, hello));
+    assert!(alone.peer.neighbours.get(second).is_some_and(Link::is_open));
+}
+
+#[test]
+fn a_link_to_a_peer_that_left_or_broke_the_rules_is_not_built_again() {
+    let (mut left, id) = connected(Role::Viewer);
+    left.hear(TrackerMessageBody::Gone { peer: OTHER });
+    left.tell(Input::LinkClosed(id, "the other side closed the link".to_owned()));
+    assert!(attempts(&mut left, Duration::from_secs(300)).is_empty());
+    let (mut hostile, id) = connected(Role::Viewer);
+    let out_of_order = hostile.hello(1, Role::Viewer, standing(1_000_000), &[]);
+    hostile.tell(Input::Control(id, out_of_order));
+    assert!(hostile.is_banned(id));
+    assert!(attempts(&mut hostile, Duration::from_secs(300)).is_empty());
+}
+
+#[test]
+fn an_offer_on_an_open_link_means_that_the_other_side_lost_it() {
+    let mut alone = connecting(false);
+    offer(&mut alone);
+    let first = link(&alone).unwrap();
+    alone.tell(Input::LocalSignal(first, Signal::Answer { sdp: description(OWN_NUMBER) }));
+    alone.tell(Input::LinkOpen(first));
+    let hello = alone.hello(1, Role::Viewer, standing(1_000_000), &[]);
+    alone.tell(Input::Control(first, hello));
+    assert!(alone.peer.neighbours.get(first).is_some_and(Link::is_open));
+    let mut ids = vec![first];
+    for _ in 0..100 {
+        offer(&mut alone);
+        ids.extend(link(&alone));
+    }
+    ids.dedup();
+    assert!(ids.len() > 1, "a new link takes the offer");
+    assert!(ids.len() <= 1 + RETRIES_MAX as usize, "offers without end do not build connections without end");
 }
 
 #[test]
@@ -100,7 +151,7 @@ fn the_other_side_takes_a_new_offer_after_its_attempt_failed() {
     assert_eq!(link(&alone), None, "it begins nothing itself");
     offer(&mut alone);
     let second = link(&alone).unwrap();
-    let described = alone.peer.neighbours.get(second).and_then(crate::peer::neighbours::Link::fingerprint);
+    let described = alone.peer.neighbours.get(second).and_then(Link::fingerprint);
     assert!(second != first && described.is_some(), "the offer that began the attempt reached it");
     alone.tell(Input::LinkClosed(second, "no network path".to_owned()));
     wait(&mut alone, OFFER_PATIENCE + Duration::from_secs(1));

@@ -39,9 +39,9 @@ impl Peer {
         self.outputs.push_back(Output::CloseLink(id, "introduced again".to_owned()));
     }
 
-    /// A connection ended by itself. If it never opened, the pair is tried again.
+    /// A connection did not open, or ended by itself: the pair is tried again.
     pub(in crate::peer) fn link_failed(&mut self, now: Timestamp, id: LinkId) {
-        let peer = self.neighbours.get(id).filter(|link| !link.is_open()).map(|link| link.peer);
+        let peer = self.neighbours.get(id).map(|link| link.peer);
         peer.into_iter().for_each(|peer| self.building.failed(now, peer, &mut self.chance));
         self.drop_link(now, id);
     }
@@ -63,21 +63,22 @@ impl Peer {
         self.outputs.extend(due.into_iter().map(|(link, signal)| Output::RemoteSignal(link, signal)));
     }
 
-    /// The other side offers again: its last attempt failed, whatever became of ours. A new link takes the offer.
+    /// The other side offers again: its last attempt failed or its link ended, whatever became of ours. A new link takes the
+    /// offer.
     fn offered_again(&mut self, now: Timestamp, from: PeerId) {
         let Some(role) = self.building.takes_offer(from) else { return };
         let known = self.neighbours.named(from);
         let state = known.map(|(id, link)| (id, link.state(), link.fingerprint().is_some()));
         match state {
             None => {}
-            Some((id, LinkState::Connecting | LinkState::Greeting, true)) => {
+            Some((id, LinkState::Connecting | LinkState::Greeting, true) | (id, LinkState::Open, _)) => {
                 self.building.failed(now, from, &mut self.chance);
                 self.replace_link(now, id);
                 if self.building.takes_offer(from).is_none() {
                     return;
                 }
             }
-            Some((_, LinkState::Connecting | LinkState::Greeting, false) | (_, LinkState::Open, _)) => return,
+            Some((_, LinkState::Connecting | LinkState::Greeting, false)) => return,
         }
         self.attempt(now, from, role, false);
     }

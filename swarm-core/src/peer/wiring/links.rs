@@ -29,7 +29,7 @@ impl Peer {
         }
     }
 
-    /// The tracker no longer knows a peer. An open link outlives that; one being built cannot.
+    /// The tracker no longer knows a peer. An open link outlives that; one being built cannot, and none is built again.
     pub(in crate::peer) fn gone(&mut self, now: Timestamp, peer: PeerId) {
         self.building.forget_peer(peer);
         let link = self.neighbours.named(peer).filter(|(_, link)| link.state() == LinkState::Connecting);
@@ -157,7 +157,7 @@ impl Peer {
             return self.close_link(now, id, reason);
         }
         let peer = self.neighbours.get(id).map(|link| link.peer);
-        peer.into_iter().for_each(|peer| self.building.forget_peer(peer));
+        peer.into_iter().for_each(|peer| self.building.opened(now, peer));
         self.neighbours.keep_proof(id, proof.filter(|_| is_proven.is_none()));
         self.sender.link_opened(now, id);
         if let Some(geometry) = self.live.as_ref().map(|live| live.content.geometry()) {
