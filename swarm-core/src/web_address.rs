@@ -6,7 +6,7 @@
 //! The form is narrower than RFC 3986: no user names, no fragments, nothing that a parser and another parser read
 //! differently. A host is a name of letters, digits, `-`, `_` and `.`, or an IP address.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One address, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

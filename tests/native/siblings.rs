@@ -31,8 +31,8 @@ fn wait_log(tracker: &Tracker, words: &str) -> Result<()> {
 async fn bring(swarm: &str, from: &Tracker, to: &Tracker) -> Result<()> {
     let path = format!("/v1/manifests/{swarm}");
     let manifest = reqwest::get(from.http(&path)).await?.bytes().await?;
-    let client = reqwest::Client::new();
-    let put = client.put(to.http(&path)).header("content-type", "application/octet-stream");
+    let http = reqwest::Client::new();
+    let put = http.put(to.http(&path)).header("content-type", "application/octet-stream");
     let status = put.body(manifest).send().await?.status();
     ensure!(status.is_success(), "the manifest was not taken: {status}");
     Ok(())

@@ -16,7 +16,8 @@ use crate::wait;
 /// How long it may take to listen.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// As in `deploy/nginx.conf`, for several trackers. One that refuses a connection is left out for a second.
+/// As in `deploy/nginx.conf`, for several trackers. `max_fails=0`: a tracker that stops closes many sockets, which are no reason to leave
+/// it out when it is back; one that refuses a connection is passed over at once.
 const CONFIGURATION: &str = "daemon off;
 pid FOLDER/pid;
 error_log stderr crit;
@@ -63,7 +64,7 @@ impl Balancer {
     pub async fn start(trackers: &[SocketAddr]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let servers = trackers.iter().map(|address| format!("server {address} fail_timeout=1s; "));
+        let servers = trackers.iter().map(|address| format!("server {address} max_fails=0; "));
         let text = CONFIGURATION.replace("FOLDER", &folder.path().display().to_string());
         let text = text.replace("TRACKERS", &servers.collect::<String>()).replace("PORT", &port.to_string());
         let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };

@@ -66,7 +66,7 @@ impl Outposts {
         self.posts.get(id.0)
     }
 
-    pub(crate) fn get_mut(&mut self, id: OutpostId) -> Option<&mut Outpost> {
+    pub(crate) fn post_mut(&mut self, id: OutpostId) -> Option<&mut Outpost> {
         self.posts.get_mut(id.0)
     }
 

@@ -74,6 +74,8 @@ struct Counts {
     failed: AtomicU64,
     renamed: AtomicU64,
     gaps_ms: Mutex<Vec<f64>>,
+    /// Why the last attempt to connect failed.
+    last_failure: Mutex<String>,
 }
 
 #[tokio::main]
@@ -149,7 +151,10 @@ async fn wait_for_all(members: &[Member]) -> Result<()> {
 
 async fn wait_for_peers(counts: &Counts, peers: usize) -> Result<()> {
     let what = format!("{peers} peers in their swarms");
-    until(&what, PATIENCE, async || Ok((counts.joined.load(Ordering::Relaxed) == peers).then_some(()))).await
+    let joined = || counts.joined.load(Ordering::Relaxed);
+    let waited = until(&what, PATIENCE, async || Ok((joined() == peers).then_some(()))).await;
+    let last_failure = counts.last_failure.lock().await;
+    waited.with_context(|| format!("{} are there; the last failure: {last_failure}", joined()))
 }
 
 /// Peers that no home counts, after the lists had time to be told.
@@ -194,7 +199,8 @@ impl Peer {
                     counts.joined.fetch_sub(1, Ordering::Relaxed);
                     lost_at = Some(Instant::now());
                 }
-                Err(_) => {
+                Err(error) => {
+                    *counts.last_failure.lock().await = format!("{error:#}");
                     counts.failed.fetch_add(1, Ordering::Relaxed);
                 }
             }

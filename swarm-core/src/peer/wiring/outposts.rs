@@ -31,7 +31,7 @@ impl Peer {
 
     pub(in crate::peer) fn outpost_told(&mut self, now: Timestamp, id: OutpostId, input: OutpostInput) {
         let uplink_bps = self.uplink_bps();
-        let Some(post) = self.outposts.get_mut(id) else { return };
+        let Some(post) = self.outposts.post_mut(id) else { return };
         let state = post.session.state;
         match input {
             OutpostInput::Open if matches!(state, State::Connecting(_)) => {
@@ -80,7 +80,7 @@ impl Peer {
     pub(in crate::peer) fn tell_outposts(&mut self, now: Timestamp) {
         let uplink_bps = self.uplink_bps();
         for id in self.outposts.ids() {
-            let post = self.outposts.get_mut(id);
+            let post = self.outposts.post_mut(id);
             if post.is_some_and(|post| post.session.take_report_due(now, uplink_bps > 0)) {
                 let received = self.received_by(Some(id));
                 let body = PeerRequestBody::Report { received, uplink_bps, playhead: None, ahead_ms: None };
@@ -125,7 +125,7 @@ impl Peer {
         signal: Signal,
     ) {
         let to = self.neighbours.get(link).map(|link| link.peer);
-        let Some((to, post)) = to.zip(self.outposts.get_mut(outpost)) else { return };
+        let Some((to, post)) = to.zip(self.outposts.post_mut(outpost)) else { return };
         if !post.session.is_up() || post.signals.take_behind(link, &signal) {
             return;
         }
@@ -136,7 +136,7 @@ impl Peer {
     }
 
     fn outpost_says(&mut self, now: Timestamp, id: OutpostId, message: TrackerMessage) {
-        let Some(post) = self.outposts.get_mut(id) else { return };
+        let Some(post) = self.outposts.post_mut(id) else { return };
         post.session.heard(now, message.id);
         match message.body {
             TrackerMessageBody::Welcome {
@@ -200,13 +200,13 @@ impl Peer {
     }
 
     fn connect_outpost(&mut self, now: Timestamp, id: OutpostId) {
-        let Some(post) = self.outposts.get_mut(id) else { return };
+        let Some(post) = self.outposts.post_mut(id) else { return };
         post.session.connecting(now);
         self.outputs.push_back(Output::Outpost(id, OutpostOutput::Connect));
     }
 
     fn publish_at(&mut self, id: OutpostId) {
-        let Some(post) = self.outposts.get_mut(id) else { return };
+        let Some(post) = self.outposts.post_mut(id) else { return };
         post.session.state = State::Publishing;
         let bytes = self.manifest.bytes.clone();
         self.outputs.push_back(Output::Outpost(id, OutpostOutput::Publish(bytes)));
@@ -214,7 +214,7 @@ impl Peer {
 
     fn join_at(&mut self, now: Timestamp, id: OutpostId) {
         let swarm = self.config.swarm;
-        let (Some(post), Some(publisher)) = (self.outposts.get_mut(id), &self.config.publisher) else {
+        let (Some(post), Some(publisher)) = (self.outposts.post_mut(id), &self.config.publisher) else {
             return;
         };
         let statement = Statement::Join { swarm, tracker: post.name, challenge: post.session.challenge };
@@ -226,13 +226,13 @@ impl Peer {
     }
 
     fn ask_outpost(&mut self, now: Timestamp, id: OutpostId, body: PeerRequestBody) {
-        let Some(post) = self.outposts.get_mut(id) else { return };
+        let Some(post) = self.outposts.post_mut(id) else { return };
         let request = post.session.request(now, body);
         self.outputs.push_back(Output::Outpost(id, OutpostOutput::Request(request)));
     }
 
     fn resend_signals_to(&mut self, now: Timestamp, id: OutpostId) {
-        let due = self.outposts.get_mut(id).map(|post| post.signals.take_due(now)).unwrap_or_default();
+        let due = self.outposts.post_mut(id).map(|post| post.signals.take_due(now)).unwrap_or_default();
         for (link, signal) in due {
             if self.neighbours.get(link).is_some_and(|link| !link.is_open()) {
                 self.signal_by_outpost(now, id, link, signal);
@@ -247,7 +247,7 @@ impl Peer {
 
     /// The connection is lost; it is built again after a while. Links stay.
     fn outpost_lost(&mut self, now: Timestamp, id: OutpostId, reason: String) {
-        let Some(post) = self.outposts.get_mut(id) else { return };
+        let Some(post) = self.outposts.post_mut(id) else { return };
         if matches!(post.session.state, State::Idle | State::Waiting(_)) {
             return;
         }
@@ -264,13 +264,16 @@ impl Peer {
     }
 
     fn leave_outpost(&mut self, id: OutpostId) {
-        self.outposts.get_mut(id).into_iter().for_each(|post: &mut Outpost| post.session.state = State::Idle);
+        self.outposts
+            .post_mut(id)
+            .into_iter()
+            .for_each(|post: &mut Outpost| post.session.state = State::Idle);
         self.outputs.push_back(Output::Outpost(id, OutpostOutput::Disconnect));
     }
 
     /// Tells the application, once, that a tracker is lost, or why, or that it is back.
     fn say_of_outpost(&mut self, id: OutpostId, reason: Option<String>) {
-        let Some(post) = self.outposts.get_mut(id).filter(|post| post.told != reason) else { return };
+        let Some(post) = self.outposts.post_mut(id).filter(|post| post.told != reason) else { return };
         post.told.clone_from(&reason);
         self.event(Event::Outpost { outpost: id, reason });
     }
