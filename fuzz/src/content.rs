@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use swarm_core::group::GroupRange;
-use swarm_core::manifest::{Chapter, Period, Seal, Segment, SegmentKind};
+use swarm_core::manifest::{Chapter, Mirrors, Period, Seal, Segment, SegmentKind};
 use swarm_core::peer_message::{DataHead, DataMessage};
 use swarm_core::tree::Proof;
 use swarm_core::{HashTree, Manifest, SecretKey, TreeBuilder};
@@ -60,6 +60,7 @@ pub static CONTENT: LazyLock<Content> = LazyLock::new(|| {
         created_s: 1_700_000_000,
         trackers: vec!["wss://tracker.example.org/v1/swarm".to_owned()],
         attachments: Vec::new(),
+        mirrors: Mirrors::default(),
     };
     let manifest = manifest.signed_by(&key());
     Content { bytes: bytes.into(), tree, manifest: manifest.unwrap_or_else(|error| unreachable!("{error}")) }

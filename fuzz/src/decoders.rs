@@ -88,6 +88,9 @@ pub fn manifest(input: &[u8], seen: &mut Seen) {
             seen.note("read");
             seen.note_count("segments", manifest.segments.len());
             seen.note_count("attachments", manifest.attachments.len());
+            seen.note_count("mirrors", manifest.mirrors.servers.len());
+            let hosts = manifest.mirrors.servers.iter().all(|mirror| !mirror.host().is_empty());
+            assert!(hosts, "a mirror without a host");
             assert_eq!(manifest.to_bytes().as_deref(), Ok(bytes), "one form");
             let tiled: u64 = manifest.segment_ranges().map(|(range, _)| u64::from(range.len())).sum();
             assert_eq!(tiled, u64::from(manifest.geometry().group_count()));

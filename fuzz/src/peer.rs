@@ -86,7 +86,11 @@ impl<'a> World<'a> {
             swarm,
             role: if is_initial { Role::Initial } else { Role::Viewer },
             manifest: (is_initial || kind & 4 == 0).then(|| Arc::new(manifest.clone())),
-            publisher: is_initial.then(|| Publisher { key: key(), tracker: TrackerName::of("tracker") }),
+            publisher: is_initial.then(|| Publisher {
+                key: key(),
+                tracker: TrackerName::of("tracker"),
+                outposts: Vec::new(),
+            }),
             seed: u64::from(kind),
             appetite,
             upload: UploadLimit::Unlimited,
@@ -348,7 +352,8 @@ impl<'a> World<'a> {
             Output::ConnectTracker
             | Output::DisconnectTracker
             | Output::FetchManifest
-            | Output::PublishManifest(_) => {}
+            | Output::PublishManifest(_)
+            | Output::Outpost(..) => {}
         }
     }
 

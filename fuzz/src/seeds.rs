@@ -1,13 +1,14 @@
 //! Good inputs: for decoders one message of each kind, as it goes over the wire; for state machines what leads somewhere.
 
 use swarm_core::group::GroupRange;
+use swarm_core::manifest::{Mirror, MirrorPolicy, Mirrors};
 use swarm_core::peer_message::{Class, PEER_VERSION, PeerMessage, Playing, RejectReason, Serving, Standing};
 use swarm_core::publisher::Signature;
 use swarm_core::tracker_message::{
     ErrorCode, IceServer, PeerEntry, PeerRequest, PeerRequestBody, Received, Role, SegmentRun, Share, Signal,
     TRACKER_VERSION, TrackerMessage, TrackerMessageBody, Want,
 };
-use swarm_core::{Challenge, PeerId, SwarmId, relays};
+use swarm_core::{Challenge, Manifest, PeerId, SwarmId, relays};
 
 use crate::content::{CONTENT, GROUPS, frame};
 
@@ -134,9 +135,14 @@ pub fn tracker_message() -> Vec<Vec<u8>> {
     written.chain([relays]).map(String::into_bytes).collect()
 }
 
-/// The content's own.
+/// The content's own, and the same with mirrors.
 pub fn manifest() -> Vec<Vec<u8>> {
-    CONTENT.manifest.to_bytes().into_iter().collect()
+    let mut mirrored = CONTENT.manifest.clone();
+    let mut second = Mirror::new("http://127.0.0.1:8080/film.mp4?key=1".to_owned());
+    second.tree_url = Some("http://127.0.0.1:8080/tree".to_owned());
+    let first = Mirror::new("https://films.example.org/film.mp4".to_owned());
+    mirrored.mirrors = Mirrors { policy: MirrorPolicy::Full, servers: vec![first, second] };
+    [&CONTENT.manifest, &mirrored].into_iter().flat_map(Manifest::to_bytes).collect()
 }
 
 /// Right frames one after the other; a wrong one of each kind.

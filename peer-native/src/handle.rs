@@ -41,6 +41,8 @@ pub struct DriverOptions {
     pub peer: PeerConfig,
     /// Where its tracker is.
     pub tracker: TrackerAddress,
+    /// Further trackers, at which an initial peer serves as well: those that its publisher names as outposts, in that order.
+    pub outposts: Vec<TrackerAddress>,
     /// Where its content is.
     pub content: Content,
     /// How it reaches the network.

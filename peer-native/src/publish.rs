@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use swarm_core::limits::{CONTENT_BYTES_MAX, TEXT_BYTES_MAX};
-use swarm_core::manifest::{Attachment, ManifestError, Seal};
+use swarm_core::manifest::{Attachment, ManifestError, Mirrors, Seal};
 use swarm_core::{HashTree, Manifest, SecretKey, SwarmId, segmentation};
 
 use crate::data_dir::{DataDir, Record};
@@ -182,7 +182,12 @@ fn hashed(
 /// poster, is no part of it: a link must not depend on what is installed.
 fn digest(statement: &Statement, subtitles: &[Attachment], key: &SecretKey) -> String {
     // Plain data with string keys: it has a form.
-    let said = serde_json::to_vec(&(statement.digest_input(), subtitles, key.public())).unwrap_or_default();
+    let mut said =
+        serde_json::to_vec(&(statement.digest_input(), subtitles, key.public())).unwrap_or_default();
+    // What is served at one tracker keeps the digest that it had before manifests listed several.
+    if !statement.trackers.is_empty() {
+        said.extend(serde_json::to_vec(&statement.trackers).unwrap_or_default());
+    }
     blake3::hash(&said).to_hex().to_string()
 }
 
@@ -225,8 +230,9 @@ impl About<'_> {
             chapters: structure.chapters,
             author: self.statement.author.clone(),
             created_s: created.as_secs(),
-            trackers: Vec::new(),
+            trackers: self.statement.trackers.clone(),
             attachments: poster.into_iter().chain(self.subtitles).collect(),
+            mirrors: Mirrors::default(),
         };
         manifest.clean_texts();
         Ok(manifest)

@@ -55,6 +55,9 @@ pub struct Statement {
     pub author: Option<String>,
     chapters: Vec<Chapter>,
     rules: Vec<Stated>,
+    /// Addresses of the trackers at which it is served, if there are several.
+    #[serde(default)]
+    pub trackers: Vec<String>,
 }
 
 impl Statement {
@@ -102,6 +105,11 @@ impl Statement {
         }
         self.rules.push(Stated { rule, place });
         Ok(())
+    }
+
+    /// The same, served at these trackers.
+    pub fn served_at(self, trackers: Vec<String>) -> Self {
+        Self { trackers, ..self }
     }
 
     /// The rules, in order.

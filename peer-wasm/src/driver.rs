@@ -86,8 +86,8 @@ impl Driver {
                     driver.tell(Happening::Timer);
                 }
             });
-            let swarm = config.swarm;
-            let state = State::new(scope.clone(), swarm, Peer::new(config), early, this.clone());
+            let named = (config.swarm, config.seed);
+            let state = State::new(scope.clone(), named, Peer::new(config), early, this.clone());
             Self {
                 started_ms: now_ms(&scope),
                 scope,

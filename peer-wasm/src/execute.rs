@@ -42,11 +42,9 @@ impl State {
     fn execute(&mut self, now: Timestamp, output: Output) {
         match output {
             Output::ConnectTracker => {
-                if let Err(reason) = self.tracker.connect() {
-                    self.input(now, Input::TrackerClosed(reason));
-                }
+                self.connect_tracker(now);
             }
-            Output::DisconnectTracker => self.tracker.disconnect(),
+            Output::DisconnectTracker => self.give_up_tracker(now),
             Output::Tracker(request) => self.tracker.send(&request),
             Output::FetchManifest => {
                 let fetch = fetch_manifest(
@@ -58,6 +56,8 @@ impl State {
                 self.later(async move { Happening::Input(fetch.await) });
             }
             Output::PublishManifest(_) => self.input(now, cannot_publish()),
+            // A page is never an initial peer.
+            Output::Outpost(..) => {}
             Output::Connect { link, is_offerer, ice_servers } => {
                 self.links.insert(link, Link::new(link));
                 let servers: Vec<IceServer> = ice_servers.iter().chain(&self.relays).cloned().collect();
@@ -147,6 +147,7 @@ impl State {
             }
             is_within
         });
+        self.learn_trackers(&manifest);
         ToPage::post_content(&self.scope, self.swarm, &manifest, start_ms);
         let geometry = manifest.geometry();
         let tree = Box::new(HashTree::unknown(geometry, manifest.root));
@@ -172,7 +173,7 @@ impl State {
             Event::Waiting { reason } => ToPage::Waiting { reason: &reason }.post(scope),
             Event::Complete => ToPage::Complete.post(scope),
             // The page reads it in the numbers that it gets each second.
-            Event::Scarcity(_) => {}
+            Event::Scarcity(_) | Event::Outpost { .. } => {}
             Event::Banned { link, reason } => ToPage::Banned { link, reason: &reason }.post(scope),
             Event::Failed(reason) => {
                 ToPage::Failed { reason: &reason }.post(scope);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::manifest::{Period, Seal, Segment, SegmentKind};
+use swarm_core::manifest::{Mirrors, Period, Seal, Segment, SegmentKind};
 use swarm_core::segmentation::doubling;
 use swarm_core::{ContentRoot, Geometry, GroupRange, Manifest, TreeBuilder, Verified};
 
@@ -25,6 +25,7 @@ pub(crate) fn manifest(length_bytes: u64, media_type: &str) -> Manifest {
         created_s: 0,
         trackers: vec![],
         attachments: vec![],
+        mirrors: Mirrors::default(),
     }
 }
 

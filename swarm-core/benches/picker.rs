@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use swarm_core::manifest::{Period, Seal, Segment, SegmentKind};
+use swarm_core::manifest::{Mirrors, Period, Seal, Segment, SegmentKind};
 use swarm_core::peer::{Appetite, Economy, UploadLimit};
 use swarm_core::peer_message::{PEER_VERSION, PeerMessage, RejectReason, Serving, Standing};
 use swarm_core::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
@@ -49,6 +49,7 @@ fn manifest() -> Manifest {
         created_s: 0,
         trackers: vec![],
         attachments: vec![],
+        mirrors: Mirrors::default(),
     }
 }
 

@@ -22,8 +22,10 @@ pub mod relays;
 pub mod segmentation;
 pub mod time;
 mod tracker_error;
+pub mod tracker_list;
 pub mod tracker_message;
 pub mod tree;
+pub mod web_address;
 
 pub use group::{Geometry, GroupRange};
 pub use group_set::GroupSet;

@@ -25,8 +25,11 @@ pub const SEGMENTS_MAX: usize = 16_384;
 /// Bytes of a name, a media type, an author or a tracker address in a manifest.
 pub const TEXT_BYTES_MAX: usize = 1024;
 
-/// Tracker addresses in one manifest.
-pub const TRACKERS_MAX: usize = 16;
+/// Addresses of trackers in one manifest: a connection to each is kept.
+pub const TRACKERS_MAX: usize = 8;
+
+/// Mirrors in one manifest: what a peer may try one after the other before it gives up.
+pub const MIRRORS_MAX: usize = 8;
 
 /// Media times and durations in a manifest, ms: 49 days. Keeps an entry of the segment table within 20 bytes
 /// and sums of two times far from overflow.

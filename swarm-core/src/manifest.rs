@@ -1,27 +1,33 @@
 //! The manifest: everything an author says about one content, authenticated by its digest.
 //!
-//! Canonical bytes are the magic `TRB2` followed by the `postcard` form of [`Manifest`]. Only bytes that
-//! encode back to themselves are accepted, so that one manifest has exactly one [`SwarmId`], their digest.
+//! Canonical bytes are the magic `TRB2` followed by the `postcard` form of [`Manifest`]. A manifest with mirrors begins
+//! with `TRB3` instead, and the form of [`Mirrors`] follows. Only bytes that encode back to themselves are accepted, so
+//! that one manifest has exactly one [`SwarmId`], their digest.
 //!
 //! The publisher's key is among them. Its signature over the id follows them wherever they are kept or sent.
 
 mod attachment;
+mod mirrors;
 pub mod text;
 
 use serde::{Deserialize, Serialize};
 
 pub use attachment::{Attachment, AttachmentKind};
+pub use mirrors::{Mirror, MirrorPolicy, Mirrors};
 
 use crate::group::{Geometry, GroupRange};
 use crate::id::{ContentRoot, PublisherKey, SwarmId};
 use crate::limits::{
     CHAPTERS_MAX, CONTENT_BYTES_MAX, MANIFEST_BYTES_MAX, MEDIA_MS_MAX, SEGMENTS_MAX, SUBTITLES_MAX,
-    TEXT_BYTES_MAX, TRACKERS_MAX,
+    TEXT_BYTES_MAX,
 };
 
 use crate::publisher::{SIGNATURE_BYTES, SecretKey, Signature, Statement};
 
 const MAGIC: &[u8; 4] = b"TRB2";
+
+/// What manifests with mirrors begin with: programs that know none refuse them.
+const MIRRORED_MAGIC: &[u8; 4] = b"TRB3";
 
 /// What manifests without a publisher's key began with.
 const OLD_MAGIC: &[u8; 4] = b"TRB1";
@@ -145,10 +151,13 @@ pub struct Manifest {
     pub author: Option<String>,
     /// When it was published, seconds since 1970.
     pub created_s: u64,
-    /// Addresses of trackers beside the one that the link names.
+    /// Addresses of trackers beside the one that the link names, at most 8.
     pub trackers: Vec<String>,
     /// Poster and subtitles.
     pub attachments: Vec<Attachment>,
+    /// HTTP servers that have the content; follows everything else in the canonical bytes.
+    #[serde(skip)]
+    pub mirrors: Mirrors,
 }
 
 impl Manifest {
@@ -162,7 +171,11 @@ impl Manifest {
 
     fn canonical(&self) -> Result<Vec<u8>, ManifestError> {
         self.check()?;
-        let bytes = postcard::to_extend(self, MAGIC.to_vec()).map_err(|_| ManifestError::Malformed)?;
+        let magic = if self.mirrors.is_empty() { MAGIC } else { MIRRORED_MAGIC };
+        let mut bytes = postcard::to_extend(self, magic.to_vec()).map_err(|_| ManifestError::Malformed)?;
+        if !self.mirrors.is_empty() {
+            bytes = postcard::to_extend(&self.mirrors, bytes).map_err(|_| ManifestError::Malformed)?;
+        }
         if bytes.len() + SIGNATURE_BYTES > MANIFEST_BYTES_MAX {
             return Err(ManifestError::Invalid("longer than 1 MiB; use fewer or smaller attachments"));
         }
@@ -194,8 +207,13 @@ impl Manifest {
         if actual != swarm {
             return Err(ManifestError::WrongDigest { expected: swarm, actual });
         }
-        let body = canonical.strip_prefix(MAGIC).ok_or(ManifestError::Malformed)?;
-        let mut manifest: Self = postcard::from_bytes(body).map_err(|_| ManifestError::Malformed)?;
+        let (magic, body) = canonical.split_first_chunk().ok_or(ManifestError::Malformed)?;
+        let (mut manifest, rest): (Self, &[u8]) =
+            postcard::take_from_bytes(body).map_err(|_| ManifestError::Malformed)?;
+        if magic == MIRRORED_MAGIC {
+            manifest.mirrors = postcard::from_bytes(rest).map_err(|_| ManifestError::Malformed)?;
+        }
+        // What does not encode back has another magic, bytes left over, or integers that are longer than necessary.
         if manifest.canonical()? != canonical {
             return Err(ManifestError::Malformed);
         }
@@ -287,10 +305,8 @@ impl Manifest {
                 "a text has control, invisible or bidirectional formatting characters",
             ));
         }
-        if self.trackers.len() > TRACKERS_MAX {
-            return Err(ManifestError::Invalid("more than 16 trackers"));
-        }
-        Ok(())
+        mirrors::check_trackers(&self.trackers)?;
+        self.mirrors.check()
     }
 
     fn check_segments(&self) -> Result<(), ManifestError> {
@@ -349,6 +365,7 @@ pub(crate) mod tests {
             created_s: 1_700_000_000,
             trackers: vec![],
             attachments: vec![subtitles("WEBVTT\n")],
+            mirrors: Mirrors::default(),
         };
         manifest.signed_by(&key()).unwrap()
     }

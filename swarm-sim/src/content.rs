@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::manifest::{PRIORITY_MAX, Period, Seal};
+use swarm_core::manifest::{Mirrors, PRIORITY_MAX, Period, Seal};
 use swarm_core::{
     Geometry, GroupRange, GroupSet, HashTree, Manifest, SecretKey, SwarmId, TreeBuilder, segmentation,
 };
@@ -48,6 +48,7 @@ impl Content {
             created_s: 0,
             trackers: Vec::new(),
             attachments: Vec::new(),
+            mirrors: Mirrors::default(),
         };
         let marks = scenario.has_author_rules.then(|| {
             mark(&mut manifest);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Period, Seal, Segment, SegmentKind};
+use swarm_core::manifest::{
+    Attachment, AttachmentKind, Chapter, Mirrors, Period, Seal, Segment, SegmentKind,
+};
 use swarm_core::publisher::{Action, Statement, TrackerName};
 use swarm_core::{ContentRoot, Manifest, SecretKey};
 use tests::scene::Scene;
@@ -64,6 +66,7 @@ fn manifest() -> Manifest {
             attachment(AttachmentKind::Poster, "image/png", None, POSTER),
             attachment(AttachmentKind::Subtitles, "text/vtt", Some("fr"), SUBTITLES.as_bytes()),
         ],
+        mirrors: Mirrors::default(),
     }
 }
 

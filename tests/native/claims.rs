@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use swarm_core::limits::{CONTENT_BYTES_MAX, GROUPS_MAX};
-use swarm_core::manifest::{Period, Seal, Segment, SegmentKind};
+use swarm_core::manifest::{Mirrors, Period, Seal, Segment, SegmentKind};
 use swarm_core::{ContentRoot, Manifest, SecretKey};
 use tests::content::random_file;
 use tests::{Event, Fetch, Seeder, Tracker, wait};
@@ -44,6 +44,7 @@ fn manifest() -> Result<Manifest> {
         created_s: 1,
         trackers: vec![],
         attachments: vec![],
+        mirrors: Mirrors::default(),
     };
     Ok(manifest.signed_by(&SecretKey::from_bytes(&[9; 32]))?)
 }

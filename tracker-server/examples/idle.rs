@@ -20,7 +20,7 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use swarm_core::group::Geometry;
-use swarm_core::manifest::Seal;
+use swarm_core::manifest::{Mirrors, Seal};
 use swarm_core::segmentation::doubling;
 use swarm_core::tracker_message::{
     ErrorCode, PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, TrackerMessage,
@@ -134,6 +134,7 @@ async fn publish(address: SocketAddr) -> anyhow::Result<SwarmId> {
         created_s: 0,
         trackers: vec![],
         attachments: Vec::new(),
+        mirrors: Mirrors::default(),
     };
     let manifest = manifest.signed_by(&SecretKey::from_bytes(&[1; 32]))?;
     let swarm = manifest.swarm_id()?;

@@ -391,7 +391,7 @@ impl<'a> Eviction<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swarm_core::manifest::{Attachment, AttachmentKind, Seal};
+    use swarm_core::manifest::{Attachment, AttachmentKind, Mirrors, Seal};
     use swarm_core::segmentation::doubling;
     use swarm_core::{ContentRoot, group::Geometry};
 
@@ -410,6 +410,7 @@ mod tests {
             created_s: 5,
             trackers: vec![],
             attachments: Vec::new(),
+            mirrors: Mirrors::default(),
         }
     }
 

@@ -123,6 +123,7 @@ mod tests {
             created_s: 0,
             trackers: Vec::new(),
             attachments: Vec::new(),
+            mirrors: swarm_core::manifest::Mirrors::default(),
         }
     }
 

@@ -69,6 +69,7 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
     let driver = DriverOptions {
         peer: config,
         tracker: tracker.clone(),
+        outposts: Vec::new(),
         content: Content::Fetch(options.output.clone()),
         network: options.reach.network()?,
         is_listed: false,
@@ -184,6 +185,7 @@ impl Fetching {
                 | Event::Waiting { .. }
                 | Event::Complete
                 | Event::Scarcity(_)
+                | Event::Outpost { .. }
                 | Event::Banned { .. }
                 | Event::Failed(_),
             )

@@ -12,7 +12,7 @@ use crate::rules::Statement;
 use anyhow::{Context, bail, ensure};
 use console::Term;
 use serde::Serialize;
-use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Period, SegmentKind};
+use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Mirrors, Period, SegmentKind};
 use swarm_core::peer::FetchError;
 use swarm_core::{ContentRoot, Manifest, PublisherKey, SwarmId};
 
@@ -41,6 +41,7 @@ struct Event<'a> {
     trackers: &'a [String],
     chapters: &'a [Chapter],
     attachments: Vec<AttachmentLine<'a>>,
+    mirrors: &'a Mirrors,
     segments: Vec<SegmentLine>,
 }
 
@@ -98,6 +99,7 @@ impl<'a> Event<'a> {
             trackers: &manifest.trackers,
             chapters: &manifest.chapters,
             attachments: manifest.attachments.iter().map(attachment).collect(),
+            mirrors: &manifest.mirrors,
             segments: segments.collect(),
         }
     }

@@ -49,8 +49,10 @@ impl TrackerWatch {
             Notice::Peer(Event::Scarcity(None)) => {
                 reporter.note("the uplinks of all peers carry again what the viewers need");
             }
+            // Who seeds names the tracker.
             Notice::Peer(
-                Event::TrackerUp
+                Event::Outpost { .. }
+                | Event::TrackerUp
                 | Event::ManifestReady(_)
                 | Event::UnknownSwarm
                 | Event::Complete

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use swarm_core::manifest::Seal;
+use swarm_core::manifest::{Mirrors, Seal};
 use swarm_core::{Geometry, HashTree, Manifest, SecretKey, TreeBuilder, segmentation};
 
 /// Longest that anything in these tests may take.
@@ -54,6 +54,7 @@ pub(crate) fn described(bytes: &[u8]) -> (HashTree, Manifest) {
         created_s: 0,
         trackers: Vec::new(),
         attachments: Vec::new(),
+        mirrors: Mirrors::default(),
     };
     (tree, manifest.signed_by(&key()).unwrap())
 }

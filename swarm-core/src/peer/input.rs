@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::group_set::GroupSet;
 use crate::id::{LinkId, ReaderId, SwarmId};
 use crate::manifest::Manifest;
+use crate::peer::outposts::OutpostId;
 use crate::peer_message::{DataMessage, PeerDecodeError, PeerMessage};
 use crate::publisher::{SecretKey, TrackerName};
 use crate::tracker_message::{Role, Signal, TrackerMessage};
@@ -52,6 +53,8 @@ pub struct Publisher {
     pub key: SecretKey,
     /// The tracker, by the name that this peer calls it by.
     pub tracker: TrackerName,
+    /// Further trackers at which the peer serves as well.
+    pub outposts: Vec<TrackerName>,
 }
 
 /// What makes this peer this peer. Fixed for its lifetime.
@@ -99,6 +102,19 @@ pub enum PublishError {
     Failed(String),
 }
 
+/// Something that happened at an outpost.
+#[derive(Debug, Clone)]
+pub enum OutpostInput {
+    /// The socket that was asked for is open.
+    Open,
+    /// The socket closed, or could not be opened; in words.
+    Closed(String),
+    /// The tracker sent a message.
+    Message(TrackerMessage),
+    /// Answers `Publish`.
+    Published(Result<(), PublishError>),
+}
+
 /// Something that happened outside.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -114,6 +130,14 @@ pub enum Input {
     TrackerClosed(String),
     /// The tracker sent a message.
     Tracker(TrackerMessage),
+    /// The next socket will be to another tracker than the last one, with this permission. Nothing that the last one gave is
+    /// shown to it.
+    TrackerMoved {
+        /// Permission to use it, if it is closed.
+        token: Option<String>,
+    },
+    /// Something happened at a tracker of [`Publisher::outposts`].
+    Outpost(OutpostId, OutpostInput),
     /// Answers `FetchManifest`.
     ManifestFetched(Result<Bytes, FetchError>),
     /// Answers `PublishManifest`.

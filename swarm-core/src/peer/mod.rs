@@ -26,6 +26,7 @@
 //! | `send` | queues of requests, data channels, uplink, upload limit |
 //! | `inject` | an initial peer's first push of each group |
 //! | `tracker` | the conversation with the tracker and its advice; how a manifest is found |
+//! | `outposts` | of an initial peer, conversations with further trackers |
 //! | `news` | when neighbours hear of what was gained |
 //! | `wiring` | from an input to the component that it concerns: the tracker's messages, links, their messages, sending |
 //! | `tuning` | every constant of the method |
@@ -40,6 +41,7 @@ mod inject;
 mod input;
 mod neighbours;
 mod news;
+mod outposts;
 mod output;
 mod receive;
 mod send;
@@ -58,8 +60,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use chance::Chance;
-pub use input::{Appetite, Economy, FetchError, Input, PeerConfig, PublishError, Publisher, UploadLimit};
-pub use output::{Event, Output};
+pub use input::{
+    Appetite, Economy, FetchError, Input, OutpostInput, PeerConfig, PublishError, Publisher, UploadLimit,
+};
+pub use outposts::OutpostId;
+pub use output::{Event, OutpostOutput, Output};
 pub use stats::{LinkState, LinkStats, Stats};
 
 use crate::group_set::GroupSet;
@@ -73,6 +78,7 @@ use content::Content;
 use inject::Inject;
 use neighbours::Neighbours;
 use news::News;
+use outposts::Outposts;
 use receive::{Receive, View, appetite};
 use send::Sender;
 use send::standing::StandingTold;
@@ -119,6 +125,7 @@ pub struct Peer {
     chance: Chance,
     outputs: VecDeque<Output>,
     tracker: TrackerSide,
+    outposts: Outposts,
     manifest: KnownManifest,
     live: Option<Live>,
     neighbours: Neighbours,
@@ -135,8 +142,13 @@ pub struct Peer {
 impl Peer {
     /// A peer that has not started.
     pub fn new(config: PeerConfig) -> Self {
+        let mut chance = Chance::new(config.seed);
+        let outposts = config.publisher.as_ref().map_or_else(Outposts::default, |publisher| {
+            Outposts::new(&publisher.outposts, config.token.as_ref(), &mut chance)
+        });
         Self {
-            chance: Chance::new(config.seed),
+            chance,
+            outposts,
             outputs: VecDeque::new(),
             tracker: TrackerSide::new(config.token.clone()),
             manifest: KnownManifest::default(),
@@ -165,6 +177,8 @@ impl Peer {
             Input::TrackerOpen => self.tracker_opened(now),
             Input::TrackerClosed(reason) => self.tracker_lost(now, reason),
             Input::Tracker(message) => self.tracker_message(now, message),
+            Input::TrackerMoved { token } => self.tracker.session.moved(token),
+            Input::Outpost(outpost, input) => self.outpost_told(now, outpost, input),
             Input::ManifestFetched(result) => self.manifest_fetched(now, result),
             Input::ManifestPublished(result) => self.manifest_published(now, result),
             Input::LocalSignal(link, signal) => self.local_signal(now, link, signal),
@@ -197,6 +211,7 @@ impl Peer {
     /// Takes notice that time has passed.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.tracker_timeout(now);
+        self.outposts_timeout(now);
         self.manifest_timeout(now);
         self.link_timeouts(now);
         self.building_timeout(now);
@@ -223,6 +238,7 @@ impl Peer {
             self.neighbours.due(),
             self.building.deadline(),
             self.tracker.deadline(),
+            self.outposts.deadline(),
             self.manifest.source.deadline(),
             self.news.deadline(),
             inject.and_then(Inject::deadline),
@@ -287,6 +303,7 @@ impl Peer {
     fn settle(&mut self, now: Timestamp) {
         self.tell_news(now);
         self.tell_tracker(now);
+        self.tell_outposts(now);
         self.survey(now);
         self.tell_standing(now);
         match self.agenda.take_asking() {

@@ -5,6 +5,7 @@ mod building;
 mod coordination;
 mod hostile;
 mod net;
+mod outposts;
 pub(crate) mod scene;
 mod trust;
 

@@ -202,6 +202,7 @@ impl Viewer {
         let driver = DriverOptions {
             peer: config,
             tracker: address.tracker.context("the seeder's link names no tracker")?,
+            outposts: Vec::new(),
             content: Content::Fetch(copy),
             network: Network::own_ports(),
             is_listed: false,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use swarm_core::group::Geometry;
-use swarm_core::manifest::Seal;
+use swarm_core::manifest::{Mirrors, Seal};
 use swarm_core::segmentation::doubling;
 use swarm_core::{ContentRoot, Manifest, SecretKey, SwarmId};
 use tokio::sync::{mpsc, watch};
@@ -151,6 +151,7 @@ pub fn manifest(name: &str, length_bytes: u64, key: &SecretKey) -> Result<Manife
         created_s: 0,
         trackers: Vec::new(),
         attachments: Vec::new(),
+        mirrors: Mirrors::default(),
     };
     manifest.signed_by(key).context("the manifest cannot be signed")
 }

@@ -1,5 +1,6 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod ambassadors;
 mod bridged;
 mod greeting;
 mod levels;
@@ -17,6 +18,7 @@ use swarm_core::tracker_message::{
 };
 use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
+pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
 pub use self::signals::Receiver;
 use self::signals::relay;

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use swarm_core::group::Geometry;
-use swarm_core::manifest::{Attachment, AttachmentKind, Seal};
+use swarm_core::manifest::{Attachment, AttachmentKind, Mirrors, Seal};
 use swarm_core::publisher::{Action, Statement, TrackerName};
 use swarm_core::segmentation::doubling;
 use swarm_core::tracker_message::{
@@ -169,6 +169,7 @@ fn described(name: &str, attachments: Vec<Attachment>) -> Manifest {
         created_s: 1,
         trackers: vec![],
         attachments,
+        mirrors: Mirrors::default(),
     }
 }
 

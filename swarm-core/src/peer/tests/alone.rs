@@ -14,7 +14,9 @@ use crate::group_set::GroupSet;
 use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
 use crate::manifest::tests::key;
 use crate::peer::stats::LinkState;
-use crate::peer::{Appetite, Economy, Event, Input, Output, Peer, PeerConfig, Publisher, UploadLimit};
+use crate::peer::{
+    Appetite, Economy, Event, Input, OutpostOutput, Output, Peer, PeerConfig, Publisher, UploadLimit,
+};
 use crate::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Standing};
 use crate::publisher::{Statement, TrackerName};
 use crate::time::Timestamp;
@@ -40,18 +42,36 @@ pub(crate) struct Alone {
     pub(crate) said: Vec<(LinkId, PeerMessage)>,
     pub(crate) sent: Vec<(LinkId, DataHead)>,
     pub(crate) buffered: BTreeMap<LinkId, u64>,
+    /// What was asked for at outposts and has not been looked at.
+    pub(crate) at_outposts: Vec<OutpostOutput>,
+    /// Connections that were asked for.
+    pub(crate) connects: usize,
 }
 
 impl Alone {
     /// A peer of a content of `groups` groups, in the swarm. An initial peer holds everything, a viewer nothing.
     pub(crate) fn new(groups: usize, role: Role, appetite: Appetite, economy: Economy) -> Self {
+        Self::beside(&[], groups, role, (appetite, economy))
+    }
+
+    /// The same; an initial peer serves at these trackers as well.
+    pub(crate) fn beside(
+        outposts: &[TrackerName],
+        groups: usize,
+        role: Role,
+        (appetite, economy): (Appetite, Economy),
+    ) -> Self {
         let net = Net::new(groups * 16384);
         let is_initial = role == Role::Initial;
         let config = PeerConfig {
             swarm: net.manifest.swarm_id().unwrap(),
             role,
             manifest: Some(Arc::clone(&net.manifest)),
-            publisher: is_initial.then(|| Publisher { key: key(), tracker: TrackerName::of("tracker") }),
+            publisher: is_initial.then(|| Publisher {
+                key: key(),
+                tracker: TrackerName::of("tracker"),
+                outposts: outposts.to_vec(),
+            }),
             seed: 1,
             appetite,
             upload: UploadLimit::Unlimited,
@@ -71,6 +91,8 @@ impl Alone {
             said: Vec::new(),
             sent: Vec::new(),
             buffered: BTreeMap::new(),
+            at_outposts: Vec::new(),
+            connects: 0,
             net,
         };
         alone.tell(Input::Start);
@@ -256,12 +278,13 @@ impl Alone {
             Output::Evict(range) => range.iter().for_each(|group| drop(self.store.remove(&group))),
             Output::CloseLink(link, _) => drop(self.buffered.remove(&link)),
             Output::Event(event) => self.events.push(event),
+            Output::Outpost(_, output) => self.at_outposts.push(output),
+            Output::Connect { .. } => self.connects += 1,
             Output::ConnectTracker
             | Output::DisconnectTracker
             | Output::Tracker(_)
             | Output::FetchManifest
             | Output::PublishManifest(_)
-            | Output::Connect { .. }
             | Output::RemoteSignal(..)
             | Output::LowWater(..) => {}
         }

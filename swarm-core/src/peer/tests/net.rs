@@ -122,8 +122,11 @@ impl Net {
             swarm: self.manifest.swarm_id().unwrap(),
             role,
             manifest: (role == Role::Initial).then(|| Arc::clone(&self.manifest)),
-            publisher: (role == Role::Initial)
-                .then(|| Publisher { key: key(), tracker: TrackerName::of("tracker") }),
+            publisher: (role == Role::Initial).then(|| Publisher {
+                key: key(),
+                tracker: TrackerName::of("tracker"),
+                outposts: Vec::new(),
+            }),
             seed: index as u64,
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
@@ -287,7 +290,7 @@ impl Net {
                 }
                 self.nodes[node].events.push(event);
             }
-            Output::Tracker(_) | Output::RemoteSignal(..) | Output::LowWater(..) => {}
+            Output::Tracker(_) | Output::Outpost(..) | Output::RemoteSignal(..) | Output::LowWater(..) => {}
         }
     }
 

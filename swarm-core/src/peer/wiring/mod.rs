@@ -4,5 +4,6 @@ mod building;
 mod links;
 mod manifest;
 mod messages;
+mod outposts;
 mod sending;
 mod tracker;
