@@ -14,7 +14,7 @@ use swarm_core::group::GroupRange;
 use swarm_core::group_set::GroupSet;
 use swarm_core::id::Fingerprint;
 use swarm_core::limits::FRAME_BYTES_MAX;
-use swarm_core::peer::{Appetite, Economy, Publisher, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, MirrorUse, Publisher, UploadLimit};
 use swarm_core::peer_message::{PEER_VERSION, PeerMessage, Standing};
 use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
@@ -97,6 +97,7 @@ impl<'a> World<'a> {
             uplink_hint: (kind & 8 != 0).then_some(500_000),
             token: None,
             economy: if kind & 16 == 0 { Economy::Thrifty } else { Economy::Generous },
+            mirrors: MirrorUse::All,
         };
         let mut world = Self {
             peer: Peer::new(config),

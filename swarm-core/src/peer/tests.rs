@@ -1,6 +1,6 @@
 //! Whole swarms in memory: what a peer does towards others, seen from outside.
 
-mod alone;
+pub(crate) mod alone;
 mod building;
 mod coordination;
 mod hostile;

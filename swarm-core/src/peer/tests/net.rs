@@ -15,7 +15,7 @@ use crate::limits::GROUP_BYTES;
 use crate::manifest::Manifest;
 use crate::manifest::tests::{key, sample};
 use crate::peer::{
-    Appetite, Economy, Event, FetchError, Input, Output, Peer, PeerConfig, Publisher, UploadLimit,
+    Appetite, Economy, Event, FetchError, Input, MirrorUse, Output, Peer, PeerConfig, Publisher, UploadLimit,
 };
 use crate::peer_message::{DataMessage, PeerMessage};
 use crate::publisher::TrackerName;
@@ -133,6 +133,7 @@ impl Net {
             uplink_hint: None,
             token: None,
             economy: self.economy,
+            mirrors: MirrorUse::All,
         };
         let mut set = GroupSet::empty(self.manifest.geometry().group_count());
         set.insert(held);
@@ -290,7 +291,12 @@ impl Net {
                 }
                 self.nodes[node].events.push(event);
             }
-            Output::Tracker(_) | Output::Outpost(..) | Output::RemoteSignal(..) | Output::LowWater(..) => {}
+            Output::Tracker(_)
+            | Output::Outpost(..)
+            | Output::RemoteSignal(..)
+            | Output::LowWater(..)
+            | Output::FetchRange(_)
+            | Output::AbortFetch(_) => {}
         }
     }
 
