@@ -239,7 +239,7 @@ impl Peer {
             self.building.deadline(),
             self.tracker.deadline(),
             self.outposts.deadline(),
-            self.manifest.source.retry_at,
+            self.manifest.source.deadline(),
             self.news.deadline(),
             inject.and_then(Inject::deadline),
             self.standing.deadline(),
