@@ -189,6 +189,7 @@ impl Fetching {
                 | Event::Banned { .. }
                 | Event::Failed(_),
             )
+            | Notice::Moved(_)
             | Notice::Joined
             | Notice::StoreReady { .. }
             | Notice::Finished
