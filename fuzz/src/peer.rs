@@ -89,7 +89,7 @@ impl<'a> World<'a> {
             publisher: is_initial.then(|| Publisher {
                 key: key(),
                 tracker: TrackerName::of("tracker"),
-                outposts: Vec::new(),
+                outposts: vec![TrackerName::of("another")],
             }),
             seed: u64::from(kind),
             appetite,
@@ -260,13 +260,13 @@ impl<'a> World<'a> {
     }
 
     fn other(&mut self, source: &mut Source<'_>) {
-        match source.byte() % 10 {
-            9 if self.is_store_open => {
+        match source.byte() % 12 {
+            11 if self.is_store_open => {
                 let range = GroupRange::new(source.number(), source.number());
                 self.held.retain(|group| !range.has(*group));
                 self.tell(Input::StoreFailed(range, String::new()));
             }
-            9 => self.open_store(false),
+            11 => self.open_store(false),
             kind => self.tell(some_input(kind, source)),
         }
     }

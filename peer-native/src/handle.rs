@@ -58,6 +58,8 @@ pub struct DriverOptions {
 pub enum Notice {
     /// The core says so.
     Peer(Event),
+    /// The next connection goes to the tracker at this address, which the manifest lists.
+    Moved(String),
     /// The tracker has the manifest and took the peer into the swarm.
     Joined,
     /// The store is open and holds this many bytes already.

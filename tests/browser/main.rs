@@ -9,6 +9,7 @@ mod outliving;
 mod proxies;
 mod reading;
 mod relays;
+mod several;
 mod sharing;
 mod starting;
 mod trackers;

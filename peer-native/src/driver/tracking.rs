@@ -44,7 +44,7 @@ impl Driver {
     /// Tells the core that its next connection goes to another tracker.
     fn note_move(&mut self, has_moved: bool) {
         if has_moved {
-            tracing::info!("going on at the tracker {}", self.trackers.current());
+            self.notice(Notice::Moved(self.trackers.current().to_string()));
             self.inputs.push_back(Input::TrackerMoved { token: self.credentials().token.clone() });
         }
     }

@@ -202,6 +202,7 @@ impl Fetching {
                 | Event::MirrorLost { .. }
                 | Event::Failed(_),
             )
+            | Notice::Moved(_)
             | Notice::Joined
             | Notice::StoreReady { .. }
             | Notice::Finished
