@@ -34,10 +34,10 @@ const CONNECTIONS_MAX: usize = 256;
 const CONNECTIONS_PER_ADDRESS_MAX: usize = 8;
 /// A request's head comes within this time…
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// …and a connection lasts no longer than this, whatever its client reads.
+/// …and a connection lasts no longer than this, whatever is read of it.
 const CONNECTION_MAX: Duration = Duration::from_secs(600);
 /// Bytes read and sent at a time.
-const CHUNK_BYTES: u64 = 64 * 1024;
+const PART_BYTES: u64 = 64 * 1024;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -166,7 +166,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, place: Place) {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
     let connection = http.serve_connection(TokioIo::new(stream), service);
-    // A client that leaves, or talks nonsense, is no failure of ours.
+    // One that leaves, or talks nonsense, is no failure of ours.
     let _ = tokio::time::timeout(CONNECTION_MAX, connection).await;
     drop(place);
 }
@@ -209,8 +209,7 @@ fn answer(shared: &Arc<Shared>, request: &Request<Incoming>) -> Response<Body> {
         set(&mut response, header::CONTENT_RANGE, &text);
     }
     if !is_head {
-        let frames =
-            chunks(Arc::clone(shared), file, served.stamp, range).map(|chunk| chunk.map(Frame::data));
+        let frames = parts(Arc::clone(shared), file, served.stamp, range).map(|part| part.map(Frame::data));
         *response.body_mut() = StreamBody::new(frames).boxed_unsync();
     }
     response
@@ -280,14 +279,14 @@ fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
 }
 
 /// The bytes of a range, read as they leave. An error cuts the connection: nothing wrong follows what was sent.
-fn chunks(
+fn parts(
     shared: Arc<Shared>,
     file: File,
     stamp: FileStamp,
     range: Range<u64>,
 ) -> impl Stream<Item = io::Result<Bytes>> {
     stream::try_unfold((shared, file, range), move |(shared, mut file, range)| async move {
-        let length = CHUNK_BYTES.min(range.end - range.start);
+        let length = PART_BYTES.min(range.end - range.start);
         if length == 0 {
             return Ok(None);
         }

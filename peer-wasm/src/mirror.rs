@@ -62,26 +62,26 @@ fn request(fetch: &RangeFetch, controller: &AbortController) -> RequestInit {
     request
 }
 
-/// The whole body, which is to have `expected` bytes. No more than those and one chunk are ever kept.
+/// The whole body, which is to have `expected` bytes. No more than those and one part are ever kept.
 async fn body(response: &Response, expected: u64) -> Result<Bytes, MirrorError> {
     let stream = response.body().ok_or_else(refused)?;
     let reader: ReadableStreamDefaultReader = stream.get_reader().dyn_into().map_err(|_| refused())?;
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
     loop {
         let read = JsFuture::from(reader.read()).await;
-        let chunk = read.ok().filter(|read| !is_done(read)).and_then(|read| value(&read));
+        let part = read.ok().filter(|read| !is_done(read)).and_then(|read| value(&read));
         let came = bytes.len() as u64;
-        let Some(chunk) = chunk else {
+        let Some(part) = part else {
             return if came == expected {
                 Ok(bytes.into())
             } else {
                 Err(MirrorError::Short { expected, came })
             };
         };
-        if came + u64::from(chunk.length()) > expected {
+        if came + u64::from(part.length()) > expected {
             return Err(MirrorError::OtherFile);
         }
-        bytes.extend_from_slice(&chunk.to_vec());
+        bytes.extend_from_slice(&part.to_vec());
     }
 }
 

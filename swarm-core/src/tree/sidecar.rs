@@ -245,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn the_file_is_that_of_the_protocol_document() {
+        let bytes: Vec<u8> = (0..40_000).map(|at| (at % 251) as u8).collect();
+        let file = file_of(&tree_of(&bytes));
+        let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+        let expected = [
+            b"TRBTREE1".to_vec(),
+            40_000u64.to_le_bytes().to_vec(),
+            hex("ccd32b4544a24c50fbefb249e10a8fcedc26e2794c79eb8a44ad0631bf07f53f"),
+            vec![0; 16],
+            hex("5384f9b342c6cb86badedcbe662b0e980476a8db17db3cc1f13b19329749ab1f"),
+            hex("406632eceb31aa6735f072ad0554f5963f4082b5139978455b44f67732cf949d"),
+            hex("083663d9bddc14d40cc2f3869e01c5bebde7632dfea165eda38af01d93d5045b"),
+        ];
+        assert_eq!((file.len(), file), (160, expected.concat()));
+    }
+
+    #[test]
     fn a_page_of_an_unknown_tree_cannot_be_made() {
         let whole = tree_of(&content(300 * GROUP));
         let unknown = HashTree::unknown(whole.geometry(), whole.root());

@@ -1,5 +1,8 @@
 //! A viewer whose content is mirrored: a test plays the servers.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::time::Duration;
 
 use bytes::Bytes;
