@@ -345,9 +345,7 @@ impl<'a> World<'a> {
         match output {
             Output::Connect { link, .. } => {
                 assert!(self.links.insert(link), "a link twice");
-                if let Some(peer) = self.introducing {
-                    self.named.insert(peer, link);
-                }
+                self.named.extend(self.introducing.map(|peer| (peer, link)));
             }
             Output::CloseLink(link, reason) => {
                 self.seen.note(reason);
@@ -363,10 +361,7 @@ impl<'a> World<'a> {
             }
             Output::Data(link, head) => {
                 assert!(self.links.contains(&link), "data on a link that does not exist");
-                assert!(
-                    head.range.iter().all(|group| self.held.contains(&group)),
-                    "what is sent is not held"
-                );
+                assert!(head.range.iter().all(|group| self.held.contains(&group)), "sent, not held");
             }
             Output::RemoteSignal(link, _) | Output::LowWater(link, _) => {
                 assert!(self.links.contains(&link), "something for a link that does not exist");

@@ -3,6 +3,7 @@
 pub(crate) mod alone;
 mod building;
 mod coordination;
+mod fault;
 mod hostile;
 mod net;
 mod outposts;

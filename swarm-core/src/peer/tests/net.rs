@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use super::fault::Fault;
 use super::scene::description;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
@@ -26,16 +27,6 @@ use crate::tracker_message::{
 use crate::tree::{HashTree, TreeBuilder};
 
 const DELAY: Duration = Duration::from_millis(20);
-
-/// How a node misbehaves towards others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    None,
-    /// Flips one bit of every payload that holds this group.
-    Corrupts(u32),
-    /// Sends no payload at all.
-    Silent,
-}
 
 pub(crate) struct Node {
     pub(crate) peer: Peer,
