@@ -16,6 +16,7 @@ mod inspect;
 mod publishing;
 mod report;
 mod seed;
+mod seeding;
 mod tree;
 mod watch;
 

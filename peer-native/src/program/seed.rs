@@ -22,7 +22,8 @@ use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
 use crate::program::http::Http;
 use crate::program::publishing::{self, Job};
-use crate::program::report::Reporter;
+use crate::program::report::{Reporter, Told};
+use crate::program::seeding::Seeding;
 use crate::program::watch::{self, TrackerWatch};
 
 /// Notices of all peers that may wait to be shown.
@@ -30,17 +31,6 @@ const NOTICES_MAX: usize = 256;
 
 /// What was measured of the uplink is saved this often, and at the end.
 const UPLINK_SAVED_EVERY: Duration = Duration::from_secs(60);
-
-/// A content that is being seeded.
-struct Seeding {
-    swarm: SwarmId,
-    path: PathBuf,
-    /// The first is the one that links name.
-    trackers: Vec<TrackerAddress>,
-    peer: PeerHandle,
-    is_announced: bool,
-    is_stopped: bool,
-}
 
 /// How much is uploaded, and how.
 #[derive(Debug, Clone, Copy)]
@@ -191,10 +181,10 @@ impl Seeder {
         }
     }
 
-    async fn report(&self) {
-        for seeding in self.seedings.iter().filter(|seeding| !seeding.is_stopped) {
+    async fn report(&mut self) {
+        for seeding in self.seedings.iter_mut().filter(|seeding| !seeding.is_stopped) {
             if let Ok(stats) = seeding.peer.stats().await {
-                self.reporter.progress(&stats);
+                seeding.progress(self.reporter, &stats);
             }
         }
     }
@@ -243,6 +233,7 @@ impl Seeder {
             peer,
             is_announced: false,
             is_stopped: false,
+            told: Told::default(),
         });
         let notices = self.notices.clone();
         tokio::spawn(async move {
@@ -335,7 +326,8 @@ impl Seeder {
         } else {
             self.reporter.text(&format!("link: {link}"));
         }
-        self.reporter.ready(seeding.swarm, &link, &network);
+        let bytes = seeding.path.metadata().map_or(0, |file| file.len());
+        seeding.about(|about| self.reporter.ready(about, bytes, &link, &network));
     }
 
     /// One file less: said if others remain, the end if not.
