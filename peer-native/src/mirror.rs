@@ -70,10 +70,12 @@ pub fn fetch_range(agent: &Agent, fetch: &RangeFetch, is_aborted: &AtomicBool) -
 }
 
 fn of_ureq(error: &ureq::Error) -> MirrorError {
-    match error {
-        ureq::Error::Timeout(_) => MirrorError::Slow,
-        ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => MirrorError::Redirect,
-        error => MirrorError::Unreachable(in_words(error)),
+    if matches!(error, ureq::Error::Timeout(_)) {
+        MirrorError::Slow
+    } else if matches!(error, ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed) {
+        MirrorError::Redirect
+    } else {
+        MirrorError::Unreachable(in_words(error))
     }
 }
 

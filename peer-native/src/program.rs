@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
 pub fn run(command: Command, output: Output) -> ExitCode {
     start_logging(output.verbose);
     ended(output, async |reporter, ending| match command {
-        Command::Seed(options) => seed::run(options, reporter, ending).await,
+        Command::Seed(options) => seed::run(*options, reporter, ending).await,
         Command::List(options) => catalogue::list(options, reporter),
         Command::Remove(options) => catalogue::remove(options, reporter).await,
         Command::Key(command) => catalogue::key(command, reporter),

@@ -9,7 +9,7 @@ use tests::mirror::{Manner, Mirror};
 use tests::{Fetch, Seeder, Tracker, seeder};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
-const FILE_BYTES: u64 = 6 * 1024 * 1024;
+const FILE_BYTES: u64 = 3 * 1024 * 1024;
 
 struct Place {
     folder: tempfile::TempDir,

@@ -38,7 +38,7 @@ pub struct Output {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Publish files and serve them until stopped.
-    Seed(Seed),
+    Seed(Box<Seed>),
     /// Show what was seeded from here, which `seed` without files seeds again.
     List(List),
     /// Take a file out of that list and off its tracker.
@@ -215,7 +215,7 @@ pub(crate) struct Author {
 
     /// Where `--http` is reached from outside, such as https://films.example.org behind a proxy. The manifest then names it
     /// as a mirror.
-    #[arg(long, value_name = "URL", requires = "http")]
+    #[arg(long, value_name = "URL")]
     pub(crate) http_url: Option<String>,
 }
 

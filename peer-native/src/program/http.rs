@@ -1,6 +1,6 @@
 //! `--http`: the seeder as a mirror.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::mirror_server::MirrorServer;
 use crate::program::amount;
@@ -18,6 +18,10 @@ pub(crate) struct Http {
 impl Http {
     /// Listens, if that was asked for.
     pub(crate) async fn start(serving: &Serving) -> anyhow::Result<Option<Self>> {
+        ensure!(
+            serving.http.is_some() || serving.author.http_url.is_none(),
+            "--http-url says where --http is reached; give that, too"
+        );
         let Some(listen) = &serving.http else { return Ok(None) };
         let rate = amount::uplink(serving.http_limit.as_deref()).context("--http-limit")?;
         let started = MirrorServer::start(listen, rate).await;

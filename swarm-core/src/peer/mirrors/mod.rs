@@ -88,6 +88,8 @@ pub(crate) struct Mirrors {
     last_fetch: u64,
     /// Since when no link was open.
     alone_since: Option<Timestamp>,
+    /// The peer left: nothing is asked any more.
+    has_left: bool,
 }
 
 impl Mirrors {
@@ -106,6 +108,7 @@ impl Mirrors {
             fetches: BTreeMap::new(),
             last_fetch: 0,
             alone_since: None,
+            has_left: false,
         }
     }
 
@@ -116,6 +119,12 @@ impl Mirrors {
     /// The names of the mirrors in the ledger.
     pub(crate) fn links(&self) -> impl Iterator<Item = LinkId> + '_ {
         self.servers.iter().map(|server| server.link)
+    }
+
+    /// The peer leaves: ends all fetches and begins no more.
+    pub(crate) fn leave(&mut self) -> Vec<FetchId> {
+        self.has_left = true;
+        std::mem::take(&mut self.fetches).into_keys().collect()
     }
 
     /// Notes whether a link is open; how long none has been.
@@ -133,14 +142,14 @@ impl Mirrors {
             let open = self.fetches.values().filter(|fetch| fetch.server == place);
             open.filter(|fetch| matches!(fetch.part, Part::Groups(..))).count() < MIRROR_FETCHES_MAX
         };
-        let usable = self.servers.iter().enumerate();
+        let usable = self.servers.iter().enumerate().filter(|_| !self.has_left);
         let usable = usable.filter(|(place, server)| server.is_usable(now) && has_room(*place));
         usable.min_by_key(|(place, server)| (server.load(), *place)).map(|(_, server)| server.link)
     }
 
     /// A mirror that may be asked, perhaps only after what it is busy with.
     pub(crate) fn usable(&self, now: Timestamp) -> Option<LinkId> {
-        let usable = self.servers.iter().filter(|server| server.is_usable(now));
+        let usable = self.servers.iter().filter(|server| server.is_usable(now) && !self.has_left);
         usable.min_by_key(|server| server.load()).map(|server| server.link)
     }
 
@@ -311,6 +320,9 @@ impl Mirrors {
 
     /// When something is to be looked at again.
     pub(crate) fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.has_left {
+            return None;
+        }
         let expiries = self.fetches.values().map(|fetch| fetch.expires_at);
         let resumptions = self.servers.iter().filter_map(|server| server.resumes_at(now));
         let since = self.alone_since.filter(|_| !self.servers.is_empty());

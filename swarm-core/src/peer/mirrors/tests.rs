@@ -236,6 +236,17 @@ fn a_mirror_that_refuses_is_tried_again_and_then_given_up_in_words() {
 }
 
 #[test]
+fn a_peer_that_left_asks_no_mirror() {
+    let mut alone = viewer(MirrorPolicy::Full, 1);
+    read(&mut alone, 0, 0);
+    let open = alone.fetches.clone();
+    alone.tell(Input::Stop);
+    assert!(!open.is_empty() && open.iter().all(|fetch| alone.aborted.contains(&fetch.fetch)));
+    alone.wait(Duration::from_secs(60));
+    assert_eq!(alone.fetches, []);
+}
+
+#[test]
 fn a_mirror_that_stalls_or_truncates_is_left_for_another_one() {
     let mut alone = viewer(MirrorPolicy::Assist, 2);
     read(&mut alone, 0, 0);

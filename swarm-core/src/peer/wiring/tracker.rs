@@ -49,6 +49,8 @@ impl Peer {
         self.stop_outposts(now);
         let ids: Vec<LinkId> = self.neighbours.iter().map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.close_link(now, id, "leaving"));
+        let aborted = self.live.as_mut().map(|live| live.mirrors.leave()).unwrap_or_default();
+        self.outputs.extend(aborted.into_iter().map(Output::AbortFetch));
     }
 
     fn connect_tracker(&mut self, now: Timestamp) {
