@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use swarm_core::group::GroupRange;
-use swarm_core::manifest::{Chapter, Mirrors, Period, Seal, Segment, SegmentKind};
+use swarm_core::manifest::{Chapter, Mirror, MirrorPolicy, Mirrors, Period, Seal, Segment, SegmentKind};
 use swarm_core::peer_message::{DataHead, DataMessage};
-use swarm_core::tree::Proof;
+use swarm_core::tree::{Proof, sidecar};
 use swarm_core::{HashTree, Manifest, SecretKey, TreeBuilder};
 
 /// Bytes of a group.
@@ -64,6 +64,22 @@ pub static CONTENT: LazyLock<Content> = LazyLock::new(|| {
     };
     let manifest = manifest.signed_by(&key());
     Content { bytes: bytes.into(), tree, manifest: manifest.unwrap_or_else(|error| unreachable!("{error}")) }
+});
+
+/// The same content with two mirrors, which are used for all that the policy allows.
+pub static MIRRORED: LazyLock<Manifest> = LazyLock::new(|| {
+    let server = |number| Mirror::new(format!("https://m{number}.example.org/film.mp4"));
+    let servers = vec![server(1), server(2)];
+    let mirrors = Mirrors { policy: MirrorPolicy::Full, servers };
+    let manifest = Manifest { mirrors, ..CONTENT.manifest.clone() };
+    manifest.signed_by(&key()).unwrap_or_else(|error| unreachable!("{error}"))
+});
+
+/// The tree file of the content.
+pub static TREE: LazyLock<Bytes> = LazyLock::new(|| {
+    let tree = &CONTENT.tree;
+    let pages = (0..sidecar::page_count(tree.geometry())).filter_map(|page| tree.page(page)).flatten();
+    sidecar::header(tree.geometry(), tree.root()).into_iter().chain(pages).collect()
 });
 
 /// The publisher's key.

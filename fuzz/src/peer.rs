@@ -14,14 +14,14 @@ use swarm_core::group::GroupRange;
 use swarm_core::group_set::GroupSet;
 use swarm_core::id::Fingerprint;
 use swarm_core::limits::FRAME_BYTES_MAX;
-use swarm_core::peer::{Appetite, Economy, Publisher, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, MirrorError, MirrorUse, Publisher, RangeFetch, UploadLimit};
 use swarm_core::peer_message::{PEER_VERSION, PeerMessage, Standing};
 use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
-use swarm_core::{Challenge, HashTree, Input, LinkId, Output, Peer, PeerConfig, PeerId, Timestamp};
+use swarm_core::{Challenge, HashTree, Input, LinkId, Manifest, Output, Peer, PeerConfig, PeerId, Timestamp};
 
 use self::some::{some_data, some_input, some_message, some_ranges, some_standing, some_tracker_message};
-use crate::content::{CONTENT, GROUPS, frame, key};
+use crate::content::{CONTENT, GROUPS, MIRRORED, TREE, frame, key};
 use crate::decoders::word_of;
 use crate::engine::Seen;
 use crate::source::Source;
@@ -48,6 +48,9 @@ struct World<'a> {
     introducing: Option<PeerId>,
     held: BTreeSet<u32>,
     is_store_open: bool,
+    /// What mirrors are asked for.
+    fetches: Vec<RangeFetch>,
+    manifest: &'static Manifest,
     seen: &'a mut Seen,
 }
 
@@ -77,7 +80,7 @@ fn description(number: u8) -> String {
 
 impl<'a> World<'a> {
     fn new(kind: u8, seen: &'a mut Seen) -> Self {
-        let manifest = &CONTENT.manifest;
+        let manifest: &'static Manifest = if kind & 32 == 0 { &CONTENT.manifest } else { &MIRRORED };
         let is_initial = kind & 1 == 1;
         let swarm = manifest.swarm_id().unwrap_or_else(|error| unreachable!("{error}"));
         let appetite =
@@ -97,6 +100,7 @@ impl<'a> World<'a> {
             uplink_hint: (kind & 8 != 0).then_some(500_000),
             token: None,
             economy: if kind & 16 == 0 { Economy::Thrifty } else { Economy::Generous },
+            mirrors: MirrorUse::All,
         };
         let mut world = Self {
             peer: Peer::new(config),
@@ -106,6 +110,8 @@ impl<'a> World<'a> {
             introducing: None,
             held: BTreeSet::new(),
             is_store_open: false,
+            fetches: Vec::new(),
+            manifest,
             seen,
         };
         world.tell(Input::Start);
@@ -174,7 +180,7 @@ impl<'a> World<'a> {
     }
 
     fn greet(&mut self, link: LinkId, number: u8, role: Role, standing: Standing, have: Vec<GroupRange>) {
-        let swarm = CONTENT.manifest.swarm_id().unwrap_or_else(|error| unreachable!("{error}"));
+        let swarm = self.manifest.swarm_id().unwrap_or_else(|error| unreachable!("{error}"));
         let statement =
             Statement::Link { swarm, signer: Fingerprint([number; 32]), verifier: Fingerprint([OWN; 32]) };
         let hello = PeerMessage::Hello {
@@ -251,11 +257,34 @@ impl<'a> World<'a> {
                 }
             }
             13 => self.other(source),
+            15 if !self.fetches.is_empty() => self.answer(source),
             _ => {
                 let ms = u64::from(source.short() % 4000);
                 self.wait(Duration::from_millis(ms));
             }
         }
+    }
+
+    /// A mirror answers, rightly or not.
+    fn answer(&mut self, source: &mut Source<'_>) {
+        let fetch = self.fetches.remove(usize::from(source.byte()) % self.fetches.len());
+        let whole = if fetch.url.ends_with(".tree") { &TREE } else { &CONTENT.bytes };
+        let mut bytes = whole.slice(fetch.bytes.start as usize..fetch.bytes.end as usize).to_vec();
+        let result = match source.byte() % 8 {
+            0 => Err(MirrorError::Slow),
+            1 => Err(MirrorError::Redirect),
+            2 => {
+                bytes.truncate(usize::from(source.short()));
+                Ok(bytes.into())
+            }
+            3 => {
+                let at = usize::from(source.short()) % bytes.len();
+                bytes[at] ^= source.byte();
+                Ok(bytes.into())
+            }
+            _ => Ok(bytes.into()),
+        };
+        self.tell(Input::Fetched(fetch.fetch, result));
     }
 
     fn other(&mut self, source: &mut Source<'_>) {
@@ -316,9 +345,7 @@ impl<'a> World<'a> {
         match output {
             Output::Connect { link, .. } => {
                 assert!(self.links.insert(link), "a link twice");
-                if let Some(peer) = self.introducing {
-                    self.named.insert(peer, link);
-                }
+                self.named.extend(self.introducing.map(|peer| (peer, link)));
             }
             Output::CloseLink(link, reason) => {
                 self.seen.note(reason);
@@ -334,10 +361,7 @@ impl<'a> World<'a> {
             }
             Output::Data(link, head) => {
                 assert!(self.links.contains(&link), "data on a link that does not exist");
-                assert!(
-                    head.range.iter().all(|group| self.held.contains(&group)),
-                    "what is sent is not held"
-                );
+                assert!(head.range.iter().all(|group| self.held.contains(&group)), "sent, not held");
             }
             Output::RemoteSignal(link, _) | Output::LowWater(link, _) => {
                 assert!(self.links.contains(&link), "something for a link that does not exist");
@@ -347,6 +371,11 @@ impl<'a> World<'a> {
                 self.held.extend(verified.range().iter());
             }
             Output::Evict(range) => self.held.retain(|group| !range.has(*group)),
+            Output::FetchRange(fetch) => {
+                assert!(!fetch.bytes.is_empty() && fetch.bytes.end <= fetch.file_bytes, "{fetch:?}");
+                self.fetches.push(fetch);
+            }
+            Output::AbortFetch(fetch) => self.fetches.retain(|open| open.fetch != fetch),
             Output::Tracker(request) => self.seen.note(word_of(&request.body)),
             Output::Event(event) => self.seen.note(word_of(&event)),
             Output::ConnectTracker

@@ -180,7 +180,7 @@ pub fn text() -> Vec<Vec<u8>> {
 pub fn peer() -> Vec<Vec<u8>> {
     let counted = |bytes: &[u8]| [&[u8::try_from(bytes.len()).unwrap_or(u8::MAX)], bytes].concat();
     let mut seeds = Vec::new();
-    for kind in [0, 1, 2, 4, 8, 17] {
+    for kind in [0, 1, 2, 4, 8, 17, 32, 34] {
         let mut said = vec![kind, 6, 9];
         for message in peer_message().iter().filter(|message| message.len() < 256) {
             said.extend([0, 1]);
@@ -197,6 +197,14 @@ pub fn peer() -> Vec<Vec<u8>> {
             ]);
         }
         seeds.extend([said, served]);
+    }
+    // A player without neighbours that deliver, and mirrors that answer: right, right, wrong, right …
+    for kind in [32, 34] {
+        let mut mirrored = vec![kind, 0, 0];
+        for answer in [4, 4, 4, 3, 5, 0, 6, 2, 7, 1] {
+            mirrored.extend([14, 15, 0, 15, 0, answer, 0, 9, 1]);
+        }
+        seeds.push(mirrored);
     }
     seeds
 }

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use swarm_core::SwarmId;
 use swarm_core::publisher::TrackerName;
+use swarm_core::web_address::WebAddress;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// Path of the WebSocket below the tracker's base.
@@ -92,6 +93,11 @@ impl TrackerAddress {
     fn page(&self) -> String {
         let scheme = if self.is_secure { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority, self.base)
+    }
+
+    /// Whether the tracker is on this machine or in a private network, as far as its address tells.
+    pub fn is_private(&self) -> bool {
+        WebAddress::read(&self.socket_url(), &["ws", "wss"]).is_some_and(|address| address.is_local())
     }
 
     /// Whether the tracker is on this machine by its name, so that other peers may be, too.

@@ -10,16 +10,20 @@
 //! clock ─────────────┘                                  └─→ notices ─→ handle
 //! ```
 
+mod mirroring;
 mod outposts;
 mod storing;
 mod tracking;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use swarm_core::peer::{Event, FetchError, Input, OutpostId, OutpostInput, Output, PublishError};
+use swarm_core::peer::{
+    Event, FetchError, FetchId, Input, MirrorError, OutpostId, OutpostInput, Output, PublishError,
+};
 use swarm_core::tracker_list::TrackerList;
 use swarm_core::tracker_message::{IceServer, Role};
 use swarm_core::{Geometry, GroupRange, LinkId, Manifest, Peer, Timestamp};
@@ -59,6 +63,8 @@ enum Answer {
     /// The manifest was brought back to a tracker that forgot it, or not.
     Returned(Result<(), PublishError>),
     Opened(Result<Box<Opened>, StoreError>),
+    /// A mirror answered.
+    Fetched(FetchId, Result<Bytes, MirrorError>),
 }
 
 /// The driver's ends of its queues.
@@ -97,6 +103,10 @@ pub(crate) struct Driver {
     tracker_events: mpsc::Sender<(u64, TrackerEvent)>,
     closing: Vec<JoinHandle<()>>,
     answers: mpsc::Sender<Answer>,
+    /// What asks mirrors, once one is asked.
+    mirrors: Option<ureq::Agent>,
+    /// Fetches from mirrors that are awaited; `true`: not any more.
+    fetches: HashMap<FetchId, Arc<AtomicBool>>,
 
     /// Until the manifest is known.
     content: Option<Content>,
@@ -148,6 +158,8 @@ impl Driver {
             tracker_events,
             closing: Vec::new(),
             answers: answer_sender,
+            mirrors: None,
+            fetches: HashMap::new(),
             content: Some(options.content),
             store: None,
             geometry: Geometry::new(0),
@@ -263,6 +275,8 @@ impl Driver {
             Output::Control(link, message) => self.with_link(link, |link| link.control(&message)),
             Output::Data(link, head) => self.send_data(link, &head),
             Output::LowWater(link, bytes) => self.with_link(link, |link| link.set_low_water(bytes)),
+            Output::FetchRange(fetch) => self.fetch_range(fetch),
+            Output::AbortFetch(fetch) => self.abort_fetch(fetch),
             Output::Store(verified) => self.keep(&verified),
             // A file that is fetched has room for all of it.
             Output::Evict(range) => tracing::debug!(?range, "not needed any more"),
@@ -291,6 +305,11 @@ impl Driver {
                 tracing::warn!("the tracker forgot this content and does not take it back: {reason}");
             }
             Answer::Opened(Ok(opened)) => self.store_opened(*opened),
+            Answer::Fetched(fetch, result) => {
+                if self.fetches.remove(&fetch).is_some() {
+                    self.inputs.push_back(Input::Fetched(fetch, result));
+                }
+            }
             Answer::Opened(Err(error)) => self.notice(Notice::StoreFailed(error.to_string())),
         }
     }
@@ -343,6 +362,7 @@ impl Driver {
             | Event::Scarcity(_)
             | Event::Outpost { .. }
             | Event::Banned { .. }
+            | Event::MirrorLost { .. }
             | Event::Failed(_) => {}
         }
         self.notice(Notice::Peer(event));

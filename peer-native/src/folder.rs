@@ -90,6 +90,10 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), 
 
 /// Whether a file is the subtitles of a film beside it, and travels with that.
 fn is_of_film(path: &Path, beside: &[PathBuf]) -> bool {
+    let is_tree = path.extension().is_some_and(|extension| extension == "tree");
+    if is_tree && beside.contains(&path.with_extension("")) {
+        return true;
+    }
     let is_film = |other: &&PathBuf| {
         let media_type = media::media_type(other);
         media_type.starts_with("video/") || media_type.starts_with("audio/")

@@ -7,6 +7,7 @@
 //! | [`link`], `connection` | one WebRTC connection each, its channels and frames |
 //! | `network`, `mux` | the clock and the sockets of connections; one UDP port for all of them |
 //! | [`tracker`], [`publications`], [`address`] | the tracker's socket, manifests over HTTP, links that people write |
+//! | [`mirror`], [`mirror_server`], [`sidecar`] | ranges from HTTP servers; being one; the tree file that they serve |
 //! | [`store`] | files that hold a content, wholly or in part |
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
 //! | [`rules`], [`subtitles`], `poster` | what the author says beside the content |
@@ -25,6 +26,8 @@ pub mod hashing;
 pub mod key;
 pub mod link;
 pub mod media;
+pub mod mirror;
+pub mod mirror_server;
 mod mux;
 mod network;
 mod poster;
@@ -32,6 +35,7 @@ pub mod program;
 pub mod publications;
 pub mod publish;
 pub mod rules;
+pub mod sidecar;
 pub mod store;
 pub mod subtitles;
 pub mod tracker;

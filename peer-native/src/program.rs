@@ -11,10 +11,12 @@ mod catalogue;
 mod cli;
 mod ending;
 mod fetch;
+mod http;
 mod inspect;
 mod publishing;
 mod report;
 mod seed;
+mod tree;
 mod watch;
 
 use std::io::IsTerminal;
@@ -56,6 +58,7 @@ pub fn run(command: Command, output: Output) -> ExitCode {
         Command::Remove(options) => catalogue::remove(options, reporter).await,
         Command::Key(command) => catalogue::key(command, reporter),
         Command::Fetch(options) => fetch::run(options, reporter, ending).await,
+        Command::Tree(options) => tree::run(options, reporter, ending).await,
         Command::Inspect(options) => inspect::run(options, reporter, ending).await,
     })
 }

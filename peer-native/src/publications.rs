@@ -196,7 +196,7 @@ fn agent() -> Agent {
     Agent::new_with_config(config.build())
 }
 
-fn in_words(error: &ureq::Error) -> String {
+pub(crate) fn in_words(error: &ureq::Error) -> String {
     if let ureq::Error::Io(error) = error
         && let Some(words) = io_in_words(error)
     {

@@ -16,9 +16,13 @@ use swarm_core::{HashTree, Manifest, SecretKey, SwarmId, segmentation};
 
 use crate::data_dir::{DataDir, Record};
 use crate::media::{self, Remark};
+use crate::mirror::{self, CheckError};
 use crate::rules::{RuleError, Statement};
 use crate::store::{FileStamp, FullFile};
-use crate::{hashing, poster, subtitles};
+use crate::{hashing, poster, sidecar, subtitles};
+
+/// Random groups of a mirror that are compared before it is named.
+const MIRROR_SAMPLES: usize = 4;
 
 /// A file that cannot be published. The text names it and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,17 @@ pub enum PublishError {
     /// What the author said does not fit this content.
     #[error(transparent)]
     Rule(#[from] RuleError),
+    /// A mirror lacks the content.
+    #[error(transparent)]
+    Mirror(#[from] CheckError),
+    /// The tree for mirrors cannot be written.
+    #[error("{} cannot be written: {source}; write it elsewhere with `tree FILE --out`", path.display())]
+    Tree {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The manifest breaks a rule.
     #[error("{} cannot be published: {source}", path.display())]
     Manifest {
@@ -113,6 +128,10 @@ pub fn publish(
     let known = known.filter(|record| record.root == tree.root());
     let earlier = known.as_ref().and_then(|record| record.swarm(&said));
     let earlier = earlier.and_then(|swarm| data_dir?.manifest(swarm));
+    if !statement.mirrors.is_empty() {
+        let is_known = earlier.is_some();
+        check_mirrors((path, &statement.mirrors), &tree, is_known, &mut remarks)?;
+    }
     let manifest_error = |source| PublishError::Manifest { path: path.to_owned(), source };
     let manifest = match earlier {
         Some(manifest) => manifest,
@@ -139,6 +158,61 @@ pub fn publish(
     let file = FullFile::new(canonical.clone(), file, stamp);
     let manifest = manifest.into();
     Ok(Publication { manifest, swarm, tree, file, path: canonical, is_tree_reused, remarks })
+}
+
+/// The tree of a file, from the data directory if it was hashed before. Blocks.
+pub fn tree(
+    path: &Path,
+    data_dir: Option<&DataDir>,
+    progress: impl FnMut(u64),
+) -> Result<HashTree, PublishError> {
+    let read_error = |source: io::Error| read_error(path, source);
+    check(path)?;
+    let canonical = path.canonicalize().map_err(read_error)?;
+    let mut file = File::open(path).map_err(read_error)?;
+    let stamp = FileStamp::of(&file).map_err(read_error)?;
+    let known = data_dir.and_then(|data_dir| data_dir.record(&canonical));
+    let current = known.filter(|record| record.is_current(stamp));
+    let geometry = swarm_core::Geometry::new(stamp.length_bytes);
+    match current.and_then(|record| data_dir?.tree(geometry, record.root)) {
+        Some(tree) => Ok(tree),
+        None => hashed(path, &mut file, stamp, progress),
+    }
+}
+
+/// Makes sure that FILE.tree is there; what is said if it had to be written.
+pub fn write_tree(path: &Path, tree: &HashTree) -> Result<Option<Remark>, PublishError> {
+    let beside = sidecar::path_of(path);
+    if sidecar::is_of(&beside, tree) {
+        return Ok(None);
+    }
+    let written = sidecar::write(&beside, tree);
+    written.map_err(|source| PublishError::Tree { path: beside.clone(), source })?;
+    Ok(Some(Remark::Info(format!("{} was written, for mirrors", beside.display()))))
+}
+
+/// Makes sure that mirrors have the content, and that FILE.tree is there to be brought to them. Once they are named, a mirror
+/// that fails is only worth a warning: a publisher starts again although one of them is down.
+fn check_mirrors(
+    (path, mirrors): (&Path, &Mirrors),
+    tree: &HashTree,
+    is_named: bool,
+    remarks: &mut Vec<Remark>,
+) -> Result<(), PublishError> {
+    remarks.extend(write_tree(path, tree)?);
+    for mirror in &mirrors.servers {
+        let mut samples = [0; MIRROR_SAMPLES * 4];
+        // Without random numbers the first group is compared again.
+        let _ = getrandom::fill(&mut samples);
+        let (samples, _) = samples.as_chunks::<4>();
+        let samples: Vec<u32> = samples.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+        match mirror::check(mirror, tree, &samples) {
+            Ok(()) => {}
+            Err(error) if is_named => remarks.push(Remark::Warning(error.to_string())),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// What is wrong with a file before it is even opened: opening a pipe would wait for its writer.
@@ -188,6 +262,10 @@ fn digest(statement: &Statement, subtitles: &[Attachment], key: &SecretKey) -> S
     if !statement.trackers.is_empty() {
         said.extend(serde_json::to_vec(&statement.trackers).unwrap_or_default());
     }
+    if statement.has_mirrors() {
+        let mirrors = (&statement.mirrors, &statement.own_mirror);
+        said.extend(serde_json::to_vec(&mirrors).unwrap_or_default());
+    }
     blake3::hash(&said).to_hex().to_string()
 }
 
@@ -232,7 +310,7 @@ impl About<'_> {
             created_s: created.as_secs(),
             trackers: self.statement.trackers.clone(),
             attachments: poster.into_iter().chain(self.subtitles).collect(),
-            mirrors: Mirrors::default(),
+            mirrors: self.statement.mirrors_of(tree.root()),
         };
         manifest.clean_texts();
         Ok(manifest)

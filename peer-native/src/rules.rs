@@ -22,9 +22,9 @@ mod span;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use swarm_core::manifest::{Chapter, PRIORITY_MAX, Period};
+use swarm_core::manifest::{Chapter, Mirror, Mirrors, PRIORITY_MAX, Period};
 use swarm_core::segmentation::{RULES_MAX, Rule, Scope, Structure};
-use swarm_core::{Geometry, GroupRange};
+use swarm_core::{ContentRoot, Geometry, GroupRange};
 
 /// Bytes of a rules file, at most: a thousand rules with a paragraph of comment each.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -58,6 +58,12 @@ pub struct Statement {
     /// Addresses of the trackers at which it is served, if there are several.
     #[serde(default)]
     pub trackers: Vec<String>,
+    /// Servers that have the content. Not a part of rules files: they belong to a place, not to a film.
+    #[serde(default)]
+    pub mirrors: Mirrors,
+    /// Where this seeder is itself one: the address in front of a content's digest, with a slash at its end.
+    #[serde(default)]
+    pub own_mirror: Option<String>,
 }
 
 impl Statement {
@@ -110,6 +116,18 @@ impl Statement {
     /// The same, served at these trackers.
     pub fn served_at(self, trackers: Vec<String>) -> Self {
         Self { trackers, ..self }
+    }
+
+    /// Whether any mirror is named.
+    pub const fn has_mirrors(&self) -> bool {
+        !self.mirrors.is_empty() || self.own_mirror.is_some()
+    }
+
+    /// All mirrors of the content with this digest.
+    pub fn mirrors_of(&self, root: ContentRoot) -> Mirrors {
+        let own = self.own_mirror.iter().map(|base| Mirror::new(format!("{base}{root}")));
+        let servers = self.mirrors.servers.iter().cloned().chain(own).collect();
+        Mirrors { servers, ..self.mirrors }
     }
 
     /// The rules, in order.

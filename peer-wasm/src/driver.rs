@@ -8,8 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
+use bytes::Bytes;
 use js_sys::Promise;
-use swarm_core::peer::{PeerConfig, PublishError};
+use swarm_core::peer::{FetchId, MirrorError, PeerConfig, PublishError};
 use swarm_core::tracker_message::IceServer;
 use swarm_core::{Input, LinkId, Peer, ReaderId, Timestamp};
 use wasm_bindgen::JsCast;
@@ -39,6 +40,8 @@ pub(crate) enum Happening {
     Tracker(u32, Input),
     /// The tracker gave relays, in place of those it gave before.
     Relays(u32, Vec<IceServer>),
+    /// A mirror answered.
+    Fetched(FetchId, Result<Bytes, MirrorError>),
     /// A request is over whose result nothing depends on.
     Done,
     /// The service worker asks something of a reader.

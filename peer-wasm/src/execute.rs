@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use swarm_core::peer::Event;
+use swarm_core::peer::{Event, MirrorError, RangeFetch};
 use swarm_core::peer_message::DataHead;
 use swarm_core::tracker_message::IceServer;
 use swarm_core::{GroupSet, HashTree, Input, LinkId, Manifest, Output, Timestamp, Verified};
+use web_sys::AbortController;
 
 use crate::driver::{Happening, cannot_publish};
 use crate::link::{Lane, Link};
+use crate::mirror;
 use crate::page::{Attachment, ToPage};
 use crate::start;
 use crate::state::{State, tell};
@@ -77,6 +79,12 @@ impl State {
                     link.set_low_water(bytes);
                 }
             }
+            Output::FetchRange(fetch) => self.fetch_range(now, fetch),
+            Output::AbortFetch(fetch) => {
+                if let Some(controller) = self.fetches.remove(&fetch) {
+                    controller.abort();
+                }
+            }
             Output::Store(verified) => self.put(now, &verified),
             Output::Evict(range) => {
                 if let Some((_, store)) = &mut self.content {
@@ -85,6 +93,17 @@ impl State {
             }
             Output::Event(event) => self.announce(now, event),
         }
+    }
+
+    fn fetch_range(&mut self, now: Timestamp, fetch: RangeFetch) {
+        let Ok(controller) = AbortController::new() else {
+            let error = MirrorError::Unreachable("this browser cannot end a request".to_owned());
+            return self.input(now, Input::Fetched(fetch.fetch, Err(error)));
+        };
+        let id = fetch.fetch;
+        self.fetches.insert(id, controller.clone());
+        let answer = mirror::fetch_range(self.scope.clone(), fetch, controller);
+        self.later(async move { Happening::Fetched(id, answer.await) });
     }
 
     /// Takes over a channel that the window created for a link.
@@ -175,6 +194,7 @@ impl State {
             // The page reads it in the numbers that it gets each second.
             Event::Scarcity(_) | Event::Outpost { .. } => {}
             Event::Banned { link, reason } => ToPage::Banned { link, reason: &reason }.post(scope),
+            Event::MirrorLost { host } => ToPage::MirrorLost { host: &host }.post(scope),
             Event::Failed(reason) => {
                 ToPage::Failed { reason: &reason }.post(scope);
                 self.readers.fail(&reason);

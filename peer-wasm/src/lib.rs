@@ -13,6 +13,7 @@ mod execute;
 #[cfg(test)]
 mod fixture;
 mod link;
+mod mirror;
 mod page;
 pub mod range;
 mod reader;
@@ -24,8 +25,9 @@ mod tracker;
 use std::rc::Rc;
 
 use js_sys::Promise;
-use swarm_core::peer::{Appetite, Economy, PeerConfig, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, MirrorUse, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
+use swarm_core::web_address::WebAddress;
 use swarm_core::{Input, SwarmId};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -81,6 +83,7 @@ pub fn start(
         token: token.clone(),
         uplink_hint: None,
         economy: Economy::default(),
+        mirrors: mirrors(&scope),
     };
     let start_ms = time.as_deref().and_then(start::parse);
     if time.is_some() && start_ms.is_none() {
@@ -90,6 +93,13 @@ pub fn start(
     let driver = Driver::new(scope, config, Early { start_ms, token, socket, manifest });
     driver.tell(Happening::Input(Input::Start));
     Ok(Session { driver })
+}
+
+/// A page of the internet does not choose what is asked in a private network.
+fn mirrors(scope: &DedicatedWorkerGlobalScope) -> MirrorUse {
+    let origin = scope.location().origin();
+    let is_local = WebAddress::read(&origin, &["http", "https"]).is_some_and(|address| address.is_local());
+    if is_local { MirrorUse::All } else { MirrorUse::Public }
 }
 
 /// A panic ends the peer, not silently: the page says so.

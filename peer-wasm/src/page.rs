@@ -139,6 +139,8 @@ pub(crate) enum ToPage<'a> {
     Complete,
     /// A counterpart lost its link for breaking the rules.
     Banned { link: LinkId, reason: &'a str },
+    /// A mirror sent wrong bytes and is not asked again.
+    MirrorLost { host: &'a str },
     /// The peer cannot go on.
     Failed { reason: &'a str },
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use js_sys::Promise;
+use swarm_core::peer::FetchId;
 use swarm_core::tracker_list::{TrackerList, advice_of, is_permission, is_usable};
 use swarm_core::tracker_message::{ErrorCode, IceServer, TrackerMessage, TrackerMessageBody};
 use swarm_core::{Input, LinkId, Manifest, Peer, SwarmId, Timestamp};
-use web_sys::{DedicatedWorkerGlobalScope, MessagePort};
+use web_sys::{AbortController, DedicatedWorkerGlobalScope, MessagePort};
 
 use crate::bar::{Levels, place_at};
 use crate::digest::{Digest, Progress};
@@ -53,6 +54,8 @@ pub(crate) struct State {
     /// When the manifest may be brought back to the tracker again.
     next_return: Timestamp,
     pub(crate) links: BTreeMap<LinkId, Link>,
+    /// Fetches from mirrors that are awaited.
+    pub(crate) fetches: BTreeMap<FetchId, AbortController>,
     pub(crate) readers: Readers,
     pub(crate) content: Option<(Arc<Manifest>, Store)>,
     /// Whether groups were stored that readers may wait for.
@@ -94,6 +97,7 @@ impl State {
             relays: Vec::new(),
             next_return: Timestamp::ZERO,
             links: BTreeMap::new(),
+            fetches: BTreeMap::new(),
             readers: Readers::new(on_reader),
             content: None,
             has_news: false,
@@ -115,6 +119,11 @@ impl State {
             }
             Happening::Relays(serial, relays) if self.tracker.is_current(serial) => self.relays = relays,
             Happening::Tracker(..) | Happening::Relays(..) | Happening::Done => {}
+            Happening::Fetched(fetch, result) => {
+                if self.fetches.remove(&fetch).is_some() {
+                    self.input(now, Input::Fetched(fetch, result));
+                }
+            }
             Happening::Channel(id, lane, event) => {
                 let inputs = self.links.get_mut(&id).map(|link| link.handle(lane, event));
                 for input in inputs.unwrap_or_default() {

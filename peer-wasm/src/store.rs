@@ -166,7 +166,7 @@ mod tests {
         use std::sync::Arc;
         use swarm_core::limits::CONTENT_BYTES_MAX;
         use swarm_core::manifest::{PRIORITY_DEFAULT, Period, Segment, SegmentKind};
-        use swarm_core::peer::{Appetite, Economy, Input, Peer, PeerConfig, UploadLimit};
+        use swarm_core::peer::{Appetite, Economy, Input, MirrorUse, Peer, PeerConfig, UploadLimit};
         use swarm_core::tracker_message::Role;
         use swarm_core::{HashTree, Timestamp};
 
@@ -188,6 +188,7 @@ mod tests {
             uplink_hint: None,
             token: None,
             economy: Economy::Thrifty,
+            mirrors: MirrorUse::Off,
         });
         peer.handle_input(Timestamp::ZERO, Input::Start);
         let store = Store::new(geometry, STORE_BYTES_MAX);

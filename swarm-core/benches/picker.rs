@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use swarm_core::manifest::{Mirrors, Period, Seal, Segment, SegmentKind};
-use swarm_core::peer::{Appetite, Economy, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, MirrorUse, UploadLimit};
 use swarm_core::peer_message::{PEER_VERSION, PeerMessage, RejectReason, Serving, Standing};
 use swarm_core::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
 use swarm_core::{
@@ -97,6 +97,7 @@ impl Viewer {
             uplink_hint: None,
             token: None,
             economy: Economy::default(),
+            mirrors: MirrorUse::Off,
         };
         let mut viewer =
             Self { peer: Peer::new(config), now: Timestamp::from_millis(1), requests: VecDeque::new() };

@@ -143,6 +143,21 @@ impl<'de> Deserialize<'de> for PeerId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct LinkId(pub u32);
 
+impl LinkId {
+    /// The first of the ids that stand for mirrors. Links count up from 1 and come nowhere near.
+    const FIRST_MIRROR: u32 = u32::MAX - 255;
+
+    /// The id by which the ledger calls a mirror. No link has it.
+    pub(crate) const fn of_mirror(place: u8) -> Self {
+        Self(Self::FIRST_MIRROR + place as u32)
+    }
+
+    /// Whether it stands for a mirror.
+    pub(crate) const fn is_mirror(self) -> bool {
+        self.0 >= Self::FIRST_MIRROR
+    }
+}
+
 /// Names one reader of the content (a player's open range), towards the driver only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReaderId(pub u32);

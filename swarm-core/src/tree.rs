@@ -17,6 +17,7 @@
 //! what it sent before, and a [`Proof`] carries just the nodes between the range and the first known one.
 
 mod saved;
+pub mod sidecar;
 
 use std::collections::BTreeMap;
 

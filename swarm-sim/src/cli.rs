@@ -90,6 +90,9 @@ pub(crate) struct Arguments {
     /// Queue in front of each viewer's downlink, ms at the downlink's rate; what does not fit is dropped and sent again
     #[arg(long, value_name = "MS", default_value_t = 250.0)]
     buffer: f64,
+    /// Uplink of a mirror that holds the content, Mbit/s; 0: there is none
+    #[arg(long, value_name = "MBIT/S", default_value_t = 0.0)]
+    mirror: f64,
     /// The author marks 40 to 50 % of the content with priority 7 and everything beyond 60 % with period `background`
     #[arg(long)]
     rules: bool,
@@ -134,10 +137,13 @@ impl Arguments {
         if times.iter().any(|time| !(0.0..=1e6).contains(time)) {
             return Err("times and the media's rate are between 0 and 1,000,000".into());
         }
+        if !(0.0..=100_000.0).contains(&self.mirror) {
+            return Err("--mirror is between 0 and 100,000 Mbit/s".into());
+        }
         if self.policy == PolicyName::ClientServer && self.has_misfortune() {
             return Err("client-server models an ideal server. Leave out --loss, \
                         --jitter, --churn, --corrupt, --liars, --drip, --seekers, --tracker-outage, --partition, \
-                        --kill, --kill-seeder, --rules and --timeline"
+                        --kill, --kill-seeder, --rules, --mirror and --timeline"
                 .into());
         }
         Ok(Scenario {
@@ -164,6 +170,7 @@ impl Arguments {
             leaves_after_done: self.leave_after_done,
             window_kib: self.window.max(1),
             buffer_ms: self.buffer,
+            mirror_mbps: self.mirror,
             has_author_rules: self.rules,
             distribution: distribution(self.policy),
             economy: self.economy,
@@ -179,7 +186,7 @@ impl Arguments {
     fn has_misfortune(&self) -> bool {
         let shares = [self.loss, self.jitter, self.churn, self.corrupt, self.liars, self.drip, self.seekers];
         let has_span = self.tracker_outage.is_some() || self.partition.is_some() || self.kill.is_some();
-        let has_flag = self.kill_seeder || self.rules || self.timeline;
+        let has_flag = self.kill_seeder || self.rules || self.timeline || self.mirror > 0.0;
         shares.iter().any(|share| *share > 0.0) || has_span || has_flag
     }
 }

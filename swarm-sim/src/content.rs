@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::manifest::{Mirrors, PRIORITY_MAX, Period, Seal};
+use swarm_core::manifest::{Mirror, Mirrors, PRIORITY_MAX, Period, Seal};
 use swarm_core::{
     Geometry, GroupRange, GroupSet, HashTree, Manifest, SecretKey, SwarmId, TreeBuilder, segmentation,
 };
 
 use crate::marks::{self, ByMark};
+use crate::mirror::URL;
 use crate::scenario::Scenario;
 
 /// Everything that is fixed about the content.
@@ -34,6 +35,7 @@ impl Content {
         let geometry = Geometry::new(length);
         let tree =
             builder.finish().unwrap_or_else(|| HashTree::unknown(geometry, swarm_core::ContentRoot([0; 32])));
+        let mirrors = (scenario.mirror_mbps > 0.0).then(|| Mirror::new(URL.to_owned())).into_iter();
         let mut manifest = Manifest {
             seal: Seal::default(),
             name: "simulated".into(),
@@ -48,7 +50,7 @@ impl Content {
             created_s: 0,
             trackers: Vec::new(),
             attachments: Vec::new(),
-            mirrors: Mirrors::default(),
+            mirrors: Mirrors { servers: mirrors.collect(), ..Mirrors::default() },
         };
         let marks = scenario.has_author_rules.then(|| {
             mark(&mut manifest);

@@ -15,6 +15,7 @@
 //! | `network`, `link`, `downlink` | the transport of bytes |
 //! | `tracking` | the tracker and the connections to it |
 //! | `marks` | the author's priorities, and when viewers had each part |
+//! | `mirror` | a mirror and its uplink |
 //! | `population` | random scenarios |
 //! | `misfortune` | joins and failures |
 //! | `traces` | digests of small runs, compared between compilation targets |
@@ -29,6 +30,7 @@ mod content;
 mod downlink;
 mod link;
 mod marks;
+mod mirror;
 mod misfortune;
 mod network;
 mod node;

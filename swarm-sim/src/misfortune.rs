@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use swarm_core::Peer;
-use swarm_core::peer::{Appetite, PeerConfig, Publisher, UploadLimit};
+use swarm_core::peer::{Appetite, MirrorUse, PeerConfig, Publisher, UploadLimit};
 use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::Role;
 
@@ -82,6 +82,7 @@ impl World {
             // A publisher knows its uplink from earlier, viewers do not.
             uplink_hint: (role == Role::Initial).then_some(up),
             economy: self.scenario.economy.of_core(),
+            mirrors: MirrorUse::All,
         };
         let marks = self.content.marks.as_ref().filter(|_| role == Role::Viewer);
         Node {

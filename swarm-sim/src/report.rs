@@ -29,6 +29,8 @@ pub struct Report {
     pub t_over_bound: f64,
     /// Upload of all initial peers together, in copies of the content.
     pub seeder_copies: f64,
+    /// Upload of the mirror, in copies of the content; 0 without one.
+    pub mirror_copies: f64,
     /// Time from the first link to the first frame, ms, mean.
     pub start_ms_mean: f64,
     /// The same, 90th percentile by nearest rank.
@@ -120,7 +122,7 @@ impl Viewing {
             first_link_at: node.first_link_at,
             done_at: node.done_at,
             playback: node.player.as_ref().map(|player| player.playback()),
-            received_bytes: stats.from_initial + stats.from_peers,
+            received_bytes: stats.from_initial + stats.from_peers + stats.from_mirrors,
         }
     }
 
@@ -178,7 +180,8 @@ fn report(world: &World) -> Report {
     let watching = || viewers.iter().filter(|node| node.is_watching());
     let viewings: Vec<Viewing> = watching().map(|node| Viewing::of(node)).collect();
     let stats: Vec<_> = viewers.iter().map(|node| node.peer.stats()).collect();
-    let received: u64 = stats.iter().map(|stats| stats.from_initial + stats.from_peers).sum();
+    let received: u64 =
+        stats.iter().map(|stats| stats.from_initial + stats.from_peers + stats.from_mirrors).sum();
     let pct = |bytes: u64| bytes as f64 * 100.0 / received.max(1) as f64;
     let initial = world.nodes.iter().filter(|node| node.role == Role::Initial);
     let uploaded: u64 = initial.map(|node| node.peer.stats().uploaded).sum();
@@ -191,6 +194,7 @@ fn report(world: &World) -> Report {
         finished: world.is_finished(),
         peers: count(viewers.len()),
         seeder_copies: uploaded as f64 / world.scenario.content_bytes() as f64,
+        mirror_copies: world.mirror.sent_bytes as f64 / world.scenario.content_bytes() as f64,
         duplicate_pct: pct(stats.iter().map(|stats| stats.duplicate_bytes).sum()),
         proof_pct: pct(stats.iter().map(|stats| stats.proof_bytes).sum()),
         control_pct: pct(world.carried.control),

@@ -110,6 +110,8 @@ pub struct Scenario {
     pub window_kib: u32,
     /// Length of the drop-tail queue in front of each viewer's downlink, ms of transfer at the downlink's rate.
     pub buffer_ms: f64,
+    /// Uplink of a mirror, Mbit/s; 0: there is none.
+    pub mirror_mbps: f64,
     /// Round trips from the end of signalling until a connection is open.
     pub connect_rtts: f64,
     /// Whether the author marks 40 to 50 % of the content with priority 7 and everything beyond 60 % with period
@@ -155,6 +157,7 @@ impl Default for Scenario {
             leaves_after_done: false,
             window_kib: 1024,
             buffer_ms: 250.0,
+            mirror_mbps: 0.0,
             connect_rtts: 4.0,
             has_author_rules: false,
             distribution: Distribution::default(),

@@ -54,6 +54,9 @@ pub(crate) fn answer(scenario: &Scenario, report: &Report) -> String {
         report.seeder_copies * scenario.content_bytes() as f64 / 1e6,
         f64::from(report.peers) * scenario.content_bytes() as f64 / 1e6
     ));
+    if scenario.mirror_mbps > 0.0 {
+        line(format!("The mirror uploads {:.2} copies.", report.mirror_copies));
+    }
     for moment in &report.timeline {
         line(format!(
             "{:5.0} s  held {:5.1} % (least {:5.1}), injected {:5.1} %, uplinks {:5.1} % busy, publisher {:5.1} %, {}/{} done",

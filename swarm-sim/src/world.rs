@@ -17,10 +17,11 @@ use crate::chance::Chance;
 use crate::content::Content;
 use crate::downlink::Passages;
 use crate::link::Quantum;
+use crate::mirror::{Mirror, MirrorEvent};
 use crate::misfortune::Misfortune;
 use crate::node::{Conduct, Node};
 use crate::queue::Queue;
-use crate::scenario::{Scenario, micros_of};
+use crate::scenario::{Scenario, bytes_per_s, micros_of};
 use crate::timeline::Timeline;
 use crate::trace::Trace;
 
@@ -44,6 +45,7 @@ pub(crate) enum Event {
     Control { to: usize, link: LinkId, message: Box<PeerMessage> },
     Opens { node: usize, link: LinkId },
     Tracker(crate::tracking::TrackerEvent),
+    Mirror(MirrorEvent),
     Plays(usize),
     Seeks(usize),
     Misfortune(Misfortune),
@@ -72,6 +74,7 @@ pub(crate) struct World {
     pub(crate) connections: BTreeMap<ConnectionId, usize>,
     pub(crate) carried: Carried,
     pub(crate) passages: Passages,
+    pub(crate) mirror: Mirror,
     pub(crate) trace: Trace,
     /// Number of honest viewers that are alive and lack something: the run ends when it is 0.
     awaited: usize,
@@ -88,6 +91,7 @@ impl World {
             now: 0,
             queue: Queue::new(),
             nodes: Vec::new(),
+            mirror: Mirror::new(bytes_per_s(scenario.mirror_mbps), &content),
             content,
             chance: Chance::new(scenario.seed),
             tracker: None,
@@ -161,6 +165,7 @@ impl World {
             }
             Event::Opens { node, link } => self.opens(node, link),
             Event::Tracker(event) => self.tracker_event(event),
+            Event::Mirror(event) => self.mirror_event(event),
             Event::Plays(node) => self.plays(node),
             Event::Seeks(node) => self.seeks(node),
             Event::Misfortune(misfortune) => self.strike(misfortune),
@@ -247,6 +252,8 @@ impl World {
             }
             Output::Store(verified) => self.stored(node, verified.range()),
             Output::Evict(_) => {}
+            Output::FetchRange(fetch) => self.fetch_range(node, fetch),
+            Output::AbortFetch(fetch) => self.abort_fetch(node, fetch),
             Output::Event(event) => self.event(node, &event),
         }
     }
@@ -285,6 +292,7 @@ impl World {
             | PeerEvent::Scarcity(_)
             | PeerEvent::Outpost { .. }
             | PeerEvent::Banned { .. }
+            | PeerEvent::MirrorLost { .. }
             | PeerEvent::Failed(_) => {}
         }
     }

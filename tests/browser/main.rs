@@ -4,6 +4,7 @@ mod closed;
 mod describing;
 mod encrypted;
 mod messages;
+mod mirrors;
 mod outliving;
 mod proxies;
 mod reading;

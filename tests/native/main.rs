@@ -9,6 +9,7 @@ mod encrypted;
 mod flag_file;
 mod hostile;
 mod media;
+mod mirrors;
 mod publishing;
 mod relays;
 mod service;

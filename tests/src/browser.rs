@@ -90,6 +90,8 @@ pub struct TabStats {
     pub from_initial: u64,
     /// Of those that came, from other peers.
     pub from_peers: u64,
+    /// Of those that came, from mirrors.
+    pub from_mirrors: u64,
     /// Bytes sent to others.
     pub uploaded: u64,
     /// Bytes that came though they were held.

@@ -44,6 +44,8 @@ pub struct Done {
     pub from_initial: u64,
     /// Bytes fetched from other peers.
     pub from_peers: u64,
+    /// Bytes fetched from mirrors.
+    pub from_mirrors: u64,
     /// Bytes sent to others.
     pub uploaded: u64,
     /// Bytes that came though they were held.

@@ -195,12 +195,30 @@ impl Host {
         ip(&self.namespace, &["route", "delete", "default"])
     }
 
+    /// A listener at a TCP port here.
+    pub fn listen(&self, port: u16) -> Result<TcpListener> {
+        let inside = self.inside()?;
+        let address = self.address;
+        let opened = thread::spawn(move || {
+            // Of this thread alone; what it opens from here on is inside, wherever it is used.
+            move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Network))?;
+            TcpListener::bind((address, port))
+        });
+        let opened =
+            opened.join().map_err(|_| anyhow::anyhow!("the thread that listens on a host panicked"))?;
+        Ok(opened?)
+    }
+
+    fn inside(&self) -> Result<File> {
+        File::open(PathBuf::from(NAMES).join(&self.namespace))
+            .with_context(|| format!("{} is gone", self.namespace))
+    }
+
     /// Lets the tests reach a TCP port of this host's loopback; the address to connect to. Lasts as long as the process.
     pub fn door(&self, port: u16) -> Result<SocketAddr> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let inside = File::open(PathBuf::from(NAMES).join(&self.namespace))
-            .with_context(|| format!("{} is gone", self.namespace))?;
+        let inside = self.inside()?;
         thread::spawn(move || {
             // Of this thread alone; what it opens from here on is inside.
             if let Err(error) = move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Network)) {

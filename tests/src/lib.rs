@@ -17,6 +17,7 @@ pub mod events;
 pub mod false_tracker;
 pub mod gate;
 pub mod internet;
+pub mod mirror;
 pub mod pebble;
 pub mod permission;
 pub mod places;
@@ -32,6 +33,7 @@ pub mod wait;
 
 pub use browser::{Tab, TabStats};
 pub use events::{Done, Event};
+pub use mirror::Mirror;
 pub use program::{Ended, Program};
 pub use seeder::{Fetch, Seeder};
 pub use tracker::Tracker;

@@ -56,7 +56,7 @@ impl Cli {
         let mut cli = Self::try_parse_from(arguments)?;
         let has_events = matches!(cli.command, Command::Share(_) | Command::Peer(_));
         if cli.output.json && !has_events {
-            let text = "--json is for the commands that report events: share, seed, list, remove, fetch, inspect, key";
+            let text = "--json is for the commands that report events: share, seed, list, remove, fetch, tree, inspect, key";
             return Err(Self::command().error(ErrorKind::ArgumentConflict, text));
         }
         // `tributary -v tracker` means the same as `tributary tracker -v`.

@@ -38,8 +38,9 @@ export class Session {
   constructor({ swarm, worker, early }, view, stage) {
     this.#view = view;
     this.#stats = {
-      swarm, bytes_total: 0, bytes_verified: 0, from_initial: 0, from_peers: 0, uploaded: 0,
-      duplicate_bytes: 0, proof_bytes: 0, is_tracker_up: false, scarcity: null, uplink: 0, links: [],
+      swarm, bytes_total: 0, bytes_verified: 0, from_initial: 0, from_peers: 0, from_mirrors: 0,
+      uploaded: 0, duplicate_bytes: 0, proof_bytes: 0, is_tracker_up: false, scarcity: null, uplink: 0, links: [],
+      mirrors: [],
     };
     this.#worker = worker;
     this.#connections = new Connections((message, transfer) => this.post(message, transfer));
@@ -159,6 +160,9 @@ export class Session {
       case "banned":
         this.#bannedCount += 1;
         return notice("banned", banned(this.#bannedCount, message.reason));
+      case "mirror_lost":
+        return notice("mirror-lost", `The mirror ${message.host} sent wrong bytes. None were kept or played, and it is ` +
+          "not asked again.");
       case "failed":
         this.#player.end();
         return this.#view.fatal(message.reason);

@@ -45,12 +45,20 @@
  * @property {number} received verified bytes
  * @property {number} sent bytes
  *
+ * @typedef {object} MirrorStats
+ * @property {string} host
+ * @property {"idle" | "fetching" | "failing" | "lost"} state
+ * @property {number} received verified bytes
+ * @property {number} rate bytes a second that it sends
+ * @property {string | null} word what failed last
+ *
  * @typedef {object} PeerStats what the peer says of itself
  * @property {string} swarm
  * @property {number} bytes_total
  * @property {number} bytes_verified
  * @property {number} from_initial
  * @property {number} from_peers
+ * @property {number} from_mirrors
  * @property {number} uploaded
  * @property {number} duplicate_bytes
  * @property {number} proof_bytes
@@ -58,6 +66,7 @@
  * @property {{supply_bps: number, demand_bps: number} | null} scarcity what the swarm can send, if its players need more
  * @property {number} uplink bytes a second, 0 if not known
  * @property {LinkStats[]} links
+ * @property {MirrorStats[]} mirrors
  *
  * @typedef {object} PlaybackStats what only the window can measure
  * @property {number | null} first_frame_ms from the start of the navigation
@@ -95,6 +104,7 @@
  *   | {type: "waiting", reason: string}
  *   | {type: "complete"}
  *   | {type: "banned", link: number, reason: string}
+ *   | {type: "mirror_lost", host: string}
  *   | {type: "failed", reason: string}} FromWorker
  *
  * @typedef {{type: "signal", link: number, signal: Signal}

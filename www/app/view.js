@@ -5,6 +5,7 @@ import { Bar } from "./bar.js";
 import { Chapters } from "./chapters.js";
 import { byId, element, notice, setText } from "./dom.js";
 import { formatBytes, formatDuration, formatRate } from "./format.js";
+import { Reach } from "./reach.js";
 
 /** @import { Content, Levels, LinkStats, PeerStats } from "./types.js" */
 
@@ -20,6 +21,7 @@ const STATES = { connecting: "Connecting", greeting: "Greeting", open: "Open" };
 const NUMBERS = /** @type {const} */ ([
   ["from_initial", "from-initial"],
   ["from_peers", "from-peers"],
+  ["from_mirrors", "from-mirrors"],
   ["uploaded", "uploaded"],
 ]);
 
@@ -30,6 +32,7 @@ export class View {
   #countdown;
   #bar = new Bar();
   #chapters = new Chapters();
+  #reach = new Reach();
   /** Called with the second to play from. @type {(seconds: number) => void} */
   onSeek = () => {};
 
@@ -133,6 +136,8 @@ export class View {
     }
     this.#bar.levels(levels, stats.links.some(({ state }) => state === "open"));
     this.#links(stats.links);
+    byId("mirrors").hidden = stats.mirrors.length === 0;
+    notice("reach", this.#reach.words(now, stats));
     notice("scarce", stats.scarcity ? scarcityWords(stats.scarcity) : "");
   }
 

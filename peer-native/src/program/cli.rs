@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use swarm_core::manifest::MirrorPolicy;
 use swarm_core::peer::Economy;
 
 use crate::data_dir::DataDir;
@@ -44,6 +45,8 @@ pub enum Command {
     Remove(Remove),
     /// Download a content, verify it, and serve others meanwhile.
     Fetch(Fetch),
+    /// Write FILE.tree, which a mirror serves beside the file.
+    Tree(Tree),
     /// Show the manifest and the segment table of a file or a link.
     Inspect(Inspect),
     /// Show or make the key that signs what is published from here.
@@ -131,6 +134,14 @@ pub struct Serving {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) economy: Thrift,
 
+    /// Serve the files over plain HTTP as well, as a mirror does; FILE.tree is written beside each. TLS is a proxy's business.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) http: Option<String>,
+
+    /// Most that is sent over HTTP, in bits a second over all connections. Default: no limit.
+    #[arg(long, value_name = "BITS", requires = "http")]
+    pub(crate) http_limit: Option<String>,
+
     /// What the uplink carries, in bits a second, such as 20M. Without this, what the last run measured counts at first. It
     /// is measured in any case, within seconds.
     #[arg(long, value_name = "BITS")]
@@ -191,6 +202,43 @@ pub(crate) struct Author {
     /// What the content is called. Default: what the rules or the file say, or else the file's name.
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
+
+    /// An HTTPS address at which the file lies, with FILE.tree beside it at the same address and .tree; `,N` behind it is
+    /// its weight. It is checked before it is named. FILE.tree is written if it is missing. May be repeated.
+    #[arg(long, value_name = "URL[,WEIGHT]")]
+    pub(crate) mirror: Vec<String>,
+
+    /// What viewers take from mirrors: at the start and what no peer delivers in time; only the latter; or everything
+    /// where no peer can be reached.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mirror_policy: Policy,
+
+    /// Where `--http` is reached from outside, such as https://films.example.org behind a proxy. The manifest then names it
+    /// as a mirror.
+    #[arg(long, value_name = "URL", requires = "http")]
+    pub(crate) http_url: Option<String>,
+}
+
+/// `--mirror-policy`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Policy {
+    /// The first groups, and what no peer will deliver in time.
+    #[default]
+    Assist,
+    /// Only what no peer will deliver in time.
+    Rescue,
+    /// As assist, and also background where no peer can be reached.
+    Full,
+}
+
+impl From<Policy> for MirrorPolicy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Assist => Self::Assist,
+            Policy::Rescue => Self::Rescue,
+            Policy::Full => Self::Full,
+        }
+    }
 }
 
 /// `list`.
@@ -243,6 +291,10 @@ pub struct Fetch {
     #[arg(long)]
     pub(crate) play: bool,
 
+    /// Take nothing from the mirrors that the publisher names.
+    #[arg(long = "no-mirrors")]
+    pub(crate) is_without_mirrors: bool,
+
     /// Go on serving others when the content is complete.
     #[arg(long)]
     pub(crate) stay: bool,
@@ -252,6 +304,21 @@ pub struct Fetch {
 
     #[command(flatten)]
     pub(crate) reach: Reach,
+}
+
+/// `tree`.
+#[derive(Debug, Args)]
+pub struct Tree {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Where the tree goes. Default: FILE.tree.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
 }
 
 /// `inspect`.
@@ -374,6 +441,10 @@ mod tests {
             "seeder key new --data-dir d --json",
             "seeder fetch http://h:1/#00 -o f --token t",
             "seeder list --json",
+            "seeder seed f --tracker ws://h:1/v1/swarm --http 0.0.0.0:8000 --http-url https://h/m --http-limit 20M",
+            "seeder tree f --out t --data-dir d --json",
+            "seeder fetch 00 --tracker ws://h:1/v1/swarm -o f --no-mirrors",
+            "seeder seed f --tracker ws://h:1/v1/swarm --mirror https://m/f,3 --mirror https://n/f --mirror-policy full",
             "seeder remove f --data-dir d",
             "seeder inspect f --rules f.toml --title T",
         ] {

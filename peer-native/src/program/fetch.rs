@@ -8,7 +8,7 @@ use crate::address::{ContentAddress, TrackerAddress};
 use crate::{Content, DriverOptions, Notice, PeerHandle};
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
-use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Stats, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, Event, MirrorUse, PeerConfig, Stats, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Manifest, ReaderId, SwarmId};
@@ -65,7 +65,13 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
     let upload = amount::upload_limit(options.upload.limit.as_deref())?;
     check_output(&options.output)?;
     let token = options.access.token.or(content.token);
-    let config = config(content.swarm, upload, token)?;
+    let mirrors = match options.is_without_mirrors {
+        true => MirrorUse::Off,
+        // A manifest of the internet does not choose what is asked in this network.
+        false if tracker.is_private() => MirrorUse::All,
+        false => MirrorUse::Public,
+    };
+    let config = config(content.swarm, upload, token, mirrors)?;
     let driver = DriverOptions {
         peer: config,
         tracker: tracker.clone(),
@@ -101,7 +107,12 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
     }
 }
 
-fn config(swarm: SwarmId, upload: UploadLimit, token: Option<String>) -> anyhow::Result<PeerConfig> {
+fn config(
+    swarm: SwarmId,
+    upload: UploadLimit,
+    token: Option<String>,
+    mirrors: MirrorUse,
+) -> anyhow::Result<PeerConfig> {
     Ok(PeerConfig {
         swarm,
         role: Role::Viewer,
@@ -113,6 +124,7 @@ fn config(swarm: SwarmId, upload: UploadLimit, token: Option<String>) -> anyhow:
         token,
         uplink_hint: None,
         economy: Economy::default(),
+        mirrors,
     })
 }
 
@@ -187,6 +199,7 @@ impl Fetching {
                 | Event::Scarcity(_)
                 | Event::Outpost { .. }
                 | Event::Banned { .. }
+                | Event::MirrorLost { .. }
                 | Event::Failed(_),
             )
             | Notice::Moved(_)
@@ -265,12 +278,13 @@ impl Fetching {
 
 fn summary(output: &Path, done: &Done, stats: &Stats) -> String {
     let mut text = format!(
-        "{} is complete and verified: {} in {:.1} s, {} from the seeder, {} from peers, {} uploaded",
+        "{} is complete and verified: {} in {:.1} s, {} from the seeder, {} from peers{}, {} uploaded",
         output.display(),
         amount::size(done.bytes),
         done.seconds,
         amount::size(done.from_initial),
         amount::size(done.from_peers),
+        from_mirrors(done.from_mirrors),
         amount::size(stats.uploaded),
     );
     if let Some(start_ms) = done.start_ms {
@@ -278,6 +292,11 @@ fn summary(output: &Path, done: &Done, stats: &Stats) -> String {
             &format!("; played from {start_ms} ms on, {} stalls, {} ms in all", done.stalls, done.stall_ms);
     }
     text
+}
+
+/// What came from mirrors, if anything did.
+fn from_mirrors(bytes: u64) -> String {
+    if bytes == 0 { String::new() } else { format!(", {} from mirrors", amount::size(bytes)) }
 }
 
 fn interval(period: Duration) -> tokio::time::Interval {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use swarm_core::peer::Stats;
 use swarm_core::player::Playback;
 use swarm_core::tracker_message::Scarcity;
-use swarm_core::{PublisherKey, SwarmId};
+use swarm_core::{ContentRoot, PublisherKey, SwarmId};
 
 /// One line of `--json`.
 #[derive(Debug, Serialize)]
@@ -35,6 +35,8 @@ pub(crate) enum Event<'a> {
         from_initial: u64,
         /// Of those, from other peers.
         from_peers: u64,
+        /// Of those, from mirrors.
+        from_mirrors: u64,
         /// Bytes sent to others.
         uploaded: u64,
         /// Links, open or being built.
@@ -71,6 +73,22 @@ pub(crate) enum Event<'a> {
         /// Where the file is.
         path: &'a str,
     },
+    /// A content is served over HTTP, too.
+    Http {
+        /// The swarm.
+        swarm: SwarmId,
+        /// Where.
+        url: &'a str,
+    },
+    /// The tree file of a content was written.
+    Tree {
+        /// Where it is.
+        path: &'a str,
+        /// Its length.
+        length_bytes: u64,
+        /// BLAKE3 digest of the content.
+        root: ContentRoot,
+    },
     /// The publisher's key.
     Key {
         /// Its public half.
@@ -96,6 +114,8 @@ pub(crate) struct Done {
     pub(crate) from_initial: u64,
     /// Of those, fetched from other peers.
     pub(crate) from_peers: u64,
+    /// Of those, fetched from mirrors.
+    pub(crate) from_mirrors: u64,
     /// Bytes sent to others.
     pub(crate) uploaded: u64,
     /// Bytes that came twice.
@@ -118,6 +138,7 @@ impl Done {
             bytes: stats.bytes_total,
             from_initial: stats.from_initial,
             from_peers: stats.from_peers,
+            from_mirrors: stats.from_mirrors,
             uploaded: stats.uploaded,
             duplicate_bytes: stats.duplicate_bytes,
             proof_bytes: stats.proof_bytes,
@@ -184,6 +205,7 @@ impl Reporter {
             bytes_total: stats.bytes_total,
             from_initial: stats.from_initial,
             from_peers: stats.from_peers,
+            from_mirrors: stats.from_mirrors,
             uploaded: stats.uploaded,
             links: stats.links.len(),
         });

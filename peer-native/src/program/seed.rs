@@ -12,7 +12,7 @@ use crate::publish::Publication;
 use crate::{Content, DriverOptions, Network, Notice, PeerHandle};
 use anyhow::{Context, bail};
 use swarm_core::SwarmId;
-use swarm_core::peer::{Appetite, Economy, Event, PeerConfig, Publisher, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, Event, MirrorUse, PeerConfig, Publisher, UploadLimit};
 use swarm_core::tracker_message::Role;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use crate::program::amount;
 use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
+use crate::program::http::Http;
 use crate::program::publishing::{self, Job};
 use crate::program::report::Reporter;
 use crate::program::watch::{self, TrackerWatch};
@@ -57,6 +58,8 @@ struct Seeder {
     credentials: Credentials,
     rates: Rates,
     network: Network,
+    /// Serves over HTTP as well, if that was asked for.
+    http: Option<Http>,
     data_dir: Option<DataDir>,
     seedings: Vec<Seeding>,
     /// What was said last of each tracker.
@@ -112,6 +115,7 @@ async fn seed(
 ) -> anyhow::Result<ExitCode> {
     let serving = &options.serving;
     let network = serving.reach.network()?;
+    let http = Http::start(serving).await?;
     let data_dir = publishing::data_dir(serving.data.dir.clone());
     let uplink = amount::uplink(serving.uplink.as_deref())?;
     let rates = Rates {
@@ -133,6 +137,7 @@ async fn seed(
         credentials,
         rates,
         network,
+        http,
         data_dir,
         seedings: Vec::new(),
         watches: Vec::new(),
@@ -219,6 +224,9 @@ impl Seeder {
             return Ok(());
         }
         self.list(&job, swarm, &path);
+        if let Some(http) = &self.http {
+            http.add(&publication, self.reporter)?;
+        }
         let (peer, mut receiver) = PeerHandle::start(driver_options(
             publication,
             &job,
@@ -371,6 +379,7 @@ fn driver_options(
         token: credentials.token.clone(),
         uplink_hint: rates.uplink,
         economy: rates.economy,
+        mirrors: MirrorUse::Off,
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
     let (tracker, outposts, network) = (tracker.clone(), further.to_vec(), network.clone());

@@ -52,6 +52,11 @@ impl TrackerWatch {
             Notice::Peer(Event::Banned { link, reason }) => {
                 tracing::info!(link = link.0, reason, "a peer was banned");
             }
+            Notice::Peer(Event::MirrorLost { host }) => {
+                reporter.note(&format!(
+                    "the mirror {host} sent wrong bytes; they were not kept, and it is not asked again"
+                ));
+            }
             Notice::Peer(Event::Scarcity(Some(scarcity))) => reporter.note(&shortage(*scarcity)),
             Notice::Peer(Event::Scarcity(None)) => {
                 reporter.note("the uplinks of all peers carry again what the viewers need");

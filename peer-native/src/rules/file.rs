@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use swarm_core::limits::{CHAPTERS_MAX, TEXT_BYTES_MAX};
-use swarm_core::manifest::{Chapter, PRIORITY_MAX, Period};
+use swarm_core::manifest::{Chapter, Mirrors, PRIORITY_MAX, Period};
 use swarm_core::segmentation::{Kind, RULES_MAX, Rule, Scope};
 use toml::Spanned;
 
@@ -25,7 +25,15 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Statement, RuleError> {
         written.chapter.iter().map(|chapter| source.chapter(chapter)).collect::<Result<Vec<_>, _>>()?;
     chapters.sort_by_key(|chapter| chapter.time_ms);
     let (title, author) = (written.title.map(Spanned::into_inner), written.author.map(Spanned::into_inner));
-    Ok(Statement { title, author, chapters, rules, trackers: Vec::new() })
+    Ok(Statement {
+        title,
+        author,
+        chapters,
+        rules,
+        trackers: Vec::new(),
+        mirrors: Mirrors::default(),
+        own_mirror: None,
+    })
 }
 
 /// A rules file as it is written.

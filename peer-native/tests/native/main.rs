@@ -7,6 +7,7 @@ mod content;
 mod liar;
 mod link;
 mod media;
+mod mirror_server;
 mod port;
 mod publish;
 mod store;

@@ -94,7 +94,8 @@ impl Mirrors {
         self.servers.is_empty()
     }
 
-    pub(super) fn check(&self) -> Result<(), ManifestError> {
+    /// Whether a manifest may name these.
+    pub fn check(&self) -> Result<(), ManifestError> {
         if self.servers.len() > MIRRORS_MAX {
             return Err(ManifestError::Invalid("more than 8 mirrors"));
         }

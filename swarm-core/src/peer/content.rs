@@ -92,6 +92,11 @@ impl Content {
         self.tree.verify(range, proof, bytes)
     }
 
+    /// Learns pages of the tree file. What does not lead to the root is refused.
+    pub(crate) fn learn_pages(&mut self, pages: GroupRange, bytes: &[u8]) -> Result<(), VerifyError> {
+        self.tree.learn_pages(pages, bytes)
+    }
+
     /// A verified range is in the store; returns how many of its bytes were new.
     pub(crate) fn gain(&mut self, range: GroupRange) -> u64 {
         let fresh: Vec<GroupRange> =

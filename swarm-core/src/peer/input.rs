@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::group_set::GroupSet;
 use crate::id::{LinkId, ReaderId, SwarmId};
 use crate::manifest::Manifest;
+use crate::peer::mirrors::{FetchId, MirrorError};
 use crate::peer::outposts::OutpostId;
 use crate::peer_message::{DataMessage, PeerDecodeError, PeerMessage};
 use crate::publisher::{SecretKey, TrackerName};
@@ -46,6 +47,19 @@ pub enum Economy {
     Generous,
 }
 
+/// Which of the mirrors that a manifest names are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MirrorUse {
+    /// None.
+    #[default]
+    Off,
+    /// Those that are not in a private network, as far as their addresses tell: a stranger's manifest does not choose
+    /// what is asked there.
+    Public,
+    /// All.
+    All,
+}
+
 /// What an initial peer proves its role with.
 #[derive(Debug, Clone)]
 pub struct Publisher {
@@ -80,6 +94,8 @@ pub struct PeerConfig {
     pub token: Option<String>,
     /// Of an initial peer, how much it gives beyond injection and deadlines.
     pub economy: Economy,
+    /// Which mirrors are used.
+    pub mirrors: MirrorUse,
 }
 
 /// Why a manifest could not be fetched over HTTP.
@@ -168,6 +184,9 @@ pub enum Input {
     },
     /// Groups that the store lost or cannot read; they are no longer announced. In words.
     StoreFailed(crate::group::GroupRange, String),
+
+    /// Answers `FetchRange`: the bytes of the range, or why they did not come.
+    Fetched(FetchId, Result<Bytes, MirrorError>),
 
     /// A player or program reads from `group` on.
     ReaderAt {

@@ -23,6 +23,7 @@
 //! | `neighbours` | links, who holds what, copies, round trips, bans |
 //! | `content` | manifest, hash tree, held groups, what is to be announced |
 //! | `receive` | readers and deadlines, what is asked of whom, credit, repair |
+//! | `mirrors` | what is under way from HTTP servers, how each did |
 //! | `send` | queues of requests, data channels, uplink, upload limit |
 //! | `inject` | an initial peer's first push of each group |
 //! | `tracker` | the conversation with the tracker and its advice; how a manifest is found |
@@ -39,6 +40,7 @@ mod content;
 mod flow;
 mod inject;
 mod input;
+mod mirrors;
 mod neighbours;
 mod news;
 mod outposts;
@@ -61,11 +63,13 @@ use bytes::Bytes;
 
 pub use chance::Chance;
 pub use input::{
-    Appetite, Economy, FetchError, Input, OutpostInput, PeerConfig, PublishError, Publisher, UploadLimit,
+    Appetite, Economy, FetchError, Input, MirrorUse, OutpostInput, PeerConfig, PublishError, Publisher,
+    UploadLimit,
 };
+pub use mirrors::{AnswerHead, FetchId, MirrorError, RangeFetch};
 pub use outposts::OutpostId;
 pub use output::{Event, OutpostOutput, Output};
-pub use stats::{LinkState, LinkStats, Stats};
+pub use stats::{LinkState, LinkStats, MirrorState, MirrorStats, Stats};
 
 use crate::group_set::GroupSet;
 use crate::manifest::Manifest;
@@ -76,12 +80,12 @@ use agenda::{Agenda, Asking};
 use building::Building;
 use content::Content;
 use inject::Inject;
+use mirrors::Mirrors;
 use neighbours::Neighbours;
 use news::News;
 use outposts::Outposts;
 use receive::{Receive, View, appetite};
-use send::Sender;
-use send::standing::StandingTold;
+use send::{Sender, standing::StandingTold};
 use stats::Totals;
 use tracker::{ManifestSource, TrackerSide};
 use tuning::READING_TICK;
@@ -103,6 +107,7 @@ struct KnownManifest {
 struct Live {
     content: Content,
     receive: Receive,
+    mirrors: Mirrors,
     /// Of an initial peer.
     inject: Option<Inject>,
 }
@@ -116,6 +121,8 @@ struct Timers {
     tick_at: Option<Timestamp>,
     /// When to look over requests again.
     receive_at: Option<Timestamp>,
+    /// When to look at mirrors again.
+    mirrors_at: Option<Timestamp>,
 }
 
 /// One peer of one swarm. See the [module](self) for how to drive it.
@@ -188,6 +195,7 @@ impl Peer {
             Input::Data(link, message) => self.data_message(now, link, message),
             Input::Malformed(link, error) => self.malformed(now, link, error),
             Input::Buffered(link, bytes) => self.drained(now, link, bytes),
+            Input::Fetched(fetch, result) => self.mirror_fetched(now, fetch, result),
             Input::StoreReady { held, tree } => self.store_ready(now, &held, *tree),
             Input::StoreFailed(range, _) => self.lose(now, range),
             Input::ReaderAt { reader, group, ahead_ms } => {
@@ -216,6 +224,7 @@ impl Peer {
         self.link_timeouts(now);
         self.building_timeout(now);
         self.receive_timeout(now);
+        self.mirrors_timeout(now);
         self.inject_timeout(now);
         self.agenda.everything();
         self.settle(now);
@@ -246,6 +255,7 @@ impl Peer {
             self.timers.serve_at,
             self.timers.tick_at,
             self.timers.receive_at,
+            self.timers.mirrors_at,
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -268,6 +278,7 @@ impl Peer {
             bytes_verified: self.live.as_ref().map_or(0, |live| live.content.held_bytes()),
             from_initial: self.totals.from_initial,
             from_peers: self.totals.from_peers,
+            from_mirrors: self.totals.from_mirrors,
             uploaded: self.totals.uploaded,
             duplicate_bytes: self.totals.duplicate_bytes,
             proof_bytes: self.totals.proof_bytes,
@@ -275,6 +286,7 @@ impl Peer {
             scarcity: self.tracker.scarcity(),
             uplink: self.sender.uplink_settled().unwrap_or(0),
             links: links.collect(),
+            mirrors: self.mirror_stats(),
         }
     }
 
@@ -327,6 +339,7 @@ impl Peer {
             let orders = receive.plan(&view, chance);
             self.carry_out(orders);
         }
+        self.attend_mirrors(now);
         let live = self.live.as_ref();
         let is_reading = live.is_some_and(|live| live.receive.demand().has_readers());
         self.timers.tick_at = (is_reading && !self.is_complete_told).then(|| now + READING_TICK);
@@ -334,6 +347,7 @@ impl Peer {
         // not due again in the same moment either.
         let receive_at = self.viewing(now).and_then(|(receive, view)| receive.deadline(&view));
         self.timers.receive_at = receive_at.map(|at| at.max(now + Duration::from_micros(1)));
+        self.timers.mirrors_at = self.mirrors_deadline(now).map(|at| at.max(now + Duration::from_micros(1)));
     }
 
     /// The receiving half with all that it reads.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::manifest::Manifest;
+use crate::peer::mirrors::{FetchId, RangeFetch};
 use crate::peer::outposts::OutpostId;
 use crate::peer_message::{DataHead, PeerMessage};
 use crate::tracker_message::{IceServer, PeerRequest, Scarcity, Signal};
@@ -61,6 +62,11 @@ pub enum Output {
     /// Set the low-water mark of the link's data channel, in bytes, at which `Buffered` is told.
     LowWater(LinkId, u64),
 
+    /// Get a range of a file from a mirror over HTTP, without following redirects; answer `Fetched`.
+    FetchRange(RangeFetch),
+    /// End a fetch. No answer is expected.
+    AbortFetch(FetchId),
+
     /// Put these bytes into the store. Until it is full or fails this precedes any `Data` that reads them.
     Store(Verified),
     /// Forget these groups.
@@ -107,6 +113,11 @@ pub enum Event {
         link: LinkId,
         /// What it did, in words.
         reason: String,
+    },
+    /// A mirror sent wrong bytes, which were not stored; it is not asked again.
+    MirrorLost {
+        /// Its host.
+        host: String,
     },
     /// This peer cannot go on; in words that say what to do.
     Failed(String),

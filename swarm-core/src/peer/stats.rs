@@ -20,6 +20,8 @@ pub struct Stats {
     pub from_initial: u64,
     /// Verified bytes that came from other peers.
     pub from_peers: u64,
+    /// Verified bytes that came from mirrors.
+    pub from_mirrors: u64,
     /// Bytes handed to links.
     pub uploaded: u64,
     /// Bytes that came though they were held already.
@@ -34,6 +36,8 @@ pub struct Stats {
     pub uplink: u64,
     /// Links that are open or being built.
     pub links: Vec<LinkStats>,
+    /// Mirrors that are used.
+    pub mirrors: Vec<MirrorStats>,
 }
 
 /// One link.
@@ -53,6 +57,35 @@ pub struct LinkStats {
     pub received: u64,
     /// Payload bytes we sent to it.
     pub sent: u64,
+}
+
+/// One mirror.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MirrorStats {
+    /// The host that serves the file.
+    pub host: String,
+    /// Where it stands.
+    pub state: MirrorState,
+    /// Verified bytes that it sent.
+    pub received: u64,
+    /// Measured rate at which it sends, bytes a second; 0 while not known.
+    pub rate: u64,
+    /// What failed last, if it has sent nothing since.
+    pub word: Option<String>,
+}
+
+/// Where a mirror stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MirrorState {
+    /// Nothing is asked of it.
+    Idle,
+    /// Something is under way.
+    Fetching,
+    /// It failed, and is asked again after a while.
+    Failing,
+    /// It is not asked again.
+    Lost,
 }
 
 /// Where a link stands.
@@ -81,6 +114,7 @@ pub(super) struct Tally {
 pub(super) struct Totals {
     pub(super) from_initial: u64,
     pub(super) from_peers: u64,
+    pub(super) from_mirrors: u64,
     pub(super) uploaded: u64,
     pub(super) duplicate_bytes: u64,
     pub(super) proof_bytes: u64,

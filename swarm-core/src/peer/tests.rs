@@ -1,8 +1,9 @@
 //! Whole swarms in memory: what a peer does towards others, seen from outside.
 
-mod alone;
+pub(crate) mod alone;
 mod building;
 mod coordination;
+mod fault;
 mod hostile;
 mod net;
 mod outposts;

@@ -100,6 +100,33 @@ pub(crate) const SILENT_MIN: Duration = Duration::from_millis(2000);
 /// …or until this much later.
 pub(crate) const PROBATION: Duration = Duration::from_secs(5);
 
+// --- Mirrors.
+
+/// Fetches of groups that are under way from one mirror.
+pub(crate) const MIRROR_FETCHES_MAX: usize = 3;
+/// Groups of one fetch before the rate of a mirror is known, and at least: 128 KiB.
+pub(crate) const MIRROR_GROUPS_MIN: u32 = 8;
+/// Groups of one fetch, at most: 1 MiB.
+pub(crate) const MIRROR_GROUPS_MAX: u32 = 64;
+/// What may be under way from one mirror whatever the credit is: HTTP has a flow control of its own.
+pub(crate) const MIRROR_WINDOW: u64 = 32 * GROUP;
+/// Rate assumed of a mirror, bytes a second: 8 Mbit/s.
+pub(crate) const MIRROR_RATE_GUESS: u64 = 1_000_000;
+/// Time to the first byte that is assumed of a mirror.
+pub(crate) const MIRROR_PATH: Duration = Duration::from_millis(100);
+/// A mirror is asked this much before it would be too late, beyond twice the time that it needs.
+pub(crate) const RESCUE_SLACK: Duration = Duration::from_millis(500);
+/// Without an open link for this long, a player's groups come from the mirror as far as it needs them soon…
+pub(crate) const MIRROR_ALONE_AFTER: Duration = Duration::from_secs(2);
+/// …and for this long, background comes from it too, where the policy allows that.
+pub(crate) const MIRROR_BACKGROUND_AFTER: Duration = Duration::from_secs(10);
+/// A fetch that is not complete after this long, and four times as long as was expected, is given up.
+pub(crate) const FETCH_TIMEOUT_MIN: Duration = Duration::from_secs(5);
+/// Failures in a row after which a mirror loses its place.
+pub(crate) const MIRROR_FAILURES_MAX: u32 = 3;
+/// The same for what a network may be the reason of: with waits of up to 30 s between them, about three minutes.
+pub(crate) const MIRROR_OUTAGES_MAX: u32 = 12;
+
 // --- Sending.
 
 /// What may be on its way over all channels together before anything was measured.

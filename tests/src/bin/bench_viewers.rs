@@ -21,7 +21,7 @@ use peer_native::address::ContentAddress;
 use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
 use serde::Serialize;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::peer::{Appetite, Economy, Event, LinkState, PeerConfig, UploadLimit};
+use swarm_core::peer::{Appetite, Economy, Event, LinkState, MirrorUse, PeerConfig, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS, Reading};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Manifest, ReaderId};
@@ -198,6 +198,7 @@ impl Viewer {
             token: None,
             uplink_hint: None,
             economy: Economy::default(),
+            mirrors: MirrorUse::Off,
         };
         let driver = DriverOptions {
             peer: config,

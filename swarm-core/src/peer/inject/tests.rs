@@ -1,9 +1,5 @@
 //! What is injected, to whom, and what is served meanwhile.
 
-mod trust;
-mod unfed;
-mod uplinks;
-
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -46,6 +42,10 @@ macro_rules! field {
         }
     };
 }
+
+mod trust;
+mod unfed;
+mod uplinks;
 
 impl Half {
     /// A content of 4 segments that plays at 163,840 bytes a second.
@@ -387,16 +387,4 @@ fn background_that_waits_already_counts_as_given() {
         half.sender.requested(half.now, LinkId(link), range, background);
     }
     assert_eq!(half.serving(), Serving::Deadlines, "what is left is not worth telling anybody");
-}
-
-#[test]
-fn what_arrived_at_a_viewer_that_no_longer_counts_is_fresh_again() {
-    let mut half = Half::new(Economy::Thrifty, 2);
-    let pushed = half.push(2);
-    assert_eq!(groups(&pushed), [0, 1]);
-    let id = pushed[0].0;
-    half.announce(id, GroupRange::new(0, 2));
-    assert!(!half.inject.order.is_fresh(0, &field!(half)), "it passes it on");
-    half.scene.neighbours.set_counted(id, false);
-    assert!(half.inject.order.is_fresh(0, &field!(half)));
 }

@@ -136,6 +136,12 @@ impl Demand {
         needs
     }
 
+    /// What a player needs that is about to open: everything from the beginning, headers before all.
+    pub(crate) fn opening(&self, now: Timestamp) -> Vec<Need> {
+        let headers = self.headers.iter().map(|header| self.need_of_header(*header));
+        headers.chain([self.need(now, Reader { group: 0, ahead: Duration::ZERO, at: now })]).collect()
+    }
+
     fn need_of_header(&self, header: GroupRange) -> Need {
         Need { urgent: header, overdue: header, slack: Duration::ZERO, position: self.times.at(header.start) }
     }

@@ -230,7 +230,8 @@ impl Ledger {
         rtt: impl Fn(LinkId) -> Duration,
     ) -> Vec<(LinkId, GroupRange)> {
         let mut taken = Vec::new();
-        for (link, source) in self.sources.iter_mut() {
+        // A mirror sends a fetch as a whole; its deadline is kept with the fetch.
+        for (link, source) in self.sources.iter_mut().filter(|(link, _)| !link.is_mirror()) {
             if source.silent_since.is_some_and(|since| now >= since + PROBATION) {
                 source.silent_since = None;
                 source.last_progress = now;
@@ -256,7 +257,8 @@ impl Ledger {
 
     /// When [`Ledger::silence`] has something to do (approximate, never late).
     pub(crate) fn silence_deadline(&self, rtt: impl Fn(LinkId) -> Duration) -> Option<Timestamp> {
-        let due = self.sources.iter().filter_map(|(link, source)| match source.silent_since {
+        let links = self.sources.iter().filter(|(link, _)| !link.is_mirror());
+        let due = links.filter_map(|(link, source)| match source.silent_since {
             Some(since) => Some(since + PROBATION),
             None if source.asks.is_empty() => None,
             None => Some(source.silent_at(rtt(link))),

@@ -8,6 +8,7 @@ mod credit;
 mod demand;
 mod ledger;
 mod media_times;
+mod mirrored;
 mod orders;
 mod picker;
 mod repair;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub(crate) use credit::clock_ms;
 pub(crate) use demand::{Demand, Need};
 pub(crate) use ledger::{Answer, Source};
+pub(crate) use mirrored::Situation;
 pub(crate) use orders::Order;
 pub(crate) use picker::View;
 
@@ -49,6 +51,8 @@ pub(crate) struct Receive {
     ledger: Ledger,
     credit: Credit,
     next_repair: Timestamp,
+    /// Time in which a mirror would bring a group, while one may be asked.
+    mirror: Option<Duration>,
 }
 
 impl Receive {
@@ -58,6 +62,7 @@ impl Receive {
             ledger: Ledger::new(manifest.geometry()),
             credit: Credit::new(),
             next_repair: Timestamp::ZERO,
+            mirror: None,
         }
     }
 
@@ -266,6 +271,9 @@ impl Receive {
                 let Some((link, eta)) = candidates.choose(group, remaining, view.advice, None) else {
                     continue;
                 };
+                if self.is_left_to_mirror(need, group, eta) {
+                    continue;
+                }
                 candidates.asked(link);
                 let range = GroupRange::one(group);
                 self.ask(view.now, (link, range, (Class::Urgent, eta), Some(remaining)), orders);

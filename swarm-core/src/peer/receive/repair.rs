@@ -180,7 +180,7 @@ impl Receive {
 /// How much longer the answer to a request is likely to take. A neighbour that has been silent for longer than its path and
 /// `slack` explain is expected to stay silent for as long as it was too long. A publisher also serves all others: its
 /// backlog counts.
-fn left(
+pub(super) fn left(
     view: &View<'_>,
     (id, source): (LinkId, &Source),
     ask: Ask,

@@ -12,10 +12,12 @@ use super::scene::{description, standing};
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
+use crate::manifest::Mirrors;
 use crate::manifest::tests::key;
 use crate::peer::stats::LinkState;
 use crate::peer::{
-    Appetite, Economy, Event, Input, OutpostOutput, Output, Peer, PeerConfig, Publisher, UploadLimit,
+    Appetite, Economy, Event, FetchId, Input, MirrorUse, OutpostOutput, Output, Peer, PeerConfig, Publisher,
+    RangeFetch, UploadLimit,
 };
 use crate::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Standing};
 use crate::publisher::{Statement, TrackerName};
@@ -46,12 +48,15 @@ pub(crate) struct Alone {
     pub(crate) at_outposts: Vec<OutpostOutput>,
     /// Connections that were asked for.
     pub(crate) connects: usize,
+    /// What mirrors are asked for and have not answered.
+    pub(crate) fetches: Vec<RangeFetch>,
+    pub(crate) aborted: Vec<FetchId>,
 }
 
 impl Alone {
     /// A peer of a content of `groups` groups, in the swarm. An initial peer holds everything, a viewer nothing.
     pub(crate) fn new(groups: usize, role: Role, appetite: Appetite, economy: Economy) -> Self {
-        Self::beside(&[], groups, role, (appetite, economy))
+        Self::of(Net::new(groups * 16384), &[], role, (appetite, economy))
     }
 
     /// The same; an initial peer serves at these trackers as well.
@@ -59,9 +64,21 @@ impl Alone {
         outposts: &[TrackerName],
         groups: usize,
         role: Role,
-        (appetite, economy): (Appetite, Economy),
+        how: (Appetite, Economy),
     ) -> Self {
-        let net = Net::new(groups * 16384);
+        Self::of(Net::new(groups * 16384), outposts, role, how)
+    }
+
+    /// A viewer of a content of `groups` groups that these servers mirror.
+    pub(crate) fn mirrored(groups: usize, appetite: Appetite, mirrors: Mirrors) -> Self {
+        let mut net = Net::new(groups * 16384);
+        let mut manifest = (*net.manifest).clone();
+        manifest.mirrors = mirrors;
+        net.manifest = Arc::new(manifest.signed_by(&key()).unwrap());
+        Self::of(net, &[], Role::Viewer, (appetite, Economy::Thrifty))
+    }
+
+    fn of(net: Net, outposts: &[TrackerName], role: Role, (appetite, economy): (Appetite, Economy)) -> Self {
         let is_initial = role == Role::Initial;
         let config = PeerConfig {
             swarm: net.manifest.swarm_id().unwrap(),
@@ -78,6 +95,7 @@ impl Alone {
             uplink_hint: None,
             token: None,
             economy,
+            mirrors: MirrorUse::All,
         };
         let all = net.manifest.geometry().all();
         let unknown = HashTree::unknown(net.tree.geometry(), net.tree.root());
@@ -93,6 +111,8 @@ impl Alone {
             buffered: BTreeMap::new(),
             at_outposts: Vec::new(),
             connects: 0,
+            fetches: Vec::new(),
+            aborted: Vec::new(),
             net,
         };
         alone.tell(Input::Start);
@@ -280,6 +300,11 @@ impl Alone {
             Output::Event(event) => self.events.push(event),
             Output::Outpost(_, output) => self.at_outposts.push(output),
             Output::Connect { .. } => self.connects += 1,
+            Output::FetchRange(fetch) => self.fetches.push(fetch),
+            Output::AbortFetch(id) => {
+                self.fetches.retain(|fetch| fetch.fetch != id);
+                self.aborted.push(id);
+            }
             Output::ConnectTracker
             | Output::DisconnectTracker
             | Output::Tracker(_)
@@ -297,7 +322,7 @@ impl Peer {
         self.neighbours.check_invariants();
         let Some(live) = &self.live else { return };
         live.receive.check_invariants();
-        for link in live.receive.asked_of() {
+        for link in live.receive.asked_of().filter(|link| !link.is_mirror()) {
             assert!(
                 self.neighbours.get(link).is_some_and(|link| link.state() == LinkState::Open),
                 "{link:?}"

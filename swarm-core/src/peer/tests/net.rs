@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use super::fault::Fault;
 use super::scene::description;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
@@ -15,7 +16,7 @@ use crate::limits::GROUP_BYTES;
 use crate::manifest::Manifest;
 use crate::manifest::tests::{key, sample};
 use crate::peer::{
-    Appetite, Economy, Event, FetchError, Input, Output, Peer, PeerConfig, Publisher, UploadLimit,
+    Appetite, Economy, Event, FetchError, Input, MirrorUse, Output, Peer, PeerConfig, Publisher, UploadLimit,
 };
 use crate::peer_message::{DataMessage, PeerMessage};
 use crate::publisher::TrackerName;
@@ -26,16 +27,6 @@ use crate::tracker_message::{
 use crate::tree::{HashTree, TreeBuilder};
 
 const DELAY: Duration = Duration::from_millis(20);
-
-/// How a node misbehaves towards others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    None,
-    /// Flips one bit of every payload that holds this group.
-    Corrupts(u32),
-    /// Sends no payload at all.
-    Silent,
-}
 
 pub(crate) struct Node {
     pub(crate) peer: Peer,
@@ -133,6 +124,7 @@ impl Net {
             uplink_hint: None,
             token: None,
             economy: self.economy,
+            mirrors: MirrorUse::All,
         };
         let mut set = GroupSet::empty(self.manifest.geometry().group_count());
         set.insert(held);
@@ -290,7 +282,12 @@ impl Net {
                 }
                 self.nodes[node].events.push(event);
             }
-            Output::Tracker(_) | Output::Outpost(..) | Output::RemoteSignal(..) | Output::LowWater(..) => {}
+            Output::Tracker(_)
+            | Output::Outpost(..)
+            | Output::RemoteSignal(..)
+            | Output::LowWater(..)
+            | Output::FetchRange(_)
+            | Output::AbortFetch(_) => {}
         }
     }
 

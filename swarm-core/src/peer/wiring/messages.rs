@@ -15,7 +15,7 @@ use crate::peer::{Live, Peer};
 use crate::peer_message::{Class, DataMessage, PEER_VERSION, PeerDecodeError, PeerMessage, RejectReason};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
-use crate::tree::NodeHash;
+use crate::tree::{NodeHash, Verified};
 
 impl Peer {
     pub(in crate::peer) fn control_message(&mut self, now: Timestamp, id: LinkId, message: PeerMessage) {
@@ -117,7 +117,7 @@ impl Peer {
     ) {
         // Claims are weighed before they count: what only this neighbour claims is explained by nobody else.
         let is_possible = self.neighbours.get(id).is_some_and(|link| link.may_hold(gained));
-        if is_possible && let Some(Live { content, receive, inject: Some(inject) }) = &mut self.live {
+        if is_possible && let Some(Live { content, receive, inject: Some(inject), .. }) = &mut self.live {
             let (neighbours, sender) = (&self.neighbours, &self.sender);
             let field = Field { now, content, neighbours, sender, demand: receive.demand() };
             if inject.announced(&field, id, gained, is_greeting) {
@@ -229,7 +229,14 @@ impl Peer {
         let fresh = live.content.gain(range);
         self.totals.duplicate_bytes += length - fresh;
         self.totals.received(id, role, fresh);
+        self.stored(now, verified);
+    }
+
+    /// Verified groups go into the store; what follows from holding them.
+    pub(in crate::peer) fn stored(&mut self, now: Timestamp, verified: Verified) {
+        let range = verified.range();
         self.outputs.push_back(Output::Store(verified));
+        let Some(live) = &mut self.live else { return };
         let orders = live.receive.gained(now, range);
         let needs = live.receive.demand().needs(now);
         let is_urgent = needs.iter().any(|need| !need.urgent.and(range).is_empty());
@@ -259,6 +266,10 @@ impl Peer {
                 }
                 Order::Hasten { link, range, remaining } => {
                     (link, PeerMessage::Hasten { range, remaining_ms: millis(remaining) })
+                }
+                Order::Cancel { link, .. } if link.is_mirror() => {
+                    self.taken_from_mirror(link);
+                    continue;
                 }
                 Order::Cancel { link, range } => (link, PeerMessage::Cancel { range }),
             };

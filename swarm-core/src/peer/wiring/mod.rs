@@ -4,6 +4,7 @@ mod building;
 mod links;
 mod manifest;
 mod messages;
+mod mirrors;
 mod outposts;
 mod sending;
 mod tracker;

@@ -60,7 +60,7 @@ impl Peer {
 
     /// Whether a frame would leave if the uplink had room.
     fn is_waited_for(&mut self, now: Timestamp) -> bool {
-        let Some(Live { content, receive, inject }) = &mut self.live else { return false };
+        let Some(Live { content, receive, inject, .. }) = &mut self.live else { return false };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
         sender.has_open_requests(neighbours)
@@ -70,7 +70,7 @@ impl Peer {
     /// A fresh group that presses, but for one urgent request in ten; urgent requests; fresh groups; background.
     fn next(&mut self, now: Timestamp) -> Option<Next> {
         let is_queue_short = self.sender.is_queue_short(now);
-        let Some(Live { content, receive, inject }) = &mut self.live else { return None };
+        let Some(Live { content, receive, inject, .. }) = &mut self.live else { return None };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
         let fresh = inject.as_mut().and_then(|inject| inject.next(&field)).map(Next::Push);
@@ -102,7 +102,7 @@ impl Peer {
             Next::Answer(departure) => (departure, false),
         };
         let Departure { link: id, range, waited } = *departure;
-        let Some(Live { content, receive, inject }) = &mut self.live else { return };
+        let Some(Live { content, receive, inject, .. }) = &mut self.live else { return };
         let Some(link) = self.neighbours.get(id) else { return };
         let Some(proof) = content.tree().prove(range, |groups| link.knows(groups)) else {
             // It cannot be for groups that are held. Nobody is to wait for them for ever.
@@ -148,7 +148,7 @@ impl Peer {
         let (uplink, is_uplink_known) = self.sender.uplink_seen(now, &self.neighbours);
         let serving = if self.sender.is_off() { Serving::Nothing } else { Serving::Everything };
         let wants = GroupRange::new(0, 0);
-        let Some(Live { content, receive, inject }) = &mut self.live else {
+        let Some(Live { content, receive, inject, .. }) = &mut self.live else {
             return Standing {
                 serving,
                 is_rich: false,
@@ -200,7 +200,7 @@ impl Peer {
         if !Agenda::take_surveying(&mut self.agenda, now, links) {
             return;
         }
-        let Some(Live { content, receive, inject: Some(inject) }) = &mut self.live else { return };
+        let Some(Live { content, receive, inject: Some(inject), .. }) = &mut self.live else { return };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
         for (id, is_counted) in inject.survey(&field) {
@@ -210,7 +210,7 @@ impl Peer {
 
     /// Looks after pushes.
     pub(in crate::peer) fn inject_timeout(&mut self, now: Timestamp) {
-        let Some(Live { content, receive, inject: Some(inject) }) = &mut self.live else { return };
+        let Some(Live { content, receive, inject: Some(inject), .. }) = &mut self.live else { return };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
         inject.handle_timeout(&field);

@@ -8,6 +8,7 @@ use crate::limits::RUNS_MAX;
 use crate::peer::content::Content;
 use crate::peer::inject::Inject;
 use crate::peer::input::PublishError;
+use crate::peer::mirrors::Mirrors;
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::Receive;
 use crate::peer::tracker::{Advice, Refusal, State, millis};
@@ -323,9 +324,13 @@ impl Peer {
         self.tracker.advice = Advice::new(count);
         self.live = Some(Live {
             receive: Receive::new(&manifest),
+            mirrors: Mirrors::new(&manifest, self.config.mirrors),
             content: Content::new(manifest, held, tree),
             inject: is_initial.then(|| Inject::new(count, self.config.economy)),
         });
+        if let Some(live) = &mut self.live {
+            live.mirrors.links().for_each(|mirror| live.receive.mirror_known(now, mirror));
+        }
         self.tracker.note_segments();
         for link in self.neighbours.set_geometry(geometry) {
             self.ban(now, link, "it announced groups that do not exist".to_owned());

@@ -1,0 +1,350 @@
+//! A seeder as a mirror: files and their trees over plain HTTP, for viewers whose networks let no peer through.
+//!
+//! Serves what it was given and nothing else, at `/ROOT` and `/ROOT.tree`, where `ROOT` is the content's digest. One range is
+//! answered by 206, one beyond the end by 416. A `Range` that is malformed or names several is ignored, as RFC 9110
+//! (section 14.2) allows: the answer is 200 with everything. TLS is a proxy's business.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, Stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use swarm_core::ContentRoot;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::store::FileStamp;
+
+/// Connections at a time, of all and of one address.
+const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 8;
+/// A request's head comes within this time…
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// …and a connection lasts no longer than this, whatever is read of it.
+const CONNECTION_MAX: Duration = Duration::from_secs(600);
+/// Bytes read and sent at a time.
+const PART_BYTES: u64 = 64 * 1024;
+
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// One file that is served.
+#[derive(Debug, Clone)]
+struct Served {
+    path: PathBuf,
+    stamp: FileStamp,
+    media_type: String,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    files: Mutex<BTreeMap<String, Served>>,
+    connections: Mutex<HashMap<IpAddr, usize>>,
+    /// Bytes a second, and when the next byte may leave.
+    rate: Option<u64>,
+    next: Mutex<Instant>,
+}
+
+/// A running server. It ends with the program.
+#[derive(Debug, Clone)]
+pub struct MirrorServer {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+impl MirrorServer {
+    /// Listens at `HOST:PORT`; sends at most `rate` bytes a second over all connections. Runs in a tokio runtime.
+    pub async fn start(listen: &str, rate: Option<u64>) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            files: Mutex::default(),
+            connections: Mutex::default(),
+            rate,
+            next: Mutex::new(Instant::now()),
+        });
+        tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { shared, address })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves a content and its tree from now on.
+    pub fn add(
+        &self,
+        root: ContentRoot,
+        media_type: &str,
+        content: PathBuf,
+        tree: PathBuf,
+    ) -> io::Result<()> {
+        let of = |path: PathBuf, media_type: &str| {
+            let stamp = FileStamp::of(&File::open(&path)?)?;
+            Ok::<_, io::Error>(Served { path, stamp, media_type: media_type.to_owned() })
+        };
+        let (content, tree) = (of(content, media_type)?, of(tree, "application/octet-stream")?);
+        let mut files = lock(&self.shared.files);
+        files.insert(format!("/{root}"), content);
+        files.insert(format!("/{root}.tree"), tree);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                if let Some(place) = Place::take(&shared, from.ip()) {
+                    tokio::spawn(serve(stream, Arc::clone(&shared), place));
+                }
+            }
+            // Too many open files, say: it passes.
+            Err(error) => {
+                tracing::debug!(%error, "a connection to the mirror was not taken");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// A connection's place among those of its address; given back when dropped.
+struct Place {
+    shared: Arc<Shared>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
+        let mut connections = lock(&shared.connections);
+        let all: usize = connections.values().sum();
+        let own = connections.entry(address).or_default();
+        if all >= CONNECTIONS_MAX || *own >= CONNECTIONS_PER_ADDRESS_MAX {
+            return None;
+        }
+        *own += 1;
+        Some(Self { shared: Arc::clone(shared), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut connections = lock(&self.shared.connections);
+        let left = connections.get(&self.address).map_or(0, |count| count.saturating_sub(1));
+        if left == 0 {
+            connections.remove(&self.address);
+        } else {
+            connections.insert(self.address, left);
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>, place: Place) {
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(&shared, &request)) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    // One that leaves, or talks nonsense, is no failure of ours.
+    let _ = tokio::time::timeout(CONNECTION_MAX, connection).await;
+    drop(place);
+}
+
+fn answer(shared: &Arc<Shared>, request: &Request<Incoming>) -> Response<Body> {
+    let is_head = match *request.method() {
+        Method::GET => false,
+        Method::HEAD => true,
+        Method::OPTIONS => return bare(StatusCode::NO_CONTENT),
+        _ => return bare(StatusCode::METHOD_NOT_ALLOWED),
+    };
+    let served = lock(&shared.files).get(request.uri().path()).cloned();
+    let Some(served) = served else { return bare(StatusCode::NOT_FOUND) };
+    let opened = File::open(&served.path).and_then(|file| Ok((FileStamp::of(&file)?, file)));
+    let Ok((stamp, file)) = opened else { return bare(StatusCode::NOT_FOUND) };
+    if stamp != served.stamp {
+        // What it holds now is not what the link names.
+        return bare(StatusCode::GONE);
+    }
+    let (length, text) = (stamp.length_bytes, |name: HeaderName| request.headers().get(name)?.to_str().ok());
+    let tag = format!("\"{}\"", request.uri().path().trim_start_matches('/'));
+    let is_same = text(header::IF_RANGE).is_none_or(|wanted| wanted == tag);
+    let wanted =
+        text(header::RANGE).filter(|_| is_same).map_or(Wanted::All, |range| Wanted::of(range, length));
+    let (status, range) = match wanted {
+        Wanted::All => (StatusCode::OK, 0..length),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Beyond => {
+            let mut refused = bare(StatusCode::RANGE_NOT_SATISFIABLE);
+            set(&mut refused, header::CONTENT_RANGE, &format!("bytes */{length}"));
+            return refused;
+        }
+    };
+    let mut response = bare(status);
+    set(&mut response, header::CONTENT_LENGTH, &(range.end - range.start).to_string());
+    set(&mut response, header::CONTENT_TYPE, &served.media_type);
+    set(&mut response, header::ETAG, &tag);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let text = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
+        set(&mut response, header::CONTENT_RANGE, &text);
+    }
+    if !is_head {
+        let frames = parts(Arc::clone(shared), file, served.stamp, range).map(|part| part.map(Frame::data));
+        *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    }
+    response
+}
+
+/// What a `Range` asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    All,
+    Part(Range<u64>),
+    Beyond,
+}
+
+impl Wanted {
+    /// RFC 9110, sections 14.1.2 and 14.2: what is malformed, or names several ranges, is ignored.
+    fn of(text: &str, length: u64) -> Self {
+        let number = |digits: &str| -> Option<u64> {
+            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            // More digits than fit are beyond any end.
+            is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+        };
+        let Some((first, last)) = text.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'))
+        else {
+            return Self::All;
+        };
+        match (number(first), number(last)) {
+            (None, Some(suffix)) if first.is_empty() && suffix > 0 && length > 0 => {
+                Self::Part(length.saturating_sub(suffix)..length)
+            }
+            (None, Some(_)) if first.is_empty() => Self::Beyond,
+            (Some(first), None) if last.is_empty() && first < length => Self::Part(first..length),
+            (Some(first), Some(last)) if first <= last && first < length => {
+                Self::Part(first..last.saturating_add(1).min(length))
+            }
+            (Some(first), Some(last)) if first > last => Self::All,
+            (Some(_), Some(_)) => Self::Beyond,
+            (Some(_), None) if last.is_empty() => Self::Beyond,
+            (Some(_) | None, None) | (None, Some(_)) => Self::All,
+        }
+    }
+}
+
+/// An answer without a body: pages of all origins may read it, and no browser makes a page of it.
+fn bare(status: StatusCode) -> Response<Body> {
+    let empty = Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync();
+    let mut response = Response::new(empty);
+    *response.status_mut() = status;
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "range"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "content-range, content-length, etag"),
+        (header::ACCEPT_RANGES, "bytes"),
+        (header::ALLOW, "GET, HEAD, OPTIONS"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The bytes of a range, read as they leave. An error cuts the connection: nothing wrong follows what was sent.
+fn parts(
+    shared: Arc<Shared>,
+    file: File,
+    stamp: FileStamp,
+    range: Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold((shared, file, range), move |(shared, mut file, range)| async move {
+        let length = PART_BYTES.min(range.end - range.start);
+        if length == 0 {
+            return Ok(None);
+        }
+        shared.wait_turn(length).await;
+        let reading = tokio::task::spawn_blocking(move || {
+            if FileStamp::of(&file)? != stamp {
+                return Err(io::Error::other("the file changed"));
+            }
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+            file.seek(SeekFrom::Start(range.start))?;
+            file.read_exact(&mut bytes)?;
+            Ok((Bytes::from(bytes), file, range.start + length..range.end))
+        });
+        let (bytes, file, rest) = reading.await.map_err(io::Error::other)??;
+        Ok(Some((bytes, (shared, file, rest))))
+    })
+}
+
+impl Shared {
+    /// Waits until so many bytes may leave.
+    async fn wait_turn(&self, bytes: u64) {
+        let Some(rate) = self.rate else { return };
+        let at = {
+            let mut next = lock(&self.next);
+            let at = (*next).max(Instant::now());
+            *next = at + Duration::from_micros(bytes * 1_000_000 / rate.max(1));
+            at
+        };
+        tokio::time::sleep_until(at.into()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_the_standard_says() {
+        for (text, wanted) in [
+            ("bytes=0-0", Wanted::Part(0..1)),
+            ("bytes=5-", Wanted::Part(5..100)),
+            ("bytes=-5", Wanted::Part(95..100)),
+            ("bytes=-500", Wanted::Part(0..100)),
+            ("bytes=90-1000", Wanted::Part(90..100)),
+            ("bytes=90-99999999999999999999999", Wanted::Part(90..100)),
+            ("bytes=100-", Wanted::Beyond),
+            ("bytes=100-200", Wanted::Beyond),
+            ("bytes=99999999999999999999999-", Wanted::Beyond),
+            ("bytes=-0", Wanted::Beyond),
+            ("bytes=5-1", Wanted::All),
+            ("bytes=0-1,5-6", Wanted::All),
+            ("bytes=-", Wanted::All),
+            ("bytes=a-b", Wanted::All),
+            ("bytes=+1-2", Wanted::All),
+            ("groups=0-1", Wanted::All),
+            ("", Wanted::All),
+        ] {
+            assert_eq!(Wanted::of(text, 100), wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `--http`: the seeder as a mirror.
+
+use anyhow::Context;
+
+use crate::mirror_server::MirrorServer;
+use crate::program::amount;
+use crate::program::cli::Serving;
+use crate::program::report::{Event, Reporter};
+use crate::publish::{self, Publication};
+use crate::sidecar;
+
+/// Serves what is seeded.
+#[derive(Debug)]
+pub(crate) struct Http {
+    server: MirrorServer,
+}
+
+impl Http {
+    /// Listens, if that was asked for.
+    pub(crate) async fn start(serving: &Serving) -> anyhow::Result<Option<Self>> {
+        let Some(listen) = &serving.http else { return Ok(None) };
+        let rate = amount::uplink(serving.http_limit.as_deref()).context("--http-limit")?;
+        let started = MirrorServer::start(listen, rate).await;
+        let server = started.with_context(|| format!("--http {listen}: cannot listen there"))?;
+        Ok(Some(Self { server }))
+    }
+
+    /// Serves a content from now on, and says where.
+    pub(crate) fn add(&self, publication: &Publication, reporter: Reporter) -> anyhow::Result<()> {
+        let Publication { manifest, tree, path, swarm, .. } = publication;
+        publish::write_tree(path, tree)?;
+        let added =
+            self.server.add(manifest.root, &manifest.media_type, path.clone(), sidecar::path_of(path));
+        added.with_context(|| format!("{} cannot be served over HTTP", path.display()))?;
+        let url = format!("http://{}/{}", self.server.address(), manifest.root);
+        reporter.note(&format!("also over HTTP: {url}"));
+        reporter.event(&Event::Http { swarm: *swarm, url: &url });
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! One mirror: where it is, how it did, and whether it is asked again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::MirrorError;
+use crate::id::LinkId;
+use crate::manifest::Mirror;
+use crate::peer::backoff::Backoff;
+use crate::peer::chance::Chance;
+use crate::peer::tuning::{MIRROR_FAILURES_MAX, MIRROR_OUTAGES_MAX};
+use crate::time::Timestamp;
+
+/// One mirror.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// By which the ledger calls it.
+    pub(super) link: LinkId,
+    pub(super) host: String,
+    pub(super) file_url: Arc<str>,
+    pub(super) tree_url: Arc<str>,
+    weight: u64,
+    /// Bytes that it was asked for, by which the next one is chosen.
+    asked_bytes: u64,
+    /// Verified bytes that it sent.
+    pub(super) received_bytes: u64,
+    failures: u32,
+    backoff: Backoff,
+    idle_until: Timestamp,
+    /// What failed last.
+    pub(super) word: Option<MirrorError>,
+    pub(super) is_lost: bool,
+}
+
+impl Server {
+    pub(super) fn new(link: LinkId, mirror: &Mirror) -> Self {
+        Self {
+            link,
+            host: mirror.host().to_owned(),
+            file_url: mirror.url.as_str().into(),
+            tree_url: mirror.tree_address().into(),
+            weight: u64::from(mirror.weight.max(1)),
+            asked_bytes: 0,
+            received_bytes: 0,
+            failures: 0,
+            backoff: Backoff::new(),
+            idle_until: Timestamp::ZERO,
+            word: None,
+            is_lost: false,
+        }
+    }
+
+    pub(super) fn is_usable(&self, now: Timestamp) -> bool {
+        !self.is_lost && now >= self.idle_until
+    }
+
+    /// When it may be asked again, if it has to wait for that.
+    pub(super) fn resumes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        (!self.is_lost && self.idle_until > now).then_some(self.idle_until)
+    }
+
+    /// What it was asked for, relative to its weight.
+    pub(super) const fn load(&self) -> u64 {
+        self.asked_bytes / self.weight
+    }
+
+    pub(super) const fn asked(&mut self, bytes: u64) {
+        self.asked_bytes += bytes;
+    }
+
+    /// It sent verified bytes.
+    pub(super) fn delivered(&mut self, bytes: u64) {
+        self.received_bytes += bytes;
+        self.failures = 0;
+        self.backoff.reset();
+        self.word = None;
+    }
+
+    /// A fetch failed: it waits, or loses its place.
+    pub(super) fn failed(&mut self, now: Timestamp, error: MirrorError, chance: &mut Chance) {
+        self.failures += 1;
+        let failures_max = if error.is_transient() { MIRROR_OUTAGES_MAX } else { MIRROR_FAILURES_MAX };
+        self.is_lost = error == MirrorError::Corrupt || self.failures >= failures_max;
+        self.idle_until = now + self.backoff.next(chance).max(Duration::from_millis(1));
+        self.word = Some(error);
+    }
+}
