@@ -13,10 +13,10 @@ use tests::{Fetch, Seeder};
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Native peers beside the tabs.
-const FETCHES: usize = 12;
+const FETCHES: usize = 4;
 
 /// A killed home is made up for within this time.
-const NEWCOMER_TIMEOUT: Duration = Duration::from_secs(10);
+const NEWCOMER_MAX: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tabs_and_fetches_outlive_the_home_of_their_swarm_and_newcomers_are_let_in() -> Result<()> {
@@ -53,7 +53,7 @@ async fn tabs_and_fetches_outlive_the_home_of_their_swarm_and_newcomers_are_let_
         let killed_at = Instant::now();
         take(&mut members, &home)?.tracker.kill()?;
         let late = start(FETCHES)?;
-        late.wait_verified(1, NEWCOMER_TIMEOUT)?;
+        late.wait_verified(1, NEWCOMER_MAX)?;
         eprintln!(
             "figures: a newcomer has its first bytes {:.1} s after the kill",
             killed_at.elapsed().as_secs_f64()

@@ -232,17 +232,15 @@ impl Peer {
                 playhead: None,
                 proof: None,
             };
-            match socket.ask(join).await?.body {
-                TrackerMessageBody::Error { code: ErrorCode::UnknownSwarm, retry_after_ms, .. } => {
-                    counts.refused.fetch_add(1, Ordering::Relaxed);
-                    sleep(Duration::from_millis(u64::from(retry_after_ms.unwrap_or(1_000)))).await;
-                }
-                TrackerMessageBody::Error { text, .. } => {
-                    counts.refused.fetch_add(1, Ordering::Relaxed);
-                    bail!("a join is refused: {text}");
-                }
-                _ => return Ok(socket),
+            let TrackerMessageBody::Error { code, text, retry_after_ms } = socket.ask(join).await?.body
+            else {
+                return Ok(socket);
+            };
+            counts.refused.fetch_add(1, Ordering::Relaxed);
+            if code != ErrorCode::UnknownSwarm {
+                bail!("a join is refused: {text}");
             }
+            sleep(Duration::from_millis(u64::from(retry_after_ms.unwrap_or(1_000)))).await;
         }
     }
 
@@ -269,7 +267,7 @@ impl Peer {
 /// How long a peer waits; spread evenly by its number.
 fn pause(number: usize, failures: u32) -> Duration {
     let part = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    let spread = |range_ms: u64| part * range_ms >> 24;
+    let spread = |range_ms: u64| (part * range_ms) >> 24;
     let ms = match failures {
         0 => FIRST_MS.start + spread(FIRST_MS.end - FIRST_MS.start),
         _ => {

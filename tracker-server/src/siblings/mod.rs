@@ -10,7 +10,7 @@
 //! shared: no lists of publications, no homes, no decisions. A sibling that is gone or lies costs its own guests and the links
 //! that it introduced.
 //!
-//! [`wire`] is what is said and how it is authenticated, [`envoys`] and [`hosts`] the state of both sides, [`running`] carries.
+//! `wire` is what is said and how it is authenticated, `envoys` and `hosts` the state of both sides; `running` carries.
 //! The hub puts them beside its own decisions.
 
 pub(crate) mod envoys;
