@@ -76,7 +76,7 @@ pub fn start(
         manifest: None,
         publisher: None,
         seed: u64::from_le_bytes(seed),
-        appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
+        appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX, is_kept: false },
         upload: UploadLimit::Unlimited,
         token: token.clone(),
         uplink_hint: None,

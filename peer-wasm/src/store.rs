@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use swarm_core::{Geometry, GroupRange, GroupSet, Verified};
 
-/// Maximum bytes that one tab keeps: half of the memory that a 32-bit browser gives a page.
-pub const STORE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Maximum bytes that one tab keeps in memory. A tab that plays a 1.2 GB film may take 350 MB: the browser's decoder and
+/// its buffers take about 130 MB of them, and the peer about 20 MB beside what it holds.
+pub const STORE_BYTES_MAX: u64 = 192 * 1024 * 1024;
 
 /// A failed operation of the store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +50,8 @@ impl Store {
         self.geometry
     }
 
-    /// Keeps verified bytes, one entry for each group. The entries share the memory of the message.
+    /// Keeps verified bytes, one entry for each group. An entry has memory of its own, unless the message had no other
+    /// group: otherwise a group that is kept would keep its evicted neighbours in memory.
     pub fn put(&mut self, verified: &Verified) -> Result<(), StoreError> {
         let base = self.geometry.offset(verified.range().start);
         for group in verified.range().iter().filter(|group| !self.held.has(*group)).collect::<Vec<_>>() {
@@ -58,6 +60,8 @@ impl Store {
                 return Err(StoreError::Full(self.cap_bytes));
             }
             let bytes = verified.bytes().slice(index(span.start - base)..index(span.end - base));
+            let is_alone = verified.range().len() == 1;
+            let bytes = if is_alone { bytes } else { Bytes::copy_from_slice(&bytes) };
             self.groups.insert(group, bytes);
             self.held.insert(GroupRange::one(group));
             self.kept_bytes += span.end - span.start;
@@ -183,7 +187,7 @@ mod tests {
             manifest: Some(Arc::new(manifest)),
             publisher: None,
             seed: 1,
-            appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
+            appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX, is_kept: false },
             upload: UploadLimit::Unlimited,
             uplink_hint: None,
             token: None,
