@@ -10,4 +10,5 @@ mod reading;
 mod relays;
 mod sharing;
 mod starting;
+mod storage;
 mod watching;

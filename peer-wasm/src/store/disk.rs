@@ -171,7 +171,7 @@ impl Disk {
 
     /// Bytes that may lie here.
     pub(crate) fn cap_bytes(&self) -> u64 {
-        u64::from(self.place_count_max) * PLACE_BYTES
+        if self.is_broken.get() { 0 } else { u64::from(self.place_count_max) * PLACE_BYTES }
     }
 
     /// Whether the person keeps the content.
@@ -245,10 +245,16 @@ impl Disk {
         let place = *self.places.get(&group)?;
         let mut bytes = vec![0; index(self.geometry.len_bytes(GroupRange::one(group)))];
         let read = self.files.content.read(u64::from(place) * PLACE_BYTES, &mut bytes);
-        if read.is_ok_and(|read| read == bytes.len()) && self.is_right(group, &bytes) {
-            return Some(bytes.into());
+        let mut lost = self.lost.borrow_mut();
+        match read {
+            Ok(read) if read == bytes.len() && self.is_right(group, &bytes) => return Some(bytes.into()),
+            Ok(_) => lost.push(group),
+            // The files are gone, with all that was in them.
+            Err(_) => {
+                lost.extend(self.places.keys());
+                self.is_broken.set(true);
+            }
         }
-        self.lost.borrow_mut().push(group);
         None
     }
 
