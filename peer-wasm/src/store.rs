@@ -26,8 +26,8 @@ use bytes::Bytes;
 use swarm_core::{Geometry, GroupRange, GroupSet, HashTree, Manifest, Timestamp, Verified};
 
 use disk::{Disk, Given};
-pub use memory::{STORE_BYTES_MAX, StoreError};
 use memory::Memory;
+pub use memory::{STORE_BYTES_MAX, StoreError};
 
 /// Groups that an earlier visit stored and that are verified at a time: 4 MiB, about 10 ms.
 const VERIFIED_AT_A_TIME: usize = 256;

@@ -67,7 +67,8 @@ impl Index {
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(self.sequence.to_le_bytes());
-        bytes.extend([length(self.manifest.len()), length(self.runs.len()), length(self.tree.len())].concat());
+        bytes
+            .extend([length(self.manifest.len()), length(self.runs.len()), length(self.tree.len())].concat());
         bytes.extend(&self.manifest);
         for Run { group, place, count } in &self.runs {
             bytes.extend([group, place, count].map(|number| number.to_le_bytes()).concat());

@@ -97,24 +97,24 @@ pub(crate) async fn open(
     is_reload: bool,
 ) -> Option<Storage> {
     let navigator = scope.navigator();
-    let manager = property(&navigator, "storage").filter(|manager| has_function(manager, "getDirectory"))?;
+    let device = property(&navigator, "storage").filter(|device| has_function(device, "getDirectory"))?;
     let locks = property(&navigator, "locks").filter(|locks| has_function(locks, "request"))?;
     let patience_ms = if is_reload { RELOAD_PATIENCE_MS } else { PATIENCE_MS };
     if !is_locked(&locks.unchecked_into(), &format!("tributary {swarm}"), patience_ms).await {
         return None;
     }
-    let manager: StorageManager = manager.unchecked_into();
-    let root = open_folder(&manager).await.ok()?;
-    open_content(&manager, root, swarm).await.ok()
+    let device: StorageManager = device.unchecked_into();
+    let root = open_folder(&device).await.ok()?;
+    open_content(&device, root, swarm).await.ok()
 }
 
-async fn open_folder(manager: &StorageManager) -> Result<FileSystemDirectoryHandle, JsValue> {
-    let root: FileSystemDirectoryHandle = JsFuture::from(manager.get_directory()).await?.dyn_into()?;
+async fn open_folder(device: &StorageManager) -> Result<FileSystemDirectoryHandle, JsValue> {
+    let root: FileSystemDirectoryHandle = JsFuture::from(device.get_directory()).await?.dyn_into()?;
     folder_in(&root, FOLDER).await
 }
 
 async fn open_content(
-    manager: &StorageManager,
+    device: &StorageManager,
     root: FileSystemDirectoryHandle,
     swarm: SwarmId,
 ) -> Result<Storage, JsValue> {
@@ -127,7 +127,7 @@ async fn open_content(
     let files = Files { content, index, about };
     let saved = files.saved();
     let others = stored_in(&root, &name).await?;
-    let total_bytes_max = (quota_bytes(manager).await? / QUOTA_SHARE).min(STORED_BYTES_MAX);
+    let total_bytes_max = (quota_bytes(device).await? / QUOTA_SHARE).min(STORED_BYTES_MAX);
     let cap_bytes = room(total_bytes_max, &others);
     let given = Given { files, saved, cap_bytes, is_kept };
     Ok(Storage { given, folder: root, swarm, others, total_bytes_max })
@@ -140,8 +140,8 @@ fn about_of(file: &dyn File) -> Option<About> {
     About::read(&bytes)
 }
 
-async fn quota_bytes(manager: &StorageManager) -> Result<u64, JsValue> {
-    let estimate = JsFuture::from(manager.estimate()?).await?;
+async fn quota_bytes(device: &StorageManager) -> Result<u64, JsValue> {
+    let estimate = JsFuture::from(device.estimate()?).await?;
     let quota = Reflect::get(&estimate, &"quota".into())?.as_f64().unwrap_or(0.0);
     Ok(quota as u64)
 }

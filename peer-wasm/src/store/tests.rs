@@ -115,11 +115,8 @@ mod on_disk {
 
     fn given(disk: &Disk, cap_bytes: u64) -> Given {
         let file = |name| -> Box<dyn super::super::file::File> { Box::new(disk.file(name)) };
-        let files = Files {
-            content: file("content"),
-            index: [file("index0"), file("index1")],
-            about: file("about"),
-        };
+        let files =
+            Files { content: file("content"), index: [file("index0"), file("index1")], about: file("about") };
         let saved = files.saved();
         Given { files, saved, cap_bytes, is_kept: false }
     }

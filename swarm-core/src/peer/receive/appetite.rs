@@ -107,7 +107,11 @@ mod tests {
         assert_eq!(wanted(ROOM, &content, &demand), GroupRange::new(1000, 1000 + 4096));
         assert_eq!(told(ROOM, &content, &demand), GroupRange::new(768, 4864));
         let small = Appetite::Viewer { budget_bytes: 400 * 16_384, is_kept: false };
-        assert_eq!(wanted(small, &content, &demand), GroupRange::new(1000, 1300), "three quarters of the budget");
+        assert_eq!(
+            wanted(small, &content, &demand),
+            GroupRange::new(1000, 1300),
+            "three quarters of the budget"
+        );
     }
 
     #[test]
