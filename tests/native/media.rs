@@ -86,6 +86,25 @@ fn a_webm_is_cut_at_its_keyframes_wherever_its_index_is() -> Result<()> {
 }
 
 #[test]
+fn a_duration_is_known_whatever_its_writer_knew() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    // The beginning in the tables of `moov` and the rest in fragments; what recorders and live encoders write.
+    let hybrid = [&H264[..], &["-movflags", "+frag_keyframe"]].concat();
+    let live = |codec: &[&'static str]| [codec, &["-live", "1"]].concat();
+    let films = [("hybrid.mp4", hybrid), ("live.webm", live(&VP9)), ("live.mkv", live(&H264))];
+    for (name, arguments) in films {
+        let film = clip::film(folder.path(), name, &arguments)?;
+        let manifest = seeder::inspected(folder.path(), &film, &[])?;
+        let duration_ms =
+            manifest["duration_ms"].as_u64().with_context(|| format!("{name} has no duration"))?;
+        ensure!(duration_ms.abs_diff(CLIP_SECONDS * 1000) <= 100, "{name}: {duration_ms} ms");
+        let last = if name == "hybrid.mp4" { "index" } else { "media" };
+        check_film(folder.path(), &film, "header", last)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_no_film_is_published_as_well() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let sound = segments(folder.path(), &clip::sound(folder.path(), "a.webm", &["-c:a", "libopus"])?)?;

@@ -30,6 +30,8 @@ pub(crate) struct Sender {
     pub(crate) address: IpAddr,
     /// Whether its TCP connection is that of a trusted proxy.
     pub(crate) is_proxied: bool,
+    /// Whether headers may say who sent a request: not behind a PROXY header that names no sender.
+    pub(crate) is_forwarding: bool,
     /// The address of this machine that it came to.
     pub(crate) local: IpAddr,
     /// Whether it came over TLS, which only a program that accepted this tracker's certificate for that name does.
@@ -185,8 +187,8 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     let proxies = &hub.config.proxies;
     let headers = request.headers();
     // After a PROXY header the connection is its sender's, who may be no proxy.
-    let connection = request.extensions().get::<Sender>().map(|sender| sender.address);
-    let is_believed = connection.is_some_and(|address| proxies.trusts(address));
+    let sender = request.extensions().get::<Sender>().copied();
+    let is_believed = sender.is_some_and(|sender| sender.is_forwarding && proxies.trusts(sender.address));
     let forwarded_host = is_believed.then(|| last_of(headers, "x-forwarded-host")).flatten();
     let Some(asked) = host(&request) else {
         return refuse(
@@ -196,7 +198,7 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     };
     let host = forwarded_host.unwrap_or(asked).to_owned();
     let origin = origin(headers).map(str::to_owned);
-    let address = connection.map(|connection| proxies.sender(connection, headers));
+    let address = sender.filter(|_| is_believed).map(|sender| proxies.sender(sender.address, headers));
     request.extensions_mut().insert(CalledAs(hub.config.called(&host)));
     if let Some(sender) = request.extensions_mut().get_mut::<Sender>() {
         sender.address = address.unwrap_or(sender.address);

@@ -243,8 +243,13 @@ impl Acceptor {
         _ = stream.set_nodelay(true);
         let deadlines = self.hub.config.deadlines;
         let local = stream.local_addr().map_or(address.ip(), |local| local.ip());
-        let mut sender =
-            Sender { address: address.ip(), is_proxied, local, is_encrypted: self.tls.is_some() };
+        let mut sender = Sender {
+            address: address.ip(),
+            is_proxied,
+            is_forwarding: true,
+            local,
+            is_encrypted: self.tls.is_some(),
+        };
         let has_proxy_header = self.takes_proxy_headers && is_proxied;
         let router = self.router.clone();
         let (tls, ends) = (self.tls.clone(), self.ends.clone());
@@ -255,9 +260,11 @@ impl Acceptor {
                 let Some(named) = protocol::sender(&mut stream, address, deadlines.header).await else {
                     return;
                 };
-                sender.address = named;
+                // A proxy that does not know the sender passes the sender's own headers on.
+                sender.is_forwarding = named.is_some();
+                sender.address = named.unwrap_or(sender.address);
                 // From here on the connection takes a place of the sender's, if that has one left.
-                permit = match places.take(Some(named)) {
+                permit = match places.take(Some(sender.address)) {
                     Ok(permit) => permit,
                     Err(refusal) => {
                         if tls.is_none() {

@@ -12,7 +12,7 @@ use shiguredo_mp4::{Decode, SampleFlags};
 use swarm_core::segmentation::Keyframe;
 
 use crate::media::boxes::{self, Found};
-use crate::media::mp4::{TrackClock, to_ms};
+use crate::media::mp4::{Listed, TrackClock, to_ms};
 use crate::media::{KEYFRAMES_MAX, Media, MediaError};
 
 /// Boxes looked at: a fragment is made of two to four.
@@ -27,14 +27,14 @@ const SAMPLES_MAX: u64 = 1_000_000;
 /// Bytes behind what a `sidx` describes that are no reason to doubt that it describes everything.
 const TAIL_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Fills in keyframes, indexes and the duration from the boxes in `span`, which follow the headers.
+/// Fills in keyframes, indexes and the duration from the boxes in `span`, which follow the headers, and from what those list.
 pub(super) fn examine(
     file: &mut (impl Read + Seek),
     span: Range<u64>,
-    header: &MoovBox,
-    track: &TrakBox,
+    (header, track, listed): (&MoovBox, &TrakBox, Listed),
     media: &mut Media,
 ) -> Result<(), MediaError> {
+    let mut keyframes = listed.keyframes;
     let first = boxes::next(file, span.start, span.end)?;
     if let Some(found) = first.filter(|found| found.kind == SidxBox::TYPE)
         && let Some(index) = whole_index(file, &found, span.end)?
@@ -44,14 +44,18 @@ pub(super) fn examine(
         {
             media.structure.indexes.push(tail.span);
         }
-        media.structure.keyframes = index.keyframes;
-        media.structure.duration_ms = media.structure.duration_ms.or(Some(index.end_ms));
+        keyframes.extend(index.keyframes);
+        media.structure.keyframes = keyframes;
+        let end_ms = index.end_ms.max(listed.end_ms);
+        media.structure.duration_ms = media.structure.duration_ms.or(Some(end_ms));
         return Ok(());
     }
     let mut walk = Walk::new(header, track);
     let walked = walk.run(file, span, media);
-    media.structure.keyframes = walk.keyframes;
-    media.structure.duration_ms = media.structure.duration_ms.or(Some(walk.end_ms).filter(|ms| *ms > 0));
+    keyframes.extend(walk.keyframes);
+    media.structure.keyframes = keyframes;
+    let end_ms = walk.end_ms.max(listed.end_ms);
+    media.structure.duration_ms = media.structure.duration_ms.or(Some(end_ms).filter(|ms| *ms > 0));
     walked
 }
 
@@ -89,12 +93,19 @@ fn whole_index(
     Ok(is_useful.then_some(Index { keyframes, end: offset, end_ms: to_ms(time, sidx.timescale) }))
 }
 
-/// A walk from fragment to fragment.
-struct Walk<'a> {
-    track_id: u32,
+/// A track, and what holds for its samples where a fragment says nothing else.
+struct Track<'a> {
+    id: u32,
     clock: TrackClock,
     defaults: Option<&'a TrexBox>,
-    /// Whether all samples of the track are keyframes, whatever their flags say.
+}
+
+/// A walk from fragment to fragment.
+struct Walk<'a> {
+    tracks: Vec<Track<'a>>,
+    /// The track whose keyframes count.
+    leading: u32,
+    /// Whether all samples of that track are keyframes, whatever their flags say.
     is_sound: bool,
     keyframes: Vec<Keyframe>,
     /// Where the last fragment ends, in time.
@@ -102,14 +113,18 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(header: &'a MoovBox, track: &TrakBox) -> Self {
-        let track_id = track.tkhd_box.track_id;
-        let trex = header.mvex_box.iter().flat_map(|mvex| &mvex.trex_boxes);
+    fn new(header: &'a MoovBox, leading: &TrakBox) -> Self {
+        let timescale = header.mvhd_box.timescale.get();
+        let track = |trak: &TrakBox| {
+            let id = trak.tkhd_box.track_id;
+            let mut trex = header.mvex_box.iter().flat_map(|mvex| &mvex.trex_boxes);
+            let defaults = trex.find(|trex| trex.track_id == id);
+            Track { id, clock: TrackClock::new(trak, timescale), defaults }
+        };
         Self {
-            track_id,
-            clock: TrackClock::new(track, header.mvhd_box.timescale.get()),
-            defaults: trex.into_iter().find(|trex| trex.track_id == track_id),
-            is_sound: track.mdia_box.hdlr_box.handler_type == HdlrBox::HANDLER_TYPE_SOUN,
+            tracks: header.trak_boxes.iter().map(track).collect(),
+            leading: leading.tkhd_box.track_id,
+            is_sound: leading.mdia_box.hdlr_box.handler_type == HdlrBox::HANDLER_TYPE_SOUN,
             keyframes: Vec::new(),
             end_ms: 0,
         }
@@ -142,22 +157,27 @@ impl<'a> Walk<'a> {
         Err(MediaError::Odd("it has too many fragments"))
     }
 
-    /// Notes what a fragment says of the track.
+    /// Notes what a fragment says of the tracks.
     fn add(&mut self, moof: &MoofBox, unit_start: u64) {
-        let Some(traf) = moof.traf_boxes.iter().find(|traf| traf.tfhd_box.track_id == self.track_id) else {
-            return;
-        };
-        let mut samples = traf.trun_boxes.iter().flat_map(|trun| &trun.samples);
-        let Some(first) = samples.next() else { return };
-        let decode_time = traf.tfdt_box.as_ref().map_or(0, |tfdt| tfdt.base_media_decode_time);
-        let duration = self.duration(traf);
-        self.end_ms = self.end_ms.max(self.clock.time_ms(decode_time.saturating_add(duration), 0));
-        if self.is_sound || self.has_keyframe(traf) {
-            let time_ms = self.clock.time_ms(decode_time, first.composition_time_offset.unwrap_or(0));
-            self.keyframes.push(Keyframe { offset: unit_start, time_ms });
+        for traf in &moof.traf_boxes {
+            let id = traf.tfhd_box.track_id;
+            let Some(track) = self.tracks.iter().find(|track| track.id == id) else { continue };
+            let mut samples = traf.trun_boxes.iter().flat_map(|trun| &trun.samples);
+            let Some(first) = samples.next() else { continue };
+            let decode_time = traf.tfdt_box.as_ref().map_or(0, |tfdt| tfdt.base_media_decode_time);
+            let end_ms = track.clock.time_ms(decode_time.saturating_add(track.duration(traf)), 0);
+            self.end_ms = self.end_ms.max(end_ms);
+            let is_leading =
+                id == self.leading && self.keyframes.last().map(|last| last.offset) != Some(unit_start);
+            if is_leading && (self.is_sound || track.has_keyframe(traf)) {
+                let time_ms = track.clock.time_ms(decode_time, first.composition_time_offset.unwrap_or(0));
+                self.keyframes.push(Keyframe { offset: unit_start, time_ms });
+            }
         }
     }
+}
 
+impl Track<'_> {
     fn has_keyframe(&self, traf: &TrafBox) -> bool {
         let default = default_of(
             traf,

@@ -57,23 +57,58 @@ fn read(file: &mut (impl Read + Seek), name: &str, media: &mut Media) -> Result<
     media.structure.duration_ms = duration_ms(demuxer.info());
     media.title = demuxer.info().title().map(|title| shortened(title.to_owned(), TEXT_BYTES_MAX));
     media.structure.chapters = chapters(&demuxer);
-    let seen_or_heard = demuxer
-        .tracks()
-        .iter()
-        .filter(|track| [TrackType::Video, TrackType::Audio].contains(&track.track_type()));
-    let unplayed = seen_or_heard.filter_map(|track| {
+    let played = demuxer.tracks().iter().filter(|track| is_played(track));
+    let unplayed = played.filter_map(|track| {
         playable::unplayed_of_matroska(track.codec_id(), track.track_type() == TrackType::Video)
     });
     playable::warn_of_codecs(&unplayed.collect::<Vec<_>>(), name, &mut media.remarks);
     let leading = leading_track(demuxer.tracks()).ok_or(MediaError::Odd("it has no tracks"))?;
-    let mut walk = Walk::new(leading, demuxer.info());
+    let mut walk = Walk::new(leading, demuxer.tracks(), demuxer.info());
     let walked = walk.run(&mut demuxer, &progress);
+    // Recorders and live encoders do not know how long a film will be when they write its header.
+    media.structure.duration_ms = media.structure.duration_ms.or(walk.end_ms());
     media.structure.keyframes = walk.into_keyframes();
     walked?;
     if media.structure.keyframes.is_empty() {
         return Err(MediaError::Odd("no keyframes are to be found in it"));
     }
     Ok(progress.cues())
+}
+
+/// The last frame of a track.
+struct Last {
+    track: u64,
+    /// How long each frame of the track lasts, ns, if that is said.
+    usual_ns: Option<u64>,
+    timestamp: u64,
+    /// How long the frame lasts, if that is said, in units of the file.
+    duration: Option<u64>,
+    /// From the frame before it, in units of the file.
+    step: u64,
+}
+
+impl Last {
+    fn new(track: &TrackEntry) -> Self {
+        let usual_ns = track.default_duration().map(std::num::NonZeroU64::get);
+        Self { track: track.track_number().get(), usual_ns, timestamp: 0, duration: None, step: 0 }
+    }
+
+    fn note(&mut self, frame: &Frame) {
+        // Frames are stored in the order of decoding: a shown time may step back.
+        if frame.timestamp >= self.timestamp {
+            self.step = frame.timestamp - self.timestamp;
+            (self.timestamp, self.duration) = (frame.timestamp, frame.duration);
+        }
+    }
+
+    fn end_ms(&self, scale_ns: u64) -> u64 {
+        let lasts_ms = match (self.duration, self.usual_ns) {
+            (Some(duration), _) => ms(duration, scale_ns),
+            (None, Some(usual_ns)) => usual_ns / NS_PER_MS,
+            (None, None) => ms(self.step, scale_ns),
+        };
+        ms(self.timestamp, scale_ns).saturating_add(lasts_ms)
+    }
 }
 
 /// A walk from frame to frame.
@@ -85,11 +120,15 @@ struct Walk {
     keyframes: Vec<Keyframe>,
     /// First frames of clusters, for files that do not mark their keyframes.
     cluster_starts: Vec<Keyframe>,
+    /// Of what is seen and heard.
+    last: Vec<Last>,
 }
 
 impl Walk {
-    fn new(track: &TrackEntry, info: &Info) -> Self {
+    fn new(track: &TrackEntry, tracks: &[TrackEntry], info: &Info) -> Self {
+        let played = tracks.iter().filter(|track| is_played(track));
         Self {
+            last: played.map(Last::new).collect(),
             track: track.track_number().get(),
             is_sound: track.track_type() == TrackType::Audio,
             timestamp_scale_ns: info.timestamp_scale().get(),
@@ -112,6 +151,8 @@ impl Walk {
                 break;
             }
             fresh_cluster = progress.take_cluster().or(fresh_cluster);
+            let mut last = self.last.iter_mut();
+            last.find(|last| last.track == frame.track).into_iter().for_each(|last| last.note(&frame));
             if frame.track != self.track {
                 continue;
             }
@@ -132,6 +173,12 @@ impl Walk {
         Ok(())
     }
 
+    /// When the last frame ends; `None` without frames.
+    fn end_ms(&self) -> Option<u64> {
+        let ends = self.last.iter().map(|last| last.end_ms(self.timestamp_scale_ns));
+        ends.max().filter(|ms| (1..=MEDIA_MS_MAX).contains(ms))
+    }
+
     fn into_keyframes(self) -> Vec<Keyframe> {
         if self.keyframes.is_empty() { self.cluster_starts } else { self.keyframes }
     }
@@ -143,6 +190,11 @@ fn push(keyframes: &mut Vec<Keyframe>, keyframe: Keyframe) {
     if keyframes.last().is_none_or(|last| group(last) != group(&keyframe)) {
         keyframes.push(keyframe);
     }
+}
+
+/// Whether a track is seen or heard.
+fn is_played(track: &TrackEntry) -> bool {
+    [TrackType::Video, TrackType::Audio].contains(&track.track_type())
 }
 
 fn leading_track(tracks: &[TrackEntry]) -> Option<&TrackEntry> {
@@ -237,9 +289,14 @@ mod tests {
 
     /// A film of three clusters of 2 s, each a frame of sound, a keyframe and another frame; an index at the end.
     fn film() -> Vec<u8> {
+        film_with(&element(&[0x44, 0x89], &6000f64.to_be_bytes()))
+    }
+
+    /// The same with this field for its duration.
+    fn film_with(duration: &[u8]) -> Vec<u8> {
         let info = [
             element(&[0x2a, 0xd7, 0xb1], &1_000_000u32.to_be_bytes()),
-            element(&[0x44, 0x89], &6000f64.to_be_bytes()),
+            duration.to_vec(),
             element(&[0x7b, 0xa9], "The river".as_bytes()),
             element(&[0x4d, 0x80], b"test"),
             element(&[0x57, 0x41], b"test"),
@@ -300,6 +357,26 @@ mod tests {
         assert_eq!((media.structure.duration_ms, media.title.as_deref()), (Some(6000), Some("The river")));
         assert_eq!(media.structure.chapters, [Chapter { time_ms: 0, name: "Opening".into() }]);
         assert!(matches!(media.remarks.as_slice(), [Remark::Warning(text)] if text.contains("A_AC3")));
+    }
+
+    #[test]
+    fn a_duration_that_the_header_does_not_say_is_computed_from_the_frames() {
+        // The last frames begin at 4 s. The others begin 2 s apart.
+        assert_eq!(examined(&film_with(&[])).structure.duration_ms, Some(6000));
+        assert_eq!(
+            examined(&film_with(&element(&[0x44, 0x89], &0f64.to_be_bytes()))).structure.duration_ms,
+            Some(6000)
+        );
+        let mut last = Last { track: 1, usual_ns: None, timestamp: 0, duration: None, step: 0 };
+        let mut end = |timestamp, duration, usual_ns| {
+            last.usual_ns = usual_ns;
+            last.note(&Frame { timestamp, duration, ..Frame::default() });
+            last.end_ms(NS_PER_MS)
+        };
+        assert_eq!(end(40, None, None), 80, "as long as the one before");
+        assert_eq!(end(60, None, Some(33 * NS_PER_MS)), 93);
+        assert_eq!(end(70, Some(5), Some(33 * NS_PER_MS)), 75);
+        assert_eq!(end(30, Some(1000), None), 75, "shown before the last one");
     }
 
     proptest! {

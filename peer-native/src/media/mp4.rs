@@ -3,12 +3,14 @@
 //! ```text
 //! plain       ftyp moov mdat │ ftyp mdat moov          sample tables in moov: `samples`
 //! fragmented  ftyp moov [sidx] (moof mdat)* [mfra]     sidx, or else every moof: `fragments`
+//! hybrid      ftyp moov mdat (moof mdat)* [mfra]       both: the tables list the beginning only
 //! ```
 
 use std::io::{Cursor, Read, Seek};
 
 use shiguredo_mp4::Decode;
 use shiguredo_mp4::boxes::{HdlrBox, MdatBox, MoofBox, MoovBox, MvexBox, MvhdBox, SidxBox, TrakBox};
+use swarm_core::segmentation::Keyframe;
 
 use crate::media::boxes::{self, Found};
 use crate::media::{Media, MediaError, Remark, fragments, length_of, playable, samples};
@@ -43,14 +45,15 @@ pub(super) fn examine(
     let header = read_moov(file, &moov)?;
     playable::warn_of_codecs(&playable::unplayed_of_mp4(&header), name, &mut media.remarks);
     let movie = Movie::new(&header);
-    media.structure.duration_ms = movie.duration_ms;
+    media.structure.duration_ms = movie.whole_ms;
     let Some(track) = leading_track(&header) else {
         return Err(MediaError::Odd("it has no tracks that can be read"));
     };
     if header.mvex_box.is_some() {
         let first = landmarks.sidx.as_ref().or(landmarks.media.as_ref());
         let from = first.map_or(moov.span.end, |first| first.span.start);
-        fragments::examine(file, from..length, &header, track, media)?;
+        let listed = Listed { keyframes: samples::keyframes(track, movie)?, end_ms: movie.listed_ms };
+        fragments::examine(file, from..length, (&header, track, listed), media)?;
     } else {
         media.structure.keyframes = samples::keyframes(track, movie)?;
         media.structure.chapters = samples::chapters(file, &header, movie)?;
@@ -89,26 +92,38 @@ fn read_moov(file: &mut (impl Read + Seek), moov: &Found) -> Result<MoovBox, Med
     Ok(MoovBox { mvhd_box, trak_boxes, mvex_box: mvex, unknown_boxes: Vec::new() })
 }
 
+/// What the tables of a fragmented film list themselves: nothing, or its beginning.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) keyframes: Vec<Keyframe>,
+    pub(super) end_ms: u64,
+}
+
 /// The clock of the whole film.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Movie {
     timescale: u32,
-    duration_ms: Option<u64>,
+    /// The duration, where the headers say it.
+    whole_ms: Option<u64>,
+    /// The duration of what the tables list.
+    listed_ms: u64,
 }
 
 impl Movie {
     fn new(header: &MoovBox) -> Self {
         let timescale = header.mvhd_box.timescale.get();
-        let fragmented = header.mvex_box.as_ref().and_then(|mvex| mvex.mehd_box.as_ref());
-        let duration = match header.mvhd_box.duration {
-            // Fragmented: the whole length is elsewhere, if anywhere.
-            0 => fragmented.map_or(0, |mehd| mehd.fragment_duration),
-            duration => duration,
+        let ms = |duration: u64| {
+            // All ones means that the writer did not know, in either width.
+            let is_known = duration != u64::from(u32::MAX) && duration != u64::MAX;
+            Some(to_ms(duration.into(), timescale)).filter(|ms| is_known && *ms > 0)
         };
-        // All ones means that the writer did not know, in either width.
-        let is_known = duration != 0 && duration != u64::from(u32::MAX) && duration != u64::MAX;
-        let duration_ms = is_known.then(|| to_ms(duration.into(), timescale)).filter(|ms| *ms > 0);
-        Self { timescale, duration_ms }
+        let listed_ms = ms(header.mvhd_box.duration);
+        let whole_ms = match &header.mvex_box {
+            // Fragmented: the header speaks of what the tables list (ISO/IEC 14496-12, 8.8.1 and 8.8.2).
+            Some(mvex) => mvex.mehd_box.as_ref().and_then(|mehd| ms(mehd.fragment_duration)),
+            None => listed_ms,
+        };
+        Self { timescale, whole_ms, listed_ms: listed_ms.unwrap_or(0) }
     }
 }
 

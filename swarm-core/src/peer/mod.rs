@@ -227,7 +227,7 @@ impl Peer {
             self.neighbours.due(),
             self.building.deadline(),
             self.tracker.deadline(),
-            self.manifest.source.retry_at,
+            self.manifest.source.deadline(),
             self.news.deadline(),
             inject.and_then(Inject::deadline),
             self.standing.deadline(),

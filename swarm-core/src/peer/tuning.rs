@@ -207,6 +207,8 @@ pub(crate) const SPREAD_TIME: Duration = Duration::from_secs(2);
 
 // --- Links.
 
+/// A neighbour that is asked for a part of the manifest, 48 KiB, has this long for it: what 40 kbit/s take.
+pub(crate) const PART_PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that is not open after this long is given up.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Attempts after the first one that did not open; the last begins about a minute after the first failed.

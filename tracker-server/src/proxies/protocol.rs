@@ -40,11 +40,15 @@ pub(crate) enum ProxyHeaderError {
     TooLong,
 }
 
-/// The sender of a connection that a trusted proxy opened at `proxy`: whom its header names, or the proxy itself. `None`
-/// if the connection is to be closed.
-pub(crate) async fn sender(stream: &mut TcpStream, proxy: SocketAddr, limit: Duration) -> Option<IpAddr> {
+/// Whose connection it is that a trusted proxy opened: `Some(Some(address))` if its header names an address, `Some(None)` if it
+/// names none. `None` if the connection is to be closed.
+pub(crate) async fn sender(
+    stream: &mut TcpStream,
+    proxy: SocketAddr,
+    limit: Duration,
+) -> Option<Option<IpAddr>> {
     match timeout(limit, read(stream)).await {
-        Ok(Ok(named)) => Some(named.map_or(proxy.ip(), |address| address.to_canonical())),
+        Ok(Ok(named)) => Some(named.map(|address| address.to_canonical())),
         // Health checks do that every few seconds.
         Ok(Err(error @ ProxyHeaderError::Ended(_))) => {
             tracing::debug!(%proxy, "a connection of a proxy was closed: {error}");

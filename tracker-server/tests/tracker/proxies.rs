@@ -98,6 +98,20 @@ async fn a_proxy_header_names_the_sender_in_both_versions() -> anyhow::Result<()
 }
 
 #[tokio::test]
+async fn behind_a_proxy_header_that_names_no_sender_headers_do_not_count() -> anyhow::Result<()> {
+    let server = server(&["127.0.0.1"], true).await?;
+    let unknown = &b"PROXY UNKNOWN\r\n"[..];
+    let local = &b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\x00"[..];
+    let mut first = open(server.address, unknown, &[("x-forwarded-for", "203.0.113.1")]).await?;
+    assert!(enters(&mut first).await, "it counts as the proxy's own");
+    for header in [unknown, local] {
+        let invented = [("x-forwarded-for", "203.0.113.2")];
+        assert!(!enters(&mut open(server.address, header, &invented).await?).await, "{header:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_proxy_without_its_header_is_closed_and_a_stranger_needs_none() -> anyhow::Result<()> {
     let strict = server(&["127.0.0.1"], true).await?;
     for start in [&b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"[..], b"PROXY TCP4 nonsense\r\n"] {

@@ -161,7 +161,7 @@ impl Peer {
         }
         self.announced(now, id, have, &[], true);
         self.note_neighbours();
-        self.ask_links_for_manifest();
+        self.ask_links_for_manifest(now);
         for message in self.neighbours.take_early(id) {
             self.data_message(now, id, message);
         }

@@ -29,25 +29,28 @@ impl Peer {
                         Event::Waiting { reason: format!("the manifest cannot be fetched: {reason}") }
                     }
                 });
-                self.ask_links_for_manifest();
+                self.ask_links_for_manifest(now);
             }
         }
     }
 
     pub(in crate::peer) fn manifest_timeout(&mut self, now: Timestamp) {
-        let source = &mut self.manifest.source;
-        if self.manifest.manifest.is_none() && source.retry_at.take_if(|at| now >= *at).is_some() {
-            self.outputs.push_back(Output::FetchManifest);
-        }
-    }
-
-    /// With HTTP out of reach, some open link is asked.
-    pub(in crate::peer) fn ask_links_for_manifest(&mut self) {
         if self.manifest.manifest.is_some() {
             return;
         }
-        let link = self.neighbours.open().map(|(id, _)| id).next();
-        if let Some(link) = link.filter(|link| self.manifest.source.take_turn(*link)) {
+        if self.manifest.source.takes_retry(now) {
+            self.outputs.push_back(Output::FetchManifest);
+        }
+        self.ask_links_for_manifest(now);
+    }
+
+    /// With HTTP out of reach, open links are asked, one after another.
+    pub(in crate::peer) fn ask_links_for_manifest(&mut self, now: Timestamp) {
+        if self.manifest.manifest.is_some() {
+            return;
+        }
+        let open = self.neighbours.open().map(|(id, _)| id);
+        if let Some(link) = self.manifest.source.take_turn(now, open) {
             self.outputs.push_back(Output::Control(link, PeerMessage::ManifestAsk { part: 0 }));
         }
     }
@@ -59,8 +62,9 @@ impl Peer {
         (part, part_count): (u16, u16),
         bytes: &[u8],
     ) {
-        match self.manifest.source.part(link, part, part_count, bytes) {
-            Progress::Ignored | Progress::Nothing => {}
+        match self.manifest.source.part(now, link, (part, part_count), bytes) {
+            Progress::Ignored => {}
+            Progress::Nothing => self.ask_links_for_manifest(now),
             Progress::Next(part) => {
                 self.outputs.push_back(Output::Control(link, PeerMessage::ManifestAsk { part }));
             }
@@ -110,7 +114,7 @@ impl Peer {
             Ok(bytes) => {
                 self.manifest.bytes = bytes.into();
                 self.manifest.manifest = Some(Arc::clone(&manifest));
-                self.manifest.source.retry_at = None;
+                self.manifest.source.found();
                 self.check_proofs(now);
                 self.event(Event::ManifestReady(manifest));
             }
