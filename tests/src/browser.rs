@@ -15,7 +15,7 @@ use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
 use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
 
 use crate::internet::Host;
-use crate::memory::renderer_bytes;
+use crate::memory::{PageMemory, page_memory};
 use crate::places::system_program;
 use crate::program::Program;
 use crate::wait;
@@ -211,9 +211,9 @@ impl Tab {
         Ok(self.profile)
     }
 
-    /// Resident memory of the page's process, bytes.
-    pub fn memory_bytes(&self) -> Result<u64> {
-        renderer_bytes(self.process()?)
+    /// What the page's process takes now.
+    pub fn memory(&self) -> Result<PageMemory> {
+        page_memory(self.process()?)
     }
 
     /// The browser's process. The lock of its profile is a link that names the machine and the process.

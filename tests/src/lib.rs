@@ -16,7 +16,7 @@ pub mod events;
 pub mod false_tracker;
 pub mod gate;
 pub mod internet;
-mod memory;
+pub mod memory;
 pub mod pebble;
 pub mod permission;
 pub mod places;

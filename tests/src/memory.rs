@@ -5,8 +5,17 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-/// Resident bytes of the largest renderer process below a browser's process: the one with the page.
-pub(crate) fn renderer_bytes(browser: i32) -> Result<u64> {
+/// Memory of a page's process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageMemory {
+    /// Resident bytes that are this process's own, as the browser's task manager counts.
+    pub private_bytes: u64,
+    /// Resident bytes with those of the browser's program, which all of its processes share, and with files.
+    pub resident_bytes: u64,
+}
+
+/// Memory of the largest renderer process below a browser's process: the one with the page.
+pub(crate) fn page_memory(browser: i32) -> Result<PageMemory> {
     let mut parents: BTreeMap<i32, i32> = BTreeMap::new();
     for entry in fs::read_dir("/proc").context("memory is read as Linux tells it")?.flatten() {
         let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -22,9 +31,12 @@ pub(crate) fn renderer_bytes(browser: i32) -> Result<u64> {
     let renderers = parents.keys().filter(|process| is_below(**process)).filter_map(|process| {
         let command = fs::read_to_string(format!("/proc/{process}/cmdline")).ok()?;
         let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        command.contains("--type=renderer").then(|| number::<u64>(&status, "VmRSS:"))?
+        let bytes = |name: &str| number::<u64>(&status, name).map(|kibibytes| kibibytes * 1024);
+        let private_bytes = bytes("RssAnon:")? + bytes("VmSwap:").unwrap_or(0);
+        let memory = PageMemory { private_bytes, resident_bytes: bytes("VmRSS:")? };
+        command.contains("--type=renderer").then_some(memory)
     });
-    renderers.max().map(|kibibytes| kibibytes * 1024).context("the browser has no renderer process")
+    renderers.max().context("the browser has no renderer process")
 }
 
 fn number<T: std::str::FromStr>(status: &str, name: &str) -> Option<T> {

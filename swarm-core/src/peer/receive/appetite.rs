@@ -14,7 +14,11 @@ use crate::group::GroupRange;
 use crate::limits::GROUP_BYTES;
 use crate::peer::content::Content;
 use crate::peer::input::Appetite;
-use crate::peer::tuning::{AHEAD_SHARE, APPETITE_STEP_GROUPS, LOOK_AHEAD, LOOK_AHEAD_BYTES};
+use crate::peer::tuning::{AHEAD_SHARE, APPETITE_STEP_GROUPS, GROUP, LOOK_AHEAD, LOOK_AHEAD_BYTES};
+
+/// What is requested of the look-ahead. Neighbours hear of it in steps, so what they push may begin a step before it: both
+/// together stay within the bound.
+const LOOKED_AHEAD_BYTES: u64 = LOOK_AHEAD_BYTES - APPETITE_STEP_GROUPS as u64 * GROUP;
 
 /// The groups that are wanted at all.
 pub(crate) fn wanted(appetite: Appetite, content: &Content, demand: &Demand) -> GroupRange {
@@ -26,8 +30,8 @@ pub(crate) fn wanted(appetite: Appetite, content: &Content, demand: &Demand) -> 
     match (is_unbound, length_bytes <= budget_bytes) {
         (true, true) => all,
         (true, false) => demand.look_ahead(Duration::MAX, ahead_bytes),
-        (false, true) => demand.look_ahead(LOOK_AHEAD, LOOK_AHEAD_BYTES),
-        (false, false) => demand.look_ahead(LOOK_AHEAD, ahead_bytes.min(LOOK_AHEAD_BYTES)),
+        (false, true) => demand.look_ahead(LOOK_AHEAD, LOOKED_AHEAD_BYTES),
+        (false, false) => demand.look_ahead(LOOK_AHEAD, ahead_bytes.min(LOOKED_AHEAD_BYTES)),
     }
 }
 
@@ -104,8 +108,8 @@ mod tests {
         assert_eq!(wanted(ROOM, &content, &demand), GroupRange::new(1000, 3801));
         let (content, mut demand) = parts(film(40));
         demand.moved(Timestamp::ZERO, ReaderId(1), 1000, Duration::ZERO);
-        assert_eq!(wanted(ROOM, &content, &demand), GroupRange::new(1000, 1000 + 4096));
-        assert_eq!(told(ROOM, &content, &demand), GroupRange::new(768, 4864));
+        assert_eq!(wanted(ROOM, &content, &demand), GroupRange::new(1000, 1000 + 3840));
+        assert_eq!(told(ROOM, &content, &demand), GroupRange::new(768, 768 + 3840));
         let small = Appetite::Viewer { budget_bytes: 400 * 16_384, is_kept: false };
         assert_eq!(
             wanted(small, &content, &demand),

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::net::Net;
 use super::{MIB, MINUTE, NOTHING, UPLINK, net};
-use crate::group::GroupRange;
 use crate::id::ReaderId;
 use crate::manifest::Manifest;
 use crate::manifest::tests::key;
