@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! cargo xtask build --release
-//! cargo run --release -p tests --features end-to-end --bin bench_memory
+//! cargo run --release -p tests --features end-to-end --bin bench_memory -- [memory]
 //! ```
+//! With `memory`, another tab of the browser has the files, so the measured one keeps what it holds in memory.
+//!
 //! Prints one JSON object and fails if a target is missed. The film is that of the end-to-end tests, 39 times: 720p, 4 Mbit/s.
 //! Memory is that of the page's process: what is its own, and with the browser's program, which all processes share.
 
@@ -44,6 +46,11 @@ async fn main() -> Result<()> {
     let driver = Driver::start()?;
     let tab = Tab::start(&driver, "tab", &[]).await?;
     tab.open(seeder.link()).await?;
+    if std::env::args().nth(1).is_some_and(|place| place == "memory") {
+        // The first tab has the files.
+        tab.wait_stats("an open store", TIMEOUT, |stats| stats.storage.is_some()).await?;
+        tab.open_beside(seeder.link()).await?;
+    }
     tab.wait_playing_beyond(1.0, TIMEOUT).await?;
     let first_frame_ms = tab.stats().await?.first_frame_ms;
     let mut most = watch(&tab, PLAY_TIME).await?;
