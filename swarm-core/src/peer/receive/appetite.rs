@@ -52,20 +52,30 @@ pub(crate) fn told(appetite: Appetite, content: &Content, demand: &Demand) -> Gr
     GroupRange::new(start, end.max(start.saturating_add(APPETITE_STEP_GROUPS))).and(all)
 }
 
-/// What a peer beyond its budget forgets next: what it played longest ago, then what lies farthest ahead.
+/// What a peer beyond its budget forgets next: what it played longest ago, then what lies farthest ahead. Headers stay: a
+/// player that has nothing to play needs them before all else, and would fetch them for ever.
 pub(crate) fn excess(appetite: Appetite, content: &Content, demand: &Demand) -> Option<GroupRange> {
     let Appetite::Viewer { budget_bytes, .. } = appetite else { return None };
     let budget = u32::try_from(budget_bytes / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX);
     let held = content.held();
     let excess = held.count().checked_sub(budget).filter(|excess| *excess > 0)?;
-    let playhead = demand.place();
-    let behind = held.runs(GroupRange::new(0, playhead)).next();
-    let run = behind.or_else(|| held.runs(content.geometry().all()).last())?;
-    Some(if run.start < playhead {
-        GroupRange::new(run.start, run.start.saturating_add(excess)).and(run)
-    } else {
-        GroupRange::new(run.end.saturating_sub(excess), run.end).and(run)
-    })
+    let place = demand.place();
+    let behind = GroupRange::new(0, place);
+    let played = held.runs(behind).find_map(|run| outside(run, demand.headers()).next());
+    if let Some(run) = played {
+        return Some(GroupRange::new(run.start, run.start.saturating_add(excess)).and(run));
+    }
+    let ahead = GroupRange::new(place, content.geometry().group_count());
+    let run = held.runs(ahead).flat_map(|run| outside(run, demand.headers())).last()?;
+    Some(GroupRange::new(run.end.saturating_sub(excess), run.end).and(run))
+}
+
+/// The parts of a run that are none of these ranges, which are in order.
+fn outside(run: GroupRange, ranges: &[GroupRange]) -> impl Iterator<Item = GroupRange> {
+    let ends = std::iter::once(run.start).chain(ranges.iter().map(|range| range.end));
+    let starts = ranges.iter().map(|range| range.start).chain(std::iter::once(run.end));
+    let gaps = ends.zip(starts).map(move |(end, start)| GroupRange::new(end.min(start), start).and(run));
+    gaps.filter(|gap| !gap.is_empty())
 }
 
 #[cfg(test)]
@@ -80,7 +90,7 @@ mod tests {
     use crate::group_set::GroupSet;
     use crate::id::ReaderId;
     use crate::manifest::Manifest;
-    use crate::manifest::SegmentKind::{Data, Media};
+    use crate::manifest::SegmentKind::{Data, Header, Index, Media};
     use crate::time::Timestamp;
     use crate::tree::HashTree;
 
@@ -133,6 +143,24 @@ mod tests {
         archive.media_type = "application/zip".into();
         let (content, demand) = parts(archive);
         assert_eq!(wanted(ROOM, &content, &demand), content.geometry().all());
+    }
+
+    #[test]
+    fn what_was_played_goes_first_then_the_end_and_headers_stay() {
+        let parts_of = [(Header, 10, None), (Media, 80, Some(80_000)), (Index, 10, None)];
+        let (mut content, mut demand) = parts(manifest(&parts_of));
+        let budget = |groups: u64| Appetite::Viewer { budget_bytes: groups * 16_384, is_kept: false };
+        content.gain(GroupRange::new(0, 100));
+        demand.moved(Timestamp::ZERO, ReaderId(1), 20, Duration::ZERO);
+        let range = GroupRange::new;
+        assert_eq!(excess(budget(100), &content, &demand), None);
+        assert_eq!(excess(budget(96), &content, &demand), Some(range(10, 14)));
+        content.lose(range(10, 14));
+        assert_eq!(excess(budget(40), &content, &demand), Some(range(14, 20)));
+        content.lose(range(14, 20));
+        assert_eq!(excess(budget(87), &content, &demand), Some(range(87, 90)), "the index at the end stays");
+        content.lose(range(20, 90));
+        assert_eq!(excess(budget(4), &content, &demand), None, "nothing else is left");
     }
 
     #[test]

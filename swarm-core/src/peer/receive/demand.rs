@@ -119,6 +119,11 @@ impl Demand {
         self.readers.values().max_by_key(|reader| reader.at)
     }
 
+    /// Headers and indexes that are needed at once, in order.
+    pub(crate) fn headers(&self) -> &[GroupRange] {
+        &self.headers
+    }
+
     /// Whether the content plays.
     pub(crate) const fn is_media(&self) -> bool {
         self.is_media
