@@ -17,6 +17,7 @@ use web_sys::{AbortController, DedicatedWorkerGlobalScope, MessagePort};
 use crate::bar::{Levels, place_at};
 use crate::digest::{Digest, Progress};
 use crate::driver::{Driver, Early, Happening};
+use crate::keeping::Keeping;
 use crate::link::Link;
 use crate::page::{Attachment, FromPage, ToPage, to_array};
 use crate::reader::{Readers, refuse};
@@ -58,6 +59,7 @@ pub(crate) struct State {
     pub(crate) fetches: BTreeMap<FetchId, AbortController>,
     pub(crate) readers: Readers,
     pub(crate) content: Option<(Arc<Manifest>, Store)>,
+    pub(crate) keeping: Keeping,
     /// Whether groups were stored that readers may wait for.
     pub(crate) has_news: bool,
     /// Links to which bulk was sent since their buffers were last looked at.
@@ -100,6 +102,7 @@ impl State {
             fetches: BTreeMap::new(),
             readers: Readers::new(on_reader),
             content: None,
+            keeping: Keeping::default(),
             has_news: false,
             fed: Vec::new(),
             driver,
@@ -112,7 +115,11 @@ impl State {
     /// Takes something that happened and carries out all that the core asks in return.
     pub(crate) fn handle(&mut self, now: Timestamp, happening: Happening) {
         match happening {
-            Happening::Timer => self.peer.handle_timeout(now),
+            Happening::Timer => {
+                self.peer.handle_timeout(now);
+                self.verify_stored();
+            }
+            Happening::Storage(storage) => self.storage_came(now, storage),
             Happening::Input(input) => self.input(now, input),
             Happening::Tracker(serial, input) if self.tracker.is_current(serial) => {
                 self.tracker_told(now, input);
@@ -141,6 +148,7 @@ impl State {
             Happening::Page(message, attachment) => self.handle_page(now, message, attachment),
         }
         self.drain(now);
+        self.look_after_store(now);
     }
 
     fn tracker_told(&mut self, now: Timestamp, input: Input) {
@@ -247,7 +255,11 @@ impl State {
             FromPage::Upload { limit } => self.input(now, Input::Upload(limit.into())),
             FromPage::Fresh { id } => self.post_snapshot(Some(id)),
             FromPage::Digest { id } => self.advance_digest(Digest::new(id)),
-            FromPage::Stop => self.input(now, Input::Stop),
+            FromPage::Keep { is_kept } => self.keep(is_kept),
+            FromPage::Stop => {
+                self.input(now, Input::Stop);
+                self.close_store();
+            }
         }
     }
 

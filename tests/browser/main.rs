@@ -12,5 +12,6 @@ mod relays;
 mod several;
 mod sharing;
 mod starting;
+mod storage;
 mod trackers;
 mod watching;

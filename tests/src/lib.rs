@@ -17,6 +17,7 @@ pub mod events;
 pub mod false_tracker;
 pub mod gate;
 pub mod internet;
+pub mod memory;
 pub mod mirror;
 pub mod pebble;
 pub mod permission;

@@ -19,10 +19,12 @@ use crate::tree::HashTree;
 pub enum Appetite {
     /// All of it.
     Everything,
-    /// What is played, and beyond it only what `budget_bytes` of storage can hold.
+    /// What is played, and beyond it a look-ahead or what `budget_bytes` of storage can hold, whichever is less.
     Viewer {
         /// Bytes that may be held at a time.
         budget_bytes: u64,
+        /// Whether the person keeps the content: then the look-ahead is no bound, only the budget is.
+        is_kept: bool,
     },
 }
 
@@ -201,4 +203,6 @@ pub enum Input {
     ReaderClosed(ReaderId),
     /// The person or program changed how much may be uploaded.
     Upload(UploadLimit),
+    /// The person keeps the content or no longer does, or the storage has another size than was thought.
+    Appetite(Appetite),
 }

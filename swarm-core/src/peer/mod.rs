@@ -212,6 +212,10 @@ impl Peer {
                 self.config.upload = limit;
                 self.sender.set_limit(limit);
             }
+            Input::Appetite(appetite) => {
+                self.config.appetite = appetite;
+                self.keep_within_budget(now);
+            }
         }
         self.settle(now);
     }

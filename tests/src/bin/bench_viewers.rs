@@ -193,7 +193,7 @@ impl Viewer {
             manifest: None,
             publisher: None,
             seed: number as u64,
-            appetite: Appetite::Viewer { budget_bytes: BUDGET_BYTES },
+            appetite: Appetite::Viewer { budget_bytes: BUDGET_BYTES, is_kept: false },
             upload: UploadLimit::Off,
             token: None,
             uplink_hint: None,

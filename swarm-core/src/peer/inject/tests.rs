@@ -205,17 +205,6 @@ fn a_viewer_is_pushed_what_its_share_of_the_uplink_carries_until_it_announces() 
 }
 
 #[test]
-fn a_viewer_is_pushed_no_more_than_it_accepts() {
-    let mut half = Half::new(Economy::Thrifty, 0);
-    let careful = half.viewer(Standing { credit: 0, ..standing(UPLINK) }, &[]);
-    let bounded = half.viewer(Standing { credit: 4 * 16_384, ..standing(UPLINK) }, &[]);
-    let none = half.viewer(Standing { wants: GroupRange::new(0, 0), ..standing(UPLINK) }, &[]);
-    let pushed = half.push(usize::MAX);
-    let count = |link| pushed.iter().filter(|(id, _)| *id == link).count();
-    assert_eq!([careful, bounded, none].map(count), [0, 4, 0]);
-}
-
-#[test]
 fn only_what_a_viewer_wants_is_pushed_to_it() {
     let mut half = Half::new(Economy::Thrifty, 0);
     half.viewer(Standing { wants: GroupRange::new(500, 503), ..standing(UPLINK) }, &[]);
