@@ -83,11 +83,8 @@ impl<'a> World<'a> {
         let manifest: &'static Manifest = if kind & 32 == 0 { &CONTENT.manifest } else { &MIRRORED };
         let is_initial = kind & 1 == 1;
         let swarm = manifest.swarm_id().unwrap_or_else(|error| unreachable!("{error}"));
-        let appetite = if kind & 2 == 0 {
-            Appetite::Everything
-        } else {
-            Appetite::Viewer { budget_bytes: 4 * 16_384, is_kept: kind & 8 == 0 }
-        };
+        let viewer = Appetite::Viewer { budget_bytes: 4 * 16_384, is_kept: kind & 8 == 0 };
+        let appetite = if kind & 2 == 0 { Appetite::Everything } else { viewer };
         let config = PeerConfig {
             swarm,
             role: if is_initial { Role::Initial } else { Role::Viewer },

@@ -206,3 +206,25 @@ pub enum Input {
     /// The person keeps the content or no longer does, or the storage has another size than was thought.
     Appetite(Appetite),
 }
+
+impl Input {
+    /// Whether an input comes by the thousand and changes little: its handler schedules what is to be looked at again.
+    pub(in crate::peer) const fn schedules_own_work(&self) -> bool {
+        matches!(
+            self,
+            Self::Data(..)
+                | Self::Buffered(..)
+                | Self::LocalSignal(..)
+                | Self::Control(
+                    _,
+                    PeerMessage::Have { .. }
+                        | PeerMessage::Request { .. }
+                        | PeerMessage::Hasten { .. }
+                        | PeerMessage::Cancel { .. }
+                        | PeerMessage::Ping { .. }
+                        | PeerMessage::Pong { .. }
+                        | PeerMessage::Status { .. }
+                )
+        )
+    }
+}

@@ -73,7 +73,6 @@ pub use stats::{LinkState, LinkStats, MirrorState, MirrorStats, Stats};
 
 use crate::group_set::GroupSet;
 use crate::manifest::Manifest;
-use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
 use crate::tree::HashTree;
 use agenda::{Agenda, Asking};
@@ -175,7 +174,7 @@ impl Peer {
 
     /// Takes one thing that happened.
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
-        if !schedules_own_work(&input) {
+        if !input.schedules_own_work() {
             self.agenda.everything();
         }
         match input {
@@ -381,24 +380,4 @@ impl Peer {
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
-}
-
-/// Whether an input comes by the thousand and changes little: its handler schedules what is to be looked at again.
-const fn schedules_own_work(input: &Input) -> bool {
-    matches!(
-        input,
-        Input::Data(..)
-            | Input::Buffered(..)
-            | Input::LocalSignal(..)
-            | Input::Control(
-                _,
-                PeerMessage::Have { .. }
-                    | PeerMessage::Request { .. }
-                    | PeerMessage::Hasten { .. }
-                    | PeerMessage::Cancel { .. }
-                    | PeerMessage::Ping { .. }
-                    | PeerMessage::Pong { .. }
-                    | PeerMessage::Status { .. }
-            )
-    )
 }
