@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::program::cli::Fetch;
 use crate::program::ending::Ending;
-use crate::program::report::{About, Done, Event, Reporter, Told};
+use crate::program::report::{self, About, Done, Reporter, Told};
 use crate::program::watch::{self, TrackerWatch};
 use crate::program::{INTERRUPTED, amount, seed};
 
@@ -267,7 +267,7 @@ impl Fetching {
         let done = Done::new(self.started.elapsed().as_secs_f64(), &stats, playback);
         self.bar.finish_and_clear();
         self.reporter.text(&summary(&self.output, &done, &stats));
-        self.about(|about| self.reporter.event(&Event::Done { about, done }));
+        self.about(|about| self.reporter.event(&report::Event::Done { about, done }));
         Ok(())
     }
 
