@@ -8,6 +8,7 @@ export function start(
   token: string | undefined,
   socket: WebSocket,
   manifest: Promise<Response>,
+  isReload: boolean,
 ): Session;
 
 export class Session {

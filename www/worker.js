@@ -7,6 +7,7 @@ const wishes = new URLSearchParams(self.name);
 const swarm = wishes.get("swarm") ?? "";
 const time = wishes.get("t") ?? undefined;
 const token = wishes.get("token") ?? undefined;
+const isReload = wishes.has("reload");
 
 /** @type {MessageEvent[]} */
 const early = [];
@@ -27,7 +28,7 @@ manifest.catch(() => {});
 try {
   const { default: init, start } = await glue;
   await init({ module_or_path: wasm });
-  const session = start(swarm, time, token, socket, manifest);
+  const session = start(swarm, time, token, socket, manifest, isReload);
   self.onmessage = (event) => session.handle(event.data);
   for (const event of early.splice(0)) session.handle(event.data);
 } catch (error) {

@@ -83,13 +83,17 @@ impl<'a> World<'a> {
         let manifest: &'static Manifest = if kind & 32 == 0 { &CONTENT.manifest } else { &MIRRORED };
         let is_initial = kind & 1 == 1;
         let swarm = manifest.swarm_id().unwrap_or_else(|error| unreachable!("{error}"));
-        let appetite =
-            if kind & 2 == 0 { Appetite::Everything } else { Appetite::Viewer { budget_bytes: 4 * 16_384 } };
+        let viewer = Appetite::Viewer { budget_bytes: 4 * 16_384, is_kept: kind & 8 == 0 };
+        let appetite = if kind & 2 == 0 { Appetite::Everything } else { viewer };
         let config = PeerConfig {
             swarm,
             role: if is_initial { Role::Initial } else { Role::Viewer },
             manifest: (is_initial || kind & 4 == 0).then(|| Arc::new(manifest.clone())),
-            publisher: is_initial.then(|| Publisher { key: key(), tracker: TrackerName::of("tracker") }),
+            publisher: is_initial.then(|| Publisher {
+                key: key(),
+                tracker: TrackerName::of("tracker"),
+                outposts: vec![TrackerName::of("another")],
+            }),
             seed: u64::from(kind),
             appetite,
             upload: UploadLimit::Unlimited,
@@ -284,13 +288,13 @@ impl<'a> World<'a> {
     }
 
     fn other(&mut self, source: &mut Source<'_>) {
-        match source.byte() % 10 {
-            9 if self.is_store_open => {
+        match source.byte() % 12 {
+            11 if self.is_store_open => {
                 let range = GroupRange::new(source.number(), source.number());
                 self.held.retain(|group| !range.has(*group));
                 self.tell(Input::StoreFailed(range, String::new()));
             }
-            9 => self.open_store(false),
+            11 => self.open_store(false),
             kind => self.tell(some_input(kind, source)),
         }
     }
@@ -341,9 +345,7 @@ impl<'a> World<'a> {
         match output {
             Output::Connect { link, .. } => {
                 assert!(self.links.insert(link), "a link twice");
-                if let Some(peer) = self.introducing {
-                    self.named.insert(peer, link);
-                }
+                self.named.extend(self.introducing.map(|peer| (peer, link)));
             }
             Output::CloseLink(link, reason) => {
                 self.seen.note(reason);
@@ -359,10 +361,7 @@ impl<'a> World<'a> {
             }
             Output::Data(link, head) => {
                 assert!(self.links.contains(&link), "data on a link that does not exist");
-                assert!(
-                    head.range.iter().all(|group| self.held.contains(&group)),
-                    "what is sent is not held"
-                );
+                assert!(head.range.iter().all(|group| self.held.contains(&group)), "sent, not held");
             }
             Output::RemoteSignal(link, _) | Output::LowWater(link, _) => {
                 assert!(self.links.contains(&link), "something for a link that does not exist");
@@ -382,7 +381,8 @@ impl<'a> World<'a> {
             Output::ConnectTracker
             | Output::DisconnectTracker
             | Output::FetchManifest
-            | Output::PublishManifest(_) => {}
+            | Output::PublishManifest(_)
+            | Output::Outpost(..) => {}
         }
     }
 

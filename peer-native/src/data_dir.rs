@@ -125,6 +125,14 @@ pub struct Listing {
     pub is_public: bool,
 }
 
+impl Listing {
+    /// The trackers that it was last seeded at, the one that its link names first.
+    pub fn trackers(&self) -> impl Iterator<Item = &str> {
+        let others = self.statement.trackers.iter().map(String::as_str);
+        std::iter::once(self.tracker.as_str()).chain(others.filter(|other| *other != self.tracker))
+    }
+}
+
 /// The directory where all this is.
 #[derive(Debug, Clone)]
 pub struct DataDir {

@@ -11,6 +11,7 @@
 //! ```
 
 mod mirroring;
+mod outposts;
 mod storing;
 mod tracking;
 
@@ -20,8 +21,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use swarm_core::peer::{Event, FetchError, FetchId, Input, MirrorError, Output, PublishError};
-use swarm_core::tracker_message::IceServer;
+use swarm_core::peer::{
+    Event, FetchError, FetchId, Input, MirrorError, OutpostId, OutpostInput, Output, PublishError,
+};
+use swarm_core::tracker_list::TrackerList;
+use swarm_core::tracker_message::{IceServer, Role};
 use swarm_core::{Geometry, GroupRange, LinkId, Manifest, Peer, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc};
@@ -55,6 +59,7 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 enum Answer {
     Manifest(Result<Bytes, FetchError>),
     Published(Result<(), PublishError>),
+    PublishedAt(OutpostId, Result<(), PublishError>),
     /// The manifest was brought back to a tracker that forgot it, or not.
     Returned(Result<(), PublishError>),
     Opened(Result<Box<Opened>, StoreError>),
@@ -75,7 +80,9 @@ pub(crate) struct Driver {
     started: Instant,
     /// Where tasks run; not this thread.
     runtime: Handle,
-    address: TrackerAddress,
+    trackers: TrackerList<TrackerAddress>,
+    outposts: Vec<outposts::Outpost>,
+    is_initial: bool,
     network: Network,
     is_listed: bool,
     credentials: Arc<Credentials>,
@@ -91,6 +98,8 @@ pub(crate) struct Driver {
     link_events: mpsc::Sender<(LinkId, LinkEvent)>,
     tracker: Option<Tracker>,
     tracker_number: u64,
+    /// How many sockets to trackers were opened.
+    sockets: u64,
     tracker_events: mpsc::Sender<(u64, TrackerEvent)>,
     closing: Vec<JoinHandle<()>>,
     answers: mpsc::Sender<Answer>,
@@ -125,13 +134,16 @@ impl Driver {
             publish_token: options.publish_token,
             token: options.peer.token.clone(),
         };
+        let (seed, is_initial) = (options.peer.seed, options.peer.role == Role::Initial);
         let driver = Self {
             credentials: Arc::new(credentials),
             swarm: options.peer.swarm,
             peer: Peer::new(options.peer),
             started,
             runtime,
-            address: options.tracker,
+            trackers: TrackerList::new(options.tracker, seed),
+            outposts: options.outposts.into_iter().map(outposts::Outpost::new).collect(),
+            is_initial,
             network: options.network,
             is_listed: options.is_listed,
             manifest: None,
@@ -142,6 +154,7 @@ impl Driver {
             link_events,
             tracker: None,
             tracker_number: 0,
+            sockets: 0,
             tracker_events,
             closing: Vec::new(),
             answers: answer_sender,
@@ -222,7 +235,7 @@ impl Driver {
     fn act(&mut self, output: Output) {
         match output {
             Output::ConnectTracker => self.connect_tracker(),
-            Output::DisconnectTracker => self.disconnect_tracker(),
+            Output::DisconnectTracker => self.give_up_tracker(),
             Output::Tracker(request) => {
                 if self.tracker.as_ref().is_some_and(|tracker| !tracker.send(request)) {
                     self.disconnect_tracker();
@@ -230,14 +243,15 @@ impl Driver {
                 }
             }
             Output::FetchManifest => {
-                let (address, swarm) = (self.address.clone(), self.swarm);
-                let credentials = Arc::clone(&self.credentials);
+                let (address, swarm) = (self.trackers.current().clone(), self.swarm);
+                let credentials = self.credentials();
                 self.ask(move || {
                     Answer::Manifest(publications::fetch_manifest(&address, swarm, &credentials))
                 });
             }
             Output::PublishManifest(bytes) => {
-                let (address, swarm, is_listed) = (self.address.clone(), self.swarm, self.is_listed);
+                let address = self.trackers.current().clone();
+                let (swarm, is_listed) = (self.swarm, self.is_listed);
                 let credentials = Arc::clone(&self.credentials);
                 self.ask(move || {
                     let result =
@@ -245,8 +259,9 @@ impl Driver {
                     Answer::Published(result)
                 });
             }
+            Output::Outpost(id, output) => self.act_at_outpost(id, output),
             Output::Connect { link, is_offerer, ice_servers } => {
-                let (is_local, network) = (self.address.is_local(), self.network.clone());
+                let (is_local, network) = (self.trackers.current().is_local(), self.network.clone());
                 let ice_servers = ice_servers.iter().chain(&self.relays).cloned().collect();
                 let options = LinkOptions { is_offerer, ice_servers, is_local, network };
                 let opened = Link::open(&self.runtime, link, options, self.link_events.clone());
@@ -282,6 +297,9 @@ impl Driver {
         match answer {
             Answer::Manifest(result) => self.inputs.push_back(Input::ManifestFetched(result)),
             Answer::Published(result) => self.inputs.push_back(Input::ManifestPublished(result)),
+            Answer::PublishedAt(id, result) => {
+                self.inputs.push_back(Input::Outpost(id, OutpostInput::Published(result)));
+            }
             Answer::Returned(Ok(())) => tracing::info!("the manifest was brought back to the tracker"),
             Answer::Returned(Err(PublishError::Refused(reason) | PublishError::Failed(reason))) => {
                 tracing::warn!("the tracker forgot this content and does not take it back: {reason}");
@@ -327,6 +345,7 @@ impl Driver {
         match &event {
             Event::ManifestReady(manifest) => {
                 self.manifest = Some(Arc::clone(manifest));
+                self.learn_trackers(manifest);
                 self.open_store(manifest);
             }
             Event::Complete => {
@@ -341,6 +360,7 @@ impl Driver {
             | Event::UnknownSwarm
             | Event::Waiting { .. }
             | Event::Scarcity(_)
+            | Event::Outpost { .. }
             | Event::Banned { .. }
             | Event::MirrorLost { .. }
             | Event::Failed(_) => {}
@@ -354,6 +374,7 @@ impl Driver {
         self.settle();
         self.save();
         self.disconnect_tracker();
+        self.disconnect_outposts();
         self.links.clear();
         drop(self.link_events);
         let closing = async {

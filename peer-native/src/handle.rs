@@ -41,6 +41,8 @@ pub struct DriverOptions {
     pub peer: PeerConfig,
     /// Where its tracker is.
     pub tracker: TrackerAddress,
+    /// Further trackers, at which an initial peer serves as well: those that its publisher names as outposts, in that order.
+    pub outposts: Vec<TrackerAddress>,
     /// Where its content is.
     pub content: Content,
     /// How it reaches the network.
@@ -56,6 +58,8 @@ pub struct DriverOptions {
 pub enum Notice {
     /// The core says so.
     Peer(Event),
+    /// The next connection goes to the tracker at this address, which the manifest lists.
+    Moved(String),
     /// The tracker has the manifest and took the peer into the swarm.
     Joined,
     /// The store is open and holds this many bytes already.

@@ -16,6 +16,7 @@ mod inspect;
 mod publishing;
 mod report;
 mod seed;
+mod seeding;
 mod tree;
 mod watch;
 
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 pub use cli::{Command, Output, Serving};
 pub use ending::Ending;
@@ -94,8 +96,9 @@ pub fn start_logging(verbose: u8) {
         _ => "warn,peer_native=debug,swarm_core=debug,tracker_server=debug",
     };
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // These log whole messages at `trace`, with the tokens in them.
-    for silent in ["tungstenite=debug", "tokio_tungstenite=debug"] {
+    // These log whole messages at `trace`, with the tokens in them. At other levels a directive would make them say more.
+    let is_tracing = filter.max_level_hint().is_none_or(|level| level == LevelFilter::TRACE);
+    for silent in ["tungstenite=debug", "tokio_tungstenite=debug"].into_iter().filter(|_| is_tracing) {
         if let Ok(directive) = silent.parse() {
             filter = filter.add_directive(directive);
         }

@@ -258,6 +258,10 @@ fn digest(statement: &Statement, subtitles: &[Attachment], key: &SecretKey) -> S
     // Plain data with string keys: it has a form.
     let mut said =
         serde_json::to_vec(&(statement.digest_input(), subtitles, key.public())).unwrap_or_default();
+    // What is served at one tracker keeps the digest that it had before manifests listed several.
+    if !statement.trackers.is_empty() {
+        said.extend(serde_json::to_vec(&statement.trackers).unwrap_or_default());
+    }
     if statement.has_mirrors() {
         let mirrors = (&statement.mirrors, &statement.own_mirror);
         said.extend(serde_json::to_vec(&mirrors).unwrap_or_default());
@@ -304,7 +308,7 @@ impl About<'_> {
             chapters: structure.chapters,
             author: self.statement.author.clone(),
             created_s: created.as_secs(),
-            trackers: Vec::new(),
+            trackers: self.statement.trackers.clone(),
             attachments: poster.into_iter().chain(self.subtitles).collect(),
             mirrors: self.statement.mirrors_of(tree.root()),
         };

@@ -55,6 +55,9 @@ pub struct Statement {
     pub author: Option<String>,
     chapters: Vec<Chapter>,
     rules: Vec<Stated>,
+    /// Addresses of the trackers at which it is served, if there are several.
+    #[serde(default)]
+    pub trackers: Vec<String>,
     /// Servers that have the content. Not a part of rules files: they belong to a place, not to a film.
     #[serde(default)]
     pub mirrors: Mirrors,
@@ -108,6 +111,11 @@ impl Statement {
         }
         self.rules.push(Stated { rule, place });
         Ok(())
+    }
+
+    /// The same, served at these trackers.
+    pub fn served_at(self, trackers: Vec<String>) -> Self {
+        Self { trackers, ..self }
     }
 
     /// Whether any mirror is named.

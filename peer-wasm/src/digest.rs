@@ -37,7 +37,7 @@ impl Digest {
         let turn = GroupRange::new(self.next, self.next.saturating_add(GROUPS_PER_TURN).min(end));
         for group in turn.iter() {
             match store.group(group) {
-                Ok(bytes) => self.hasher.update(bytes),
+                Ok(bytes) => self.hasher.update(&bytes),
                 Err(_) => return Progress::Done(self.id, None),
             };
         }

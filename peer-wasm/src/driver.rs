@@ -23,6 +23,7 @@ use crate::link::Lane;
 use crate::page::{Attachment, FromPage, ToPage};
 use crate::reader::Call;
 use crate::state::State;
+use crate::store::open::{Storage, open};
 
 /// Time between two accounts of how things stand, µs.
 const SNAPSHOT_INTERVAL_US: u64 = 250_000;
@@ -46,6 +47,8 @@ pub(crate) enum Happening {
     Done,
     /// The service worker asks something of a reader.
     Reader(ReaderId, Call),
+    /// The browser gave files for the content, or none.
+    Storage(Option<Box<Storage>>),
     /// More of a digest can be computed.
     Digest(Digest),
     /// Time has passed.
@@ -89,8 +92,8 @@ impl Driver {
                     driver.tell(Happening::Timer);
                 }
             });
-            let swarm = config.swarm;
-            let state = State::new(scope.clone(), swarm, Peer::new(config), early, this.clone());
+            let named = (config.swarm, config.seed);
+            let state = State::new(scope.clone(), named, Peer::new(config), early, this.clone());
             Self {
                 started_ms: now_ms(&scope),
                 scope,
@@ -123,6 +126,13 @@ impl Driver {
         let due =
             state.poll_timeout().map_or(self.snapshot_due.get(), |due| due.min(self.snapshot_due.get()));
         self.set_timer(now, due);
+    }
+
+    /// Asks the browser for files to keep the content in.
+    pub(crate) fn open_storage(&self, is_reload: bool) {
+        let state = self.state.borrow();
+        let opening = open(self.scope.clone(), state.swarm, is_reload);
+        state.later(async move { Happening::Storage(opening.await.map(Box::new)) });
     }
 
     fn next(&self) -> Option<Happening> {

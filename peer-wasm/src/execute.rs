@@ -5,7 +5,7 @@ use std::sync::Arc;
 use swarm_core::peer::{Event, MirrorError, RangeFetch};
 use swarm_core::peer_message::DataHead;
 use swarm_core::tracker_message::IceServer;
-use swarm_core::{GroupSet, HashTree, Input, LinkId, Manifest, Output, Timestamp, Verified};
+use swarm_core::{Input, LinkId, Manifest, Output, Timestamp, Verified};
 use web_sys::AbortController;
 
 use crate::driver::{Happening, cannot_publish};
@@ -14,7 +14,6 @@ use crate::mirror;
 use crate::page::{Attachment, ToPage};
 use crate::start;
 use crate::state::{State, tell};
-use crate::store::{STORE_BYTES_MAX, Store};
 use crate::tracker::fetch_manifest;
 
 impl State {
@@ -44,11 +43,9 @@ impl State {
     fn execute(&mut self, now: Timestamp, output: Output) {
         match output {
             Output::ConnectTracker => {
-                if let Err(reason) = self.tracker.connect() {
-                    self.input(now, Input::TrackerClosed(reason));
-                }
+                self.connect_tracker(now);
             }
-            Output::DisconnectTracker => self.tracker.disconnect(),
+            Output::DisconnectTracker => self.give_up_tracker(now),
             Output::Tracker(request) => self.tracker.send(&request),
             Output::FetchManifest => {
                 let fetch = fetch_manifest(
@@ -60,6 +57,8 @@ impl State {
                 self.later(async move { Happening::Input(fetch.await) });
             }
             Output::PublishManifest(_) => self.input(now, cannot_publish()),
+            // A page is never an initial peer.
+            Output::Outpost(..) => {}
             Output::Connect { link, is_offerer, ice_servers } => {
                 self.links.insert(link, Link::new(link));
                 let servers: Vec<IceServer> = ice_servers.iter().chain(&self.relays).cloned().collect();
@@ -155,7 +154,7 @@ impl State {
         }
     }
 
-    /// The manifest is here: opens a store and says where reading begins, before anybody reads.
+    /// The manifest is here: the page hears of it, and the store is opened.
     fn begin(&mut self, now: Timestamp, manifest: Arc<Manifest>) {
         let start_ms = self.start_ms.filter(|_| start::has_time(&manifest));
         let start_ms = start_ms.filter(|start_ms| {
@@ -166,17 +165,10 @@ impl State {
             }
             is_within
         });
+        self.learn_trackers(&manifest);
         ToPage::post_content(&self.scope, self.swarm, &manifest, start_ms);
-        let geometry = manifest.geometry();
-        let tree = Box::new(HashTree::unknown(geometry, manifest.root));
-        let expected = start_ms.and_then(|start_ms| self.readers.expect(&manifest, start_ms));
-        self.content = Some((manifest, Store::new(geometry, STORE_BYTES_MAX)));
-        let held = GroupSet::empty(geometry.group_count());
-        self.input(now, Input::StoreReady { held, tree });
-        if let Some(input) = expected {
-            self.input(now, input);
-        }
-        self.serve_readers(now);
+        self.start_ms = start_ms;
+        self.open_store(now, manifest);
     }
 
     fn announce(&mut self, now: Timestamp, event: Event) {
@@ -191,7 +183,7 @@ impl State {
             Event::Waiting { reason } => ToPage::Waiting { reason: &reason }.post(scope),
             Event::Complete => ToPage::Complete.post(scope),
             // The page reads it in the numbers that it gets each second.
-            Event::Scarcity(_) => {}
+            Event::Scarcity(_) | Event::Outpost { .. } => {}
             Event::Banned { link, reason } => ToPage::Banned { link, reason: &reason }.post(scope),
             Event::MirrorLost { host } => ToPage::MirrorLost { host: &host }.post(scope),
             Event::Failed(reason) => {

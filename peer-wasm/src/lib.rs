@@ -12,6 +12,7 @@ mod driver;
 mod execute;
 #[cfg(test)]
 mod fixture;
+mod keeping;
 mod link;
 mod mirror;
 mod page;
@@ -56,7 +57,8 @@ impl Session {
 /// Starts a peer of the swarm that `swarm` names.
 ///
 /// `time` is where the link says that playback begins, in its own words; `token` is its permission to use a closed tracker. `socket` and `manifest` (a promise of
-/// a `Response`) are what the loader began to get meanwhile. The error says what is wrong, for a person.
+/// a `Response`) are what the loader began to get meanwhile. `is_reload`: the page before this one may not have let go of
+/// what is stored yet. The error says what is wrong, for a person.
 #[wasm_bindgen]
 pub fn start(
     swarm: &str,
@@ -64,6 +66,7 @@ pub fn start(
     token: Option<String>,
     socket: Option<WebSocket>,
     manifest: Option<Promise>,
+    is_reload: bool,
 ) -> Result<Session, JsValue> {
     let scope: DedicatedWorkerGlobalScope = js_sys::global()
         .dyn_into()
@@ -78,7 +81,7 @@ pub fn start(
         manifest: None,
         publisher: None,
         seed: u64::from_le_bytes(seed),
-        appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
+        appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX, is_kept: false },
         upload: UploadLimit::Unlimited,
         token: token.clone(),
         uplink_hint: None,
@@ -91,6 +94,7 @@ pub fn start(
         ToPage::BadStart { reason }.post(&scope);
     }
     let driver = Driver::new(scope, config, Early { start_ms, token, socket, manifest });
+    driver.open_storage(is_reload);
     driver.tell(Happening::Input(Input::Start));
     Ok(Session { driver })
 }

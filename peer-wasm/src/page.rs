@@ -30,6 +30,8 @@ pub(crate) enum FromPage {
     Player { at_ms: u32, ahead_ms: u32 },
     /// The person changed how much may be uploaded.
     Upload { limit: Upload },
+    /// The person keeps the content on this device, or no longer does.
+    Keep { is_kept: bool },
     /// Asks for stats at once.
     Fresh { id: u32 },
     /// Asks for the digest of all that is held.
@@ -124,6 +126,15 @@ pub(crate) enum ToPage<'a> {
         stats: &'a Stats,
         /// About where what plays lies, in parts of the content.
         playhead: Option<f64>,
+    },
+    /// Where the content is stored.
+    Storage {
+        /// Whether it outlasts this visit.
+        is_on_disk: bool,
+        /// Whether the person keeps it.
+        is_kept: bool,
+        /// Bytes that an earlier visit left.
+        resumed_bytes: u64,
     },
     /// Answers `Digest`; no digest while groups are missing.
     Digest { id: u32, digest: Option<String> },

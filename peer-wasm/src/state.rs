@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use js_sys::Promise;
 use swarm_core::peer::FetchId;
+use swarm_core::tracker_list::{TrackerList, advice_of, is_permission, is_usable};
 use swarm_core::tracker_message::{ErrorCode, IceServer, TrackerMessage, TrackerMessageBody};
 use swarm_core::{Input, LinkId, Manifest, Peer, SwarmId, Timestamp};
 use web_sys::{AbortController, DedicatedWorkerGlobalScope, MessagePort};
@@ -16,18 +17,24 @@ use web_sys::{AbortController, DedicatedWorkerGlobalScope, MessagePort};
 use crate::bar::{Levels, place_at};
 use crate::digest::{Digest, Progress};
 use crate::driver::{Driver, Early, Happening};
+use crate::keeping::Keeping;
 use crate::link::Link;
 use crate::page::{Attachment, FromPage, ToPage, to_array};
 use crate::reader::{Readers, refuse};
 use crate::store::Store;
-use crate::tracker::{Told, Tracker, bring_back};
+use crate::tracker::{Place, Told, Tracker, bring_back};
 
-/// Whether the tracker says that it does not know the swarm.
-fn is_unknown_swarm(input: &Input) -> bool {
+/// What the tracker refuses with, if that is what it says.
+fn refusal(input: &Input) -> Option<ErrorCode> {
     let Input::Tracker(TrackerMessage { body: TrackerMessageBody::Error { code, .. }, .. }) = input else {
-        return false;
+        return None;
     };
-    *code == ErrorCode::UnknownSwarm
+    Some(*code)
+}
+
+/// Whether the tracker took this peer into the swarm.
+fn is_joined(input: &Input) -> bool {
+    matches!(input, Input::Tracker(TrackerMessage { body: TrackerMessageBody::Swarm { .. }, .. }))
 }
 
 /// A manifest is brought back once in this time: another peer may have done it, and the tracker may refuse it.
@@ -39,6 +46,7 @@ pub(crate) struct State {
     pub(crate) swarm: SwarmId,
     pub(crate) peer: Peer,
     pub(crate) tracker: Tracker,
+    pub(crate) trackers: TrackerList<Place>,
     pub(crate) early_manifest: Option<Promise>,
     /// Permission to use a closed tracker.
     pub(crate) token: Option<String>,
@@ -51,6 +59,7 @@ pub(crate) struct State {
     pub(crate) fetches: BTreeMap<FetchId, AbortController>,
     pub(crate) readers: Readers,
     pub(crate) content: Option<(Arc<Manifest>, Store)>,
+    pub(crate) keeping: Keeping,
     /// Whether groups were stored that readers may wait for.
     pub(crate) has_news: bool,
     /// Links to which bulk was sent since their buffers were last looked at.
@@ -67,7 +76,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         scope: DedicatedWorkerGlobalScope,
-        swarm: SwarmId,
+        (swarm, seed): (SwarmId, u64),
         peer: Peer,
         early: Early,
         driver: Weak<Driver>,
@@ -81,6 +90,7 @@ impl State {
         let on_reader = Rc::new(move |id, call| tell(&told, Happening::Reader(id, call)));
         Self {
             tracker: Tracker::new(scope.clone(), early.socket, on_tracker),
+            trackers: TrackerList::new(Place::Own, seed),
             scope,
             swarm,
             peer,
@@ -92,6 +102,7 @@ impl State {
             fetches: BTreeMap::new(),
             readers: Readers::new(on_reader),
             content: None,
+            keeping: Keeping::default(),
             has_news: false,
             fed: Vec::new(),
             driver,
@@ -104,16 +115,14 @@ impl State {
     /// Takes something that happened and carries out all that the core asks in return.
     pub(crate) fn handle(&mut self, now: Timestamp, happening: Happening) {
         match happening {
-            Happening::Timer => self.peer.handle_timeout(now),
+            Happening::Timer => {
+                self.peer.handle_timeout(now);
+                self.verify_stored();
+            }
+            Happening::Storage(storage) => self.storage_came(now, storage),
             Happening::Input(input) => self.input(now, input),
             Happening::Tracker(serial, input) if self.tracker.is_current(serial) => {
-                if matches!(input, Input::TrackerClosed(_)) {
-                    self.tracker.disconnect();
-                }
-                if is_unknown_swarm(&input) {
-                    self.bring_back(now);
-                }
-                self.input(now, input);
+                self.tracker_told(now, input);
             }
             Happening::Relays(serial, relays) if self.tracker.is_current(serial) => self.relays = relays,
             Happening::Tracker(..) | Happening::Relays(..) | Happening::Done => {}
@@ -139,6 +148,64 @@ impl State {
             Happening::Page(message, attachment) => self.handle_page(now, message, attachment),
         }
         self.drain(now);
+        self.look_after_store(now);
+    }
+
+    fn tracker_told(&mut self, now: Timestamp, input: Input) {
+        let mut input = input;
+        match refusal(&input) {
+            Some(ErrorCode::UnknownSwarm) => self.bring_back(now),
+            // What the link's tracker refuses ends the peer. Another one that refuses is left.
+            Some(ErrorCode::Forbidden | ErrorCode::UnsupportedVersion) if !self.trackers.is_own() => {
+                input = Input::TrackerClosed("the tracker refuses this peer".to_owned());
+            }
+            _ if is_joined(&input) => self.trackers.joined(),
+            _ => {}
+        }
+        if let Input::TrackerClosed(reason) = &input {
+            self.tracker.disconnect();
+            let advised = advice_of(reason).map(|address| Place::Listed(address.to_owned()));
+            let is_advised = advised.is_some_and(|place| self.trackers.advised(now, &place));
+            let has_moved = is_advised || self.trackers.ended(now);
+            self.note_move(now, has_moved);
+        }
+        self.input(now, input);
+    }
+
+    /// The core wants a connection.
+    pub(crate) fn connect_tracker(&mut self, now: Timestamp) {
+        let has_moved = self.trackers.begin(now);
+        self.note_move(now, has_moved);
+        if let Err(reason) = self.tracker.connect(self.trackers.current()) {
+            self.tracker_told(now, Input::TrackerClosed(reason));
+        }
+    }
+
+    /// The core gives up on the connection.
+    pub(crate) fn give_up_tracker(&mut self, now: Timestamp) {
+        let has_moved = self.tracker.is_open() && self.trackers.ended(now);
+        self.note_move(now, has_moved);
+        self.tracker.disconnect();
+    }
+
+    /// Tells the core that its next connection goes to another tracker.
+    fn note_move(&mut self, now: Timestamp, has_moved: bool) {
+        if has_moved {
+            let token = self.token_shown().map(str::to_owned);
+            self.input(now, Input::TrackerMoved { token });
+        }
+    }
+
+    /// The permission that the tracker in use may see: a secret of the operator of the link's tracker is for that one alone.
+    fn token_shown(&self) -> Option<&str> {
+        self.token.as_deref().filter(|token| self.trackers.is_own() || is_permission(token))
+    }
+
+    /// The manifest lists trackers.
+    pub(crate) fn learn_trackers(&mut self, manifest: &Manifest) {
+        let own = self.tracker.own_address();
+        let usable = manifest.trackers.iter().filter(|listed| **listed != own && is_usable(listed, &own));
+        self.trackers.learn(usable.cloned().map(Place::Listed));
     }
 
     /// Brings the manifest back to a tracker that forgot it, as after a restart: the swarm lives on without its
@@ -147,7 +214,8 @@ impl State {
         let Some((manifest, _)) = self.content.as_ref().filter(|_| now >= self.next_return) else { return };
         let Ok(bytes) = manifest.to_bytes() else { return };
         self.next_return = now + RETURN_INTERVAL;
-        let sent = bring_back(self.scope.clone(), self.swarm, bytes, self.token.as_deref());
+        let (scope, place) = (self.scope.clone(), self.trackers.current());
+        let sent = bring_back(scope, place, self.swarm, bytes, self.token_shown());
         self.later(async move {
             sent.await;
             Happening::Done
@@ -187,7 +255,11 @@ impl State {
             FromPage::Upload { limit } => self.input(now, Input::Upload(limit.into())),
             FromPage::Fresh { id } => self.post_snapshot(Some(id)),
             FromPage::Digest { id } => self.advance_digest(Digest::new(id)),
-            FromPage::Stop => self.input(now, Input::Stop),
+            FromPage::Keep { is_kept } => self.keep(is_kept),
+            FromPage::Stop => {
+                self.input(now, Input::Stop);
+                self.close_store();
+            }
         }
     }
 

@@ -1,42 +1,70 @@
-//! The store: verified groups in memory, up to a limit.
+//! The store: verified groups of one content, on the disk where the browser gives one, and in memory otherwise.
 //!
-//! It owns the bytes. The core decides which groups are kept and which are evicted.
+//! It owns the bytes. The core decides which groups are kept and which are evicted. A disk that takes no more is no error:
+//! what comes then is kept in memory, and the core hears how much there is room for.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `memory` | groups in memory |
+//! | `disk` | groups in files, and when what is saved |
+//! | `index` | the bytes of an index |
+//! | `file` | one file, and what its errors mean |
+//! | `about` | what is listed of a content; which contents give way |
+//! | `open` | folder, lock and quota: asks the browser for files |
 
-use std::collections::BTreeMap;
+mod about;
+mod disk;
+mod file;
+mod index;
+mod memory;
+pub(crate) mod open;
+
+use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
-use swarm_core::{Geometry, GroupRange, GroupSet, Verified};
+use swarm_core::{Geometry, GroupRange, GroupSet, HashTree, Manifest, Timestamp, Verified};
 
-/// Maximum bytes that one tab keeps: half of the memory that a 32-bit browser gives a page.
-pub const STORE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+use disk::{Disk, Given};
+use memory::Memory;
+pub use memory::{STORE_BYTES_MAX, StoreError};
 
-/// A failed operation of the store.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Tell the core that the groups are not held.
-    #[error("the memory of this tab is full ({0} bytes are kept at most)")]
-    Full(u64),
-    /// Tell the core: its set of held groups is wrong.
-    #[error("group {0} is not in memory")]
-    Missing(u32),
-}
+/// Groups that an earlier visit stored and that are verified at a time: 4 MiB, about 10 ms.
+const VERIFIED_AT_A_TIME: usize = 256;
 
 /// Verified groups of one content.
-#[derive(Debug)]
 pub struct Store {
     geometry: Geometry,
-    groups: BTreeMap<u32, Bytes>,
+    memory: Memory,
+    disk: Option<Disk>,
     held: GroupSet,
-    kept_bytes: u64,
-    cap_bytes: u64,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.disk.is_some() { "disk" } else { "memory" };
+        f.debug_struct("Store").field("place", &place).field("held", &self.held.count()).finish()
+    }
 }
 
 impl Store {
-    /// An empty store that keeps at most `cap_bytes`.
+    /// An empty store in memory that keeps at most `cap_bytes`.
     pub fn new(geometry: Geometry, cap_bytes: u64) -> Self {
         let held = GroupSet::empty(geometry.group_count());
-        Self { geometry, groups: BTreeMap::new(), held, kept_bytes: 0, cap_bytes }
+        Self { geometry, memory: Memory::new(geometry, cap_bytes), disk: None, held }
+    }
+
+    /// A store with what an earlier visit left, and the tree as far as it is known.
+    pub(crate) fn open(manifest: &Manifest, given: Option<Given>) -> (Self, HashTree) {
+        let geometry = manifest.geometry();
+        let mut store = Self::new(geometry, STORE_BYTES_MAX);
+        let Some((given, bytes)) = given.zip(manifest.to_bytes().ok()) else {
+            return (store, HashTree::unknown(geometry, manifest.root));
+        };
+        let (disk, tree) = Disk::open(given, manifest, bytes);
+        store.held = disk.held();
+        store.disk = Some(disk);
+        (store, tree)
     }
 
     /// The held groups.
@@ -49,41 +77,59 @@ impl Store {
         self.geometry
     }
 
-    /// Keeps verified bytes, one entry for each group. The entries share the memory of the message.
-    pub fn put(&mut self, verified: &Verified) -> Result<(), StoreError> {
-        let base = self.geometry.offset(verified.range().start);
-        for group in verified.range().iter().filter(|group| !self.held.has(*group)).collect::<Vec<_>>() {
-            let span = self.geometry.bytes(GroupRange::one(group));
-            if self.kept_bytes + (span.end - span.start) > self.cap_bytes {
-                return Err(StoreError::Full(self.cap_bytes));
-            }
-            let bytes = verified.bytes().slice(index(span.start - base)..index(span.end - base));
-            self.groups.insert(group, bytes);
-            self.held.insert(GroupRange::one(group));
-            self.kept_bytes += span.end - span.start;
+    /// Bytes that may be held at a time.
+    pub(crate) fn budget_bytes(&self) -> u64 {
+        self.disk.as_ref().map_or(0, Disk::cap_bytes).saturating_add(STORE_BYTES_MAX)
+    }
+
+    /// Whether a disk has the groups.
+    pub(crate) const fn is_on_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// Whether the person keeps the content.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.disk.as_ref().is_some_and(Disk::is_kept)
+    }
+
+    /// The person keeps the content, or no longer does.
+    pub(crate) fn set_kept(&mut self, is_kept: bool) {
+        if let Some(disk) = &mut self.disk {
+            disk.set_kept(is_kept);
         }
+    }
+
+    /// Keeps verified bytes.
+    pub fn put(&mut self, verified: &Verified) -> Result<(), StoreError> {
+        let is_stored = self.disk.as_mut().is_some_and(|disk| disk.put(verified).is_ok());
+        if !is_stored {
+            let disk = self.disk.as_ref();
+            self.memory.put(verified, |group| disk.is_some_and(|disk| disk.has(group)))?;
+        }
+        self.held.insert(verified.range());
         Ok(())
     }
 
     /// Removes groups.
     pub fn evict(&mut self, range: GroupRange) {
-        let lost: Vec<u32> = self.groups.range(range.iter()).map(|(group, _)| *group).collect();
-        for group in lost {
-            self.groups.remove(&group);
-            self.held.remove(GroupRange::one(group));
-            self.kept_bytes -= self.geometry.len_bytes(GroupRange::one(group));
+        self.memory.evict(range);
+        if let Some(disk) = &mut self.disk {
+            disk.evict(range);
         }
+        self.held.remove(range);
     }
 
     /// The bytes of a group.
-    pub fn group(&self, group: u32) -> Result<&Bytes, StoreError> {
-        self.groups.get(&group).ok_or(StoreError::Missing(group))
+    pub fn group(&self, group: u32) -> Result<Bytes, StoreError> {
+        let memory = self.memory.group(group);
+        let disk = || self.disk.as_ref().and_then(|disk| disk.group(group));
+        memory.or_else(disk).ok_or(StoreError::Missing(group))
     }
 
     /// Appends the bytes of `range` to `out`.
     pub fn append(&self, range: GroupRange, out: &mut Vec<u8>) -> Result<(), StoreError> {
         for group in range.iter() {
-            out.extend_from_slice(self.group(group)?);
+            out.extend_from_slice(&self.group(group)?);
         }
         Ok(())
     }
@@ -95,7 +141,7 @@ impl Store {
         let mut slices = Vec::new();
         while at < end {
             let group = self.geometry.group_at(at);
-            let Some(bytes) = self.groups.get(&group) else { break };
+            let Ok(bytes) = self.group(group) else { break };
             let base = self.geometry.offset(group);
             let slice_end = end.min(base + bytes.len() as u64);
             slices.push(bytes.slice(index(at - base)..index(slice_end - base)));
@@ -103,99 +149,55 @@ impl Store {
         }
         slices
     }
+
+    /// Groups that turned out to be lost since this was last asked.
+    pub(crate) fn take_lost(&mut self) -> Vec<GroupRange> {
+        let Some(disk) = &mut self.disk else { return Vec::new() };
+        let lost: Vec<GroupRange> = disk.take_lost().into_iter().map(GroupRange::one).collect();
+        lost.iter().for_each(|group| {
+            self.held.remove(*group);
+        });
+        lost
+    }
+
+    /// Verifies some of what an earlier visit stored.
+    pub(crate) fn verify_some(&self) {
+        if let Some(disk) = &self.disk {
+            disk.verify_some(VERIFIED_AT_A_TIME);
+        }
+    }
+
+    /// Whether what is held is to be saved for the next visit.
+    pub(crate) fn is_save_due(&self, now: Timestamp) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.is_save_due(now))
+    }
+
+    /// Saves what is held for the next visit; `date_ms` since 1970.
+    pub(crate) fn save(&mut self, tree: &HashTree, date_ms: u64) {
+        if let Some(disk) = &mut self.disk {
+            disk.save(tree, date_ms);
+        }
+    }
+
+    /// Saving ended now and took this long.
+    pub(crate) fn saved_in(&mut self, now: Timestamp, took: Duration) {
+        if let Some(disk) = &mut self.disk {
+            disk.saved_in(now, took);
+        }
+    }
+
+    /// Lets go of the disk. What is there is no longer read.
+    pub(crate) fn close(&self) {
+        if let Some(disk) = &self.disk {
+            disk.close();
+        }
+    }
 }
 
-/// An offset within one message as an index. Messages are much shorter than 4 GiB.
+/// An offset within one group as an index.
 fn index(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use super::*;
-    use crate::fixture::{GROUP, content};
-
-    #[test]
-    fn what_is_put_is_read_back_across_groups_up_to_the_first_gap() {
-        let (content, geometry, verified) = content();
-        let mut store = Store::new(geometry, STORE_BYTES_MAX);
-        store.put(&verified(GroupRange::new(0, 2))).unwrap();
-        store.put(&verified(GroupRange::one(3))).unwrap();
-        let read = |start: usize, max: u64| store.read(start as u64, u64::MAX, max).concat();
-        assert_eq!(read(5, 10), content[5..15]);
-        assert_eq!(read(GROUP - 3, 1 << 20), content[GROUP - 3..2 * GROUP]);
-        assert!(read(2 * GROUP, 1 << 20).is_empty());
-        assert_eq!(read(3 * GROUP + 40, 1 << 20), content[3 * GROUP + 40..]);
-        assert_eq!(store.read(3, 5, 100).concat(), content[3..5]);
-        assert_eq!(store.held().count(), 3);
-    }
-
-    #[test]
-    fn groups_are_appended_whole_or_named_as_missing() {
-        let (content, geometry, verified) = content();
-        let mut store = Store::new(geometry, STORE_BYTES_MAX);
-        store.put(&verified(GroupRange::new(1, 4))).unwrap();
-        let mut out = vec![9];
-        store.append(GroupRange::new(2, 4), &mut out).unwrap();
-        assert_eq!(out[1..], content[2 * GROUP..]);
-        assert_eq!(store.append(GroupRange::new(0, 2), &mut out), Err(StoreError::Missing(0)));
-    }
-
-    #[test]
-    fn a_full_store_takes_more_only_after_forgetting() {
-        let (_, geometry, verified) = content();
-        let mut store = Store::new(geometry, 2 * GROUP as u64);
-        store.put(&verified(GroupRange::new(0, 2))).unwrap();
-        assert_eq!(store.put(&verified(GroupRange::one(3))), Err(StoreError::Full(2 * GROUP as u64)));
-        store.put(&verified(GroupRange::new(0, 2))).unwrap();
-        store.evict(GroupRange::new(1, 3));
-        assert!(!store.held().has(1) && store.held().has(0));
-        store.put(&verified(GroupRange::one(3))).unwrap();
-    }
-
-    /// A page of WebAssembly memory, bytes.
-    #[cfg(target_arch = "wasm32")]
-    const PAGE_BYTES: usize = 65_536;
-
-    #[cfg(target_arch = "wasm32")]
-    #[test]
-    fn a_peer_of_a_content_that_claims_64_gib_takes_less_than_2_mib() {
-        use std::sync::Arc;
-        use swarm_core::limits::CONTENT_BYTES_MAX;
-        use swarm_core::manifest::{PRIORITY_DEFAULT, Period, Segment, SegmentKind};
-        use swarm_core::peer::{Appetite, Economy, Input, MirrorUse, Peer, PeerConfig, UploadLimit};
-        use swarm_core::tracker_message::Role;
-        use swarm_core::{HashTree, Timestamp};
-
-        let mut manifest = crate::fixture::manifest(CONTENT_BYTES_MAX, "video/mp4");
-        let (kind, period) = (SegmentKind::Data, Period::Playback);
-        let group_count = manifest.geometry().group_count();
-        let (priority, time_ms, duration_ms) = (PRIORITY_DEFAULT, None, None);
-        manifest.segments = vec![Segment { group_count, kind, priority, period, time_ms, duration_ms }];
-        let (geometry, root) = (manifest.geometry(), manifest.root);
-        let before = core::arch::wasm32::memory_size::<0>();
-        let mut peer = Peer::new(PeerConfig {
-            swarm: manifest.swarm_id().unwrap(),
-            role: Role::Viewer,
-            manifest: Some(Arc::new(manifest)),
-            publisher: None,
-            seed: 1,
-            appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX },
-            upload: UploadLimit::Unlimited,
-            uplink_hint: None,
-            token: None,
-            economy: Economy::Thrifty,
-            mirrors: MirrorUse::Off,
-        });
-        peer.handle_input(Timestamp::ZERO, Input::Start);
-        let store = Store::new(geometry, STORE_BYTES_MAX);
-        let tree = Box::new(HashTree::unknown(geometry, root));
-        peer.handle_input(Timestamp::ZERO, Input::StoreReady { held: store.held().clone(), tree });
-        assert!(peer.held().is_some_and(|held| held.capacity() == group_count));
-        let grown_bytes = (core::arch::wasm32::memory_size::<0>() - before) * PAGE_BYTES;
-        assert!(grown_bytes < 2 * 1024 * 1024, "{grown_bytes} bytes");
-    }
-}
+mod tests;

@@ -28,6 +28,30 @@ const MANIFEST_PATH: &str = "v1/manifests/";
 /// Close code of a connection that ended without a close frame, or never came to be.
 const CLOSED_ABNORMALLY: u16 = 1006;
 
+/// Where a tracker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Where the page came from.
+    Own,
+    /// At this address of its WebSocket, which the manifest lists.
+    Listed(String),
+}
+
+impl Place {
+    /// The address of a manifest there, or relative to the page.
+    fn manifest_address(&self, swarm: SwarmId) -> String {
+        let folder = match self {
+            Self::Own => String::new(),
+            // `ws` becomes `http` and `wss` becomes `https`.
+            Self::Listed(socket) => {
+                let folder = socket.strip_suffix(SOCKET_PATH).unwrap_or(socket);
+                folder.replacen("ws", "http", 1)
+            }
+        };
+        format!("{folder}{MANIFEST_PATH}{swarm}")
+    }
+}
+
 /// Who is told of what the tracker sends: the socket's number, then what the core is to know.
 pub(crate) type Listener = Rc<dyn Fn(u32, Told)>;
 
@@ -74,17 +98,29 @@ impl Tracker {
         self.serial == serial && self.socket.is_some()
     }
 
-    /// Opens a socket in place of the one there was; the error in words.
-    pub(crate) fn connect(&mut self) -> Result<(), String> {
+    /// The address of the tracker that served the page.
+    pub(crate) fn own_address(&self) -> String {
+        socket_address(&self.scope.location().href())
+    }
+
+    /// Opens a socket to a tracker in place of the one there was; the error in words.
+    pub(crate) fn connect(&mut self, address: &Place) -> Result<(), String> {
         self.disconnect();
         self.serial = self.serial.wrapping_add(1);
         let usable = |socket: &WebSocket| socket.ready_state() <= WebSocket::OPEN;
-        let socket = match self.early.take().filter(usable) {
-            Some(socket) => socket,
-            None => WebSocket::new(&socket_address(&self.scope.location().href())).map_err(words)?,
+        let early = self.early.take().filter(|socket| usable(socket) && *address == Place::Own);
+        let socket = match (early, address) {
+            (Some(socket), _) => socket,
+            (None, Place::Own) => WebSocket::new(&self.own_address()).map_err(words)?,
+            (None, Place::Listed(address)) => WebSocket::new(address).map_err(words)?,
         };
         self.socket = Some(Socket::new(socket, self.serial, &self.listener));
         Ok(())
+    }
+
+    /// Whether there is a socket, open or about to be.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.socket.is_some()
     }
 
     /// Closes the socket, if there is one.
@@ -185,6 +221,7 @@ pub(crate) async fn fetch_manifest(
 /// to join.
 pub(crate) fn bring_back(
     scope: DedicatedWorkerGlobalScope,
+    place: &Place,
     swarm: SwarmId,
     bytes: Vec<u8>,
     token: Option<&str>,
@@ -192,7 +229,7 @@ pub(crate) fn bring_back(
     let request = request(token);
     request.set_method("PUT");
     request.set_body(&Uint8Array::from(&bytes[..]));
-    let sent = scope.fetch_with_str_and_init(&format!("{MANIFEST_PATH}{swarm}"), &request);
+    let sent = scope.fetch_with_str_and_init(&place.manifest_address(swarm), &request);
     async move {
         let _ = JsFuture::from(sent).await;
     }
@@ -248,6 +285,20 @@ mod tests {
             ("https://example.org/films/t/worker.js?v=a/b#c", "wss://example.org/films/t/v1/swarm"),
         ] {
             assert_eq!(socket_address(script), address);
+        }
+    }
+
+    #[test]
+    fn manifests_lie_beside_the_socket_of_their_tracker() {
+        let swarm = SwarmId([0xab; 32]);
+        let own = Place::Own.manifest_address(swarm);
+        assert!(own.starts_with("v1/manifests/abab"), "{own}");
+        for (socket, address) in [
+            ("wss://example.org/v1/swarm", "https://example.org/v1/manifests/"),
+            ("ws://127.0.0.1:8080/films/v1/swarm", "http://127.0.0.1:8080/films/v1/manifests/"),
+        ] {
+            let listed = Place::Listed(socket.into()).manifest_address(swarm);
+            assert_eq!(listed, format!("{address}{swarm}"));
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod relays;
 pub mod segmentation;
 pub mod time;
 mod tracker_error;
+pub mod tracker_list;
 pub mod tracker_message;
 pub mod tree;
 pub mod web_address;

@@ -266,6 +266,14 @@ impl Manifest {
         Some((self.length_bytes.saturating_mul(1000) / duration_ms).max(1))
     }
 
+    /// Whether the content is one that plays: sound or pictures by its type, or by its segments.
+    pub fn is_media(&self) -> bool {
+        let is_played = |kind: &str| self.media_type.starts_with(kind);
+        is_played("video/")
+            || is_played("audio/")
+            || self.segments.iter().any(|segment| segment.kind == SegmentKind::Media)
+    }
+
     fn check(&self) -> Result<(), ManifestError> {
         self.check_texts()?;
         if self.length_bytes == 0 || self.length_bytes > CONTENT_BYTES_MAX {

@@ -70,8 +70,11 @@ impl World {
             swarm: self.content.swarm,
             role,
             manifest: (role == Role::Initial).then(|| Arc::clone(&self.content.manifest)),
-            publisher: (role == Role::Initial)
-                .then(|| Publisher { key: self.content.key.clone(), tracker: TrackerName::of(TRACKER) }),
+            publisher: (role == Role::Initial).then(|| Publisher {
+                key: self.content.key.clone(),
+                tracker: TrackerName::of(TRACKER),
+                outposts: Vec::new(),
+            }),
             seed: self.chance.draw(),
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,

@@ -238,6 +238,8 @@ impl World {
                 self.later(node, 1.5, Input::ManifestFetched(result));
             }
             Output::PublishManifest(_) => self.publish(node),
+            // Simulated publishers serve at one tracker.
+            Output::Outpost(..) => {}
             Output::Connect { link, is_offerer, .. } => self.connect(node, link, is_offerer),
             Output::RemoteSignal(link, signal) => self.signalled(node, link, &signal),
             Output::CloseLink(link, _) => self.close(node, link),
@@ -288,6 +290,7 @@ impl World {
             | PeerEvent::UnknownSwarm
             | PeerEvent::Waiting { .. }
             | PeerEvent::Scarcity(_)
+            | PeerEvent::Outpost { .. }
             | PeerEvent::Banned { .. }
             | PeerEvent::MirrorLost { .. }
             | PeerEvent::Failed(_) => {}

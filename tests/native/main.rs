@@ -15,5 +15,7 @@ mod relays;
 mod service;
 mod several;
 mod share;
+mod siblings;
 mod swarm;
 mod tracker;
+mod trackers;

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -13,6 +15,7 @@ use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
 use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
 
 use crate::internet::Host;
+use crate::memory::{PageMemory, page_memory};
 use crate::places::system_program;
 use crate::program::Program;
 use crate::wait;
@@ -74,8 +77,11 @@ impl Driver {
 pub struct Tab {
     name: String,
     driver: WebDriver,
-    _profile: TempDir,
+    profile: Profile,
 }
+
+/// What a browser keeps from start to start. It goes with the last that has it.
+pub type Profile = Arc<TempDir>;
 
 /// What `window.tributary.stats()` says.
 #[derive(Debug, Clone, Deserialize)]
@@ -100,6 +106,8 @@ pub struct TabStats {
     pub proof_bytes: u64,
     /// Links.
     pub links: Vec<TabLink>,
+    /// Where the content is stored; none before the store is open.
+    pub storage: Option<TabStorage>,
     /// From the start of the navigation to the first frame, ms.
     pub first_frame_ms: Option<u64>,
     /// Where in the media the first frame was, seconds.
@@ -108,6 +116,17 @@ pub struct TabStats {
     pub stalls: u32,
     /// For how long, ms.
     pub stall_ms: u64,
+}
+
+/// Where a tab stores its content.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TabStorage {
+    /// Whether it outlasts the visit.
+    pub is_on_disk: bool,
+    /// Whether the person keeps it.
+    pub is_kept: bool,
+    /// Bytes that an earlier visit left.
+    pub resumed_bytes: u64,
 }
 
 /// One link of a tab.
@@ -135,6 +154,11 @@ impl Tab {
     /// Starts a browser with these flags besides the usual ones.
     pub async fn start(driver: &Driver, name: &str, flags: &[&str]) -> Result<Self> {
         let profile = tempfile::tempdir().context("no folder for a browser profile")?;
+        Self::start_with(driver, name, flags, Arc::new(profile)).await
+    }
+
+    /// Like [`Tab::start`], with what an earlier browser kept.
+    pub async fn start_with(driver: &Driver, name: &str, flags: &[&str], profile: Profile) -> Result<Self> {
         let mut wishes = DesiredCapabilities::chrome();
         let binary = system_program(&["chromium", "chromium-browser", "google-chrome"])?;
         wishes.set_binary(&binary.to_string_lossy())?;
@@ -149,7 +173,7 @@ impl Tab {
             .with_context(|| format!("{name} does not start"))?
             .with_context(|| format!("{name} cannot be started"))?;
         driver.set_script_timeout(SCRIPT_TIMEOUT).await?;
-        Ok(Self { name: name.to_owned(), driver, _profile: profile })
+        Ok(Self { name: name.to_owned(), driver, profile })
     }
 
     /// What messages call it.
@@ -160,6 +184,46 @@ impl Tab {
     /// Opens a page.
     pub async fn open(&self, url: &str) -> Result<()> {
         self.driver.goto(url).await.with_context(|| format!("{} cannot open {url}", self.name))
+    }
+
+    /// Loads the page again.
+    pub async fn reload(&self) -> Result<()> {
+        self.driver.refresh().await.with_context(|| format!("{} cannot reload", self.name))
+    }
+
+    /// Opens a page in another tab of the same browser. From now on that one is meant.
+    pub async fn open_beside(&self, url: &str) -> Result<()> {
+        let window = self.driver.new_tab().await?;
+        self.driver.switch_to_window(window).await?;
+        self.open(url).await
+    }
+
+    /// Tells the browser something in the words of its developer tools.
+    pub async fn command(&self, name: &str, parameters: serde_json::Value) -> Result<()> {
+        let told = self.driver.cdp().send_raw(name, parameters).await;
+        told.map(drop).with_context(|| format!("{} does not take {name}", self.name))
+    }
+
+    /// Kills the browser, as a crash would. What it kept can be given to the next one.
+    pub fn kill(self) -> Result<Profile> {
+        let process = Pid::from_raw(self.process()?);
+        let process = process.with_context(|| format!("{} has no process", self.name))?;
+        kill_process(process, Signal::KILL).with_context(|| format!("{} cannot be killed", self.name))?;
+        self.driver.leak().context("the session had ended before")?;
+        Ok(self.profile)
+    }
+
+    /// What the page's process takes now.
+    pub fn memory(&self) -> Result<PageMemory> {
+        page_memory(self.process()?)
+    }
+
+    /// The browser's process. The lock of its profile is a link that names the machine and the process.
+    fn process(&self) -> Result<i32> {
+        let lock = self.profile.path().join("SingletonLock");
+        let holder = std::fs::read_link(&lock).with_context(|| format!("{} has no lock", self.name))?;
+        let process = holder.to_string_lossy().rsplit('-').next().and_then(|text| text.parse().ok());
+        process.with_context(|| format!("{} names no process", holder.display()))
     }
 
     /// Runs a script in every page that is opened from now on, before the page's own.

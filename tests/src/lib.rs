@@ -7,6 +7,7 @@
 //! The programs come from `TRIBUTARY_BIN_DIR`, the page from `TRIBUTARY_PAGE_DIR`; `cargo xtask test` builds
 //! both and sets them.
 
+pub mod balancer;
 pub mod browser;
 pub mod clip;
 pub mod content;
@@ -16,6 +17,7 @@ pub mod events;
 pub mod false_tracker;
 pub mod gate;
 pub mod internet;
+pub mod memory;
 pub mod mirror;
 pub mod pebble;
 pub mod permission;

@@ -129,9 +129,14 @@ pub struct Member {
 impl Member {
     /// Starts a tracker around an engine.
     pub fn start(engine_url: &str) -> Result<Self> {
+        Self::start_at("127.0.0.1:0", engine_url, &[])
+    }
+
+    /// The same at an address that another had, with more options of the command line.
+    pub fn start_at(listen: &str, engine_url: &str, more: &[&str]) -> Result<Self> {
         let options =
             ["--engine", engine_url, "--secret", "the same everywhere", "--metrics-listen", "127.0.0.1:0"];
-        let tracker = Tracker::start_with("127.0.0.1:0", &options)?;
+        let tracker = Tracker::start_with(listen, &[&options, more].concat())?;
         let private = tracker.process().wait_stderr("the private address", READY_TIMEOUT, |lines| {
             let address = lines.iter().find_map(|line| line.split_once("metrics: http://"))?.1;
             Some(address.trim_end_matches("/metrics").to_owned())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use futures_util::FutureExt;
 
 use crate::browser::{Driver, Tab};
@@ -57,6 +57,16 @@ impl Scene {
     pub async fn tab_with(&mut self, flags: &[&str]) -> Result<Arc<Tab>> {
         let name = format!("tab {}", self.tabs.len() + 1);
         let tab = Arc::new(Tab::start(&self.driver, &name, flags).await?);
+        self.tabs.push(Arc::clone(&tab));
+        Ok(tab)
+    }
+
+    /// Kills a tab's browser, as a crash would, and starts another with what it kept.
+    pub async fn restart(&mut self, tab: Arc<Tab>) -> Result<Arc<Tab>> {
+        self.tabs.retain(|other| !Arc::ptr_eq(other, &tab));
+        let killed = Arc::into_inner(tab).context("the tab is in use")?;
+        let name = format!("{} again", killed.name());
+        let tab = Arc::new(Tab::start_with(&self.driver, &name, &[], killed.kill()?).await?);
         self.tabs.push(Arc::clone(&tab));
         Ok(tab)
     }

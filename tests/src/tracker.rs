@@ -4,13 +4,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::internet::Host;
 use crate::places::{binary, page_dir};
 use crate::program::{Ended, Program};
+use crate::wait::until;
 
 /// How long it may take to listen.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long peers may take to come.
+const PEERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running tracker that serves the page.
 #[derive(Debug)]
@@ -89,6 +94,22 @@ impl Tracker {
         let url = self.http(path);
         let response = reqwest::get(&url).await.with_context(|| format!("no answer from {url}"))?;
         Ok((response.status().as_u16(), response.text().await?))
+    }
+
+    /// How many peers its catalogue shows for a swarm.
+    async fn peers(&self, swarm: &str) -> Result<u64> {
+        let (_, body) = self.get("/v1/swarms").await?;
+        let list: Value = serde_json::from_str(&body)?;
+        let entries = list["swarms"].as_array().context("no list of swarms")?;
+        let entry = entries.iter().find(|entry| entry["swarm"] == swarm);
+        let count = |entry: &Value, name: &str| entry[name].as_u64().unwrap_or(0);
+        Ok(entry.map_or(0, |entry| count(entry, "seeders") + count(entry, "leechers")))
+    }
+
+    /// Waits until its catalogue shows that a listed swarm has so many peers.
+    pub async fn wait_for_peers(&self, swarm: &str, count: u64) -> Result<()> {
+        let what = format!("{count} peers at {}", self.address);
+        until(&what, PEERS_TIMEOUT, async || Ok((self.peers(swarm).await? == count).then_some(()))).await
     }
 
     /// The process.

@@ -17,6 +17,7 @@ use crate::limits::{
 use crate::page::Page;
 use crate::proxies::TrustedProxies;
 use crate::relays::Relays;
+use crate::siblings::Siblings;
 use crate::tls::Tls;
 use crate::viewer_tokens::ViewerTokens;
 
@@ -49,6 +50,10 @@ pub struct ServerConfig {
     pub connections_max: usize,
     /// What this tracker shares with others, so that they act as one. They must have the same secret.
     pub engine: engine::Choice,
+    /// Address of the WebSocket by which peers reach this tracker and none that acts as one with it.
+    pub public_url: Option<String>,
+    /// Trackers that share nothing with this one but links between their peers.
+    pub siblings: Siblings,
     /// How the tracker speaks TLS on its public listeners; none if it does not.
     pub tls: Option<Tls>,
     /// Deadlines of connections.
@@ -79,6 +84,8 @@ impl ServerConfig {
             base_path: BasePath::default(),
             connections_max: CONNECTIONS_MAX,
             engine: engine::Choice::Alone,
+            public_url: None,
+            siblings: Siblings::default(),
             tls: None,
             deadlines: Deadlines::default(),
         }

@@ -23,9 +23,10 @@ use crate::access::{CalledAs, Sender, guard, guard_private};
 use crate::base_path;
 use crate::decision::Permission;
 use crate::hub::{Caller, Hub};
+use crate::limits::SIBLING_FRAME_BYTES_MAX;
 use crate::place::Permit;
 use crate::publishing::{challenge, publish, remove};
-use crate::{page, socket};
+use crate::{page, siblings, socket};
 
 /// Caching of what is addressed by its own digest.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -49,6 +50,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .route("/v1/manifests/{swarm}/poster", get(poster))
         .route("/v1/swarms", get(catalogue))
         .route("/v1/swarm", get(swarm))
+        .route(siblings::PATH, get(sibling))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(hub)
@@ -91,6 +93,35 @@ async fn swarm(
     }
     match upgrade {
         Ok(upgrade) => socket::upgrade(hub, upgrade, Caller { address: sender.address, name }, permit),
+        Err(rejection) => {
+            refuse(rejection.status(), format_args!("this address is for WebSockets: {rejection}"))
+        }
+    }
+}
+
+/// A tracker that calls itself a sibling.
+async fn sibling(
+    State(hub): State<Arc<Hub>>,
+    Extension(permit): Extension<Permit>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Some(key) = hub.config.siblings.key.clone() else {
+        return refuse(StatusCode::NOT_FOUND, "this tracker has no siblings");
+    };
+    match upgrade {
+        Ok(upgrade) if !hub.stopping.is_cancelled() => {
+            permit.upgrade();
+            let upgrade =
+                upgrade.max_message_size(SIBLING_FRAME_BYTES_MAX).max_frame_size(SIBLING_FRAME_BYTES_MAX);
+            upgrade.on_upgrade(move |socket| async move {
+                tokio::select! {
+                    () = siblings::running::host(&hub, key, socket) => {}
+                    () = hub.stopping.cancelled() => {}
+                }
+                drop(permit);
+            })
+        }
+        Ok(_) => try_later("the tracker is stopping"),
         Err(rejection) => {
             refuse(rejection.status(), format_args!("this address is for WebSockets: {rejection}"))
         }

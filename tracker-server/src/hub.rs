@@ -9,6 +9,7 @@ mod leases;
 mod publications;
 mod requests;
 mod sharing;
+mod siblings;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -62,6 +63,7 @@ struct State {
     connection: u64,
     /// Where there are several trackers: what this one knows of the others.
     cluster: Option<Box<Cluster>>,
+    siblings: siblings::Siblings,
 }
 
 /// Wakes those who carry out what the cluster decided.
@@ -120,6 +122,7 @@ impl Hub {
             removed: Removed::default(),
             lines: HashMap::new(),
             connection: 0,
+            siblings: siblings::Siblings::default(),
             cluster: me.map(|me| Box::new(Cluster::new(me, FrameKey::new(frame_key)))),
         };
         let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
@@ -172,6 +175,7 @@ impl Hub {
     pub(crate) fn close(&self, connection: ConnectionId) {
         let mut state = self.lock();
         state.lines.remove(&connection);
+        Self::call_back(&mut state, connection);
         if let Some(cluster) = &mut state.cluster {
             cluster.dismiss(connection);
         }
@@ -202,7 +206,7 @@ impl Hub {
         let state = self.lock();
         let (members, guests) = state.cluster.as_ref().map_or((0, 0), |cluster| cluster.counts());
         let levels = Levels {
-            connections: state.lines.len() - guests,
+            connections: state.lines.len() - guests - state.siblings.hosts.len(),
             peers: state.tracker.peer_count(),
             manifests: state.manifests.len(),
             balance: state.tracker.balance(),
@@ -234,9 +238,15 @@ impl Hub {
             {
                 self.metrics.count_error(*code);
             }
-            let State { tracker, lines, cluster, .. } = &mut *state;
+            let State { tracker, lines, cluster, siblings, .. } = &mut *state;
             let Some(line) = lines.get_mut(&connection) else { continue };
+            let is_of_sibling = line.outbox.is_none() && siblings.hosts.has(connection);
             match outgoing {
+                Outgoing::Send(message) if is_of_sibling => siblings.deliver(connection, &message),
+                Outgoing::Close(_) if is_of_sibling => {
+                    siblings.hosts.forget(connection, true);
+                    lines.remove(&connection);
+                }
                 Outgoing::Send(message) => {
                     let relays = self.relays_due(line, &message, || tracker.joined_peer(connection));
                     let frame = match relays {

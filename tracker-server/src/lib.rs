@@ -10,6 +10,7 @@
 //!   the feature `server`, which is on by default. `program` is its command line.
 //! * [`engine`] is what several trackers share when they act as one; `cluster` is the state of one among them, as pure as the
 //!   decisions.
+//! * [`siblings`] are trackers that share nothing but links of their peers.
 //! * [`limits`] bounds what the outside may ask.
 //!
 //! Both protocols are written down in `docs/protocol.md`.
@@ -62,6 +63,8 @@ pub mod relays;
 mod removed;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
+pub mod siblings;
 #[cfg(feature = "server")]
 mod socket;
 #[cfg(feature = "server")]

@@ -17,12 +17,14 @@
 mod encrypted;
 mod messages;
 mod several;
+mod siblings;
 
 use std::time::Duration;
 
 pub use encrypted::*;
 pub use messages::*;
 pub use several::*;
+pub use siblings::*;
 
 /// Connections of all kinds that are open at a time, by default; each costs a file descriptor.
 pub const CONNECTIONS_MAX: usize = 16_384;

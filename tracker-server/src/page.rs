@@ -17,7 +17,7 @@ use crate::access::AllowedOrigins;
 
 /// What the page may do; the same as in its own `meta` element, which cannot say who may embed it.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-    img-src 'self' blob:; media-src 'self' blob:; connect-src 'self' https: http:; worker-src 'self'; base-uri 'none'; \
+    img-src 'self' blob:; media-src 'self' blob:; connect-src 'self' http: https: ws: wss:; worker-src 'self'; base-uri 'none'; \
     form-action 'none'; frame-ancestors";
 
 const NOT_BUILT: &str = "the page is not built: run `cargo xtask build`\n";

@@ -11,6 +11,7 @@ mod listening;
 mod openness;
 mod options;
 mod proxy_options;
+mod several_options;
 mod supervised;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::{Listeners, Page};
 use listening::{listen, listen_for_authority};
@@ -159,8 +161,9 @@ fn start_logging(verbose: u8) {
         _ => "trace",
     };
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    // These log whole messages at `trace`, with the tokens in them.
-    for silent in ["tungstenite=debug", "tokio_tungstenite=debug"] {
+    // These log whole messages at `trace`, with the tokens in them. At other levels a directive would make them say more.
+    let is_tracing = filter.max_level_hint().is_none_or(|level| level == LevelFilter::TRACE);
+    for silent in ["tungstenite=debug", "tokio_tungstenite=debug"].into_iter().filter(|_| is_tracing) {
         if let Ok(directive) = silent.parse() {
             filter = filter.add_directive(directive);
         }

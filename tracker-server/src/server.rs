@@ -29,7 +29,7 @@ use crate::place::SharedPlaces;
 use crate::proxies::protocol;
 use crate::stream::PatientStream;
 use crate::tls::Tls;
-use crate::{http, redirect};
+use crate::{http, redirect, siblings};
 
 /// Where a tracker listens.
 #[derive(Debug, Default)]
@@ -64,7 +64,20 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     match config.engine.clone() {
         Choice::Alone => {
-            serve_hub(Arc::new(Hub::new(config, None)?), listeners.into(), shutdown).await;
+            let hub = Arc::new(Hub::new(config, None)?);
+            let mut running = JoinSet::new();
+            running.spawn(siblings::running::run(Arc::clone(&hub)));
+            let drained = {
+                let hub = Arc::clone(&hub);
+                async move {
+                    shutdown.await;
+                    if hub.elsewhere().is_some() {
+                        close_slowly(&hub).await;
+                    }
+                }
+            };
+            serve_hub(hub, listeners.into(), drained).await;
+            drop(running);
             Ok(())
         }
         Choice::Memory(engine) => serve_with(config, engine, listeners.into(), shutdown).await,

@@ -52,7 +52,9 @@ async fn converse(hub: &Hub, mut socket: WebSocket, caller: Caller) {
         End::Ours(reason) => {
             tracing::debug!(connection = connection.0, reason = reason.text(), "closing a connection");
             hub.metrics.count_close(reason);
-            let frame = CloseFrame { code: reason.code(), reason: reason.text().into() };
+            let advice = (reason == CloseReason::Stopping).then(|| hub.elsewhere()).flatten();
+            let text = advice.map_or_else(|| reason.text().into(), |address| format!("move to {address}"));
+            let frame = CloseFrame { code: reason.code(), reason: text.into() };
             // One that does not read cannot be told.
             _ = timeout(hub.config.deadlines.close, socket.send(Message::Close(Some(frame)))).await;
         }

@@ -34,7 +34,7 @@ pub(crate) enum Command {
     #[command(flatten)]
     Peer(peer_native::program::Command),
     /// Run a tracker, which introduces peers to one another and serves the page they watch on.
-    Tracker(TrackerOptions),
+    Tracker(Box<TrackerOptions>),
     /// Make a permission to watch one content, on a tracker that asks for one.
     Token(TokenOptions),
     /// Print a script that completes command lines: put it where your shell looks for such scripts.

@@ -14,6 +14,11 @@ use clap::CommandFactory;
 
 use cli::{Cli, Command};
 
+/// The allocator of musl takes one lock for all threads; see docs/decisions/0026.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let given = std::env::args_os().collect();
     let arguments = match flag_file::with_file(&Cli::command(), given, flag_file::warn) {

@@ -4,12 +4,14 @@
 
 import { startCatalogue } from "./catalogue.js";
 import { byId, notice } from "./dom.js";
+import { controlKeeping, startLibrary } from "./library.js";
 import { refuseReads, startService } from "./service.js";
 import { Session } from "./session.js";
+import { Sharing } from "./sharing.js";
 import { started } from "./start.js";
 import { View } from "./view.js";
 
-/** @import { Stats, Upload } from "./types.js" */
+/** @import { Stats } from "./types.js" */
 
 const fragment = location.hash.slice(1);
 addEventListener("hashchange", () => location.reload());
@@ -20,6 +22,7 @@ else watch(fragment);
 function list() {
   refuseReads();
   startCatalogue();
+  void startLibrary();
 }
 
 /** @param {string} link what follows the # */
@@ -39,7 +42,9 @@ function watch(link) {
     download.href = Session.downloadUrl(content);
     download.hidden = false;
   };
-  controlSharing((limit) => session.upload(limit));
+  const sharing = new Sharing((limit) => session.upload(limit));
+  session.onUploaded = (bytes) => sharing.sent(bytes);
+  controlKeeping(session, started.swarm);
   addEventListener("pagehide", () => session.stop());
   // A page brought back whole has left the swarm.
   addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload(); });
@@ -50,63 +55,4 @@ function watch(link) {
       /** @returns {Promise<string | null>} */ digest: () => session.digest(),
     },
   });
-}
-
-/**
- * The person's word on uploading; it is remembered. Where the browser says that data is dear, nothing is
- * passed on until somebody says so.
- * @param {(limit: Upload) => void} apply
- */
-function controlSharing(apply) {
-  const on = byId("sharing-on", HTMLInputElement);
-  const cap = byId("sharing-cap", HTMLSelectElement);
-  const isMetered = isConnectionMetered();
-  on.checked = (recall("sharing") ?? (isMetered ? "off" : "on")) === "on";
-  cap.value = recall("sharing-cap") ?? "0";
-  if (cap.selectedIndex < 0) cap.value = "0";
-  const change = () => {
-    cap.disabled = !on.checked;
-    const bits = Number(cap.value);
-    if (!on.checked) apply({ mode: "off" });
-    else apply(bits > 0 ? { mode: "capped", bits_per_s: bits } : { mode: "unlimited" });
-  };
-  byId("sharing", HTMLFormElement).addEventListener("submit", (event) => event.preventDefault());
-  for (const control of [on, cap]) {
-    control.addEventListener("change", () => {
-      remember("sharing", on.checked ? "on" : "off");
-      remember("sharing-cap", cap.value);
-      notice("metered", "");
-      change();
-    });
-  }
-  if (isMetered && !on.checked) {
-    notice("metered", "This connection looks metered, so nothing is passed on. You can turn it on below.");
-  }
-  change();
-}
-
-function isConnectionMetered() {
-  const { connection } = /** @type {{connection?: {saveData?: boolean, type?: string}}} */ (navigator);
-  return connection?.saveData === true || connection?.type === "cellular";
-}
-
-/** @param {string} name */
-function recall(name) {
-  try {
-    return localStorage.getItem(name);
-  } catch {
-    return null; // storage is switched off
-  }
-}
-
-/**
- * @param {string} name
- * @param {string} value
- */
-function remember(name, value) {
-  try {
-    localStorage.setItem(name, value);
-  } catch {
-    // It holds for this visit only.
-  }
 }

@@ -6,7 +6,7 @@ import { Connections } from "./connections.js";
 import { notice } from "./dom.js";
 import { Player, contentUrl } from "./player.js";
 
-/** @import { Content, FromWorker, PeerStats, ReadAsk, Stats, ToWorker, Upload } from "./types.js" */
+/** @import { Content, FromWorker, PeerStats, ReadAsk, Stats, Stored, ToWorker, Upload } from "./types.js" */
 /** @import { View } from "./view.js" */
 
 /** Questions to the worker that may be unanswered at a time. */
@@ -27,6 +27,12 @@ export class Session {
   #questions = new Map();
   #questionId = 0;
   #bannedCount = 0;
+  /** @type {Stored | null} */
+  #storage = null;
+  /** Called with where the content is stored. @type {(stored: Stored) => void} */
+  onStorage = () => {};
+  /** Called with the bytes that were passed on so far. @type {(bytes: number) => void} */
+  onUploaded = () => {};
   /** @type {(content: Content) => void} */
   onContent = () => {};
 
@@ -92,6 +98,11 @@ export class Session {
     this.post({ type: "upload", limit });
   }
 
+  /** @param {boolean} isKept whether the content stays on this device */
+  keep(isKept) {
+    this.post({ type: "keep", is_kept: isKept });
+  }
+
   /** Leaves the swarm, as far as a page that goes away still can. */
   stop() {
     this.post({ type: "stop" });
@@ -100,7 +111,7 @@ export class Session {
 
   /** @returns {Stats} the last account, at most a quarter of a second old */
   stats() {
-    return { ...this.#stats, ...this.#player.stats, tracker: this.#tracker };
+    return { ...this.#stats, ...this.#player.stats, tracker: this.#tracker, storage: this.#storage };
   }
 
   /** @returns {Promise<Stats>} the account of this moment */
@@ -146,7 +157,11 @@ export class Session {
       case "stats":
         this.#stats = message.stats;
         this.#view.stats(message.stats, message);
+        this.onUploaded(message.stats.uploaded);
         return message.id === null ? undefined : this.#settle(message.id, undefined);
+      case "storage":
+        this.#storage = message;
+        return this.onStorage(message);
       case "digest": return this.#settle(message.id, message.digest);
       case "tracker_up":
         this.#tracker = "up";

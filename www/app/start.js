@@ -23,6 +23,8 @@ function start(link) {
     const value = wishes.get(key);
     if (value !== null) name.set(key, value);
   }
+  const [visit] = performance.getEntriesByType("navigation");
+  if (visit instanceof PerformanceNavigationTiming && visit.type !== "navigate") name.set("reload", "1");
   const worker = new Worker("worker.js", { type: "module", name: name.toString() });
   /** @type {(MessageEvent | ErrorEvent)[]} */
   const early = [];

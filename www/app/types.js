@@ -74,7 +74,7 @@
  * @property {number} stalls
  * @property {number} stall_ms
  *
- * @typedef {PeerStats & PlaybackStats & {tracker: "connecting" | "up" | "down"}} Stats
+ * @typedef {PeerStats & PlaybackStats & {tracker: "connecting" | "up" | "down", storage: Stored | null}} Stats
  *
  * @typedef {object} Content
  * @property {string} swarm
@@ -91,12 +91,18 @@
  *
  * @typedef {{mode: "unlimited"} | {mode: "capped", bits_per_s: number} | {mode: "off"}} Upload
  *
+ * @typedef {object} Stored where the content is stored
+ * @property {boolean} is_on_disk
+ * @property {boolean} is_kept
+ * @property {number} resumed_bytes what an earlier visit left
+ *
  * @typedef {{type: "connect", link: number, is_offerer: boolean, ice_servers: IceServer[]}
  *   | {type: "signal", link: number, signal: Signal}
  *   | {type: "close", link: number}
  *   | ({type: "content"} & Content)
  *   | {type: "bad_start", reason: string}
  *   | ({type: "stats", id: number | null, stats: PeerStats} & Levels)
+ *   | ({type: "storage"} & Stored)
  *   | {type: "digest", id: number, digest: string | null}
  *   | {type: "tracker_up"}
  *   | {type: "tracker_down", reason: string, retry_ms: number}
@@ -113,6 +119,7 @@
  *   | {type: "read", swarm: string, range: string | null, is_download: boolean, port: MessagePort}
  *   | {type: "player", at_ms: number, ahead_ms: number}
  *   | {type: "upload", limit: Upload}
+ *   | {type: "keep", is_kept: boolean}
  *   | {type: "fresh", id: number}
  *   | {type: "digest", id: number}
  *   | {type: "stop"}} ToWorker

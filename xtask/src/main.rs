@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod dist;
 mod document;
 mod page;
 mod pins;
@@ -49,6 +50,8 @@ enum Chore {
     Page,
     /// Build the page with Trunk as well and fail if it is another; installs Trunk
     Trunk,
+    /// Make what is handed out: archive, Debian package and container image of the static program, with digests
+    Dist,
     /// Share the sample clip and say which page to open
     Demo {
         /// Address and port on which the page is
@@ -113,6 +116,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
             setup::install(&workspace, &Need::TRUNK)?;
             page::trunk::compare(&workspace)
         }
+        Chore::Dist => dist::run(&workspace),
         Chore::Demo { listen } => demo::run(&workspace, listen),
         Chore::Test { tiers } => tiers::run(&workspace, &tiers),
         Chore::Fuzz { minutes, targets } => {

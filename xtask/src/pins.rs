@@ -5,6 +5,9 @@
 /// Target of the page's peer.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
+/// Target of what is handed out: programs that need nothing of the machine they run on.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+
 /// A program that `cargo install` brings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tool {
@@ -71,6 +74,9 @@ pub(crate) const PROXIES: [SystemProgram; 4] = [
     SystemProgram { programs: &["haproxy"], package: "haproxy" },
     SystemProgram { programs: &["apache2"], package: "apache2-bin" },
 ];
+
+/// Compiles C for [`STATIC_TARGET`].
+pub(crate) const STATIC_C: SystemProgram = SystemProgram { programs: &["musl-gcc"], package: "musl-tools" };
 
 /// The engine of several trackers.
 pub(crate) const ENGINE: SystemProgram =

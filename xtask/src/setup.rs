@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, PROXIES, RELAYS, SYSTEM_PYTHON,
-    SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
+    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, PROXIES, RELAYS, STATIC_C,
+    STATIC_TARGET, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
@@ -19,6 +19,8 @@ use crate::workspace::Workspace;
 pub(crate) enum Need {
     /// The standard library for the page's target.
     WasmTarget,
+    /// The standard library and the C compiler for static programs.
+    Static,
     /// clippy and rustfmt.
     Lints,
     /// cargo-deny.
@@ -67,6 +69,9 @@ impl Need {
     /// What building the page takes.
     pub(crate) const PAGE: [Self; 1] = [Self::WasmTarget];
 
+    /// What making packages takes.
+    pub(crate) const DIST: [Self; 2] = [Self::WasmTarget, Self::Static];
+
     /// What comparing it with Trunk's takes.
     pub(crate) const TRUNK: [Self; 3] = [Self::WasmTarget, Self::WasmBindgen, Self::Trunk];
 }
@@ -76,7 +81,11 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
     let mut programs: Vec<SystemProgram> = Vec::new();
     for need in needs {
         match need {
-            Need::WasmTarget => wasm_target(workspace)?,
+            Need::WasmTarget => target(workspace, WASM_TARGET)?,
+            Need::Static => {
+                target(workspace, STATIC_TARGET)?;
+                programs.push(STATIC_C);
+            }
             Need::Lints => {
                 component(workspace, "clippy", &["clippy", "--version"])?;
                 component(workspace, "rustfmt", &["fmt", "--version"])?;
@@ -101,14 +110,14 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
     system_programs(&programs)
 }
 
-fn wasm_target(workspace: &Workspace) -> Result<()> {
+fn target(workspace: &Workspace, name: &str) -> Result<()> {
     let mut ask = workspace.command("rustc");
-    ask.args(["--print", "target-libdir", "--target", WASM_TARGET]);
+    ask.args(["--print", "target-libdir", "--target", name]);
     if output(&mut ask).is_some_and(|folder| Path::new(&folder).is_dir()) {
-        return present(WASM_TARGET);
+        return present(name);
     }
-    run(workspace.command("rustup").args(["target", "add", WASM_TARGET])).with_context(|| {
-        format!("the target {WASM_TARGET} is missing; install it for the compiler that `rustc` runs")
+    run(workspace.command("rustup").args(["target", "add", name])).with_context(|| {
+        format!("the target {name} is missing; install it for the compiler that `rustc` runs")
     })
 }
 

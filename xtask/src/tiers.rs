@@ -39,9 +39,15 @@ impl Tier {
             Self::Native => {
                 &[Need::WasmTarget, Need::Network, Need::Relays, Need::Engine, Need::Authority, Need::Films]
             }
-            Self::Browser => {
-                &[Need::WasmTarget, Need::Browser, Need::Network, Need::Relays, Need::Films, Need::Proxies]
-            }
+            Self::Browser => &[
+                Need::WasmTarget,
+                Need::Browser,
+                Need::Network,
+                Need::Relays,
+                Need::Films,
+                Need::Proxies,
+                Need::Engine,
+            ],
         }
     }
 

@@ -1,11 +1,13 @@
 //! What neighbours and a tracker say, out of an input's bytes: sensible numbers mostly, so that it leads somewhere.
 
 use swarm_core::group::GroupRange;
-use swarm_core::peer::{FetchError, PublishError, UploadLimit};
+use swarm_core::peer::{FetchError, OutpostId, OutpostInput, PublishError, UploadLimit};
 use swarm_core::peer_message::{Class, DataMessage, PeerMessage, Playing, RejectReason, Serving, Standing};
-use swarm_core::tracker_message::{Role, SegmentRun, Share, Signal, TrackerMessageBody};
+use swarm_core::tracker_message::{
+    Role, SegmentRun, Share, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
+};
 
-use swarm_core::{Input, LinkId, PeerId, ReaderId};
+use swarm_core::{Challenge, Input, LinkId, PeerId, ReaderId};
 
 use super::description;
 use crate::content::{CONTENT, GROUPS, frame};
@@ -132,6 +134,25 @@ pub(super) fn some_data(link: LinkId, source: &mut Source<'_>) -> Input {
     }
 }
 
+/// What happens at a further tracker of an initial peer; of two numbers one is of none.
+fn some_outpost_input(source: &mut Source<'_>) -> OutpostInput {
+    match source.byte() % 8 {
+        0 => OutpostInput::Open,
+        1 => OutpostInput::Closed(String::new()),
+        2 => OutpostInput::Published(Ok(())),
+        3 => OutpostInput::Published(Err(PublishError::Failed(String::new()))),
+        4 => OutpostInput::Message(TrackerMessage::notice(TrackerMessageBody::Welcome {
+            version: TRACKER_VERSION,
+            peer: PeerId(source.long()),
+            resume: String::new(),
+            challenge: Challenge([4; 32]),
+            ice_servers: Vec::new(),
+            report_interval_ms: source.number(),
+        })),
+        _ => OutpostInput::Message(TrackerMessage::notice(some_tracker_message(source))),
+    }
+}
+
 /// What the tracker's socket, the manifest's source, a player or the person at the machine does.
 pub(super) fn some_input(kind: u8, source: &mut Source<'_>) -> Input {
     match kind {
@@ -151,6 +172,8 @@ pub(super) fn some_input(kind: u8, source: &mut Source<'_>) -> Input {
             Input::ReaderAt { reader, group: source.number(), ahead_ms: source.number() }
         }
         7 => Input::ReaderClosed(ReaderId(u32::from(source.byte() % 3))),
+        8 => Input::Outpost(OutpostId(usize::from(source.byte() & 1)), some_outpost_input(source)),
+        9 => Input::TrackerMoved { token: None },
         _ => Input::Upload(match source.byte() % 3 {
             0 => UploadLimit::Off,
             1 => UploadLimit::Unlimited,

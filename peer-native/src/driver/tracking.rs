@@ -3,28 +3,72 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use swarm_core::Manifest;
 use swarm_core::peer::{Input, PublishError};
-use swarm_core::tracker_message::{ErrorCode, TrackerMessageBody};
+use swarm_core::tracker_list::{advice_of, is_permission, is_usable};
+use swarm_core::tracker_message::{ErrorCode, TrackerMessage, TrackerMessageBody};
 
 use super::{Answer, Driver};
+use crate::address::TrackerAddress;
 use crate::handle::Notice;
-use crate::publications;
+use crate::publications::{self, Credentials};
 use crate::tracker::{Tracker, TrackerEvent};
 
 /// A manifest is brought back once in this time: another peer may have done it, and the tracker may refuse it.
 const RETURN_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Driver {
+    /// The core wants a connection.
     pub(super) fn connect_tracker(&mut self) {
+        let has_moved = self.trackers.begin(self.now());
+        self.note_move(has_moved);
         self.disconnect_tracker();
-        self.tracker_number += 1;
-        let events = self.tracker_events.clone();
-        self.tracker = Some(Tracker::connect(&self.runtime, &self.address, self.tracker_number, events));
+        self.sockets += 1;
+        self.tracker_number = self.sockets;
+        let (events, address) = (self.tracker_events.clone(), self.trackers.current());
+        self.tracker = Some(Tracker::connect(&self.runtime, address, self.tracker_number, events));
     }
 
     pub(super) fn disconnect_tracker(&mut self) {
         self.closing.retain(|task| !task.is_finished());
         self.closing.extend(self.tracker.take().map(Tracker::close));
+    }
+
+    /// The core gives up on the connection.
+    pub(super) fn give_up_tracker(&mut self) {
+        let has_moved = self.tracker.is_some() && self.trackers.ended(self.now());
+        self.note_move(has_moved);
+        self.disconnect_tracker();
+    }
+
+    /// Tells the core that its next connection goes to another tracker.
+    fn note_move(&mut self, has_moved: bool) {
+        if has_moved {
+            self.notice(Notice::Moved(self.trackers.current().to_string()));
+            self.inputs.push_back(Input::TrackerMoved { token: self.credentials().token.clone() });
+        }
+    }
+
+    /// What is shown to the tracker in use. A secret of the operator of the link's tracker is for that one alone; a permission
+    /// to watch this content can be shown to all that its publisher names.
+    pub(super) fn credentials(&self) -> Arc<Credentials> {
+        let is_for_all = self.credentials.token.as_deref().is_none_or(is_permission);
+        if self.trackers.is_own() || is_for_all {
+            return Arc::clone(&self.credentials);
+        }
+        Arc::new(Credentials { token: None, ..Credentials::clone(&self.credentials) })
+    }
+
+    /// The manifest lists trackers.
+    pub(super) fn learn_trackers(&mut self, manifest: &Manifest) {
+        // An initial peer serves at all that it was told of, and always.
+        if self.is_initial {
+            return;
+        }
+        let own = self.trackers.current().socket_url();
+        let usable = manifest.trackers.iter().filter(|listed| is_usable(listed, &own));
+        let listed: Vec<TrackerAddress> = usable.filter_map(|listed| listed.parse().ok()).collect();
+        self.trackers.learn(listed);
     }
 
     /// Brings the manifest back to a tracker that forgot it, as after a restart: the swarm lives on without its
@@ -33,8 +77,8 @@ impl Driver {
         let now = Instant::now();
         let Some(manifest) = self.manifest.clone().filter(|_| now >= self.next_return) else { return };
         self.next_return = now + RETURN_INTERVAL;
-        let (address, swarm, is_listed) = (self.address.clone(), self.swarm, self.is_listed);
-        let credentials = Arc::clone(&self.credentials);
+        let (address, swarm, is_listed) = (self.trackers.current().clone(), self.swarm, self.is_listed);
+        let credentials = self.credentials();
         self.ask(move || {
             let bytes = manifest.to_bytes().map_err(|error| PublishError::Refused(error.to_string()));
             Answer::Returned(bytes.and_then(|bytes| {
@@ -46,7 +90,7 @@ impl Driver {
     pub(super) fn tracker_event(&mut self, number: u64, event: TrackerEvent) {
         // What a socket says that was given up on does not matter any more.
         if number != self.tracker_number || self.tracker.is_none() {
-            return;
+            return self.outpost_event(number, event);
         }
         let input = match event {
             TrackerEvent::Relays(relays) => {
@@ -54,8 +98,12 @@ impl Driver {
                 return;
             }
             TrackerEvent::Open => Input::TrackerOpen,
+            TrackerEvent::Message(message) if self.is_refused_elsewhere(&message) => {
+                return self.tracker_ended("the tracker refuses this peer".into());
+            }
             TrackerEvent::Message(message) => {
                 if matches!(message.body, TrackerMessageBody::Swarm { .. }) {
+                    self.trackers.joined();
                     self.notice(Notice::Joined);
                 }
                 if matches!(message.body, TrackerMessageBody::Error { code: ErrorCode::UnknownSwarm, .. }) {
@@ -63,11 +111,24 @@ impl Driver {
                 }
                 Input::Tracker(message)
             }
-            TrackerEvent::Closed(reason) => {
-                self.tracker = None;
-                Input::TrackerClosed(reason)
-            }
+            TrackerEvent::Closed(reason) => return self.tracker_ended(reason),
         };
         self.inputs.push_back(input);
+    }
+
+    /// What the link's tracker refuses ends the peer. Another one that refuses is left.
+    fn is_refused_elsewhere(&self, message: &TrackerMessage) -> bool {
+        let TrackerMessageBody::Error { code, .. } = message.body else { return false };
+        !self.trackers.is_own() && matches!(code, ErrorCode::Forbidden | ErrorCode::UnsupportedVersion)
+    }
+
+    /// The connection ended. If it never brought the peer into the swarm, the next tracker is tried.
+    fn tracker_ended(&mut self, reason: String) {
+        self.disconnect_tracker();
+        let advised = advice_of(&reason).and_then(|address| address.parse().ok());
+        let is_advised = advised.is_some_and(|address| self.trackers.advised(self.now(), &address));
+        let has_moved = is_advised || self.trackers.ended(self.now());
+        self.note_move(has_moved);
+        self.inputs.push_back(Input::TrackerClosed(reason));
     }
 }

@@ -10,6 +10,7 @@ use crate::key;
 use crate::publications::{self, Credentials};
 use crate::store::FileStamp;
 use anyhow::{Context, bail};
+use swarm_core::SwarmId;
 use swarm_core::peer::PublishError;
 
 use crate::program::cli::{Key, List, Remove};
@@ -54,13 +55,14 @@ pub(crate) async fn remove(options: Remove, reporter: Reporter) -> anyhow::Resul
     let path = listing.path.display().to_string();
     if !options.is_local {
         let key = publishing::key_path(options.signing.key.as_deref(), Some(&data_dir))?;
-        taken_off(listing.clone(), key).await.with_context(|| {
-            format!(
-                "{path} stays in the list, since {} still knows it; try again, or forget it here only with --local",
-                listing.tracker
-            )
-        })?;
-        reporter.text(&format!("{} forgets {path}", listing.tracker));
+        for tracker in listing.trackers() {
+            taken_off(tracker, listing.swarm, &key).await.with_context(|| {
+                format!(
+                    "{path} stays in the list, since {tracker} still knows it; try again, or forget it here only with --local"
+                )
+            })?;
+            reporter.text(&format!("{tracker} forgets {path}"));
+        }
     }
     data_dir.unlist(&listing.path).context("the catalogue cannot be written")?;
     reporter.text(&format!("{path} is not seeded at the next start; the file itself stays"));
@@ -68,13 +70,12 @@ pub(crate) async fn remove(options: Remove, reporter: Reporter) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes a title off the tracker that it was last seeded at.
-async fn taken_off(listing: Listing, key: PathBuf) -> anyhow::Result<()> {
-    let tracker: TrackerAddress = listing.tracker.parse()?;
-    let credentials = Credentials { key: Some(key::read(&key)?), ..Credentials::default() };
-    let removed = tokio::task::spawn_blocking(move || {
-        publications::remove_manifest(&tracker, listing.swarm, &credentials)
-    });
+/// Takes a title off a tracker that it was last seeded at.
+async fn taken_off(tracker: &str, swarm: SwarmId, key: &Path) -> anyhow::Result<()> {
+    let tracker: TrackerAddress = tracker.parse()?;
+    let credentials = Credentials { key: Some(key::read(key)?), ..Credentials::default() };
+    let removed =
+        tokio::task::spawn_blocking(move || publications::remove_manifest(&tracker, swarm, &credentials));
     match removed.await? {
         Ok(()) => Ok(()),
         Err(PublishError::Refused(reason) | PublishError::Failed(reason)) => bail!("{reason}"),

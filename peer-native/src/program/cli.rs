@@ -101,9 +101,10 @@ pub struct Seed {
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Where the peers meet, such as ws://HOST:PORT/v1/swarm. Without files: default, where each was last seeded.
-    #[arg(long, value_name = "URL")]
-    pub(crate) tracker: Option<String>,
+    /// Where the peers meet, such as ws://HOST:PORT/v1/swarm. May be repeated, up to 8 times: the files are served at all of
+    /// these trackers, and viewers go on at another one if theirs fails. Without files: default, where each was last seeded.
+    #[arg(long = "tracker", value_name = "URL")]
+    pub(crate) trackers: Vec<String>,
 
     /// Show the files in the tracker's public catalogue. Without it only those who have a link find them.
     #[arg(long)]
@@ -434,6 +435,7 @@ mod tests {
             "seeder inspect f --json",
             "seeder seed f --rules f.toml --priority 0:00-0:30=7 --background 1:20:00- --tracker ws://h:1/v1/swarm",
             "seeder seed",
+            "seeder seed f --tracker ws://h:1/v1/swarm --tracker ws://i:1/v1/swarm",
             "seeder seed f --tracker ws://h:1/v1/swarm --key k --publish-token p --token t",
             "seeder key show --key k",
             "seeder key new --data-dir d --json",

@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::program::cli::Fetch;
 use crate::program::ending::Ending;
-use crate::program::report::{Done, Reporter};
+use crate::program::report::{self, About, Done, Reporter, Told};
 use crate::program::watch::{self, TrackerWatch};
 use crate::program::{INTERRUPTED, amount, seed};
 
@@ -36,6 +36,9 @@ struct Fetching {
     swarm: SwarmId,
     tracker: TrackerAddress,
     output: PathBuf,
+    /// What the manifest calls it; empty until that is known.
+    name: String,
+    told: Told,
     started: Instant,
     wants_player: bool,
     player: Option<Player>,
@@ -75,6 +78,7 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
     let driver = DriverOptions {
         peer: config,
         tracker: tracker.clone(),
+        outposts: Vec::new(),
         content: Content::Fetch(options.output.clone()),
         network: options.reach.network()?,
         is_listed: false,
@@ -86,6 +90,8 @@ pub(crate) async fn run(options: Fetch, reporter: Reporter, ending: Ending) -> a
         swarm: content.swarm,
         tracker,
         output: options.output,
+        name: String::new(),
+        told: Told::default(),
         started,
         wants_player: options.play,
         player: None,
@@ -196,10 +202,12 @@ impl Fetching {
                 | Event::Waiting { .. }
                 | Event::Complete
                 | Event::Scarcity(_)
+                | Event::Outpost { .. }
                 | Event::Banned { .. }
                 | Event::MirrorLost { .. }
                 | Event::Failed(_),
             )
+            | Notice::Moved(_)
             | Notice::Joined
             | Notice::StoreReady { .. }
             | Notice::Finished
@@ -211,7 +219,9 @@ impl Fetching {
         self.has_manifest = true;
         self.unknown_since = None;
         self.bar.set_length(manifest.length_bytes);
-        self.reporter.ready(self.swarm, &self.tracker.link(self.swarm), &[]);
+        self.name.clone_from(&manifest.name);
+        let link = self.tracker.link(self.swarm);
+        self.about(|about| self.reporter.ready(about, manifest.length_bytes, &link, &[]));
         if self.wants_player {
             let rate = manifest.rate_bytes_per_s();
             if rate.is_none() {
@@ -226,7 +236,7 @@ impl Fetching {
         let stats = self.peer.stats().await?;
         self.bar.set_position(stats.bytes_verified);
         self.bar.set_message(format!("from {} peers", stats.links.len()));
-        self.reporter.progress(&stats);
+        self.progress(&stats);
         if self.unknown_since.is_some_and(|since| since.elapsed() > UNKNOWN_MAX) {
             bail!(
                 "the tracker {} does not know swarm {}; check the link, or ask its publisher to start the seeder",
@@ -253,12 +263,24 @@ impl Fetching {
         self.peer.reader_closed(READER).await?;
         let stats = self.peer.stats().await?;
         self.bar.set_position(stats.bytes_verified);
-        self.reporter.progress(&stats);
+        self.progress(&stats);
         let done = Done::new(self.started.elapsed().as_secs_f64(), &stats, playback);
         self.bar.finish_and_clear();
         self.reporter.text(&summary(&self.output, &done, &stats));
-        self.reporter.event(&crate::program::report::Event::Done(done));
+        self.about(|about| self.reporter.event(&report::Event::Done { about, done }));
         Ok(())
+    }
+
+    /// Says something to programs of what is fetched.
+    fn about<T>(&self, say: impl FnOnce(About<'_>) -> T) -> T {
+        let path = self.output.to_string_lossy();
+        say(About { swarm: self.swarm, path: &path, name: &self.name })
+    }
+
+    fn progress(&mut self, stats: &Stats) {
+        let mut told = std::mem::take(&mut self.told);
+        self.about(|about| self.reporter.progress(about, stats, &mut told));
+        self.told = told;
     }
 
     fn interruption(&self) -> String {

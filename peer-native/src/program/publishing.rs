@@ -11,6 +11,7 @@ use crate::publish::{self, Publication};
 use crate::rules::Statement;
 use anyhow::{Context, bail, ensure};
 use swarm_core::SecretKey;
+use swarm_core::limits::TRACKERS_MAX;
 use tokio::sync::mpsc;
 
 use crate::program::author;
@@ -22,7 +23,8 @@ use crate::program::report::Reporter;
 pub(crate) struct Job {
     pub(crate) path: PathBuf,
     pub(crate) statement: Statement,
-    pub(crate) tracker: TrackerAddress,
+    /// At least one; links name the first.
+    pub(crate) trackers: Vec<TrackerAddress>,
     /// Whether the tracker's catalogue is to show it.
     pub(crate) is_listed: bool,
     /// When it came into the catalogue, if it is from there.
@@ -44,14 +46,16 @@ pub(crate) fn jobs(
     data_dir: Option<&DataDir>,
     reporter: Reporter,
 ) -> anyhow::Result<Vec<Job>> {
-    let tracker = options.tracker.as_deref().map(str::parse::<TrackerAddress>).transpose()?;
+    let trackers = trackers(&options.trackers)?;
     let statement = author::statement(&options.serving.author)?;
     if options.files.is_empty() {
         ensure!(statement == Statement::default(), "rules and titles are for a file; name it");
-        return catalogued(tracker.as_ref(), options.list, data_dir, reporter);
+        return catalogued(&trackers, options.list, data_dir, reporter);
     }
-    let tracker =
-        tracker.context("--tracker is missing: where the peers meet, such as ws://HOST:PORT/v1/swarm")?;
+    ensure!(
+        !trackers.is_empty(),
+        "--tracker is missing: where the peers meet, such as ws://HOST:PORT/v1/swarm"
+    );
     let files = folder::files(&options.files)?;
     ensure!(
         files.len() == 1 || statement == Statement::default(),
@@ -61,16 +65,35 @@ pub(crate) fn jobs(
     files.iter().try_for_each(|path| publish::check(path))?;
     let job = |path| Job {
         path,
-        statement: statement.clone(),
-        tracker: tracker.clone(),
+        statement: statement.clone().served_at(listed(&trackers)),
+        trackers: trackers.clone(),
         is_listed: options.list,
         added_s: None,
     };
     Ok(files.into_iter().map(job).collect())
 }
 
+/// Reads addresses; one that is named twice counts once.
+fn trackers(given: &[String]) -> anyhow::Result<Vec<TrackerAddress>> {
+    let mut trackers: Vec<TrackerAddress> = Vec::new();
+    for text in given {
+        let tracker = text.parse()?;
+        if !trackers.contains(&tracker) {
+            trackers.push(tracker);
+        }
+    }
+    ensure!(trackers.len() <= TRACKERS_MAX, "a content is served at {TRACKERS_MAX} trackers at most");
+    Ok(trackers)
+}
+
+/// What the manifest says of trackers: nothing if there is one, which links name.
+fn listed(trackers: &[TrackerAddress]) -> Vec<String> {
+    let several = Some(trackers).filter(|trackers| trackers.len() > 1);
+    several.into_iter().flatten().map(ToString::to_string).collect()
+}
+
 fn catalogued(
-    tracker: Option<&TrackerAddress>,
+    trackers: &[TrackerAddress],
     is_listed: bool,
     data_dir: Option<&DataDir>,
     reporter: Reporter,
@@ -82,15 +105,15 @@ fn catalogued(
     let mut jobs = Vec::new();
     for listing in listings {
         let there = publish::check(&listing.path).map_err(anyhow::Error::from);
-        let usable = there.and_then(|()| match tracker {
-            Some(tracker) => Ok(tracker.clone()),
-            None => Ok(listing.tracker.parse()?),
+        let usable = there.and_then(|()| match trackers {
+            [] => Ok(listing.trackers().map(str::parse).collect::<Result<Vec<_>, _>>()?),
+            given => Ok(given.to_vec()),
         });
         match usable {
-            Ok(tracker) => jobs.push(Job {
+            Ok(trackers) => jobs.push(Job {
                 path: listing.path,
-                statement: listing.statement,
-                tracker,
+                statement: listing.statement.served_at(listed(&trackers)),
+                trackers,
                 is_listed: is_listed || listing.is_public,
                 added_s: Some(listing.added_s),
             }),

@@ -9,38 +9,65 @@ use swarm_core::player::Playback;
 use swarm_core::tracker_message::Scarcity;
 use swarm_core::{ContentRoot, PublisherKey, SwarmId};
 
+/// Which content an event is about, and where it is on this machine.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct About<'a> {
+    /// The swarm.
+    pub(crate) swarm: SwarmId,
+    /// Where the file is.
+    pub(crate) path: &'a str,
+    /// What the file is called.
+    pub(crate) name: &'a str,
+}
+
+/// Where a peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    /// Bytes held, all verified.
+    bytes_verified: u64,
+    /// Bytes of the content; 0 until known.
+    bytes_total: u64,
+    /// Of those held, from an initial peer.
+    from_initial: u64,
+    /// Of those held, from other peers.
+    from_peers: u64,
+    /// Of those held, from mirrors.
+    from_mirrors: u64,
+    /// Bytes sent to others.
+    uploaded: u64,
+    /// Links, open or being built.
+    links: usize,
+}
+
+/// What was said last of a peer's progress.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Option<Counts>);
+
 /// One line of `--json`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event<'a> {
     /// The tracker took the peer into the swarm.
     Ready {
-        /// The swarm.
-        swarm: SwarmId,
+        /// Which content.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// Bytes of the content.
+        bytes: u64,
         /// What to open in a browser.
         link: &'a str,
         /// The same for other machines, where the tracker is in this process.
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         network: &'a [String],
     },
-    /// Once a second.
+    /// Once a second at most, and only if something changed.
     Progress {
-        /// The swarm.
-        swarm: SwarmId,
-        /// Bytes held, all verified.
-        bytes_verified: u64,
-        /// Bytes of the content; 0 until known.
-        bytes_total: u64,
-        /// Of those, from an initial peer.
-        from_initial: u64,
-        /// Of those, from other peers.
-        from_peers: u64,
-        /// Of those, from mirrors.
-        from_mirrors: u64,
-        /// Bytes sent to others.
-        uploaded: u64,
-        /// Links, open or being built.
-        links: usize,
+        /// Which content.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// Where it stands.
+        #[serde(flatten)]
+        counts: Counts,
     },
     /// The swarm can send less than its players need; or, without numbers, enough again.
     Scarcity {
@@ -52,7 +79,14 @@ pub(crate) enum Event<'a> {
         demand_bps: Option<u64>,
     },
     /// The content is complete and verified.
-    Done(Done),
+    Done {
+        /// Which content.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// How it went.
+        #[serde(flatten)]
+        done: Done,
+    },
     /// A file that `seed` without files would seed.
     Listed {
         /// The swarm.
@@ -186,8 +220,8 @@ impl Reporter {
     }
 
     /// To programs only: the link of a content that can be reached, or whose manifest is here.
-    pub(crate) fn ready(self, swarm: SwarmId, link: &str, network: &[String]) {
-        self.event(&Event::Ready { swarm, link, network });
+    pub(crate) fn ready(self, about: About<'_>, bytes: u64, link: &str, network: &[String]) {
+        self.event(&Event::Ready { about, bytes, link, network });
     }
 
     /// To programs only: whether a swarm has enough.
@@ -197,10 +231,9 @@ impl Reporter {
         self.event(&Event::Scarcity { swarm, supply_bps, demand_bps });
     }
 
-    /// Where a peer stands.
-    pub(crate) fn progress(self, stats: &Stats) {
-        self.event(&Event::Progress {
-            swarm: stats.swarm,
+    /// To programs only: where a peer stands, if that was not said already.
+    pub(crate) fn progress(self, about: About<'_>, stats: &Stats, told: &mut Told) {
+        let counts = Counts {
             bytes_verified: stats.bytes_verified,
             bytes_total: stats.bytes_total,
             from_initial: stats.from_initial,
@@ -208,7 +241,10 @@ impl Reporter {
             from_mirrors: stats.from_mirrors,
             uploaded: stats.uploaded,
             links: stats.links.len(),
-        });
+        };
+        if told.0.replace(counts) != Some(counts) {
+            self.event(&Event::Progress { about, counts });
+        }
     }
 
     /// A bar on a terminal; nothing where a program listens or nobody looks.
@@ -238,4 +274,47 @@ fn one_line(text: &str) -> String {
 /// A text without control characters: what strangers write must not move the cursor of a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_name_the_content_that_they_are_about() {
+        let about = About { swarm: SwarmId([1; 32]), path: "/films/a.mp4", name: "a.mp4" };
+        let counts = Counts {
+            bytes_verified: 1,
+            bytes_total: 2,
+            from_initial: 3,
+            from_peers: 4,
+            from_mirrors: 5,
+            uploaded: 6,
+            links: 7,
+        };
+        let done = Done {
+            seconds: 1.0,
+            bytes: 2,
+            from_initial: 2,
+            from_peers: 0,
+            from_mirrors: 0,
+            uploaded: 0,
+            duplicate_bytes: 0,
+            proof_bytes: 0,
+            start_ms: None,
+            stalls: 0,
+            stall_ms: 0,
+        };
+        let events = [
+            Event::Ready { about, bytes: 9, link: "x", network: &[] },
+            Event::Progress { about, counts },
+            Event::Done { about, done },
+        ];
+        for event in events {
+            let line = serde_json::to_value(&event).unwrap();
+            assert_eq!((&line["path"], &line["name"]), (&"/films/a.mp4".into(), &"a.mp4".into()), "{line}");
+            assert_eq!(line["swarm"].as_str().map(str::len), Some(64), "{line}");
+            assert!(line.get("bytes").or(line.get("bytes_total")).is_some(), "{line}");
+        }
+    }
 }

@@ -22,7 +22,8 @@ use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
 use crate::program::http::Http;
 use crate::program::publishing::{self, Job};
-use crate::program::report::Reporter;
+use crate::program::report::{Reporter, Told};
+use crate::program::seeding::Seeding;
 use crate::program::watch::{self, TrackerWatch};
 
 /// Notices of all peers that may wait to be shown.
@@ -30,16 +31,6 @@ const NOTICES_MAX: usize = 256;
 
 /// What was measured of the uplink is saved this often, and at the end.
 const UPLINK_SAVED_EVERY: Duration = Duration::from_secs(60);
-
-/// A content that is being seeded.
-struct Seeding {
-    swarm: SwarmId,
-    path: PathBuf,
-    tracker: TrackerAddress,
-    peer: PeerHandle,
-    is_announced: bool,
-    is_stopped: bool,
-}
 
 /// How much is uploaded, and how.
 #[derive(Debug, Clone, Copy)]
@@ -98,11 +89,11 @@ pub async fn share(
     reporter: Reporter,
     ending: Ending,
 ) -> anyhow::Result<ExitCode> {
-    let tracker = Some(format!("ws://{}{}/v1/swarm", here.own, here.base));
+    let trackers = vec![format!("ws://{}{}/v1/swarm", here.own, here.base)];
     let access = Access { token: None };
     let publish_token = Some(here.publish_token.clone());
     let flags = FlagFile::default();
-    let options = Seed { flags, files, tracker, list: true, publish_token, access, serving };
+    let options = Seed { flags, files, trackers, list: true, publish_token, access, serving };
     seed(options, Some(here), reporter, ending).await
 }
 
@@ -190,10 +181,10 @@ impl Seeder {
         }
     }
 
-    async fn report(&self) {
-        for seeding in self.seedings.iter().filter(|seeding| !seeding.is_stopped) {
+    async fn report(&mut self) {
+        for seeding in self.seedings.iter_mut().filter(|seeding| !seeding.is_stopped) {
             if let Ok(stats) = seeding.peer.stats().await {
-                self.reporter.progress(&stats);
+                seeding.progress(self.reporter, &stats);
             }
         }
     }
@@ -234,14 +225,15 @@ impl Seeder {
         )?)
         .with_context(|| format!("{} cannot be seeded", path.display()))?;
         let index = self.seedings.len();
-        let tracker = job.tracker;
+        let trackers = job.trackers;
         self.seedings.push(Seeding {
             swarm,
             path: job.path,
-            tracker,
+            trackers,
             peer,
             is_announced: false,
             is_stopped: false,
+            told: Told::default(),
         });
         let notices = self.notices.clone();
         tokio::spawn(async move {
@@ -261,7 +253,7 @@ impl Seeder {
         let listing = Listing {
             path: path.to_owned(),
             swarm,
-            tracker: job.tracker.to_string(),
+            tracker: job.trackers.first().map(ToString::to_string).unwrap_or_default(),
             statement: job.statement.clone(),
             added_s: job.added_s.unwrap_or_else(now_s),
             is_public: job.is_listed,
@@ -277,7 +269,7 @@ impl Seeder {
 
     async fn hear(&mut self, index: usize, notice: &Notice) -> anyhow::Result<()> {
         let Some(seeding) = self.seedings.get_mut(index) else { return Ok(()) };
-        let tracker = seeding.tracker.to_string();
+        let tracker = seeding.trackers.first().map(ToString::to_string).unwrap_or_default();
         let known = self.watches.iter().position(|(known, _)| *known == tracker);
         let at = known.unwrap_or_else(|| {
             self.watches.push((tracker.clone(), TrackerWatch::default()));
@@ -285,6 +277,15 @@ impl Seeder {
         });
         if let Some((_, watch)) = self.watches.get_mut(at) {
             watch.note(notice, &tracker, self.reporter);
+        }
+        if let Notice::Peer(Event::Outpost { outpost, reason }) = notice
+            && let Some(further) = seeding.trackers.get(outpost.0 + 1)
+        {
+            let text = match reason {
+                Some(reason) => format!("not served at {further}: {reason}"),
+                None => format!("served at {further} as well"),
+            };
+            self.reporter.note(&text);
         }
         if let Notice::Peer(Event::Scarcity(scarcity)) = notice {
             self.reporter.scarcity(seeding.swarm, *scarcity);
@@ -306,7 +307,8 @@ impl Seeder {
     /// Says where a content can be watched.
     fn announce(&self, index: usize) {
         let Some(seeding) = self.seedings.get(index) else { return };
-        let (mut link, path) = (seeding.tracker.link(seeding.swarm), seeding.path.display());
+        let Some(tracker) = seeding.trackers.first() else { return };
+        let (mut link, path) = (tracker.link(seeding.swarm), seeding.path.display());
         let mut network =
             self.here.as_ref().map(|here| here.network_links(seeding.swarm)).unwrap_or_default();
         let pages = self.here.as_ref().map(|here| here.page_links(seeding.swarm)).unwrap_or_default();
@@ -324,7 +326,8 @@ impl Seeder {
         } else {
             self.reporter.text(&format!("link: {link}"));
         }
-        self.reporter.ready(seeding.swarm, &link, &network);
+        let bytes = seeding.path.metadata().map_or(0, |file| file.len());
+        seeding.about(|about| self.reporter.ready(about, bytes, &link, &network));
     }
 
     /// One file less: said if others remain, the end if not.
@@ -354,12 +357,14 @@ fn driver_options(
     network: &Network,
     (rates, credentials): (Rates, &Credentials),
 ) -> anyhow::Result<DriverOptions> {
-    let tracker = job.tracker.name();
+    let (tracker, further) =
+        job.trackers.split_first().context("a file is seeded at one tracker at least")?;
+    let (name, outposts) = (tracker.name(), further.iter().map(TrackerAddress::name).collect());
     let peer = PeerConfig {
         swarm: publication.swarm,
         role: Role::Initial,
         manifest: Some(publication.manifest),
-        publisher: credentials.key.clone().map(|key| Publisher { key, tracker }),
+        publisher: credentials.key.clone().map(|key| Publisher { key, tracker: name, outposts }),
         seed: u64::from_le_bytes(random()?),
         appetite: Appetite::Everything,
         upload: rates.limit,
@@ -369,9 +374,9 @@ fn driver_options(
         mirrors: MirrorUse::Off,
     };
     let content = Content::Full { file: publication.file, tree: Box::new(publication.tree) };
-    let (tracker, network) = (job.tracker.clone(), network.clone());
+    let (tracker, outposts, network) = (tracker.clone(), further.to_vec(), network.clone());
     let publish_token = credentials.publish_token.clone();
-    Ok(DriverOptions { peer, tracker, content, network, is_listed: job.is_listed, publish_token })
+    Ok(DriverOptions { peer, tracker, outposts, content, network, is_listed: job.is_listed, publish_token })
 }
 
 /// Seconds since 1970.

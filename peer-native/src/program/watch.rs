@@ -23,6 +23,8 @@ pub(crate) async fn next(notices: &mut Receiver<Notice>) -> Option<Notice> {
 #[derive(Debug, Default)]
 pub(crate) struct TrackerWatch {
     said: Option<String>,
+    /// Where the peer went on.
+    moved: Option<String>,
 }
 
 impl TrackerWatch {
@@ -37,8 +39,13 @@ impl TrackerWatch {
                 );
             }
             Notice::Peer(Event::Waiting { reason }) => self.say(format!("waiting: {reason}"), reporter),
+            Notice::Moved(address) => {
+                self.say(format!("going on at the tracker {address}"), reporter);
+                self.moved = Some(address.clone());
+            }
             Notice::Joined => {
                 if self.said.take().is_some() {
+                    let tracker = self.moved.as_deref().unwrap_or(tracker);
                     reporter.note(&format!("the tracker is reached: {tracker}"));
                 }
             }
@@ -54,8 +61,10 @@ impl TrackerWatch {
             Notice::Peer(Event::Scarcity(None)) => {
                 reporter.note("the uplinks of all peers carry again what the viewers need");
             }
+            // Who seeds names the tracker.
             Notice::Peer(
-                Event::TrackerUp
+                Event::Outpost { .. }
+                | Event::TrackerUp
                 | Event::ManifestReady(_)
                 | Event::UnknownSwarm
                 | Event::Complete
@@ -89,7 +98,11 @@ fn shortage(Scarcity { supply_bps, demand_bps }: Scarcity) -> String {
 pub(crate) fn failure(notice: &Notice) -> Option<&str> {
     match notice {
         Notice::Peer(Event::Failed(text)) | Notice::StoreFailed(text) => Some(text),
-        Notice::Peer(_) | Notice::Joined | Notice::StoreReady { .. } | Notice::Finished => None,
+        Notice::Peer(_)
+        | Notice::Moved(_)
+        | Notice::Joined
+        | Notice::StoreReady { .. }
+        | Notice::Finished => None,
     }
 }
 

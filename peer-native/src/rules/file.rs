@@ -25,7 +25,15 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Statement, RuleError> {
         written.chapter.iter().map(|chapter| source.chapter(chapter)).collect::<Result<Vec<_>, _>>()?;
     chapters.sort_by_key(|chapter| chapter.time_ms);
     let (title, author) = (written.title.map(Spanned::into_inner), written.author.map(Spanned::into_inner));
-    Ok(Statement { title, author, chapters, rules, mirrors: Mirrors::default(), own_mirror: None })
+    Ok(Statement {
+        title,
+        author,
+        chapters,
+        rules,
+        trackers: Vec::new(),
+        mirrors: Mirrors::default(),
+        own_mirror: None,
+    })
 }
 
 /// A rules file as it is written.

@@ -8,6 +8,7 @@ use crate::group_set::GroupSet;
 use crate::id::{LinkId, ReaderId, SwarmId};
 use crate::manifest::Manifest;
 use crate::peer::mirrors::{FetchId, MirrorError};
+use crate::peer::outposts::OutpostId;
 use crate::peer_message::{DataMessage, PeerDecodeError, PeerMessage};
 use crate::publisher::{SecretKey, TrackerName};
 use crate::tracker_message::{Role, Signal, TrackerMessage};
@@ -18,10 +19,12 @@ use crate::tree::HashTree;
 pub enum Appetite {
     /// All of it.
     Everything,
-    /// What is played, and beyond it only what `budget_bytes` of storage can hold.
+    /// What is played, and beyond it a look-ahead or what `budget_bytes` of storage can hold, whichever is less.
     Viewer {
         /// Bytes that may be held at a time.
         budget_bytes: u64,
+        /// Whether the person keeps the content: then the look-ahead is no bound, only the budget is.
+        is_kept: bool,
     },
 }
 
@@ -66,6 +69,8 @@ pub struct Publisher {
     pub key: SecretKey,
     /// The tracker, by the name that this peer calls it by.
     pub tracker: TrackerName,
+    /// Further trackers at which the peer serves as well.
+    pub outposts: Vec<TrackerName>,
 }
 
 /// What makes this peer this peer. Fixed for its lifetime.
@@ -115,6 +120,19 @@ pub enum PublishError {
     Failed(String),
 }
 
+/// Something that happened at an outpost.
+#[derive(Debug, Clone)]
+pub enum OutpostInput {
+    /// The socket that was asked for is open.
+    Open,
+    /// The socket closed, or could not be opened; in words.
+    Closed(String),
+    /// The tracker sent a message.
+    Message(TrackerMessage),
+    /// Answers `Publish`.
+    Published(Result<(), PublishError>),
+}
+
 /// Something that happened outside.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -130,6 +148,14 @@ pub enum Input {
     TrackerClosed(String),
     /// The tracker sent a message.
     Tracker(TrackerMessage),
+    /// The next socket will be to another tracker than the last one, with this permission. Nothing that the last one gave is
+    /// shown to it.
+    TrackerMoved {
+        /// Permission to use it, if it is closed.
+        token: Option<String>,
+    },
+    /// Something happened at a tracker of [`Publisher::outposts`].
+    Outpost(OutpostId, OutpostInput),
     /// Answers `FetchManifest`.
     ManifestFetched(Result<Bytes, FetchError>),
     /// Answers `PublishManifest`.
@@ -177,4 +203,28 @@ pub enum Input {
     ReaderClosed(ReaderId),
     /// The person or program changed how much may be uploaded.
     Upload(UploadLimit),
+    /// The person keeps the content or no longer does, or the storage has another size than was thought.
+    Appetite(Appetite),
+}
+
+impl Input {
+    /// Whether an input comes by the thousand and changes little: its handler schedules what is to be looked at again.
+    pub(in crate::peer) const fn schedules_own_work(&self) -> bool {
+        matches!(
+            self,
+            Self::Data(..)
+                | Self::Buffered(..)
+                | Self::LocalSignal(..)
+                | Self::Control(
+                    _,
+                    PeerMessage::Have { .. }
+                        | PeerMessage::Request { .. }
+                        | PeerMessage::Hasten { .. }
+                        | PeerMessage::Cancel { .. }
+                        | PeerMessage::Ping { .. }
+                        | PeerMessage::Pong { .. }
+                        | PeerMessage::Status { .. }
+                )
+        )
+    }
 }

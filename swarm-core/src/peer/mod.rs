@@ -27,6 +27,7 @@
 //! | `send` | queues of requests, data channels, uplink, upload limit |
 //! | `inject` | an initial peer's first push of each group |
 //! | `tracker` | the conversation with the tracker and its advice; how a manifest is found |
+//! | `outposts` | of an initial peer, conversations with further trackers |
 //! | `news` | when neighbours hear of what was gained |
 //! | `wiring` | from an input to the component that it concerns: the tracker's messages, links, their messages, sending |
 //! | `tuning` | every constant of the method |
@@ -42,6 +43,7 @@ mod input;
 mod mirrors;
 mod neighbours;
 mod news;
+mod outposts;
 mod output;
 mod receive;
 mod send;
@@ -61,15 +63,16 @@ use bytes::Bytes;
 
 pub use chance::Chance;
 pub use input::{
-    Appetite, Economy, FetchError, Input, MirrorUse, PeerConfig, PublishError, Publisher, UploadLimit,
+    Appetite, Economy, FetchError, Input, MirrorUse, OutpostInput, PeerConfig, PublishError, Publisher,
+    UploadLimit,
 };
 pub use mirrors::{AnswerHead, FetchId, MirrorError, RangeFetch};
-pub use output::{Event, Output};
+pub use outposts::OutpostId;
+pub use output::{Event, OutpostOutput, Output};
 pub use stats::{LinkState, LinkStats, MirrorState, MirrorStats, Stats};
 
 use crate::group_set::GroupSet;
 use crate::manifest::Manifest;
-use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
 use crate::tree::HashTree;
 use agenda::{Agenda, Asking};
@@ -79,9 +82,9 @@ use inject::Inject;
 use mirrors::Mirrors;
 use neighbours::Neighbours;
 use news::News;
+use outposts::Outposts;
 use receive::{Receive, View, appetite};
-use send::Sender;
-use send::standing::StandingTold;
+use send::{Sender, standing::StandingTold};
 use stats::Totals;
 use tracker::{ManifestSource, TrackerSide};
 use tuning::READING_TICK;
@@ -128,6 +131,7 @@ pub struct Peer {
     chance: Chance,
     outputs: VecDeque<Output>,
     tracker: TrackerSide,
+    outposts: Outposts,
     manifest: KnownManifest,
     live: Option<Live>,
     neighbours: Neighbours,
@@ -144,8 +148,13 @@ pub struct Peer {
 impl Peer {
     /// A peer that has not started.
     pub fn new(config: PeerConfig) -> Self {
+        let mut chance = Chance::new(config.seed);
+        let outposts = config.publisher.as_ref().map_or_else(Outposts::default, |publisher| {
+            Outposts::new(&publisher.outposts, config.token.as_ref(), &mut chance)
+        });
         Self {
-            chance: Chance::new(config.seed),
+            chance,
+            outposts,
             outputs: VecDeque::new(),
             tracker: TrackerSide::new(config.token.clone()),
             manifest: KnownManifest::default(),
@@ -165,7 +174,7 @@ impl Peer {
 
     /// Takes one thing that happened.
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
-        if !schedules_own_work(&input) {
+        if !input.schedules_own_work() {
             self.agenda.everything();
         }
         match input {
@@ -174,6 +183,8 @@ impl Peer {
             Input::TrackerOpen => self.tracker_opened(now),
             Input::TrackerClosed(reason) => self.tracker_lost(now, reason),
             Input::Tracker(message) => self.tracker_message(now, message),
+            Input::TrackerMoved { token } => self.tracker.session.moved(token),
+            Input::Outpost(outpost, input) => self.outpost_told(now, outpost, input),
             Input::ManifestFetched(result) => self.manifest_fetched(now, result),
             Input::ManifestPublished(result) => self.manifest_published(now, result),
             Input::LocalSignal(link, signal) => self.local_signal(now, link, signal),
@@ -200,6 +211,10 @@ impl Peer {
                 self.config.upload = limit;
                 self.sender.set_limit(limit);
             }
+            Input::Appetite(appetite) => {
+                self.config.appetite = appetite;
+                self.keep_within_budget(now);
+            }
         }
         self.settle(now);
     }
@@ -207,6 +222,7 @@ impl Peer {
     /// Takes notice that time has passed.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.tracker_timeout(now);
+        self.outposts_timeout(now);
         self.manifest_timeout(now);
         self.link_timeouts(now);
         self.building_timeout(now);
@@ -234,6 +250,7 @@ impl Peer {
             self.neighbours.due(),
             self.building.deadline(),
             self.tracker.deadline(),
+            self.outposts.deadline(),
             self.manifest.source.deadline(),
             self.news.deadline(),
             inject.and_then(Inject::deadline),
@@ -301,6 +318,7 @@ impl Peer {
     fn settle(&mut self, now: Timestamp) {
         self.tell_news(now);
         self.tell_tracker(now);
+        self.tell_outposts(now);
         self.survey(now);
         self.tell_standing(now);
         match self.agenda.take_asking() {
@@ -362,24 +380,4 @@ impl Peer {
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
-}
-
-/// Whether an input comes by the thousand and changes little: its handler schedules what is to be looked at again.
-const fn schedules_own_work(input: &Input) -> bool {
-    matches!(
-        input,
-        Input::Data(..)
-            | Input::Buffered(..)
-            | Input::LocalSignal(..)
-            | Input::Control(
-                _,
-                PeerMessage::Have { .. }
-                    | PeerMessage::Request { .. }
-                    | PeerMessage::Hasten { .. }
-                    | PeerMessage::Cancel { .. }
-                    | PeerMessage::Ping { .. }
-                    | PeerMessage::Pong { .. }
-                    | PeerMessage::Status { .. }
-            )
-    )
 }

@@ -8,9 +8,23 @@ use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::manifest::Manifest;
 use crate::peer::mirrors::{FetchId, RangeFetch};
+use crate::peer::outposts::OutpostId;
 use crate::peer_message::{DataHead, PeerMessage};
 use crate::tracker_message::{IceServer, PeerRequest, Scarcity, Signal};
 use crate::tree::Verified;
+
+/// Something the driver is to do at an outpost.
+#[derive(Debug)]
+pub enum OutpostOutput {
+    /// Open a WebSocket; answer `Open` or `Closed`.
+    Connect,
+    /// Close the WebSocket if it is open. No answer is expected.
+    Disconnect,
+    /// Send this on the open WebSocket. If it is not open, drop it.
+    Request(PeerRequest),
+    /// Put the manifest's canonical bytes to the tracker over HTTP; answer `Published`.
+    Publish(Bytes),
+}
 
 /// Something the driver is to do, in the order polled.
 #[derive(Debug)]
@@ -25,6 +39,8 @@ pub enum Output {
     FetchManifest,
     /// Put the manifest's canonical bytes to the tracker over HTTP; answer `ManifestPublished`.
     PublishManifest(Bytes),
+    /// Do this at a tracker of [`Publisher::outposts`](crate::peer::Publisher::outposts).
+    Outpost(OutpostId, OutpostOutput),
 
     /// Create a connection for this link. The offerer creates both channels and the offer.
     Connect {
@@ -72,6 +88,13 @@ pub enum Event {
         reason: String,
         /// Until the next attempt, ms.
         retry_ms: u64,
+    },
+    /// An initial peer serves at a further tracker, or does not for this reason, in words.
+    Outpost {
+        /// Which tracker.
+        outpost: OutpostId,
+        /// Why it does not.
+        reason: Option<String>,
     },
     /// Neither the tracker nor a neighbour has a manifest of this swarm; it is tried again.
     UnknownSwarm,

@@ -3,10 +3,13 @@
 pub(crate) mod alone;
 mod building;
 mod coordination;
+mod fault;
 mod hostile;
 mod net;
+mod outposts;
 pub(crate) mod scene;
 mod trust;
+mod watching;
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -310,38 +313,6 @@ fn a_silent_counterpart_does_not_hold_a_download_up() {
     let viewer = net.add(Role::Viewer, NOTHING, UPLINK);
     assert!(net.run(Duration::from_secs(10), |net| net.is_complete(viewer)));
     assert_eq!(net.nodes[viewer].peer.stats().duplicate_bytes, 0);
-}
-
-#[test]
-fn what_a_player_reads_comes_first() {
-    let mut net = net(16 * MIB, 0);
-    let viewer = net.add(Role::Viewer, NOTHING, UPLINK);
-    assert!(net.run(MINUTE, |net| net.nodes[viewer].peer.held().is_some()));
-    net.tell(viewer, Input::ReaderAt { reader: ReaderId(1), group: 700, ahead_ms: 0 });
-    let start = net.now;
-    assert!(net.run(MINUTE, |net| net.nodes[viewer].store.contains_key(&700)));
-    assert!(net.now.since(start) < Duration::from_millis(200), "{:?}", net.now.since(start));
-    let start = net.now;
-    // A seek: the new place precedes everything that was asked for the old one.
-    net.tell(viewer, Input::ReaderAt { reader: ReaderId(1), group: 200, ahead_ms: 0 });
-    assert!(net.run(MINUTE, |net| (200..210).all(|group| net.nodes[viewer].store.contains_key(&group))));
-    assert!(net.now.since(start) < Duration::from_millis(700), "{:?}", net.now.since(start));
-}
-
-#[test]
-fn a_viewer_keeps_within_its_budget_and_plays_on() {
-    let mut net = net(16 * MIB, 0);
-    let viewer = net.add(Role::Viewer, NOTHING, 10 * UPLINK);
-    net.nodes[viewer].peer.config.appetite = Appetite::Viewer { budget_bytes: 4 * MIB as u64 };
-    assert!(net.run(MINUTE, |net| net.nodes[viewer].peer.held().is_some()));
-    // The publisher answers what is due within 1.5 s: these 8 groups.
-    for group in (0..1024).step_by(8) {
-        net.tell(viewer, Input::ReaderAt { reader: ReaderId(1), group, ahead_ms: 1000 });
-        let is_here =
-            |net: &Net| (group..group + 8).all(|group| net.nodes[viewer].store.contains_key(&group));
-        assert!(net.run(MINUTE, is_here), "{group}");
-        assert!(net.nodes[viewer].store.len() <= 256);
-    }
 }
 
 #[test]

@@ -290,6 +290,12 @@ pub(crate) const UPLINK_CHANGE: u64 = 4;
 pub(crate) const APPETITE_STEP_GROUPS: u32 = 256;
 /// Of a viewer's storage budget this share lies ahead of the playhead, as a fraction.
 pub(crate) const AHEAD_SHARE: (u64, u64) = (3, 4);
+/// A viewer that does not keep the content wants this much media beyond what plays: enough to ride out a lost network or
+/// a train's tunnel, and little to lose when the person leaves…
+pub(crate) const LOOK_AHEAD: Duration = Duration::from_secs(300);
+/// …and not more bytes than this, which are 5 minutes at 1.8 Mbit/s and 2 minutes at 4 Mbit/s. A content that is no longer
+/// than this is wanted whole: copies of short contents cost little and help the swarm most.
+pub(crate) const LOOK_AHEAD_BYTES: u64 = 4096 * GROUP;
 /// While something is read, deadlines are looked at again at least this often.
 pub(crate) const READING_TICK: Duration = Duration::from_millis(250);
 
@@ -313,6 +319,11 @@ const fn ms(duration: Duration) -> u128 {
 
 const _: () = {
     assert!(ms(DELAY_LOW) < ms(DELAY_TARGET), "a window must have room to grow slowly");
+    assert!(ms(LOOK_AHEAD) > ms(URGENT_HORIZON), "what is urgent is wanted");
+    assert!(
+        LOOK_AHEAD_BYTES > APPETITE_STEP_GROUPS as u64 * GROUP,
+        "the look-ahead is longer than a step in which neighbours hear of it"
+    );
     assert!(ms(PUBLISHER_HORIZON) < ms(URGENT_HORIZON), "neighbours are asked before the publisher");
     assert!(ms(START_BUFFER) < ms(URGENT_HORIZON), "a viewer that waits to start has urgent groups only");
     assert!(

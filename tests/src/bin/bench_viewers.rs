@@ -193,7 +193,7 @@ impl Viewer {
             manifest: None,
             publisher: None,
             seed: number as u64,
-            appetite: Appetite::Viewer { budget_bytes: BUDGET_BYTES },
+            appetite: Appetite::Viewer { budget_bytes: BUDGET_BYTES, is_kept: false },
             upload: UploadLimit::Off,
             token: None,
             uplink_hint: None,
@@ -203,6 +203,7 @@ impl Viewer {
         let driver = DriverOptions {
             peer: config,
             tracker: address.tracker.context("the seeder's link names no tracker")?,
+            outposts: Vec::new(),
             content: Content::Fetch(copy),
             network: Network::own_ports(),
             is_listed: false,

@@ -31,6 +31,8 @@ pub(crate) struct Homed {
 pub(crate) struct Record {
     /// Where it listens, for operators.
     pub(crate) name: String,
+    /// Where peers reach it and no other tracker, if there is such an address.
+    pub(crate) url: Option<String>,
     pub(crate) state: State,
     /// Open WebSockets.
     pub(crate) connections: u32,
@@ -82,8 +84,13 @@ impl Records {
 
     /// The serving tracker with the least load, other than `me`.
     pub(crate) fn least_loaded(&self, me: TrackerId) -> Option<TrackerId> {
+        self.least_loaded_record(me).map(|(id, _)| id)
+    }
+
+    /// The same with what it says of itself.
+    pub(crate) fn least_loaded_record(&self, me: TrackerId) -> Option<(TrackerId, &Record)> {
         let serving = self.iter().filter(|(id, record)| *id != me && record.state == State::Serving);
-        serving.min_by_key(|(id, record)| (record.load(), *id)).map(|(id, _)| id)
+        serving.min_by_key(|(id, record)| (record.load(), *id))
     }
 
     /// How many are in a swarm whose home is a tracker other than `me`.
@@ -100,7 +107,7 @@ mod tests {
 
     fn record(connections: u32, state: State) -> Record {
         let swarms = vec![Homed { swarm: SwarmId([1; 32]), seeders: 1, leechers: connections }];
-        Record { name: "127.0.0.1:1".into(), state, connections, guests: 0, members: 0, swarms }
+        Record { name: "127.0.0.1:1".into(), url: None, state, connections, guests: 0, members: 0, swarms }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One swarm: wires directory, graph and assignments together and says what its peers are to be told.
 
+mod best;
 mod moving;
 mod uplinks;
 mod want;

@@ -1,5 +1,6 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod ambassadors;
 mod bridged;
 mod greeting;
 mod levels;
@@ -17,6 +18,7 @@ use swarm_core::tracker_message::{
 };
 use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
+pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
 pub use self::signals::Receiver;
 use self::signals::relay;
@@ -32,7 +34,7 @@ use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
 use super::swarm::{Notices, Report, Swarm};
-use crate::limits::{JOIN_COST, WANT_COST};
+use crate::limits::{JOIN_COST, WANT_COST, WANT_SEGMENTS_USUAL};
 
 /// What makes this tracker this tracker. Fixed for its lifetime.
 #[derive(Debug, Clone)]
@@ -368,7 +370,11 @@ impl Tracker {
 fn cost(body: &PeerRequestBody) -> u32 {
     match body {
         PeerRequestBody::Join { .. } => JOIN_COST,
-        PeerRequestBody::Want { .. } => WANT_COST,
+        // Its work grows with the segments, of which a few bytes can name all.
+        PeerRequestBody::Want { segments } => {
+            let named = segments.iter().map(|want| want.segments.1).fold(0, u32::saturating_add);
+            WANT_COST.saturating_add(named / WANT_SEGMENTS_USUAL)
+        }
         PeerRequestBody::Hello { .. }
         | PeerRequestBody::Have { .. }
         | PeerRequestBody::Signal { .. }

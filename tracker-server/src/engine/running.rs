@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
+use swarm_core::SwarmId;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Engine, EngineError, TrackerId};
@@ -13,6 +15,9 @@ use crate::hub::Hub;
 use crate::limits::{
     BEAT_INTERVAL, ENGINE_RETRY_MAX, HAND_OVER_TIMEOUT, LEASE, PROBE_TIMEOUT, TICK_INTERVAL,
 };
+
+/// Swarms without a manifest here that the engine is asked about at the same time.
+const UNKNOWN_AT_ONCE: usize = 64;
 
 /// Runs until it is dropped.
 pub(crate) async fn run(hub: Arc<Hub>, engine: Arc<impl Engine>, me: TrackerId) {
@@ -126,25 +131,45 @@ async fn ask(hub: &Hub, engine: &impl Engine, me: TrackerId) {
             continue;
         }
         hub.metrics.count_engine_operations(unknown.len() + asks.claims.len() + asks.releases.len());
-        let asked = async {
-            for swarm in unknown {
-                // Without its manifest nobody can be let into a swarm.
-                if let Some(bytes) = engine.publication(swarm).await? {
-                    hub.learn_publication(swarm, &bytes).await;
-                }
+        let unknown: BTreeSet<SwarmId> = unknown.into_iter().collect();
+        // Joins of swarms that nobody knows must not delay the others, however many there are.
+        let (first, later): (Vec<SwarmId>, Vec<SwarmId>) =
+            asks.claims.iter().partition(|swarm| !unknown.contains(*swarm));
+        let later = later.chunks(UNKNOWN_AT_ONCE).map(|claims| (claims, false));
+        for (claims, is_known) in std::iter::once((&first[..], true)).chain(later) {
+            if let Err(error) = claim(hub, engine, me, (claims, is_known)).await {
+                hub.metrics.count_engine_failure();
+                tracing::debug!("homes were not found: {error}");
+                hub.asks_failed(claims);
             }
-            let claims = engine.claim(me, &asks.claims).await?;
-            hub.claimed(asks.claims.iter().copied().zip(claims));
-            Ok::<(), EngineError>(())
-        };
-        if let Err(error) = asked.await {
-            hub.metrics.count_engine_failure();
-            tracing::debug!("homes were not found: {error}");
-            hub.asks_failed(&asks.claims);
         }
         // What is not given up now is taken over when the lease is over, or found empty by the next that asks.
         _ = engine.release(me, &asks.releases).await;
     }
+}
+
+/// Claims swarms; of those that are not known here, what is published about them is read first.
+async fn claim(
+    hub: &Hub,
+    engine: &impl Engine,
+    me: TrackerId,
+    (swarms, is_known): (&[SwarmId], bool),
+) -> Result<(), EngineError> {
+    if swarms.is_empty() {
+        return Ok(());
+    }
+    if !is_known {
+        // Without its manifest nobody can be let into a swarm.
+        let published = join_all(swarms.iter().map(|swarm| engine.publication(*swarm))).await;
+        for (swarm, bytes) in swarms.iter().zip(published) {
+            if let Some(bytes) = bytes? {
+                hub.learn_publication(*swarm, &bytes).await;
+            }
+        }
+    }
+    let claims = engine.claim(me, swarms).await?;
+    hub.claimed(swarms.iter().copied().zip(claims));
+    Ok(())
 }
 
 /// Reads the inbox. The tracker's own probes arrive there as well, so silence means that the subscription is broken.

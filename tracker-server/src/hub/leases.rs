@@ -22,6 +22,7 @@ impl Hub {
         let (members, guests) = cluster.counts();
         let record = Record {
             name: self.name.get().cloned().unwrap_or_default(),
+            url: self.config.public_url.clone(),
             state: if cluster.is_draining { Standing::Draining } else { Standing::Serving },
             connections: count(state.lines.len() - guests),
             guests: count(guests),

@@ -31,7 +31,9 @@ impl Hub {
         if let Some(permission) = permission {
             state.tracker.permit(connection, permission);
         }
-        if !self.bridge(&mut state, connection, &request, text) {
+        if !self.pass_to_siblings(&mut state, connection, &request)
+            && !self.bridge(&mut state, connection, &request, text)
+        {
             self.decide(&mut state, connection, request, text.len());
         }
         self.wake(&state);

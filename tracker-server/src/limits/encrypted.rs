@@ -8,11 +8,11 @@ pub const HTTP2_STREAMS_MAX: u32 = 64;
 /// Requests that were taken back and are still counted; one more ends the connection. Against rapid resets (CVE-2023-44487).
 pub const HTTP2_RESETS_PENDING_MAX: usize = 16;
 
-/// Bytes of one request's body that may be on their way.
-pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of one request's body that may be on their way. They are in memory while the request waits for its turn.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 16 * 1024;
 
 /// Bytes of all bodies on one connection that may be on their way.
-pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 
 /// Bytes of one answer that wait for the receiver's window.
 pub const HTTP2_SEND_BYTES: usize = 64 * 1024;

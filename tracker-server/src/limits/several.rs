@@ -68,6 +68,9 @@ pub const SHARING_PATIENCE: Duration = Duration::from_secs(1);
 /// Over this time a tracker that stops closes its sockets, so that its peers do not come to the others in one instant.
 pub const DRAIN_SPREAD: Duration = Duration::from_secs(3);
 
+/// Bytes of the address that peers of a tracker that stops are told: a close frame has room for 123 with what stands before it.
+pub const ADVICE_BYTES_MAX: usize = 115;
+
 /// How long a tracker that stops may take to hand over its swarms.
 pub const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
 

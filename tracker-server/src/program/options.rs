@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::encryption::EncryptionOptions;
 use super::proxy_options::ProxyOptions;
+use super::several_options::SeveralOptions;
 use crate::access::AllowedOrigins;
 use crate::decision::ResumeKey;
-use crate::engine::Choice;
-use crate::engine::redis::RedisAddress;
 use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use crate::relays::Relays;
 use crate::viewer_tokens::{self, AUDIENCE_DEFAULT, Grant, ViewerTokens};
@@ -90,10 +89,8 @@ pub struct TrackerOptions {
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_SECRET", hide_env_values = true)]
     secret: Option<String>,
 
-    /// Makes this tracker one of several that act as one, around a Redis or Valkey: redis://HOST:PORT or
-    /// redis://USER:PASSWORD@HOST:PORT/DATABASE. All of them take the same --secret.
-    #[arg(long, value_name = "URL", env = "TRIBUTARY_ENGINE", hide_env_values = true)]
-    engine: Option<String>,
+    #[command(flatten)]
+    several: SeveralOptions,
 
     /// Lets everybody publish and watch. A tracker that strangers can reach starts only with this, or with --token,
     /// --publish-token or --viewer-key, which close it.
@@ -250,7 +247,7 @@ impl TrackerOptions {
         config.viewer_tokens = ViewerTokens::read(keys, &self.audience)?;
         self.proxies.apply(&mut config)?;
         config.connections_max = self.connections_max;
-        config.engine = self.engine()?;
+        self.several.apply(&mut config, self.secret.is_some())?;
         config.tls = self.encryption.tls(self.data_dir.as_deref())?;
         if config.public_hosts.is_empty() {
             config.public_hosts = self.encryption.domains().to_vec();
@@ -271,18 +268,6 @@ impl TrackerOptions {
             }
         }
         Ok(())
-    }
-
-    /// What is shared with other trackers.
-    fn engine(&self) -> anyhow::Result<Choice> {
-        let Some(url) = &self.engine else { return Ok(Choice::Alone) };
-        if self.secret.is_none() {
-            bail!("--engine takes --secret as well: the same long random text for all trackers");
-        }
-        // The address may have a password, which is not to be shown.
-        let address = RedisAddress::parse(url)
-            .map_err(|error| anyhow::anyhow!("--engine must look like redis://HOST:PORT: {error}"))?;
-        Ok(Choice::Redis(address))
     }
 
     /// The relays that peers are given; `fixed` have one password for all.

@@ -2,7 +2,7 @@
 //!
 //! Each subcommand has a module. [`page`] measures the time to the first frame in a browser, [`viewers`] the cost of
 //! a viewer to the seeder, [`tracker`] the cost of a connection to the tracker, [`several`] what a bridge
-//! from tracker to tracker costs, [`hostile`] what a hostile crowd costs
+//! from tracker to tracker costs, [`restart`] what peers notice of a rolling restart, [`hostile`] what a hostile crowd costs
 //! other viewers; they run a [`measuring`] program of the `tests` crate. [`swarm`] measures a whole swarm in
 //! network namespaces:
 //!
@@ -25,6 +25,7 @@ mod page;
 mod program;
 mod record;
 mod report;
+mod restart;
 mod run;
 mod several;
 mod spread;
@@ -55,6 +56,8 @@ pub(crate) enum Bench {
     Tracker(tracker::TrackerOptions),
     /// What it costs that several trackers act as one: time of a bridged signal, operations of Redis
     Several(several::SeveralOptions),
+    /// What peers notice when several trackers are restarted one after the other
+    Restart(restart::RestartOptions),
 }
 
 /// Measures and prints.
@@ -66,5 +69,6 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
         Bench::Hostile(options) => hostile::run(workspace, options),
         Bench::Tracker(options) => tracker::run(workspace, options),
         Bench::Several(options) => several::run(workspace, options),
+        Bench::Restart(options) => restart::run(workspace, options),
     }
 }

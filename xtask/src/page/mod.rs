@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::dist::remap;
 use crate::pins::WASM_TARGET;
 use crate::process::run;
 use crate::workspace::Workspace;
@@ -65,7 +66,8 @@ fn compile(workspace: &Workspace, www: &Path, peer: &Peer) -> Result<PathBuf> {
         packages.find(|package| package.manifest_path.canonicalize().is_ok_and(|path| path == manifest));
     let package = package.with_context(|| format!("{} is not of this workspace", manifest.display()))?;
     let arguments = ["build", "--lib", "--target", WASM_TARGET, "--profile", &peer.profile, "--package"];
-    run(workspace.cargo(arguments).arg(package.name.as_str()))?;
+    let mut cargo = workspace.cargo(arguments);
+    run(cargo.arg(package.name.as_str()).args(["--config", &remap::cargo_config(workspace, WASM_TARGET)?]))?;
     let name = package.name.replace('-', "_");
     let folder = workspace.target_dir().join(WASM_TARGET).join(&peer.profile);
     Ok(folder.join(format!("{name}.wasm")))

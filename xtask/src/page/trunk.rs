@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 
 use super::{Files, read_below};
+use crate::dist::remap;
 use crate::process::run;
 use crate::workspace::Workspace;
 
@@ -19,6 +20,8 @@ pub(crate) fn compare(workspace: &Workspace) -> Result<()> {
     // Trunk takes NO_COLOR as one of its own flags and does not accept the usual value.
     trunk.args(["build", "--release", "--dist"]).arg(&folder);
     trunk.env_remove("NO_COLOR").env("TRUNK_SKIP_VERSION_CHECK", "true");
+    // Cargo adds them to the flags of its configuration. The text of a panic has the path of a source.
+    trunk.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", remap::rust_flags(workspace)?.join(" "));
     run(&mut trunk)?;
     let mut ours = read_below(&workspace.dist_dir())?;
     ours.retain(|path, _| path.extension().is_none_or(|ending| ending != "br"));

@@ -1,9 +1,5 @@
 //! What is injected, to whom, and what is served meanwhile.
 
-mod trust;
-mod unfed;
-mod uplinks;
-
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -46,6 +42,10 @@ macro_rules! field {
         }
     };
 }
+
+mod trust;
+mod unfed;
+mod uplinks;
 
 impl Half {
     /// A content of 4 segments that plays at 163,840 bytes a second.
@@ -202,17 +202,6 @@ fn a_viewer_is_pushed_what_its_share_of_the_uplink_carries_until_it_announces() 
     half.announce(LinkId(2), GroupRange::new(0, 8));
     let more = half.push(usize::MAX);
     assert!(!more.is_empty() && more.iter().all(|(id, _)| *id == LinkId(2)), "{more:?}");
-}
-
-#[test]
-fn a_viewer_is_pushed_no_more_than_it_accepts() {
-    let mut half = Half::new(Economy::Thrifty, 0);
-    let careful = half.viewer(Standing { credit: 0, ..standing(UPLINK) }, &[]);
-    let bounded = half.viewer(Standing { credit: 4 * 16_384, ..standing(UPLINK) }, &[]);
-    let none = half.viewer(Standing { wants: GroupRange::new(0, 0), ..standing(UPLINK) }, &[]);
-    let pushed = half.push(usize::MAX);
-    let count = |link| pushed.iter().filter(|(id, _)| *id == link).count();
-    assert_eq!([careful, bounded, none].map(count), [0, 4, 0]);
 }
 
 #[test]
@@ -387,16 +376,4 @@ fn background_that_waits_already_counts_as_given() {
         half.sender.requested(half.now, LinkId(link), range, background);
     }
     assert_eq!(half.serving(), Serving::Deadlines, "what is left is not worth telling anybody");
-}
-
-#[test]
-fn what_arrived_at_a_viewer_that_no_longer_counts_is_fresh_again() {
-    let mut half = Half::new(Economy::Thrifty, 2);
-    let pushed = half.push(2);
-    assert_eq!(groups(&pushed), [0, 1]);
-    let id = pushed[0].0;
-    half.announce(id, GroupRange::new(0, 2));
-    assert!(!half.inject.order.is_fresh(0, &field!(half)), "it passes it on");
-    half.scene.neighbours.set_counted(id, false);
-    assert!(half.inject.order.is_fresh(0, &field!(half)));
 }

@@ -21,7 +21,7 @@ use crate::tree::sidecar;
 
 /// The sample lasts 60 s: 600 groups are 10 a second.
 const GROUPS: usize = 600;
-const VIEWER: Appetite = Appetite::Viewer { budget_bytes: u64::MAX };
+const VIEWER: Appetite = Appetite::Viewer { budget_bytes: u64::MAX, is_kept: true };
 
 fn mirrors(policy: MirrorPolicy, count: usize) -> Mirrors {
     let server = |number| Mirror::new(format!("https://m{number}.example/film.mp4"));

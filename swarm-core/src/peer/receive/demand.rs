@@ -14,6 +14,7 @@ use super::media_times::MediaTimes;
 use crate::group::{Geometry, GroupRange};
 use crate::group_set::GroupSet;
 use crate::id::ReaderId;
+use crate::limits::GROUP_BYTES;
 use crate::manifest::{Manifest, Segment, SegmentKind};
 use crate::peer::tuning::{ANSWERED_AHEAD_GROUPS, START_BUFFER, URGENT_HORIZON};
 use crate::peer_message::Playing;
@@ -55,6 +56,10 @@ pub(crate) struct Demand {
     /// Where headers and indexes lie.
     headers: Vec<GroupRange>,
     readers: BTreeMap<ReaderId, Reader>,
+    /// The reader that spoke last before all readers ended. A player that has enough may end its reader for a while.
+    left: Option<Reader>,
+    /// Whether the content plays. What does not is a download.
+    is_media: bool,
 }
 
 impl Demand {
@@ -65,6 +70,8 @@ impl Demand {
             times: MediaTimes::new(manifest),
             headers: headers(manifest),
             readers: BTreeMap::new(),
+            left: None,
+            is_media: manifest.is_media(),
         }
     }
 
@@ -79,7 +86,10 @@ impl Demand {
 
     /// A reader ended.
     pub(crate) fn closed(&mut self, reader: ReaderId) {
-        self.readers.remove(&reader);
+        let ended = self.readers.remove(&reader);
+        if self.readers.is_empty() {
+            self.left = ended.or(self.left);
+        }
     }
 
     pub(crate) fn has_readers(&self) -> bool {
@@ -107,6 +117,35 @@ impl Demand {
 
     fn last_reader(&self) -> Option<&Reader> {
         self.readers.values().max_by_key(|reader| reader.at)
+    }
+
+    /// Headers and indexes that are needed at once, in order.
+    pub(crate) fn headers(&self) -> &[GroupRange] {
+        &self.headers
+    }
+
+    /// Whether the content plays.
+    pub(crate) const fn is_media(&self) -> bool {
+        self.is_media
+    }
+
+    /// The group that the reader needs next that spoke last, whether or not it has ended since.
+    pub(crate) fn place(&self) -> u32 {
+        self.last_reader().or(self.left.as_ref()).map_or(0, |reader| reader.group)
+    }
+
+    /// From [`Demand::place`], the groups that play within `media` of what plays now, and that lie within `bytes` of it.
+    /// What the player has buffered counts as ahead, so that a player that pauses stays where it is.
+    pub(crate) fn look_ahead(&self, media: Duration, bytes: u64) -> GroupRange {
+        let (start, ahead) = match self.last_reader().or(self.left.as_ref()) {
+            Some(reader) => (reader.group, reader.ahead),
+            None => (0, Duration::ZERO),
+        };
+        let plays = self.times.at(start).saturating_sub(ahead);
+        let first = if ahead.is_zero() { start } else { self.times.first_after(plays).min(start) };
+        let groups = u32::try_from(bytes / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX);
+        let end = self.times.first_after(plays.saturating_add(media)).min(first.saturating_add(groups));
+        GroupRange::new(start, end.max(start)).and(self.geometry.all())
     }
 
     /// The first group that is due later than `time` for a player at `playing`.
@@ -275,6 +314,23 @@ mod tests {
             Some(Duration::ZERO),
             "its start buffer is not there"
         );
+    }
+
+    #[test]
+    fn the_look_ahead_counts_from_what_plays_and_stays_when_the_reader_ends() {
+        let mut demand = demand();
+        let bytes = |groups: u64| groups * u64::from(GROUP_BYTES);
+        assert_eq!(demand.look_ahead(30 * SECOND, u64::MAX), GroupRange::new(0, 301), "from the beginning");
+        demand.moved(Timestamp::ZERO, ReaderId(1), 500, 10 * SECOND);
+        assert_eq!(demand.look_ahead(30 * SECOND, u64::MAX), GroupRange::new(500, 701), "10 s are in hand");
+        assert_eq!(demand.look_ahead(30 * SECOND, bytes(150)), GroupRange::new(500, 551));
+        assert_eq!(demand.look_ahead(5 * SECOND, u64::MAX), GroupRange::new(500, 500), "more is in hand");
+        assert_eq!(demand.look_ahead(Duration::MAX, u64::MAX), GroupRange::new(500, 1000));
+        demand.closed(ReaderId(1));
+        assert_eq!(demand.playhead(), None);
+        assert_eq!((demand.place(), demand.look_ahead(30 * SECOND, u64::MAX).end), (500, 701));
+        demand.moved(Timestamp::ZERO, ReaderId(2), 100, Duration::ZERO);
+        assert_eq!(demand.look_ahead(30 * SECOND, bytes(150)), GroupRange::new(100, 250), "a seek");
     }
 
     #[test]

@@ -25,8 +25,12 @@ impl Receive {
         self.ledger.outstanding_bytes() > 0 && (self.demand.has_readers() || self.is_endgame(view))
     }
 
-    /// Whether everything that is lacking has been asked for.
+    /// Whether everything that is lacking has been asked for. The end of a look-ahead is not the end of the content: what
+    /// lies there is not urgent.
     fn is_endgame(&self, view: &View<'_>) -> bool {
+        if view.wanted.end < view.content.geometry().group_count() {
+            return false;
+        }
         let lacking = view.wanted.len() - view.content.held().count_in(view.wanted);
         self.ledger.asked().count() >= lacking
     }

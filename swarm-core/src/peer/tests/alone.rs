@@ -16,8 +16,8 @@ use crate::manifest::Mirrors;
 use crate::manifest::tests::key;
 use crate::peer::stats::LinkState;
 use crate::peer::{
-    Appetite, Economy, Event, FetchId, Input, MirrorUse, Output, Peer, PeerConfig, Publisher, RangeFetch,
-    UploadLimit,
+    Appetite, Economy, Event, FetchId, Input, MirrorUse, OutpostOutput, Output, Peer, PeerConfig, Publisher,
+    RangeFetch, UploadLimit,
 };
 use crate::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Standing};
 use crate::publisher::{Statement, TrackerName};
@@ -44,6 +44,10 @@ pub(crate) struct Alone {
     pub(crate) said: Vec<(LinkId, PeerMessage)>,
     pub(crate) sent: Vec<(LinkId, DataHead)>,
     pub(crate) buffered: BTreeMap<LinkId, u64>,
+    /// What was asked for at outposts and has not been looked at.
+    pub(crate) at_outposts: Vec<OutpostOutput>,
+    /// Connections that were asked for.
+    pub(crate) connects: usize,
     /// What mirrors are asked for and have not answered.
     pub(crate) fetches: Vec<RangeFetch>,
     pub(crate) aborted: Vec<FetchId>,
@@ -52,7 +56,17 @@ pub(crate) struct Alone {
 impl Alone {
     /// A peer of a content of `groups` groups, in the swarm. An initial peer holds everything, a viewer nothing.
     pub(crate) fn new(groups: usize, role: Role, appetite: Appetite, economy: Economy) -> Self {
-        Self::of(Net::new(groups * 16384), role, appetite, economy)
+        Self::of(Net::new(groups * 16384), &[], role, (appetite, economy))
+    }
+
+    /// The same; an initial peer serves at these trackers as well.
+    pub(crate) fn beside(
+        outposts: &[TrackerName],
+        groups: usize,
+        role: Role,
+        how: (Appetite, Economy),
+    ) -> Self {
+        Self::of(Net::new(groups * 16384), outposts, role, how)
     }
 
     /// A viewer of a content of `groups` groups that these servers mirror.
@@ -61,16 +75,20 @@ impl Alone {
         let mut manifest = (*net.manifest).clone();
         manifest.mirrors = mirrors;
         net.manifest = Arc::new(manifest.signed_by(&key()).unwrap());
-        Self::of(net, Role::Viewer, appetite, Economy::Thrifty)
+        Self::of(net, &[], Role::Viewer, (appetite, Economy::Thrifty))
     }
 
-    fn of(net: Net, role: Role, appetite: Appetite, economy: Economy) -> Self {
+    fn of(net: Net, outposts: &[TrackerName], role: Role, (appetite, economy): (Appetite, Economy)) -> Self {
         let is_initial = role == Role::Initial;
         let config = PeerConfig {
             swarm: net.manifest.swarm_id().unwrap(),
             role,
             manifest: Some(Arc::clone(&net.manifest)),
-            publisher: is_initial.then(|| Publisher { key: key(), tracker: TrackerName::of("tracker") }),
+            publisher: is_initial.then(|| Publisher {
+                key: key(),
+                tracker: TrackerName::of("tracker"),
+                outposts: outposts.to_vec(),
+            }),
             seed: 1,
             appetite,
             upload: UploadLimit::Unlimited,
@@ -91,6 +109,8 @@ impl Alone {
             said: Vec::new(),
             sent: Vec::new(),
             buffered: BTreeMap::new(),
+            at_outposts: Vec::new(),
+            connects: 0,
             fetches: Vec::new(),
             aborted: Vec::new(),
             net,
@@ -278,6 +298,8 @@ impl Alone {
             Output::Evict(range) => range.iter().for_each(|group| drop(self.store.remove(&group))),
             Output::CloseLink(link, _) => drop(self.buffered.remove(&link)),
             Output::Event(event) => self.events.push(event),
+            Output::Outpost(_, output) => self.at_outposts.push(output),
+            Output::Connect { .. } => self.connects += 1,
             Output::FetchRange(fetch) => self.fetches.push(fetch),
             Output::AbortFetch(id) => {
                 self.fetches.retain(|fetch| fetch.fetch != id);
@@ -288,7 +310,6 @@ impl Alone {
             | Output::Tracker(_)
             | Output::FetchManifest
             | Output::PublishManifest(_)
-            | Output::Connect { .. }
             | Output::RemoteSignal(..)
             | Output::LowWater(..) => {}
         }

@@ -347,7 +347,7 @@ proptest! {
     ) {
         let role = if is_initial { Role::Initial } else { Role::Viewer };
         let budget_bytes = 10 * 16384;
-        let appetite = if is_limited { Appetite::Viewer { budget_bytes } } else { Appetite::Everything };
+        let appetite = if is_limited { Appetite::Viewer { budget_bytes, is_kept: false } } else { Appetite::Everything };
         let mut alone = Alone::new(GROUPS as usize, role, appetite, economy);
         for (number, (standing, have)) in (1u8..).zip(standings.into_iter().zip(haves)) {
             let role = if number == 1 && !is_initial { Role::Initial } else { Role::Viewer };

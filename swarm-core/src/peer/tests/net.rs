@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use super::fault::Fault;
 use super::scene::description;
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
@@ -26,16 +27,6 @@ use crate::tracker_message::{
 use crate::tree::{HashTree, TreeBuilder};
 
 const DELAY: Duration = Duration::from_millis(20);
-
-/// How a node misbehaves towards others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    None,
-    /// Flips one bit of every payload that holds this group.
-    Corrupts(u32),
-    /// Sends no payload at all.
-    Silent,
-}
 
 pub(crate) struct Node {
     pub(crate) peer: Peer,
@@ -122,8 +113,11 @@ impl Net {
             swarm: self.manifest.swarm_id().unwrap(),
             role,
             manifest: (role == Role::Initial).then(|| Arc::clone(&self.manifest)),
-            publisher: (role == Role::Initial)
-                .then(|| Publisher { key: key(), tracker: TrackerName::of("tracker") }),
+            publisher: (role == Role::Initial).then(|| Publisher {
+                key: key(),
+                tracker: TrackerName::of("tracker"),
+                outposts: Vec::new(),
+            }),
             seed: index as u64,
             appetite: Appetite::Everything,
             upload: UploadLimit::Unlimited,
@@ -289,6 +283,7 @@ impl Net {
                 self.nodes[node].events.push(event);
             }
             Output::Tracker(_)
+            | Output::Outpost(..)
             | Output::RemoteSignal(..)
             | Output::LowWater(..)
             | Output::FetchRange(_)

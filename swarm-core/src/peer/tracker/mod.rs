@@ -30,6 +30,8 @@ pub(crate) struct TrackerSide {
     pub(crate) signals: Signals,
     /// Whether segments may have become whole or broken since the tracker was told.
     has_segment_news: bool,
+    /// Viewers that lack something, as it said last.
+    pub(crate) leechers: u32,
     /// As the application was told it.
     scarcity: Option<Scarcity>,
 }
@@ -42,6 +44,7 @@ impl TrackerSide {
             advice: Advice::default(),
             signals: Signals::default(),
             has_segment_news: false,
+            leechers: 0,
             scarcity: None,
         }
     }

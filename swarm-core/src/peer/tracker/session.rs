@@ -114,6 +114,13 @@ impl Session {
         }
     }
 
+    /// The next socket is to another tracker, which gets nothing that the last one gave.
+    pub(crate) fn moved(&mut self, token: Option<String>) {
+        (self.token, self.resume) = (token, None);
+        self.backoff.reset();
+        self.is_uplink_told = false;
+    }
+
     /// Whether the tracker knows us.
     pub(crate) const fn is_up(&self) -> bool {
         matches!(self.state, State::Publishing | State::Joining(_) | State::Joined)

@@ -49,7 +49,7 @@ impl Peer {
     /// What is due of connections that are being built.
     pub(in crate::peer) fn building_timeout(&mut self, now: Timestamp) {
         for pair in self.building.take_retries(now) {
-            if !self.tracker.session.is_joined() {
+            if !self.is_reachable(pair.peer) {
                 self.building.postpone(pair, now + RETRY_FIRST);
             } else if !self.attempt(now, pair.peer, pair.role, true) {
                 self.building.forget_peer(pair.peer);

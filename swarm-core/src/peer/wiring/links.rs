@@ -54,7 +54,12 @@ impl Peer {
         if let Some(fingerprint) = signal.description().and_then(fingerprint::of_description) {
             self.neighbours.described(id, true, fingerprint);
         }
-        if signal.is_within_limits()
+        let met_at = self.neighbours.get(id).and_then(|link| self.outposts.met_at(link.peer));
+        if let Some(outpost) = met_at {
+            if signal.is_within_limits() {
+                self.signal_by_outpost(now, outpost, id, signal);
+            }
+        } else if signal.is_within_limits()
             && self.tracker.session.is_up()
             && self.neighbours.get(id).is_some()
             && !self.tracker.signals.take_behind(id, &signal)

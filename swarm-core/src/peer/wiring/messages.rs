@@ -247,7 +247,7 @@ impl Peer {
     }
 
     /// A peer beyond its storage budget forgets groups.
-    fn keep_within_budget(&mut self, now: Timestamp) {
+    pub(in crate::peer) fn keep_within_budget(&mut self, now: Timestamp) {
         while let Some(Live { content, receive, .. }) = &self.live
             && let Some(range) = appetite::excess(self.config.appetite, content, receive.demand())
         {

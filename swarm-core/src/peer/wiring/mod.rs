@@ -5,5 +5,6 @@ mod links;
 mod manifest;
 mod messages;
 mod mirrors;
+mod outposts;
 mod sending;
 mod tracker;

@@ -17,8 +17,8 @@ use crate::peer_message::PeerMessage;
 use crate::publisher::Statement;
 use crate::time::Timestamp;
 use crate::tracker_message::{
-    ErrorCode, PeerEntry, PeerRequestBody, Received, Role, SegmentRun, Share, TRACKER_VERSION,
-    TrackerMessage, TrackerMessageBody,
+    ErrorCode, PeerEntry, PeerRequestBody, Role, SegmentRun, Share, TRACKER_VERSION, TrackerMessage,
+    TrackerMessageBody,
 };
 use crate::tree::HashTree;
 
@@ -35,6 +35,7 @@ impl Peer {
             self.outputs.push_back(Output::FetchManifest);
         }
         self.connect_tracker(now);
+        self.start_outposts(now);
     }
 
     /// Leaves: the tracker hears it first, so that nobody is sent here any more.
@@ -45,6 +46,7 @@ impl Peer {
         }
         self.outputs.push_back(Output::DisconnectTracker);
         self.tracker.session.state = State::Idle;
+        self.stop_outposts(now);
         let ids: Vec<LinkId> = self.neighbours.iter().map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.close_link(now, id, "leaving"));
         let aborted = self.live.as_mut().map(|live| live.mirrors.leave()).unwrap_or_default();
@@ -143,11 +145,12 @@ impl Peer {
 
     /// How many viewers lack something, what is rare, and which part of the injection is ours.
     fn swarm_state(&mut self, leechers: u32, at_risk: &[SegmentRun], share: Option<Share>) {
+        self.tracker.leechers = leechers;
         let Some(Live { content, inject, .. }) = &mut self.live else { return };
         let rare = at_risk.iter().take(RUNS_MAX).map(|run| content.groups_of(*run));
         self.tracker.advice.set_at_risk(rare);
         if let Some(inject) = inject {
-            inject.told(leechers, share, content);
+            inject.told(leechers.saturating_add(self.outposts.leechers()), share, content);
             self.agenda.surveying();
         }
     }
@@ -284,7 +287,7 @@ impl Peer {
         Some(millis(live.receive.demand().ahead(now, live.content.held())?))
     }
 
-    fn uplink_bps(&self) -> u64 {
+    pub(in crate::peer) fn uplink_bps(&self) -> u64 {
         self.sender.uplink_at_least().saturating_mul(8)
     }
 
@@ -302,14 +305,7 @@ impl Peer {
             }
         }
         if self.tracker.session.take_report_due(now, self.uplink_bps() > 0) {
-            let mut received = Vec::new();
-            for (id, link) in self.neighbours.iter() {
-                let bytes = self.totals.take_unreported(id);
-                let failures = self.live.as_mut().map_or(0, |live| live.receive.take_failures(id));
-                if bytes > 0 || failures > 0 {
-                    received.push(Received { peer: link.peer, bytes, failures });
-                }
-            }
+            let received = self.received_by(None);
             let (uplink_bps, playhead) = (self.uplink_bps(), self.playhead_segment());
             let ahead_ms = self.ahead_ms(now);
             let body = PeerRequestBody::Report { received, uplink_bps, playhead, ahead_ms };

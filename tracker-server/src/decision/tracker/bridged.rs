@@ -220,7 +220,7 @@ pub enum LinkNote {
 }
 
 impl Known {
-    fn passport(&self) -> Passport {
+    pub(super) fn passport(&self) -> Passport {
         let Self { peer, site, uplink_bps, name, challenge, .. } = *self;
         Passport { peer, address: Site::address(site), uplink_bps, name, challenge }
     }

@@ -383,3 +383,14 @@ fn the_same_seed_decides_the_same() {
     assert_eq!(storm(3), storm(3));
     assert_ne!(storm(3), storm(4));
 }
+
+#[test]
+fn a_want_costs_by_the_segments_that_it_names() {
+    let want = |run| Want { segments: run, remaining_ms: 0 };
+    let usual =
+        PeerRequestBody::Want { segments: (0..8).map(|segment| want(SegmentRun(segment, 1))).collect() };
+    assert_eq!(super::cost(&usual), WANT_COST);
+    for segments in [vec![want(SegmentRun(0, 16_384))], vec![want(SegmentRun(0, u32::MAX)); 2048]] {
+        assert!(super::cost(&PeerRequestBody::Want { segments }) >= 1000);
+    }
+}

@@ -120,3 +120,15 @@ fn a_strong_viewer_that_passes_on_what_it_is_given_gets_what_its_uplink_deserves
     let modest = percent_given_to(1, standing(UPLINK), u32::MAX);
     assert!((8..=14).contains(&modest), "{modest} % to one of nine alike");
 }
+
+#[test]
+fn what_arrived_at_a_viewer_that_no_longer_counts_is_fresh_again() {
+    let mut half = Half::new(Economy::Thrifty, 2);
+    let pushed = half.push(2);
+    assert_eq!(groups(&pushed), [0, 1]);
+    let id = pushed[0].0;
+    half.announce(id, GroupRange::new(0, 2));
+    assert!(!half.inject.order.is_fresh(0, &field!(half)), "it passes it on");
+    half.scene.neighbours.set_counted(id, false);
+    assert!(half.inject.order.is_fresh(0, &field!(half)));
+}

@@ -38,3 +38,14 @@ fn uplinks_that_viewers_boast_of_do_not_overflow() {
     half.pass(Duration::from_secs(1));
     assert!(!half.push(usize::MAX).is_empty());
 }
+
+#[test]
+fn a_viewer_is_pushed_no_more_than_it_accepts() {
+    let mut half = Half::new(Economy::Thrifty, 0);
+    let careful = half.viewer(Standing { credit: 0, ..standing(UPLINK) }, &[]);
+    let bounded = half.viewer(Standing { credit: 4 * 16_384, ..standing(UPLINK) }, &[]);
+    let none = half.viewer(Standing { wants: GroupRange::new(0, 0), ..standing(UPLINK) }, &[]);
+    let pushed = half.push(usize::MAX);
+    let count = |link| pushed.iter().filter(|(id, _)| *id == link).count();
+    assert_eq!([careful, bounded, none].map(count), [0, 4, 0]);
+}

@@ -1,0 +1,250 @@
+//! Asks the browser for files: folder, lock, quota.
+//!
+//! ```text
+//! tributary/SWARM/{content, index0, index1, about}
+//! ```
+//!
+//! One tab has the files of a content, the one with the lock of its swarm; a worker's locks end with it. A page that was
+//! reloaded may start before the worker of the page before it has ended, so it waits a while. Where there is no such file
+//! system (private windows of some browsers, old ones) or the lock is another tab's, there are no files.
+
+use js_sys::{Function, Promise, Reflect};
+use swarm_core::SwarmId;
+use wasm_bindgen::prelude::{Closure, wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    AbortSignal, DedicatedWorkerGlobalScope, FileSystemDirectoryHandle, FileSystemFileHandle,
+    FileSystemGetDirectoryOptions, FileSystemGetFileOptions, FileSystemRemoveOptions,
+    FileSystemSyncAccessHandle, StorageManager,
+};
+
+use super::about::{ABOUT_BYTES_MAX, About, Stored, giving_way, room};
+use super::disk::{Files, Given};
+use super::file::File;
+
+/// The folder of all contents.
+const FOLDER: &str = "tributary";
+
+/// Of the quota, contents take at most one part in so many: other things of the site need some, too…
+const QUOTA_SHARE: u64 = 10;
+/// …and at most this: about four films.
+const STORED_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// How long a reloaded page waits for the page before it to let go, ms.
+const RELOAD_PATIENCE_MS: u32 = 4000;
+/// How long any other page waits, ms: a tab of the same content may have the lock for hours.
+const PATIENCE_MS: u32 = 250;
+
+/// Contents that are listed at most.
+const FOLDERS_MAX: usize = 1000;
+
+/// The files of a content, and what they hold.
+pub(crate) struct Storage {
+    pub(super) given: Given,
+    folder: FileSystemDirectoryHandle,
+    swarm: SwarmId,
+    others: Vec<Stored>,
+    total_bytes_max: u64,
+}
+
+impl Storage {
+    /// The stored manifest, as bytes.
+    pub(crate) fn manifest(&self) -> Option<Vec<u8>> {
+        self.given.saved.as_ref().map(|index| index.manifest.clone())
+    }
+
+    /// Removes other contents for one of this length; those that are open in other tabs stay.
+    pub(crate) fn make_room(&mut self, length_bytes: u64) -> impl Future<Output = ()> + use<> {
+        let needed_bytes = length_bytes.min(self.given.cap_bytes);
+        let folders = giving_way(self.total_bytes_max, needed_bytes, std::mem::take(&mut self.others));
+        let folder = self.folder.clone();
+        async move {
+            let options = FileSystemRemoveOptions::new();
+            options.set_recursive(true);
+            for name in folders {
+                let _ = JsFuture::from(folder.remove_entry_with_options(&name, &options)).await;
+            }
+        }
+    }
+}
+
+impl From<Storage> for Given {
+    fn from(storage: Storage) -> Self {
+        storage.given
+    }
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Storage").field("swarm", &self.swarm).finish_non_exhaustive()
+    }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// `navigator.locks`, which web-sys has only among what is not stable.
+    type Locks;
+
+    #[wasm_bindgen(method, catch)]
+    fn request(this: &Locks, name: &str, options: &JsValue, granted: &Function) -> Result<Promise, JsValue>;
+}
+
+/// The files of a content, if this tab gets them.
+pub(crate) async fn open(
+    scope: DedicatedWorkerGlobalScope,
+    swarm: SwarmId,
+    is_reload: bool,
+) -> Option<Storage> {
+    let navigator = scope.navigator();
+    let device = property(&navigator, "storage").filter(|device| has_function(device, "getDirectory"))?;
+    let locks = property(&navigator, "locks").filter(|locks| has_function(locks, "request"))?;
+    let patience_ms = if is_reload { RELOAD_PATIENCE_MS } else { PATIENCE_MS };
+    if !is_locked(&locks.unchecked_into(), &format!("tributary {swarm}"), patience_ms).await {
+        return None;
+    }
+    let device: StorageManager = device.unchecked_into();
+    let root = open_folder(&device).await.ok()?;
+    open_content(&device, root, swarm).await.ok()
+}
+
+async fn open_folder(device: &StorageManager) -> Result<FileSystemDirectoryHandle, JsValue> {
+    let root: FileSystemDirectoryHandle = JsFuture::from(device.get_directory()).await?.dyn_into()?;
+    folder_in(&root, FOLDER).await
+}
+
+async fn open_content(
+    device: &StorageManager,
+    root: FileSystemDirectoryHandle,
+    swarm: SwarmId,
+) -> Result<Storage, JsValue> {
+    let name = swarm.to_string();
+    let own = folder_in(&root, &name).await?;
+    let content = open_file(&own, "content").await?;
+    let index = [open_file(&own, "index0").await?, open_file(&own, "index1").await?];
+    let about = open_file(&own, "about").await?;
+    let is_kept = about_of(&*about).is_some_and(|about| about.is_kept);
+    let files = Files { content, index, about };
+    let saved = files.saved();
+    let others = stored_in(&root, &name).await?;
+    let total_bytes_max = (quota_bytes(device).await? / QUOTA_SHARE).min(STORED_BYTES_MAX);
+    let cap_bytes = room(total_bytes_max, &others);
+    let given = Given { files, saved, cap_bytes, is_kept };
+    Ok(Storage { given, folder: root, swarm, others, total_bytes_max })
+}
+
+fn about_of(file: &dyn File) -> Option<About> {
+    let length = file.size().ok()?.min(ABOUT_BYTES_MAX);
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    file.read(0, &mut bytes).ok()?;
+    About::read(&bytes)
+}
+
+async fn quota_bytes(device: &StorageManager) -> Result<u64, JsValue> {
+    let estimate = JsFuture::from(device.estimate()?).await?;
+    let quota = Reflect::get(&estimate, &"quota".into())?.as_f64().unwrap_or(0.0);
+    Ok(quota as u64)
+}
+
+/// The other contents that are stored.
+async fn stored_in(root: &FileSystemDirectoryHandle, own: &str) -> Result<Vec<Stored>, JsValue> {
+    let mut others = Vec::new();
+    let names = root.keys();
+    for _ in 0..FOLDERS_MAX {
+        let step = JsFuture::from(names.next()?).await?;
+        let Some(name) = Reflect::get(&step, &"value".into())?.as_string() else { break };
+        if name != own {
+            // One that cannot be read now takes what it takes.
+            others.extend(stored(root, &name).await.ok());
+        }
+    }
+    Ok(others)
+}
+
+async fn stored(root: &FileSystemDirectoryHandle, name: &str) -> Result<Stored, JsValue> {
+    let folder: FileSystemDirectoryHandle =
+        JsFuture::from(root.get_directory_handle(name)).await?.dyn_into()?;
+    let mut bytes = 0;
+    for file in ["content", "index0", "index1"] {
+        bytes += read_file(&folder, file).await.map_or(0, |file| size_of(&file));
+    }
+    let about = match read_file(&folder, "about").await {
+        Ok(file) => {
+            let text: Function = Reflect::get(&file, &"text".into())?.dyn_into()?;
+            let text = JsFuture::from(text.call0(&file)?.dyn_into::<Promise>()?).await?;
+            text.as_string().and_then(|text| About::read(text.as_bytes()))
+        }
+        Err(_) => None,
+    };
+    let about = about.unwrap_or_default();
+    Ok(Stored { folder: name.to_owned(), bytes, watched_ms: about.watched_ms, is_kept: about.is_kept })
+}
+
+fn size_of(file: &JsValue) -> u64 {
+    Reflect::get(file, &"size".into()).ok().and_then(|size| size.as_f64()).unwrap_or(0.0) as u64
+}
+
+/// A file as it is now, to be read.
+async fn read_file(folder: &FileSystemDirectoryHandle, name: &str) -> Result<JsValue, JsValue> {
+    let handle: FileSystemFileHandle = JsFuture::from(folder.get_file_handle(name)).await?.dyn_into()?;
+    JsFuture::from(handle.get_file()).await
+}
+
+async fn folder_in(
+    parent: &FileSystemDirectoryHandle,
+    name: &str,
+) -> Result<FileSystemDirectoryHandle, JsValue> {
+    let options = FileSystemGetDirectoryOptions::new();
+    options.set_create(true);
+    JsFuture::from(parent.get_directory_handle_with_options(name, &options)).await?.dyn_into()
+}
+
+async fn open_file(folder: &FileSystemDirectoryHandle, name: &str) -> Result<Box<dyn File>, JsValue> {
+    let options = FileSystemGetFileOptions::new();
+    options.set_create(true);
+    let handle = JsFuture::from(folder.get_file_handle_with_options(name, &options)).await?;
+    let handle: FileSystemFileHandle = handle.dyn_into()?;
+    let access = JsFuture::from(handle.create_sync_access_handle()).await?;
+    Ok(Box::new(access.dyn_into::<FileSystemSyncAccessHandle>()?))
+}
+
+/// Whether this tab got the lock within a time. It has it until its worker ends.
+async fn is_locked(locks: &Locks, name: &str, patience_ms: u32) -> bool {
+    let answer = Promise::new(&mut |resolve, _| {
+        let granted = {
+            let resolve = resolve.clone();
+            Closure::once_into_js(move || {
+                let _ = resolve.call1(&JsValue::NULL, &JsValue::TRUE);
+                // Never settles: the lock is held as long as there is somebody to hold it.
+                Promise::new(&mut |_, _| {})
+            })
+        };
+        let options = js_sys::Object::new();
+        let signal = AbortSignal::timeout_with_u32(patience_ms);
+        let _ = Reflect::set(&options, &"signal".into(), &signal);
+        let denied = Closure::once_into_js(move |_: JsValue| {
+            let _ = resolve.call1(&JsValue::NULL, &JsValue::FALSE);
+        });
+        match locks.request(name, &options, granted.unchecked_ref()) {
+            Ok(request) => {
+                let then: Result<Function, _> =
+                    Reflect::get(&request, &"catch".into()).and_then(|catch| catch.dyn_into());
+                if let Ok(catch) = then {
+                    let _ = catch.call1(&request, &denied);
+                }
+            }
+            Err(_) => {
+                let _ = denied.unchecked_ref::<Function>().call1(&JsValue::NULL, &JsValue::NULL);
+            }
+        }
+    });
+    JsFuture::from(answer).await.is_ok_and(|answer| answer.is_truthy())
+}
+
+fn property(object: &JsValue, name: &str) -> Option<JsValue> {
+    Reflect::get(object, &name.into()).ok().filter(|value| value.is_object())
+}
+
+fn has_function(object: &JsValue, name: &str) -> bool {
+    Reflect::get(object, &name.into()).is_ok_and(|value| value.is_function())
+}

@@ -1,0 +1,99 @@
+//! The trackers beside the first one at which an initial peer serves as well.
+//!
+//! Each has a conversation of its own. Ids of peers are a tracker's: those of an outpost are *masked*, which makes them differ
+//! from those that the first tracker gives, so that the rest of the peer need not know where a neighbour was met. A neighbour
+//! that is met twice is found by its certificate, and has one link.
+
+use std::collections::BTreeMap;
+
+use crate::id::PeerId;
+use crate::limits::INITIAL_LINKS_MAX;
+use crate::peer::chance::Chance;
+use crate::peer::tracker::{Session, Signals};
+use crate::publisher::TrackerName;
+use crate::time::Timestamp;
+
+/// Names an outpost: its place in [`Publisher::outposts`](crate::peer::Publisher::outposts).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutpostId(pub usize);
+
+/// The conversation with one tracker.
+#[derive(Debug)]
+pub(crate) struct Outpost {
+    pub(crate) name: TrackerName,
+    pub(crate) session: Session,
+    pub(crate) signals: Signals,
+    /// Viewers that lack something, as it said last.
+    pub(crate) leechers: u32,
+    /// What the application was told last: why it does not serve there.
+    pub(crate) told: Option<String>,
+    mask: u64,
+}
+
+impl Outpost {
+    /// How a peer of this tracker is called here, or one from here there.
+    pub(crate) const fn masked(&self, peer: PeerId) -> PeerId {
+        PeerId(peer.0 ^ self.mask)
+    }
+}
+
+/// All of them, and which of them introduced whom.
+#[derive(Debug, Default)]
+pub(crate) struct Outposts {
+    posts: Vec<Outpost>,
+    /// By masked ids.
+    met_at: BTreeMap<PeerId, OutpostId>,
+}
+
+impl Outposts {
+    pub(crate) fn new(names: &[TrackerName], token: Option<&String>, chance: &mut Chance) -> Self {
+        let post = |name: &TrackerName| Outpost {
+            name: *name,
+            session: Session::new(token.cloned()),
+            signals: Signals::default(),
+            leechers: 0,
+            told: None,
+            mask: chance.draw(),
+        };
+        Self { posts: names.iter().map(post).collect(), met_at: BTreeMap::new() }
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = OutpostId> + use<> {
+        (0..self.posts.len()).map(OutpostId)
+    }
+
+    pub(crate) fn get(&self, id: OutpostId) -> Option<&Outpost> {
+        self.posts.get(id.0)
+    }
+
+    pub(crate) fn post_mut(&mut self, id: OutpostId) -> Option<&mut Outpost> {
+        self.posts.get_mut(id.0)
+    }
+
+    /// Where a peer was met; none if by the first tracker.
+    pub(crate) fn met_at(&self, peer: PeerId) -> Option<OutpostId> {
+        self.met_at.get(&peer).copied()
+    }
+
+    /// An outpost introduced a peer. `is_known` says of whom there still is a link.
+    pub(crate) fn met(&mut self, peer: PeerId, id: OutpostId, is_known: impl Fn(PeerId) -> bool) {
+        if self.met_at.len() >= 2 * INITIAL_LINKS_MAX {
+            self.met_at.retain(|peer, _| is_known(*peer));
+        }
+        self.met_at.insert(peer, id);
+    }
+
+    /// Viewers that lack something, at all of them.
+    pub(crate) fn leechers(&self) -> u32 {
+        self.posts.iter().map(|post| post.leechers).fold(0, u32::saturating_add)
+    }
+
+    /// When something is due by itself.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let deadline = |post: &Outpost| {
+            let signals = post.signals.deadline().filter(|_| post.session.is_joined());
+            [post.session.deadline(), signals].into_iter().flatten().min()
+        };
+        self.posts.iter().filter_map(deadline).min()
+    }
+}

@@ -1,0 +1,46 @@
+//! Limits of siblings: trackers that name one another and share nothing else.
+
+use std::time::Duration;
+
+/// Siblings that a tracker names, and connections of siblings that it takes.
+pub const SIBLINGS_MAX: usize = 8;
+
+/// Guests of one sibling in one swarm: enough that two groups of peers are one swarm, also when some of them leave.
+pub const SIBLING_AMBASSADORS_MAX: usize = 6;
+
+/// Guests of one sibling in all swarms.
+pub const SIBLING_GUESTS_MAX: usize = 4_096;
+
+/// Peers that a sibling may introduce to one guest at a time: a viewer has room for 40 links, and half of them are its own
+/// tracker's.
+pub const SIBLING_LINKS_MAX: usize = 20;
+
+/// Swarms that are told to a sibling.
+pub const SIBLING_SWARMS_MAX: usize = 4_096;
+
+/// Messages of one sibling each second: reports and news of all its guests, and signals.
+pub const SIBLING_MESSAGES_PER_S: u32 = 2_000;
+
+/// … and those that may be saved up.
+pub const SIBLING_BURST: u32 = 10_000;
+
+/// Messages that wait to be sent to a sibling.
+pub const SIBLING_QUEUE_MAX: usize = 4_096;
+
+/// Bytes of a frame of a sibling: a list of swarms, or a message of the tracker protocol and its digest.
+pub const SIBLING_FRAME_BYTES_MAX: usize = SIBLING_SWARMS_MAX * 32 + 64;
+
+/// How long a sibling may take to connect and to greet.
+pub const SIBLING_GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A sibling from which nothing comes for this long is gone. Each is pinged in a third of it.
+pub const SIBLING_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Pause before a sibling is tried again; each further one is twice as long, up to [`SIBLING_RETRY_MAX`].
+pub const SIBLING_RETRY: Duration = Duration::from_millis(500);
+
+/// Longest pause between two attempts to reach a sibling.
+pub const SIBLING_RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// How often peers are chosen as guests, and lists of swarms are told.
+pub const SIBLING_TICK: Duration = Duration::from_secs(1);
