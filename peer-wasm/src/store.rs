@@ -23,6 +23,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use swarm_core::limits::{FRAME_GROUPS_MAX, GROUP_BYTES};
 use swarm_core::{Geometry, GroupRange, GroupSet, HashTree, Manifest, Timestamp, Verified};
 
 use disk::{Disk, Given};
@@ -31,6 +32,9 @@ pub use memory::{STORE_BYTES_MAX, StoreError};
 
 /// Groups that an earlier visit stored and that are verified at a time: 4 MiB, about 10 ms.
 const VERIFIED_AT_A_TIME: usize = 256;
+
+/// Bytes of groups in one message, at most.
+const MESSAGE_BYTES: u64 = FRAME_GROUPS_MAX as u64 * GROUP_BYTES as u64;
 
 /// Verified groups of one content.
 pub struct Store {
@@ -54,10 +58,16 @@ impl Store {
         Self { geometry, memory: Memory::new(geometry, cap_bytes), disk: None, held }
     }
 
+    /// An empty store for a peer that holds at most `budget_bytes`. It takes a message more: the core stores what came before
+    /// it evicts what that is too much.
+    fn within(geometry: Geometry, budget_bytes: u64) -> Self {
+        Self::new(geometry, budget_bytes.saturating_add(MESSAGE_BYTES))
+    }
+
     /// A store with what an earlier visit left, and the tree as far as it is known.
     pub(crate) fn open(manifest: &Manifest, given: Option<Given>) -> (Self, HashTree) {
         let geometry = manifest.geometry();
-        let mut store = Self::new(geometry, STORE_BYTES_MAX);
+        let mut store = Self::within(geometry, STORE_BYTES_MAX);
         let Some((given, bytes)) = given.zip(manifest.to_bytes().ok()) else {
             return (store, HashTree::unknown(geometry, manifest.root));
         };

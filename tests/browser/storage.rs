@@ -220,3 +220,33 @@ async fn a_person_keeps_a_film_sees_it_listed_and_forgets_it() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_for_what_is_passed_on_is_shown_remembered_and_kept_to() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start()?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &[])?;
+    Scene::play("budget", async |scene| {
+        let first = scene.tab().await?;
+        first.open(seeder.link()).await?;
+        whole(&first).await?;
+        let choose = "(select => { select.value = '1000000000'; select.dispatchEvent(new Event('change')); })\
+                      (document.querySelector('#sharing-month')) ?? null";
+        first.value::<Option<bool>>(choose).await?;
+        first.wait_words("of 1.00 gb this month", TIMEOUT).await?;
+        // As if so much had been sent this month, in other visits.
+        let spend = "(now => localStorage.setItem(`sent-${now.getFullYear()}-${now.getMonth() + 1}`, '1000000000'))\
+                     (new Date()) ?? null";
+        first.value::<Option<bool>>(spend).await?;
+        first.reload().await?;
+        first.wait_words("sent 0 b this visit, 1.00 gb of 1.00 gb this month: that is all", TIMEOUT).await?;
+        let second = scene.tab().await?;
+        second.open(seeder.link()).await?;
+        let account = whole(&second).await?;
+        ensure!(account.from_peers == 0, "the first tab passed something on: {account:?}");
+        ensure!(first.stats().await?.uploaded == 0, "the first tab sent something");
+        Ok(())
+    })
+    .await
+}

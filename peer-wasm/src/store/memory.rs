@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use swarm_core::{Geometry, GroupRange, Verified};
 
-/// Maximum bytes that one tab keeps in memory. A tab that plays a 1.2 GB film may take 350 MB: the browser's decoder and
-/// its buffers take about 130 MB of them, and the peer about 20 MB beside what it holds.
-pub const STORE_BYTES_MAX: u64 = 192 * 1024 * 1024;
+/// Maximum bytes that one tab keeps in memory. A tab that plays a 1.2 GB film may take 350 MB, and takes 224 MB when it
+/// keeps none of them in memory (`bench_memory`): decoder, page, browser and the peer itself.
+pub const STORE_BYTES_MAX: u64 = 112 * 1024 * 1024;
 
 /// A failed operation of the store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

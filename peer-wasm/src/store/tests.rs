@@ -44,6 +44,16 @@ fn a_full_store_takes_more_only_after_forgetting() {
     store.put(&verified(GroupRange::one(3))).unwrap();
 }
 
+#[test]
+fn a_store_takes_a_message_beyond_the_budget_before_it_evicts() {
+    let (content, geometry, verified) = content();
+    let mut store = Store::within(geometry, 2 * GROUP as u64);
+    store.put(&verified(GroupRange::new(0, 2))).unwrap();
+    store.put(&verified(GroupRange::new(2, 4))).unwrap();
+    store.evict(GroupRange::new(0, 2));
+    assert_eq!(store.read(2 * GROUP as u64, u64::MAX, u64::MAX).concat(), content[2 * GROUP..]);
+}
+
 /// A page of WebAssembly memory, bytes.
 #[cfg(target_arch = "wasm32")]
 const PAGE_BYTES: usize = 65_536;
