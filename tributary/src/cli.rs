@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Share films from this machine: page, tracker and seeder at once.
-    Share(Share),
+    Share(Box<Share>),
     #[command(flatten)]
     Peer(peer_native::program::Command),
     /// Run a tracker, which introduces peers to one another and serves the page they watch on.

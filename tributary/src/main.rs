@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     match command {
-        Command::Share(options) => share::run(options, output),
+        Command::Share(options) => share::run(*options, output),
         Command::Peer(command) => peer_native::program::run(command, output),
         Command::Tracker(options) => tracker_server::program::run(&options, page::inside()),
         Command::Token(options) => tracker_server::program::mint(&options),
