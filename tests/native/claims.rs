@@ -61,13 +61,11 @@ async fn memory_of(link: &str, output: &std::path::Path) -> Result<(Fetch, u64)>
     let part = output.with_extension("part");
     let is_open = async || Ok(part.exists().then_some(()));
     wait::until("the partial file", TIMEOUT, is_open).await?;
-    // Two accounts after the file is there, all that depends on the length is there too.
-    for _ in 0..2 {
-        let seen = fetch.program().stdout().len();
-        fetch.program().wait_next_stdout("an account", seen, TIMEOUT, |line| {
-            matches!(Event::read(line)?, Event::Progress { .. }).then_some(())
-        })?;
-    }
+    // The first account that knows the length comes when all that depends on it is there.
+    fetch.program().wait_stdout("an account", TIMEOUT, |line| match Event::read(line)? {
+        Event::Progress { bytes_total, .. } => (bytes_total > 0).then_some(()),
+        Event::Ready { .. } | Event::Done(_) | Event::Error { .. } => None,
+    })?;
     let memory_bytes = fetch.program().memory_max_bytes()?;
     Ok((fetch, memory_bytes))
 }

@@ -15,6 +15,9 @@ use crate::tracker::Tracker;
 /// Maximum time to hash a file and publish it.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A seeder that has said nothing for this long has nothing new to say: its accounts come once a second.
+const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A command that runs `seeder`. The program keeps its data inside `home`.
 pub fn command(home: &Path) -> Result<Command> {
     Ok(command_of(&binary("seeder")?, home))
@@ -120,13 +123,21 @@ impl Seeder {
         sent.unwrap_or(0)
     }
 
-    /// Bytes that it sent to others, as of the next progress event after this call.
-    pub fn next_uploaded(&self, timeout: Duration) -> Result<u64> {
+    /// Bytes that it sent to others, as of the next account after this call. It gives one a second if something changed: where
+    /// none comes in [`ACCOUNT_TIMEOUT`], the last one holds.
+    pub fn next_uploaded(&self) -> u64 {
         let seen = self.program.stdout().len();
-        self.program.wait_next_stdout("the next account", seen, timeout, |line| match Event::read(line)? {
-            Event::Progress { uploaded, .. } => Some(uploaded),
-            Event::Ready { .. } | Event::Done(_) | Event::Error { .. } => None,
-        })
+        let next =
+            self.program.wait_next_stdout(
+                "the next account",
+                seen,
+                ACCOUNT_TIMEOUT,
+                |line| match Event::read(line)? {
+                    Event::Progress { uploaded, .. } => Some(uploaded),
+                    Event::Ready { .. } | Event::Done(_) | Event::Error { .. } => None,
+                },
+            );
+        next.unwrap_or_else(|_| self.uploaded())
     }
 
     /// The process.

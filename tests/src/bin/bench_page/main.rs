@@ -33,9 +33,6 @@ const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum time until every tab has the whole film.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Maximum time until the seeder prints its next account; it prints one a second.
-const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Runs in each page before the page's own scripts.
 ///
 /// At the first frame it asks the peer, if there is one, for its account of that moment. It looks for the end of
@@ -153,7 +150,7 @@ async fn through_tributary(driver: &Driver, plan: &Plan, home: &Path) -> Result<
     if plan.is_whole {
         let whole = |tab| wait(tab, "the whole film", WHOLE_TIMEOUT, "window.measured.whole_ms !== null");
         try_join_all(tabs.iter().map(whole)).await?;
-        let uploaded_bytes = seeder.next_uploaded(ACCOUNT_TIMEOUT)?;
+        let uploaded_bytes = seeder.next_uploaded();
         seeder_copies = Some(uploaded_bytes as f64 / plan.film_bytes as f64);
     }
     finished(Way::Tributary, plan, tabs, seeder_copies).await
