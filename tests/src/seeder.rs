@@ -124,7 +124,7 @@ impl Seeder {
     }
 
     /// Bytes that it sent to others, as of the next account after this call. It gives one a second if something changed: where
-    /// none comes in [`ACCOUNT_TIMEOUT`], the last one holds.
+    /// none comes for 3 s, the last one holds.
     pub fn next_uploaded(&self) -> u64 {
         let seen = self.program.stdout().len();
         let next =
