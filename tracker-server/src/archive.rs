@@ -8,6 +8,7 @@
 //! value  flags, 1 byte (1 listed, 2 has a publisher) · number, 8 bytes · publisher, 16 bytes · manifest
 //! ```
 
+use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 use swarm_core::SwarmId;
 use tokio::sync::{mpsc, oneshot};
 
@@ -85,6 +86,15 @@ enum Work {
     Remove(SwarmId, Option<SwarmId>),
 }
 
+impl Work {
+    const fn swarm(&self) -> SwarmId {
+        match self {
+            Self::Save(saved, _) => saved.swarm,
+            Self::Remove(swarm, _) => *swarm,
+        }
+    }
+}
+
 /// A change that waits to be written, and whom to tell.
 struct Change {
     work: Work,
@@ -95,7 +105,7 @@ struct Change {
 pub(crate) struct Slot(mpsc::OwnedPermit<Change>);
 
 impl Slot {
-    /// Saves a manifest and forgets others. Done when the disk has it, or when it failed, which is logged.
+    /// Saves a manifest and forgets others. Done when the disk has it, or when that failed, which is logged and tried again.
     pub(crate) fn save(self, saved: Saved, evicted: Vec<SwarmId>) -> oneshot::Receiver<()> {
         self.work(Work::Save(saved, evicted))
     }
@@ -127,16 +137,19 @@ impl Archive {
         let path = directory.join(FILE);
         let failed =
             |source: redb::Error| ArchiveError::File { path: path.clone(), source: Box::new(source) };
-        let file = open_private(&path).map_err(|error| failed(redb::Error::Io(error)))?;
-        let file = FileBackend::new(file).map_err(|error| failed(error.into()))?;
-        let database = Database::builder()
-            .set_cache_size(ARCHIVE_CACHE_BYTES)
-            .create_with_backend(file)
-            .map_err(|error| failed(error.into()))?;
+        let open = {
+            let path = path.clone();
+            move || database(FileBackend::new(open_private(&path)?)?)
+        };
+        let database = open().map_err(failed)?;
         let before = read(&database).map_err(failed)?;
+        Ok((Self::over(Writer { open, database: Some(database), waiting: VecDeque::new() }), before))
+    }
+
+    fn over(writer: Writer<impl FnMut() -> Result<Database, redb::Error> + Send + 'static>) -> Self {
         let (changes, queue) = mpsc::channel(ARCHIVE_QUEUE_MAX);
-        let writer = std::thread::spawn(move || write_all(&database, queue));
-        Ok((Self { changes: Some(changes), writer: Some(writer) }, before))
+        let writer = std::thread::spawn(move || writer.run(queue));
+        Self { changes: Some(changes), writer: Some(writer) }
     }
 
     /// Waits for room to write one change. `None` if nothing can be written any more.
@@ -167,8 +180,14 @@ fn make_directory(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Opens a file, or makes it for this user alone: what is published unlisted is not to be read by others of the machine.
+/// Opens a file, or makes it for this user alone: what is published unlisted is not to be read by others of the machine. A
+/// link in its place is not followed.
 fn open_private(path: &Path) -> io::Result<File> {
+    if path.is_symlink() {
+        return Err(io::Error::other(
+            "it is a link, which may lead anywhere; name the directory that it leads to",
+        ));
+    }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -204,17 +223,63 @@ fn read(database: &Database) -> Result<Before, redb::Error> {
     Ok(Before { saved: all, removed: removed.into_iter().map(|(_, swarm)| swarm).collect() })
 }
 
-fn write_all(database: &Database, mut changes: mpsc::Receiver<Change>) {
-    while let Some(Change { work, done }) = changes.blocking_recv() {
-        let (written, swarm) = match &work {
-            Work::Save(saved, evicted) => (write(database, saved, evicted), saved.swarm),
-            Work::Remove(swarm, forgotten) => (remove(database, *swarm, *forgotten), *swarm),
-        };
-        if let Err(error) = written {
-            tracing::error!(%swarm, "a change is not saved: {error}");
+fn database(file: impl StorageBackend) -> Result<Database, redb::Error> {
+    Ok(Database::builder().set_cache_size(ARCHIVE_CACHE_BYTES).create_with_backend(file)?)
+}
+
+/// What the writing thread owns.
+struct Writer<O> {
+    /// Opens the file again: after a failed write the database takes no more.
+    open: O,
+    database: Option<Database>,
+    /// Changes that are not written yet, in their order.
+    waiting: VecDeque<Work>,
+}
+
+impl<O: FnMut() -> Result<Database, redb::Error>> Writer<O> {
+    fn run(mut self, mut changes: mpsc::Receiver<Change>) {
+        while let Some(Change { work, done }) = changes.blocking_recv() {
+            self.waiting.push_back(work);
+            self.write_waiting();
+            if self.waiting.len() > ARCHIVE_QUEUE_MAX
+                && let Some(lost) = self.waiting.pop_front()
+            {
+                tracing::error!(swarm = %lost.swarm(), "a change is lost: too many wait for the disk");
+            }
+            // The publisher may have gone.
+            _ = done.send(());
         }
-        // The publisher may have gone.
-        _ = done.send(());
+        self.write_waiting();
+    }
+
+    /// Writes what waits. What the disk does not take is tried again with the next change.
+    fn write_waiting(&mut self) {
+        while let Some(work) = self.waiting.front() {
+            let swarm = work.swarm();
+            match write_one(&mut self.open, &mut self.database, work) {
+                Ok(()) => drop(self.waiting.pop_front()),
+                Err(error) => {
+                    self.database = None;
+                    let count = self.waiting.len();
+                    return tracing::error!(%swarm, count, "changes are not saved yet, make room on the disk: {error}");
+                }
+            }
+        }
+    }
+}
+
+fn write_one(
+    open: &mut impl FnMut() -> Result<Database, redb::Error>,
+    database: &mut Option<Database>,
+    work: &Work,
+) -> Result<(), redb::Error> {
+    let database = match database {
+        Some(database) => database,
+        None => database.insert(open()?),
+    };
+    match work {
+        Work::Save(saved, evicted) => write(database, saved, evicted),
+        Work::Remove(swarm, forgotten) => remove(database, *swarm, *forgotten),
     }
 }
 
@@ -274,7 +339,77 @@ pub(crate) fn decode(swarm: SwarmId, value: &[u8]) -> Option<Saved> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    /// A file on a disk that is full while it is told so.
+    #[derive(Debug)]
+    struct Disk(FileBackend, Arc<AtomicBool>);
+
+    impl Disk {
+        fn check(&self) -> io::Result<()> {
+            if self.1.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.0.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.check().and_then(|()| self.0.set_len(len))
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.check().and_then(|()| self.0.sync_data())
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.check().and_then(|()| self.0.write(offset, data))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_full_disk_does_not_take_is_written_once_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        drop(Archive::open(folder.path()).unwrap());
+        let is_full = Arc::new(AtomicBool::new(false));
+        let open = {
+            let (path, is_full) = (path.clone(), Arc::clone(&is_full));
+            move || database(Disk(FileBackend::new(open_private(&path)?)?, Arc::clone(&is_full)))
+        };
+        let archive = Archive::over(Writer { open, database: None, waiting: VecDeque::new() });
+        let save =
+            async |name| archive.slot().await.unwrap().save(saved(name, None), Vec::new()).await.unwrap();
+        save(1).await;
+        is_full.store(true, Ordering::Relaxed);
+        save(2).await;
+        archive.slot().await.unwrap().remove(SwarmId([1; 32]), None).await.unwrap();
+        is_full.store(false, Ordering::Relaxed);
+        save(4).await;
+        drop(archive);
+        let (_, after) = Archive::open(folder.path()).unwrap();
+        assert_eq!(after.saved, [saved(2, None), saved(4, None)]);
+        assert_eq!(after.removed, [SwarmId([1; 32])]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_place_of_the_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join(FILE)).unwrap();
+        let error = Archive::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("it is a link") && !elsewhere.exists(), "{error}");
+    }
 
     fn saved(name: u8, publisher: Option<&str>) -> Saved {
         Saved {
