@@ -15,7 +15,7 @@ use ureq::Agent;
 
 use crate::publications::in_words;
 
-/// Bytes read between two looks at whether anybody still waits.
+/// Bytes read between two checks that the request is still wanted.
 const READ_BYTES: usize = 64 * 1024;
 
 /// For one range of a check.

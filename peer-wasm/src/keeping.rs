@@ -57,8 +57,8 @@ impl State {
         }
     }
 
-    /// Opens the store once there is a manifest and the browser's answer, and says where reading begins, before anybody
-    /// reads.
+    /// Opens the store once there is a manifest and the browser's answer, and says where reading begins before anything
+    /// is read.
     pub(crate) fn open_store(&mut self, now: Timestamp, manifest: Arc<Manifest>) {
         let Some(mut storage) = self.keeping.answer.take() else {
             self.keeping.awaited = Some((manifest, now));

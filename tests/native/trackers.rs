@@ -39,7 +39,7 @@ async fn a_seeder_serves_at_two_trackers_and_the_peers_of_one_that_dies_come_to_
         ensure!(digest(&fetch.output)? == original, "{} differs", fetch.output.display());
         ensure!(done.from_peers > 0, "it had no neighbour but the seeder: {done:?}");
     }
-    // Whoever was met at both trackers has one link: nobody was sent a group twice.
+    // A peer that was met at both trackers has one link: no group was sent twice.
     let sent = seeder.uploaded();
     ensure!(sent <= 4 * 12 * MIB, "the seeder sent {sent} bytes to 4 fetches of {} bytes", 12 * MIB);
     Ok(())

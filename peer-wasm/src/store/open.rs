@@ -215,7 +215,7 @@ async fn is_locked(locks: &Locks, name: &str, patience_ms: u32) -> bool {
             let resolve = resolve.clone();
             Closure::once_into_js(move || {
                 let _ = resolve.call1(&JsValue::NULL, &JsValue::TRUE);
-                // Never settles: the lock is held as long as there is somebody to hold it.
+                // Never settles: the lock is held until the worker ends.
                 Promise::new(&mut |_, _| {})
             })
         };

@@ -75,7 +75,7 @@ impl Outposts {
         self.met_at.get(&peer).copied()
     }
 
-    /// An outpost introduced a peer. `is_known` says of whom there still is a link.
+    /// An outpost introduced a peer. `is_known` says which peers still have a link.
     pub(crate) fn met(&mut self, peer: PeerId, id: OutpostId, is_known: impl Fn(PeerId) -> bool) {
         if self.met_at.len() >= 2 * INITIAL_LINKS_MAX {
             self.met_at.retain(|peer, _| is_known(*peer));
