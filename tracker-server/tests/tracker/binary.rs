@@ -180,7 +180,7 @@ async fn an_address_that_is_none_is_said_in_one_line() -> anyhow::Result<()> {
     assert!(line.contains("--listen takes HOST:PORT"), "{line}");
     let line = refused(&["--ice-server", "http://example.org"]).await?;
     assert!(line.contains("must begin with stun:"), "{line}");
-    let line = refused(&["--metrics-listen", "nonsense"]).await?;
+    let line = refused(&["--listen", "127.0.0.1:0", "--metrics-listen", "nonsense"]).await?;
     assert!(line.contains("--metrics-listen takes HOST:PORT"), "{line}");
     let line = refused(&["--config", "no-such-file.toml"]).await?;
     assert!(line.contains("no-such-file.toml cannot be read"), "{line}");
