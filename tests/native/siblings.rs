@@ -27,6 +27,16 @@ fn wait_log(tracker: &Tracker, words: &str) -> Result<()> {
         .wait_stderr(words, PATIENCE, |lines| lines.iter().any(|line| line.contains(words)).then_some(()))
 }
 
+/// Two siblings. The first names the second and sends its own peers over: one way is enough to link the two groups.
+fn pair(folder: &Path) -> Result<(Tracker, Tracker)> {
+    let key = folder.join("key");
+    fs::write(&key, "a secret of two trackers")?;
+    let second = start(&key, &[])?;
+    let first = start(&key, &[&second])?;
+    wait_log(&first, "is reached")?;
+    Ok((first, second))
+}
+
 /// Makes a content of one tracker known to the other, as a viewer that moved would.
 async fn bring(swarm: &str, from: &Tracker, to: &Tracker) -> Result<()> {
     let path = format!("/v1/manifests/{swarm}");
@@ -41,12 +51,7 @@ async fn bring(swarm: &str, from: &Tracker, to: &Tracker) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peers_of_both_get_what_only_one_tracker_has_a_seeder_of() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let key = folder.path().join("key");
-    fs::write(&key, "a secret of two trackers")?;
-    // Who names the other sends its own peers over; one way is enough to link the two groups.
-    let second = start(&key, &[])?;
-    let first = start(&key, &[&second])?;
-    wait_log(&first, "is reached")?;
+    let (first, second) = pair(folder.path())?;
     let file = folder.path().join("original");
     random_file(&file, 4 * MIB, 61)?;
     let seeder = Seeder::start(&first, &file, folder.path(), &["--upload-limit", "20M"])?;
@@ -72,11 +77,7 @@ async fn peers_of_both_get_what_only_one_tracker_has_a_seeder_of() -> Result<()>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tracker_that_stops_sends_its_peers_to_its_sibling() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let key = folder.path().join("key");
-    fs::write(&key, "a secret of two trackers")?;
-    let second = start(&key, &[])?;
-    let first = start(&key, &[&second])?;
-    wait_log(&first, "is reached")?;
+    let (first, second) = pair(folder.path())?;
     let file = folder.path().join("original");
     random_file(&file, 4 * MIB, 62)?;
     let options = ["--tracker", &second.url(), "--list", "--upload-limit", "6M"];

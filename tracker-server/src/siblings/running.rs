@@ -24,7 +24,7 @@ use crate::limits::{
     SIBLING_SILENCE_MAX, SIBLING_TICK,
 };
 
-/// A connection of frames, whoever opened it.
+/// A connection of frames, opened by either side.
 struct Way {
     frames: BoxStream<'static, Bytes>,
     sink: Pin<Box<dyn Sink<Bytes, Error = ()> + Send>>,

@@ -54,8 +54,8 @@ fn control(version: &str, kibibytes: usize) -> String {
          Section: net\n\
          Priority: optional\n\
          Description: share films peer to peer\n \
-         Publisher, tracker, page and headless viewer in one static program: whoever opens a link\n \
-         in a browser watches and passes on what it receives.\n"
+         Publisher, tracker, page and headless viewer in one static program. Viewers open a link\n \
+         in a browser, watch, and pass on what they receive.\n"
     )
 }
 

@@ -43,7 +43,6 @@ pub(super) struct Unfed {
     given: GroupSet,
     /// When a group was added to `given`.
     given_at: Timestamp,
-    unfed_count: usize,
     /// When the viewers were looked at.
     checked_at: Option<Timestamp>,
     /// When they are to be looked at again, if one lacks something.
@@ -56,7 +55,6 @@ impl Unfed {
             viewers: BTreeMap::new(),
             given: GroupSet::empty(group_count),
             given_at: Timestamp::ZERO,
-            unfed_count: 0,
             checked_at: None,
             check_at: None,
         }
@@ -76,14 +74,17 @@ impl Unfed {
         } else if from_others.any(|group| !self.given.has(group)) {
             viewer.fed_at = now;
             viewer.is_unfed = false;
-            self.fed();
+            self.forget_given();
         }
     }
 
-    /// One unfed viewer less.
-    fn fed(&mut self) {
-        self.unfed_count -= 1;
-        if self.unfed_count == 0 {
+    fn has_unfed(&self) -> bool {
+        self.viewers.values().any(|viewer| viewer.is_unfed)
+    }
+
+    /// What was given is forgotten once no viewer is unfed.
+    fn forget_given(&mut self) {
+        if !self.has_unfed() {
             self.given = GroupSet::empty(self.given.capacity());
         }
     }
@@ -103,29 +104,24 @@ impl Unfed {
             if !is_lacking {
                 viewer.fed_at = now;
             }
-            let is_unfed = is_lacking && (viewer.is_unfed || now >= viewer.fed_at + UNFED_AFTER);
-            if is_lacking && !is_unfed {
+            viewer.is_unfed = is_lacking && (viewer.is_unfed || now >= viewer.fed_at + UNFED_AFTER);
+            if is_lacking && !viewer.is_unfed {
                 let at = (viewer.fed_at + UNFED_AFTER).max(now + UNFED_CHECK);
                 self.check_at = Some(self.check_at.map_or(at, |earlier| earlier.min(at)));
             }
-            let was_unfed = std::mem::replace(&mut viewer.is_unfed, is_unfed);
-            match (was_unfed, is_unfed) {
-                (false, true) => self.unfed_count += 1,
-                (true, false) => self.fed(),
-                (true, true) | (false, false) => {}
-            }
         }
+        self.forget_given();
     }
 
     /// When [`Unfed::check`] has something to do, or a group may be given again.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let again = (self.unfed_count > 0).then(|| self.checked_at.map(|at| at + UNFED_CHECK)).flatten();
+        let again = self.checked_at.filter(|_| self.has_unfed()).map(|at| at + UNFED_CHECK);
         [self.check_at, again].into_iter().flatten().min()
     }
 
     pub(super) fn closed(&mut self, id: LinkId) {
         if self.viewers.remove(&id).is_some_and(|viewer| viewer.is_unfed) {
-            self.fed();
+            self.forget_given();
         }
     }
 
@@ -138,9 +134,6 @@ impl Unfed {
 
     /// The next push to an unfed viewer: to the one that was given least for its uplink, of those with room.
     pub(super) fn next(&self, field: &Field<'_>, shares: &Shares) -> Option<Departure> {
-        if self.unfed_count == 0 {
-            return None;
-        }
         let unfed = self.viewers.iter().filter(|(_, viewer)| viewer.is_unfed);
         let receivers = unfed.filter_map(|(id, viewer)| {
             let link = field.neighbours.get(*id).filter(|link| has_room((*id, link), field, shares))?;
