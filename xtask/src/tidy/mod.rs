@@ -17,6 +17,8 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
+pub(crate) use docs::targets;
+
 use crate::process::output;
 use crate::tidy::source::Source;
 use crate::workspace::Workspace;
