@@ -7,6 +7,9 @@ use crate::tidy::source::{Language, Source};
 
 const ARCHITECTURE_LINES_MAX: usize = 150;
 
+/// The list of the book's pages.
+const PAGES: &str = "docs/SUMMARY.md";
+
 /// The document that names tests as proofs.
 const SECURITY: &str = "docs/security.md";
 
@@ -71,6 +74,19 @@ fn has_heading(text: &str, link: &str) -> bool {
 fn heading_link(heading: &str) -> String {
     let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
     kept.map(|letter| if letter == ' ' { '-' } else { letter }).flat_map(char::to_lowercase).collect()
+}
+
+/// Every document is a page of the book.
+pub(super) fn pages_are_listed(sources: &[Source]) -> Vec<Finding> {
+    let Some(list) = sources.iter().find(|source| source.path == PAGES) else { return Vec::new() };
+    let listed: Vec<&str> = list.lines.iter().flat_map(|line| targets(&line.comment)).collect();
+    let pages = sources.iter().filter(|source| source.language == Language::Markdown && source.path != PAGES);
+    let missing = pages.filter_map(|source| {
+        let page = source.path.strip_prefix("docs/")?;
+        (!listed.contains(&page))
+            .then(|| Finding::new(PAGES, 1, format!("the page `{page}` is missing; list it")))
+    });
+    missing.collect()
 }
 
 /// Tests that docs/security.md names exist.
@@ -138,6 +154,18 @@ mod tests {
         let findings = named_tests_exist(&[document, code]);
         assert_eq!(findings.len(), 1);
         assert!(findings[0].what.contains("`it_is_not_there`"));
+    }
+
+    #[test]
+    fn a_page_that_the_book_does_not_list_is_found() {
+        let list =
+            Source::fake("docs/SUMMARY.md", "- [A](a.md)\n  - [B](decisions/b.md)\n- [R](../README.md)\n");
+        let pages = ["docs/a.md", "docs/decisions/b.md", "docs/decisions/c.md", "www/d.md"];
+        let mut sources = Vec::from(pages.map(|path| Source::fake(path, "# Page\n")));
+        sources.push(list);
+        let findings = pages_are_listed(&sources);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].what.contains("`decisions/c.md`"));
     }
 
     #[test]
