@@ -9,6 +9,9 @@ use anyhow::{Context, Result, ensure};
 /// A page for addresses that do not exist: where its links lead to follows from the address.
 const NOT_FOUND: &str = "404.html";
 
+/// What mdBook writes into its pages. Other pages are copies of files that the book links to.
+const MARK: &str = "<!-- Book generated using mdBook -->";
+
 /// Checks all pages below a folder and returns how many links they have. The error lists those that lead nowhere.
 pub(super) fn check(folder: &Path) -> Result<usize> {
     let mut pages = BTreeMap::new();
@@ -37,17 +40,19 @@ fn read(folder: &Path, pages: &mut BTreeMap<PathBuf, String>) -> Result<()> {
         } else if is_page {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            pages.insert(path, text);
+            if text.contains(MARK) {
+                pages.insert(path, text);
+            }
         }
     }
     Ok(())
 }
 
-/// Local addresses in `href` and `src`.
+/// Relative addresses in `href` and `src`.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
     let after = |name: &'static str| text.split(name).skip(1).filter_map(|rest| rest.split('"').next());
     let is_local = |target: &&str| {
-        !target.is_empty() && !target.contains(':') && !target.starts_with("//") && *target != "#"
+        !target.is_empty() && !target.contains(':') && !target.starts_with('/') && *target != "#"
     };
     after(" href=\"").chain(after(" src=\"")).filter(is_local)
 }
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn only_local_addresses_are_looked_at() {
-        let text = r##"<a href="a.html#b"> <a href="https://example.org/"> <img src="c.png"> <a href="#"> <a href="mailto:x">"##;
+        let text = r##"<a href="a.html#b"> <a href="https://example.org/"> <img src="c.png"> <a href="#"> <a href="mailto:x"> <a href="/x">"##;
         assert_eq!(targets(text).collect::<Vec<_>>(), ["a.html#b", "c.png"]);
     }
 
@@ -78,10 +83,11 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("tributary-book-links-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
-        write("b.html", r#"<h2 id="here">"#);
-        write("a.html", r#"<a href="b.html#here"><a href="b.html">"#);
+        write("b.html", &format!(r#"{MARK}<h2 id="here">"#));
+        write("copy.html", r#"<a href="nowhere.html">"#);
+        write("a.html", &format!(r#"{MARK}<a href="b.html#here"><a href="b.html">"#));
         assert_eq!(check(&folder).unwrap(), 2);
-        write("a.html", r#"<a href="b.html#there"><a href="c.html">"#);
+        write("a.html", &format!(r#"{MARK}<a href="b.html#there"><a href="c.html">"#));
         let error = check(&folder).unwrap_err().to_string();
         assert!(error.contains("b.html#there") && error.contains("c.html"), "{error}");
         fs::remove_dir_all(&folder).unwrap();
