@@ -23,17 +23,17 @@ use swarm_core::tree::{HashTree, Proof, TreeBuilder};
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
 
 /// The fenced blocks whose first line begins with a word: what follows the word, and the lines.
-fn blocks(word: &str) -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut blocks = Vec::new();
+fn fenced(word: &str) -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut found = Vec::new();
     let mut lines = DOCUMENT.lines();
     while let Some(line) = lines.next() {
         let Some(kind) = line.strip_prefix("```").filter(|kind| !kind.is_empty()) else { continue };
         let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
         if let Some(name) = kind.strip_prefix(word) {
-            blocks.push((name.trim(), body));
+            found.push((name.trim(), body));
         }
     }
-    blocks
+    found
 }
 
 fn bytes_of(lines: &[&str]) -> Vec<u8> {
@@ -262,10 +262,10 @@ fn values() -> BTreeMap<&'static str, Vec<u8>> {
 }
 
 #[test]
-fn every_block_of_bytes_is_what_the_codecs_write() {
+fn every_vector_is_what_the_codecs_write() {
     let mut values = values();
     let mut wrong = Vec::new();
-    for (name, lines) in blocks("hex ") {
+    for (name, lines) in fenced("hex ") {
         let Some(expected) = values.remove(name) else {
             wrong.push(format!("`{name}` stands for nothing"));
             continue;
@@ -285,7 +285,7 @@ fn every_block_of_bytes_is_what_the_codecs_write() {
 #[test]
 fn every_message_in_the_document_is_read_as_what_it_stands_for() {
     let mut read = BTreeMap::new();
-    for (name, lines) in blocks("hex ") {
+    for (name, lines) in fenced("hex ") {
         read.insert(name, bytes_of(&lines));
     }
     for (name, message) in control() {
@@ -302,7 +302,7 @@ fn every_message_in_the_document_is_read_as_what_it_stands_for() {
 fn the_first_frame_of_the_minimum_peer_verifies_against_the_root_of_its_manifest() {
     let manifest = counting();
     let mut frame = Vec::new();
-    for (name, lines) in blocks("hex ") {
+    for (name, lines) in fenced("hex ") {
         if name == "minimum data head" {
             frame = bytes_of(&lines);
         }
@@ -318,14 +318,14 @@ fn the_first_frame_of_the_minimum_peer_verifies_against_the_root_of_its_manifest
 #[test]
 fn the_exchange_with_the_tracker_is_in_the_form_of_the_codecs() {
     let mut kinds = Vec::new();
-    for (_, lines) in blocks("json exchange request") {
+    for (_, lines) in fenced("json exchange request") {
         for line in lines {
             let line = line.replace("SWARMID", &swarm().to_string());
             assert_eq!(PeerRequest::decode(&line).expect("a request").encode(), line);
             kinds.push(line);
         }
     }
-    for (_, lines) in blocks("json exchange answer") {
+    for (_, lines) in fenced("json exchange answer") {
         for line in lines {
             assert_eq!(TrackerMessage::decode(line).expect("a message").encode(), line);
             kinds.push(line.to_owned());
