@@ -171,7 +171,7 @@ fn control() -> Vec<(&'static str, PeerMessage)> {
         have,
         proof: None,
     };
-    let part = PeerMessage::ManifestPart { part: 0, part_count: 1, bytes: Bytes::from_static(&[0xee; 222]) };
+    let part = PeerMessage::ManifestPart { part: 0, part_count: 1, bytes: Bytes::from_static(&[0xee; 20]) };
     vec![
         ("minimum hello", hello(2, RECEIVING, Vec::new(), None)),
         (
