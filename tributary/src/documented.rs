@@ -17,15 +17,20 @@ const MARKS: (&str, &str) = ("<!-- command-lines begin -->\n", "<!-- command-lin
 /// With this variable set, the document is written instead of compared: `cargo xtask book --update` sets it.
 const UPDATE: &str = "TRIBUTARY_UPDATE_DOCS";
 
-/// Adds a command and those below it.
-fn describe(command: &Command, text: &mut String) {
-    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
-    let mut shown = command.clone().term_width(100).mut_args(|argument| argument.hide_env_values(true));
-    let help = shown.render_long_help().to_string();
+/// Without what the environment of this run says.
+fn plain(command: Command) -> Command {
+    command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(plain)
+}
+
+/// Adds what `--help` prints for a command, and for those below it.
+fn describe(root: &Command, command: &Command, path: &[&str], text: &mut String) {
+    let arguments = path.iter().copied().chain(["--help"]);
+    let help = root.clone().try_get_matches_from(arguments).unwrap_err().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-    write!(text, "## `{name}`\n\n```text\n{}\n```\n\n", lines.join("\n").trim_end()).unwrap();
-    let below = command.get_subcommands().filter(|command| command.get_name() != "help");
-    below.for_each(|command| describe(command, text));
+    write!(text, "## `{}`\n\n```text\n{}\n```\n\n", path.join(" "), lines.join("\n").trim_end()).unwrap();
+    for below in command.get_subcommands() {
+        describe(root, below, &[path, &[below.get_name()]].concat(), text);
+    }
 }
 
 #[test]
@@ -34,10 +39,9 @@ fn the_documented_command_lines_are_those_of_the_program() {
     let page = fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(MARKS.0).expect("the page has the first mark");
     let (_, after) = rest.split_once(MARKS.1).expect("the page has the second mark");
-    let mut command = Cli::command();
-    command.build();
+    let root = plain(Cli::command()).term_width(100);
     let mut text = String::from("\n");
-    describe(&command, &mut text);
+    describe(&root, &root, &[root.get_name()], &mut text);
     let expected = format!("{before}{}{text}{}{after}", MARKS.0, MARKS.1);
     if env::var_os(UPDATE).is_some() {
         fs::write(&path, &expected).unwrap();
