@@ -4,6 +4,7 @@
 
 import { posterUrl, tracks } from "./attachments.js";
 import { element } from "./dom.js";
+import { recall } from "./memory.js";
 
 /** @import { Content, PlaybackStats } from "./types.js" */
 
@@ -29,8 +30,11 @@ export class Player {
   stats = { first_frame_ms: null, first_frame_at_s: null, stalls: 0, stall_ms: 0 };
   #stage;
   #onPlaying;
-  /** @type {HTMLMediaElement | undefined} */
-  #media;
+  /** What plays, if anything does. A video lies in a `media-controller`, which is nothing yet until app/controls.js is there.
+   * @type {HTMLMediaElement | undefined} */
+  media;
+  /** Called once something is seen or heard, or will not be. @type {() => void} */
+  onFirst = () => {};
   #isOver = false;
 
   /**
@@ -47,9 +51,9 @@ export class Player {
    * @param {number} seconds
    */
   seek(seconds) {
-    if (!this.#media) return;
-    this.#media.currentTime = seconds;
-    void this.#begin(this.#media);
+    if (!this.media) return;
+    this.media.currentTime = seconds;
+    void this.#begin(this.media);
   }
 
   /** The page says why nothing more comes: what the browser would say about it is left out from now on. */
@@ -80,7 +84,7 @@ export class Player {
    * @param {Content} content
    */
   #play(kind, content) {
-    const media = this.#media = element(kind);
+    const media = this.media = element(kind);
     media.controls = true;
     media.preload = "auto";
     if (media instanceof HTMLVideoElement) {
@@ -89,6 +93,9 @@ export class Player {
       if (poster) media.poster = poster;
     }
     media.setAttribute("aria-label", content.title || content.name);
+    const volume = Number(recall("volume") ?? 1);
+    media.volume = volume >= 0 && volume <= 1 ? volume : 1;
+    media.muted = recall("muted") === "on";
     const startSeconds = (content.start_ms ?? 0) / 1000;
     this.#measure(media, startSeconds);
     media.addEventListener("error", () => {
@@ -100,7 +107,14 @@ export class Player {
     const fragment = content.start_ms === null ? "" : `#t=${startSeconds}`;
     media.src = `${contentUrl(content)}${fragment}`;
     media.append(...tracks(content.attachments));
-    this.#replace(media);
+    if (kind === "audio") {
+      this.#replace(media);
+    } else {
+      media.slot = "media";
+      const controller = document.createElement("media-controller");
+      controller.append(media);
+      this.#replace(controller);
+    }
     this.#begin(media);
   }
 
@@ -133,6 +147,7 @@ export class Player {
       if (this.stats.first_frame_ms !== null) return;
       this.stats.first_frame_ms = Math.round(performance.now());
       this.stats.first_frame_at_s = seconds;
+      this.onFirst();
     };
     const showsFrames = media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media;
     let hasSought = false;
@@ -208,13 +223,14 @@ export class Player {
   /** @param {HTMLElement} node */
   #shown(node) {
     this.stats.first_frame_ms ??= Math.round(performance.now());
+    this.onFirst();
     this.#stage.classList.add("is-plain");
     this.#replace(node);
   }
 
   /** @param {HTMLElement} node */
   #replace(node) {
-    this.#stage.classList.toggle("is-video", node instanceof HTMLVideoElement);
+    this.#stage.classList.toggle("is-video", node.localName === "media-controller");
     this.#stage.replaceChildren(node);
   }
 
@@ -227,6 +243,7 @@ export class Player {
     note.classList.toggle("is-still", isStill);
     this.#stage.classList.remove("is-video");
     this.#stage.replaceChildren(note);
+    this.onFirst();
   }
 }
 

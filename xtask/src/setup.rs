@@ -29,7 +29,7 @@ pub(crate) enum Need {
     WasmBindgen,
     /// Trunk, which builds the page, too.
     Trunk,
-    /// Node, which runs WebAssembly tests.
+    /// Node and npm, which make the page's player library and run WebAssembly tests.
     Node,
     /// Browser and driver.
     Browser,
@@ -67,13 +67,13 @@ impl Need {
     ];
 
     /// What building the page takes.
-    pub(crate) const PAGE: [Self; 1] = [Self::WasmTarget];
+    pub(crate) const PAGE: [Self; 2] = [Self::WasmTarget, Self::Node];
 
     /// What making packages takes.
-    pub(crate) const DIST: [Self; 2] = [Self::WasmTarget, Self::Static];
+    pub(crate) const DIST: [Self; 3] = [Self::WasmTarget, Self::Node, Self::Static];
 
     /// What comparing it with Trunk's takes.
-    pub(crate) const TRUNK: [Self; 3] = [Self::WasmTarget, Self::WasmBindgen, Self::Trunk];
+    pub(crate) const TRUNK: [Self; 4] = [Self::WasmTarget, Self::WasmBindgen, Self::Trunk, Self::Node];
 }
 
 /// Installs what is missing of `needs`.
@@ -96,7 +96,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
                 tool(workspace, &WASM_BINDGEN)?;
             }
             Need::Trunk => tool(workspace, &TRUNK)?,
-            Need::Node => programs.push(NODE),
+            Need::Node => programs.extend(NODE),
             Need::Browser => programs.extend(BROWSER),
             Need::Films => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),
