@@ -1,8 +1,15 @@
 // @ts-check
 // The chart of the last minutes: what came, by source, above the line; what was passed on, below it.
 
-/** Seconds that are shown. */
-export const SPAN_SECONDS = 300;
+/** Seconds that are shown: as few of these as hold all samples. */
+const SPANS = [60, 120, 300];
+
+export const SAMPLES_MAX = 300;
+
+/** @param {number} count of samples */
+export function spanSeconds(count) {
+  return SPANS.find((span) => count <= span) ?? SAMPLES_MAX;
+}
 
 /**
  * @typedef {object} Sample bytes in one second
@@ -38,7 +45,7 @@ export function drawChart(canvas, samples, words) {
   const room = height - FOOT;
   const line = Math.round((room * top) / (top + below));
   const scale = (room - 4) / (top + below);
-  const step = width / (SPAN_SECONDS - 1);
+  const step = width / (spanSeconds(samples.length) - 1);
   const x = (/** @type {number} */ index) => width - (samples.length - 1 - index) * step;
   /** @param {string} name @param {number[]} from @param {number[]} to */
   const area = (name, from, to) => {

@@ -50,9 +50,9 @@ export class Controls {
     }
     if (chapters.length > 0) video.append(chapterTrack(chapters));
     this.settings = new Settings(video, (isOpen) => controller.setAttribute("autohide", isOpen ? "-1" : "3"));
-    this.#theatre = own("theatre", [icon(WIDE, "icon")], () => this.toggleTheatre());
+    this.#theatre = own("theatre", [icon(WIDE)], () => this.toggleTheatre());
     const help = own("help", [make("span", { class: "help-mark", "aria-hidden": "true" }, text("?"))], () => this.onHelp());
-    const settings = own("settings", [icon(GEAR, "icon")], () => this.settings.toggle());
+    const settings = own("settings", [icon(GEAR)], () => this.settings.toggle());
     this.settings.opener = settings;
     const captions = video.textTracks.length > 0 ? [make("media-captions-button")] : [];
     const strip = make("media-control-bar", {},
@@ -64,7 +64,8 @@ export class Controls {
     controller.append(
       make("media-loading-indicator", { slot: "centered-chrome", noautohide: "" }, spinner),
       make("div", { slot: "top-chrome", noautohide: "", class: "said-place" }, this.#said),
-      make("div", { class: "controls" }, make("div", { class: "settings-place" }, this.settings.panel), timeline(bar), strip),
+      make("div", { class: "settings-place" }, this.settings.panel),
+      make("div", { class: "controls" }, timeline(bar), strip),
     );
     video.controls = false;
     controller.addEventListener("dblclick", (event) => this.#double(event, video));
@@ -80,7 +81,7 @@ export class Controls {
     const isTheatre = document.body.classList.toggle("is-theatre");
     const words = say(isTheatre ? "theatre_end" : "theatre");
     this.#theatre.setAttribute("aria-label", words);
-    this.#theatre.replaceChildren(icon(isTheatre ? NARROW : WIDE, "icon"), tip(words));
+    this.#theatre.replaceChildren(icon(isTheatre ? NARROW : WIDE), tip(words));
   }
 
   /** @param {string} words shown for a moment, and read out */

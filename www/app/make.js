@@ -31,14 +31,12 @@ export function button(words, onClick) {
 /**
  * A picture of 24 by 24 for a button of the player.
  * @param {string} path
- * @param {string} [slot]
  */
-export function icon(path, slot = "") {
+export function icon(path) {
   const namespace = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(namespace, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
   svg.setAttribute("aria-hidden", "true");
-  if (slot) svg.setAttribute("slot", slot);
   const shape = document.createElementNS(namespace, "path");
   shape.setAttribute("d", path);
   svg.append(shape);

@@ -7,7 +7,7 @@ import { say } from "./words.js";
 
 /** @import { Failure, LinkStats, PeerStats, Way } from "./types.js" */
 
-/** Rates of sending are means over this long. */
+/** Rates are means over this long. */
 const WINDOW_MS = 2000;
 
 /** Peers whose name is remembered after their link ended. */
@@ -23,7 +23,7 @@ export class Peers {
   #failed = element("div", { className: "failures" }, element("h3", { text: say("failures") }), this.#failures);
   #scroll;
   section;
-  /** @type {{at: number, sent: Map<number, number>}[]} */
+  /** @type {{at: number, bytes: Map<number, {received: number, sent: number}>}[]} */
   #past = [];
   /** Names of peers by link. @type {Map<number, string>} */
   #names = new Map();
@@ -70,7 +70,7 @@ export class Peers {
   /** @param {LinkStats[]} links */
   #note(links) {
     const now = performance.now();
-    this.#past.push({ at: now, sent: new Map(links.map(({ link, sent }) => [link, sent])) });
+    this.#past.push({ at: now, bytes: new Map(links.map((link) => [link.link, link])) });
     while (this.#past.length > 2 && now - this.#past[0].at > WINDOW_MS) this.#past.shift();
     for (const { link, peer } of links) this.#names.set(link, peer.slice(0, 8));
     while (this.#names.size > NAMES_MAX) this.#names.delete(/** @type {number} */ (this.#names.keys().next().value));
@@ -80,12 +80,13 @@ export class Peers {
    * @param {LinkStats} link
    * @param {Way | undefined} way
    */
-  #cells({ link, peer, kind, rate, rtt_ms, state, received, sent }, way) {
-    const { at, sent: before } = this.#past[0];
-    const seconds = (performance.now() - at) / 1000;
-    const up = seconds > 0 ? (sent - (before.get(link) ?? sent)) / seconds : 0;
+  #cells({ link, peer, kind, rtt_ms, state, received, sent }, way) {
+    const { at, bytes } = this.#past[0];
+    const before = bytes.get(link) ?? { received, sent };
+    const seconds = Math.max((performance.now() - at) / 1000, 0.1);
+    const [down, up] = [(received - before.received) / seconds, (sent - before.sent) / seconds];
     const how = way ? `${say(way.is_relayed ? "way_relayed" : "way_direct")} (${way.protocol.toUpperCase()})` : say(`state_${state}`);
-    return [peer.slice(0, 8), say(`kind_${kind}`), how, formatRate(rate), formatRate(up),
+    return [peer.slice(0, 8), say(`kind_${kind}`), how, formatRate(down), formatRate(up),
       rtt_ms === null ? "–" : `${rtt_ms} ms`, formatBytes(received), formatBytes(sent)];
   }
 }

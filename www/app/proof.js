@@ -1,7 +1,7 @@
 // @ts-check
 // The panel that shows where what is watched comes from: a sentence, a chart of the last minutes, a table, the connections.
 
-import { SPAN_SECONDS, drawChart } from "./chart.js";
+import { SAMPLES_MAX, drawChart, spanSeconds } from "./chart.js";
 import { copyButton } from "./copying.js";
 import { element, setText } from "./dom.js";
 import { formatBytes, formatDuration, formatRate, formatShare } from "./format.js";
@@ -98,7 +98,7 @@ export class Proof {
     this.#before = stats;
     const delta = (/** @type {keyof typeof FIELDS} */ key) => Math.max(stats[FIELDS[key]] - (before ?? stats)[FIELDS[key]], 0);
     const sample = { publisher: delta("publisher"), viewers: delta("viewers"), mirrors: delta("mirrors"), sent: delta("sent") };
-    this.#samples = [...this.#samples, sample].slice(-SPAN_SECONDS);
+    this.#samples = [...this.#samples, sample].slice(-SAMPLES_MAX);
     this.#draw();
   }
 
@@ -111,7 +111,7 @@ export class Proof {
     }
     this.#peers.show(this.#stats, this.#ways, this.#visit.failures());
     this.#table(this.#stats);
-    const ago = say("chart_ago", { time: formatDuration(SPAN_SECONDS * 1000) });
+    const ago = say("chart_ago", { time: formatDuration(spanSeconds(this.#samples.length) * 1000) });
     drawChart(this.#canvas, this.#samples,
       { now: say("chart_now"), ago, received: say("chart_in"), sent: say("chart_out"), rate: formatRate });
     const sum = (/** @type {keyof Sample} */ key) => formatBytes(this.#samples.reduce((all, sample) => all + sample[key], 0));

@@ -63,7 +63,9 @@ export class Settings {
   toggleCaptions() {
     const tracks = captionTracks(this.#video);
     const shown = tracks.find(({ mode }) => mode === "showing");
-    const next = shown ? undefined : tracks.find(({ language }) => language === recall("captions")) ?? tracks[0];
+    const wishes = [recall("captions"), ...navigator.languages.map((tag) => tag.split("-")[0])];
+    const wished = wishes.map((tag) => tracks.find(({ language }) => language.split("-")[0] === tag)).find(Boolean);
+    const next = shown ? undefined : wished ?? tracks[0];
     this.#showCaptions(next);
     if (tracks.length === 0) return say("captions_none");
     return say("captions_are", { label: next?.label ?? say("captions_off") });

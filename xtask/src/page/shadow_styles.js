@@ -1,6 +1,9 @@
 // Part of the player library's bundle: styles of its elements without `<style>` elements, which the page's
 // Content-Security-Policy refuses. Each becomes a constructed style sheet, which it allows.
 
+/** Shadow roots of elements within, for servers; each element makes its own. */
+const NESTED = /<template shadowrootmode[^]*?<\/template>/g;
+
 const STYLE = /<style>([^]*?)<\/style>/g;
 
 /**
@@ -10,7 +13,7 @@ const STYLE = /<style>([^]*?)<\/style>/g;
  */
 export function fillShadow(root, template) {
   const texts = [];
-  root.innerHTML = template.replace(STYLE, (_, text) => {
+  root.innerHTML = template.replace(NESTED, "").replace(STYLE, (_, text) => {
     texts.push(text);
     return "";
   });
