@@ -67,6 +67,8 @@ export class Controls {
       make("div", { class: "settings-place" }, this.settings.panel),
       make("div", { class: "controls" }, timeline(bar), strip),
     );
+    // It says whether it is on, which a mere button cannot.
+    captions[0]?.setAttribute("role", "switch");
     video.controls = false;
     controller.addEventListener("dblclick", (event) => this.#double(event, video));
     document.addEventListener("fullscreenchange", () => void turn(document.fullscreenElement !== null));
@@ -131,7 +133,7 @@ function timeline(bar) {
  * @param {() => void} onClick
  */
 function own(key, children, onClick) {
-  const words = say(key);
+  const words = say(key === "help" ? "help_key" : key);
   const button = make("media-chrome-button", { "aria-label": words, class: key }, ...children, tip(words));
   button.addEventListener("click", onClick);
   return button;

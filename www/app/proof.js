@@ -55,10 +55,11 @@ export class Proof {
     });
     const table = element("table", { className: "sources" }, element("caption", { text: say("proof") }),
       element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...[...this.#rows.values()].map(({ line }) => line)));
+    const sources = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say("proof") }, table);
     const report = copyButton(say("report"), async () =>
       ({ text: JSON.stringify(await this.report(), null, 2), done: say("report_copied") }));
     const summary = element("summary", {}, element("h2", { text: say("proof") }), this.#sentence);
-    const body = element("div", { className: "proof-body" }, this.#canvas, element("div", { className: "scroll" }, table), segments,
+    const body = element("div", { className: "proof-body" }, this.#canvas, sources, segments,
       this.#peers.section, report);
     const panel = element("details", { className: "proof" }, summary, body);
     panel.id = "proof";

@@ -7,6 +7,7 @@ const WORDS = {
   theatre_end: "Leave theatre mode",
   settings: "Settings",
   help: "Keyboard shortcuts",
+  help_key: "? Keyboard shortcuts",
   speed: "Speed",
   speed_is: "Speed {rate}×",
   captions: "Captions",
