@@ -135,8 +135,8 @@ function timeline(bar) {
 function own(key, children, onClick) {
   const words = say(key === "help" ? "help_key" : key);
   const button = make("media-chrome-button", { "aria-label": words, class: key }, ...children, tip(words));
-  button.addEventListener("click", onClick);
-  return button;
+  // The library calls it for clicks and for keys.
+  return Object.assign(button, { handleClick: onClick });
 }
 
 /** @param {string} words */

@@ -29,8 +29,8 @@ import { say } from "./words.js";
  * @property {() => Failure[]} failures
  */
 
-/** How long the word stays that playback was resumed. */
-const RESUMED_MS = 10_000;
+/** How much of the film the word stays that playback was resumed. */
+const RESUMED_SECONDS = 10;
 
 export class Watching {
   #bar;
@@ -120,7 +120,10 @@ function sayResumed(startMs, visit) {
     line.remove();
   }));
   byId("stage").append(line);
-  setTimeout(() => { if (!line.contains(document.activeElement)) line.remove(); }, RESUMED_MS);
+  visit.media?.addEventListener("timeupdate", () => {
+    const seconds = (visit.media?.currentTime ?? 0) - startMs / 1000;
+    if (seconds > RESUMED_SECONDS && !line.contains(document.activeElement)) line.remove();
+  });
 }
 
 /** Adds the style of all this. */
