@@ -19,6 +19,9 @@ const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
 const RIGHT: &str = "\u{e014}";
 
+/// A screen of 1,280 by 800 pixels with everything twice as large.
+const ZOOMED: u32 = 640;
+
 /// Stops of the focus after which a walk through the page is taken for endless.
 const STOPS_MAX: usize = 60;
 
@@ -54,7 +57,8 @@ async fn open_paused(tab: &Tab, link: &str) -> Result<()> {
 async fn emulate(tab: &Tab, scheme: &str, width: u32) -> Result<()> {
     let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
     tab.command("Emulation.setEmulatedMedia", features).await?;
-    let screen = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600 });
+    let height = if width == ZOOMED { 400 } else { 800 };
+    let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
     tab.command("Emulation.setDeviceMetricsOverride", screen).await
 }
 
@@ -71,7 +75,7 @@ async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Resu
     Scene::play("axe", async |scene| {
         let tab = scene.tab().await?;
         tab.run_first(&axe).await?;
-        for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)] {
+        for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390), ("light", ZOOMED)] {
             emulate(&tab, scheme, width).await?;
             let state = |what: &str| format!("{what}, {scheme}, {width} pixels wide");
 
@@ -102,6 +106,25 @@ async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Resu
             ensure!(tab.value::<i32>(overflow).await? <= 0, "{} scrolls sideways", state("the page"));
         }
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_moves_by_itself_for_those_who_asked_for_less_motion() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (film, rules) = described_film(folder.path())?;
+    let tracker = Tracker::start()?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--rules", &rules.display().to_string()])?;
+    Scene::play("less motion", async |scene| {
+        let tab = scene.tab().await?;
+        open_paused(&tab, seeder.link()).await?;
+        let moving = "document.getAnimations().filter(({ playState }) => playState === 'running').length";
+        // Otherwise there is something that moves, if only the wheel that tells of waiting.
+        tab.wait_for("motion", TIMEOUT, moving).await?;
+        let wish = json!({ "features": [{ "name": "prefers-reduced-motion", "value": "reduce" }] });
+        tab.command("Emulation.setEmulatedMedia", wish).await?;
+        tab.wait_for("rest", TIMEOUT, &format!("{moving} === 0")).await
     })
     .await
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::content::{described_film, film};
+use tests::internet::{Internet, Router};
 use tests::scene::Scene;
 use tests::{Seeder, Tab, Tracker};
 
@@ -31,6 +32,9 @@ async fn the_bare_player_plays_and_what_comes_later_comes_after_the_first_frame(
         tab.open(seeder.link()).await?;
         wait_controls(&tab).await?;
         ensure!(!tab.value::<bool>("document.querySelector('video').controls").await?, "two sets of controls");
+        let refused: Vec<String> =
+            tab.console().await.into_iter().filter(|line| line.contains("Content Security Policy")).collect();
+        ensure!(refused.is_empty(), "{refused:?}");
         let first_frame = tab.stats().await?.first_frame_ms.context("controls without a frame")?;
         let late: Vec<(String, f64)> = tab
             .value(
@@ -67,7 +71,10 @@ async fn volume_captions_and_place_are_remembered_and_a_link_leads_to_a_moment()
         wait_controls(&tab).await?;
         tab.seek(30.0).await?;
         tab.wait_playing_beyond(30.5, TIMEOUT).await?;
-        tab.press("k").await?;
+        let told: (String, usize) =
+            tab.value("(({ title, artwork }) => [title, artwork.length])(navigator.mediaSession.metadata)").await?;
+        ensure!(told == ("The river".to_owned(), 1), "the system is told {told:?}");
+        tab.press("kc").await?;
         tab.value::<f64>("document.querySelector('video').volume = 0.4").await?;
         tab.value::<Option<bool>>("document.querySelector('#actions button').click() ?? null").await?;
         tab.wait_for("a copied link", TIMEOUT, "window.copied").await?;
@@ -82,6 +89,8 @@ async fn volume_captions_and_place_are_remembered_and_a_link_leads_to_a_moment()
         tab.wait_words("where you left off", TIMEOUT).await?;
         tab.wait_playing_beyond(29.9, TIMEOUT).await?;
         ensure!(tab.value::<f64>("document.querySelector('video').volume").await? == 0.4);
+        let captions = "document.querySelector('video').textTracks[0].mode === 'showing'";
+        tab.wait_for("the captions of before", TIMEOUT, captions).await?;
         tab.value::<Option<bool>>("document.querySelector('.resumed button').click() ?? null").await?;
         tab.wait_for("the beginning", TIMEOUT, "document.querySelector('video').currentTime < 10").await?;
 
@@ -132,6 +141,25 @@ async fn the_panel_shows_who_sent_what_and_how_and_a_report_can_be_copied() -> R
         second.open("about:blank").await?;
         second.open(seeder.link()).await?;
         second.wait_words("was on this device already", TIMEOUT).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tab_that_reaches_nobody_says_why() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let mut internet = Internet::new()?;
+    let (at_tracker, at_seeder) = (internet.public()?, internet.public()?);
+    let tracker = Tracker::start_on(&at_tracker, &[])?;
+    let at_tab = internet.behind(Router::NoUdp)?;
+    let seeder = Seeder::start_on(&at_seeder, &tracker, &film, folder.path(), &[])?;
+    Scene::play("no way", async |scene| {
+        let tab = scene.tab_on(&at_tab, &tracker.http("")).await?;
+        tab.open(seeder.link()).await?;
+        tab.wait_for("the panel", TIMEOUT, "document.getElementById('proof')").await?;
+        tab.value::<bool>("document.getElementById('proof').open = true").await?;
+        tab.wait_words("the routers on the way let nothing through", TIMEOUT).await
     })
     .await
 }

@@ -179,7 +179,7 @@ export class Bar {
   }
 
   #draw() {
-    if (this.#segments.length === 0) return;
+    if (this.#segments.length === 0 || document.hidden) return;
     this.#tell();
     draw(this.canvas, {
       segments: this.#segments,

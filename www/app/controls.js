@@ -45,7 +45,8 @@ export class Controls {
   constructor(video, bar, chapters) {
     const controller = /** @type {HTMLElement} */ (video.parentElement);
     this.#controller = controller;
-    for (const [name, value] of [["nohotkeys", ""], ["novolumepref", ""], ["nomutedpref", ""], ["autohide", "3"]]) {
+    for (const [name, value] of [["nohotkeys", ""], ["novolumepref", ""], ["nomutedpref", ""], ["nosubtitleslangpref", ""],
+      ["autohide", "3"]]) {
       controller.setAttribute(name, value);
     }
     if (chapters.length > 0) video.append(chapterTrack(chapters));

@@ -35,6 +35,7 @@ export function copyButton(words, make) {
       show(text);
     }
   });
+  made.setAttribute("aria-live", "polite");
   return made;
 }
 

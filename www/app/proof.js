@@ -104,7 +104,7 @@ export class Proof {
   }
 
   #draw() {
-    if (!this.panel.open || !this.#stats) return;
+    if (!this.panel.open || !this.#stats || document.hidden) return;
     const now = performance.now();
     if (now - this.#asked > WAYS_INTERVAL_MS) {
       this.#asked = now;

@@ -44,9 +44,13 @@ export class Settings {
       const isOwn = event.composedPath().some((node) => node === this.panel || node === this.opener);
       if (!this.panel.hidden && !isOwn) this.toggle();
     });
-    const again = () => this.#fill();
-    video.addEventListener("ratechange", again);
-    video.textTracks.addEventListener("change", again);
+    video.addEventListener("ratechange", () => this.#fill());
+    const remembered = recall("captions");
+    if (remembered) this.#showCaptions(captionTracks(video).find(({ language }) => language === remembered));
+    video.textTracks.addEventListener("change", () => {
+      remember("captions", captionTracks(video).find(({ mode }) => mode === "showing")?.language ?? "");
+      this.#fill();
+    });
   }
 
   /** Opens or closes them. */
@@ -63,8 +67,8 @@ export class Settings {
   toggleCaptions() {
     const tracks = captionTracks(this.#video);
     const shown = tracks.find(({ mode }) => mode === "showing");
-    const wishes = [recall("captions"), ...navigator.languages.map((tag) => tag.split("-")[0])];
-    const wished = wishes.map((tag) => tracks.find(({ language }) => language.split("-")[0] === tag)).find(Boolean);
+    const wished = navigator.languages.map((tag) =>
+      tracks.find(({ language }) => language.split("-")[0] === tag.split("-")[0])).find(Boolean);
     const next = shown ? undefined : wished ?? tracks[0];
     this.#showCaptions(next);
     if (tracks.length === 0) return say("captions_none");
@@ -74,7 +78,6 @@ export class Settings {
   /** @param {TextTrack | undefined} chosen */
   #showCaptions(chosen) {
     for (const track of captionTracks(this.#video)) track.mode = track === chosen ? "showing" : "disabled";
-    if (chosen) remember("captions", chosen.language);
   }
 
   #fill() {
