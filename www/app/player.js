@@ -17,6 +17,10 @@ const TELL_INTERVAL_MS = 250;
 /** How far before the start the frame may lie that is shown there: two frames of a slow film (12 a second). */
 const START_TOLERANCE_SECONDS = 0.17;
 
+/** How often a film that fails is read again, and how long after. */
+const ATTEMPTS_MAX = 3;
+const AGAIN_MS = 300;
+
 /**
  * Where the service worker answers for a content, relative to the page.
  * @param {Content} content
@@ -36,6 +40,7 @@ export class Player {
   /** Called once something is seen or heard, or will not be. @type {() => void} */
   onFirst = () => {};
   #isOver = false;
+  #attempts = 0;
 
   /**
    * @param {HTMLElement} stage
@@ -99,7 +104,7 @@ export class Player {
     const startSeconds = (content.start_ms ?? 0) / 1000;
     this.#measure(media, startSeconds);
     media.addEventListener("error", () => {
-      if (this.#isOver) return;
+      if (this.#isOver || this.#tryAgain(media, content)) return;
       const reason = media.error?.message || "the browser cannot decode it";
       this.#say(`Playback stopped: ${reason}. The file can still be saved.`, true);
     });
@@ -116,6 +121,24 @@ export class Player {
       this.#replace(controller);
     }
     this.#begin(media);
+  }
+
+  /**
+   * Reads the film again from where it is: on a busy machine, Chromium now and then fails a read that the service worker
+   * answers. What no browser can decode fails again.
+   * @param {HTMLMediaElement} media
+   * @param {Content} content
+   * @returns {boolean} whether it is tried
+   */
+  #tryAgain(media, content) {
+    if (this.#attempts >= ATTEMPTS_MAX) return false;
+    this.#attempts += 1;
+    const seconds = media.currentTime || (content.start_ms ?? 0) / 1000;
+    setTimeout(() => {
+      media.src = `${contentUrl(content)}#t=${seconds}`;
+      void this.#begin(media);
+    }, AGAIN_MS);
+    return true;
   }
 
   /**

@@ -28,10 +28,10 @@ export class Proof {
   #visit;
   /** @type {PeerStats | undefined} */
   #stats;
-  /** Totals of the second before. @type {PeerStats | undefined} */
-  #before;
   /** @type {Sample[]} */
   #samples = [];
+  /** The second of the last sample. */
+  #second = 0;
   /** @type {Map<number, Way>} */
   #ways = new Map();
   #asked = -Infinity;
@@ -65,14 +65,18 @@ export class Proof {
     panel.id = "proof";
     panel.addEventListener("toggle", () => this.#draw());
     this.panel = panel;
-    setInterval(() => this.#sample(), 1000);
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
   }
 
-  /** @param {PeerStats} stats */
-  stats(stats) {
+  /**
+   * @param {number} at when that was, in ms of the page's clock
+   * @param {PeerStats} stats
+   */
+  stats(at, stats) {
+    const isNewSecond = this.#note(Math.floor(at / 1000), stats);
     this.#stats = stats;
     setText(this.#sentence, sentence(stats, this.#deviceBytes()));
+    if (isNewSecond) this.#draw();
   }
 
   /** All that is known, for whom a person asks for help. */
@@ -93,14 +97,24 @@ export class Proof {
     return Math.max(stats.bytes_verified - stats.from_initial - stats.from_peers - stats.from_mirrors, 0);
   }
 
-  #sample() {
-    const [stats, before] = [this.#stats, this.#before];
-    if (!stats) return;
-    this.#before = stats;
-    const delta = (/** @type {keyof typeof FIELDS} */ key) => Math.max(stats[FIELDS[key]] - (before ?? stats)[FIELDS[key]], 0);
-    const sample = { publisher: delta("publisher"), viewers: delta("viewers"), mirrors: delta("mirrors"), sent: delta("sent") };
-    this.#samples = [...this.#samples, sample].slice(-SAMPLES_MAX);
-    this.#draw();
+  /**
+   * Adds what came since the last account to this second's sample.
+   * @param {number} second
+   * @param {PeerStats} stats
+   * @returns {boolean} whether a second began
+   */
+  #note(second, stats) {
+    const last = this.#second;
+    if (this.#samples.length === 0) this.#second = second - 1;
+    const missing = Math.min(second - this.#second, SAMPLES_MAX);
+    for (let count = 0; count < missing; count += 1) this.#samples.push({ publisher: 0, viewers: 0, mirrors: 0, sent: 0 });
+    this.#samples = this.#samples.slice(-SAMPLES_MAX);
+    this.#second = second;
+    const [sample, before] = [this.#samples.at(-1), this.#stats];
+    for (const key of /** @type {(keyof Sample)[]} */ (Object.keys(FIELDS))) {
+      if (sample) sample[key] += Math.max(stats[FIELDS[key]] - (before?.[FIELDS[key]] ?? 0), 0);
+    }
+    return second !== last;
   }
 
   #draw() {
@@ -113,7 +127,8 @@ export class Proof {
     this.#peers.show(this.#stats, this.#ways, this.#visit.failures());
     this.#table(this.#stats);
     const ago = say("chart_ago", { time: formatDuration(spanSeconds(this.#samples.length) * 1000) });
-    drawChart(this.#canvas, this.#samples,
+    // This second is not over.
+    drawChart(this.#canvas, this.#samples.slice(0, -1),
       { now: say("chart_now"), ago, received: say("chart_in"), sent: say("chart_out"), rate: formatRate });
     const sum = (/** @type {keyof Sample} */ key) => formatBytes(this.#samples.reduce((all, sample) => all + sample[key], 0));
     const time = formatDuration(this.#samples.length * 1000);
@@ -123,7 +138,7 @@ export class Proof {
 
   /** @param {PeerStats} stats */
   #table(stats) {
-    const recent = this.#samples.slice(-RATE_SAMPLES);
+    const recent = this.#samples.slice(-1 - RATE_SAMPLES, -1);
     const device = this.#deviceBytes();
     const all = stats.from_initial + stats.from_peers + stats.from_mirrors + device;
     for (const [key, { line, cells: [rate, total, share] }] of this.#rows) {

@@ -9,6 +9,9 @@ import { Reach } from "./reach.js";
 /** @import { Content, Levels, PeerStats } from "./types.js" */
 /** @import { Visit, Watching } from "./watching.js" */
 
+/** Accounts that are kept for the chart: half a minute. */
+const EARLY_MAX = 120;
+
 export class View {
   /** @type {number | undefined} */
   #countdown;
@@ -19,6 +22,8 @@ export class View {
   #loading;
   /** @type {Watching | undefined} */
   #watching;
+  /** What was told before that, for its chart. @type {{at: number, stats: PeerStats, levels: Levels}[]} */
+  #early = [];
 
   constructor() {
     byId("watch").hidden = false;
@@ -47,7 +52,10 @@ export class View {
     const content = this.#content;
     if (!content || this.#loading) return;
     this.#loading = import("./watching.js").then(({ Watching }) => new Watching(content, visit));
-    this.#loading.then((watching) => { this.#watching = watching; })
+    this.#loading.then((watching) => {
+      for (const { at, stats, levels } of this.#early.splice(0)) watching.stats(at, stats, levels);
+      this.#watching = watching;
+    })
       .catch(() => notice("late", "The controls of this page cannot be loaded; the browser's own are shown."));
   }
 
@@ -120,7 +128,8 @@ export class View {
    */
   stats(stats, levels) {
     const now = performance.now();
-    this.#watching?.stats(stats, levels);
+    if (this.#watching) this.#watching.stats(now, stats, levels);
+    else if (this.#early.push({ at: now, stats, levels }) > EARLY_MAX) this.#early.shift();
     notice("reach", this.#reach.words(now, stats));
     notice("scarce", stats.scarcity ? scarcityWords(stats.scarcity) : "");
   }

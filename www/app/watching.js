@@ -65,12 +65,13 @@ export class Watching {
   }
 
   /**
+   * @param {number} at when that was, in ms of the page's clock
    * @param {PeerStats} stats
    * @param {Levels} levels
    */
-  stats(stats, levels) {
+  stats(at, stats, levels) {
     this.#bar.levels(levels, stats.links.some(({ state }) => state === "open"));
-    this.#proof.stats(stats);
+    this.#proof.stats(at, stats);
   }
 
   /**
