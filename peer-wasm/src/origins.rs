@@ -84,7 +84,11 @@ mod tests {
         let mut origins = Origins::new(&held);
         origins.note(GroupRange::new(2, 5), Origin::Viewer);
         origins.note(GroupRange::new(8, 10), Origin::Mirror);
-        assert_eq!(origins.most(&held, GroupRange::new(0, 10)), Origin::Device as u8, "the others are not held");
+        assert_eq!(
+            origins.most(&held, GroupRange::new(0, 10)),
+            Origin::Device as u8,
+            "the others are not held"
+        );
         held.insert(GroupRange::new(2, 5));
         assert_eq!(origins.most(&held, GroupRange::new(0, 10)), Origin::Viewer as u8);
         assert_eq!(origins.most(&held, GroupRange::new(5, 10)), 0);

@@ -311,7 +311,8 @@ impl State {
         let content = self.content.as_ref().map(|(manifest, _)| manifest);
         let playhead = content.zip(self.player_ms).and_then(|(manifest, at_ms)| place_at(manifest, at_ms));
         let levels = content.zip(self.peer.held().zip(self.peer.well_held()));
-        let levels = levels.map(|(manifest, (held, well_held))| Levels::new(manifest, held, &well_held, &self.origins));
+        let levels = levels
+            .map(|(manifest, (held, well_held))| Levels::new(manifest, held, &well_held, &self.origins));
         let Levels { cells, shares, risks, cell_origins, segment_origins } = levels.unwrap_or_default();
         let arrays = [
             ("cells", cells),

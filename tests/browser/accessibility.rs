@@ -75,7 +75,9 @@ async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Resu
     Scene::play("axe", async |scene| {
         let tab = scene.tab().await?;
         tab.run_first(&axe).await?;
-        for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390), ("light", ZOOMED)] {
+        for (scheme, width) in
+            [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390), ("light", ZOOMED)]
+        {
             emulate(&tab, scheme, width).await?;
             let state = |what: &str| format!("{what}, {scheme}, {width} pixels wide");
 
@@ -96,7 +98,8 @@ async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Resu
             tab.wait_for("a chart in words", TIMEOUT, "document.querySelector('.chart[aria-label]')").await?;
             examine(&tab, &state("the open panel")).await?;
             tab.value::<Option<bool>>("document.querySelector('.settings').click() ?? null").await?;
-            tab.wait_for("settings", TIMEOUT, "document.querySelector('.settings-panel:not([hidden])')").await?;
+            tab.wait_for("settings", TIMEOUT, "document.querySelector('.settings-panel:not([hidden])')")
+                .await?;
             examine(&tab, &state("settings")).await?;
             tab.press(ESCAPE).await?;
             tab.press("?").await?;
@@ -169,9 +172,22 @@ async fn keys_alone_reach_and_do_everything() -> Result<()> {
         open_paused(&tab, seeder.link()).await?;
         let stops = walk(&tab).await?;
         let expected = [
-            "Tributary", "play", "mute", "media-volume-range", "media-time-range", "Segments, one at a time", "Settings",
-            "enter fullscreen mode", "Theatre mode", "? Keyboard shortcuts", "Copy link at this time", "Save the file",
-            "Keep on this device", "Pass on what I receive", "0:00Spring", "0:30Sea",
+            "Tributary",
+            "play",
+            "mute",
+            "media-volume-range",
+            "media-time-range",
+            "Segments, one at a time",
+            "Settings",
+            "enter fullscreen mode",
+            "Theatre mode",
+            "? Keyboard shortcuts",
+            "Copy link at this time",
+            "Save the file",
+            "Keep on this device",
+            "Pass on what I receive",
+            "0:00Spring",
+            "0:30Sea",
         ];
         for name in expected {
             ensure!(stops.contains(name), "no stop at “{name}”: {stops:?}");
@@ -192,7 +208,8 @@ async fn keys_alone_reach_and_do_everything() -> Result<()> {
         tab.press(ENTER).await?;
         tab.wait_for("settings", TIMEOUT, "document.activeElement.name === 'speed'").await?;
         tab.press(RIGHT).await?;
-        tab.wait_for("a faster film", TIMEOUT, "document.querySelector('video').playbackRate === 1.25").await?;
+        tab.wait_for("a faster film", TIMEOUT, "document.querySelector('video').playbackRate === 1.25")
+            .await?;
         tab.press(ESCAPE).await?;
         let is_back = "document.activeElement === document.querySelector('.settings')";
         tab.wait_for("the focus at the button", TIMEOUT, is_back).await?;
@@ -243,6 +260,9 @@ async fn turned_off(tab: &Tab) -> Result<()> {
     tab.wait_for("no list", TIMEOUT, "!document.querySelector('.help-dialog[open]')").await?;
     tab.press("m?").await?;
     tab.wait_for("the list of keys", TIMEOUT, "document.querySelector('.help-dialog[open]')").await?;
-    ensure!(!tab.value::<bool>("document.querySelector('video').muted").await?, "a key that is off did something");
+    ensure!(
+        !tab.value::<bool>("document.querySelector('video').muted").await?,
+        "a key that is off did something"
+    );
     Ok(())
 }

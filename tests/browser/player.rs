@@ -34,7 +34,10 @@ async fn the_bare_player_plays_and_what_comes_later_comes_after_the_first_frame(
         let tab = scene.tab().await?;
         tab.open(seeder.link()).await?;
         wait_controls(&tab).await?;
-        ensure!(!tab.value::<bool>("document.querySelector('video').controls").await?, "two sets of controls");
+        ensure!(
+            !tab.value::<bool>("document.querySelector('video').controls").await?,
+            "two sets of controls"
+        );
         let refused: Vec<String> =
             tab.console().await.into_iter().filter(|line| line.contains("Content Security Policy")).collect();
         ensure!(refused.is_empty(), "{refused:?}");
@@ -75,8 +78,9 @@ async fn volume_captions_and_place_are_remembered_and_a_link_leads_to_a_moment()
         wait_controls(&tab).await?;
         tab.seek(30.0).await?;
         tab.wait_playing_beyond(30.5, TIMEOUT).await?;
-        let told: (String, usize) =
-            tab.value("(({ title, artwork }) => [title, artwork.length])(navigator.mediaSession.metadata)").await?;
+        let told: (String, usize) = tab
+            .value("(({ title, artwork }) => [title, artwork.length])(navigator.mediaSession.metadata)")
+            .await?;
         ensure!(told == ("The river".to_owned(), 1), "the system is told {told:?}");
         tab.press("kc").await?;
         tab.value::<f64>("document.querySelector('video').volume = 0.4").await?;
@@ -132,14 +136,24 @@ async fn the_panel_shows_who_sent_what_and_how_and_a_report_can_be_copied() -> R
         let legend: String = second.value("document.getElementById('bar-legend').innerText").await?;
         ensure!(legend.contains("From viewers") && !legend.contains("From the publisher"), "{legend}");
         let chart = "document.querySelector('.chart').getAttribute('aria-label')";
-        second.wait_for("the chart in words", TIMEOUT, &format!("/from viewers [0-9.]+ MB/.test({chart})")).await?;
-        second.value::<Option<bool>>("document.querySelector('.proof-body > .button').click() ?? null").await?;
+        second
+            .wait_for("the chart in words", TIMEOUT, &format!("/from viewers [0-9.]+ MB/.test({chart})"))
+            .await?;
+        second
+            .value::<Option<bool>>("document.querySelector('.proof-body > .button').click() ?? null")
+            .await?;
         second.wait_for("a copied report", TIMEOUT, "window.copied").await?;
         let report: Value = serde_json::from_str(&second.value::<String>("window.copied").await?)?;
-        ensure!(report["stats"]["from_peers"].as_u64() == report["stats"]["bytes_total"].as_u64(), "{report}");
+        ensure!(
+            report["stats"]["from_peers"].as_u64() == report["stats"]["bytes_total"].as_u64(),
+            "{report}"
+        );
         let ways = report["ways"].as_object().context("no ways")?;
         ensure!(ways.values().any(|way| way["is_relayed"] == json!(false)), "{report}");
-        ensure!(report["history"]["bytes_each_second"].as_array().is_some_and(|rows| !rows.is_empty()), "{report}");
+        ensure!(
+            report["history"]["bytes_each_second"].as_array().is_some_and(|rows| !rows.is_empty()),
+            "{report}"
+        );
 
         // What an earlier visit stored is told from what comes now.
         second.open("about:blank").await?;

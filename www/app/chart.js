@@ -43,8 +43,9 @@ export function drawChart(canvas, samples, words) {
   const top = Math.max(SMALLEST_TOP, ...samples.map(({ publisher, viewers, mirrors }) => publisher + viewers + mirrors));
   const below = Math.max(SMALLEST_TOP, ...samples.map(({ sent }) => sent));
   const room = height - FOOT;
-  const line = Math.round((room * top) / (top + below));
-  const scale = (room - 4) / (top + below);
+  // Both sides have the same scale, and room for their words.
+  const line = Math.min(Math.round((room * top) / (top + below)), room - FOOT);
+  const scale = Math.min((line - 4) / top, (room - line) / below);
   const step = width / (spanSeconds(samples.length) - 1);
   const x = (/** @type {number} */ index) => width - (samples.length - 1 - index) * step;
   /** @param {string} name @param {number[]} from @param {number[]} to */

@@ -21,7 +21,8 @@ const LOCK: &str = "package-lock.json";
 /// Makes `www/vendor/` with a program of the same package manager. See `bundle.mjs` beside this file.
 pub(crate) fn bundle(workspace: &Workspace) -> Result<()> {
     install(workspace)?;
-    run(workspace.command("npm").args(["run", "--silent", "bundle"])).context("the player library is not made")
+    run(workspace.command("npm").args(["run", "--silent", "bundle"]))
+        .context("the player library is not made")
 }
 
 /// What the library's authors say of its use.
