@@ -7,6 +7,8 @@ use serde::Serialize;
 use swarm_core::manifest::{Period, Segment, SegmentKind};
 use swarm_core::{GroupRange, GroupSet, Manifest};
 
+use crate::origins::Origins;
+
 /// Maximum number of equal parts of the content whose fill is shown: one part for two pixels of a wide bar.
 const CELLS_MAX: u32 = 480;
 
@@ -122,17 +124,25 @@ pub struct Levels {
     pub shares: Vec<u8>,
     /// 1 for each segment with at least one group at risk, otherwise 0.
     pub risks: Vec<u8>,
+    /// Of each of the equal parts, where most of what is held came from: a number of [`Origin`](crate::origins::Origin),
+    /// or 0.
+    pub cell_origins: Vec<u8>,
+    /// The same of each segment.
+    pub segment_origins: Vec<u8>,
 }
 
 impl Levels {
     /// Levels of a peer that holds `held`. A group that is not in `well_held` is at risk.
-    pub fn new(manifest: &Manifest, held: &GroupSet, well_held: &GroupSet) -> Self {
+    pub fn new(manifest: &Manifest, held: &GroupSet, well_held: &GroupSet, origins: &Origins) -> Self {
         let groups = u64::from(manifest.geometry().group_count());
         let count = groups.min(u64::from(CELLS_MAX));
         let edge = |cell: u64| u32::try_from(cell * groups / count.max(1)).unwrap_or(u32::MAX);
+        let cells = || (0..count).map(|cell| GroupRange::new(edge(cell), edge(cell + 1)));
         let segments = || manifest.segment_ranges().map(|(range, _)| range);
         Self {
-            cells: (0..count).map(|cell| share(held, GroupRange::new(edge(cell), edge(cell + 1)))).collect(),
+            cells: cells().map(|range| share(held, range)).collect(),
+            cell_origins: cells().map(|range| origins.most(held, range)).collect(),
+            segment_origins: segments().map(|range| origins.most(held, range)).collect(),
             shares: segments().map(|range| share(held, range)).collect(),
             risks: segments().map(|range| u8::from(!well_held.has_all(range))).collect(),
         }
@@ -152,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::film;
+    use crate::origins::Origin;
 
     #[test]
     fn a_moment_is_found_in_its_segment_and_never_outside_the_content() {
@@ -184,7 +195,14 @@ mod tests {
         held.insert(GroupRange::new(0, 54));
         let mut well_held = held.clone();
         well_held.insert(GroupRange::new(54, 203));
-        let levels = Levels::new(&film, &held, &well_held);
+        let mut origins = Origins::default();
+        let levels = Levels::new(&film, &held, &well_held, &origins);
+        assert_eq!(levels.segment_origins, [0, 0, 0, 0]);
+        origins = Origins::new(&held);
+        origins.note(GroupRange::new(4, 54), Origin::Viewer);
+        let levels = Levels::new(&film, &held, &well_held, &origins);
+        assert_eq!(levels.segment_origins, [Origin::Device as u8, Origin::Viewer as u8, 0, 0]);
+        assert_eq!(levels.cell_origins[..5], [1, 1, 1, 1, 3]);
         assert_eq!(levels.shares, [255, 127, 0, 0]);
         assert_eq!(levels.risks, [0, 0, 1, 1]);
         assert_eq!(levels.cells.len() as u32, count);

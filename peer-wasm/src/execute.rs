@@ -140,7 +140,10 @@ impl State {
     fn put(&mut self, now: Timestamp, verified: &Verified) {
         let Some((_, store)) = &mut self.content else { return };
         match store.put(verified) {
-            Ok(()) => self.has_news = true,
+            Ok(()) => {
+                self.has_news = true;
+                self.origins.note(verified.range(), self.origin);
+            }
             Err(error) => self.input(now, Input::StoreFailed(verified.range(), error.to_string())),
         }
     }

@@ -10,6 +10,7 @@ use swarm_core::peer::Appetite;
 use swarm_core::{Input, Manifest, Timestamp};
 
 use crate::driver::Happening;
+use crate::origins::Origins;
 use crate::page::ToPage;
 use crate::state::State;
 use crate::store::Store;
@@ -76,6 +77,7 @@ impl State {
         let geometry = store.geometry();
         self.keeping.resumed_bytes = held.runs(geometry.all()).map(|run| geometry.len_bytes(run)).sum();
         let expected = self.start_ms.and_then(|start_ms| self.readers.expect(&manifest, start_ms));
+        self.origins = Origins::new(&held);
         self.content = Some((manifest, store));
         self.tell_storage(now);
         self.input(now, Input::StoreReady { held, tree: Box::new(tree) });

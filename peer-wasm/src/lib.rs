@@ -15,6 +15,7 @@ mod fixture;
 mod keeping;
 mod link;
 mod mirror;
+pub mod origins;
 mod page;
 pub mod range;
 mod reader;

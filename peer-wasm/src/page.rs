@@ -120,7 +120,7 @@ pub(crate) enum ToPage<'a> {
     },
     /// The link's time cannot be used; in words.
     BadStart { reason: &'a str },
-    /// How things stand; `id` answers `Fresh`. With `cells`, `shares` and `risks`: see [`bar::Levels`].
+    /// How things stand; `id` answers `Fresh`. With the arrays of [`bar::Levels`].
     Stats {
         id: Option<u32>,
         stats: &'a Stats,

@@ -19,6 +19,7 @@ use crate::digest::{Digest, Progress};
 use crate::driver::{Driver, Early, Happening};
 use crate::keeping::Keeping;
 use crate::link::Link;
+use crate::origins::{Origin, Origins};
 use crate::page::{Attachment, FromPage, ToPage, to_array};
 use crate::reader::{Readers, refuse};
 use crate::store::Store;
@@ -60,6 +61,10 @@ pub(crate) struct State {
     pub(crate) readers: Readers,
     pub(crate) content: Option<(Arc<Manifest>, Store)>,
     pub(crate) keeping: Keeping,
+    /// Where what is held came from.
+    pub(crate) origins: Origins,
+    /// Where groups come from that are stored now.
+    pub(crate) origin: Origin,
     /// Whether groups were stored that readers may wait for.
     pub(crate) has_news: bool,
     /// Links to which bulk was sent since their buffers were last looked at.
@@ -103,6 +108,8 @@ impl State {
             readers: Readers::new(on_reader),
             content: None,
             keeping: Keeping::default(),
+            origins: Origins::default(),
+            origin: Origin::Mirror,
             has_news: false,
             fed: Vec::new(),
             driver,
@@ -114,6 +121,8 @@ impl State {
 
     /// Takes something that happened and carries out all that the core asks in return.
     pub(crate) fn handle(&mut self, now: Timestamp, happening: Happening) {
+        // What comes on no link comes from a mirror.
+        self.origin = Origin::Mirror;
         match happening {
             Happening::Timer => {
                 self.peer.handle_timeout(now);
@@ -132,6 +141,7 @@ impl State {
                 }
             }
             Happening::Channel(id, lane, event) => {
+                self.origin = self.peer.role(id).map_or(Origin::Viewer, Origin::from);
                 let inputs = self.links.get_mut(&id).map(|link| link.handle(lane, event));
                 for input in inputs.unwrap_or_default() {
                     self.input(now, input);
@@ -301,9 +311,16 @@ impl State {
         let content = self.content.as_ref().map(|(manifest, _)| manifest);
         let playhead = content.zip(self.player_ms).and_then(|(manifest, at_ms)| place_at(manifest, at_ms));
         let levels = content.zip(self.peer.held().zip(self.peer.well_held()));
-        let levels = levels.map(|(manifest, (held, well_held))| Levels::new(manifest, held, &well_held));
-        let Levels { cells, shares, risks } = levels.unwrap_or_default();
-        let arrays = [("cells", cells), ("shares", shares), ("risks", risks)];
+        let levels = levels
+            .map(|(manifest, (held, well_held))| Levels::new(manifest, held, &well_held, &self.origins));
+        let Levels { cells, shares, risks, cell_origins, segment_origins } = levels.unwrap_or_default();
+        let arrays = [
+            ("cells", cells),
+            ("shares", shares),
+            ("risks", risks),
+            ("cell_origins", cell_origins),
+            ("segment_origins", segment_origins),
+        ];
         let arrays = arrays.map(|(name, bytes)| (name, to_array(&bytes)));
         ToPage::Stats { id, stats: &stats, playhead }.post_with(&self.scope, &arrays);
         self.readers.say_alive();

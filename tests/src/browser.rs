@@ -232,6 +232,15 @@ impl Tab {
         Ok(())
     }
 
+    /// Presses keys, one after the other, wherever the focus is. Keys without a letter are those of WebDriver.
+    pub async fn press(&self, keys: &str) -> Result<()> {
+        for key in keys.chars() {
+            let pressed = self.driver.action_chain().key_down(key).key_up(key).perform().await;
+            pressed.with_context(|| format!("{}: cannot press {key:?}", self.name))?;
+        }
+        Ok(())
+    }
+
     /// The value of a JavaScript expression, which may be a promise.
     pub async fn value<T: DeserializeOwned>(&self, expression: &str) -> Result<T> {
         let script = format!("return (async () => ({expression}))();");

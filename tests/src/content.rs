@@ -52,6 +52,22 @@ pub fn film() -> Result<PathBuf> {
     })
 }
 
+/// What [`described_film`] says of itself.
+const RULES: &str = "title = \"The river\"\nauthor = \"The authors\"\n\
+    [[chapter]]\ntime = \"0:00\"\nname = \"Spring\"\n[[chapter]]\ntime = \"0:30\"\nname = \"Sea\"\n\
+    [[rule]]\nchapter = \"Sea\"\npriority = 7\n";
+
+const SUBTITLES: &str = "WEBVTT\n\n00:00.000 --> 01:00.000\nThe river rises.\n";
+
+/// [`film`] in `folder` with subtitles beside it, and a rules file with a title and two chapters, in this order.
+pub fn described_film(folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    let (described, rules) = (folder.join("river.mp4"), folder.join("rules.toml"));
+    fs::copy(film()?, &described).context("cannot copy the film")?;
+    fs::write(folder.join("river.en.vtt"), SUBTITLES)?;
+    fs::write(&rules, RULES)?;
+    Ok((described, rules))
+}
+
 /// The film of [`film`] with its index after the media. Encoders write this order by default.
 pub fn film_with_index_last() -> Result<PathBuf> {
     kept("film-60s-720p-4M-index-last.mp4", 28_000_000..34_000_000, |command| {

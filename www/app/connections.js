@@ -4,7 +4,7 @@
 
 import { relay } from "./relay.js";
 
-/** @import { FromWorker, Signal, ToWorker } from "./types.js" */
+/** @import { Failure, FromWorker, Signal, ToWorker, Way } from "./types.js" */
 
 /** Labels and order of the two channels of a link. */
 const LABELS = ["control", "data"];
@@ -15,12 +15,17 @@ const CERTIFICATE = { name: "ECDSA", namedCurve: "P-256" };
 /** Candidates kept for a connection that has no description of the other side yet. */
 const CANDIDATES_MAX = 64;
 
+/** Failures that are remembered. */
+const FAILURES_MAX = 20;
+
 /** @typedef {(message: ToWorker, transfer?: Transferable[]) => void} Post */
 
 export class Connections {
   /** @type {Map<number, Connection>} */
   #open = new Map();
   #post;
+  /** What did not come about or broke, the last of it. @type {Failure[]} */
+  failures = [];
   /** Made ahead, while the tracker is still being reached; one for all links of this visit.
    * @type {RTCCertificate[]} */
   #certificates = [];
@@ -37,8 +42,13 @@ export class Connections {
   connect({ link, is_offerer, ice_servers }) {
     this.close(link);
     const configuration = { iceServers: ice_servers, certificates: this.#certificates };
+    /** @type {Post} */
+    const post = (message, transfer) => {
+      this.#post(message, transfer);
+      if (message.type === "closed") this.close(link);
+    };
     try {
-      this.#open.set(link, new Connection(link, is_offerer, configuration, this.#post));
+      this.#open.set(link, new Connection(link, is_offerer, configuration, post));
     } catch (error) {
       this.#post({ type: "closed", link, reason: `no connection can be created: ${words(error)}` });
     }
@@ -54,8 +64,18 @@ export class Connections {
 
   /** @param {number} link */
   close(link) {
-    this.#open.get(link)?.close();
+    const connection = this.#open.get(link);
+    const why = connection?.failure();
+    if (why) this.failures = [...this.failures, { link, at_ms: Date.now(), why }].slice(-FAILURES_MAX);
+    connection?.close();
     this.#open.delete(link);
+  }
+
+  /** @returns {Promise<Map<number, Way>>} how each connection that is up reaches the other side */
+  async ways() {
+    const ways = [...this.#open].map(async ([link, connection]) => /** @type {const} */ ([link, await connection.way()]));
+    const found = await Promise.all(ways);
+    return new Map(found.flatMap(([link, way]) => (way ? [[link, way]] : [])));
   }
 
   /** Tells all others at once that this peer is gone; they would need many seconds to notice. */
@@ -73,6 +93,11 @@ class Connection {
   /** @type {RTCIceCandidateInit[]} */
   #candidates = [];
   #isClosed = false;
+  #wasUp = false;
+  /** @type {Failure["why"] | undefined} */
+  #why;
+  /** Kinds of candidates that either side has named. @type {Set<string>} */
+  #kinds = new Set();
 
   /**
    * @param {number} link
@@ -84,8 +109,12 @@ class Connection {
     this.#link = link;
     this.#post = post;
     this.#pc = new RTCPeerConnection(configuration);
-    this.#pc.onicecandidate = ({ candidate }) => this.#tell(candidateSignal(candidate));
+    this.#pc.onicecandidate = ({ candidate }) => {
+      if (candidate?.type) this.#kinds.add(candidate.type);
+      this.#tell(candidateSignal(candidate));
+    };
     this.#pc.onconnectionstatechange = () => {
+      if (this.#pc.connectionState === "connected") this.#wasUp = true;
       if (this.#pc.connectionState === "failed") this.#fail("the connection was lost");
     };
     if (isOfferer) {
@@ -99,6 +128,30 @@ class Connection {
   /** @param {Signal} signal */
   take(signal) {
     this.#turn = this.#turn.then(() => this.#apply(signal)).catch((error) => this.#fail(words(error)));
+  }
+
+  /** @returns {Failure["why"] | undefined} why there is no connection, unless there is one */
+  failure() {
+    if (this.#isClosed) return this.#why;
+    const { connectionState, remoteDescription } = this.#pc;
+    if (connectionState === "connected") return undefined;
+    if (this.#wasUp) return connectionState === "failed" ? "lost" : undefined;
+    if (!remoteDescription) return "unanswered";
+    return this.#kinds.has("relay") ? "relay_failed" : "no_path";
+  }
+
+  /** @returns {Promise<Way | undefined>} */
+  async way() {
+    if (this.#isClosed || this.#pc.connectionState !== "connected") return undefined;
+    const reports = await this.#pc.getStats();
+    for (const report of reports.values()) {
+      if (report.type !== "candidate-pair" || report.state !== "succeeded" || !report.nominated) continue;
+      const [local, remote] = [reports.get(report.localCandidateId), reports.get(report.remoteCandidateId)];
+      if (!local || !remote) continue;
+      const kinds = [local.candidateType, remote.candidateType];
+      return { is_relayed: kinds.includes("relay"), protocol: local.protocol, local: kinds[0], remote: kinds[1] };
+    }
+    return undefined;
   }
 
   close() {
@@ -118,6 +171,7 @@ class Connection {
         for (const candidate of this.#candidates.splice(0)) await this.#addCandidate(candidate);
         return;
       case "candidate": {
+        if (signal.candidate.includes(" typ relay")) this.#kinds.add("relay");
         const { candidate, sdp_mid: sdpMid, sdp_m_line_index: sdpMLineIndex } = signal;
         if (this.#pc.remoteDescription) return this.#addCandidate({ candidate, sdpMid, sdpMLineIndex });
         if (this.#candidates.length < CANDIDATES_MAX) this.#candidates.push({ candidate, sdpMid, sdpMLineIndex });
@@ -164,6 +218,7 @@ class Connection {
   /** @param {string} reason */
   #fail(reason) {
     if (this.#isClosed) return;
+    this.#why = this.failure();
     this.close();
     this.#post({ type: "closed", link: this.#link, reason });
   }

@@ -1,28 +1,39 @@
 // @ts-check
-// Draws the segment bar on a canvas; its colours are the page's `--bar-…` properties.
+// Draws the segments on a canvas; its colours are the page's `--bar-…` properties. Each origin has a colour and a pattern.
 
 /** @import { Chapter, Levels, Placed } from "./types.js" */
 
-/** Sizes of the picture, in CSS pixels from its top. */
-const TOP = 9;
-const BOTTOM = 41;
-const LEAST_HEIGHT = 12;
-const RISK_TOP = 44;
+/** Room for the mark of what is at risk, below the segments, in CSS pixels. */
 const RISK_HEIGHT = 3;
+
+/** The least important segment is this part of the height of the most important one. */
+const LEAST_SHARE = 0.4;
 
 const PRIORITY_MAX = 7;
 
 /** How faintly what is not here is drawn. */
-const ABSENT_ALPHA = 0.24;
+const ABSENT_ALPHA = 0.3;
+
+/** Names of colours, by the number of the origin. */
+const ORIGINS = ["absent", "device", "publisher", "viewer", "mirror"];
+
+/** Edge of a pattern's tile. */
+const TILE = 6;
 
 /**
  * @typedef {object} Picture
  * @property {Placed[]} segments
  * @property {Chapter[]} chapters
+ * @property {(chapter: Chapter) => number | null} chapterPlace
  * @property {Levels} levels
+ * @property {number | null} playhead
  * @property {(index: number) => boolean} isAtRisk
  * @property {number | undefined} chosen the segment that is outlined
  */
+
+/** @typedef {{from: number, to: number, share: number, origin: number}} Run a part of the picture, 0 to 1, and what of it is held */
+
+/** @typedef {{left: number, top: number, wide: number, high: number}} Box */
 
 /**
  * @param {HTMLCanvasElement} canvas
@@ -36,52 +47,58 @@ export function draw(canvas, picture) {
   if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
   context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   context.clearRect(0, 0, width, height);
-  const pen = new Pen(context, width, getComputedStyle(canvas));
+  const pen = new Pen(context, width, height, getComputedStyle(canvas));
   picture.segments.forEach((segment, index) => {
+    if (segment.to <= segment.from) return;
     const box = pen.box(segment);
     pen.block(box, segment, held(picture.levels, segment, index));
-    if (picture.isAtRisk(index)) pen.fill("risk", box.left, RISK_TOP, box.wide, RISK_HEIGHT);
+    if (picture.isAtRisk(index)) pen.risk(box);
     if (picture.chosen === index) pen.outline(box);
   });
-  pen.chapters(picture.chapters);
-  if (picture.levels.playhead !== null) pen.playhead(picture.levels.playhead);
+  for (const chapter of picture.chapters) pen.chapter(picture.chapterPlace(chapter));
+  if (picture.playhead !== null) pen.playhead(picture.playhead);
 }
 
-/** @typedef {{left: number, top: number, wide: number, high: number}} Box */
-
-/** @typedef {{from: number, to: number, share: number}} Run a part of the content, 0 to 1, with the share held */
-
 /**
- * What of a segment is here, part by part.
+ * What of a segment is here, part by part. Neighbouring parts that look the same are one.
  * @param {Levels} levels
  * @param {Placed} segment
  * @param {number} index
  * @returns {Run[]}
  */
-function held({ cells, shares }, { left, right }, index) {
+function held({ cells, shares, cell_origins, segment_origins }, { left, right, from, to }, index) {
   const [first, end] = [Math.floor(left * cells.length), Math.ceil(right * cells.length)];
   // A cell that several segments share says little of each.
-  if (end - first <= 2) return [{ from: left, to: right, share: (shares[index] ?? 0) / 255 }];
-  return Array.from(cells.subarray(first, end), (share, offset) => ({
-    from: Math.max((first + offset) / cells.length, left),
-    to: Math.min((first + offset + 1) / cells.length, right),
-    share: share / 255,
-  }));
+  if (end - first <= 2) return [{ from, to, share: (shares[index] ?? 0) / 255, origin: segment_origins[index] ?? 0 }];
+  const scale = (to - from) / Math.max(right - left, Number.EPSILON);
+  const place = (/** @type {number} */ cell) => from + (Math.min(Math.max(cell / cells.length, left), right) - left) * scale;
+  /** @type {Run[]} */
+  const runs = [];
+  for (let cell = first; cell < end; cell += 1) {
+    const [share, origin] = [(cells[cell] ?? 0) / 255, cell_origins[cell] ?? 0];
+    const last = runs.at(-1);
+    if (last && last.share === share && last.origin === origin) last.to = place(cell + 1);
+    else runs.push({ from: place(cell), to: place(cell + 1), share, origin });
+  }
+  return runs;
 }
 
 class Pen {
   #context;
   #width;
+  #height;
   #style;
 
   /**
    * @param {CanvasRenderingContext2D} context
    * @param {number} width
+   * @param {number} height
    * @param {CSSStyleDeclaration} style
    */
-  constructor(context, width, style) {
+  constructor(context, width, height, style) {
     this.#context = context;
     this.#width = width;
+    this.#height = height - RISK_HEIGHT - 1;
     this.#style = style;
   }
 
@@ -94,10 +111,10 @@ class Pen {
    * @param {Placed} segment
    * @returns {Box}
    */
-  box({ left, right, priority }) {
-    const room = (right - left) * this.#width;
-    const high = LEAST_HEIGHT + ((BOTTOM - TOP - LEAST_HEIGHT) * priority) / PRIORITY_MAX;
-    return { left: left * this.#width, top: BOTTOM - high, wide: Math.max(room > 3 ? room - 1 : room, 1), high };
+  box({ from, to, priority }) {
+    const room = (to - from) * this.#width;
+    const high = Math.round(this.#height * (LEAST_SHARE + ((1 - LEAST_SHARE) * priority) / PRIORITY_MAX));
+    return { left: from * this.#width, top: this.#height - high, wide: Math.max(room > 3 ? room - 1 : room, 1), high };
   }
 
   /**
@@ -121,60 +138,93 @@ class Pen {
     const context = this.#context;
     context.save();
     context.beginPath();
-    context.roundRect(box.left, box.top, box.wide, box.high, box.wide > 8 ? 3 : 0);
+    context.roundRect(box.left, box.top, box.wide, box.high, box.wide > 8 ? 2 : 0);
     context.clip();
     context.globalAlpha = ABSENT_ALPHA;
-    this.fill(segment.kind, box.left, box.top, box.wide, box.high);
-    for (const { from, to, share } of runs) {
+    this.fill("absent", box.left, box.top, box.wide, box.high);
+    for (const { from, to, share, origin } of runs) {
       if (share === 0) continue;
       // Whole pixels, or seams would show between parts.
       const left = Math.floor(from * this.#width);
       const wide = Math.max(Math.ceil(to * this.#width) - left, 1);
       context.clearRect(left, box.top, wide, box.high);
       context.globalAlpha = ABSENT_ALPHA + (1 - ABSENT_ALPHA) * share;
-      this.fill(segment.kind, left, box.top, wide, box.high);
+      this.fill(ORIGINS[origin] ?? "absent", left, box.top, wide, box.high);
+      this.#pattern(origin, left, box.top, wide, box.high);
     }
     context.globalAlpha = 1;
-    if (segment.period === "background") this.#hatch(box);
+    if (segment.period === "background") this.#dashes("ground", box.left, box.top + 1, box.wide);
     if (segment.period === "start") this.fill("mark", box.left, box.top, box.wide, 2);
     context.restore();
   }
 
-  /** @param {Box} box */
-  #hatch({ left, top, wide, high }) {
+  /**
+   * Tells origins apart without colour: viewers diagonal, mirrors upright, this device dotted, the publisher plain.
+   * @param {number} origin
+   * @param {number} left
+   * @param {number} top
+   * @param {number} wide
+   * @param {number} high
+   */
+  #pattern(origin, left, top, wide, high) {
     const context = this.#context;
-    context.strokeStyle = this.#colour("ground");
+    context.save();
+    context.beginPath();
+    context.rect(left, top, wide, high);
+    context.clip();
+    context.strokeStyle = context.fillStyle = this.#colour("pattern");
     context.lineWidth = 1.5;
     context.beginPath();
-    for (let x = left - high; x < left + wide; x += 6) {
-      context.moveTo(x, top + high);
-      context.lineTo(x + high, top);
+    const start = Math.floor((left - high) / TILE) * TILE;
+    for (let x = start; x < left + wide; x += TILE) {
+      if (ORIGINS[origin] === "viewer") {
+        context.moveTo(x, top + high);
+        context.lineTo(x + high, top);
+      } else if (ORIGINS[origin] === "mirror") {
+        context.moveTo(x, top);
+        context.lineTo(x, top + high);
+      } else if (ORIGINS[origin] === "device") {
+        for (let y = top + 3; y < top + high; y += TILE) context.fillRect(x, y, 2, 2);
+      }
     }
     context.stroke();
+    context.restore();
+  }
+
+  /**
+   * @param {string} colour
+   * @param {number} left
+   * @param {number} y
+   * @param {number} wide
+   */
+  #dashes(colour, left, y, wide) {
+    for (let x = left; x < left + wide; x += 6) this.fill(colour, x, y, 3, 2);
+  }
+
+  /** @param {Box} box */
+  risk({ left, wide }) {
+    for (let x = left; x < left + wide; x += 5) {
+      this.fill("risk", x, this.#height + 1, Math.min(3, left + wide - x), RISK_HEIGHT);
+    }
   }
 
   /** @param {Box} box */
   outline({ left, top, wide, high }) {
     this.#context.strokeStyle = this.#colour("mark");
-    this.#context.lineWidth = 1.5;
-    this.#context.strokeRect(left - 0.5, top - 1.5, wide + 1, high + 3);
+    this.#context.lineWidth = 2;
+    this.#context.strokeRect(left, Math.max(top, 1), wide, high);
   }
 
-  /** @param {Chapter[]} chapters */
-  chapters(chapters) {
-    for (const { place } of chapters) {
-      if (place !== null) this.fill("quiet", Math.min(place * this.#width, this.#width - 2), 1, 2, TOP - 3);
-    }
+  /** @param {number | null} place */
+  chapter(place) {
+    if (place === null || place <= 0) return;
+    this.#context.clearRect(Math.round(place * this.#width) - 2, 0, 4, this.#height);
   }
 
   /** @param {number} place */
   playhead(place) {
-    const x = Math.min(Math.max(place * this.#width, 5), this.#width - 5);
-    const [top, high] = [TOP - 4, BOTTOM - TOP + 8];
-    this.fill("ground", x - 2, top, 4, high);
-    this.fill("mark", x - 1, top, 2, high);
-    this.#context.beginPath();
-    this.#context.arc(x, 5, 4.5, 0, 2 * Math.PI);
-    this.#context.fill();
+    const x = Math.min(Math.max(place * this.#width, 3), this.#width - 3);
+    this.fill("ground", x - 3, 0, 6, this.#height);
+    this.fill("mark", x - 1.5, 0, 3, this.#height + RISK_HEIGHT);
   }
 }

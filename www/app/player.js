@@ -4,6 +4,7 @@
 
 import { posterUrl, tracks } from "./attachments.js";
 import { element } from "./dom.js";
+import { recall } from "./memory.js";
 
 /** @import { Content, PlaybackStats } from "./types.js" */
 
@@ -15,6 +16,10 @@ const TELL_INTERVAL_MS = 250;
 
 /** How far before the start the frame may lie that is shown there: two frames of a slow film (12 a second). */
 const START_TOLERANCE_SECONDS = 0.17;
+
+/** How often a film that fails is read again, and how long after. */
+const ATTEMPTS_MAX = 3;
+const AGAIN_MS = 300;
 
 /**
  * Where the service worker answers for a content, relative to the page.
@@ -29,9 +34,13 @@ export class Player {
   stats = { first_frame_ms: null, first_frame_at_s: null, stalls: 0, stall_ms: 0 };
   #stage;
   #onPlaying;
-  /** @type {HTMLMediaElement | undefined} */
-  #media;
+  /** What plays, if anything does. A video lies in a `media-controller`, which is nothing yet until app/controls.js is there.
+   * @type {HTMLMediaElement | undefined} */
+  media;
+  /** Called once something is seen or heard, or will not be. @type {() => void} */
+  onFirst = () => {};
   #isOver = false;
+  #attempts = 0;
 
   /**
    * @param {HTMLElement} stage
@@ -47,9 +56,9 @@ export class Player {
    * @param {number} seconds
    */
   seek(seconds) {
-    if (!this.#media) return;
-    this.#media.currentTime = seconds;
-    void this.#begin(this.#media);
+    if (!this.media) return;
+    this.media.currentTime = seconds;
+    void this.#begin(this.media);
   }
 
   /** The page says why nothing more comes: what the browser would say about it is left out from now on. */
@@ -80,7 +89,7 @@ export class Player {
    * @param {Content} content
    */
   #play(kind, content) {
-    const media = this.#media = element(kind);
+    const media = this.media = element(kind);
     media.controls = true;
     media.preload = "auto";
     if (media instanceof HTMLVideoElement) {
@@ -89,10 +98,13 @@ export class Player {
       if (poster) media.poster = poster;
     }
     media.setAttribute("aria-label", content.title || content.name);
+    const volume = Number(recall("volume") ?? 1);
+    media.volume = volume >= 0 && volume <= 1 ? volume : 1;
+    media.muted = recall("muted") === "on";
     const startSeconds = (content.start_ms ?? 0) / 1000;
     this.#measure(media, startSeconds);
     media.addEventListener("error", () => {
-      if (this.#isOver) return;
+      if (this.#isOver || this.#tryAgain(media, content)) return;
       const reason = media.error?.message || "the browser cannot decode it";
       this.#say(`Playback stopped: ${reason}. The file can still be saved.`, true);
     });
@@ -100,8 +112,33 @@ export class Player {
     const fragment = content.start_ms === null ? "" : `#t=${startSeconds}`;
     media.src = `${contentUrl(content)}${fragment}`;
     media.append(...tracks(content.attachments));
-    this.#replace(media);
+    if (kind === "audio") {
+      this.#replace(media);
+    } else {
+      media.slot = "media";
+      const controller = document.createElement("media-controller");
+      controller.append(media);
+      this.#replace(controller);
+    }
     this.#begin(media);
+  }
+
+  /**
+   * Reads the film again from where it is: on a busy machine, Chromium now and then fails a read that the service worker
+   * answers. What no browser can decode fails again.
+   * @param {HTMLMediaElement} media
+   * @param {Content} content
+   * @returns {boolean} whether it is tried
+   */
+  #tryAgain(media, content) {
+    if (this.#attempts >= ATTEMPTS_MAX) return false;
+    this.#attempts += 1;
+    const seconds = media.currentTime || (content.start_ms ?? 0) / 1000;
+    setTimeout(() => {
+      media.src = `${contentUrl(content)}#t=${seconds}`;
+      void this.#begin(media);
+    }, AGAIN_MS);
+    return true;
   }
 
   /**
@@ -133,6 +170,7 @@ export class Player {
       if (this.stats.first_frame_ms !== null) return;
       this.stats.first_frame_ms = Math.round(performance.now());
       this.stats.first_frame_at_s = seconds;
+      this.onFirst();
     };
     const showsFrames = media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media;
     let hasSought = false;
@@ -208,13 +246,14 @@ export class Player {
   /** @param {HTMLElement} node */
   #shown(node) {
     this.stats.first_frame_ms ??= Math.round(performance.now());
+    this.onFirst();
     this.#stage.classList.add("is-plain");
     this.#replace(node);
   }
 
   /** @param {HTMLElement} node */
   #replace(node) {
-    this.#stage.classList.toggle("is-video", node instanceof HTMLVideoElement);
+    this.#stage.classList.toggle("is-video", node.localName === "media-controller");
     this.#stage.replaceChildren(node);
   }
 
@@ -227,6 +266,7 @@ export class Player {
     note.classList.toggle("is-still", isStill);
     this.#stage.classList.remove("is-video");
     this.#stage.replaceChildren(note);
+    this.onFirst();
   }
 }
 

@@ -12,6 +12,9 @@ import { Player, contentUrl } from "./player.js";
 /** Questions to the worker that may be unanswered at a time. */
 const QUESTIONS_MAX = 64;
 
+/** The controls come after the first frame, or after this long without one. */
+const PATIENCE_MS = 5000;
+
 export class Session {
   #view;
   #worker;
@@ -41,7 +44,7 @@ export class Session {
    * @param {View} view
    * @param {HTMLElement} stage
    */
-  constructor({ swarm, worker, early }, view, stage) {
+  constructor({ swarm, worker, early, isResumed }, view, stage) {
     this.#view = view;
     this.#stats = {
       swarm, bytes_total: 0, bytes_verified: 0, from_initial: 0, from_peers: 0, from_mirrors: 0,
@@ -54,11 +57,26 @@ export class Session {
       view.playing(seconds);
       this.post({ type: "player", at_ms: Math.round(seconds * 1000), ahead_ms: Math.round(aheadSeconds * 1000) });
     });
-    view.onSeek = (seconds) => this.#player.seek(seconds);
+    this.#player.onFirst = () => view.complete(this.#visit(isResumed));
     this.#service = Promise.resolve();
     worker.onmessage = (event) => this.#take(event);
     worker.onerror = (event) => this.#take(event);
     for (const event of early.splice(0)) this.#take(event);
+  }
+
+  /**
+   * @param {boolean} isResumed
+   * @returns {import("./watching.js").Visit}
+   */
+  #visit(isResumed) {
+    return {
+      media: this.#player.media,
+      isResumed,
+      seek: (seconds) => this.#player.seek(seconds),
+      fresh: () => this.fresh(),
+      ways: () => this.#connections.ways(),
+      failures: () => this.#connections.failures,
+    };
   }
 
   /** @param {MessageEvent | ErrorEvent} event */
@@ -193,6 +211,7 @@ export class Session {
       return; // said already
     }
     this.onContent(content);
+    setTimeout(this.#player.onFirst, PATIENCE_MS);
     await this.#player.show(content);
   }
 

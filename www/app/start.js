@@ -19,9 +19,10 @@ function start(link) {
   }
   // The worker takes all this from its name, so that it need not wait for a message.
   const name = new URLSearchParams({ swarm });
-  for (const key of ["t", "token"]) {
-    const value = wishes.get(key);
-    if (value !== null) name.set(key, value);
+  const t = wishes.get("t");
+  const place = t === null ? leftAt(swarm) : null;
+  for (const [key, value] of [["t", t ?? place], ["token", wishes.get("token")]]) {
+    if (key && value) name.set(key, value);
   }
   const [visit] = performance.getEntriesByType("navigation");
   if (visit instanceof PerformanceNavigationTiming && visit.type !== "navigate") name.set("reload", "1");
@@ -30,5 +31,18 @@ function start(link) {
   const early = [];
   worker.onmessage = (event) => early.push(event);
   worker.onerror = (event) => early.push(event);
-  return { swarm, worker, early };
+  return { swarm, worker, early, isResumed: place !== null };
+}
+
+/**
+ * Where an earlier visit left off, in seconds. Written by app/resume.js.
+ * @param {string} swarm
+ * @returns {string | null}
+ */
+function leftAt(swarm) {
+  try {
+    return JSON.parse(localStorage.getItem("places") ?? "{}")[swarm]?.[0]?.toString() ?? null;
+  } catch {
+    return null; // storage is switched off, or holds something else
+  }
 }

@@ -10,7 +10,8 @@
  * @property {number | null} time_ms
  * @property {number | null} duration_ms
  *
- * @typedef {Segment & {left: number, right: number}} Placed a segment from `left` to `right`, 0 to 1
+ * @typedef {Segment & {left: number, right: number, from: number, to: number}} Placed a segment with its place in the bytes
+ *   (`left` to `right`) and in the picture (`from` to `to`), each 0 to 1
  *
  * @typedef {object} Chapter
  * @property {number} time_ms
@@ -28,6 +29,8 @@
  * @property {Uint8Array} cells
  * @property {Uint8Array} shares
  * @property {Uint8Array} risks
+ * @property {Uint8Array} cell_origins where most of each cell came from: an index of `Origin`
+ * @property {Uint8Array} segment_origins
  * @property {number | null} playhead
  *
  * @typedef {{kind: "offer", sdp: string} | {kind: "answer", sdp: string}
@@ -36,7 +39,11 @@
  *
  * @typedef {{urls: string[], username?: string, credential?: string}} IceServer
  *
+ * @typedef {"unknown" | "device" | "publisher" | "viewer" | "mirror"} Origin where verified bytes came from, in the order of
+ *   the numbers in peer-wasm/src/origins.rs
+ *
  * @typedef {object} LinkStats
+ * @property {number} link
  * @property {string} peer
  * @property {"initial" | "viewer"} kind
  * @property {number} rate bytes a second that it sends to us
@@ -130,9 +137,21 @@
  * @typedef {{type: "head", status: number, headers: [string, string][]} | {type: "alive"} | {type: "end"}
  *   | {type: "fail", reason: string} | ArrayBuffer} ReadAnswer what comes back on that port
  *
+ * @typedef {object} Way how a link's connection reaches the other side
+ * @property {boolean} is_relayed
+ * @property {string} protocol
+ * @property {string} local kind of our candidate
+ * @property {string} remote kind of theirs
+ *
+ * @typedef {object} Failure a connection that did not come about or broke
+ * @property {number} link
+ * @property {number} at_ms
+ * @property {"unanswered" | "no_path" | "relay_failed" | "lost"} why
+ *
  * @typedef {object} Started what app/start.js leaves for app/main.js
  * @property {string} swarm
  * @property {Worker} worker
+ * @property {boolean} isResumed whether playback begins where an earlier visit ended
  * @property {(MessageEvent | ErrorEvent)[]} early what the worker has said so far
  */
 

@@ -1,44 +1,32 @@
 // @ts-check
-// Everything that is seen while watching, except the player.
+// What is seen while watching before the first frame: title, tracker, notices. The rest is app/watching.js, which is loaded
+// when there is something to watch.
 
-import { Bar } from "./bar.js";
-import { Chapters } from "./chapters.js";
-import { byId, element, notice, setText } from "./dom.js";
-import { formatBytes, formatDuration, formatRate } from "./format.js";
+import { byId, notice, setText } from "./dom.js";
+import { formatBytes, formatDuration } from "./format.js";
 import { Reach } from "./reach.js";
 
-/** @import { Content, Levels, LinkStats, PeerStats } from "./types.js" */
+/** @import { Content, Levels, PeerStats } from "./types.js" */
+/** @import { Visit, Watching } from "./watching.js" */
 
-/** Rates shown are means over this long. */
-const RATE_WINDOW_MS = 2000;
-
-/** @type {Record<LinkStats["kind"], string>} */
-const KINDS = { initial: "Seeder", viewer: "Viewer" };
-
-/** @type {Record<LinkStats["state"], string>} */
-const STATES = { connecting: "Connecting", greeting: "Greeting", open: "Open" };
-
-const NUMBERS = /** @type {const} */ ([
-  ["from_initial", "from-initial"],
-  ["from_peers", "from-peers"],
-  ["from_mirrors", "from-mirrors"],
-  ["uploaded", "uploaded"],
-]);
+/** Accounts that are kept for the chart: half a minute. */
+const EARLY_MAX = 120;
 
 export class View {
-  /** @type {{at: number, stats: PeerStats}[]} */
-  #past = [];
   /** @type {number | undefined} */
   #countdown;
-  #bar = new Bar();
-  #chapters = new Chapters();
   #reach = new Reach();
-  /** Called with the second to play from. @type {(seconds: number) => void} */
-  onSeek = () => {};
+  /** @type {Content | undefined} */
+  #content;
+  /** @type {Promise<Watching> | undefined} */
+  #loading;
+  /** @type {Watching | undefined} */
+  #watching;
+  /** What was told before that, for its chart. @type {{at: number, stats: PeerStats, levels: Levels}[]} */
+  #early = [];
 
   constructor() {
     byId("watch").hidden = false;
-    this.#bar.onSeek = this.#chapters.onSeek = (seconds) => this.onSeek(seconds);
     this.tracker("connecting", "Connecting to the tracker …");
   }
 
@@ -53,8 +41,22 @@ export class View {
     if (content.author) facts.unshift(`by ${content.author}`);
     if (title !== content.name) facts.push(content.name);
     setText(byId("facts"), facts.join(" · "));
-    this.#bar.content(content);
-    this.#chapters.content(content.chapters);
+    this.#content = content;
+  }
+
+  /**
+   * Loads what is not needed before the first frame: controls, timeline, where it comes from.
+   * @param {Visit} visit
+   */
+  complete(visit) {
+    const content = this.#content;
+    if (!content || this.#loading) return;
+    this.#loading = import("./watching.js").then(({ Watching }) => new Watching(content, visit));
+    this.#loading.then((watching) => {
+      for (const { at, stats, levels } of this.#early.splice(0)) watching.stats(at, stats, levels);
+      this.#watching = watching;
+    })
+      .catch(() => notice("late", "The controls of this page cannot be loaded; the browser's own are shown."));
   }
 
   /**
@@ -62,7 +64,7 @@ export class View {
    * @param {number} seconds
    */
   playing(seconds) {
-    this.#chapters.at(seconds);
+    this.#watching?.playing(seconds);
   }
 
   /**
@@ -126,46 +128,11 @@ export class View {
    */
   stats(stats, levels) {
     const now = performance.now();
-    this.#past.push({ at: now, stats });
-    while (this.#past.length > 2 && now - this.#past[0].at > RATE_WINDOW_MS) this.#past.shift();
-    const { at, stats: before } = this.#past[0];
-    for (const [field, id] of NUMBERS) {
-      setText(byId(id), formatBytes(stats[field]));
-      const rate = now > at ? ((stats[field] - before[field]) * 1000) / (now - at) : 0;
-      setText(byId(`${id}-rate`), rate < 1 ? "" : formatRate(rate));
-    }
-    this.#bar.levels(levels, stats.links.some(({ state }) => state === "open"));
-    this.#links(stats.links);
-    byId("mirrors").hidden = stats.mirrors.length === 0;
+    if (this.#watching) this.#watching.stats(now, stats, levels);
+    else if (this.#early.push({ at: now, stats, levels }) > EARLY_MAX) this.#early.shift();
     notice("reach", this.#reach.words(now, stats));
     notice("scarce", stats.scarcity ? scarcityWords(stats.scarcity) : "");
   }
-
-  /** @param {LinkStats[]} links */
-  #links(links) {
-    byId("links-none").hidden = links.length > 0;
-    byId("links-table").hidden = links.length === 0;
-    const body = byId("links");
-    while (body.childElementCount > links.length) body.lastElementChild?.remove();
-    links.forEach((link, index) => {
-      const row = body.children[index] ?? body.appendChild(newRow());
-      const cells = [
-        link.peer.slice(0, 8),
-        KINDS[link.kind],
-        formatRate(link.rate),
-        link.rtt_ms === null ? "–" : `${link.rtt_ms} ms`,
-        formatBytes(link.received),
-        formatBytes(link.sent),
-        STATES[link.state],
-      ];
-      cells.forEach((text, column) => setText(/** @type {HTMLElement} */ (row.children[column]), text));
-    });
-  }
-}
-
-function newRow() {
-  const classes = ["peer", "", "number", "number", "number", "number", ""];
-  return element("tr", {}, ...classes.map((className) => element("td", { className })));
 }
 
 /**

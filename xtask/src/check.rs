@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
+use crate::page;
 use crate::pins::WASM_TARGET;
-use crate::process::{self, find};
+use crate::process;
 use crate::setup::{self, Need};
 use crate::tidy;
 use crate::workspace::Workspace;
@@ -16,7 +17,7 @@ const GUARDED: [&str; 2] = ["--features", "tests/end-to-end,tests/bench"];
 
 /// Installs what the checks need, then runs them. The quick checks run first.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    setup::install(workspace, &[Need::Lints, Need::WasmTarget, Need::Deny])?;
+    setup::install(workspace, &[Need::Lints, Need::WasmTarget, Need::Deny, Need::Node])?;
     process::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
     tidy::run(workspace)?;
     dependencies(workspace)?;
@@ -57,16 +58,8 @@ fn documentation(workspace: &Workspace) -> Result<()> {
     process::run(wasm.args(["--package", "peer-wasm"]).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
-/// Checks the JSDoc types of www/ with `tsc`. Without npm this check is skipped with a message: the types have
-/// no effect at run time.
+/// Checks the JSDoc types of www/ with `tsc`.
 fn javascript(workspace: &Workspace) -> Result<()> {
-    if !workspace.root().join("package.json").is_file() {
-        return Ok(());
-    }
-    if find(&["npm"]).is_none() {
-        eprintln!("check: npm is not installed, the types of www/ are not checked");
-        return Ok(());
-    }
-    process::run(workspace.command("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]))?;
+    page::library::install(workspace)?;
     process::run(workspace.command("npm").args(["run", "--silent", "check"]))
 }

@@ -54,8 +54,11 @@ pub(crate) struct SystemProgram {
     pub(crate) package: &'static str,
 }
 
-/// Runs swarm-core's unit tests as WebAssembly.
-pub(crate) const NODE: SystemProgram = SystemProgram { programs: &["node"], package: "nodejs" };
+/// Runs unit tests as WebAssembly, and brings and bundles the page's packages: package-lock.json has their versions.
+pub(crate) const NODE: [SystemProgram; 2] = [
+    SystemProgram { programs: &["node"], package: "nodejs" },
+    SystemProgram { programs: &["npm"], package: "npm" },
+];
 
 /// What the browser tier runs: a browser and its driver.
 pub(crate) const BROWSER: [SystemProgram; 2] = [

@@ -31,7 +31,7 @@ pub(crate) enum Need {
     Trunk,
     /// mdBook, which builds the book.
     Book,
-    /// Node, which runs WebAssembly tests.
+    /// Node and npm, which make the page's player library and run WebAssembly tests.
     Node,
     /// Browser and driver.
     Browser,
@@ -70,16 +70,16 @@ impl Need {
     ];
 
     /// What building the page takes.
-    pub(crate) const PAGE: [Self; 1] = [Self::WasmTarget];
+    pub(crate) const PAGE: [Self; 2] = [Self::WasmTarget, Self::Node];
 
     /// What making packages takes.
-    pub(crate) const DIST: [Self; 2] = [Self::WasmTarget, Self::Static];
+    pub(crate) const DIST: [Self; 3] = [Self::WasmTarget, Self::Node, Self::Static];
 
     /// What building the book takes.
     pub(crate) const BOOK: [Self; 1] = [Self::Book];
 
     /// What comparing it with Trunk's takes.
-    pub(crate) const TRUNK: [Self; 3] = [Self::WasmTarget, Self::WasmBindgen, Self::Trunk];
+    pub(crate) const TRUNK: [Self; 4] = [Self::WasmTarget, Self::WasmBindgen, Self::Trunk, Self::Node];
 }
 
 /// Installs what is missing of `needs`.
@@ -103,7 +103,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             }
             Need::Trunk => tool(workspace, &TRUNK)?,
             Need::Book => tool(workspace, &MDBOOK)?,
-            Need::Node => programs.push(NODE),
+            Need::Node => programs.extend(NODE),
             Need::Browser => programs.extend(BROWSER),
             Need::Films => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),

@@ -36,11 +36,18 @@ impl Tier {
         match self {
             Self::Unit => &[],
             Self::Wasm => &[Need::WasmTarget, Need::WasmBindgen, Need::Node],
-            Self::Native => {
-                &[Need::WasmTarget, Need::Network, Need::Relays, Need::Engine, Need::Authority, Need::Films]
-            }
+            Self::Native => &[
+                Need::WasmTarget,
+                Need::Node,
+                Need::Network,
+                Need::Relays,
+                Need::Engine,
+                Need::Authority,
+                Need::Films,
+            ],
             Self::Browser => &[
                 Need::WasmTarget,
+                Need::Node,
                 Need::Browser,
                 Need::Network,
                 Need::Relays,

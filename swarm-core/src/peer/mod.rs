@@ -72,8 +72,10 @@ pub use output::{Event, OutpostOutput, Output};
 pub use stats::{LinkState, LinkStats, MirrorState, MirrorStats, Stats};
 
 use crate::group_set::GroupSet;
+use crate::id::LinkId;
 use crate::manifest::Manifest;
 use crate::time::Timestamp;
+use crate::tracker_message::Role;
 use crate::tree::HashTree;
 use agenda::{Agenda, Asking};
 use building::Building;
@@ -267,6 +269,7 @@ impl Peer {
     pub fn stats(&self) -> Stats {
         let receive = self.live.as_ref().map(|live| &live.receive);
         let links = self.neighbours.iter().map(|(id, link)| LinkStats {
+            link: id,
             peer: link.peer,
             kind: link.role,
             rate: receive.and_then(|receive| receive.source(id)?.rate().measured()).unwrap_or(0),
@@ -291,6 +294,11 @@ impl Peer {
             links: links.collect(),
             mirrors: self.mirror_stats(),
         }
+    }
+
+    /// What the other side of a link is; `None` if there is no such link.
+    pub fn role(&self, link: LinkId) -> Option<Role> {
+        self.neighbours.get(link).map(|link| link.role)
     }
 
     /// The groups held; `None` until the store is ready.

@@ -43,6 +43,8 @@ pub struct Stats {
 /// One link.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LinkStats {
+    /// Which link of ours it is.
+    pub link: LinkId,
     /// The other side.
     pub peer: PeerId,
     /// What it says it is.

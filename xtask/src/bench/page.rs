@@ -20,7 +20,7 @@ const RATIO_MAX: f64 = 3.0;
 const PROGRAM: &str = "bench_page";
 
 /// Everything that the page, the films and the tabs need.
-const NEEDS: [Need; 3] = [Need::WasmTarget, Need::Browser, Need::Films];
+const NEEDS: [Need; 4] = [Need::WasmTarget, Need::Node, Need::Browser, Need::Films];
 
 const MB: f64 = 1e6;
 

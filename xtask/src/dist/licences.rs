@@ -1,5 +1,5 @@
-//! The terms of everything that is inside the program and its page: each crate with its licence, and the texts that its
-//! authors put beside it.
+//! The terms of everything that is inside the program and its page: each crate with its licence, the texts that its
+//! authors put beside it, and the player library.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
 use crate::dist::PACKAGE;
+use crate::page::library::{self, Terms};
 use crate::pins::{STATIC_TARGET, WASM_TARGET};
 use crate::workspace::Workspace;
 
@@ -27,6 +28,14 @@ const TERMS: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT"
 
 /// All of it as one text.
 pub(super) fn text(workspace: &Workspace) -> Result<String> {
+    let mut text = crates(workspace)?;
+    let Terms { name, version, licence, home, text: terms } = library::terms(workspace)?;
+    writeln!(text, "\n{}\n{name} {version} · {licence} · {home}\n\n{}\n", "=".repeat(100), terms.trim_end())?;
+    Ok(text)
+}
+
+/// The terms of the crates.
+fn crates(workspace: &Workspace) -> Result<String> {
     let mut crates = BTreeMap::new();
     for (package, target) in [(PACKAGE, STATIC_TARGET), (PEER, WASM_TARGET)] {
         let mut command = MetadataCommand::new();
@@ -103,7 +112,7 @@ mod tests {
 
     #[test]
     fn terms_are_those_of_what_is_linked_and_not_of_what_builds_it() {
-        let text = text(&Workspace::find().unwrap()).unwrap();
+        let text = crates(&Workspace::find().unwrap()).unwrap();
         let has = |name: &str| {
             text.lines().any(|line| line.starts_with(&format!("{name} ")) && line.contains(" · "))
         };

@@ -1,10 +1,11 @@
 //! Makes the page: compiles the peer to WebAssembly, binds it to JavaScript, puts all files into `dist/` and compresses them.
 //!
-//! Everything happens in this process and with cargo; no other program is needed. Files that did not change are not
-//! written, so that programs with the page inside are not built again for nothing. [`trunk`] makes the same page with
-//! Trunk, for comparison.
+//! Everything happens in this process and with cargo, except the player [`library`], which is of npm. Files that did not
+//! change are not written, so that programs with the page inside are not built again for nothing. [`trunk`] makes the
+//! same page with Trunk, for comparison.
 
 mod brotli;
+pub(crate) mod library;
 mod source;
 pub(crate) mod trunk;
 
@@ -47,6 +48,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Sizes> {
     let index = www.join("index.html");
     let text = fs::read_to_string(&index).with_context(|| format!("cannot read {}", index.display()))?;
     let PageSource { html, copied, peer } = PageSource::read(&text)?;
+    library::bundle(workspace)?;
     let bound = workspace.target_dir().join("page");
     bind(&compile(workspace, &www, &peer)?, &bound)?;
     let mut files = read_below(&bound)?;

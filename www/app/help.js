@@ -1,0 +1,36 @@
+// @ts-check
+// The dialog that lists the keys, and turns them on and off.
+
+import { element } from "./dom.js";
+import { LIST, areUsed, use } from "./keys.js";
+import { button } from "./make.js";
+import { say } from "./words.js";
+
+/** The list as a dialog over everything; made once. @returns {() => void} what opens it */
+export function helpDialog() {
+  const dialog = element("dialog", { className: "help-dialog" });
+  const title = element("h2", { text: say("help") });
+  title.id = "help-title";
+  dialog.setAttribute("aria-labelledby", title.id);
+  const check = element("input");
+  check.type = "checkbox";
+  check.onchange = () => use(check.checked);
+  const rows = LIST.map(([keys, what]) => {
+    const shown = keys.flatMap((key, index) => {
+      const cap = element("kbd", { text: key });
+      return index === 0 ? [cap] : [document.createTextNode(` ${what === "key_digits" ? "…" : say("key_or")} `), cap];
+    });
+    return element("div", {}, element("dt", {}, ...shown), element("dd", { text: say(what) }));
+  });
+  const list = element("dl", {}, ...rows);
+  list.tabIndex = 0;
+  const use_ = element("label", { className: "switch" }, check, document.createTextNode(` ${say("keys_use")}`));
+  const foot = element("div", { className: "dialog-foot" }, use_, button(say("close"), () => dialog.close()));
+  dialog.append(title, list, foot);
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  document.body.append(dialog);
+  return () => {
+    check.checked = areUsed();
+    dialog.showModal();
+  };
+}
