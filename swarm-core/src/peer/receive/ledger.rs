@@ -370,6 +370,19 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_its_sender_passes_over_is_late_whatever_backlog_it_tells() {
+        let mut ledger = ledger();
+        let at = |ledger: &mut Ledger, ms| {
+            // It tells the same short backlog all the time.
+            ledger.backlogged(Timestamp::from_millis(ms), A, ms as u32, ms_of(130));
+            left(ledger, ms, 150)
+        };
+        assert_eq!(at(&mut ledger, 700), ms_of(65), "half of the backlog");
+        assert_eq!(at(&mut ledger, 880), ms_of(65), "slack and backlog explain 280 ms");
+        assert_eq!(at(&mut ledger, 881), ms_of(281));
+    }
+
+    #[test]
     fn a_backlog_told_after_a_request_is_what_it_waits_in_and_one_told_before_it_is_not() {
         let mut ledger = ledger();
         ledger.backlogged(Timestamp::from_millis(50), A, 50, ms_of(9000));

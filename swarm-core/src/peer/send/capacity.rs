@@ -19,14 +19,21 @@ impl Sender {
 
     /// The same, or the most that was uploaded so far; with whether it is the capacity.
     pub(crate) fn uplink_seen(&self, now: Timestamp, neighbours: &Neighbours) -> (u64, bool) {
-        let path = neighbours.open().filter_map(|(_, link)| link.rtt.least()).max().unwrap_or(PATH_GUESS);
-        if let Some(bound) = self.uplink.bound(now, path) {
+        if let Some(bound) = self.bound(now, neighbours) {
             return (self.budget.within(bound), true);
         }
         match self.uplink() {
             0 => (self.budget.within(self.uplink.most_bytes_per_s()), false),
             known => (known, true),
         }
+    }
+
+    /// What the uplink carries at most, if a frame has been on its way for so long that this is less than was assumed.
+    fn bound(&self, now: Timestamp, neighbours: &Neighbours) -> Option<u64> {
+        // Rarely has a frame waited for long: only then all links are looked at.
+        self.uplink.bound(now, Duration::ZERO)?;
+        let path = neighbours.open().filter_map(|(_, link)| link.rtt.least()).max().unwrap_or(PATH_GUESS);
+        self.uplink.bound(now, path)
     }
 
     /// Upload capacity as far as it was seen, or a guess.
@@ -63,10 +70,12 @@ impl Sender {
     }
 
     /// How long the urgent backlog takes to leave, ms.
-    pub(crate) fn backlog_ms(&self) -> u32 {
+    pub(crate) fn backlog_ms(&self, now: Timestamp, neighbours: &Neighbours) -> u32 {
         let urgent_bytes = self.outlets.sums().urgent * GROUP;
+        let bound = self.bound(now, neighbours).map(|bound| self.budget.within(bound));
+        let rate = bound.unwrap_or_else(|| self.uplink_estimate());
         let before = self.pressing_bytes.min(urgent_bytes.saturating_mul(URGENT_EVERY - 1));
-        let ms = urgent_bytes.saturating_add(before).saturating_mul(1000) / self.uplink_estimate().max(1);
+        let ms = urgent_bytes.saturating_add(before).saturating_mul(1000) / rate.max(1);
         u32::try_from(ms).unwrap_or(u32::MAX)
     }
 }

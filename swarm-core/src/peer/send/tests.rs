@@ -268,14 +268,28 @@ fn the_backlog_is_what_urgent_groups_take_at_the_uplinks_rate() {
     let mut scene = Scene::film();
     let (mut sender, links) = sender(&mut scene, 2);
     ask(&mut sender, 0, links[0], &[1, 2], Class::Background, 0);
-    assert_eq!((sender.backlog_ms(), sender.background_bytes()), (0, 2 * GROUP));
+    let backlog_ms = |sender: &Sender, ms| sender.backlog_ms(at(ms), &scene.neighbours);
+    assert_eq!((backlog_ms(&sender, 0), sender.background_bytes()), (0, 2 * GROUP));
     ask(&mut sender, 0, links[0], &[3, 4, 5], Class::Urgent, 100);
     ask(&mut sender, 0, links[1], &[3, 4], Class::Urgent, 100);
-    assert_eq!(sender.backlog_ms(), 81, "five groups of 16.4 ms");
+    assert_eq!(backlog_ms(&sender, 0), 81, "five groups of 16.4 ms");
     sender.set_pressing_bytes(2 * GROUP);
-    assert_eq!(sender.backlog_ms(), 114, "two fresh groups leave before");
+    assert_eq!(backlog_ms(&sender, 0), 114, "two fresh groups leave before");
     sender.set_pressing_bytes(u64::MAX);
-    assert_eq!(sender.backlog_ms(), 819, "one frame in ten is for urgent requests");
+    assert_eq!(backlog_ms(&sender, 0), 819, "one frame in ten is for urgent requests");
+}
+
+#[test]
+fn a_slow_uplink_tells_a_long_backlog_before_it_is_measured() {
+    let mut scene = Scene::film();
+    let (mut sender, links) = sender(&mut scene, 2);
+    ask(&mut sender, 0, links[0], &[3, 4, 5], Class::Urgent, 100);
+    let departure = Departure { link: links[0], range: GroupRange::one(1), waited: Duration::ZERO };
+    sender.handed_over(at(0), &departure, (GROUP, GROUP));
+    let assumed_ms = sender.backlog_ms(at(0), &scene.neighbours);
+    // After two seconds its first frame has yet to leave: three more take six.
+    let told_ms = sender.backlog_ms(at(2000), &scene.neighbours);
+    assert!(assumed_ms < 200 && (5000..=6000).contains(&told_ms), "{assumed_ms} {told_ms}");
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Peer {
             sent_ms: clock_ms(now),
             waited_ms: millis(waited),
             queued_ms: millis(self.sender.queue_before(id, path)),
-            backlog_ms: self.sender.backlog_ms(),
+            backlog_ms: self.sender.backlog_ms(now, &self.neighbours),
             proof,
         };
         self.outputs.push_back(Output::Data(id, head));
@@ -177,7 +177,7 @@ impl Peer {
     /// Tells neighbours how this peer stands when that has changed.
     pub(in crate::peer) fn tell_standing(&mut self, now: Timestamp) {
         let standing = self.standing_now(now);
-        let backlog_ms = self.sender.backlog_ms();
+        let backlog_ms = self.sender.backlog_ms(now, &self.neighbours);
         if self.standing.take_due(now, standing, backlog_ms) {
             let open: Vec<LinkId> = self.neighbours.open().map(|(id, _)| id).collect();
             for id in open {

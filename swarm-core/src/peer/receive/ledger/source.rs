@@ -149,14 +149,17 @@ impl Source {
     }
 
     /// How much longer the answer to a request is likely to take: until it is expected, and then, if it is later than
-    /// `slack` explains, as long again as it is late. A request is somewhere in a backlog that was told after it, in
-    /// the middle on average.
+    /// `slack` and the backlog explain, as long again as it is late. A request is somewhere in a backlog that was told
+    /// after it, in the middle on average. A sender that keeps telling a short backlog has passed the request over: it is late
+    /// all the same.
     pub(crate) fn left(&self, ask: Ask, now: Timestamp, slack: Duration) -> Duration {
+        let late = now.since(ask.expected);
+        if late > slack + self.backlog {
+            return late;
+        }
         let waits_until =
             if self.backlog_heard > ask.at { self.backlog_heard + self.backlog / 2 } else { ask.at };
-        let expected = ask.expected.max(waits_until);
-        let late = now.since(expected);
-        if late > slack { late } else { expected.since(now) }
+        ask.expected.max(waits_until).since(now)
     }
 
     /// Whether it owes answers and has been silent for too long.
