@@ -35,6 +35,9 @@ export class Session {
   onUploaded = () => {};
   /** @type {(content: Content) => void} */
   onContent = () => {};
+  /** Called when the tracker connects this viewer with no peer; whether it would with consent, and why.
+   * @type {(isConsentRequired: boolean, reason: string) => void} */
+  onWithheld = () => {};
 
   /**
    * @param {import("./types.js").Started} started
@@ -101,6 +104,11 @@ export class Session {
   /** @param {boolean} isKept whether the content stays on this device */
   keep(isKept) {
     this.post({ type: "keep", is_kept: isKept });
+  }
+
+  /** @param {boolean} isGiven whether the person agrees to connections with other peers */
+  consent(isGiven) {
+    this.post({ type: "consent", is_given: isGiven });
   }
 
   /** Leaves the swarm, as far as a page that goes away still can. */
@@ -171,6 +179,7 @@ export class Session {
         return this.#view.trackerDown(message.reason, message.retry_ms);
       case "unknown_swarm": return this.#view.unknown();
       case "waiting": return this.#view.waiting(message.reason);
+      case "peers_withheld": return this.onWithheld(message.is_consent_required, message.reason);
       case "complete": return;
       case "banned":
         this.#bannedCount += 1;

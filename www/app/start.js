@@ -23,6 +23,8 @@ function start(link) {
     const value = wishes.get(key);
     if (value !== null) name.set(key, value);
   }
+  const peers = answer();
+  if (peers !== null) name.set("peers", peers);
   const [visit] = performance.getEntriesByType("navigation");
   if (visit instanceof PerformanceNavigationTiming && visit.type !== "navigate") name.set("reload", "1");
   const worker = new Worker("worker.js", { type: "module", name: name.toString() });
@@ -31,4 +33,16 @@ function start(link) {
   worker.onmessage = (event) => early.push(event);
   worker.onerror = (event) => early.push(event);
   return { swarm, worker, early };
+}
+
+/**
+ * What the person said earlier about connections with other peers: `on` or `off`. Written by app/consent.js.
+ * @returns {string | null}
+ */
+function answer() {
+  try {
+    return localStorage.getItem("peers");
+  } catch {
+    return null; // storage is switched off
+  }
 }

@@ -157,6 +157,8 @@ impl Node {
 #[derive(Debug, Default)]
 pub struct Graph {
     wiring: Wiring,
+    /// Viewers that there must be before any are linked with one another.
+    viewers_min: usize,
     nodes: BTreeMap<PeerId, Node>,
     viewers: Pool,
     /// Viewers that have fewer regular links than the target.
@@ -175,6 +177,16 @@ impl Graph {
     /// A graph without anybody.
     pub fn new(wiring: Wiring) -> Self {
         Self { wiring, ..Self::default() }
+    }
+
+    /// From now on viewers are linked with one another only while there are so many.
+    pub fn set_viewers_min(&mut self, viewers_min: usize) {
+        self.viewers_min = viewers_min;
+    }
+
+    /// Whether there are enough viewers for links among them.
+    fn is_crowd(&self) -> bool {
+        self.viewers.len() >= self.viewers_min
     }
 
     /// Whether two peers are neighbours.
@@ -216,6 +228,7 @@ impl Graph {
         self.enter(now, peer, subnet, false);
         self.link_initial(now, peer);
         match self.wiring {
+            _ if !self.is_crowd() => {}
             Wiring::Regular => self.place(now, peer, waiting, rng),
             Wiring::ByChance => self.draw_links(now, peer, rng),
         }
@@ -264,6 +277,7 @@ impl Graph {
                 node.links.iter().filter(move |link| is_meant(link.kind)).map(|link| link.peer)
             };
             match self.wiring {
+                _ if !self.is_crowd() => {}
                 Wiring::Regular => self.close_gap(now, of(Kind::is_regular), rng),
                 Wiring::ByChance => of(Kind::is_regular).for_each(|orphan| self.draw_links(now, orphan, rng)),
             }

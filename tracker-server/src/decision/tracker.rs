@@ -30,6 +30,7 @@ use super::directory::Newcomer;
 use super::graph::Wiring;
 use super::network::Site;
 use super::outgoing::{CloseReason, ConnectionId, Outgoing};
+use super::privacy::{Privacy, is_consenting};
 use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
@@ -52,6 +53,8 @@ pub struct TrackerConfig {
     pub connections_per_address_max: u32,
     /// How viewers come to be neighbours.
     pub wiring: Wiring,
+    /// What viewers may learn of one another.
+    pub privacy: Privacy,
 }
 
 /// How a request was met: its answer, and what others are told.
@@ -103,7 +106,10 @@ impl Tracker {
         media_bps: u64,
     ) {
         let wishes = wishes.into_iter().take(SEGMENTS_MAX);
-        self.swarms.add(swarm, publisher, || Swarm::new(wishes, self.config.wiring, media_bps));
+        let TrackerConfig { wiring, privacy, .. } = self.config;
+        self.swarms.add(swarm, publisher, || {
+            Swarm::new(wishes, wiring, media_bps).with_viewers_min(privacy.viewers_min)
+        });
     }
 
     /// Forgets a swarm that has no peers. Whether it was forgotten.
@@ -137,6 +143,13 @@ impl Tracker {
             Stage::Joined { known, .. } => Some(known.peer),
             Stage::Open { .. } | Stage::Greeted(_) | Stage::Left { .. } => None,
         }
+    }
+
+    /// Whether the connections of a peer that joined must go through relays: a viewer's, if the operator asks for that.
+    pub fn is_relay_required(&self, connection: ConnectionId) -> bool {
+        let Some(Stage::Joined { known, swarm }) = self.stages.get(&connection) else { return false };
+        let role = self.swarms.get(*swarm).and_then(|swarm| swarm.role(known.peer));
+        self.config.privacy.is_relay_required && role == Some(Role::Viewer)
     }
 
     /// A connection opened.
@@ -237,14 +250,15 @@ impl Tracker {
     ) -> Met {
         match (body, stage) {
             (
-                PeerRequestBody::Hello { version, uplink_bps, token, resume, .. },
+                PeerRequestBody::Hello { version, uplink_bps, token, resume, capabilities },
                 Stage::Open { site, name, permission },
             ) => {
                 self.check_hello(version, token.as_deref(), permission)?;
                 let peer = self.identify(now, resume.as_deref(), outgoing);
                 self.connections.insert(peer, connection);
                 let challenge = self.config.resume_key.challenge(self.config.seed, connection);
-                let known = Known { peer, site, uplink_bps, name, permission, challenge };
+                let is_consenting = is_consenting(&capabilities);
+                let known = Known { peer, site, uplink_bps, name, permission, is_consenting, challenge };
                 self.stages.insert(connection, Stage::Greeted(known));
                 Ok((self.welcome(peer, challenge), Notices::new()))
             }
@@ -252,6 +266,7 @@ impl Tracker {
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (PeerRequestBody::Join { swarm, role, have, playhead, proof }, Stage::Greeted(known)) => {
                 check_permission(known.permission, swarm, role)?;
+                self.config.privacy.check(role, known.is_consenting)?;
                 let Known { peer, site, uplink_bps, .. } = known;
                 let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
                 self.join(now, swarm, newcomer, (known, proof))
@@ -279,7 +294,8 @@ impl Tracker {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
             PeerRequestBody::Signal { to, signal } => {
-                return relay(swarm, &mut self.admission, now, (connection, peer), to, signal);
+                let is_relayed = self.config.privacy.is_relay_required;
+                return relay(swarm, &mut self.admission, now, (connection, peer), (to, signal, is_relayed));
             }
             PeerRequestBody::Report { received, uplink_bps, playhead, ahead_ms } => {
                 let report = Report { received, uplink_bps, playhead, ahead_ms };

@@ -32,6 +32,7 @@ fn config(seed: u64) -> TrackerConfig {
         token: None,
         connections_per_address_max: 1000,
         wiring: Wiring::Regular,
+        privacy: Privacy::default(),
     }
 }
 
