@@ -171,7 +171,6 @@ class TributaryPlayerElement extends HTMLElement {
     root.adoptedStyleSheets = [style];
     const frame = document.createElement("iframe");
     frame.allow = ALLOW;
-    frame.allowFullscreen = true;
     frame.loading = "lazy";
     frame.title = this.getAttribute("aria-label") ?? "Video player";
     frame.src = this.#address();

@@ -263,9 +263,8 @@ impl Driver {
             Output::Outpost(id, output) => self.act_at_outpost(id, output),
             Output::Connect { link, is_offerer, ice_servers } => {
                 let (is_local, network) = (self.trackers.current().is_local(), self.network.clone());
-                let Relays { servers, is_required: is_relayed } = &self.relays;
-                let (ice_servers, is_relayed) =
-                    (ice_servers.iter().chain(servers).cloned().collect(), *is_relayed);
+                let is_relayed = self.relays.is_required;
+                let ice_servers = ice_servers.iter().chain(&self.relays.servers).cloned().collect();
                 let options = LinkOptions { is_offerer, ice_servers, is_relayed, is_local, network };
                 let opened = Link::open(&self.runtime, link, options, self.link_events.clone());
                 self.links.insert(link, opened);

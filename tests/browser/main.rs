@@ -1,7 +1,9 @@
 //! Browser tier: tracker, seeder and real Chromium, one process a tab.
 
 mod closed;
+mod consent;
 mod describing;
+mod embedding;
 mod encrypted;
 mod messages;
 mod mirrors;
@@ -9,6 +11,7 @@ mod outliving;
 mod proxies;
 mod reading;
 mod relays;
+mod searching;
 mod several;
 mod sharing;
 mod starting;

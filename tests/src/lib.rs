@@ -29,6 +29,7 @@ pub mod scene;
 pub mod secure;
 pub mod seeder;
 pub mod share;
+pub mod site;
 pub mod tracker;
 pub mod wait;
 

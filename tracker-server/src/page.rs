@@ -19,8 +19,8 @@ use crate::access::AllowedOrigins;
 
 /// What the page may do; the same as in its own `meta` element, which cannot say who may embed it.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-    img-src 'self' blob:; media-src 'self' blob:; connect-src 'self' http: https: ws: wss:; worker-src 'self'; base-uri 'none'; \
-    form-action 'none'; frame-src 'self'; frame-ancestors";
+    img-src 'self' blob:; media-src 'self' blob:; connect-src 'self' http: https: ws: wss:; worker-src 'self'; frame-src 'self'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors";
 
 /// The script that other sites load to embed the player. It has nothing to hide, so every site may read it.
 const EMBED_SCRIPT: &str = "/embed.js";

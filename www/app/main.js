@@ -2,9 +2,8 @@
 // Entry of the page: `./#SWARM` watches, `./` lists. Nothing else is decided here. Every address of the page is relative to
 // its own, so that it works below any path.
 
-import { startCatalogue } from "./catalogue.js";
 import { byId, notice } from "./dom.js";
-import { controlKeeping, startLibrary } from "./library.js";
+import { controlKeeping } from "./keeping.js";
 import { refuseReads, startService } from "./service.js";
 import { Session } from "./session.js";
 import { Sharing } from "./sharing.js";
@@ -16,20 +15,21 @@ import { View } from "./view.js";
 const fragment = location.hash.slice(1);
 addEventListener("hashchange", () => location.reload());
 
-if (fragment === "") list();
+if (fragment === "") void list();
 else watch(fragment);
 
-function list() {
+async function list() {
   refuseReads();
+  const [{ startCatalogue }, { startLibrary }] = await Promise.all([import("./catalogue.js"), import("./library.js")]);
   startCatalogue();
-  void startLibrary();
+  await startLibrary();
 }
 
 /** @param {string} link what follows the # */
 function watch(link) {
   if (!/^[0-9a-f]{64}(&|$)/i.test(link)) {
     notice("fatal", "Bad link: after the # there must be 64 hexadecimal digits. Ask for the link again.", true);
-    return list();
+    return void list();
   }
   const view = new View();
   if (!started) {
@@ -42,6 +42,7 @@ function watch(link) {
     download.href = Session.downloadUrl(content);
     download.hidden = false;
   };
+  void askConsent(session, view);
   const sharing = new Sharing((limit) => session.upload(limit));
   session.onUploaded = (bytes) => sharing.sent(bytes);
   controlKeeping(session, started.swarm);
@@ -55,4 +56,16 @@ function watch(link) {
       /** @returns {Promise<string | null>} */ digest: () => session.digest(),
     },
   });
+}
+
+/**
+ * Loads what asks the person before peers are connected with. It is not needed before the first frame, unless the tracker
+ * waits for it.
+ * @param {Session} session
+ * @param {View} view
+ */
+async function askConsent(session, view) {
+  const loaded = import("./consent.js").then(({ Consent }) => new Consent(session, (words) => view.tracker("connecting", words)));
+  session.onWithheld = async (isRequired) => (await loaded).withheld(isRequired);
+  session.onAccount = async (stats) => (await loaded).account(stats);
 }

@@ -35,6 +35,8 @@ export class Session {
   onUploaded = () => {};
   /** @type {(content: Content) => void} */
   onContent = () => {};
+  /** Called with each account. @type {(stats: PeerStats) => void} */
+  onAccount = () => {};
   /** Called when the tracker connects this viewer with no peer; whether it would with consent, and why.
    * @type {(isConsentRequired: boolean, reason: string) => void} */
   onWithheld = () => {};
@@ -166,6 +168,7 @@ export class Session {
         this.#stats = message.stats;
         this.#view.stats(message.stats, message);
         this.onUploaded(message.stats.uploaded);
+        this.onAccount(message.stats);
         return message.id === null ? undefined : this.#settle(message.id, undefined);
       case "storage":
         this.#storage = message;

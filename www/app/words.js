@@ -10,10 +10,12 @@ const WORDS = {
   consent_yes: "Connect",
   consent_no: "Only from a mirror",
   consent_asked_by: "The operator of this site asks you before anything is connected. Your answer is remembered on this device.",
-  consent_off: "You chose not to connect with other viewers.",
+  consent_waiting: "Waiting for your answer",
+  consent_connecting: "Connecting to the tracker …",
+  consent_off: "Not connected with other viewers",
   consent_off_alone: "You chose not to connect with other viewers, and this film has no mirror. It can be had from them only.",
   consent_change: "Connect with other viewers",
-  mirrors_only: "This tracker connects no viewers; the film comes from its mirror.",
+  mirrors_only: "No other viewers here: from mirrors only",
   mirrors_only_alone: "This tracker connects no viewers, and this film has no mirror, so it cannot be had here.",
 
   // Embed

@@ -23,6 +23,7 @@
 //! above, and in `by_chance`, which takes the place of `regular` in a simulation that shows what regularity is
 //! worth. Each of their operations returns the changes that the peers must hear of, in order.
 
+mod apart;
 mod by_chance;
 mod initial;
 mod moving;
@@ -177,16 +178,6 @@ impl Graph {
     /// A graph without anybody.
     pub fn new(wiring: Wiring) -> Self {
         Self { wiring, ..Self::default() }
-    }
-
-    /// From now on viewers are linked with one another only while there are so many.
-    pub fn set_viewers_min(&mut self, viewers_min: usize) {
-        self.viewers_min = viewers_min;
-    }
-
-    /// Whether there are enough viewers for links among them.
-    fn is_crowd(&self) -> bool {
-        self.viewers.len() >= self.viewers_min
     }
 
     /// Whether two peers are neighbours.

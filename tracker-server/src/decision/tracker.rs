@@ -2,6 +2,7 @@
 
 mod ambassadors;
 mod bridged;
+mod cost;
 mod greeting;
 mod levels;
 mod signals;
@@ -21,6 +22,7 @@ use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
 pub use self::signals::Receiver;
+use self::cost::cost;
 use self::signals::relay;
 pub use self::stage::Permission;
 use self::stage::{Known, Stage};
@@ -35,7 +37,6 @@ use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
 use super::swarm::{Notices, Report, Swarm};
-use crate::limits::{JOIN_COST, WANT_COST, WANT_SEGMENTS_USUAL};
 
 /// What makes this tracker this tracker. Fixed for its lifetime.
 #[derive(Debug, Clone)]
@@ -143,13 +144,6 @@ impl Tracker {
             Stage::Joined { known, .. } => Some(known.peer),
             Stage::Open { .. } | Stage::Greeted(_) | Stage::Left { .. } => None,
         }
-    }
-
-    /// Whether the connections of a peer that joined must go through relays: a viewer's, if the operator asks for that.
-    pub fn is_relay_required(&self, connection: ConnectionId) -> bool {
-        let Some(Stage::Joined { known, swarm }) = self.stages.get(&connection) else { return false };
-        let role = self.swarms.get(*swarm).and_then(|swarm| swarm.role(known.peer));
-        self.config.privacy.is_relay_required && role == Some(Role::Viewer)
     }
 
     /// A connection opened.
@@ -379,23 +373,6 @@ impl Tracker {
         let close = close.map(|reason: CloseReason| (connection, Outgoing::Close(reason)));
         let message = (connection, Outgoing::Send(TrackerMessage { id, body }));
         [message].into_iter().chain(close).collect()
-    }
-}
-
-/// What a request costs its sender, in messages.
-fn cost(body: &PeerRequestBody) -> u32 {
-    match body {
-        PeerRequestBody::Join { .. } => JOIN_COST,
-        // Its work grows with the segments, of which a few bytes can name all.
-        PeerRequestBody::Want { segments } => {
-            let named = segments.iter().map(|want| want.segments.1).fold(0, u32::saturating_add);
-            WANT_COST.saturating_add(named / WANT_SEGMENTS_USUAL)
-        }
-        PeerRequestBody::Hello { .. }
-        | PeerRequestBody::Have { .. }
-        | PeerRequestBody::Signal { .. }
-        | PeerRequestBody::Report { .. }
-        | PeerRequestBody::Leave => 1,
     }
 }
 

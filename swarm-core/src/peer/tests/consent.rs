@@ -1,5 +1,8 @@
 //! What the person says about connections with other peers, before and while the peer runs.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::sync::Arc;
 
 use crate::manifest::tests::key;
