@@ -24,8 +24,8 @@ use bytes::Bytes;
 use swarm_core::peer::{
     Event, FetchError, FetchId, Input, MirrorError, OutpostId, OutpostInput, Output, PublishError,
 };
-use swarm_core::tracker_list::TrackerList;
 use swarm_core::relays::Relays;
+use swarm_core::tracker_list::TrackerList;
 use swarm_core::tracker_message::Role;
 use swarm_core::{Geometry, GroupRange, LinkId, Manifest, Peer, Timestamp};
 use tokio::runtime::Handle;

@@ -75,11 +75,7 @@ struct Wishes {
 /// Starts a peer. `wishes` is JSON of the loader's making. `socket` and `manifest` (a promise of a `Response`) are what the
 /// loader began to get meanwhile. The error says what is wrong, for a person.
 #[wasm_bindgen]
-pub fn start(
-    wishes: &str,
-    socket: Option<WebSocket>,
-    manifest: Option<Promise>,
-) -> Result<Session, JsValue> {
+pub fn start(wishes: &str, socket: Option<WebSocket>, manifest: Option<Promise>) -> Result<Session, JsValue> {
     let wishes: Wishes =
         serde_json::from_str(wishes).map_err(|error| JsValue::from_str(&format!("bad start: {error}")))?;
     let Wishes { swarm, time, token, is_reload, consent, base } = wishes;

@@ -86,11 +86,7 @@ struct Socket {
 }
 
 impl Tracker {
-    pub(crate) fn new(
-        base: String,
-        early: Option<WebSocket>,
-        listener: Listener,
-    ) -> Self {
+    pub(crate) fn new(base: String, early: Option<WebSocket>, listener: Listener) -> Self {
         Self { base, listener, early, socket: None, serial: 0 }
     }
 
@@ -214,8 +210,7 @@ pub(crate) async fn fetch_manifest(
     early: Option<Promise>,
     token: Option<String>,
 ) -> Input {
-    let asked = early
-        .unwrap_or_else(|| scope.fetch_with_str_and_init(&address, &request(token.as_deref())));
+    let asked = early.unwrap_or_else(|| scope.fetch_with_str_and_init(&address, &request(token.as_deref())));
     Input::ManifestFetched(read_manifest(asked).await)
 }
 

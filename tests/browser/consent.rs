@@ -73,7 +73,10 @@ async fn without_consent_the_film_plays_from_its_mirror() -> Result<()> {
         click(&tab, "consent-no").await?;
         tab.wait_playing_beyond(2.0, TIMEOUT).await?;
         let account = tab.stats().await?;
-        ensure!(account.from_mirrors > 0 && account.from_initial == 0 && account.links.is_empty(), "{account:?}");
+        ensure!(
+            account.from_mirrors > 0 && account.from_initial == 0 && account.links.is_empty(),
+            "{account:?}"
+        );
         Ok(())
     })
     .await
@@ -91,7 +94,10 @@ async fn a_tracker_for_mirrors_alone_connects_nobody() -> Result<()> {
         tab.open(seeder.link()).await?;
         tab.wait_playing_beyond(1.0, TIMEOUT).await?;
         let account = tab.stats().await?;
-        ensure!(account.from_mirrors > 0 && account.from_initial == 0 && account.links.is_empty(), "{account:?}");
+        ensure!(
+            account.from_mirrors > 0 && account.from_initial == 0 && account.links.is_empty(),
+            "{account:?}"
+        );
         Ok(())
     })
     .await

@@ -46,7 +46,9 @@ impl Lot {
     /// Serves a page at `/`, and scripts by their paths.
     pub fn build(self, page: String, scripts: &[(&str, String)]) -> Site {
         let mut files = Files::from([("/".to_owned(), ("text/html; charset=utf-8", page))]);
-        files.extend(scripts.iter().map(|(path, text)| ((*path).to_owned(), ("text/javascript", text.clone()))));
+        files.extend(
+            scripts.iter().map(|(path, text)| ((*path).to_owned(), ("text/javascript", text.clone()))),
+        );
         let origin = self.origin();
         let router = Router::new().fallback(answer).with_state(Arc::new(files));
         let serving = tokio::spawn(async move {

@@ -13,7 +13,9 @@ use swarm_core::manifest::Period;
 use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, Want};
 use swarm_core::{SecretKey, SwarmId, Timestamp};
-use tracker_server::decision::{ConnectionId, Outgoing, Privacy, ResumeKey, Tracker, TrackerConfig, Wiring, Wish};
+use tracker_server::decision::{
+    ConnectionId, Outgoing, Privacy, ResumeKey, Tracker, TrackerConfig, Wiring, Wish,
+};
 
 const SWARM: SwarmId = SwarmId([1; 32]);
 const SEGMENTS: u32 = 250;

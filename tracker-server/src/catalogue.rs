@@ -108,7 +108,9 @@ impl Snapshot {
         let rows = self.ordered(request.order);
         match request.after {
             None => rows,
-            Some(after) if request.order == Order::New => Box::new(rows.skip_while(move |row| row.number >= after)),
+            Some(after) if request.order == Order::New => {
+                Box::new(rows.skip_while(move |row| row.number >= after))
+            }
             Some(after) => Box::new(rows.skip_while(move |row| row.number != after).skip(1)),
         }
     }

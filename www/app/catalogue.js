@@ -149,7 +149,7 @@ async function read(words, sort) {
   return all;
 }
 
-/** @typedef {{item: HTMLElement, facts: HTMLElement, live: HTMLElement}} Shown */
+/** @typedef {{item: HTMLElement, live: HTMLElement}} Shown */
 
 /** What is shown, by swarm: kept, so that nothing flickers and no picture is asked for twice. @type {Map<string, Shown>} */
 const shown = new Map();
@@ -159,7 +159,6 @@ function show(swarms) {
   const items = swarms.map((entry) => {
     const known = shown.get(entry.swarm) ?? item(entry);
     shown.set(entry.swarm, known);
-    setText(known.facts, facts(entry));
     setText(known.live, live(entry));
     known.live.classList.toggle("is-live", entry.leechers > 0);
     return known.item;
@@ -170,31 +169,25 @@ function show(swarms) {
 }
 
 /** @param {Entry} entry */
-function facts({ length_bytes, duration_ms }) {
-  const facts = [formatBytes(length_bytes)];
-  if (duration_ms) facts.unshift(formatDuration(duration_ms));
-  return facts.join(" · ");
-}
-
-/** @param {Entry} entry */
 function live({ leechers, seeders }) {
   if (leechers > 0) return say("catalogue_watching", { count: leechers });
-  return say(seeders > 0 ? "catalogue_watching_none" : "catalogue_away");
+  return seeders > 0 ? "" : say("catalogue_away");
 }
 
 /**
  * @param {Entry} entry
  * @returns {Shown}
  */
-function item({ swarm, name, title, has_poster }) {
-  const facts = element("span", { className: "quiet" });
+function item({ swarm, name, title, has_poster, length_bytes, duration_ms }) {
+  const facts = element("span", { className: "quiet", text: formatBytes(length_bytes) });
   const live = element("span", { className: "live quiet" });
   const text = element("span", { className: "entry-text" }, element("strong", { text: title || name }), facts, live);
   const picture = element("span", { className: "entry-picture" });
+  if (duration_ms) picture.append(element("span", { className: "entry-time", text: formatDuration(duration_ms) }));
   const link = element("a", {}, picture, text);
   link.href = `./#${swarm}`;
   if (has_poster) addPoster(picture, swarm);
-  return { item: element("li", {}, link), facts, live };
+  return { item: element("li", {}, link), live };
 }
 
 /**
@@ -208,6 +201,6 @@ function addPoster(picture, swarm) {
   poster.loading = "lazy";
   poster.decoding = "async";
   poster.onerror = () => poster.remove();
-  picture.append(poster);
+  picture.prepend(poster);
   poster.src = `v1/manifests/${swarm}/poster`;
 }

@@ -47,7 +47,7 @@ export class Consent {
       this.#isMirrorsOnly = true;
       return this.#show();
     }
-    setText(byId("consent-words"), `${say("consent_words")} ${say("consent_asked_by")}`);
+    setText(byId("consent-words"), `${say("consent_words")} ${say("consent_remembered")}`);
     byId("consent").hidden = false;
     this.#tell(say("consent_waiting"));
     byId("consent-yes").focus();

@@ -176,7 +176,7 @@ class Embed {
 
   #listenToConsent() {
     setText(byId("consent-title"), say("consent_title"));
-    setText(byId("consent-words"), `${say("consent_words")} ${say("consent_asked_by")}`);
+    setText(byId("consent-words"), `${say("consent_words")} ${say("consent_remembered")}`);
     setText(byId("consent-yes"), say("consent_yes"));
     setText(byId("consent-no"), say("consent_no"));
     byId("consent-yes").addEventListener("click", () => this.#consent(true));
@@ -197,6 +197,7 @@ class Embed {
       this.#isMirrorsOnly = true;
       return;
     }
+    this.#waiting("");
     byId("consent").hidden = false;
     byId("consent-yes").focus();
     this.#api.tell("consentRequired");
@@ -213,7 +214,8 @@ class Embed {
     if (this.#hasPeers !== false || this.#isOffered) return;
     // Nothing comes without other viewers: they are offered once more.
     this.#isOffered = true;
-    setText(byId("consent-words"), `${say("consent_off_alone")} ${say("consent_words")}`);
+    setText(byId("consent-words"), say("consent_offer"));
+    this.#waiting("");
     byId("consent-no").hidden = true;
     byId("consent").hidden = false;
   }

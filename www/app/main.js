@@ -44,7 +44,10 @@ function watch(link) {
   };
   void askConsent(session, view);
   const sharing = new Sharing((limit) => session.upload(limit));
-  session.onUploaded = (bytes) => sharing.sent(bytes);
+  session.onUploaded = (bytes) => {
+    const { from_initial, from_peers, from_mirrors } = session.stats();
+    sharing.sent(bytes, from_initial + from_peers + from_mirrors);
+  };
   controlKeeping(session, started.swarm);
   addEventListener("pagehide", () => session.stop());
   // A page brought back whole has left the swarm.

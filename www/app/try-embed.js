@@ -87,8 +87,8 @@ async function call(button) {
  * @param {unknown} detail
  */
 function hear(name, detail) {
-  const words = detail === undefined || detail === null ? "" : JSON.stringify(detail).slice(0, LINE_CHARS_MAX);
+  const words = JSON.stringify(detail ?? null).slice(0, LINE_CHARS_MAX);
   const lines = byId("said");
-  lines.prepend(element("li", { text: say("try_said", { name, detail: words }) }));
+  lines.prepend(element("li", { text: words === "null" ? name : say("try_said", { name, detail: words }) }));
   while (lines.childElementCount > LINES_MAX) lines.lastElementChild?.remove();
 }

@@ -4,16 +4,17 @@
 const WORDS = {
   // Consent
   consent_title: "Connect with other viewers?",
-  consent_words: "This film comes from its publisher and from other viewers, straight to your device, and your device passes on " +
-    "what it has. All of them can then see your network address (IP address). Without that, the film comes from a mirror, " +
-    "if it has one.",
+  consent_words: "This film comes from its publisher and other viewers, and your device passes it on. All of them then see your " +
+    "network address (IP address). Otherwise it comes from a mirror, if it has one.",
   consent_yes: "Connect",
   consent_no: "Only from a mirror",
-  consent_asked_by: "The operator of this site asks you before anything is connected. Your answer is remembered on this device.",
+  consent_remembered: "Your answer is remembered on this device.",
   consent_waiting: "Waiting for your answer",
   consent_connecting: "Connecting to the tracker …",
   consent_off: "Not connected with other viewers",
-  consent_off_alone: "You chose not to connect with other viewers, and this film has no mirror. It can be had from them only.",
+  consent_off_alone: "You chose not to connect with other viewers, and this film has no mirror. It comes from them only.",
+  consent_offer: "This film has no mirror. It comes from its publisher and other viewers only, who then see your network address " +
+    "(IP address).",
   consent_change: "Connect with other viewers",
   mirrors_only: "No other viewers here: from mirrors only",
   mirrors_only_alone: "This tracker connects no viewers, and this film has no mirror, so it cannot be had here.",
@@ -44,7 +45,6 @@ const WORDS = {
   catalogue_status: "it answered with status {status}",
   catalogue_loading: "Asking the tracker …",
   catalogue_watching: "{count} watching",
-  catalogue_watching_none: "nobody is watching",
   catalogue_away: "its publisher is away",
 
   // On this device

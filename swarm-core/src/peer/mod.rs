@@ -63,8 +63,8 @@ use bytes::Bytes;
 
 pub use chance::Chance;
 pub use input::{
-    Appetite, Consent, Economy, FetchError, Input, MirrorUse, OutpostInput, PeerConfig, PublishError, Publisher,
-    UploadLimit,
+    Appetite, Consent, Economy, FetchError, Input, MirrorUse, OutpostInput, PeerConfig, PublishError,
+    Publisher, UploadLimit,
 };
 pub use mirrors::{AnswerHead, FetchId, MirrorError, RangeFetch};
 pub use outposts::OutpostId;

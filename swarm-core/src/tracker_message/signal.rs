@@ -134,13 +134,19 @@ mod tests {
         "candidate:3 1 udp 41885439 198.51.100.1 60000 typ relay raddr 0.0.0.0 rport 9 generation 0";
 
     fn trickled(candidate: &str) -> Signal {
-        Signal::Candidate { candidate: candidate.into(), sdp_mid: Some("0".into()), sdp_m_line_index: Some(0) }
+        Signal::Candidate {
+            candidate: candidate.into(),
+            sdp_mid: Some("0".into()),
+            sdp_m_line_index: Some(0),
+        }
     }
 
     #[test]
     fn only_the_relay_is_named() {
         assert_eq!(trickled(RELAY).relayed(), Some(trickled(HIDDEN)));
-        for other in [HOST, "", "candidate:1", "candidate:1 1 udp 1 192.0.2.7 5 typ srflx raddr 0.0.0.0 rport 9"] {
+        for other in
+            [HOST, "", "candidate:1", "candidate:1 1 udp 1 192.0.2.7 5 typ srflx raddr 0.0.0.0 rport 9"]
+        {
             assert_eq!(trickled(other).relayed(), None, "{other}");
         }
         assert_eq!(Signal::EndOfCandidates.relayed(), Some(Signal::EndOfCandidates));
@@ -149,7 +155,9 @@ mod tests {
     #[test]
     fn a_description_keeps_everything_but_addresses() {
         let sdp = |candidates: &str, address: &str| {
-            format!("v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 {address}\r\n{candidates}a=mid:0\r\n")
+            format!(
+                "v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 {address}\r\n{candidates}a=mid:0\r\n"
+            )
         };
         let told = sdp(&format!("a={HOST}\r\na={RELAY}\r\n"), "192.0.2.7");
         let relayed = Signal::Offer { sdp: told.clone() }.relayed().unwrap();

@@ -57,7 +57,8 @@ impl Refusal {
 
     /// A viewer whose person has to be asked first.
     pub(super) fn consent_required() -> Self {
-        let text = "this tracker connects only viewers who agreed that other viewers see their network address";
+        let text =
+            "this tracker connects only viewers who agreed that other viewers see their network address";
         Self::new(ErrorCode::ConsentRequired, text).close(CloseReason::Withheld)
     }
 

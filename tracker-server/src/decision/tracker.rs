@@ -21,8 +21,8 @@ use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
 pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
-pub use self::signals::Receiver;
 use self::cost::cost;
+pub use self::signals::Receiver;
 use self::signals::relay;
 pub use self::stage::Permission;
 use self::stage::{Known, Stage};

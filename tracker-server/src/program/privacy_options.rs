@@ -36,8 +36,8 @@ pub(crate) struct PrivacyOptions {
 impl PrivacyOptions {
     /// Puts what the flags mean into `config`, whose relays and siblings are set already.
     pub(crate) fn apply(&self, config: &mut ServerConfig) -> anyhow::Result<()> {
-        config.embed_origins = AllowedOrigins::parse(self.embed_origins.iter().map(String::as_str))
-            .map_err(|text| {
+        config.embed_origins =
+            AllowedOrigins::parse(self.embed_origins.iter().map(String::as_str)).map_err(|text| {
                 anyhow::anyhow!("--embed-origin {text} must look like https://blog.example, or be *")
             })?;
         if self.relay_only && config.relays.is_empty() {

@@ -8,7 +8,8 @@ use tracker_server::page::PageFile;
 use crate::harness::{Server, manifest_with_poster, request};
 
 #[tokio::test]
-async fn the_player_may_be_embedded_where_the_operator_says_and_its_script_read_everywhere() -> anyhow::Result<()> {
+async fn the_player_may_be_embedded_where_the_operator_says_and_its_script_read_everywhere()
+-> anyhow::Result<()> {
     let files: &'static [PageFile] = &[
         PageFile { path: "index.html", plain: b"page", brotli: None },
         PageFile { path: "embed.html", plain: b"player", brotli: None },
@@ -43,7 +44,10 @@ async fn readers_of_links_are_told_a_title_a_picture_and_a_frame() -> anyhow::Re
     let answer = server.get(&format!("/oembed?url={link}%23{swarm}&maxwidth=320")).await?;
     let said: serde_json::Value = serde_json::from_str(&answer.text())?;
     assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!((&said["version"], &said["width"], &said["height"]), (&"1.0".into(), &320.into(), &180.into()));
+    assert_eq!(
+        (&said["version"], &said["width"], &said["height"]),
+        (&"1.0".into(), &320.into(), &180.into())
+    );
     let frame = format!("<iframe src=\"http://{}/embed#{swarm}\" width=\"320\"", server.address);
     assert!(said["html"].as_str().unwrap().starts_with(&frame), "{said}");
     for (query, status) in [
@@ -72,7 +76,9 @@ async fn the_catalogue_is_searched_and_sorted() -> anyhow::Result<()> {
         let answer = server.get(&format!("/v1/swarms?{query}")).await?;
         let said: serde_json::Value = serde_json::from_str(&answer.text())?;
         let names = said["swarms"].as_array().context("no list")?.iter();
-        anyhow::Ok(names.map(|entry| entry["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>())
+        anyhow::Ok(
+            names.map(|entry| entry["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>(),
+        )
     };
     assert_eq!(names("").await?.len(), 3);
     assert_eq!(names("q=RIVER&sort=name").await?, ["a river", "b river"]);

@@ -5,13 +5,13 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::sync::Arc;
 
-use crate::manifest::tests::key;
 use super::net::Net;
-use crate::peer::{Appetite, Consent, Economy, Event, Input, MirrorUse, Output, Peer, PeerConfig, UploadLimit};
-use crate::time::Timestamp;
-use crate::tracker_message::{
-    CONSENT, ErrorCode, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody,
+use crate::manifest::tests::key;
+use crate::peer::{
+    Appetite, Consent, Economy, Event, Input, MirrorUse, Output, Peer, PeerConfig, UploadLimit,
 };
+use crate::time::Timestamp;
+use crate::tracker_message::{CONSENT, ErrorCode, PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody};
 
 const NOW: Timestamp = Timestamp::from_millis(1);
 
@@ -47,12 +47,11 @@ fn connects(outputs: &[Output]) -> bool {
 
 /// What the `hello` among these outputs says that the peer can and may.
 fn capabilities(outputs: &[Output]) -> Vec<String> {
-    let hello = outputs.iter().find_map(|output| match output {
-        Output::Tracker(request) => match &request.body {
-            PeerRequestBody::Hello { capabilities, .. } => Some(capabilities.clone()),
-            _ => None,
-        },
-        _ => None,
+    let hello = outputs.iter().find_map(|output| {
+        let Output::Tracker(PeerRequest { body: PeerRequestBody::Hello { capabilities, .. }, .. }) = output else {
+            return None;
+        };
+        Some(capabilities.clone())
     });
     hello.expect("a hello")
 }
@@ -86,7 +85,10 @@ fn a_tracker_that_requires_consent_is_asked_again_once_it_is_given() {
     );
     // The socket that closes is no lost tracker, and nothing is tried by itself.
     let told = outputs(&mut peer, Input::TrackerClosed("closed".into()));
-    assert!(!told.iter().any(|output| matches!(output, Output::Event(Event::TrackerDown { .. }))), "{told:?}");
+    assert!(
+        !told.iter().any(|output| matches!(output, Output::Event(Event::TrackerDown { .. }))),
+        "{told:?}"
+    );
     peer.handle_timeout(Timestamp::from_millis(600_000));
     let later: Vec<Output> = std::iter::from_fn(|| peer.poll_output()).collect();
     assert!(!connects(&later), "{later:?}");

@@ -405,7 +405,8 @@ mod tests {
         let mut session = Session::new(None);
         for (consent, told) in [(Consent::Given, vec![CONSENT]), (Consent::Open, vec![])] {
             session.consent = consent;
-            let PeerRequestBody::Hello { capabilities, .. } = session.hello(Timestamp::ZERO, 1, 0).body else {
+            let PeerRequestBody::Hello { capabilities, .. } = session.hello(Timestamp::ZERO, 1, 0).body
+            else {
                 panic!("not a hello")
             };
             assert_eq!(capabilities, told);

@@ -90,11 +90,9 @@ impl Tracker {
         (id, swarm, role): (u32, SwarmId, Role),
     ) -> Result<Passport, Outgoings> {
         let passport = match self.stages.get(&connection) {
-            Some(Stage::Greeted(known)) => {
-                check_permission(known.permission, swarm, role)
-                    .and_then(|()| self.config.privacy.check(role, known.is_consenting))
-                    .map(|()| known.passport())
-            }
+            Some(Stage::Greeted(known)) => check_permission(known.permission, swarm, role)
+                .and_then(|()| self.config.privacy.check(role, known.is_consenting))
+                .map(|()| known.passport()),
             Some(Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             Some(Stage::Joined { .. } | Stage::Left { .. }) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
