@@ -20,7 +20,7 @@ const STRANGER: &str = "(() => { \
     return null; })()";
 
 /// A page with the element. What the player says is kept in `said`.
-fn page_with_element(tracker: &Tracker, swarm: &str, attributes: &str) -> String {
+pub(crate) fn page_with_element(tracker: &Tracker, swarm: &str, attributes: &str) -> String {
     format!(
         "<!doctype html><title>A blog</title>\n\
          <script type=\"module\" src=\"{script}\"></script>\n\
@@ -37,16 +37,16 @@ fn page_with_element(tracker: &Tracker, swarm: &str, attributes: &str) -> String
 }
 
 /// Calls a method of the player in the page.
-async fn call(tab: &Tab, method: &str) -> Result<Value> {
+pub(crate) async fn call(tab: &Tab, method: &str) -> Result<Value> {
     tab.value(&format!("film.player.{method}.then((value) => value ?? null)")).await
 }
 
-async fn wait_said(tab: &Tab, name: &str, detail: &str) -> Result<()> {
+pub(crate) async fn wait_said(tab: &Tab, name: &str, detail: &str) -> Result<()> {
     let expression = format!("said.some(([name, detail]) => name === '{name}' && ({detail}))");
     tab.wait_for(&format!("the event {name}"), TIMEOUT, &expression).await
 }
 
-async fn wait_position_beyond(tab: &Tab, seconds: f64) -> Result<()> {
+pub(crate) async fn wait_position_beyond(tab: &Tab, seconds: f64) -> Result<()> {
     let expression = format!(
         "await film.player.getStatus().then(({{ position, playbackState }}) => \
          position > {seconds} && playbackState === 'playing')"

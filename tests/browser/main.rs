@@ -5,6 +5,7 @@ mod consent;
 mod describing;
 mod embedding;
 mod encrypted;
+mod firefox;
 mod messages;
 mod mirrors;
 mod outliving;

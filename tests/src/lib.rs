@@ -15,6 +15,7 @@ pub mod crowd;
 pub mod disk;
 pub mod events;
 pub mod false_tracker;
+pub mod firefox;
 pub mod gate;
 pub mod internet;
 pub mod memory;

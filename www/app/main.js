@@ -4,6 +4,7 @@
 
 import { byId, notice } from "./dom.js";
 import { controlKeeping } from "./keeping.js";
+import { recall } from "./memory.js";
 import { refuseReads, startService } from "./service.js";
 import { Session } from "./session.js";
 import { Sharing } from "./sharing.js";
@@ -11,6 +12,9 @@ import { started } from "./start.js";
 import { View } from "./view.js";
 
 /** @import { Stats } from "./types.js" */
+
+/** When the choice about peers can be changed, if nothing needs it sooner. */
+const CONSENT_DELAY_MS = 4000;
 
 const fragment = location.hash.slice(1);
 addEventListener("hashchange", () => location.reload());
@@ -42,7 +46,7 @@ function watch(link) {
     download.href = Session.downloadUrl(content);
     download.hidden = false;
   };
-  void askConsent(session, view);
+  askConsent(session, view);
   const sharing = new Sharing((limit) => session.upload(limit));
   session.onUploaded = (bytes) => {
     const { from_initial, from_peers, from_mirrors } = session.stats();
@@ -62,13 +66,19 @@ function watch(link) {
 }
 
 /**
- * Loads what asks the person before peers are connected with. It is not needed before the first frame, unless the tracker
- * waits for it.
+ * Loads what asks the person before peers are connected with. It is needed before the first frame only if the tracker waits
+ * for it, or if the person wanted no peers.
  * @param {Session} session
  * @param {View} view
  */
-async function askConsent(session, view) {
-  const loaded = import("./consent.js").then(({ Consent }) => new Consent(session, (words) => view.tracker("connecting", words)));
-  session.onWithheld = async (isRequired) => (await loaded).withheld(isRequired);
-  session.onAccount = async (stats) => (await loaded).account(stats);
+function askConsent(session, view) {
+  /** @type {Promise<import("./consent.js").Consent> | undefined} */
+  let loading;
+  const load = () => (loading ??= import("./consent.js").then(
+    ({ Consent }) => new Consent(session, (words) => view.tracker("connecting", words)),
+  ));
+  session.onWithheld = async (isRequired) => (await load()).withheld(isRequired);
+  session.onAccount = async (stats) => (await loading)?.account(stats);
+  if (recall("peers") === "off") void load();
+  else setTimeout(load, CONSENT_DELAY_MS);
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, PROXIES, RELAYS, STATIC_C,
+    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, FIREFOX, GECKODRIVER, LIBTORRENT, NETWORK, NODE, PROXIES, RELAYS, STATIC_C,
     STATIC_TARGET, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
@@ -33,6 +33,8 @@ pub(crate) enum Need {
     Node,
     /// Browser and driver.
     Browser,
+    /// The second browser and its driver.
+    Firefox,
     /// ffmpeg, which makes films.
     Films,
     /// Network programs.
@@ -51,13 +53,14 @@ pub(crate) enum Need {
 
 impl Need {
     /// Everything that builds and tests need. Trunk is for [`Need::TRUNK`] alone: it takes minutes to build.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::WasmTarget,
         Self::Lints,
         Self::Deny,
         Self::WasmBindgen,
         Self::Node,
         Self::Browser,
+        Self::Firefox,
         Self::Films,
         Self::Network,
         Self::Relays,
@@ -98,6 +101,10 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             Need::Trunk => tool(workspace, &TRUNK)?,
             Need::Node => programs.push(NODE),
             Need::Browser => programs.extend(BROWSER),
+            Need::Firefox => {
+                programs.push(FIREFOX);
+                tool(workspace, &GECKODRIVER)?;
+            }
             Need::Films => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),
             Need::Relays => programs.extend(RELAYS),

@@ -42,6 +42,7 @@ impl Tier {
             Self::Browser => &[
                 Need::WasmTarget,
                 Need::Browser,
+                Need::Firefox,
                 Need::Network,
                 Need::Relays,
                 Need::Films,
