@@ -27,14 +27,11 @@ export class Consent {
   constructor(peer, tell) {
     this.#peer = peer;
     this.#tell = tell;
-    const on = byId("peers-on", HTMLInputElement);
-    setText(byId("peers-on-words"), say("consent_change"));
     setText(byId("consent-title"), say("consent_title"));
     setText(byId("consent-yes"), say("consent_yes"));
     setText(byId("consent-no"), say("consent_no"));
-    on.addEventListener("change", () => this.#answer(on.checked));
-    byId("consent-yes").addEventListener("click", () => this.#answer(true));
-    byId("consent-no").addEventListener("click", () => this.#answer(false));
+    byId("consent-yes").addEventListener("click", () => this.answer(true));
+    byId("consent-no").addEventListener("click", () => this.answer(false));
     this.#show();
   }
 
@@ -63,7 +60,7 @@ export class Consent {
   }
 
   /** @param {boolean} isGiven */
-  #answer(isGiven) {
+  answer(isGiven) {
     remember("peers", isGiven ? "on" : "off");
     this.#isGiven = isGiven;
     byId("consent").hidden = true;

@@ -13,9 +13,6 @@ import { View } from "./view.js";
 
 /** @import { Stats } from "./types.js" */
 
-/** When the choice about peers can be changed, if nothing needs it sooner. */
-const CONSENT_DELAY_MS = 4000;
-
 const fragment = location.hash.slice(1);
 addEventListener("hashchange", () => location.reload());
 
@@ -79,6 +76,11 @@ function askConsent(session, view) {
   ));
   session.onWithheld = async (isRequired) => (await load()).withheld(isRequired);
   session.onAccount = async (stats) => (await loading)?.account(stats);
-  if (recall("peers") === "off") void load();
-  else setTimeout(load, CONSENT_DELAY_MS);
+  const choice = byId("peers-on", HTMLInputElement);
+  choice.checked = recall("peers") !== "off";
+  choice.addEventListener("change", async () => {
+    const isGiven = choice.checked;
+    (await load()).answer(isGiven);
+  });
+  if (!choice.checked) void load();
 }

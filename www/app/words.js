@@ -15,7 +15,6 @@ const WORDS = {
   consent_off_alone: "You chose not to connect with other viewers, and this film has no mirror. It comes from them only.",
   consent_offer: "This film has no mirror. It comes from its publisher and other viewers only, who then see your network address " +
     "(IP address).",
-  consent_change: "Connect with other viewers",
   mirrors_only: "No other viewers here: from mirrors only",
   mirrors_only_alone: "This tracker connects no viewers, and this film has no mirror, so it cannot be had here.",
 
