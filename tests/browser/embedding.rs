@@ -27,7 +27,7 @@ pub(crate) fn page_with_element(tracker: &Tracker, swarm: &str, attributes: &str
          <h1>A blog with a film</h1>\n\
          <tributary-player id=\"film\" src=\"{link}\" {attributes} style=\"width: 640px\"></tributary-player>\n\
          <script>\
-           const said = []; \
+           window.said = []; \
            for (const name of ['ready', 'playbackStatusChange', 'volumeChange', 'error']) \
              film.addEventListener(name, ({{ detail }}) => said.push([name, detail ?? null])); \
          </script>",
@@ -38,17 +38,17 @@ pub(crate) fn page_with_element(tracker: &Tracker, swarm: &str, attributes: &str
 
 /// Calls a method of the player in the page.
 pub(crate) async fn call(tab: &Tab, method: &str) -> Result<Value> {
-    tab.value(&format!("film.player.{method}.then((value) => value ?? null)")).await
+    tab.value(&format!("window.film.player.{method}.then((value) => value ?? null)")).await
 }
 
 pub(crate) async fn wait_said(tab: &Tab, name: &str, detail: &str) -> Result<()> {
-    let expression = format!("said.some(([name, detail]) => name === '{name}' && ({detail}))");
+    let expression = format!("window.said.some(([name, detail]) => name === '{name}' && ({detail}))");
     tab.wait_for(&format!("the event {name}"), TIMEOUT, &expression).await
 }
 
 pub(crate) async fn wait_position_beyond(tab: &Tab, seconds: f64) -> Result<()> {
     let expression = format!(
-        "await film.player.getStatus().then(({{ position, playbackState }}) => \
+        "await window.film.player.getStatus().then(({{ position, playbackState }}) => \
          position > {seconds} && playbackState === 'playing')"
     );
     tab.wait_for(&format!("playback beyond {seconds} s in the frame"), TIMEOUT, &expression).await
@@ -84,7 +84,7 @@ async fn the_player_plays_in_a_page_of_another_site_which_controls_it() -> Resul
         ensure!(call(&tab, "getPlaybackRate()").await? == 1.5);
         call(&tab, "setVolume(0.25)").await?;
         wait_said(&tab, "volumeChange", "detail === 0.25").await?;
-        let refused: String = tab.value("film.player.setVolume(7).catch((error) => error.message)").await?;
+        let refused: String = tab.value("window.film.player.setVolume(7).catch((error) => error.message)").await?;
         ensure!(refused.contains("from 0 to 1"), "{refused}");
         call(&tab, "pause()").await?;
         wait_said(&tab, "playbackStatusChange", "detail === 'paused'").await?;
@@ -99,7 +99,7 @@ async fn the_player_plays_in_a_page_of_another_site_which_controls_it() -> Resul
         call(&tab, "seek(10)").await?;
         let status = call(&tab, "getStatus()").await?;
         ensure!(status["playbackState"] == "paused", "a stranger's word counts: {status}");
-        ensure!(!tab.value::<bool>("said.some(([, detail]) => detail === 'forged')").await?);
+        ensure!(!tab.value::<bool>("window.said.some(([, detail]) => detail === 'forged')").await?);
         Ok(())
     })
     .await
