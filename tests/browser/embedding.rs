@@ -84,7 +84,8 @@ async fn the_player_plays_in_a_page_of_another_site_which_controls_it() -> Resul
         ensure!(call(&tab, "getPlaybackRate()").await? == 1.5);
         call(&tab, "setVolume(0.25)").await?;
         wait_said(&tab, "volumeChange", "detail === 0.25").await?;
-        let refused: String = tab.value("window.film.player.setVolume(7).catch((error) => error.message)").await?;
+        let refused: String =
+            tab.value("window.film.player.setVolume(7).catch((error) => error.message)").await?;
         ensure!(refused.contains("from 0 to 1"), "{refused}");
         call(&tab, "pause()").await?;
         wait_said(&tab, "playbackStatusChange", "detail === 'paused'").await?;

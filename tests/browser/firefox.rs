@@ -31,7 +31,8 @@ async fn a_film_plays_in_firefox_which_passes_it_on() -> Result<()> {
         let chromium = scene.tab().await?;
         chromium.open(seeder.link()).await?;
         chromium.wait_playing_beyond(1.0, TIMEOUT).await?;
-        let account = chromium.wait_stats("something of Firefox", TIMEOUT, |account| account.from_peers > 0).await?;
+        let account =
+            chromium.wait_stats("something of Firefox", TIMEOUT, |account| account.from_peers > 0).await?;
         ensure!(account.from_initial == 0, "{account:?}");
         Ok(())
     })

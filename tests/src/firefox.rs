@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use thirtyfour::WebDriver;
 use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
 use thirtyfour::common::capabilities::firefox::FirefoxPreferences;
-use thirtyfour::WebDriver;
 
 use crate::browser::{Driver, SCRIPT_TIMEOUT, START_TIMEOUT, Tab};
 use crate::places::system_program;

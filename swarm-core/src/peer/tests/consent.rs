@@ -11,7 +11,9 @@ use crate::peer::{
     Appetite, Consent, Economy, Event, Input, MirrorUse, Output, Peer, PeerConfig, UploadLimit,
 };
 use crate::time::Timestamp;
-use crate::tracker_message::{CONSENT, ErrorCode, PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody};
+use crate::tracker_message::{
+    CONSENT, ErrorCode, PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1);
 
@@ -48,7 +50,8 @@ fn connects(outputs: &[Output]) -> bool {
 /// What the `hello` among these outputs says that the peer can and may.
 fn capabilities(outputs: &[Output]) -> Vec<String> {
     let hello = outputs.iter().find_map(|output| {
-        let Output::Tracker(PeerRequest { body: PeerRequestBody::Hello { capabilities, .. }, .. }) = output else {
+        let Output::Tracker(PeerRequest { body: PeerRequestBody::Hello { capabilities, .. }, .. }) = output
+        else {
             return None;
         };
         Some(capabilities.clone())
