@@ -4,7 +4,7 @@
 import { byId, element, setText } from "./dom.js";
 import { formatBytes, formatDuration } from "./format.js";
 import { recall, remember } from "./memory.js";
-import { say } from "./words.js";
+import { say } from "./first_words.js";
 
 /**
  * A page of GET /v1/swarms. `next` names the one after it.

@@ -4,7 +4,7 @@
 
 import { byId, notice, setText } from "./dom.js";
 import { recall, remember } from "./memory.js";
-import { say } from "./words.js";
+import { say } from "./first_words.js";
 
 /** @import { PeerStats } from "./types.js" */
 

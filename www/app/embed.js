@@ -7,8 +7,8 @@ import { byId, element, setText } from "./dom.js";
 import { readOptions } from "./embed-options.js";
 import { methods, playbackState, status } from "./embed-player.js";
 import { recall, remember } from "./memory.js";
-import { Watching } from "./watching.js";
-import { say } from "./words.js";
+import { Watching } from "./watch.js";
+import { say } from "./first_words.js";
 
 /** @import { Content, PeerStats } from "./types.js" */
 

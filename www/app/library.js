@@ -5,7 +5,7 @@
 import { byId, element, notice, setText } from "./dom.js";
 import { formatBytes } from "./format.js";
 import { FORGET } from "./keeping.js";
-import { say } from "./words.js";
+import { say } from "./first_words.js";
 
 /** The folder of all contents in the origin-private file system. */
 const FOLDER = "tributary";

@@ -3,7 +3,7 @@
 
 import "../embed.js";
 import { byId, element, setText } from "./dom.js";
-import { say } from "./words.js";
+import { say } from "./first_words.js";
 
 /** @typedef {HTMLElement & {player?: import("../embed.js").TributaryPlayer}} PlayerElement */
 

@@ -1,5 +1,5 @@
 // @ts-check
-// Words of the page, in one place. `{name}` is where a value goes.
+// Words of what is loaded before the first frame, in one place. `{name}` is where a value goes.
 
 const WORDS = {
   // Consent
