@@ -2,14 +2,7 @@
 
 export default function init(options: { module_or_path: Promise<Response> }): Promise<unknown>;
 
-export function start(
-  swarm: string,
-  time: string | undefined,
-  token: string | undefined,
-  socket: WebSocket,
-  manifest: Promise<Response>,
-  isReload: boolean,
-): Session;
+export function start(wishes: string, socket: WebSocket | undefined, manifest: Promise<Response>): Session;
 
 export class Session {
   handle(data: unknown): void;

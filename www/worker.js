@@ -5,22 +5,24 @@
 /** The worker's name says what to play, from when, and who permits it, so that nothing waits for a first message. */
 const wishes = new URLSearchParams(self.name);
 const swarm = wishes.get("swarm") ?? "";
-const time = wishes.get("t") ?? undefined;
-const token = wishes.get("token") ?? undefined;
-const isReload = wishes.has("reload");
+const time = wishes.get("t");
+const token = wishes.get("token");
+const peers = wishes.get("peers");
 
 /** @type {MessageEvent[]} */
 const early = [];
 self.onmessage = (event) => early.push(event);
 
+// All addresses are relative to this script, which lies beside the page and the tracker. A page of another site runs it from
+// an address of its own, so the worker's is not taken.
+const base = new URL("./", import.meta.url);
 const glue = import("./peer-wasm.js");
-const wasm = fetch("peer-wasm_bg.wasm");
-// Relative to this script, which lies beside the page: `peer-wasm` computes the same address when it connects again.
-const address = new URL("v1/swarm", location.href);
+const wasm = fetch(new URL("peer-wasm_bg.wasm", base));
+const address = new URL("v1/swarm", base);
 address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-const socket = new WebSocket(address);
+const socket = peers === "off" ? undefined : new WebSocket(address);
 // The permission goes into a header and never into an address, which logs and referrers would show.
-const manifest = fetch(`v1/manifests/${swarm}`, token ? { headers: { authorization: `Bearer ${token}` } } : {});
+const manifest = fetch(new URL(`v1/manifests/${swarm}`, base), token ? { headers: { authorization: `Bearer ${token}` } } : {});
 // Whoever takes the promises over hears of their failures.
 wasm.catch(() => {});
 manifest.catch(() => {});
@@ -28,7 +30,9 @@ manifest.catch(() => {});
 try {
   const { default: init, start } = await glue;
   await init({ module_or_path: wasm });
-  const session = start(swarm, time, token, socket, manifest, isReload);
+  const consent = peers === "on" ? true : peers === "off" ? false : null;
+  const visit = { swarm, time, token, consent, is_reload: wishes.has("reload"), base: base.href };
+  const session = start(JSON.stringify(visit), socket, manifest);
   self.onmessage = (event) => session.handle(event.data);
   for (const event of early.splice(0)) session.handle(event.data);
 } catch (error) {

@@ -51,7 +51,7 @@ pub fn tracker_message(input: &[u8], seen: &mut Seen) {
         }
         Err(error) => seen.note(error),
     }
-    seen.note_count("relays", relays::of(text).map_or(0, |relays| relays.len() + 1));
+    seen.note_count("relays", relays::of(text).map_or(0, |relays| relays.servers.len() + 1));
 }
 
 /// A message between peers is read as it is written.

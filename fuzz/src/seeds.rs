@@ -130,7 +130,8 @@ pub fn tracker_message() -> Vec<Vec<u8>> {
         TrackerMessageBody::Ok,
         TrackerMessageBody::Error { code: ErrorCode::Full, text: "full".to_owned(), retry_after_ms: Some(5) },
     ];
-    let relays = relays::encode_with(&TrackerMessage { id: Some(1), body: swarm }, &[server]);
+    let given = relays::Relays { servers: vec![server], is_required: true };
+    let relays = relays::encode_with(&TrackerMessage { id: Some(1), body: swarm }, &given);
     let written = (1..).zip(bodies).map(|(id, body)| TrackerMessage { id: Some(id), body }.encode());
     written.chain([relays]).map(String::into_bytes).collect()
 }

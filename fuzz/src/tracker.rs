@@ -13,7 +13,7 @@ use swarm_core::tracker_message::{
 };
 use swarm_core::{Challenge, PeerId, SwarmId, Timestamp};
 use tracker_server::decision::{
-    ConnectionId, Outgoing, Permission, ResumeKey, Tracker, TrackerConfig, Wiring, Wish,
+    ConnectionId, Outgoing, Permission, Privacy, ResumeKey, Tracker, TrackerConfig, Wiring, Wish,
 };
 
 use crate::content::key;
@@ -69,6 +69,12 @@ impl<'a> World<'a> {
             token: (kind & 1 == 1).then(|| "token".to_owned()),
             connections_per_address_max: 8,
             wiring: Wiring::Regular,
+            privacy: Privacy {
+                is_consent_required: kind & 2 == 2,
+                is_relay_required: kind & 4 == 4,
+                is_mirrors_only: false,
+                viewers_min: usize::from(kind & 8),
+            },
         };
         let mut tracker = Tracker::new(config);
         for swarm in SWARMS {

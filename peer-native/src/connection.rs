@@ -14,8 +14,8 @@ use webrtc::data_channel::DataChannel;
 use webrtc::error::Error as RtcError;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionIceEvent,
-    RTCPeerConnectionState, SettingEngine, SettingEngineBuilder,
+    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy,
+    RTCPeerConnectionIceEvent, RTCPeerConnectionState, SettingEngine, SettingEngineBuilder,
 };
 
 use crate::link::LinkOptions;
@@ -168,9 +168,11 @@ async fn attempt(
     let membership = options.network.shared().map(|port| port.join(&credentials.fragment));
     let runtime = LinkRuntime::new(membership, relay::credentials(&options.ice_servers));
     let servers = servers(&options.ice_servers);
+    let policy = if options.is_relayed { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
     let configuration = RTCConfigurationBuilder::new()
         .with_ice_servers(servers)
         .with_certificates(vec![options.network.certificate()?])
+        .with_ice_transport_policy(policy)
         .build();
     let connection = PeerConnectionBuilder::new()
         .with_configuration(configuration)

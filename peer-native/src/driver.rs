@@ -24,8 +24,9 @@ use bytes::Bytes;
 use swarm_core::peer::{
     Event, FetchError, FetchId, Input, MirrorError, OutpostId, OutpostInput, Output, PublishError,
 };
+use swarm_core::relays::Relays;
 use swarm_core::tracker_list::TrackerList;
-use swarm_core::tracker_message::{IceServer, Role};
+use swarm_core::tracker_message::Role;
 use swarm_core::{Geometry, GroupRange, LinkId, Manifest, Peer, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc};
@@ -91,7 +92,7 @@ pub(crate) struct Driver {
     /// When it may be brought back again.
     next_return: Instant,
     /// Relays that the tracker gave with its answer to `join`.
-    relays: Vec<IceServer>,
+    relays: Relays,
     notices: broadcast::Sender<Notice>,
 
     links: HashMap<LinkId, Link>,
@@ -148,7 +149,7 @@ impl Driver {
             is_listed: options.is_listed,
             manifest: None,
             next_return: started,
-            relays: Vec::new(),
+            relays: Relays::default(),
             notices,
             links: HashMap::new(),
             link_events,
@@ -262,8 +263,9 @@ impl Driver {
             Output::Outpost(id, output) => self.act_at_outpost(id, output),
             Output::Connect { link, is_offerer, ice_servers } => {
                 let (is_local, network) = (self.trackers.current().is_local(), self.network.clone());
-                let ice_servers = ice_servers.iter().chain(&self.relays).cloned().collect();
-                let options = LinkOptions { is_offerer, ice_servers, is_local, network };
+                let is_relayed = self.relays.is_required;
+                let ice_servers = ice_servers.iter().chain(&self.relays.servers).cloned().collect();
+                let options = LinkOptions { is_offerer, ice_servers, is_relayed, is_local, network };
                 let opened = Link::open(&self.runtime, link, options, self.link_events.clone());
                 self.links.insert(link, opened);
             }
@@ -359,6 +361,7 @@ impl Driver {
             | Event::TrackerDown { .. }
             | Event::UnknownSwarm
             | Event::Waiting { .. }
+            | Event::PeersWithheld { .. }
             | Event::Scarcity(_)
             | Event::Outpost { .. }
             | Event::Banned { .. }

@@ -63,6 +63,8 @@ pub struct LinkOptions {
     pub is_offerer: bool,
     /// Servers for connection building.
     pub ice_servers: Arc<[IceServer]>,
+    /// Whether the connection must go through one of them that is a relay.
+    pub is_relayed: bool,
     /// Whether the other side may be on this machine: then the loopback interface is offered beside the others.
     pub is_local: bool,
     /// Where its sockets come from.

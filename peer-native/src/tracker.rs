@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use swarm_core::limits::TRACKER_MESSAGE_BYTES_MAX;
-use swarm_core::relays;
-use swarm_core::tracker_message::{IceServer, PeerRequest, TrackerMessage};
+use swarm_core::relays::{self, Relays};
+use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -42,7 +42,7 @@ pub enum TrackerEvent {
     /// The socket is open.
     Open,
     /// The tracker gave relays, in place of those it gave before.
-    Relays(Vec<IceServer>),
+    Relays(Relays),
     /// The tracker sent a message.
     Message(TrackerMessage),
     /// The socket closed or could not be opened; in words. Nothing follows.
@@ -137,7 +137,7 @@ async fn run(
 /// A message, and the relays that came with it.
 struct Heard {
     message: TrackerMessage,
-    relays: Option<Vec<IceServer>>,
+    relays: Option<Relays>,
 }
 
 /// What a frame means: a message, nothing (pings are answered by the socket), or the end, in words.

@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 use js_sys::Promise;
 use swarm_core::peer::{FetchId, MirrorError, PeerConfig, PublishError};
-use swarm_core::tracker_message::IceServer;
+use swarm_core::relays::Relays;
 use swarm_core::{Input, LinkId, Peer, ReaderId, Timestamp};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
@@ -40,7 +40,7 @@ pub(crate) enum Happening {
     /// A tracker's socket, by its number, said something.
     Tracker(u32, Input),
     /// The tracker gave relays, in place of those it gave before.
-    Relays(u32, Vec<IceServer>),
+    Relays(u32, Relays),
     /// A mirror answered.
     Fetched(FetchId, Result<Bytes, MirrorError>),
     /// A request is over whose result nothing depends on.
@@ -62,6 +62,8 @@ pub(crate) struct Early {
     pub(crate) start_ms: Option<u64>,
     /// Permission to use a closed tracker.
     pub(crate) token: Option<String>,
+    /// The address of the folder that the tracker and the page's files are in.
+    pub(crate) base: String,
     /// The tracker's socket.
     pub(crate) socket: Option<WebSocket>,
     /// A response that brings the manifest.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use swarm_core::peer::{Event, MirrorError, RangeFetch};
 use swarm_core::peer_message::DataHead;
+use swarm_core::relays::Relays;
 use swarm_core::tracker_message::IceServer;
 use swarm_core::{Input, LinkId, Manifest, Output, Timestamp, Verified};
 use web_sys::AbortController;
@@ -14,7 +15,7 @@ use crate::mirror;
 use crate::page::{Attachment, ToPage};
 use crate::start;
 use crate::state::{State, tell};
-use crate::tracker::fetch_manifest;
+use crate::tracker::{Place, fetch_manifest};
 
 impl State {
     /// Carries out everything the core asks for until it asks no more, then feeds the readers.
@@ -50,7 +51,7 @@ impl State {
             Output::FetchManifest => {
                 let fetch = fetch_manifest(
                     self.scope.clone(),
-                    self.swarm,
+                    self.tracker.manifest_address(&Place::Own, self.swarm),
                     self.early_manifest.take(),
                     self.token.clone(),
                 );
@@ -61,8 +62,10 @@ impl State {
             Output::Outpost(..) => {}
             Output::Connect { link, is_offerer, ice_servers } => {
                 self.links.insert(link, Link::new(link));
-                let servers: Vec<IceServer> = ice_servers.iter().chain(&self.relays).cloned().collect();
-                ToPage::Connect { link, is_offerer, ice_servers: &servers }.post(&self.scope);
+                let Relays { servers, is_required } = &self.relays;
+                let servers: Vec<IceServer> = ice_servers.iter().chain(servers).cloned().collect();
+                let is_relayed = *is_required;
+                ToPage::Connect { link, is_offerer, ice_servers: &servers, is_relayed }.post(&self.scope);
             }
             Output::RemoteSignal(link, signal) => {
                 ToPage::Signal { link, signal: &signal }.post(&self.scope);
@@ -184,6 +187,9 @@ impl State {
             }
             Event::UnknownSwarm => ToPage::UnknownSwarm.post(scope),
             Event::Waiting { reason } => ToPage::Waiting { reason: &reason }.post(scope),
+            Event::PeersWithheld { is_consent_required, reason } => {
+                ToPage::PeersWithheld { is_consent_required, reason: &reason }.post(scope);
+            }
             Event::Complete => ToPage::Complete.post(scope),
             // The page reads it in the numbers that it gets each second.
             Event::Scarcity(_) | Event::Outpost { .. } => {}

@@ -27,7 +27,8 @@ mod tracker;
 use std::rc::Rc;
 
 use js_sys::Promise;
-use swarm_core::peer::{Appetite, Economy, MirrorUse, PeerConfig, UploadLimit};
+use serde::Deserialize;
+use swarm_core::peer::{Appetite, Consent, Economy, MirrorUse, PeerConfig, UploadLimit};
 use swarm_core::tracker_message::Role;
 use swarm_core::web_address::WebAddress;
 use swarm_core::{Input, SwarmId};
@@ -55,20 +56,30 @@ impl Session {
     }
 }
 
-/// Starts a peer of the swarm that `swarm` names.
-///
-/// `time` is where the link says that playback begins, in its own words; `token` is its permission to use a closed tracker. `socket` and `manifest` (a promise of
-/// a `Response`) are what the loader began to get meanwhile. `is_reload`: the page before this one may not have let go of
-/// what is stored yet. The error says what is wrong, for a person.
-#[wasm_bindgen]
-pub fn start(
-    swarm: &str,
+/// What the loader knows before anything is fetched.
+#[derive(Debug, Deserialize)]
+struct Wishes {
+    /// The swarm, in hexadecimal digits.
+    swarm: String,
+    /// Where the link says that playback begins, in its own words.
     time: Option<String>,
+    /// The link's permission to use a closed tracker.
     token: Option<String>,
-    socket: Option<WebSocket>,
-    manifest: Option<Promise>,
+    /// Whether the page before this one may not have let go of what is stored yet.
     is_reload: bool,
-) -> Result<Session, JsValue> {
+    /// Whether the person agreed to connections with other peers; none if nobody asked.
+    consent: Option<bool>,
+    /// The address of the folder that the tracker and the page's files are in, with a slash at its end.
+    base: String,
+}
+
+/// Starts a peer. `wishes` is JSON of the loader's making. `socket` and `manifest` (a promise of a `Response`) are what the
+/// loader began to get meanwhile. The error says what is wrong, for a person.
+#[wasm_bindgen]
+pub fn start(wishes: &str, socket: Option<WebSocket>, manifest: Option<Promise>) -> Result<Session, JsValue> {
+    let wishes: Wishes =
+        serde_json::from_str(wishes).map_err(|error| JsValue::from_str(&format!("bad start: {error}")))?;
+    let Wishes { swarm, time, token, is_reload, consent, base } = wishes;
     let scope: DedicatedWorkerGlobalScope = js_sys::global()
         .dyn_into()
         .map_err(|_| JsValue::from_str("the peer runs in a dedicated worker only"))?;
@@ -94,8 +105,13 @@ pub fn start(
         let reason = "the link's time is not understood (write 2:15 or 135); playing from the beginning";
         ToPage::BadStart { reason }.post(&scope);
     }
-    let driver = Driver::new(scope, config, Early { start_ms, token, socket, manifest });
+    let driver = Driver::new(scope, config, Early { start_ms, token, base, socket, manifest });
     driver.open_storage(is_reload);
+    driver.tell(Happening::Input(Input::Consent(match consent {
+        Some(true) => Consent::Given,
+        Some(false) => Consent::Refused,
+        None => Consent::Open,
+    })));
     driver.tell(Happening::Input(Input::Start));
     Ok(Session { driver })
 }

@@ -32,6 +32,8 @@ pub(crate) enum FromPage {
     Upload { limit: Upload },
     /// The person keeps the content on this device, or no longer does.
     Keep { is_kept: bool },
+    /// The person agreed to connections with other peers, or wants none.
+    Consent { is_given: bool },
     /// Asks for stats at once.
     Fresh { id: u32 },
     /// Asks for the digest of all that is held.
@@ -99,7 +101,13 @@ impl FromPage {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum ToPage<'a> {
     /// Create a connection for this link.
-    Connect { link: LinkId, is_offerer: bool, ice_servers: &'a [IceServer] },
+    Connect {
+        link: LinkId,
+        is_offerer: bool,
+        ice_servers: &'a [IceServer],
+        /// Whether it must go through a relay.
+        is_relayed: bool,
+    },
     /// Hand a signal of the other side to the link's connection.
     Signal { link: LinkId, signal: &'a Signal },
     /// Close the link's connection.
@@ -146,6 +154,8 @@ pub(crate) enum ToPage<'a> {
     UnknownSwarm,
     /// Something is awaited and tried again.
     Waiting { reason: &'a str },
+    /// The tracker connects this viewer with no peer; with consent, if that is required, it would.
+    PeersWithheld { is_consent_required: bool, reason: &'a str },
     /// Everything wanted is held.
     Complete,
     /// A counterpart lost its link for breaking the rules.

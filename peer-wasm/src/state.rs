@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use js_sys::Promise;
-use swarm_core::peer::FetchId;
+use swarm_core::peer::{Consent, FetchId};
+use swarm_core::relays::Relays;
 use swarm_core::tracker_list::{TrackerList, advice_of, is_permission, is_usable};
-use swarm_core::tracker_message::{ErrorCode, IceServer, TrackerMessage, TrackerMessageBody};
+use swarm_core::tracker_message::{ErrorCode, TrackerMessage, TrackerMessageBody};
 use swarm_core::{Input, LinkId, Manifest, Peer, SwarmId, Timestamp};
 use web_sys::{AbortController, DedicatedWorkerGlobalScope, MessagePort};
 
@@ -52,7 +53,7 @@ pub(crate) struct State {
     /// Permission to use a closed tracker.
     pub(crate) token: Option<String>,
     /// Relays that the tracker gave with its answer to `join`.
-    pub(crate) relays: Vec<IceServer>,
+    pub(crate) relays: Relays,
     /// When the manifest may be brought back to the tracker again.
     next_return: Timestamp,
     pub(crate) links: BTreeMap<LinkId, Link>,
@@ -94,14 +95,14 @@ impl State {
         let told = driver.clone();
         let on_reader = Rc::new(move |id, call| tell(&told, Happening::Reader(id, call)));
         Self {
-            tracker: Tracker::new(scope.clone(), early.socket, on_tracker),
+            tracker: Tracker::new(early.base, early.socket, on_tracker),
             trackers: TrackerList::new(Place::Own, seed),
             scope,
             swarm,
             peer,
             early_manifest: early.manifest,
             token: early.token,
-            relays: Vec::new(),
+            relays: Relays::default(),
             next_return: Timestamp::ZERO,
             links: BTreeMap::new(),
             fetches: BTreeMap::new(),
@@ -224,8 +225,8 @@ impl State {
         let Some((manifest, _)) = self.content.as_ref().filter(|_| now >= self.next_return) else { return };
         let Ok(bytes) = manifest.to_bytes() else { return };
         self.next_return = now + RETURN_INTERVAL;
-        let (scope, place) = (self.scope.clone(), self.trackers.current());
-        let sent = bring_back(scope, place, self.swarm, bytes, self.token_shown());
+        let address = self.tracker.manifest_address(self.trackers.current(), self.swarm);
+        let sent = bring_back(self.scope.clone(), &address, bytes, self.token_shown());
         self.later(async move {
             sent.await;
             Happening::Done
@@ -263,6 +264,10 @@ impl State {
                 }
             }
             FromPage::Upload { limit } => self.input(now, Input::Upload(limit.into())),
+            FromPage::Consent { is_given } => {
+                let consent = if is_given { Consent::Given } else { Consent::Refused };
+                self.input(now, Input::Consent(consent));
+            }
             FromPage::Fresh { id } => self.post_snapshot(Some(id)),
             FromPage::Digest { id } => self.advance_digest(Digest::new(id)),
             FromPage::Keep { is_kept } => self.keep(is_kept),

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use js_sys::{ArrayBuffer, Promise, Uint8Array};
 use swarm_core::limits::{MANIFEST_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
 use swarm_core::peer::FetchError;
-use swarm_core::relays;
-use swarm_core::tracker_message::{IceServer, PeerRequest, TrackerMessage};
+use swarm_core::relays::{self, Relays};
+use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use swarm_core::{Input, SwarmId};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -38,10 +38,10 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// The address of a manifest there, or relative to the page.
-    fn manifest_address(&self, swarm: SwarmId) -> String {
+    /// The address of a manifest there. `base` is the folder that the page's own tracker is in.
+    fn manifest_address(&self, base: &str, swarm: SwarmId) -> String {
         let folder = match self {
-            Self::Own => String::new(),
+            Self::Own => base.to_owned(),
             // `ws` becomes `http` and `wss` becomes `https`.
             Self::Listed(socket) => {
                 let folder = socket.strip_suffix(SOCKET_PATH).unwrap_or(socket);
@@ -61,12 +61,13 @@ pub(crate) enum Told {
     /// For the core.
     Input(Input),
     /// Relays, in place of those it gave before.
-    Relays(Vec<IceServer>),
+    Relays(Relays),
 }
 
 /// The tracker's WebSocket, if there is one.
 pub(crate) struct Tracker {
-    scope: DedicatedWorkerGlobalScope,
+    /// The address of the folder that the page's own tracker is in, with a slash at its end.
+    base: String,
     listener: Listener,
     /// A socket that the loader began to open while this module was still compiling.
     early: Option<WebSocket>,
@@ -85,12 +86,8 @@ struct Socket {
 }
 
 impl Tracker {
-    pub(crate) fn new(
-        scope: DedicatedWorkerGlobalScope,
-        early: Option<WebSocket>,
-        listener: Listener,
-    ) -> Self {
-        Self { scope, listener, early, socket: None, serial: 0 }
+    pub(crate) fn new(base: String, early: Option<WebSocket>, listener: Listener) -> Self {
+        Self { base, listener, early, socket: None, serial: 0 }
     }
 
     /// Whether this is the number of the socket in use.
@@ -100,7 +97,12 @@ impl Tracker {
 
     /// The address of the tracker that served the page.
     pub(crate) fn own_address(&self) -> String {
-        socket_address(&self.scope.location().href())
+        socket_address(&self.base)
+    }
+
+    /// The address of a manifest at one of the trackers.
+    pub(crate) fn manifest_address(&self, place: &Place, swarm: SwarmId) -> String {
+        place.manifest_address(&self.base, swarm)
     }
 
     /// Opens a socket to a tracker in place of the one there was; the error in words.
@@ -139,13 +141,11 @@ impl Tracker {
     }
 }
 
-/// The address of the tracker's WebSocket. It lies beside the worker's script, below whatever path that is served.
-fn socket_address(script: &str) -> String {
-    let script = script.split(['?', '#']).next().unwrap_or_default();
-    let folder = script.rsplit_once('/').map_or("", |(folder, _)| folder);
+/// The address of the tracker's WebSocket in a folder, below whatever path that is served.
+fn socket_address(folder: &str) -> String {
     // `http` becomes `ws` and `https` becomes `wss`.
     let folder = folder.strip_prefix("http").unwrap_or(folder);
-    format!("ws{folder}/{SOCKET_PATH}")
+    format!("ws{folder}{SOCKET_PATH}")
 }
 
 impl Socket {
@@ -185,7 +185,7 @@ impl Drop for Socket {
 }
 
 /// A message, or `None` for what this version does not know: a later tracker may say more.
-fn read(data: &JsValue) -> Option<(TrackerMessage, Option<Vec<IceServer>>)> {
+fn read(data: &JsValue) -> Option<(TrackerMessage, Option<Relays>)> {
     let text = data.dyn_ref::<js_sys::JsString>()?;
     // Checked before it is copied: the limit is in bytes, of which there are no fewer than code units.
     if text.length() as usize > TRACKER_MESSAGE_BYTES_MAX {
@@ -206,14 +206,11 @@ fn reason(event: &CloseEvent) -> String {
 /// Gets a manifest over HTTP: from `early` if the loader has asked for it already.
 pub(crate) async fn fetch_manifest(
     scope: DedicatedWorkerGlobalScope,
-    swarm: SwarmId,
+    address: String,
     early: Option<Promise>,
     token: Option<String>,
 ) -> Input {
-    let asked = early.unwrap_or_else(|| {
-        let request = request(token.as_deref());
-        scope.fetch_with_str_and_init(&format!("{MANIFEST_PATH}{swarm}"), &request)
-    });
+    let asked = early.unwrap_or_else(|| scope.fetch_with_str_and_init(&address, &request(token.as_deref())));
     Input::ManifestFetched(read_manifest(asked).await)
 }
 
@@ -221,15 +218,14 @@ pub(crate) async fn fetch_manifest(
 /// to join.
 pub(crate) fn bring_back(
     scope: DedicatedWorkerGlobalScope,
-    place: &Place,
-    swarm: SwarmId,
+    address: &str,
     bytes: Vec<u8>,
     token: Option<&str>,
 ) -> impl Future<Output = ()> + use<> {
     let request = request(token);
     request.set_method("PUT");
     request.set_body(&Uint8Array::from(&bytes[..]));
-    let sent = scope.fetch_with_str_and_init(&place.manifest_address(swarm), &request);
+    let sent = scope.fetch_with_str_and_init(address, &request);
     async move {
         let _ = JsFuture::from(sent).await;
     }
@@ -278,26 +274,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tracker_lies_beside_the_workers_script() {
-        for (script, address) in [
-            ("http://127.0.0.1:8080/worker.js", "ws://127.0.0.1:8080/v1/swarm"),
-            ("https://example.org/worker.js", "wss://example.org/v1/swarm"),
-            ("https://example.org/films/t/worker.js?v=a/b#c", "wss://example.org/films/t/v1/swarm"),
+    fn the_tracker_lies_in_the_folder_of_the_page() {
+        for (folder, address) in [
+            ("http://127.0.0.1:8080/", "ws://127.0.0.1:8080/v1/swarm"),
+            ("https://example.org/", "wss://example.org/v1/swarm"),
+            ("https://example.org/films/t/", "wss://example.org/films/t/v1/swarm"),
         ] {
-            assert_eq!(socket_address(script), address);
+            assert_eq!(socket_address(folder), address);
         }
     }
 
     #[test]
     fn manifests_lie_beside_the_socket_of_their_tracker() {
         let swarm = SwarmId([0xab; 32]);
-        let own = Place::Own.manifest_address(swarm);
-        assert!(own.starts_with("v1/manifests/abab"), "{own}");
+        let base = "https://films.example/";
+        let own = Place::Own.manifest_address(base, swarm);
+        assert!(own.starts_with("https://films.example/v1/manifests/abab"), "{own}");
         for (socket, address) in [
             ("wss://example.org/v1/swarm", "https://example.org/v1/manifests/"),
             ("ws://127.0.0.1:8080/films/v1/swarm", "http://127.0.0.1:8080/films/v1/manifests/"),
         ] {
-            let listed = Place::Listed(socket.into()).manifest_address(swarm);
+            let listed = Place::Listed(socket.into()).manifest_address(base, swarm);
             assert_eq!(listed, format!("{address}{swarm}"));
         }
     }

@@ -11,33 +11,48 @@ use crate::tracker_message::{IceServer, TrackerMessage};
 /// The field as it is written and found in a text frame.
 const FIELD: &str = "\"relays\"";
 
+/// Relays as a tracker gives them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relays {
+    /// The relays.
+    pub servers: Vec<IceServer>,
+    /// Whether connections must go through them, so that no peer sees the network address of another.
+    pub is_required: bool,
+}
+
 /// The text frame of `message`, with `relays`.
-pub fn encode_with(message: &TrackerMessage, relays: &[IceServer]) -> String {
+pub fn encode_with(message: &TrackerMessage, relays: &Relays) -> String {
     #[derive(Serialize)]
     struct With<'a> {
         #[serde(flatten)]
         message: &'a TrackerMessage,
         relays: &'a [IceServer],
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        relays_required: bool,
     }
+    let Relays { servers, is_required } = relays;
     // These types have string keys only, so that serialisation cannot fail.
-    serde_json::to_string(&With { message, relays }).unwrap_or_default()
+    serde_json::to_string(&With { message, relays: servers, relays_required: *is_required })
+        .unwrap_or_default()
 }
 
 /// The relays in a text frame, at most 8; `None` if it has no such field. Entries that no connection can use are left
 /// out: browsers refuse a whole configuration for one of them.
-pub fn of(text: &str) -> Option<Vec<IceServer>> {
+pub fn of(text: &str) -> Option<Relays> {
     #[derive(Deserialize)]
     struct Only {
         relays: Option<Vec<IceServer>>,
+        #[serde(default)]
+        relays_required: bool,
     }
     if text.len() > TRACKER_MESSAGE_BYTES_MAX || !text.contains(FIELD) {
         return None;
     }
-    let Only { relays } = serde_json::from_str(text).ok()?;
-    let mut relays = relays?;
-    relays.retain(is_usable);
-    relays.truncate(ICE_SERVERS_MAX);
-    Some(relays)
+    let Only { relays, relays_required } = serde_json::from_str(text).ok()?;
+    let mut servers = relays?;
+    servers.retain(is_usable);
+    servers.truncate(ICE_SERVERS_MAX);
+    Some(Relays { servers, is_required: relays_required })
 }
 
 fn is_usable(server: &IceServer) -> bool {
@@ -54,6 +69,10 @@ mod tests {
     use super::*;
     use crate::tracker_message::TrackerMessageBody;
 
+    fn given(servers: Vec<IceServer>) -> Relays {
+        Relays { servers, is_required: false }
+    }
+
     fn relay(url: &str) -> IceServer {
         IceServer { urls: vec![url.into()], username: Some("u".into()), credential: Some("c".into()) }
     }
@@ -68,11 +87,15 @@ mod tests {
             scarcity: None,
         };
         let message = TrackerMessage { id: Some(2), body };
-        let text = encode_with(&message, &[relay("turn:t:3478")]);
+        let text = encode_with(&message, &given(vec![relay("turn:t:3478")]));
         let expected = r#"{"id":2,"type":"swarm","seeders":1,"leechers":4,"relays":[{"urls":["turn:t:3478"],"username":"u","credential":"c"}]}"#;
         assert_eq!(text, expected);
         assert_eq!(TrackerMessage::decode(&text).unwrap(), message);
-        assert_eq!(of(&text), Some(vec![relay("turn:t:3478")]));
+        assert_eq!(of(&text), Some(given(vec![relay("turn:t:3478")])));
+        let required = Relays { is_required: true, ..given(vec![relay("turn:t:3478")]) };
+        let text = encode_with(&message, &required);
+        assert!(text.ends_with(r#","relays_required":true}"#), "{text}");
+        assert_eq!(of(&text), Some(required));
         assert_eq!(of(&message.encode()), None);
     }
 
@@ -84,7 +107,8 @@ mod tests {
         let none = IceServer { urls: vec![], ..relay("turn:t") };
         let many = vec![relay("turns:t:443?transport=tcp"); 20];
         let relays = [vec![bare, none, relay("stun:t"), relay("http://t")], many].concat();
-        assert_eq!(of(&encode_with(&message, &relays)).unwrap(), vec![relay("turns:t:443?transport=tcp"); 8]);
+        let read = of(&encode_with(&message, &given(relays))).unwrap();
+        assert_eq!(read.servers, vec![relay("turns:t:443?transport=tcp"); 8]);
         assert_eq!(of(r#"{"relays":7}"#), None);
         assert_eq!(of("\"relays\""), None);
     }

@@ -22,6 +22,10 @@ pub enum ErrorCode {
     Full,
     /// The tracker is stopping or failed.
     Unavailable,
+    /// The tracker connects only viewers whose person agreed to that; ask, then say `consent` in `hello`.
+    ConsentRequired,
+    /// The tracker connects no viewers. The content comes from mirrors.
+    MirrorsOnly,
     /// A code of a later version.
     #[serde(other)]
     Unknown,

@@ -17,6 +17,9 @@ pub use crate::tracker_error::ErrorCode;
 pub use scarcity::Scarcity;
 pub use signal::Signal;
 
+/// The capability by which a viewer says that its person agreed to connections with other peers.
+pub const CONSENT: &str = "consent";
+
 /// Version of the tracker protocol that this crate speaks.
 pub const TRACKER_VERSION: u16 = 2;
 

@@ -6,7 +6,7 @@ use swarm_core::peer::{Input, PublishError};
 use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use swarm_core::{Manifest, Timestamp};
-use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wish};
+use tracker_server::decision::{ConnectionId, Outgoing, Privacy, ResumeKey, Tracker, TrackerConfig, Wish};
 
 use crate::world::{Event, World};
 
@@ -37,6 +37,7 @@ impl World {
             token: None,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             wiring: self.scenario.wiring,
+            privacy: Privacy::default(),
         }));
     }
 

@@ -289,6 +289,7 @@ impl World {
             | PeerEvent::TrackerDown { .. }
             | PeerEvent::UnknownSwarm
             | PeerEvent::Waiting { .. }
+            | PeerEvent::PeersWithheld { .. }
             | PeerEvent::Scarcity(_)
             | PeerEvent::Outpost { .. }
             | PeerEvent::Banned { .. }

@@ -2,8 +2,11 @@
 
 mod accessibility;
 mod closed;
+mod consent;
 mod describing;
+mod embedding;
 mod encrypted;
+mod firefox;
 mod messages;
 mod mirrors;
 mod outliving;
@@ -11,6 +14,7 @@ mod player;
 mod proxies;
 mod reading;
 mod relays;
+mod searching;
 mod several;
 mod sharing;
 mod starting;

@@ -63,3 +63,35 @@ async fn a_tab_without_udp_plays_a_film_through_a_relay_over_tcp() -> Result<()>
     })
     .await
 }
+
+/// Keeps the connections that the page makes.
+const CONNECTIONS: &str = "window.made = []; const Real = RTCPeerConnection; \
+                           window.RTCPeerConnection = class extends Real { constructor(how) { super(how); made.push(this); } };";
+
+/// Nothing but the tracker's word keeps this tab, whose network hides nothing, from the direct way.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_relays_are_required_no_viewer_names_its_own_address() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let mut internet = Internet::new()?;
+    let (at_tracker, at_relay, at_seeder) = (internet.public()?, internet.public()?, internet.public()?);
+    let relay = Relay::start(&at_relay)?;
+    let options = [relay.options("udp"), vec!["--relay-only".to_owned()]].concat();
+    let tracker = Tracker::start_on(&at_tracker, &options)?;
+    let at_tab = internet.public()?;
+    let seeder = Seeder::start_on(&at_seeder, &tracker, &film, folder.path(), &[])?;
+    Scene::play("relays required", async |scene| {
+        let tab = scene.tab_on(&at_tab, &tracker.http("")).await?;
+        tab.run_first(CONNECTIONS).await?;
+        tab.open(seeder.link()).await?;
+        tab.wait_playing_beyond(1.0, TIMEOUT).await?;
+        let policies: Vec<String> =
+            tab.value("made.map((made) => made.getConfiguration().iceTransportPolicy)").await?;
+        ensure!(!policies.is_empty() && policies.iter().all(|policy| policy == "relay"), "{policies:?}");
+        let said: String = tab.value("made.map((made) => made.localDescription?.sdp ?? '').join('')").await?;
+        ensure!(said.contains("typ relay") && !said.contains("typ host"), "{said}");
+        ensure!(!said.contains(&at_tab.address.to_string()), "it names its address: {said}");
+        Ok(())
+    })
+    .await
+}

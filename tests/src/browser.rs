@@ -21,10 +21,10 @@ use crate::program::Program;
 use crate::wait;
 
 /// How long the driver or a browser may take to start.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long one script may run in a page.
-const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What every browser is started with: quiet, without a screen, playing without a click, and with candidates
 /// that name addresses, since nothing here answers for `.local` names.
@@ -45,8 +45,8 @@ const FLAGS: [&str; 11] = [
 /// The program that starts browsers.
 #[derive(Debug)]
 pub struct Driver {
-    _program: Program,
-    url: String,
+    pub(crate) _program: Program,
+    pub(crate) url: String,
 }
 
 impl Driver {
@@ -75,9 +75,9 @@ impl Driver {
 /// One tab in a browser of its own.
 #[derive(Debug)]
 pub struct Tab {
-    name: String,
-    driver: WebDriver,
-    profile: Profile,
+    pub(crate) name: String,
+    pub(crate) driver: WebDriver,
+    pub(crate) profile: Profile,
 }
 
 /// What a browser keeps from start to start. It goes with the last that has it.

@@ -15,6 +15,7 @@ pub mod crowd;
 pub mod disk;
 pub mod events;
 pub mod false_tracker;
+pub mod firefox;
 pub mod gate;
 pub mod internet;
 pub mod memory;
@@ -29,6 +30,7 @@ pub mod scene;
 pub mod secure;
 pub mod seeder;
 pub mod share;
+pub mod site;
 pub mod tracker;
 pub mod wait;
 

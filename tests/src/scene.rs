@@ -20,7 +20,7 @@ const SCENE_TIMEOUT: Duration = Duration::from_secs(600);
 pub struct Scene {
     name: String,
     driver: Driver,
-    /// Of browsers on hosts of their own.
+    /// Of browsers on hosts of their own, and of Firefox.
     distant: Vec<Driver>,
     tabs: Vec<Arc<Tab>>,
 }
@@ -57,6 +57,16 @@ impl Scene {
     pub async fn tab_with(&mut self, flags: &[&str]) -> Result<Arc<Tab>> {
         let name = format!("tab {}", self.tabs.len() + 1);
         let tab = Arc::new(Tab::start(&self.driver, &name, flags).await?);
+        self.tabs.push(Arc::clone(&tab));
+        Ok(tab)
+    }
+
+    /// A new Firefox with an empty tab.
+    pub async fn firefox(&mut self) -> Result<Arc<Tab>> {
+        let driver = Driver::of_firefox()?;
+        let name = format!("tab {} in Firefox", self.tabs.len() + 1);
+        let tab = Arc::new(Tab::start_in_firefox(&driver, &name).await?);
+        self.distant.push(driver);
         self.tabs.push(Arc::clone(&tab));
         Ok(tab)
     }

@@ -13,7 +13,9 @@ use swarm_core::manifest::Period;
 use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, Want};
 use swarm_core::{SecretKey, SwarmId, Timestamp};
-use tracker_server::decision::{ConnectionId, Outgoing, ResumeKey, Tracker, TrackerConfig, Wiring, Wish};
+use tracker_server::decision::{
+    ConnectionId, Outgoing, Privacy, ResumeKey, Tracker, TrackerConfig, Wiring, Wish,
+};
 
 const SWARM: SwarmId = SwarmId([1; 32]);
 const SEGMENTS: u32 = 250;
@@ -27,6 +29,7 @@ fn main() {
         token: None,
         connections_per_address_max: u32::MAX,
         wiring: Wiring::Regular,
+        privacy: Privacy::default(),
     });
     let key = SecretKey::from_bytes(&[1; 32]);
     let wishes = (0..SEGMENTS).map(|_| Wish { priority: 3, period: Period::Playback });

@@ -42,6 +42,15 @@ pub(crate) struct Sender {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CalledAs(pub(crate) TrackerName);
 
+/// How a request addresses this tracker, as far as proxies tell.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// `HOST` or `HOST:PORT`.
+    pub(crate) host: String,
+    /// Whether it came over TLS, here or at a trusted proxy. For addresses that are given out; nothing is permitted by it.
+    pub(crate) is_https: bool,
+}
+
 /// Endings of names that no public name server answers for.
 const PRIVATE_SUFFIXES: [&str; 6] = [".localhost", ".local", ".lan", ".home.arpa", ".internal", ".test"];
 
@@ -199,6 +208,9 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     let host = forwarded_host.unwrap_or(asked).to_owned();
     let origin = origin(headers).map(str::to_owned);
     let address = sender.filter(|_| is_believed).map(|sender| proxies.sender(sender.address, headers));
+    let is_proxied_https = is_believed && last_of(headers, "x-forwarded-proto") == Some("https");
+    let is_https = is_proxied_https || sender.is_some_and(|sender| sender.is_encrypted);
+    request.extensions_mut().insert(Asked { host: host.clone(), is_https });
     request.extensions_mut().insert(CalledAs(hub.config.called(&host)));
     if let Some(sender) = request.extensions_mut().get_mut::<Sender>() {
         sender.address = address.unwrap_or(sender.address);
@@ -227,7 +239,8 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
                 "pages of {origin} may not use this tracker; its operator can allow them with --allow-origin {origin}"
             ),
         ),
-        (Relation::Allowed, Some(origin)) if is_shared => {
+        // Such a page may load the peer's scripts as well.
+        (Relation::Allowed, Some(origin)) => {
             let is_preflight = request.method() == Method::OPTIONS;
             let mut answer =
                 if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };

@@ -2,10 +2,13 @@
 //!
 //! A page has a tag made from its bytes, so that a reader that has it already is told so in a few bytes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cmp::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use crate::limits::{CATALOGUE_AGE_MAX, CATALOGUE_PAGE_BYTES_MAX, CATALOGUE_PAGE_MAX};
+use serde::Deserialize;
+
+use crate::limits::{CATALOGUE_AGE_MAX, CATALOGUE_PAGE_BYTES_MAX, CATALOGUE_PAGE_MAX, CATALOGUE_WORDS_MAX};
 use crate::manifests::CatalogueEntry;
 
 /// Bytes of a page around its entries.
@@ -20,37 +23,117 @@ pub(crate) struct Page {
     pub(crate) tag: String,
 }
 
-/// Everything listed at one moment, the latest first: numbers, and entries in JSON.
+/// In which order the catalogue is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// The latest published first.
+    #[default]
+    New,
+    /// Those with most peers first.
+    Peers,
+    /// By title, or by name where there is none.
+    Name,
+}
+
+/// Which page is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PageRequest {
+    /// The number of the entry before it, or none for the first page.
+    after: Option<u64>,
+    /// What all entries have in their name or title, in lower case.
+    words: Vec<String>,
+    order: Order,
+}
+
+impl PageRequest {
+    /// `words`: separated by white space.
+    pub(crate) fn new(after: Option<u64>, words: Option<&str>, order: Option<Order>) -> Self {
+        let words = words.unwrap_or_default().to_lowercase();
+        let words = words.split_whitespace().take(CATALOGUE_WORDS_MAX).map(str::to_owned).collect();
+        Self { after, words, order: order.unwrap_or_default() }
+    }
+}
+
+/// One entry of a snapshot.
+#[derive(Debug)]
+struct Row {
+    number: u64,
+    json: String,
+    /// Title and name in lower case.
+    text: String,
+    peers: u32,
+}
+
+impl Row {
+    fn new(entry: &CatalogueEntry) -> Option<Self> {
+        let title = entry.title.as_deref().unwrap_or_default();
+        let text = format!("{title} {}", entry.name).trim_start().to_lowercase();
+        let peers = entry.seeders.saturating_add(entry.leechers);
+        Some(Self { number: entry.number, json: serde_json::to_string(entry).ok()?, text, peers })
+    }
+}
+
+/// Everything listed at one moment, the latest first, and where its entries are in other orders.
 #[derive(Debug, Default)]
-struct Snapshot(Vec<(u64, String)>);
+struct Snapshot {
+    rows: Vec<Row>,
+    by_peers: OnceLock<Vec<usize>>,
+    by_name: OnceLock<Vec<usize>>,
+}
 
 impl Snapshot {
-    fn new(entries: Vec<CatalogueEntry>) -> Self {
-        let json = |entry: CatalogueEntry| Some((entry.number, serde_json::to_string(&entry).ok()?));
-        Self(entries.into_iter().filter_map(json).collect())
+    fn new(entries: &[CatalogueEntry]) -> Self {
+        Self { rows: entries.iter().filter_map(Row::new).collect(), ..Self::default() }
     }
 
-    /// The page behind the entry with the number `after`, or the first one.
-    fn page(&self, after: Option<u64>) -> Page {
-        let start = after.map_or(0, |after| self.0.partition_point(|(number, _)| *number >= after));
+    /// The rows in an order. Those that are alike in it stay the latest first.
+    fn ordered(&self, order: Order) -> Box<dyn Iterator<Item = &Row> + '_> {
+        let sorted = |compare: fn(&Row, &Row) -> Ordering| {
+            let mut indices: Vec<usize> = (0..self.rows.len()).collect();
+            indices.sort_by(|left, right| compare(&self.rows[*left], &self.rows[*right]));
+            indices
+        };
+        let indices = match order {
+            Order::New => return Box::new(self.rows.iter()),
+            Order::Peers => self.by_peers.get_or_init(|| sorted(|left, right| right.peers.cmp(&left.peers))),
+            Order::Name => self.by_name.get_or_init(|| sorted(|left, right| left.text.cmp(&right.text))),
+        };
+        Box::new(indices.iter().map(|index| &self.rows[*index]))
+    }
+
+    /// The rows behind the entry with the number `after`. An entry that is gone has none behind it, except in the order of
+    /// numbers.
+    fn behind(&self, request: &PageRequest) -> Box<dyn Iterator<Item = &Row> + '_> {
+        let rows = self.ordered(request.order);
+        match request.after {
+            None => rows,
+            Some(after) if request.order == Order::New => {
+                Box::new(rows.skip_while(move |row| row.number >= after))
+            }
+            Some(after) => Box::new(rows.skip_while(move |row| row.number != after).skip(1)),
+        }
+    }
+
+    fn page(&self, request: &PageRequest) -> Page {
+        let is_meant = |row: &&Row| request.words.iter().all(|word| row.text.contains(word.as_str()));
         let mut body = String::from(r#"{"swarms":["#);
         let mut last = None;
-        let mut count = 0;
-        for (number, entry) in &self.0[start..] {
-            let is_full = count == CATALOGUE_PAGE_MAX
-                || body.len() + entry.len() + FRAME_BYTES > CATALOGUE_PAGE_BYTES_MAX;
-            if is_full {
+        let mut has_more = false;
+        for (count, row) in self.behind(request).filter(is_meant).enumerate() {
+            has_more = count == CATALOGUE_PAGE_MAX
+                || body.len() + row.json.len() + FRAME_BYTES > CATALOGUE_PAGE_BYTES_MAX;
+            if has_more {
                 break;
             }
             if count > 0 {
                 body.push(',');
             }
-            body.push_str(entry);
-            last = Some(number);
-            count += 1;
+            body.push_str(&row.json);
+            last = Some(row.number);
         }
         body.push(']');
-        if let Some(last) = last.filter(|_| start + count < self.0.len()) {
+        if let Some(last) = last.filter(|_| has_more) {
             body.push_str(&format!(r#","next":"{last}""#));
         }
         body.push('}');
@@ -66,20 +149,20 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// The page behind the entry with the number `after`, or the first one. `entries` are what is listed now.
-    pub(crate) fn page(&self, after: Option<u64>, entries: impl FnOnce() -> Vec<CatalogueEntry>) -> Page {
+    /// A page. `entries` are what is listed now.
+    pub(crate) fn page(&self, request: &PageRequest, entries: impl FnOnce() -> Vec<CatalogueEntry>) -> Page {
         let snapshot = {
             let mut kept = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
             match &*kept {
                 Some((made, snapshot)) if made.elapsed() < CATALOGUE_AGE_MAX => Arc::clone(snapshot),
                 Some(_) | None => {
-                    let snapshot = Arc::new(Snapshot::new(entries()));
+                    let snapshot = Arc::new(Snapshot::new(&entries()));
                     *kept = Some((Instant::now(), Arc::clone(&snapshot)));
                     snapshot
                 }
             }
         };
-        snapshot.page(after)
+        snapshot.page(request)
     }
 }
 
@@ -115,10 +198,10 @@ mod tests {
 
     #[test]
     fn pages_follow_one_another_and_none_is_missing() {
-        let snapshot = Snapshot::new(entries(120, "film "));
+        let snapshot = Snapshot::new(&entries(120, "film "));
         let (mut after, mut all) = (None, Vec::new());
         loop {
-            let (names, next) = read(&snapshot.page(after));
+            let (names, next) = read(&snapshot.page(&PageRequest::new(after, None, None)));
             assert!(names.len() <= CATALOGUE_PAGE_MAX);
             all.extend(names);
             after = next;
@@ -128,14 +211,15 @@ mod tests {
         }
         let expected: Vec<String> = (1..=120).rev().map(|number| format!("film {number}")).collect();
         assert_eq!(all, expected);
-        assert_eq!(read(&snapshot.page(Some(0))), (vec![], None));
-        assert_eq!(snapshot.page(Some(u64::MAX)), snapshot.page(None));
+        let page = |after| snapshot.page(&PageRequest::new(after, None, None));
+        assert_eq!(read(&page(Some(0))), (vec![], None));
+        assert_eq!(page(Some(u64::MAX)), page(None));
     }
 
     #[test]
     fn a_page_is_bounded_in_bytes_whatever_the_names_are() {
-        let snapshot = Snapshot::new(entries(100, &"\u{1f3ac}\"".repeat(2000)));
-        let page = snapshot.page(None);
+        let snapshot = Snapshot::new(&entries(100, &"\u{1f3ac}\"".repeat(2000)));
+        let page = snapshot.page(&PageRequest::default());
         assert!(page.body.len() <= CATALOGUE_PAGE_BYTES_MAX, "{}", page.body.len());
         assert!(read(&page).1.is_some());
     }
@@ -144,13 +228,65 @@ mod tests {
     fn the_catalogue_is_made_once_for_many_readers() {
         let catalogue = Catalogue::default();
         let mut made = 0;
-        let first = catalogue.page(None, || {
+        let first = catalogue.page(&PageRequest::default(), || {
             made += 1;
             entries(3, "a")
         });
-        let second = catalogue.page(None, || unreachable!());
+        let second = catalogue.page(&PageRequest::default(), || unreachable!());
         assert_eq!((made, &first), (1, &second));
-        let changed = Snapshot::new(entries(3, "b")).page(None);
+        let changed = Snapshot::new(&entries(3, "b")).page(&PageRequest::default());
         assert_ne!(first.tag, changed.tag);
+    }
+
+    #[test]
+    fn every_word_of_a_search_must_occur_and_pages_go_on_within_it() {
+        let mut listed = entries(200, "Film ");
+        listed[7].title = Some("A River, at Night".into());
+        let snapshot = Snapshot::new(&listed);
+        let found = |words: &str, after| read(&snapshot.page(&PageRequest::new(after, Some(words), None)));
+        let (names, next) = found("  NIGHT river ", None);
+        assert_eq!((names.len(), next), (1, None));
+        assert_eq!(found("night day", None).0.len(), 0);
+        let (mut after, mut all) = (None, Vec::new());
+        loop {
+            let (names, next) = found("film 1", after);
+            all.extend(names);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(all.len(), 119, "numbers up to 200 with the digit 1");
+        all.dedup();
+        assert_eq!(all.len(), 119);
+    }
+
+    #[test]
+    fn the_order_is_the_readers() {
+        let mut listed = entries(120, "film ");
+        listed[100].leechers = 3;
+        listed[90].seeders = 5;
+        listed[50].title = Some("A film".into());
+        let snapshot = Snapshot::new(&listed);
+        let names = |order| {
+            let (mut after, mut names) = (None, Vec::new());
+            loop {
+                let (page, next) = read(&snapshot.page(&PageRequest::new(after, None, Some(order))));
+                names.extend(page);
+                after = next;
+                if after.is_none() {
+                    return names;
+                }
+            }
+        };
+        let by_peers = names(Order::Peers);
+        assert_eq!(by_peers[..3], [&listed[90].name, &listed[100].name, &listed[0].name].map(String::clone));
+        let by_name = names(Order::Name);
+        assert_eq!(by_name[0], listed[50].name, "its title comes first");
+        for mut order in [by_peers, by_name] {
+            order.sort();
+            order.dedup();
+            assert_eq!(order.len(), 120, "none twice, none missing");
+        }
     }
 }

@@ -8,7 +8,7 @@ use swarm_core::publisher::TrackerName;
 use crate::access::AllowedOrigins;
 use crate::base_path::BasePath;
 use crate::decision::tracker::is_same_secret;
-use crate::decision::{Permission, ResumeKey, TrackerConfig, Wiring};
+use crate::decision::{Permission, Privacy, ResumeKey, TrackerConfig, Wiring};
 use crate::engine;
 use crate::limits::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
@@ -38,6 +38,8 @@ pub struct ServerConfig {
     pub data_dir: Option<PathBuf>,
     /// Origins, other than its own, whose pages may use the tracker.
     pub allowed_origins: AllowedOrigins,
+    /// Origins, other than its own and the allowed ones, whose pages may embed the player.
+    pub embed_origins: AllowedOrigins,
     /// Hosts that this tracker is called by, for the proofs of publishers; empty to take each request's word for it.
     pub public_hosts: Vec<String>,
     /// Reverse proxies whose word on the sender of a request counts.
@@ -71,6 +73,7 @@ impl ServerConfig {
                 token: None,
                 connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
                 wiring: Wiring::Regular,
+                privacy: Privacy::default(),
             },
             page: Page::Directory(PathBuf::from("dist")),
             publish_token: None,
@@ -78,6 +81,7 @@ impl ServerConfig {
             relays: Relays::default(),
             data_dir: None,
             allowed_origins: AllowedOrigins::default(),
+            embed_origins: AllowedOrigins::default(),
             public_hosts: Vec::new(),
             proxies: TrustedProxies::default(),
             is_proxy_protocol: false,

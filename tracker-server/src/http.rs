@@ -21,9 +21,11 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::access::{CalledAs, Sender, guard, guard_private};
 use crate::base_path;
+use crate::catalogue::{Order, PageRequest};
 use crate::decision::Permission;
+use crate::embedding::{oembed, preview};
 use crate::hub::{Caller, Hub};
-use crate::limits::SIBLING_FRAME_BYTES_MAX;
+use crate::limits::{CATALOGUE_QUERY_BYTES_MAX, SIBLING_FRAME_BYTES_MAX};
 use crate::place::Permit;
 use crate::publishing::{challenge, publish, remove};
 use crate::{page, siblings, socket};
@@ -41,7 +43,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
     // A link names its swarm behind the `#`, which no referrer carries; other addresses need not leak either.
     let no_referrer =
         SetResponseHeaderLayer::overriding(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    let page = page::router(&hub.config.page, &hub.config.allowed_origins);
+    let page = page::router(&hub.config.page, &hub.config.allowed_origins, &hub.config.embed_origins);
     let guard = from_fn_with_state(Arc::clone(&hub), guard);
     let base = hub.config.base_path.clone();
     let router = Router::new()
@@ -49,6 +51,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .route("/v1/challenge", get(challenge))
         .route("/v1/manifests/{swarm}/poster", get(poster))
         .route("/v1/swarms", get(catalogue))
+        .route("/oembed", get(oembed))
+        .route("/watch/{swarm}", get(preview))
         .route("/v1/swarm", get(swarm))
         .route(siblings::PATH, get(sibling))
         .route("/healthz", get(async || "ok\n"))
@@ -199,6 +203,10 @@ fn lasting(hub: &Hub) -> &'static str {
 struct PageQuery {
     /// The `next` of the page before.
     after: Option<u64>,
+    /// Words that all occur in the name or the title.
+    q: Option<String>,
+    /// In which order; the latest first by default.
+    sort: Option<Order>,
 }
 
 async fn catalogue(
@@ -206,13 +214,19 @@ async fn catalogue(
     query: Result<Query<PageQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(Query(PageQuery { after })) = query else {
-        return refuse(StatusCode::BAD_REQUEST, "`after` is the `next` of the page before");
+    let Ok(Query(PageQuery { after, q, sort })) = query else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "`after` is the `next` of the page before, and `sort` is new, peers or name",
+        );
     };
+    if q.as_ref().is_some_and(|words| words.len() > CATALOGUE_QUERY_BYTES_MAX) {
+        return refuse(StatusCode::BAD_REQUEST, "`q` is too long");
+    }
     if let Some(refusal) = refusal_to_show(&hub, &headers, None) {
         return refusal;
     }
-    let page = hub.catalogue_page(after);
+    let page = hub.catalogue_page(&PageRequest::new(after, q.as_deref(), sort));
     let asked = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known =
         asked.flat_map(|tags| tags.split(',')).any(|tag| tag.trim().trim_start_matches("W/") == page.tag);

@@ -18,15 +18,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use swarm_core::publisher::TrackerName;
-use swarm_core::relays;
-use swarm_core::tracker_message::{IceServer, TrackerMessage, TrackerMessageBody};
+use swarm_core::relays::{self, Relays};
+use swarm_core::tracker_message::{TrackerMessage, TrackerMessageBody};
 use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::archive::{Archive, ArchiveError, Saved};
-use crate::catalogue::{Catalogue, Page};
+use crate::catalogue::{Catalogue, Page, PageRequest};
 use crate::cluster::Cluster;
 use crate::cluster::wire::FrameKey;
 use crate::config::ServerConfig;
@@ -195,8 +195,8 @@ impl Hub {
         self.lock().publishers.admit(now, site)
     }
 
-    pub(crate) fn catalogue_page(&self, after: Option<u64>) -> Page {
-        self.catalogue.page(after, || {
+    pub(crate) fn catalogue_page(&self, request: &PageRequest) -> Page {
+        self.catalogue.page(request, || {
             let state = self.lock();
             state.manifests.catalogue(|swarm| counts(&state, swarm))
         })
@@ -248,7 +248,10 @@ impl Hub {
                     lines.remove(&connection);
                 }
                 Outgoing::Send(message) => {
-                    let relays = self.relays_due(line, &message, || tracker.joined_peer(connection));
+                    let relays = self.relays_due(line, &message, || {
+                        let peer = tracker.joined_peer(connection)?;
+                        Some((peer, tracker.is_relay_required(connection)))
+                    });
                     let frame = match relays {
                         Some(relays) => relays::encode_with(&message, &relays),
                         None => message.encode(),
@@ -271,15 +274,16 @@ impl Hub {
         &self,
         line: &mut Line,
         message: &TrackerMessage,
-        peer: impl FnOnce() -> Option<PeerId>,
-    ) -> Option<Vec<IceServer>> {
+        peer: impl FnOnce() -> Option<(PeerId, bool)>,
+    ) -> Option<Relays> {
         let is_state = matches!(message.body, TrackerMessageBody::Swarm { .. });
         if !is_state || self.config.relays.is_empty() || line.relays_due > self.now() {
             return None;
         }
-        let relays = self.config.relays.of(peer()?);
+        let (peer, is_required) = peer()?;
+        let servers = self.config.relays.of(peer);
         line.relays_due = self.now() + RELAY_LIFETIME / 2;
-        Some(relays)
+        Some(Relays { servers, is_required })
     }
 
     /// The time since this hub began.

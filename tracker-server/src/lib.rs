@@ -31,6 +31,8 @@ pub mod config;
 mod conversation;
 pub mod decision;
 #[cfg(feature = "server")]
+mod embedding;
+#[cfg(feature = "server")]
 pub mod engine;
 #[cfg(feature = "server")]
 mod http;

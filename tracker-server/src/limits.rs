@@ -14,6 +14,7 @@
 //! Behind a reverse proxy all connections come from the proxy's address; with `--trust-proxy` or `--behind-proxy` the tracker
 //! counts by what the proxy says instead. Without them all viewers together have the limits of one address.
 
+mod catalogue;
 mod encrypted;
 mod messages;
 mod several;
@@ -21,6 +22,7 @@ mod siblings;
 
 use std::time::Duration;
 
+pub use catalogue::*;
 pub use encrypted::*;
 pub use messages::*;
 pub use several::*;
@@ -316,18 +318,6 @@ pub const PUBLICATION_RATE_PER_S: u32 = 1;
 
 /// Publishers remembered before those that are idle are forgotten.
 pub const PUBLISHERS_SWEEP: usize = 1_024;
-
-/// Entries in one page of the catalogue.
-pub const CATALOGUE_PAGE_MAX: usize = 50;
-
-/// Bytes of one page of the catalogue.
-pub const CATALOGUE_PAGE_BYTES_MAX: usize = 64 * 1024;
-
-/// Characters of a text in the catalogue; the manifest has all of it.
-pub const CATALOGUE_TEXT_CHARS_MAX: usize = 200;
-
-/// How old the catalogue may be: making it looks at every title, and every open page asks each 5 s.
-pub const CATALOGUE_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Changes that wait to be written to disk; publishers wait while there are more.
 pub const ARCHIVE_QUEUE_MAX: usize = 64;

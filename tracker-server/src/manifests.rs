@@ -113,6 +113,22 @@ impl Kept {
         Usage { count: 1, bytes: self.bytes.len() + poster }
     }
 
+    fn entry(&self, swarm: SwarmId, (seeders, leechers): (u32, u32)) -> CatalogueEntry {
+        CatalogueEntry {
+            number: self.number,
+            swarm,
+            name: shortened(&self.name),
+            title: self.title.as_deref().map(shortened),
+            media_type: shortened(&self.media_type),
+            length_bytes: self.length_bytes,
+            duration_ms: self.duration_ms,
+            has_poster: self.poster.is_some(),
+            seeders,
+            leechers,
+            created_s: self.created_s,
+        }
+    }
+
     fn subnet(&self) -> Option<Subnet> {
         self.provenance.publisher.map(Site::subnet)
     }
@@ -265,23 +281,12 @@ impl Manifests {
     pub fn catalogue(&self, counts: impl Fn(SwarmId) -> (u32, u32)) -> Vec<CatalogueEntry> {
         let mut listed: Vec<_> = self.kept.iter().filter(|(_, kept)| kept.provenance.is_listed).collect();
         listed.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.number));
-        let entry = |(swarm, kept): (&SwarmId, &Kept)| {
-            let (seeders, leechers) = counts(*swarm);
-            CatalogueEntry {
-                number: kept.number,
-                swarm: *swarm,
-                name: shortened(&kept.name),
-                title: kept.title.as_deref().map(shortened),
-                media_type: shortened(&kept.media_type),
-                length_bytes: kept.length_bytes,
-                duration_ms: kept.duration_ms,
-                has_poster: kept.poster.is_some(),
-                seeders,
-                leechers,
-                created_s: kept.created_s,
-            }
-        };
-        listed.into_iter().map(entry).collect()
+        listed.into_iter().map(|(swarm, kept)| kept.entry(*swarm, counts(*swarm))).collect()
+    }
+
+    /// What the catalogue says of one content, listed or not.
+    pub fn entry(&self, swarm: SwarmId) -> Option<CatalogueEntry> {
+        self.kept.get(&swarm).map(|kept| kept.entry(swarm, (0, 0)))
     }
 
     /// Forgets a manifest.

@@ -115,6 +115,8 @@ impl Metrics {
             ErrorCode::RateLimited => "rate_limited",
             ErrorCode::Full => "full",
             ErrorCode::Unavailable => "unavailable",
+            ErrorCode::ConsentRequired => "consent_required",
+            ErrorCode::MirrorsOnly => "mirrors_only",
             ErrorCode::Unknown => "unknown",
         };
         self.errors.get_or_create(&[("code", code)]).inc();
@@ -124,6 +126,7 @@ impl Metrics {
         let reason = match reason {
             CloseReason::Version => "version",
             CloseReason::Forbidden => "forbidden",
+            CloseReason::Withheld => "withheld",
             CloseReason::Replaced => "replaced",
             CloseReason::Flooding => "flooding",
             CloseReason::Full => "full",

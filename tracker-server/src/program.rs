@@ -10,6 +10,7 @@ mod encryption;
 mod listening;
 mod openness;
 mod options;
+mod privacy_options;
 mod proxy_options;
 mod several_options;
 mod supervised;

@@ -1,8 +1,10 @@
 // @ts-check
-// The list of what is published at this tracker.
+// The list of what is published at this tracker: searched, sorted, a page at a time, and fresh.
 
 import { byId, element, setText } from "./dom.js";
-import { formatBytes, formatCount, formatDuration } from "./format.js";
+import { formatBytes, formatDuration } from "./format.js";
+import { recall, remember } from "./memory.js";
+import { say } from "./first_words.js";
 
 /**
  * A page of GET /v1/swarms. `next` names the one after it.
@@ -28,58 +30,117 @@ import { formatBytes, formatCount, formatDuration } from "./format.js";
 /** How often the list is asked for again while it is looked at. */
 const REFRESH_MS = 5000;
 
+/** How long after the last letter a search begins. */
+const TYPING_MS = 250;
+
 /** The tracker says who may not see the list, and why. */
 class Refusal extends Error {}
 
 /** How many pages are shown: one more with each click. */
 let pages = 1;
 
-/** Shows the list and keeps it fresh. */
-export function startCatalogue() {
-  byId("catalogue").hidden = false;
-  byId("catalogue-more").addEventListener("click", () => {
-    pages += 1;
-    void refresh();
-  });
-  void refresh();
-  setInterval(() => { if (!document.hidden) void refresh(); }, REFRESH_MS);
-}
+/** Counts what was asked for, so that an answer that another question overtook is not shown. */
+let questions = 0;
 
 /** Whether the tracker gives its list to nobody without a permission. */
 let isClosed = false;
 
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let typing;
+
+/** Shows the list and keeps it fresh. */
+export function startCatalogue() {
+  const search = byId("catalogue-search", HTMLInputElement);
+  const sort = byId("catalogue-sort", HTMLSelectElement);
+  search.value = new URLSearchParams(location.search).get("q") ?? "";
+  sort.value = recall("catalogue-sort") ?? "new";
+  if (sort.selectedIndex < 0) sort.value = "new";
+  byId("catalogue").hidden = false;
+  byId("catalogue-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    restart();
+  });
+  search.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(restart, TYPING_MS);
+  });
+  sort.addEventListener("change", () => {
+    remember("catalogue-sort", sort.value);
+    restart();
+  });
+  byId("catalogue-clear").addEventListener("click", () => {
+    search.value = "";
+    search.focus();
+    restart();
+  });
+  byId("catalogue-more").addEventListener("click", () => {
+    pages += 1;
+    void refresh();
+  });
+  setText(byId("catalogue-note"), say("catalogue_loading"));
+  void refresh();
+  setInterval(() => { if (!document.hidden) void refresh(); }, REFRESH_MS);
+}
+
+/** Another question: from its first page on. The address names it, so that it can be given on. */
+function restart() {
+  pages = 1;
+  const words = byId("catalogue-search", HTMLInputElement).value.trim();
+  history.replaceState(null, "", words === "" ? "./" : `./?q=${encodeURIComponent(words)}`);
+  void refresh();
+}
+
 async function refresh() {
   if (isClosed) return;
-  const note = byId("catalogue-note");
+  questions += 1;
+  const question = questions;
+  const words = byId("catalogue-search", HTMLInputElement).value.trim();
+  const sort = byId("catalogue-sort", HTMLSelectElement).value;
   try {
-    const { swarms, next } = await read();
+    const { swarms, next } = await read(words, sort);
+    if (question !== questions) return;
     byId("catalogue-more").hidden = !next;
-    setText(note, swarms.length > 0 ? "" : "Nothing yet. A publisher starts with: seeder seed FILE --tracker ADDRESS --list");
-    note.hidden = swarms.length > 0;
+    byId("catalogue-form").hidden = swarms.length === 0 && words === "";
+    byId("catalogue-clear").hidden = swarms.length > 0 || words === "";
+    note(swarms.length > 0 ? [] : words === "" ? [say("catalogue_none"), say("catalogue_none_how")] : [say("catalogue_no_match", { words })]);
     show(swarms);
   } catch (error) {
-    note.hidden = false;
+    if (question !== questions) return;
     if (error instanceof Refusal) {
       isClosed = true;
-      setText(note, `This tracker shows no list: ${error.message}`);
-      return;
+      byId("catalogue-form").hidden = true;
+      return note([say("catalogue_closed", { reason: error.message })]);
     }
-    const reason = error instanceof TypeError ? "it cannot be reached" : String(error);
-    setText(note, `The tracker's list cannot be had just now: ${reason}. Trying again in ${REFRESH_MS / 1000} s …`);
+    const reason = error instanceof TypeError ? say("catalogue_unreachable") : error instanceof Error ? error.message : String(error);
+    note([say("catalogue_failed", { reason, seconds: REFRESH_MS / 1000 })]);
   }
+}
+
+/** @param {string[]} lines what is said in place of a list; nothing if there is one */
+function note(lines) {
+  const note = byId("catalogue-note");
+  const text = lines.join("\n");
+  note.hidden = text === "";
+  setText(note, text);
 }
 
 /**
  * The pages that are shown, as one. A page that did not change costs a few bytes: the browser asks by its tag.
+ * @param {string} words
+ * @param {string} sort
  * @returns {Promise<Page>}
  */
-async function read() {
+async function read(words, sort) {
   /** @type {Page} */
   const all = { swarms: [] };
   for (let page = 0; page < pages && (page === 0 || all.next); page += 1) {
-    const response = await fetch(all.next ? `v1/swarms?after=${encodeURIComponent(all.next)}` : "v1/swarms");
+    const query = new URLSearchParams();
+    if (words !== "") query.set("q", words);
+    if (sort !== "new") query.set("sort", sort);
+    if (all.next) query.set("after", all.next);
+    const response = await fetch(query.size > 0 ? `v1/swarms?${query}` : "v1/swarms");
     if (response.status === 401) throw new Refusal((await response.text()).trim());
-    if (!response.ok) throw new Error(`it answered with status ${response.status}`);
+    if (!response.ok) throw new Error(say("catalogue_status", { status: response.status }));
     /** @type {Page} */
     const { swarms, next } = await response.json();
     all.swarms.push(...swarms);
@@ -88,8 +149,9 @@ async function read() {
   return all;
 }
 
-/** What is shown, by swarm: kept, so that nothing flickers and no picture is asked for twice.
- * @type {Map<string, {item: HTMLElement, facts: HTMLElement}>} */
+/** @typedef {{item: HTMLElement, live: HTMLElement}} Shown */
+
+/** What is shown, by swarm: kept, so that nothing flickers and no picture is asked for twice. @type {Map<string, Shown>} */
 const shown = new Map();
 
 /** @param {Entry[]} swarms */
@@ -97,7 +159,8 @@ function show(swarms) {
   const items = swarms.map((entry) => {
     const known = shown.get(entry.swarm) ?? item(entry);
     shown.set(entry.swarm, known);
-    setText(known.facts, facts(entry));
+    setText(known.live, live(entry));
+    known.live.classList.toggle("is-live", entry.leechers > 0);
     return known.item;
   });
   const list = byId("catalogue-list");
@@ -106,32 +169,38 @@ function show(swarms) {
 }
 
 /** @param {Entry} entry */
-function facts({ length_bytes, duration_ms, leechers, seeders }) {
-  const facts = [formatBytes(length_bytes), formatCount(leechers + seeders, "peer", "peers")];
-  if (duration_ms) facts.unshift(formatDuration(duration_ms));
-  return facts.join(" · ");
+function live({ leechers, seeders }) {
+  if (leechers > 0) return say("catalogue_watching", { count: leechers });
+  return seeders > 0 ? "" : say("catalogue_away");
 }
 
-/** @param {Entry} entry */
-function item({ swarm, name, title, has_poster }) {
-  const facts = element("span", { className: "quiet" });
-  const text = element("span", { className: "entry-text" }, element("strong", { text: title || name }), facts);
-  const link = element("a", {}, text);
+/**
+ * @param {Entry} entry
+ * @returns {Shown}
+ */
+function item({ swarm, name, title, has_poster, length_bytes, duration_ms }) {
+  const facts = element("span", { className: "quiet", text: formatBytes(length_bytes) });
+  const live = element("span", { className: "live quiet" });
+  const text = element("span", { className: "entry-text" }, element("strong", { text: title || name }), facts, live);
+  const picture = element("span", { className: "entry-picture" });
+  if (duration_ms) picture.append(element("span", { className: "entry-time", text: formatDuration(duration_ms) }));
+  const link = element("a", {}, picture, text);
   link.href = `./#${swarm}`;
-  if (has_poster) addPoster(link, swarm);
-  return { item: element("li", {}, link), facts };
+  if (has_poster) addPoster(picture, swarm);
+  return { item: element("li", {}, link), live };
 }
 
 /**
  * Adds the poster, which the browser gets only when it comes into view.
- * @param {HTMLElement} link
+ * @param {HTMLElement} picture
  * @param {string} swarm
  */
-function addPoster(link, swarm) {
+function addPoster(picture, swarm) {
   const poster = element("img");
   poster.alt = "";
   poster.loading = "lazy";
+  poster.decoding = "async";
   poster.onerror = () => poster.remove();
-  link.prepend(poster);
+  picture.prepend(poster);
   poster.src = `v1/manifests/${swarm}/poster`;
 }

@@ -39,9 +39,15 @@ export class Connections {
   }
 
   /** @param {Extract<FromWorker, {type: "connect"}>} ask */
-  connect({ link, is_offerer, ice_servers }) {
+  connect({ link, is_offerer, ice_servers, is_relayed }) {
     this.close(link);
-    const configuration = { iceServers: ice_servers, certificates: this.#certificates };
+    /** @type {RTCConfiguration} */
+    const configuration = {
+      iceServers: ice_servers,
+      certificates: this.#certificates,
+      // The tracker may ask that no peer learns the address of another.
+      iceTransportPolicy: is_relayed ? "relay" : "all",
+    };
     /** @type {Post} */
     const post = (message, transfer) => {
       this.#post(message, transfer);

@@ -1,17 +1,14 @@
 // @ts-check
-// What is stored on this device: the list below the catalogue, and the person's word on keeping and forgetting. The files are
-// the peer's; see peer-wasm/src/store/open.rs. Only `about`, which is JSON, is read here.
+// What is stored on this device: the list below the catalogue. The files are the peer's; see peer-wasm/src/store/open.rs. Only
+// `about`, which is JSON, is read here.
 
 import { byId, element, notice, setText } from "./dom.js";
 import { formatBytes } from "./format.js";
-
-/** @import { Session } from "./session.js" */
+import { FORGET } from "./keeping.js";
+import { say } from "./first_words.js";
 
 /** The folder of all contents in the origin-private file system. */
 const FOLDER = "tributary";
-
-/** The name under which a page says to the next one what is to be forgotten. */
-const FORGET = "forget";
 
 /** How often a content is tried to be removed: the page that had it open may not have let go of it yet. */
 const ATTEMPTS = 20;
@@ -27,31 +24,6 @@ const ATTEMPT_INTERVAL_MS = 250;
  * @property {number} watched_ms
  * @property {boolean} is_kept
  */
-
-/**
- * The buttons of the page that plays.
- * @param {Session} session
- * @param {string} swarm
- */
-export function controlKeeping(session, swarm) {
-  const keep = byId("keep", HTMLButtonElement);
-  const forget = byId("forget", HTMLButtonElement);
-  session.onStorage = ({ is_on_disk, is_kept }) => {
-    keep.hidden = forget.hidden = !is_on_disk;
-    keep.setAttribute("aria-pressed", String(is_kept));
-    setText(keep, is_kept ? "Kept on this device" : "Keep on this device");
-  };
-  keep.addEventListener("click", () => {
-    const isKept = keep.getAttribute("aria-pressed") !== "true";
-    session.keep(isKept);
-    // Asked for now, when the person sees why: the browser then does not clear the site's files by itself.
-    if (isKept) void navigator.storage.persist().catch(() => {});
-  });
-  forget.addEventListener("click", () => {
-    sessionStorage.setItem(FORGET, swarm);
-    location.href = "./";
-  });
-}
 
 /** Shows what is stored, after what is to be forgotten is gone. */
 export async function startLibrary() {
@@ -82,6 +54,17 @@ async function show(root) {
   contents.sort((one, other) => other.about.watched_ms - one.about.watched_ms);
   list.replaceChildren(...contents.map(({ swarm, about }) => item(root, swarm, about)));
   byId("library").hidden = contents.length === 0;
+  const held = contents.reduce((sum, { about }) => sum + about.held_bytes, 0);
+  setText(byId("library-total"), say("library_total", { size: formatBytes(held) }));
+  const forgetAll = byId("library-forget", HTMLButtonElement);
+  setText(forgetAll, say("library_forget_all"));
+  forgetAll.hidden = contents.length < 2;
+  forgetAll.onclick = async () => {
+    forgetAll.disabled = true;
+    for (const { swarm } of contents) await remove(root, swarm);
+    forgetAll.disabled = false;
+    await show(root);
+  };
 }
 
 /** @param {FileSystemDirectoryHandle} root */
@@ -110,11 +93,11 @@ function item(root, swarm, { name, title, length_bytes, held_bytes, is_kept }) {
   const words = title || name;
   const link = element("a", { text: words });
   link.href = `./#${swarm}`;
-  const size = held_bytes < length_bytes ? `${formatBytes(held_bytes)} of ${formatBytes(length_bytes)}` : formatBytes(held_bytes);
-  const facts = element("span", { className: "quiet", text: is_kept ? `${size} · kept` : size });
-  const forget = element("button", { className: "button", text: "Forget" });
+  const size = held_bytes < length_bytes ? say("library_part", { held: formatBytes(held_bytes), of: formatBytes(length_bytes) }) : formatBytes(held_bytes);
+  const facts = element("span", { className: "quiet", text: is_kept ? say("library_kept", { size }) : size });
+  const forget = element("button", { className: "button", text: say("library_forget") });
   forget.type = "button";
-  forget.setAttribute("aria-label", `Forget ${words}`);
+  forget.setAttribute("aria-label", say("library_forget_named", { title: words }));
   forget.addEventListener("click", async () => {
     forget.disabled = true;
     await remove(root, swarm);
@@ -135,7 +118,7 @@ async function remove(root, swarm) {
     } catch (error) {
       if (error instanceof DOMException && error.name === "NotFoundError") return;
       if (attempt >= ATTEMPTS) {
-        return notice(FORGET, "It is open in another tab. Close that tab, then forget it.");
+        return notice(FORGET, say("library_open"));
       }
       await new Promise((resolve) => setTimeout(resolve, ATTEMPT_INTERVAL_MS));
     }

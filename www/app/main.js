@@ -2,9 +2,9 @@
 // Entry of the page: `./#SWARM` watches, `./` lists. Nothing else is decided here. Every address of the page is relative to
 // its own, so that it works below any path.
 
-import { startCatalogue } from "./catalogue.js";
 import { byId, notice } from "./dom.js";
-import { controlKeeping, startLibrary } from "./library.js";
+import { controlKeeping } from "./keeping.js";
+import { recall } from "./memory.js";
 import { refuseReads, startService } from "./service.js";
 import { Session } from "./session.js";
 import { Sharing } from "./sharing.js";
@@ -16,20 +16,21 @@ import { View } from "./view.js";
 const fragment = location.hash.slice(1);
 addEventListener("hashchange", () => location.reload());
 
-if (fragment === "") list();
+if (fragment === "") void list();
 else watch(fragment);
 
-function list() {
+async function list() {
   refuseReads();
+  const [{ startCatalogue }, { startLibrary }] = await Promise.all([import("./catalogue.js"), import("./library.js")]);
   startCatalogue();
-  void startLibrary();
+  await startLibrary();
 }
 
 /** @param {string} link what follows the # */
 function watch(link) {
   if (!/^[0-9a-f]{64}(&|$)/i.test(link)) {
     notice("fatal", "Bad link: after the # there must be 64 hexadecimal digits. Ask for the link again.", true);
-    return list();
+    return void list();
   }
   const view = new View();
   if (!started) {
@@ -42,8 +43,12 @@ function watch(link) {
     download.href = Session.downloadUrl(content);
     download.hidden = false;
   };
+  askConsent(session, view);
   const sharing = new Sharing((limit) => session.upload(limit));
-  session.onUploaded = (bytes) => sharing.sent(bytes);
+  session.onUploaded = (bytes) => {
+    const { from_initial, from_peers, from_mirrors } = session.stats();
+    sharing.sent(bytes, from_initial + from_peers + from_mirrors);
+  };
   controlKeeping(session, started.swarm);
   addEventListener("pagehide", () => session.stop());
   // A page brought back whole has left the swarm.
@@ -55,4 +60,27 @@ function watch(link) {
       /** @returns {Promise<string | null>} */ digest: () => session.digest(),
     },
   });
+}
+
+/**
+ * Loads what asks the person before peers are connected with. It is needed before the first frame only if the tracker waits
+ * for it, or if the person wanted no peers.
+ * @param {Session} session
+ * @param {View} view
+ */
+function askConsent(session, view) {
+  /** @type {Promise<import("./consent.js").Consent> | undefined} */
+  let loading;
+  const load = () => (loading ??= import("./consent.js").then(
+    ({ Consent }) => new Consent(session, (words) => view.tracker("connecting", words)),
+  ));
+  session.onWithheld = async (isRequired) => (await load()).withheld(isRequired);
+  session.onAccount = async (stats) => (await loading)?.account(stats);
+  const choice = byId("peers-on", HTMLInputElement);
+  choice.checked = recall("peers") !== "off";
+  choice.addEventListener("change", async () => {
+    const isGiven = choice.checked;
+    (await load()).answer(isGiven);
+  });
+  if (!choice.checked) void load();
 }

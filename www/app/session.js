@@ -38,6 +38,11 @@ export class Session {
   onUploaded = () => {};
   /** @type {(content: Content) => void} */
   onContent = () => {};
+  /** Called with each account. @type {(stats: PeerStats) => void} */
+  onAccount = () => {};
+  /** Called when the tracker connects this viewer with no peer; whether it would with consent, and why.
+   * @type {(isConsentRequired: boolean, reason: string) => void} */
+  onWithheld = () => {};
 
   /**
    * @param {import("./types.js").Started} started
@@ -121,6 +126,11 @@ export class Session {
     this.post({ type: "keep", is_kept: isKept });
   }
 
+  /** @param {boolean} isGiven whether the person agrees to connections with other peers */
+  consent(isGiven) {
+    this.post({ type: "consent", is_given: isGiven });
+  }
+
   /** Leaves the swarm, as far as a page that goes away still can. */
   stop() {
     this.post({ type: "stop" });
@@ -176,6 +186,7 @@ export class Session {
         this.#stats = message.stats;
         this.#view.stats(message.stats, message);
         this.onUploaded(message.stats.uploaded);
+        this.onAccount(message.stats);
         return message.id === null ? undefined : this.#settle(message.id, undefined);
       case "storage":
         this.#storage = message;
@@ -189,6 +200,7 @@ export class Session {
         return this.#view.trackerDown(message.reason, message.retry_ms);
       case "unknown_swarm": return this.#view.unknown();
       case "waiting": return this.#view.waiting(message.reason);
+      case "peers_withheld": return this.onWithheld(message.is_consent_required, message.reason);
       case "complete": return;
       case "banned":
         this.#bannedCount += 1;

@@ -20,6 +20,7 @@ export class Sharing {
   #apply;
   #applied = "";
   #sentBytes = 0;
+  #receivedBytes = 0;
   #notedBytes = 0;
   #notedAt = 0;
   #on = byId("sharing-on", HTMLInputElement);
@@ -48,11 +49,13 @@ export class Sharing {
   }
 
   /**
-   * So much was passed on in this visit.
+   * So much was passed on in this visit, and so much was received.
    * @param {number} bytes
+   * @param {number} receivedBytes
    */
-  sent(bytes) {
+  sent(bytes, receivedBytes) {
     this.#sentBytes = bytes;
+    this.#receivedBytes = receivedBytes;
     if (performance.now() - this.#notedAt > NOTE_INTERVAL_MS) this.#note();
     this.#change();
   }
@@ -91,7 +94,8 @@ export class Sharing {
     const visit = part(this.#sentBytes, "sharing-visit");
     const ofMonth = part(monthBytes, "sharing-month");
     const isSpent = visit.isSpent || ofMonth.isSpent;
-    setText(byId("sharing-sent"), `Sent ${visit.words} this visit, ${ofMonth.words} this month${isSpent ? ": that is all" : ""}`);
+    setText(byId("sharing-sent"), `Sent ${visit.words} this visit, ${ofMonth.words} this month${isSpent ? ": that is all" : ""}` +
+      ` · Received ${formatBytes(this.#receivedBytes)} this visit`);
     const isPaused = this.#hidden.checked && document.hidden;
     const bits = Number(byId("sharing-cap", HTMLSelectElement).value);
     byId("sharing-cap", HTMLSelectElement).disabled = !this.#on.checked;

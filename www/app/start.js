@@ -24,6 +24,8 @@ function start(link) {
   for (const [key, value] of [["t", t ?? place], ["token", wishes.get("token")]]) {
     if (key && value) name.set(key, value);
   }
+  const peers = answer();
+  if (peers !== null) name.set("peers", peers);
   const [visit] = performance.getEntriesByType("navigation");
   if (visit instanceof PerformanceNavigationTiming && visit.type !== "navigate") name.set("reload", "1");
   const worker = new Worker("worker.js", { type: "module", name: name.toString() });
@@ -44,5 +46,17 @@ function leftAt(swarm) {
     return JSON.parse(localStorage.getItem("places") ?? "{}")[swarm]?.[0]?.toString() ?? null;
   } catch {
     return null; // storage is switched off, or holds something else
+  }
+}
+
+/**
+ * What the person said earlier about connections with other peers: `on` or `off`. Written by app/consent.js.
+ * @returns {string | null}
+ */
+function answer() {
+  try {
+    return localStorage.getItem("peers");
+  } catch {
+    return null; // storage is switched off
   }
 }

@@ -103,7 +103,7 @@
  * @property {boolean} is_kept
  * @property {number} resumed_bytes what an earlier visit left
  *
- * @typedef {{type: "connect", link: number, is_offerer: boolean, ice_servers: IceServer[]}
+ * @typedef {{type: "connect", link: number, is_offerer: boolean, ice_servers: IceServer[], is_relayed: boolean}
  *   | {type: "signal", link: number, signal: Signal}
  *   | {type: "close", link: number}
  *   | ({type: "content"} & Content)
@@ -115,6 +115,7 @@
  *   | {type: "tracker_down", reason: string, retry_ms: number}
  *   | {type: "unknown_swarm"}
  *   | {type: "waiting", reason: string}
+ *   | {type: "peers_withheld", is_consent_required: boolean, reason: string}
  *   | {type: "complete"}
  *   | {type: "banned", link: number, reason: string}
  *   | {type: "mirror_lost", host: string}
@@ -127,6 +128,7 @@
  *   | {type: "player", at_ms: number, ahead_ms: number}
  *   | {type: "upload", limit: Upload}
  *   | {type: "keep", is_kept: boolean}
+ *   | {type: "consent", is_given: boolean}
  *   | {type: "fresh", id: number}
  *   | {type: "digest", id: number}
  *   | {type: "stop"}} ToWorker

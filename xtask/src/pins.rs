@@ -60,6 +60,14 @@ pub(crate) const NODE: [SystemProgram; 2] = [
     SystemProgram { programs: &["npm"], package: "npm" },
 ];
 
+/// Drives [`FIREFOX`]; Debian has no package of it.
+pub(crate) const GECKODRIVER: Tool =
+    Tool { package: "geckodriver", program: "geckodriver", version: "0.37.1", features: &[] };
+
+/// The second browser of the browser tier.
+pub(crate) const FIREFOX: SystemProgram =
+    SystemProgram { programs: &["firefox-esr", "firefox"], package: "firefox-esr" };
+
 /// What the browser tier runs: a browser and its driver.
 pub(crate) const BROWSER: [SystemProgram; 2] = [
     SystemProgram { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" },

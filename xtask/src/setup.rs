@@ -8,8 +8,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, MDBOOK, NETWORK, NODE, PROXIES, RELAYS, STATIC_C,
-    STATIC_TARGET, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
+    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, FIREFOX, GECKODRIVER, LIBTORRENT, MDBOOK, NETWORK, NODE,
+    PROXIES, RELAYS, STATIC_C, STATIC_TARGET, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool, WASM_BINDGEN,
+    WASM_TARGET,
 };
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
@@ -35,6 +36,8 @@ pub(crate) enum Need {
     Node,
     /// Browser and driver.
     Browser,
+    /// The second browser and its driver.
+    Firefox,
     /// ffmpeg, which makes films.
     Films,
     /// Network programs.
@@ -54,13 +57,14 @@ pub(crate) enum Need {
 impl Need {
     /// Everything that builds and tests need. Trunk is for [`Need::TRUNK`] alone and mdBook for [`Need::BOOK`]: they take
     /// minutes to build.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::WasmTarget,
         Self::Lints,
         Self::Deny,
         Self::WasmBindgen,
         Self::Node,
         Self::Browser,
+        Self::Firefox,
         Self::Films,
         Self::Network,
         Self::Relays,
@@ -105,6 +109,10 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
             Need::Book => tool(workspace, &MDBOOK)?,
             Need::Node => programs.extend(NODE),
             Need::Browser => programs.extend(BROWSER),
+            Need::Firefox => {
+                programs.push(FIREFOX);
+                tool(workspace, &GECKODRIVER)?;
+            }
             Need::Films => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),
             Need::Relays => programs.extend(RELAYS),

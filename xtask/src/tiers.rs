@@ -49,6 +49,7 @@ impl Tier {
                 Need::WasmTarget,
                 Need::Node,
                 Need::Browser,
+                Need::Firefox,
                 Need::Network,
                 Need::Relays,
                 Need::Films,

@@ -14,8 +14,13 @@ const DOORS: usize = swarm_core::limits::CANDIDATES_PER_ADDRESS_MAX;
 /// Opens a link on this machine.
 fn open(is_offerer: bool) -> (Link, mpsc::Receiver<(LinkId, LinkEvent)>) {
     let (events, queue) = mpsc::channel(256);
-    let options =
-        LinkOptions { is_offerer, ice_servers: Arc::new([]), is_local: true, network: Network::own_ports() };
+    let options = LinkOptions {
+        is_offerer,
+        ice_servers: Arc::new([]),
+        is_relayed: false,
+        is_local: true,
+        network: Network::own_ports(),
+    };
     (Link::open(&Handle::current(), LinkId(1), options, events), queue)
 }
 

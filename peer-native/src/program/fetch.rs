@@ -200,6 +200,7 @@ impl Fetching {
                 | Event::TrackerDown { .. }
                 | Event::UnknownSwarm
                 | Event::Waiting { .. }
+                | Event::PeersWithheld { .. }
                 | Event::Complete
                 | Event::Scarcity(_)
                 | Event::Outpost { .. }

@@ -39,6 +39,9 @@ impl TrackerWatch {
                 );
             }
             Notice::Peer(Event::Waiting { reason }) => self.say(format!("waiting: {reason}"), reporter),
+            Notice::Peer(Event::PeersWithheld { reason, .. }) => {
+                self.say(format!("no peers here: {reason}"), reporter);
+            }
             Notice::Moved(address) => {
                 self.say(format!("going on at the tracker {address}"), reporter);
                 self.moved = Some(address.clone());

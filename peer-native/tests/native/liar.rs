@@ -107,8 +107,13 @@ impl Liar {
                 self.account.introduced.insert(peer);
                 self.last_link += 1;
                 let (id, network) = (LinkId(self.last_link), self.network.clone());
-                let options =
-                    LinkOptions { is_offerer: offer, ice_servers: [].into(), is_local: true, network };
+                let options = LinkOptions {
+                    is_offerer: offer,
+                    ice_servers: [].into(),
+                    is_relayed: false,
+                    is_local: true,
+                    network,
+                };
                 let link = Link::open(&Handle::current(), id, options, self.link_events.clone());
                 self.links.insert(id, (peer, link));
             }

@@ -34,7 +34,8 @@ impl Side {
     pub(crate) fn on(network: &Network, id: u32, is_offerer: bool) -> Self {
         let (sender, events) = mpsc::channel(64);
         let network = network.clone();
-        let options = LinkOptions { is_offerer, ice_servers: [].into(), is_local: true, network };
+        let options =
+            LinkOptions { is_offerer, ice_servers: [].into(), is_relayed: false, is_local: true, network };
         Self { link: Link::open(&Handle::current(), LinkId(id), options, sender), events }
     }
 

@@ -62,6 +62,18 @@ pub enum MirrorUse {
     All,
 }
 
+/// What the person said about connections with other peers, who then see this device's network address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Consent {
+    /// They are welcome; a tracker that asks for consent is told so.
+    #[default]
+    Given,
+    /// The person has not been asked. Most trackers do not require it.
+    Open,
+    /// There are to be none: no tracker is connected to, and mirrors alone are used.
+    Refused,
+}
+
 /// What an initial peer proves its role with.
 #[derive(Debug, Clone)]
 pub struct Publisher {
@@ -203,6 +215,8 @@ pub enum Input {
     ReaderClosed(ReaderId),
     /// The person or program changed how much may be uploaded.
     Upload(UploadLimit),
+    /// What the person says about connections with other peers. Before `Start`: what was said earlier.
+    Consent(Consent),
     /// The person keeps the content or no longer does, or the storage has another size than was thought.
     Appetite(Appetite),
 }

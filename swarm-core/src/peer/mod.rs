@@ -63,8 +63,8 @@ use bytes::Bytes;
 
 pub use chance::Chance;
 pub use input::{
-    Appetite, Economy, FetchError, Input, MirrorUse, OutpostInput, PeerConfig, PublishError, Publisher,
-    UploadLimit,
+    Appetite, Consent, Economy, FetchError, Input, MirrorUse, OutpostInput, PeerConfig, PublishError,
+    Publisher, UploadLimit,
 };
 pub use mirrors::{AnswerHead, FetchId, MirrorError, RangeFetch};
 pub use outposts::OutpostId;
@@ -182,6 +182,7 @@ impl Peer {
         match input {
             Input::Start => self.start(now),
             Input::Stop => self.stop(now),
+            Input::Consent(consent) => self.consent(now, consent),
             Input::TrackerOpen => self.tracker_opened(now),
             Input::TrackerClosed(reason) => self.tracker_lost(now, reason),
             Input::Tracker(message) => self.tracker_message(now, message),

@@ -103,6 +103,13 @@ pub enum Event {
         /// For what, in words.
         reason: String,
     },
+    /// The tracker connects this viewer with no peer. Mirrors are used all the same.
+    PeersWithheld {
+        /// Whether it would if the person agreed: answer with `Input::Consent`.
+        is_consent_required: bool,
+        /// Why, in words.
+        reason: String,
+    },
     /// Everything wanted is held and verified.
     Complete,
     /// The swarm can send less than its players need, by these numbers; `None`: it can again.

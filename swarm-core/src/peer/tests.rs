@@ -2,6 +2,7 @@
 
 pub(crate) mod alone;
 mod building;
+mod consent;
 mod coordination;
 mod fault;
 mod hostile;

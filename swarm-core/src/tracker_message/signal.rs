@@ -62,6 +62,22 @@ impl Signal {
         described.filter(|line| line.starts_with("candidate:")).chain(trickled)
     }
 
+    /// What of the signal names no network address but that of a relay; `None` if nothing does.
+    ///
+    /// Other candidates are left out. So is where a relayed one came from (`raddr`, RFC 8839 section 5.1), and the address
+    /// of a description's `c=` line.
+    pub fn relayed(self) -> Option<Self> {
+        match self {
+            Self::Offer { sdp } => Some(Self::Offer { sdp: relayed_description(&sdp) }),
+            Self::Answer { sdp } => Some(Self::Answer { sdp: relayed_description(&sdp) }),
+            Self::Candidate { candidate, sdp_mid, sdp_m_line_index } => {
+                let candidate = relayed_candidate(&candidate)?;
+                Some(Self::Candidate { candidate, sdp_mid, sdp_m_line_index })
+            }
+            Self::EndOfCandidates => Some(Self::EndOfCandidates),
+        }
+    }
+
     /// About the bytes that the signal takes on the wire; at least 64.
     pub fn len_bytes(&self) -> u32 {
         let text = match self {
@@ -72,5 +88,80 @@ impl Signal {
             Self::EndOfCandidates => 0,
         };
         u32::try_from(text).unwrap_or(u32::MAX).saturating_add(64)
+    }
+}
+
+fn relayed_description(sdp: &str) -> String {
+    let mut relayed = String::with_capacity(sdp.len());
+    for line in sdp.lines() {
+        let line = match (line.strip_prefix("a=candidate:"), line.starts_with("c=")) {
+            (Some(_), _) => match relayed_candidate(&line[2..]) {
+                Some(candidate) => format!("a={candidate}"),
+                None => continue,
+            },
+            (None, true) => "c=IN IP4 0.0.0.0".to_owned(),
+            (None, false) => line.to_owned(),
+        };
+        relayed.push_str(&line);
+        relayed.push_str("\r\n");
+    }
+    relayed
+}
+
+/// `foundation component transport priority address port typ TYPE [NAME VALUE]…`: only one of a relay, without where it
+/// came from.
+fn relayed_candidate(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let is_relayed = words.get(6..8) == Some(&["typ", "relay"]);
+    let (fixed, extensions) = words.split_at_checked(8).filter(|_| is_relayed)?;
+    let told = extensions.chunks(2).filter(|pair| !matches!(pair[0], "raddr" | "rport")).flatten();
+    // Some readers of a relayed candidate want these two.
+    let hidden = ["raddr", "0.0.0.0", "rport", "9"];
+    Some(fixed.iter().chain(&hidden).chain(told).copied().collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    const HOST: &str = "candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host generation 0";
+    const RELAY: &str =
+        "candidate:3 1 udp 41885439 198.51.100.1 60000 typ relay raddr 192.0.2.7 rport 50000 generation 0";
+    const HIDDEN: &str =
+        "candidate:3 1 udp 41885439 198.51.100.1 60000 typ relay raddr 0.0.0.0 rport 9 generation 0";
+
+    fn trickled(candidate: &str) -> Signal {
+        Signal::Candidate {
+            candidate: candidate.into(),
+            sdp_mid: Some("0".into()),
+            sdp_m_line_index: Some(0),
+        }
+    }
+
+    #[test]
+    fn only_the_relay_is_named() {
+        assert_eq!(trickled(RELAY).relayed(), Some(trickled(HIDDEN)));
+        for other in
+            [HOST, "", "candidate:1", "candidate:1 1 udp 1 192.0.2.7 5 typ srflx raddr 0.0.0.0 rport 9"]
+        {
+            assert_eq!(trickled(other).relayed(), None, "{other}");
+        }
+        assert_eq!(Signal::EndOfCandidates.relayed(), Some(Signal::EndOfCandidates));
+    }
+
+    #[test]
+    fn a_description_keeps_everything_but_addresses() {
+        let sdp = |candidates: &str, address: &str| {
+            format!(
+                "v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 {address}\r\n{candidates}a=mid:0\r\n"
+            )
+        };
+        let told = sdp(&format!("a={HOST}\r\na={RELAY}\r\n"), "192.0.2.7");
+        let relayed = Signal::Offer { sdp: told.clone() }.relayed().unwrap();
+        assert_eq!(relayed.description(), Some(&*sdp(&format!("a={HIDDEN}\r\n"), "0.0.0.0")));
+        assert!(!format!("{:?}", Signal::Answer { sdp: told }.relayed()).contains("192.0.2.7"));
     }
 }

@@ -23,6 +23,7 @@
 //! above, and in `by_chance`, which takes the place of `regular` in a simulation that shows what regularity is
 //! worth. Each of their operations returns the changes that the peers must hear of, in order.
 
+mod apart;
 mod by_chance;
 mod initial;
 mod moving;
@@ -157,6 +158,8 @@ impl Node {
 #[derive(Debug, Default)]
 pub struct Graph {
     wiring: Wiring,
+    /// Viewers that there must be before any are linked with one another.
+    viewers_min: usize,
     nodes: BTreeMap<PeerId, Node>,
     viewers: Pool,
     /// Viewers that have fewer regular links than the target.
@@ -216,6 +219,7 @@ impl Graph {
         self.enter(now, peer, subnet, false);
         self.link_initial(now, peer);
         match self.wiring {
+            _ if !self.is_crowd() => {}
             Wiring::Regular => self.place(now, peer, waiting, rng),
             Wiring::ByChance => self.draw_links(now, peer, rng),
         }
@@ -264,6 +268,7 @@ impl Graph {
                 node.links.iter().filter(move |link| is_meant(link.kind)).map(|link| link.peer)
             };
             match self.wiring {
+                _ if !self.is_crowd() => {}
                 Wiring::Regular => self.close_gap(now, of(Kind::is_regular), rng),
                 Wiring::ByChance => of(Kind::is_regular).for_each(|orphan| self.draw_links(now, orphan, rng)),
             }

@@ -17,6 +17,7 @@
 //! | `crowd` | how many peers of a swarm are of one address or subnet |
 //! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
+//! | `privacy` | what viewers may learn of one another |
 //! | [`places`] | how many connections may be open, and from where |
 //! | [`publishers`] | how often one address may publish |
 //! | `pool` | a set of peers to draw from |
@@ -36,6 +37,7 @@ pub mod network;
 pub mod outgoing;
 pub mod places;
 mod pool;
+mod privacy;
 pub mod publishers;
 pub mod rarity;
 mod refusal;
@@ -48,6 +50,7 @@ pub mod tracker;
 
 pub use graph::Wiring;
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
+pub use privacy::Privacy;
 pub use rarity::Wish;
 pub use resume::ResumeKey;
 pub use tracker::{LinkNote, Passport, Permission, Receiver, Said, Tracker, TrackerConfig};

@@ -31,6 +31,8 @@ pub enum CloseReason {
     Version,
     /// It lacks the token of a closed tracker.
     Forbidden,
+    /// It is introduced to nobody.
+    Withheld,
     /// The same peer came back on another connection.
     Replaced,
     /// It kept sending although it was refused.
@@ -57,7 +59,12 @@ impl CloseReason {
             Self::Version | Self::NoHello => 1002,
             Self::TooLong => 1009,
             Self::Full => 1013,
-            Self::Forbidden | Self::Replaced | Self::Flooding | Self::SlowReader | Self::Silent => 1008,
+            Self::Forbidden
+            | Self::Withheld
+            | Self::Replaced
+            | Self::Flooding
+            | Self::SlowReader
+            | Self::Silent => 1008,
         }
     }
 
@@ -66,6 +73,7 @@ impl CloseReason {
         match self {
             Self::Version => "another protocol version is spoken here",
             Self::Forbidden => "the token is missing or wrong",
+            Self::Withheld => "no peers are to be had here without consent, or at all",
             Self::Replaced => "the same peer came back on another connection",
             Self::Flooding => "too many messages, in spite of being refused",
             Self::Full => "too many connections from one address; try again later",
@@ -87,6 +95,7 @@ mod tests {
         for reason in [
             CloseReason::Version,
             CloseReason::Forbidden,
+            CloseReason::Withheld,
             CloseReason::Replaced,
             CloseReason::Flooding,
             CloseReason::Full,

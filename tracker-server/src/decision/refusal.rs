@@ -55,6 +55,19 @@ impl Refusal {
         Self::new(ErrorCode::Forbidden, CloseReason::Forbidden.text()).close(CloseReason::Forbidden)
     }
 
+    /// A viewer whose person has to be asked first.
+    pub(super) fn consent_required() -> Self {
+        let text =
+            "this tracker connects only viewers who agreed that other viewers see their network address";
+        Self::new(ErrorCode::ConsentRequired, text).close(CloseReason::Withheld)
+    }
+
+    /// A viewer of a tracker that connects none.
+    pub(super) fn mirrors_only() -> Self {
+        let text = "this tracker connects no viewers; what it lists comes from mirrors";
+        Self::new(ErrorCode::MirrorsOnly, text).close(CloseReason::Withheld)
+    }
+
     /// A role that was not proven.
     pub(super) fn unproven() -> Self {
         let text = "joining as an initial peer takes a signature by the publisher's key, made for this connection \

@@ -58,6 +58,17 @@ impl Swarm {
         }
     }
 
+    /// Keeps viewers apart from one another while there are fewer.
+    pub(super) fn with_viewers_min(mut self, viewers_min: usize) -> Self {
+        self.graph.set_viewers_min(viewers_min);
+        self
+    }
+
+    /// What a peer is in the swarm.
+    pub(super) fn role(&self, peer: PeerId) -> Option<Role> {
+        self.directory.record(peer).map(|record| record.role)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.directory.is_empty()
     }

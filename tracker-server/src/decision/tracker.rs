@@ -2,6 +2,7 @@
 
 mod ambassadors;
 mod bridged;
+mod cost;
 mod greeting;
 mod levels;
 mod signals;
@@ -20,6 +21,7 @@ use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
 pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
+use self::cost::cost;
 pub use self::signals::Receiver;
 use self::signals::relay;
 pub use self::stage::Permission;
@@ -30,11 +32,11 @@ use super::directory::Newcomer;
 use super::graph::Wiring;
 use super::network::Site;
 use super::outgoing::{CloseReason, ConnectionId, Outgoing};
+use super::privacy::{Privacy, is_consenting};
 use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
 use super::swarm::{Notices, Report, Swarm};
-use crate::limits::{JOIN_COST, WANT_COST, WANT_SEGMENTS_USUAL};
 
 /// What makes this tracker this tracker. Fixed for its lifetime.
 #[derive(Debug, Clone)]
@@ -52,6 +54,8 @@ pub struct TrackerConfig {
     pub connections_per_address_max: u32,
     /// How viewers come to be neighbours.
     pub wiring: Wiring,
+    /// What viewers may learn of one another.
+    pub privacy: Privacy,
 }
 
 /// How a request was met: its answer, and what others are told.
@@ -103,7 +107,10 @@ impl Tracker {
         media_bps: u64,
     ) {
         let wishes = wishes.into_iter().take(SEGMENTS_MAX);
-        self.swarms.add(swarm, publisher, || Swarm::new(wishes, self.config.wiring, media_bps));
+        let TrackerConfig { wiring, privacy, .. } = self.config;
+        self.swarms.add(swarm, publisher, || {
+            Swarm::new(wishes, wiring, media_bps).with_viewers_min(privacy.viewers_min)
+        });
     }
 
     /// Forgets a swarm that has no peers. Whether it was forgotten.
@@ -237,14 +244,15 @@ impl Tracker {
     ) -> Met {
         match (body, stage) {
             (
-                PeerRequestBody::Hello { version, uplink_bps, token, resume, .. },
+                PeerRequestBody::Hello { version, uplink_bps, token, resume, capabilities },
                 Stage::Open { site, name, permission },
             ) => {
                 self.check_hello(version, token.as_deref(), permission)?;
                 let peer = self.identify(now, resume.as_deref(), outgoing);
                 self.connections.insert(peer, connection);
                 let challenge = self.config.resume_key.challenge(self.config.seed, connection);
-                let known = Known { peer, site, uplink_bps, name, permission, challenge };
+                let is_consenting = is_consenting(&capabilities);
+                let known = Known { peer, site, uplink_bps, name, permission, is_consenting, challenge };
                 self.stages.insert(connection, Stage::Greeted(known));
                 Ok((self.welcome(peer, challenge), Notices::new()))
             }
@@ -252,6 +260,7 @@ impl Tracker {
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (PeerRequestBody::Join { swarm, role, have, playhead, proof }, Stage::Greeted(known)) => {
                 check_permission(known.permission, swarm, role)?;
+                self.config.privacy.check(role, known.is_consenting)?;
                 let Known { peer, site, uplink_bps, .. } = known;
                 let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
                 self.join(now, swarm, newcomer, (known, proof))
@@ -279,7 +288,8 @@ impl Tracker {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
             PeerRequestBody::Signal { to, signal } => {
-                return relay(swarm, &mut self.admission, now, (connection, peer), to, signal);
+                let is_relayed = self.config.privacy.is_relay_required;
+                return relay(swarm, &mut self.admission, now, (connection, peer), (to, signal, is_relayed));
             }
             PeerRequestBody::Report { received, uplink_bps, playhead, ahead_ms } => {
                 let report = Report { received, uplink_bps, playhead, ahead_ms };
@@ -363,23 +373,6 @@ impl Tracker {
         let close = close.map(|reason: CloseReason| (connection, Outgoing::Close(reason)));
         let message = (connection, Outgoing::Send(TrackerMessage { id, body }));
         [message].into_iter().chain(close).collect()
-    }
-}
-
-/// What a request costs its sender, in messages.
-fn cost(body: &PeerRequestBody) -> u32 {
-    match body {
-        PeerRequestBody::Join { .. } => JOIN_COST,
-        // Its work grows with the segments, of which a few bytes can name all.
-        PeerRequestBody::Want { segments } => {
-            let named = segments.iter().map(|want| want.segments.1).fold(0, u32::saturating_add);
-            WANT_COST.saturating_add(named / WANT_SEGMENTS_USUAL)
-        }
-        PeerRequestBody::Hello { .. }
-        | PeerRequestBody::Have { .. }
-        | PeerRequestBody::Signal { .. }
-        | PeerRequestBody::Report { .. }
-        | PeerRequestBody::Leave => 1,
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{Hub, State, media_bps};
 use crate::archive::{Saved, Slot};
 use crate::decision::Wish;
-use crate::manifests::{Poster, Provenance, Put};
+use crate::manifests::{CatalogueEntry, Poster, Provenance, Put};
 use crate::proof::Proof;
 
 impl Hub {
@@ -35,6 +35,11 @@ impl Hub {
     /// Who published a manifest that is kept.
     pub(crate) fn publisher(&self, swarm: SwarmId) -> Option<PublisherKey> {
         self.lock().manifests.publisher(swarm)
+    }
+
+    /// What the catalogue would say of a content, listed or not, without its peers.
+    pub(crate) fn entry(&self, swarm: SwarmId) -> Option<CatalogueEntry> {
+        self.lock().manifests.entry(swarm)
     }
 
     /// Forgets a manifest, as its publisher wants it. Who is in its swarm stays; nobody can join it any more.

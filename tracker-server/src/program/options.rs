@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::encryption::EncryptionOptions;
+use super::privacy_options::PrivacyOptions;
 use super::proxy_options::ProxyOptions;
 use super::several_options::SeveralOptions;
 use crate::access::AllowedOrigins;
@@ -118,6 +119,9 @@ pub struct TrackerOptions {
     /// What permissions must name as their audience.
     #[arg(long, value_name = "TEXT", default_value = AUDIENCE_DEFAULT)]
     audience: String,
+
+    #[command(flatten)]
+    privacy: PrivacyOptions,
 
     #[command(flatten)]
     proxies: ProxyOptions,
@@ -248,6 +252,7 @@ impl TrackerOptions {
         self.proxies.apply(&mut config)?;
         config.connections_max = self.connections_max;
         self.several.apply(&mut config, self.secret.is_some())?;
+        self.privacy.apply(&mut config)?;
         config.tls = self.encryption.tls(self.data_dir.as_deref())?;
         if config.public_hosts.is_empty() {
             config.public_hosts = self.encryption.domains().to_vec();

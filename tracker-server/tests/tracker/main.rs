@@ -4,6 +4,7 @@ mod attacks;
 mod binary;
 mod closed;
 mod document;
+mod embedding;
 mod encrypted;
 mod harness;
 mod hostile;

@@ -38,7 +38,7 @@ async fn relays_are_for_peers_that_joined_and_their_credentials_expire() -> anyh
     let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None, proof: None };
     socket.send_raw(Message::text(PeerRequest { id: 2, body: join }.encode())).await?;
     let relays = relays::of(&socket.receive_text().await?).context("no relays")?;
-    let username = relays[0].username.as_deref().context("no user")?;
+    let username = relays.servers[0].username.as_deref().context("no user")?;
     let (expiry_s, peer) = username.split_once(':').context("no expiry")?;
     assert!(welcome.contains(peer), "the relay's log names the peer: {username}");
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

@@ -160,6 +160,8 @@ fn any_tracker_message() -> impl Strategy<Value = TrackerMessage> {
         Just(ErrorCode::RateLimited),
         Just(ErrorCode::Full),
         Just(ErrorCode::Unavailable),
+        Just(ErrorCode::ConsentRequired),
+        Just(ErrorCode::MirrorsOnly),
         Just(ErrorCode::BadRequest),
         Just(ErrorCode::UnknownPeer),
         Just(ErrorCode::Unknown),

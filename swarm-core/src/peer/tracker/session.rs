@@ -21,9 +21,10 @@ use crate::id::{Challenge, PeerId};
 use crate::limits::ICE_SERVERS_MAX;
 use crate::peer::backoff::Backoff;
 use crate::peer::chance::Chance;
+use crate::peer::input::Consent;
 use crate::peer::tuning::{TRACKER_ANSWER, TRACKER_SILENCE};
 use crate::time::Timestamp;
-use crate::tracker_message::{ErrorCode, IceServer, PeerRequest, PeerRequestBody};
+use crate::tracker_message::{CONSENT, ErrorCode, IceServer, PeerRequest, PeerRequestBody};
 
 /// Unanswered requests that are remembered; the oldest decides.
 const UNANSWERED_MAX: usize = 64;
@@ -39,6 +40,8 @@ const HAVE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) enum State {
     /// Not begun, or stopped for good.
     Idle,
+    /// No peers are to be had: the person does not want them, or has to agree first, or the tracker connects none.
+    Withheld,
     /// Until the next attempt.
     Waiting(Timestamp),
     /// The socket is being opened; given up on at this time.
@@ -62,6 +65,8 @@ pub(crate) enum Refusal {
     UnknownSwarm,
     /// Try again later; the connection is to be closed.
     Later,
+    /// No peers are to be had here unless the person agrees, or at all; the connection is to be closed.
+    Withheld,
     /// It will never work.
     Never,
 }
@@ -75,6 +80,8 @@ pub(crate) struct Session {
     pub(crate) ice_servers: Arc<[IceServer]>,
     /// What the tracker asked to be signed, as of the last welcome.
     pub(crate) challenge: Challenge,
+    /// What the person said about connections with other peers.
+    pub(crate) consent: Consent,
     token: Option<String>,
     resume: Option<String>,
     backoff: Backoff,
@@ -99,6 +106,7 @@ impl Session {
             peer: None,
             ice_servers: Arc::new([]),
             challenge: Challenge::default(),
+            consent: Consent::default(),
             token,
             resume: None,
             backoff: Backoff::of_crowd(),
@@ -171,10 +179,11 @@ impl Session {
         self.unanswered.clear();
         self.heard_at = now;
         let (token, resume) = (self.token.clone(), self.resume.clone());
-        self.request(
-            now,
-            PeerRequestBody::Hello { version, capabilities: Vec::new(), uplink_bps, token, resume },
-        )
+        let capabilities = match self.consent {
+            Consent::Given => vec![CONSENT.to_owned()],
+            Consent::Open | Consent::Refused => Vec::new(),
+        };
+        self.request(now, PeerRequestBody::Hello { version, capabilities, uplink_bps, token, resume })
     }
 
     /// The tracker knows us.
@@ -234,6 +243,7 @@ impl Session {
         let is_join = id == Some(self.join_request) && matches!(self.state, State::Joining(_));
         match code {
             ErrorCode::UnsupportedVersion | ErrorCode::Forbidden => Refusal::Never,
+            ErrorCode::ConsentRequired | ErrorCode::MirrorsOnly => Refusal::Withheld,
             ErrorCode::UnknownSwarm if is_join => {
                 self.state = State::Joining(now + retry_after.max(Duration::from_millis(500)));
                 Refusal::UnknownSwarm
@@ -270,7 +280,7 @@ impl Session {
     /// When something here is due by itself.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         match self.state {
-            State::Idle | State::Publishing => None,
+            State::Idle | State::Withheld | State::Publishing => None,
             State::Waiting(at) | State::Connecting(at) | State::Greeting(at) | State::Joining(at) => Some(at),
             State::Joined => Some(self.next_report.min(self.silence_at())),
         }
@@ -388,6 +398,23 @@ mod tests {
         assert_eq!(due, [true, false, true], "the first with an uplink is due at once");
         let due = [10_000, 10_999, 11_000].map(|ms| session.take_have_due(at(ms)));
         assert_eq!(due, [true, false, true]);
+    }
+
+    #[test]
+    fn consent_is_told_when_it_was_given_and_a_tracker_that_requires_it_ends_the_conversation() {
+        let mut session = Session::new(None);
+        for (consent, told) in [(Consent::Given, vec![CONSENT]), (Consent::Open, vec![])] {
+            session.consent = consent;
+            let PeerRequestBody::Hello { capabilities, .. } = session.hello(Timestamp::ZERO, 1, 0).body
+            else {
+                panic!("not a hello")
+            };
+            assert_eq!(capabilities, told);
+        }
+        for code in [ErrorCode::ConsentRequired, ErrorCode::MirrorsOnly] {
+            let refusal = session.refused(Timestamp::ZERO, Some(2), code, Duration::ZERO);
+            assert_eq!(refusal, Refusal::Withheld);
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Peer {
                 State::Joining(at) if now >= at => self.publish_at(id),
                 State::Joined => self.resend_signals_to(now, id),
                 State::Idle
+                | State::Withheld
                 | State::Waiting(_)
                 | State::Connecting(_)
                 | State::Greeting(_)
@@ -183,7 +184,7 @@ impl Peer {
                     }
                     Refusal::UnknownSwarm => {}
                     Refusal::Later => self.give_up_on(now, id, &text),
-                    Refusal::Never => self.outpost_refuses(id, text),
+                    Refusal::Never | Refusal::Withheld => self.outpost_refuses(id, text),
                 }
             }
             // An initial peer lacks nothing.

@@ -7,7 +7,7 @@ use crate::id::{LinkId, PeerId};
 use crate::limits::RUNS_MAX;
 use crate::peer::content::Content;
 use crate::peer::inject::Inject;
-use crate::peer::input::PublishError;
+use crate::peer::input::{Consent, PublishError};
 use crate::peer::mirrors::Mirrors;
 use crate::peer::output::{Event, Output};
 use crate::peer::receive::Receive;
@@ -34,23 +34,45 @@ impl Peer {
         } else {
             self.outputs.push_back(Output::FetchManifest);
         }
-        self.connect_tracker(now);
+        match self.tracker.session.consent {
+            Consent::Given | Consent::Open => self.connect_tracker(now),
+            Consent::Refused => self.tracker.session.state = State::Withheld,
+        }
         self.start_outposts(now);
+    }
+
+    /// The person says whether other peers may be connected with. Without them, mirrors go on.
+    pub(in crate::peer) fn consent(&mut self, now: Timestamp, consent: Consent) {
+        self.tracker.session.consent = consent;
+        match (consent, self.tracker.session.state) {
+            (_, State::Idle) => {}
+            (Consent::Refused, _) => {
+                self.leave_peers(now);
+                self.tracker.session.state = State::Withheld;
+            }
+            (Consent::Given | Consent::Open, State::Withheld) => self.connect_tracker(now),
+            (Consent::Given | Consent::Open, _) => {}
+        }
     }
 
     /// Leaves: the tracker hears it first, so that nobody is sent here any more.
     pub(in crate::peer) fn stop(&mut self, now: Timestamp) {
+        self.leave_peers(now);
+        self.stop_outposts(now);
+        let aborted = self.live.as_mut().map(|live| live.mirrors.leave()).unwrap_or_default();
+        self.outputs.extend(aborted.into_iter().map(Output::AbortFetch));
+    }
+
+    /// Ends the conversation with the tracker, then every link.
+    fn leave_peers(&mut self, now: Timestamp) {
         if self.tracker.session.is_up() {
             let leave = self.tracker.session.request(now, PeerRequestBody::Leave);
             self.outputs.push_back(Output::Tracker(leave));
         }
         self.outputs.push_back(Output::DisconnectTracker);
         self.tracker.session.state = State::Idle;
-        self.stop_outposts(now);
         let ids: Vec<LinkId> = self.neighbours.iter().map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.close_link(now, id, "leaving"));
-        let aborted = self.live.as_mut().map(|live| live.mirrors.leave()).unwrap_or_default();
-        self.outputs.extend(aborted.into_iter().map(Output::AbortFetch));
     }
 
     fn connect_tracker(&mut self, now: Timestamp) {
@@ -69,7 +91,7 @@ impl Peer {
     }
 
     pub(in crate::peer) fn tracker_lost(&mut self, now: Timestamp, reason: String) {
-        if matches!(self.tracker.session.state, State::Idle | State::Waiting(_)) {
+        if matches!(self.tracker.session.state, State::Idle | State::Withheld | State::Waiting(_)) {
             return;
         }
         let wait = self.tracker.session.lost(now, &mut self.chance);
@@ -92,6 +114,7 @@ impl Peer {
             State::Joining(at) if now >= at => self.publish_or_join(now),
             State::Joined => self.resend_signals(now),
             State::Idle
+            | State::Withheld
             | State::Waiting(_)
             | State::Connecting(_)
             | State::Greeting(_)
@@ -177,6 +200,12 @@ impl Peer {
             Refusal::Later => {
                 self.outputs.push_back(Output::DisconnectTracker);
                 self.tracker_lost(now, text);
+            }
+            Refusal::Withheld => {
+                self.outputs.push_back(Output::DisconnectTracker);
+                self.tracker.session.state = State::Withheld;
+                let is_consent_required = code == ErrorCode::ConsentRequired;
+                self.event(Event::PeersWithheld { is_consent_required, reason: text });
             }
             Refusal::Never => {
                 let is_publisher = self.config.role == Role::Initial && code == ErrorCode::Forbidden;

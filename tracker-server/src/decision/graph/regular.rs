@@ -54,7 +54,7 @@ impl Graph {
         let is_due = |since: Timestamp| since + patience <= now;
         let is_waiting =
             self.nodes.get(&peer).is_some_and(|node| !node.is_initial && is_due(node.waits_since));
-        if is_waiting && self.wiring == Wiring::Regular {
+        if is_waiting && self.wiring == Wiring::Regular && self.is_crowd() {
             self.fill(now, peer, rng);
         }
         self.disperse(now, peer, rng);

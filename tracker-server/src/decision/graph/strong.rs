@@ -28,7 +28,7 @@ impl Graph {
         mean_bps: u64,
         rng: &mut fastrand::Rng,
     ) -> Vec<Change> {
-        if self.wiring != Wiring::Regular || mean_bps == 0 {
+        if self.wiring != Wiring::Regular || mean_bps == 0 || !self.is_crowd() {
             return Vec::new();
         }
         self.set_strength(peer, uplink_bps(peer), mean_bps);

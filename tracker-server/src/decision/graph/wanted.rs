@@ -20,9 +20,12 @@ enum Way {
 
 impl Graph {
     /// Links a viewer with a peer that holds what it wants. `None` if they are linked already, if either has
-    /// no room, or if it is an initial peer that wants.
+    /// no room, if it is an initial peer that wants, or if there are too few viewers for links among them.
     pub fn link_wanted(&mut self, now: Timestamp, taker: PeerId, provider: PeerId) -> Option<Vec<Change>> {
         let is_initial = self.nodes.get(&provider)?.is_initial;
+        if !is_initial && !self.is_crowd() {
+            return None;
+        }
         if taker == provider || self.nodes.get(&taker)?.is_initial || self.is_linked(taker, provider) {
             return None;
         }

@@ -90,9 +90,9 @@ impl Tracker {
         (id, swarm, role): (u32, SwarmId, Role),
     ) -> Result<Passport, Outgoings> {
         let passport = match self.stages.get(&connection) {
-            Some(Stage::Greeted(known)) => {
-                check_permission(known.permission, swarm, role).map(|()| known.passport())
-            }
+            Some(Stage::Greeted(known)) => check_permission(known.permission, swarm, role)
+                .and_then(|()| self.config.privacy.check(role, known.is_consenting))
+                .map(|()| known.passport()),
             Some(Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             Some(Stage::Joined { .. } | Stage::Left { .. }) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
@@ -117,7 +117,9 @@ impl Tracker {
     pub fn adopt(&mut self, now: Timestamp, connection: ConnectionId, passport: Passport) -> Outgoings {
         let Some(Stage::Open { site, .. }) = self.stages.get(&connection) else { return Vec::new() };
         let Passport { peer, uplink_bps, name, challenge, .. } = passport;
-        let known = Known { peer, site: *site, uplink_bps, name, permission: Permission::All, challenge };
+        // Permission and consent were checked where its socket is.
+        let (permission, is_consenting) = (Permission::All, true);
+        let known = Known { peer, site: *site, uplink_bps, name, permission, is_consenting, challenge };
         let mut outgoing = Vec::new();
         self.replace(now, peer, &mut outgoing);
         self.connections.insert(peer, connection);

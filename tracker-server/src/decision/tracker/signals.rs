@@ -3,7 +3,7 @@
 //! They pass along links that the tracker made, within a budget for each link. What a peer sends beyond it, or to a
 //! neighbour that does not read, is refused; the receiver never pays for it.
 
-use swarm_core::tracker_message::{PeerRequestBody, Signal, TrackerMessageBody};
+use swarm_core::tracker_message::{PeerRequestBody, Role, Signal, TrackerMessageBody};
 use swarm_core::{PeerId, Timestamp};
 
 use super::super::admission::Admission;
@@ -27,6 +27,13 @@ pub struct Receiver {
 }
 
 impl Tracker {
+    /// Whether the connections of a peer that joined must go through relays: a viewer's, if the operator asks for that.
+    pub fn is_relay_required(&self, connection: ConnectionId) -> bool {
+        let Some(Stage::Joined { known, swarm }) = self.stages.get(&connection) else { return false };
+        let role = self.swarms.get(*swarm).and_then(|swarm| swarm.role(known.peer));
+        self.config.privacy.is_relay_required && role == Some(Role::Viewer)
+    }
+
     /// What a request would be passed on to: a neighbour which is sent a signal.
     pub fn receiver(&self, connection: ConnectionId, body: &PeerRequestBody) -> Option<Receiver> {
         let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { known, swarm })) =
@@ -57,19 +64,22 @@ impl Tracker {
     }
 }
 
-/// Passes a signal on along a link that the tracker made, within the budget of that link.
+/// Passes a signal on along a link that the tracker made, within the budget of that link. If links are to be relayed, a
+/// viewer's signals lose every address but that of a relay.
 pub(super) fn relay(
     swarm: &mut Swarm,
     admission: &mut Admission,
     now: Timestamp,
     (connection, from): (ConnectionId, PeerId),
-    to: PeerId,
-    signal: Signal,
+    (to, signal, is_relayed): (PeerId, Signal, bool),
 ) -> Met {
     let receiver = swarm.connection(to).ok_or_else(|| Refusal::unknown_peer(to))?;
     match swarm.admit_signal(now, from, to, signal.len_bytes()) {
         SignalVerdict::Pass => {
-            Ok((TrackerMessageBody::Ok, vec![(receiver, TrackerMessageBody::Signal { from, signal })]))
+            let is_hidden = is_relayed && swarm.role(from) == Some(Role::Viewer);
+            let signal = if is_hidden { signal.relayed() } else { Some(signal) };
+            let passed_on = signal.map(|signal| (receiver, TrackerMessageBody::Signal { from, signal }));
+            Ok((TrackerMessageBody::Ok, passed_on.into_iter().collect()))
         }
         SignalVerdict::NoLink => Err(Refusal::no_link(to)),
         SignalVerdict::Overrun(retry_after_ms) => {

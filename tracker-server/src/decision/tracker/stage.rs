@@ -28,6 +28,8 @@ pub(super) struct Known {
     /// What the peer calls the tracker by.
     pub(super) name: TrackerName,
     pub(super) permission: Permission,
+    /// Whether its person agreed to connections with other peers.
+    pub(super) is_consenting: bool,
     /// What an initial peer signs.
     pub(super) challenge: Challenge,
 }

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod moving;
+mod privacy;
 mod roles;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use swarm_core::manifest::Period;
 use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Signal, TRACKER_VERSION, Want};
 
 use super::*;
-use crate::limits::{CONNECTION_BURST, REFUSALS_MAX};
+use crate::limits::{CONNECTION_BURST, REFUSALS_MAX, WANT_COST};
 
 const NOW: Timestamp = Timestamp::ZERO;
 const SWARM: SwarmId = SwarmId([1; 32]);
@@ -32,6 +33,7 @@ fn config(seed: u64) -> TrackerConfig {
         token: None,
         connections_per_address_max: 1000,
         wiring: Wiring::Regular,
+        privacy: Privacy::default(),
     }
 }
 

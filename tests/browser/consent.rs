@@ -1,0 +1,104 @@
+//! A tracker that connects viewers only with their consent, through relays, or not at all.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tests::content::film;
+use tests::mirror::Mirror;
+use tests::scene::Scene;
+use tests::{Seeder, Tab, Tracker};
+
+const TIMEOUT: Duration = Duration::from_secs(90);
+
+async fn click(tab: &Tab, id: &str) -> Result<()> {
+    tab.value::<Option<bool>>(&format!("document.getElementById('{id}').click() ?? null")).await.map(drop)
+}
+
+async fn wait_question(tab: &Tab) -> Result<()> {
+    tab.wait_for("the question", TIMEOUT, "document.getElementById('consent').hidden === false").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_connected_before_the_person_agrees_and_the_answer_is_remembered() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--consent"])?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &[])?;
+    Scene::play("consent", async |scene| {
+        let tab = scene.tab().await?;
+        tab.run_first(
+            "window.connections = 0; const Real = RTCPeerConnection; \
+             window.RTCPeerConnection = class extends Real { constructor(...all) { super(...all); connections += 1; } };",
+        )
+        .await?;
+        tab.open(seeder.link()).await?;
+        wait_question(&tab).await?;
+        tab.wait_words("network address", TIMEOUT).await?;
+        let made: u32 = tab.value("connections").await?;
+        let account = tab.stats().await?;
+        ensure!(made == 0 && account.links.is_empty() && account.bytes_verified == 0, "{made} {account:?}");
+
+        click(&tab, "consent-yes").await?;
+        tab.wait_playing_beyond(1.0, TIMEOUT).await?;
+        ensure!(tab.stats().await?.open_links("initial") == 1);
+        tab.reload().await?;
+        tab.wait_playing_beyond(1.0, TIMEOUT).await?;
+        tab.wait_stats("the seeder", TIMEOUT, |account| account.open_links("initial") == 1).await?;
+        ensure!(tab.value::<bool>("document.getElementById('consent').hidden").await?, "it asks again");
+
+        // It can be taken back, which ends every link.
+        click(&tab, "peers-on").await?;
+        tab.wait_stats("no links", TIMEOUT, |account| account.links.is_empty()).await?;
+        tab.reload().await?;
+        tab.wait_words("not connected with other viewers", TIMEOUT).await?;
+        ensure!(tab.stats().await?.links.is_empty());
+        // Nothing else has it, which is said where it is seen.
+        tab.wait_words("this film has no mirror", TIMEOUT).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_consent_the_film_plays_from_its_mirror() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--consent"])?;
+    let mirror = Mirror::start(&film, folder.path())?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--mirror", &mirror.url()])?;
+    Scene::play("no consent", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(seeder.link()).await?;
+        wait_question(&tab).await?;
+        tab.wait_playing_beyond(1.0, TIMEOUT).await?;
+        click(&tab, "consent-no").await?;
+        tab.wait_playing_beyond(2.0, TIMEOUT).await?;
+        let account = tab.stats().await?;
+        ensure!(
+            account.from_mirrors > 0 && account.from_initial == 0 && account.links.is_empty(),
+            "{account:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tracker_for_mirrors_alone_connects_nobody() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--mirrors-only"])?;
+    let mirror = Mirror::start(&film, folder.path())?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--mirror", &mirror.url()])?;
+    Scene::play("mirrors only", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(seeder.link()).await?;
+        tab.wait_playing_beyond(1.0, TIMEOUT).await?;
+        let account = tab.stats().await?;
+        ensure!(
+            account.from_mirrors > 0 && account.from_initial == 0 && account.links.is_empty(),
+            "{account:?}"
+        );
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,296 @@
+// @ts-check
+// The player inside other sites: `embed#SWARM`. Nothing is connected and nothing fetched but a title and a picture before
+// somebody wants to play.
+
+import { Api } from "./api.js";
+import { byId, element, setText } from "./dom.js";
+import { readOptions } from "./embed-options.js";
+import { methods, playbackState, status } from "./embed-player.js";
+import { recall, remember } from "./memory.js";
+import { Watching } from "./watch.js";
+import { say } from "./first_words.js";
+
+/** @import { Content, PeerStats } from "./types.js" */
+
+/** How often the page around hears where playback is; PeerTube's interval. */
+const STATUS_INTERVAL_MS = 500;
+
+/** How often the page around hears what came from where. */
+const STATS_INTERVAL_MS = 1000;
+
+class Embed {
+  #options = readOptions(location.search, location.hash);
+  #root = byId("embed");
+  #media = /** @type {HTMLMediaElement} */ (element("video"));
+  /** @type {Watching | undefined} */
+  #watching;
+  /** What holds about connections with other peers; undefined: nobody was asked. @type {boolean | undefined} */
+  #hasPeers;
+  #isOffered = false;
+  /** Whether the tracker connects no viewers at all. */
+  #isMirrorsOnly = false;
+  /** Set once somebody wants to play. @type {Promise<void> | undefined} */
+  #begun;
+  #api = new Api(this.#options, methods({
+    media: () => this.#media,
+    play: () => this.play(),
+    status: () => this.#status(),
+    stats: () => this.#watching?.stats() ?? null,
+  }));
+
+  start() {
+    addEventListener("hashchange", () => location.reload());
+    const { swarm, hasControls, hasTitle, isMuted, isAutoplaying } = this.#options;
+    byId("word-link", HTMLAnchorElement).href = byId("title", HTMLAnchorElement).href = this.#pageAddress();
+    if (!swarm) return this.#fatal(say("embed_bad_link"));
+    this.#media.muted = isMuted;
+    this.#listen();
+    byId("play").addEventListener("click", () => void this.play());
+    if (!hasControls) byId("stage").addEventListener("click", () => void this.#toggle());
+    byId("play").hidden = isAutoplaying || !hasControls;
+    byId("heading").hidden = !hasTitle;
+    this.#listenToConsent();
+    void this.#describe();
+    if (isAutoplaying) void this.play().catch(() => {});
+  }
+
+  /** Plays, and first connects if that has not been done. */
+  async play() {
+    byId("play").hidden = true;
+    this.#begun ??= this.#begin();
+    await this.#begun;
+    await this.#media.play().catch(async (error) => {
+      // Sound takes a click; a player that starts by itself starts without.
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.#media.muted) throw error;
+      this.#media.muted = true;
+      await this.#media.play();
+    });
+  }
+
+  #toggle() {
+    return this.#media.paused ? this.play() : this.#media.pause();
+  }
+
+  async #begin() {
+    const { swarm, token, start, hasPeers } = this.#options;
+    this.#waiting(say("embed_joining"));
+    try {
+      const peers = this.#hasPeers = hasPeers ? answer() : false;
+      const watching = this.#watching = new Watching(/** @type {string} */ (swarm), { token, start: start?.toString(), peers });
+      watching.addEventListener("failed", (event) => this.#fatal(detailOf(event).reason));
+      watching.addEventListener("waiting", (event) => this.#waiting(`${capital(detailOf(event).reason)} …`));
+      watching.addEventListener("withheld", (event) => this.#withheld(detailOf(event).isConsentRequired));
+      watching.addEventListener("stats", (event) => this.#account(detailOf(event)));
+      const content = await watching.ready;
+      this.#show(content);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      // Browsers that separate sites by refusing throw one of these when the service worker is registered.
+      const isRefused = error instanceof DOMException && ["SecurityError", "NotSupportedError", "InvalidStateError"].includes(error.name);
+      this.#fatal(isRefused ? say("embed_refused_storage", { reason }) : reason);
+      throw error;
+    }
+  }
+
+  /** @param {Content} content */
+  #show(content) {
+    setText(byId("title"), content.title || content.name);
+    document.title = content.title || content.name;
+    const kind = content.media_type.split("/", 1)[0];
+    if (kind !== "video" && kind !== "audio") {
+      this.#waiting("");
+      return this.#fatal(say("embed_kind"));
+    }
+    if (kind === "audio") this.#replaceMedia();
+    const { hasControls, isLooping, rate, start, stop, subtitle } = this.#options;
+    const media = this.#media;
+    media.controls = hasControls;
+    media.preload = "auto";
+    media.loop = isLooping && stop === undefined;
+    media.setAttribute("aria-label", content.title || content.name);
+    if (media instanceof HTMLVideoElement) media.playsInline = true;
+    this.#watching?.attach(media);
+    media.defaultPlaybackRate = media.playbackRate = rate;
+    if (subtitle) showSubtitle(media, subtitle);
+    if (stop !== undefined) stopAt(media, stop, isLooping ? (start ?? 0) : undefined);
+    byId("stage").replaceChildren(media);
+  }
+
+  /** Sound alone is shown by another element. */
+  #replaceMedia() {
+    const video = this.#media;
+    this.#media = element("audio");
+    this.#media.muted = video.muted;
+    this.#media.volume = video.volume;
+    this.#listen();
+  }
+
+  #listen() {
+    const media = this.#media;
+    const told = () => this.#api.tell("playbackStatusChange", playbackState(media));
+    for (const name of ["play", "playing", "pause", "ended"]) {
+      media.addEventListener(name, () => {
+        this.#root.classList.toggle("is-playing", !media.paused);
+        told();
+      });
+    }
+    media.addEventListener("playing", () => this.#waiting(""));
+    media.addEventListener("volumechange", () => this.#api.tell("volumeChange", media.muted ? 0 : media.volume));
+    media.addEventListener("error", () => {
+      const reason = media.error?.message || "the browser cannot decode it";
+      if (!byId("word").hidden || !media.src) return;
+      this.#fatal(say("embed_stopped", { reason }));
+    });
+    if (this.#media instanceof HTMLAudioElement) return;
+    setInterval(() => this.#api.tell("playbackStatusUpdate", this.#status()), STATUS_INTERVAL_MS);
+    setInterval(() => {
+      const stats = this.#watching?.stats();
+      if (stats) this.#api.tell("stats", stats);
+    }, STATS_INTERVAL_MS);
+  }
+
+  #status() {
+    return status(this.#media);
+  }
+
+  /** A title and a picture, from the tracker alone. */
+  async #describe() {
+    const { swarm, token } = this.#options;
+    /** @type {RequestInit} */
+    const request = token ? { headers: { authorization: `Bearer ${token}` } } : {};
+    const link = new URL("./", location.href);
+    link.hash = swarm ?? "";
+    const answer = await fetch(`oembed?url=${encodeURIComponent(link.href)}`, request).catch(() => undefined);
+    if (!answer?.ok || this.#watching?.content) return;
+    const { title, has_poster } = await answer.json();
+    setText(byId("title"), title);
+    document.title = title;
+    if (!has_poster) return;
+    const picture = await fetch(`v1/manifests/${swarm}/poster`, request).catch(() => undefined);
+    if (!picture?.ok || this.#watching?.content) return;
+    const image = element("img");
+    image.alt = "";
+    image.src = URL.createObjectURL(await picture.blob());
+    byId("stage").replaceChildren(image);
+  }
+
+  #listenToConsent() {
+    setText(byId("consent-title"), say("consent_title"));
+    setText(byId("consent-words"), `${say("consent_words")} ${say("consent_remembered")}`);
+    setText(byId("consent-yes"), say("consent_yes"));
+    setText(byId("consent-no"), say("consent_no"));
+    byId("consent-yes").addEventListener("click", () => this.#consent(true));
+    byId("consent-no").addEventListener("click", () => this.#consent(false));
+  }
+
+  /** @param {boolean} isGiven */
+  #consent(isGiven) {
+    remember("peers", isGiven ? "on" : "off");
+    byId("consent").hidden = true;
+    this.#hasPeers = isGiven;
+    this.#watching?.consent(isGiven);
+  }
+
+  /** @param {boolean} isConsentRequired */
+  #withheld(isConsentRequired) {
+    if (!isConsentRequired) {
+      this.#isMirrorsOnly = true;
+      return;
+    }
+    this.#waiting("");
+    byId("consent").hidden = false;
+    byId("consent-yes").focus();
+    this.#api.tell("consentRequired");
+  }
+
+  /**
+   * Where nothing can come from, that is said.
+   * @param {PeerStats} stats
+   */
+  #account({ mirrors, bytes_total, bytes_verified }) {
+    const isStuck = bytes_total > bytes_verified && mirrors.length === 0;
+    if (!isStuck) return;
+    if (this.#isMirrorsOnly && byId("word").hidden) this.#fatal(say("mirrors_only_alone"));
+    if (this.#hasPeers !== false || this.#isOffered) return;
+    // Nothing comes without other viewers: they are offered once more.
+    this.#isOffered = true;
+    setText(byId("consent-words"), say("consent_offer"));
+    this.#waiting("");
+    byId("consent-no").hidden = true;
+    byId("consent").hidden = false;
+  }
+
+  /** @param {string} words */
+  #waiting(words) {
+    setText(byId("waiting"), words);
+    byId("waiting").hidden = words === "";
+  }
+
+  /** @param {string} words */
+  #fatal(words) {
+    this.#waiting("");
+    byId("play").hidden = true;
+    byId("consent").hidden = true;
+    setText(byId("word-text"), words);
+    setText(byId("word-link"), say("embed_open"));
+    byId("word").hidden = false;
+    this.#api.tell("error", { message: words });
+  }
+
+  /** The content's own page. A permission goes there in the fragment, as it came. */
+  #pageAddress() {
+    const page = new URL("./", location.href);
+    const { swarm, token } = this.#options;
+    page.hash = swarm ? `${swarm}${token ? `&token=${token}` : ""}` : "";
+    return page.href;
+  }
+}
+
+/**
+ * What the person said earlier about connections with other peers.
+ * @returns {boolean | undefined}
+ */
+function answer() {
+  const said = recall("peers");
+  return said === null ? undefined : said === "on";
+}
+
+/** @param {Event} event */
+function detailOf(event) {
+  return /** @type {CustomEvent} */ (event).detail;
+}
+
+/** @param {string} words */
+function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/**
+ * @param {HTMLMediaElement} media
+ * @param {string} language
+ */
+function showSubtitle(media, language) {
+  const track = [...media.textTracks].find((track) => track.language.split("-")[0] === language.split("-")[0]);
+  if (track) track.mode = "showing";
+}
+
+/**
+ * Stops at a time, or goes back to another one. Who then plays on is not stopped again.
+ * @param {HTMLMediaElement} media
+ * @param {number} end
+ * @param {number | undefined} again
+ */
+function stopAt(media, end, again) {
+  let hasStopped = false;
+  media.addEventListener("timeupdate", () => {
+    if (media.currentTime < end || hasStopped || media.seeking) return;
+    if (again !== undefined) {
+      media.currentTime = again;
+      return;
+    }
+    hasStopped = true;
+    media.pause();
+  });
+}
+
+new Embed().start();
