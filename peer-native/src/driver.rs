@@ -36,7 +36,7 @@ use crate::address::TrackerAddress;
 use crate::handle::{Command, Content, DriverOptions, Notice};
 use crate::link::{Link, LinkEvent, LinkOptions, Overflow};
 use crate::network::Network;
-use crate::publications::{self, Credentials};
+use crate::publications::{self, Credentials, Wish};
 use crate::store::{Opened, Store, StoreError};
 use crate::tracker::{Tracker, TrackerEvent};
 
@@ -85,6 +85,8 @@ pub(crate) struct Driver {
     is_initial: bool,
     network: Network,
     is_listed: bool,
+    /// Whether the tracker took the manifest before.
+    has_published: bool,
     credentials: Arc<Credentials>,
     /// Until the manifest is known; then it can be brought back to a tracker that forgot it.
     manifest: Option<Arc<Manifest>>,
@@ -146,6 +148,7 @@ impl Driver {
             is_initial,
             network: options.network,
             is_listed: options.is_listed,
+            has_published: false,
             manifest: None,
             next_return: started,
             relays: Vec::new(),
@@ -251,11 +254,11 @@ impl Driver {
             }
             Output::PublishManifest(bytes) => {
                 let address = self.trackers.current().clone();
-                let (swarm, is_listed) = (self.swarm, self.is_listed);
+                let swarm = self.swarm;
+                let wish = Wish { is_listed: self.is_listed, is_again: self.has_published };
                 let credentials = Arc::clone(&self.credentials);
                 self.ask(move || {
-                    let result =
-                        publications::publish_manifest(&address, swarm, &bytes, is_listed, &credentials);
+                    let result = publications::publish_manifest(&address, swarm, &bytes, wish, &credentials);
                     Answer::Published(result)
                 });
             }
@@ -296,8 +299,12 @@ impl Driver {
     fn answered(&mut self, answer: Answer) {
         match answer {
             Answer::Manifest(result) => self.inputs.push_back(Input::ManifestFetched(result)),
-            Answer::Published(result) => self.inputs.push_back(Input::ManifestPublished(result)),
+            Answer::Published(result) => {
+                self.has_published |= result.is_ok();
+                self.inputs.push_back(Input::ManifestPublished(result));
+            }
             Answer::PublishedAt(id, result) => {
+                self.note_published_at(id, result.is_ok());
                 self.inputs.push_back(Input::Outpost(id, OutpostInput::Published(result)));
             }
             Answer::Returned(Ok(())) => tracing::info!("the manifest was brought back to the tracker"),
@@ -363,6 +370,7 @@ impl Driver {
             | Event::Outpost { .. }
             | Event::Banned { .. }
             | Event::MirrorLost { .. }
+            | Event::Dismissed { .. }
             | Event::Failed(_) => {}
         }
         self.notice(Notice::Peer(event));

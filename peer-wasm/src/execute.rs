@@ -181,6 +181,7 @@ impl State {
             }
             Event::UnknownSwarm => ToPage::UnknownSwarm.post(scope),
             Event::Waiting { reason } => ToPage::Waiting { reason: &reason }.post(scope),
+            Event::Dismissed { reason } => ToPage::Dismissed { reason: &reason }.post(scope),
             Event::Complete => ToPage::Complete.post(scope),
             // The page reads it in the numbers that it gets each second.
             Event::Scarcity(_) | Event::Outpost { .. } => {}

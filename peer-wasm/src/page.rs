@@ -146,6 +146,8 @@ pub(crate) enum ToPage<'a> {
     UnknownSwarm,
     /// Something is awaited and tried again.
     Waiting { reason: &'a str },
+    /// The tracker takes this viewer no longer; its links stay.
+    Dismissed { reason: &'a str },
     /// Everything wanted is held.
     Complete,
     /// A counterpart lost its link for breaking the rules.

@@ -293,6 +293,7 @@ impl World {
             | PeerEvent::Outpost { .. }
             | PeerEvent::Banned { .. }
             | PeerEvent::MirrorLost { .. }
+            | PeerEvent::Dismissed { .. }
             | PeerEvent::Failed(_) => {}
         }
     }

@@ -262,11 +262,23 @@ pub const TOKEN_BYTES_MAX: usize = 4096;
 /// By how much the clock of the one who made a permission may be ahead of or behind the tracker's, seconds.
 pub const TOKEN_LEEWAY_S: u64 = 30;
 
+/// How long a permission to watch may last, seconds: a hundred years. One that ends later was meant in milliseconds.
+pub const TOKEN_LIFETIME_MAX_S: u64 = 100 * 366 * 24 * 3600;
+
 /// How long a challenge over HTTP can be answered.
 pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Removals by publishers that are remembered, 32 bytes each; beyond that the oldest title can be brought back.
+/// Removals by publishers that are remembered, some 150 bytes each; a title whose removal is forgotten can be brought back.
 pub const REMOVED_MAX: usize = 4096;
+
+/// Removals of one publisher that are remembered: as many as it may have titles at one address.
+pub const REMOVED_PER_PUBLISHER_MAX: usize = MANIFESTS_PER_ADDRESS_MAX;
+
+/// Removals of titles that one address published (one /64 of IPv6), at most.
+pub const REMOVED_PER_ADDRESS_MAX: usize = MANIFESTS_PER_ADDRESS_MAX;
+
+/// Removals of titles that one subnet published (a /24 of IPv4, a /48 of IPv6), at most.
+pub const REMOVED_PER_SUBNET_MAX: usize = MANIFESTS_PER_SUBNET_MAX;
 
 /// When to ask again for a swarm that its publisher removed, ms.
 pub const REMOVED_RETRY_MS: u32 = 60_000;
@@ -305,6 +317,13 @@ pub const PUBLICATIONS_MAX: usize = 32;
 /// Manifests received at a time from one address; the next ones wait for their turn.
 pub const PUBLICATIONS_PER_ADDRESS_MAX: usize = 2;
 
+/// Manifests received at a time from one subnet.
+pub const PUBLICATIONS_PER_SUBNET_MAX: usize = PUBLICATIONS_MAX / 4;
+
+/// Of those that are received at a time, so many are kept for subnets that have none: a slow body holds its turn for
+/// [`BODY_TIMEOUT`] at least.
+pub const PUBLICATIONS_KEPT: usize = PUBLICATIONS_MAX / 4;
+
 /// How long a publication may wait for its turn: within the patience of a publisher.
 pub const PUBLICATION_WAIT: Duration = Duration::from_secs(15);
 
@@ -314,8 +333,23 @@ pub const PUBLICATION_BURST: u32 = 600;
 /// Publications of one address each second, over time.
 pub const PUBLICATION_RATE_PER_S: u32 = 1;
 
-/// Publishers remembered before those that are idle are forgotten.
+/// Contents whose latest proof is remembered before those are forgotten that do not matter any more.
 pub const PUBLISHERS_SWEEP: usize = 1_024;
+
+/// Addresses whose pace is remembered before those that are idle are forgotten.
+pub const PACES_SWEEP: usize = 1_024;
+
+/// HTTP requests of one address at once: the page of a thousand viewers that open it together, 40 files each, twice.
+pub const REQUEST_BURST: u32 = 80_000;
+
+/// HTTP requests of one address each second, over time: each takes some 50 µs of a core.
+pub const REQUEST_RATE_PER_S: u32 = 1_000;
+
+/// TLS handshakes of one address at once: two for each of a thousand viewers, twice.
+pub const HANDSHAKE_BURST: u32 = 4_096;
+
+/// TLS handshakes of one address each second, over time: each takes some 500 µs of a core.
+pub const HANDSHAKE_RATE_PER_S: u32 = 100;
 
 /// Entries in one page of the catalogue.
 pub const CATALOGUE_PAGE_MAX: usize = 50;
@@ -331,6 +365,9 @@ pub const CATALOGUE_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Changes that wait to be written to disk; publishers wait while there are more.
 pub const ARCHIVE_QUEUE_MAX: usize = 64;
+
+/// Removals that wait for room on the disk, each of a few dozen bytes.
+pub const ARCHIVE_WAITING_MAX: usize = REMOVED_MAX;
 
 /// Bytes of the disk store that are kept in memory: it is read once and written now and then.
 pub const ARCHIVE_CACHE_BYTES: usize = 1024 * 1024;

@@ -171,6 +171,9 @@ export class Session {
         return this.#view.trackerDown(message.reason, message.retry_ms);
       case "unknown_swarm": return this.#view.unknown();
       case "waiting": return this.#view.waiting(message.reason);
+      case "dismissed":
+        this.#tracker = "down";
+        return this.#view.dismissed(message.reason);
       case "complete": return;
       case "banned":
         this.#bannedCount += 1;

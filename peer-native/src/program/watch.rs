@@ -39,6 +39,12 @@ impl TrackerWatch {
                 );
             }
             Notice::Peer(Event::Waiting { reason }) => self.say(format!("waiting: {reason}"), reporter),
+            Notice::Peer(Event::Dismissed { reason }) => self.say(
+                format!(
+                    "{reason}. What others send goes on, for as long as they stay; nobody new can be found"
+                ),
+                reporter,
+            ),
             Notice::Moved(address) => {
                 self.say(format!("going on at the tracker {address}"), reporter);
                 self.moved = Some(address.clone());

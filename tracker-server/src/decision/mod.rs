@@ -18,7 +18,7 @@
 //! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
 //! | [`places`] | how many connections may be open, and from where |
-//! | [`publishers`] | how often one address may publish |
+//! | [`paces`] | how often one address may publish, ask or shake hands |
 //! | `pool` | a set of peers to draw from |
 //! | `draw` | choices by chance that are the same on every machine |
 //! | [`resume`] | resume tokens |
@@ -34,9 +34,9 @@ pub mod graph;
 pub mod nearness;
 pub mod network;
 pub mod outgoing;
+pub mod paces;
 pub mod places;
 mod pool;
-pub mod publishers;
 pub mod rarity;
 mod refusal;
 pub mod resume;
@@ -49,5 +49,6 @@ pub mod tracker;
 pub use graph::Wiring;
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
 pub use rarity::Wish;
+pub use refusal::{EXPIRED, UNNAMED};
 pub use resume::ResumeKey;
 pub use tracker::{LinkNote, Passport, Permission, Receiver, Said, Tracker, TrackerConfig};

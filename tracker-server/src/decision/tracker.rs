@@ -170,6 +170,19 @@ impl Tracker {
         }
     }
 
+    /// Until when a connection may stay with the permission that it showed; none if that has no end.
+    pub fn permitted_until(&self, connection: ConnectionId) -> Option<Timestamp> {
+        self.stages.get(&connection)?.permitted_until()
+    }
+
+    /// Closes a connection whose permission is over, and tells it.
+    pub fn expire(&mut self, now: Timestamp, connection: ConnectionId) -> Vec<(ConnectionId, Outgoing)> {
+        match self.permitted_until(connection) {
+            Some(until) if now >= until => self.refuse_known(now, connection, None, Refusal::expired()),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
     /// A connection closed.
     pub fn disconnected(
         &mut self,
@@ -251,7 +264,7 @@ impl Tracker {
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (PeerRequestBody::Join { swarm, role, have, playhead, proof }, Stage::Greeted(known)) => {
-                check_permission(known.permission, swarm, role)?;
+                check_permission(now, known.permission, swarm, role)?;
                 let Known { peer, site, uplink_bps, .. } = known;
                 let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
                 self.join(now, swarm, newcomer, (known, proof))
@@ -384,11 +397,19 @@ fn cost(body: &PeerRequestBody) -> u32 {
 }
 
 /// A permission may be for one swarm and role.
-fn check_permission(permission: Permission, swarm: SwarmId, role: Role) -> Result<(), Refusal> {
-    if matches!(permission, Permission::Only(own, as_what) if (own, as_what) != (swarm, role)) {
-        return Err(Refusal::not_permitted("this permission is for another content or another role"));
+fn check_permission(
+    now: Timestamp,
+    permission: Permission,
+    swarm: SwarmId,
+    role: Role,
+) -> Result<(), Refusal> {
+    match permission {
+        Permission::Only(own, as_what, _) if (own, as_what) != (swarm, role) => {
+            Err(Refusal::not_permitted("this permission is for another content or another role"))
+        }
+        Permission::Only(_, _, until) if now >= until => Err(Refusal::expired()),
+        Permission::Only(..) | Permission::Unknown | Permission::All | Permission::Refused(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// Compares secrets without telling by the time it takes where they differ.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use tracker_server::Page;
+use tracker_server::decision::token_bucket::Rate;
 
 use crate::harness::{PATIENCE, Server, Socket, code_of, manifest, request};
 
@@ -380,6 +381,47 @@ async fn a_head_without_end_is_refused() -> anyhow::Result<()> {
     if let Ok(answer) = request(server.address, "GET", "/healthz", &headers, Bytes::new()).await {
         assert_eq!(answer.status, 431);
     }
+    assert_eq!(server.get("/healthz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn slow_bodies_from_many_addresses_of_a_subnet_do_not_keep_others_from_publishing() -> anyhow::Result<()>
+{
+    let server = Server::start_with(|config| config.deadlines.body = Duration::from_secs(60)).await?;
+    let mut slow = Vec::new();
+    for index in 0..96u8 {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(([127, 7, 7, 1 + index / 2], 0).into())?;
+        let mut stream = socket.connect(server.address).await?;
+        let head = format!(
+            "PUT /v1/manifests/{index:064x} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        slow.push(stream);
+    }
+    let (swarm, bytes) = manifest("film")?;
+    let answer =
+        timeout(Duration::from_secs(5), server.put(&format!("/v1/manifests/{swarm}"), bytes)).await??;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    drop(slow);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_from_one_address_is_refused_and_others_are_served() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.requests = Rate { per_s: 1, burst: 20 }).await?;
+    let mut refused = None;
+    for _ in 0..40 {
+        let answer = request_from([127, 8, 8, 8], server.address, "/v1/swarms").await?;
+        if answer.starts_with("HTTP/1.1 429") {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.context("nothing was refused")?;
+    assert!(refused.contains("retry-after: 1"), "{refused}");
+    assert!(refused.ends_with("too many requests from your address; try again in 1 s\n"), "{refused}");
     assert_eq!(server.get("/healthz").await?.status, 200);
     Ok(())
 }

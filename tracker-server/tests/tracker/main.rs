@@ -13,3 +13,4 @@ mod publisher;
 mod session;
 mod several;
 mod stopping;
+mod unfinished;

@@ -178,6 +178,12 @@ impl Peer {
                 self.outputs.push_back(Output::DisconnectTracker);
                 self.tracker_lost(now, text);
             }
+            Refusal::Never if self.config.role == Role::Viewer && self.tracker.session.is_joined() => {
+                self.outputs.push_back(Output::DisconnectTracker);
+                self.tracker.session.state = State::Idle;
+                self.tracker.signals.forget();
+                self.event(Event::Dismissed { reason: text });
+            }
             Refusal::Never => {
                 let is_publisher = self.config.role == Role::Initial && code == ErrorCode::Forbidden;
                 // A tracker that greets does not know yet who it talks to, and speaks to viewers.

@@ -91,7 +91,7 @@ impl Tracker {
     ) -> Result<Passport, Outgoings> {
         let passport = match self.stages.get(&connection) {
             Some(Stage::Greeted(known)) => {
-                check_permission(known.permission, swarm, role).map(|()| known.passport())
+                check_permission(now, known.permission, swarm, role).map(|()| known.passport())
             }
             Some(Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             Some(Stage::Joined { .. } | Stage::Left { .. }) => {
