@@ -36,7 +36,7 @@ use crate::address::TrackerAddress;
 use crate::handle::{Command, Content, DriverOptions, Notice};
 use crate::link::{Link, LinkEvent, LinkOptions, Overflow};
 use crate::network::Network;
-use crate::publications::{self, Credentials, Wish};
+use crate::publications::{self, Credentials};
 use crate::store::{Opened, Store, StoreError};
 use crate::tracker::{Tracker, TrackerEvent};
 
@@ -252,16 +252,7 @@ impl Driver {
                     Answer::Manifest(publications::fetch_manifest(&address, swarm, &credentials))
                 });
             }
-            Output::PublishManifest(bytes) => {
-                let address = self.trackers.current().clone();
-                let swarm = self.swarm;
-                let wish = Wish { is_listed: self.is_listed, is_again: self.has_published };
-                let credentials = Arc::clone(&self.credentials);
-                self.ask(move || {
-                    let result = publications::publish_manifest(&address, swarm, &bytes, wish, &credentials);
-                    Answer::Published(result)
-                });
-            }
+            Output::PublishManifest(bytes) => self.publish(bytes),
             Output::Outpost(id, output) => self.act_at_outpost(id, output),
             Output::Connect { link, is_offerer, ice_servers } => {
                 let (is_local, network) = (self.trackers.current().is_local(), self.network.clone());

@@ -13,25 +13,26 @@
 //! A manifest that the disk does not take is not kept, and who published it hears that. What is to be forgotten waits, and is tried
 //! again: until then a restart brings it back.
 
+mod records;
+
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
-use swarm_core::{PublisherKey, SwarmId};
+use swarm_core::SwarmId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::decision::network::Site;
 use crate::limits::{ARCHIVE_CACHE_BYTES, ARCHIVE_QUEUE_MAX, ARCHIVE_WAITING_MAX};
-use crate::manifests::Provenance;
 use crate::removed::Owner;
+use records::{decode_owner, encode_owner};
+
+pub(crate) use records::{Saved, decode, encode};
 
 const TABLE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("manifests-1");
 
@@ -42,11 +43,6 @@ const REMOVED: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("rem
 const REMOVED_BEFORE: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("removed-1");
 
 const FILE: &str = "manifests.redb";
-
-const IS_LISTED: u8 = 1;
-const HAS_PUBLISHER: u8 = 2;
-const HAS_KEY: u8 = 1;
-const HAS_ADDRESS: u8 = 2;
 
 /// Name of the thread that reads the file at the start.
 const READER: &str = "archive";
@@ -90,15 +86,6 @@ pub enum ArchiveError {
         /// Why.
         source: io::Error,
     },
-}
-
-/// A manifest as it is saved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Saved {
-    pub(crate) swarm: SwarmId,
-    pub(crate) provenance: Provenance,
-    pub(crate) number: u64,
-    pub(crate) bytes: Bytes,
 }
 
 /// What an earlier life of the tracker left.
@@ -411,63 +398,17 @@ fn remove(
     Ok(transaction.commit()?)
 }
 
-/// An address in 16 bytes; zeros for none.
-fn address_bytes(site: Option<Site>) -> [u8; 16] {
-    match site.map(Site::address) {
-        Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
-        Some(IpAddr::V6(address)) => address.octets(),
-        None => [0; 16],
-    }
-}
-
-fn encode_owner(number: u64, Owner { publisher, site }: Owner) -> Vec<u8> {
-    let flags = u8::from(publisher.is_some()) * HAS_KEY + u8::from(site.is_some()) * HAS_ADDRESS;
-    let key = publisher.map_or([0; 32], |publisher| publisher.0);
-    [&[flags], &number.to_le_bytes()[..], &address_bytes(site), &key].concat()
-}
-
-/// Reads what `encode_owner` wrote.
-fn decode_owner(value: &[u8]) -> Option<(u64, Owner)> {
-    let (flags, rest) = value.split_first()?;
-    let (number, rest) = rest.split_first_chunk::<8>()?;
-    let (address, key) = rest.split_first_chunk::<16>()?;
-    let site = Site::of(Ipv6Addr::from(*address).into());
-    let key = PublisherKey(key.try_into().ok()?);
-    let owner = Owner {
-        publisher: (flags & HAS_KEY != 0).then_some(key),
-        site: (flags & HAS_ADDRESS != 0).then_some(site),
-    };
-    Some((u64::from_le_bytes(*number), owner))
-}
-
-/// The form in which a manifest is saved, and shared with other trackers.
-pub(crate) fn encode(saved: &Saved) -> Vec<u8> {
-    let publisher = saved.provenance.publisher;
-    let flags =
-        u8::from(saved.provenance.is_listed) * IS_LISTED + u8::from(publisher.is_some()) * HAS_PUBLISHER;
-    [&[flags], &saved.number.to_le_bytes()[..], &address_bytes(publisher), &saved.bytes].concat()
-}
-
-/// Reads what `encode` wrote.
-pub(crate) fn decode(swarm: SwarmId, value: &[u8]) -> Option<Saved> {
-    let (flags, rest) = value.split_first()?;
-    let (number, rest) = rest.split_first_chunk::<8>()?;
-    let (publisher, bytes) = rest.split_first_chunk::<16>()?;
-    let publisher = Site::of(Ipv6Addr::from(*publisher).into());
-    let provenance = Provenance {
-        publisher: (flags & HAS_PUBLISHER != 0).then_some(publisher),
-        is_listed: flags & IS_LISTED != 0,
-    };
-    let (number, bytes) = (u64::from_le_bytes(*number), Bytes::copy_from_slice(bytes));
-    Some(Saved { swarm, provenance, number, bytes })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use bytes::Bytes;
+    use swarm_core::PublisherKey;
+
     use super::*;
+    use crate::decision::network::Site;
+    use crate::manifests::Provenance;
 
     /// A file on a disk that is full while it is told so.
     #[derive(Debug)]

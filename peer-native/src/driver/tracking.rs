@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use swarm_core::Manifest;
 use swarm_core::peer::{Input, PublishError};
 use swarm_core::tracker_list::{advice_of, is_permission, is_usable};
@@ -69,6 +70,16 @@ impl Driver {
         let usable = manifest.trackers.iter().filter(|listed| is_usable(listed, &own));
         let listed: Vec<TrackerAddress> = usable.filter_map(|listed| listed.parse().ok()).collect();
         self.trackers.learn(listed);
+    }
+
+    /// Puts the manifest of an initial peer to its tracker.
+    pub(super) fn publish(&self, bytes: Bytes) {
+        let (address, swarm) = (self.trackers.current().clone(), self.swarm);
+        let wish = Wish { is_listed: self.is_listed, is_again: self.has_published };
+        let credentials = Arc::clone(&self.credentials);
+        self.ask(move || {
+            Answer::Published(publications::publish_manifest(&address, swarm, &bytes, wish, &credentials))
+        });
     }
 
     /// Brings the manifest back to a tracker that forgot it, as after a restart: the swarm lives on without its

@@ -4,6 +4,7 @@ mod ambassadors;
 mod bridged;
 mod greeting;
 mod levels;
+mod permits;
 mod signals;
 mod stage;
 mod swarms;
@@ -20,6 +21,7 @@ use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
 pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
+use self::permits::check_permission;
 pub use self::signals::Receiver;
 use self::signals::relay;
 pub use self::stage::Permission;
@@ -160,26 +162,6 @@ impl Tracker {
     pub fn called(&mut self, connection: ConnectionId, called: TrackerName) {
         if let Some(Stage::Open { name, .. }) = self.stages.get_mut(&connection) {
             *name = called;
-        }
-    }
-
-    /// What the token of a connection that has not greeted yet lets it do.
-    pub fn permit(&mut self, connection: ConnectionId, found: Permission) {
-        if let Some(Stage::Open { permission, .. }) = self.stages.get_mut(&connection) {
-            *permission = found;
-        }
-    }
-
-    /// Until when a connection may stay with the permission that it showed; none if that has no end.
-    pub fn permitted_until(&self, connection: ConnectionId) -> Option<Timestamp> {
-        self.stages.get(&connection)?.permitted_until()
-    }
-
-    /// Closes a connection whose permission is over, and tells it.
-    pub fn expire(&mut self, now: Timestamp, connection: ConnectionId) -> Vec<(ConnectionId, Outgoing)> {
-        match self.permitted_until(connection) {
-            Some(until) if now >= until => self.refuse_known(now, connection, None, Refusal::expired()),
-            Some(_) | None => Vec::new(),
         }
     }
 
@@ -393,22 +375,6 @@ fn cost(body: &PeerRequestBody) -> u32 {
         | PeerRequestBody::Signal { .. }
         | PeerRequestBody::Report { .. }
         | PeerRequestBody::Leave => 1,
-    }
-}
-
-/// A permission may be for one swarm and role.
-fn check_permission(
-    now: Timestamp,
-    permission: Permission,
-    swarm: SwarmId,
-    role: Role,
-) -> Result<(), Refusal> {
-    match permission {
-        Permission::Only(own, as_what, _) if (own, as_what) != (swarm, role) => {
-            Err(Refusal::not_permitted("this permission is for another content or another role"))
-        }
-        Permission::Only(_, _, until) if now >= until => Err(Refusal::expired()),
-        Permission::Only(..) | Permission::Unknown | Permission::All | Permission::Refused(_) => Ok(()),
     }
 }
 

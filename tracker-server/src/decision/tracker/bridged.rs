@@ -15,8 +15,9 @@ use super::super::directory::Newcomer;
 use super::super::network::Site;
 use super::super::outgoing::{ConnectionId, Outgoing};
 use super::super::refusal::Refusal;
+use super::permits::check_permission;
 use super::stage::{Known, Permission, Stage};
-use super::{Tracker, check_permission, cost};
+use super::{Tracker, cost};
 
 /// Whose connection it is, as the tracker that has the socket found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
