@@ -4,6 +4,8 @@
 //! `tracker-server`.
 
 mod cli;
+#[cfg(test)]
+mod documented;
 mod manual;
 mod page;
 mod share;

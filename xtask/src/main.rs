@@ -4,6 +4,7 @@
 //! name; programs from outside and their versions are in [`pins`].
 
 mod bench;
+mod book;
 mod build;
 mod check;
 mod demo;
@@ -82,6 +83,12 @@ enum Chore {
     SimTable(sim_table::SimTable),
     /// Simulate random populations and fail if a published target is missed
     SimSweep(sim_sweep::SimSweep),
+    /// Build the book from docs/ into target/book and check all links in it; installs mdBook
+    Book {
+        /// Write the pages that are made from the programs first: the command lines
+        #[arg(long)]
+        update: bool,
+    },
     /// Static checks: format, tidy, lints, documentation, JavaScript types
     Check,
     /// Check the rules of CONTRIBUTING.md that no compiler knows
@@ -126,6 +133,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Bench { bench } => bench::run(&workspace, &bench),
         Chore::SimTable(options) => sim_table::run(&workspace, &options),
         Chore::SimSweep(options) => sim_sweep::run(&workspace, &options),
+        Chore::Book { update } => book::build(&workspace, update),
         Chore::Check => check::run(&workspace),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Ci => {

@@ -37,6 +37,14 @@ pub(crate) const TRUNK: Tool = Tool {
 pub(crate) const DENY: Tool =
     Tool { package: "cargo-deny", program: "cargo-deny", version: "0.20.2", features: &[] };
 
+/// Builds the book.
+pub(crate) const MDBOOK: Tool = Tool {
+    package: "mdbook",
+    program: "mdbook",
+    version: "0.5.4",
+    features: &["--no-default-features", "--features", "search"],
+};
+
 /// A program that the system's package manager brings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SystemProgram {

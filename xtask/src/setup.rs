@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
-    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, NETWORK, NODE, PROXIES, RELAYS, STATIC_C,
+    AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, LIBTORRENT, MDBOOK, NETWORK, NODE, PROXIES, RELAYS, STATIC_C,
     STATIC_TARGET, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool, WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
@@ -29,6 +29,8 @@ pub(crate) enum Need {
     WasmBindgen,
     /// Trunk, which builds the page, too.
     Trunk,
+    /// mdBook, which builds the book.
+    Book,
     /// Node, which runs WebAssembly tests.
     Node,
     /// Browser and driver.
@@ -50,7 +52,8 @@ pub(crate) enum Need {
 }
 
 impl Need {
-    /// Everything that builds and tests need. Trunk is for [`Need::TRUNK`] alone: it takes minutes to build.
+    /// Everything that builds and tests need. Trunk is for [`Need::TRUNK`] alone and mdBook for [`Need::BOOK`]: they take
+    /// minutes to build.
     pub(crate) const ALL: [Self; 12] = [
         Self::WasmTarget,
         Self::Lints,
@@ -71,6 +74,9 @@ impl Need {
 
     /// What making packages takes.
     pub(crate) const DIST: [Self; 2] = [Self::WasmTarget, Self::Static];
+
+    /// What building the book takes.
+    pub(crate) const BOOK: [Self; 1] = [Self::Book];
 
     /// What comparing it with Trunk's takes.
     pub(crate) const TRUNK: [Self; 3] = [Self::WasmTarget, Self::WasmBindgen, Self::Trunk];
@@ -96,6 +102,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
                 tool(workspace, &WASM_BINDGEN)?;
             }
             Need::Trunk => tool(workspace, &TRUNK)?,
+            Need::Book => tool(workspace, &MDBOOK)?,
             Need::Node => programs.push(NODE),
             Need::Browser => programs.extend(BROWSER),
             Need::Films => programs.push(FFMPEG),
@@ -165,9 +172,9 @@ fn cargo_install(workspace: &Workspace, tool: &Tool, has_other: bool, is_locked:
     run(&mut command)
 }
 
-/// The version in a line such as `trunk 0.21.14`.
+/// The version in a line such as `trunk 0.21.14` or `mdbook v0.5.4`.
 fn version_of(line: &str) -> Option<&str> {
-    line.split_whitespace().nth(1)
+    line.split_whitespace().nth(1).map(|version| version.trim_start_matches('v'))
 }
 
 /// The crate and the program must agree, or the page does not link.
@@ -268,6 +275,7 @@ mod tests {
     #[test]
     fn versions_are_read_from_what_programs_say() {
         assert_eq!(version_of("trunk 0.21.14"), Some("0.21.14"));
+        assert_eq!(version_of("mdbook v0.5.4"), Some("0.5.4"));
         assert_eq!(version_of("wasm-bindgen 0.2.130 (abc)"), Some("0.2.130"));
         assert_eq!(version_of(""), None);
     }

@@ -1,9 +1,14 @@
 //! What must be written, and that it leads somewhere.
 
+use std::fs;
+
 use crate::tidy::Finding;
 use crate::tidy::source::{Language, Source};
 
 const ARCHITECTURE_LINES_MAX: usize = 150;
+
+/// The list of the book's pages.
+const PAGES: &str = "docs/SUMMARY.md";
 
 /// The document that names tests as proofs.
 const SECURITY: &str = "docs/security.md";
@@ -27,23 +32,61 @@ pub(super) fn architecture_is_short(source: &Source) -> Vec<Finding> {
     vec![Finding::new(&source.path, count, what)]
 }
 
-/// Links between our documents lead to files that exist.
+/// Links between our documents lead to files and headings that exist.
 pub(super) fn links_lead_somewhere(source: &Source) -> Vec<Finding> {
     if source.language != Language::Markdown {
         return Vec::new();
     }
-    let folder = source.root.join(&source.path);
-    let folder = folder.parent().unwrap_or(&source.root);
     let mut findings = Vec::new();
     for line in &source.lines {
-        for target in targets(&line.comment) {
-            if !folder.join(target).exists() {
-                let what = format!("the link to `{target}` leads nowhere; mend or delete it");
-                findings.push(Finding::new(&source.path, line.number, what));
-            }
+        for target in targets(&line.comment).filter(|target| !leads_somewhere(source, target)) {
+            let what = format!("the link to `{target}` leads nowhere; mend or delete it");
+            findings.push(Finding::new(&source.path, line.number, what));
         }
     }
     findings
+}
+
+fn leads_somewhere(source: &Source, target: &str) -> bool {
+    let (file, heading) =
+        target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading)));
+    if file.is_empty() {
+        return heading.is_some_and(|heading| has_heading(&source.text, heading));
+    }
+    let own = source.root.join(&source.path);
+    let path = own.parent().unwrap_or(&source.root).join(file);
+    match heading.filter(|_| file.ends_with(".md")) {
+        Some(heading) => fs::read_to_string(path).is_ok_and(|text| has_heading(&text, heading)),
+        None => path.exists(),
+    }
+}
+
+/// Whether a page has a heading that a link names by this text.
+fn has_heading(text: &str, link: &str) -> bool {
+    let mut is_fenced = false;
+    text.lines().any(|line| {
+        is_fenced ^= line.starts_with("```");
+        !is_fenced && line.starts_with('#') && heading_link(line.trim_start_matches('#').trim()) == link
+    })
+}
+
+/// What links call a heading, on GitHub and in the book: letters, digits and dashes.
+fn heading_link(heading: &str) -> String {
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter }).flat_map(char::to_lowercase).collect()
+}
+
+/// Every document is a page of the book.
+pub(super) fn pages_are_listed(sources: &[Source]) -> Vec<Finding> {
+    let Some(list) = sources.iter().find(|source| source.path == PAGES) else { return Vec::new() };
+    let listed: Vec<&str> = list.lines.iter().flat_map(|line| targets(&line.comment)).collect();
+    let pages = sources.iter().filter(|source| source.language == Language::Markdown && source.path != PAGES);
+    let missing = pages.filter_map(|source| {
+        let page = source.path.strip_prefix("docs/")?;
+        (!listed.contains(&page))
+            .then(|| Finding::new(PAGES, 1, format!("the page `{page}` is missing; list it")))
+    });
+    missing.collect()
 }
 
 /// Tests that docs/security.md names exist.
@@ -68,10 +111,10 @@ fn is_test_name(name: &str) -> bool {
         && name.chars().all(|letter| letter == '_' || letter.is_ascii_alphanumeric())
 }
 
-/// The local files that a line of Markdown links to.
-fn targets(line: &str) -> impl Iterator<Item = &str> {
+/// The local files and headings that a line of Markdown links to.
+pub(crate) fn targets(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| {
-        let target = rest.split(')').next()?.split('#').next()?;
+        let target = rest.split(')').next()?;
         (!target.is_empty() && !target.contains("://") && !target.starts_with("mailto:")).then_some(target)
     })
 }
@@ -95,6 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn a_link_to_a_heading_that_is_not_there_is_found() {
+        let text = "# The wait, in `ms`\n[a](#the-wait-in-ms) [b](#the-wait)\n```\n# no heading\n```\n[c](#no-heading)\n\
+                    [d](../../README.md#licence)\n[e](../../README.md#nothing)\n";
+        let findings = links_lead_somewhere(&Source::fake("src/x.md", text));
+        let lines: Vec<usize> = findings.iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, [2, 6, 8], "{findings:?}");
+    }
+
+    #[test]
     fn a_test_that_is_named_as_a_proof_and_is_not_there_is_found() {
         let text = "| 1 | weak | `it_is_there_for_all`, `it_is_not_there` |\nand `frame_ancestors`\n";
         let document = Source::fake("docs/security.md", text);
@@ -102,6 +154,18 @@ mod tests {
         let findings = named_tests_exist(&[document, code]);
         assert_eq!(findings.len(), 1);
         assert!(findings[0].what.contains("`it_is_not_there`"));
+    }
+
+    #[test]
+    fn a_page_that_the_book_does_not_list_is_found() {
+        let list =
+            Source::fake("docs/SUMMARY.md", "- [A](a.md)\n  - [B](decisions/b.md)\n- [R](../README.md)\n");
+        let pages = ["docs/a.md", "docs/decisions/b.md", "docs/decisions/c.md", "www/d.md"];
+        let mut sources = Vec::from(pages.map(|path| Source::fake(path, "# Page\n")));
+        sources.push(list);
+        let findings = pages_are_listed(&sources);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].what.contains("`decisions/c.md`"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
+pub(crate) use docs::targets;
+
 use crate::process::output;
 use crate::tidy::source::Source;
 use crate::workspace::Workspace;
@@ -67,6 +69,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut findings = edges::point_one_way(workspace.metadata());
     let sources = sources(workspace)?;
     findings.extend(docs::named_tests_exist(&sources));
+    findings.extend(docs::pages_are_listed(&sources));
     for source in &sources {
         findings.extend(RULES.iter().flat_map(|rule| rule(source)));
     }
