@@ -324,8 +324,7 @@ async fn who_asks_over_tls_and_does_not_read_is_cut() -> anyhow::Result<()> {
 async fn a_certificate_that_changes_is_read_again_unless_it_is_broken() -> anyhow::Result<()> {
     let pki = Pki::new()?;
     // It looks as often as it can.
-    let server =
-        pki.serve(|config| config.handshakes = Rate { per_s: 1_000_000, burst: 1_000_000 }).await?;
+    let server = pki.serve(|config| config.handshakes = Rate { per_s: 1_000_000, burst: 1_000_000 }).await?;
     let first = pki.shown(server.address).await?;
     let pem = std::fs::read(pki.files().certificate)?;
     pki.issue()?;
