@@ -69,9 +69,14 @@ impl TrackerAddress {
         format!("{}/v1/manifests/{swarm}", self.page())
     }
 
-    /// Address to put a manifest to, so that the catalogue shows it if `is_listed`.
-    pub fn publish_url(&self, swarm: SwarmId, is_listed: bool) -> String {
-        let query = if is_listed { "?list=true" } else { "" };
+    /// Address to put a manifest to, so that the catalogue shows it if `is_listed`; `is_again` where it was put before.
+    pub fn publish_url(&self, swarm: SwarmId, is_listed: bool, is_again: bool) -> String {
+        let query = match (is_listed, is_again) {
+            (false, false) => "",
+            (true, false) => "?list=true",
+            (false, true) => "?again=true",
+            (true, true) => "?list=true&again=true",
+        };
         format!("{}{query}", self.manifest_url(swarm))
     }
 

@@ -195,6 +195,18 @@ impl DataDir {
         Manifest::from_bytes(swarm, &saved).ok()
     }
 
+    /// The manifest that a content of this name was published with when the author said this, wherever the file was then.
+    pub fn published(&self, root: ContentRoot, said: &str, name: &str) -> Option<Manifest> {
+        let entries = fs::read_dir(self.path.join("files")).ok()?;
+        let records =
+            entries.take(LISTINGS_MAX).filter_map(|entry| read_json::<Record>(&entry.ok()?.path()).ok());
+        let swarms = records.filter(|record| record.root == root).filter_map(|record| record.swarm(said));
+        let mut manifests: Vec<Manifest> = swarms.filter_map(|swarm| self.manifest(swarm)).collect();
+        manifests.retain(|manifest| manifest.name == name);
+        // The order of a directory is nobody's choice.
+        manifests.into_iter().min_by_key(|manifest| (manifest.created_s, manifest.swarm_id().ok()))
+    }
+
     /// Saves all that the next start needs of a file that was published as `swarm`.
     pub fn save(&self, record: &Record, swarm: SwarmId, manifest: &[u8], tree: &HashTree) -> io::Result<()> {
         for directory in ["trees", "manifests", "files"] {

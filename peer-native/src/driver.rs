@@ -86,6 +86,8 @@ pub(crate) struct Driver {
     is_initial: bool,
     network: Network,
     is_listed: bool,
+    /// Whether the tracker took the manifest before.
+    has_published: bool,
     credentials: Arc<Credentials>,
     /// Until the manifest is known; then it can be brought back to a tracker that forgot it.
     manifest: Option<Arc<Manifest>>,
@@ -147,6 +149,7 @@ impl Driver {
             is_initial,
             network: options.network,
             is_listed: options.is_listed,
+            has_published: false,
             manifest: None,
             next_return: started,
             relays: Relays::default(),
@@ -250,16 +253,7 @@ impl Driver {
                     Answer::Manifest(publications::fetch_manifest(&address, swarm, &credentials))
                 });
             }
-            Output::PublishManifest(bytes) => {
-                let address = self.trackers.current().clone();
-                let (swarm, is_listed) = (self.swarm, self.is_listed);
-                let credentials = Arc::clone(&self.credentials);
-                self.ask(move || {
-                    let result =
-                        publications::publish_manifest(&address, swarm, &bytes, is_listed, &credentials);
-                    Answer::Published(result)
-                });
-            }
+            Output::PublishManifest(bytes) => self.publish(bytes),
             Output::Outpost(id, output) => self.act_at_outpost(id, output),
             Output::Connect { link, is_offerer, ice_servers } => {
                 let (is_local, network) = (self.trackers.current().is_local(), self.network.clone());
@@ -298,8 +292,12 @@ impl Driver {
     fn answered(&mut self, answer: Answer) {
         match answer {
             Answer::Manifest(result) => self.inputs.push_back(Input::ManifestFetched(result)),
-            Answer::Published(result) => self.inputs.push_back(Input::ManifestPublished(result)),
+            Answer::Published(result) => {
+                self.has_published |= result.is_ok();
+                self.inputs.push_back(Input::ManifestPublished(result));
+            }
             Answer::PublishedAt(id, result) => {
+                self.note_published_at(id, result.is_ok());
                 self.inputs.push_back(Input::Outpost(id, OutpostInput::Published(result)));
             }
             Answer::Returned(Ok(())) => tracing::info!("the manifest was brought back to the tracker"),
@@ -366,6 +364,7 @@ impl Driver {
             | Event::Outpost { .. }
             | Event::Banned { .. }
             | Event::MirrorLost { .. }
+            | Event::Dismissed { .. }
             | Event::Failed(_) => {}
         }
         self.notice(Notice::Peer(event));

@@ -88,6 +88,10 @@ fn on_all_processors(work: impl Future<Output = anyhow::Result<ExitCode>>) -> an
     result
 }
 
+/// These log what they send at `trace`: whole messages and headers, with the tokens in them.
+const SECRETIVE: [&str; 4] =
+    ["tungstenite=debug", "tokio_tungstenite=debug", "ureq=debug", "ureq_proto=debug"];
+
 /// Logs go to stderr. Without `-v` and `RUST_LOG` only warnings of this project appear, without time and origin.
 pub fn start_logging(verbose: u8) {
     let default = match verbose {
@@ -96,9 +100,9 @@ pub fn start_logging(verbose: u8) {
         _ => "warn,peer_native=debug,swarm_core=debug,tracker_server=debug",
     };
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // These log whole messages at `trace`, with the tokens in them. At other levels a directive would make them say more.
+    // At other levels a directive would make them say more.
     let is_tracing = filter.max_level_hint().is_none_or(|level| level == LevelFilter::TRACE);
-    for silent in ["tungstenite=debug", "tokio_tungstenite=debug"].into_iter().filter(|_| is_tracing) {
+    for silent in SECRETIVE.into_iter().filter(|_| is_tracing) {
         if let Ok(directive) = silent.parse() {
             filter = filter.add_directive(directive);
         }

@@ -71,15 +71,24 @@ pub fn fetch_manifest(
     }
 }
 
+/// How a manifest is put.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish {
+    /// Whether the catalogue is to show it.
+    pub is_listed: bool,
+    /// Whether this program put it there before. A tracker that its publisher took it off since then refuses.
+    pub is_again: bool,
+}
+
 /// Puts a manifest with its signature. Blocks.
 pub fn publish_manifest(
     address: &TrackerAddress,
     swarm: SwarmId,
     bytes: &[u8],
-    is_listed: bool,
+    Wish { is_listed, is_again }: Wish,
     credentials: &Credentials,
 ) -> Result<(), PublishError> {
-    let url = address.publish_url(swarm, is_listed && credentials.key.is_some());
+    let url = address.publish_url(swarm, is_listed && credentials.key.is_some(), is_again);
     let action = if is_listed { Action::List } else { Action::Publish };
     let agent = agent();
     let failed = |error: &ureq::Error| PublishError::Failed(format!("{url}: {}", in_words(error)));
@@ -94,12 +103,21 @@ pub fn publish_manifest(
     outcome(request.send(bytes).map_err(|error| failed(&error))?)
 }
 
+/// What a tracker made of the wish to remove something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It forgot it, and lets nobody else bring it back.
+    Forgotten,
+    /// It did not have it.
+    Unknown,
+}
+
 /// Takes a publication off its tracker, as its publisher. Blocks, for longer where the tracker asks for patience.
 pub fn remove_manifest(
     address: &TrackerAddress,
     swarm: SwarmId,
     credentials: &Credentials,
-) -> Result<(), PublishError> {
+) -> Result<Removed, PublishError> {
     for _ in 1..REMOVALS_MAX {
         match removed(address, swarm, credentials)? {
             Removal::Later(pause) => std::thread::sleep(pause),
@@ -114,7 +132,7 @@ pub fn remove_manifest(
 
 /// What came of an attempt to remove.
 enum Removal {
-    Done(Result<(), PublishError>),
+    Done(Result<Removed, PublishError>),
     /// The tracker asks to come again, this long from now.
     Later(Duration),
 }
@@ -134,10 +152,9 @@ fn removed(
         request.call().map_err(|error| PublishError::Failed(format!("{url}: {}", in_words(&error))))?;
     let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
     Ok(match (response.status().as_u16(), asked) {
-        // What the tracker does not know is off it.
-        (404, _) => Removal::Done(Ok(())),
+        (404, _) => Removal::Done(Ok(Removed::Unknown)),
         (429 | 503, Some(seconds)) => Removal::Later(Duration::from_secs(seconds).min(REMOVAL_PAUSE_MAX)),
-        _ => Removal::Done(outcome(response)),
+        _ => Removal::Done(outcome(response).map(|()| Removed::Forgotten)),
     })
 }
 
@@ -234,8 +251,8 @@ mod tests {
     fn a_tracker_that_asks_for_patience_is_asked_again_to_remove() {
         const LATER: &str = "429 Too Many Requests\r\nretry-after: 0";
         let remove = |heads| remove_manifest(&answering(heads), SwarmId([1; 32]), &Credentials::default());
-        assert_eq!(remove(vec![LATER, LATER, "200 OK"]), Ok(()));
-        assert_eq!(remove(vec![LATER, "404 Not Found"]), Ok(()));
+        assert_eq!(remove(vec![LATER, LATER, "200 OK"]), Ok(Removed::Forgotten));
+        assert_eq!(remove(vec![LATER, "404 Not Found"]), Ok(Removed::Unknown));
         assert!(matches!(remove(vec![LATER; 5]), Err(PublishError::Failed(_))));
         assert!(matches!(remove(vec![LATER, "403 Forbidden"]), Err(PublishError::Refused(_))));
         assert!(matches!(remove(vec!["503 Service Unavailable"]), Err(PublishError::Failed(_))));

@@ -128,6 +128,9 @@ pub fn publish(
     let known = known.filter(|record| record.root == tree.root());
     let earlier = known.as_ref().and_then(|record| record.swarm(&said));
     let earlier = earlier.and_then(|swarm| data_dir?.manifest(swarm));
+    // A file that was moved or copied keeps its link as well, as long as it has its name.
+    let name = name_of(path);
+    let earlier = earlier.or_else(|| data_dir?.published(tree.root(), &said, &name));
     if !statement.mirrors.is_empty() {
         let is_known = earlier.is_some();
         check_mirrors((path, &statement.mirrors), &tree, is_known, &mut remarks)?;
@@ -136,7 +139,8 @@ pub fn publish(
     let manifest = match earlier {
         Some(manifest) => manifest,
         None => {
-            let about = About { path, media_type, statement, subtitles };
+            let created_s = created_s(stamp);
+            let about = About { path, media_type, statement, subtitles, created_s };
             about.describe(&mut file, &tree, &mut remarks)?.signed_by(key).map_err(manifest_error)?
         }
     };
@@ -269,12 +273,27 @@ fn digest(statement: &Statement, subtitles: &[Attachment], key: &SecretKey) -> S
     blake3::hash(&said).to_hex().to_string()
 }
 
+/// The name of a file as a manifest has it.
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    swarm_core::manifest::text::cleaned(&media::shortened(name, TEXT_BYTES_MAX))
+}
+
+/// The time that a manifest says: when the file was last written, so that the same file has the same manifest wherever and whenever
+/// it is published with the same key. The time of publishing where the platform does not tell.
+fn created_s(stamp: FileStamp) -> u64 {
+    let at = stamp.modified.unwrap_or_else(SystemTime::now);
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// What is known of a file before it is read.
 struct About<'a> {
     path: &'a Path,
     media_type: String,
     statement: &'a Statement,
     subtitles: Vec<Attachment>,
+    /// Seconds since 1970.
+    created_s: u64,
 }
 
 impl About<'_> {
@@ -285,7 +304,7 @@ impl About<'_> {
         remarks: &mut Vec<Remark>,
     ) -> Result<Manifest, PublishError> {
         let geometry = tree.geometry();
-        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = name_of(self.path);
         let mut media = media::examine(file, &name, &self.media_type);
         remarks.append(&mut media.remarks);
         let mut structure = media.structure;
@@ -295,10 +314,9 @@ impl About<'_> {
         remarks.extend(self.statement.check(geometry, &structure)?.into_iter().map(Remark::Warning));
         let is_video = self.media_type.starts_with("video/");
         let poster = if is_video { poster::of_film(self.path, structure.duration_ms) } else { None };
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut manifest = Manifest {
             seal: Seal::default(),
-            name: media::shortened(name, TEXT_BYTES_MAX),
+            name,
             title: self.statement.title.clone().or(media.title),
             media_type: self.media_type,
             length_bytes: geometry.length_bytes(),
@@ -307,7 +325,7 @@ impl About<'_> {
             duration_ms: structure.duration_ms.filter(|ms| *ms <= swarm_core::limits::MEDIA_MS_MAX),
             chapters: structure.chapters,
             author: self.statement.author.clone(),
-            created_s: created.as_secs(),
+            created_s: self.created_s,
             trackers: self.statement.trackers.clone(),
             attachments: poster.into_iter().chain(self.subtitles).collect(),
             mirrors: self.statement.mirrors_of(tree.root()),

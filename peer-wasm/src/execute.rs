@@ -190,6 +190,7 @@ impl State {
             Event::PeersWithheld { is_consent_required, reason } => {
                 ToPage::PeersWithheld { is_consent_required, reason: &reason }.post(scope);
             }
+            Event::Dismissed { reason } => ToPage::Dismissed { reason: &reason }.post(scope),
             Event::Complete => ToPage::Complete.post(scope),
             // The page reads it in the numbers that it gets each second.
             Event::Scarcity(_) | Event::Outpost { .. } => {}

@@ -156,6 +156,8 @@ pub(crate) enum ToPage<'a> {
     Waiting { reason: &'a str },
     /// The tracker connects this viewer with no peer; with consent, if that is required, it would.
     PeersWithheld { is_consent_required: bool, reason: &'a str },
+    /// The tracker takes this viewer no longer; its links stay.
+    Dismissed { reason: &'a str },
     /// Everything wanted is held.
     Complete,
     /// A counterpart lost its link for breaking the rules.

@@ -149,7 +149,7 @@ pub struct Manifest {
     pub chapters: Vec<Chapter>,
     /// Who published it, in their own words.
     pub author: Option<String>,
-    /// When it was published, seconds since 1970.
+    /// When the file was last written, seconds since 1970: what the publisher takes for the time of the work.
     pub created_s: u64,
     /// Addresses of trackers beside the one that the link names, at most 8.
     pub trackers: Vec<String>,

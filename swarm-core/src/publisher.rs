@@ -91,6 +91,10 @@ impl Statement {
 pub struct TrackerName(pub [u8; 32]);
 
 impl TrackerName {
+    /// What a tracker takes for its name when it does not know the one that it is called by. No host has it, so nothing that is
+    /// signed for a tracker counts with it.
+    pub const UNKNOWN: Self = Self([0; 32]);
+
     /// The name in an authority such as `Example.org:8080` or `[::1]:80`: lower case, without port and brackets.
     pub fn of(authority: &str) -> Self {
         let host = match authority.strip_prefix('[') {

@@ -294,6 +294,7 @@ impl World {
             | PeerEvent::Outpost { .. }
             | PeerEvent::Banned { .. }
             | PeerEvent::MirrorLost { .. }
+            | PeerEvent::Dismissed { .. }
             | PeerEvent::Failed(_) => {}
         }
     }

@@ -136,3 +136,31 @@ async fn a_file_that_fails_does_not_stop_the_others() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_title_that_is_removed_while_its_seed_runs_does_not_come_back_by_itself() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let (file, kept) = (home.path().join("film.bin"), home.path().join("tracker"));
+    random_file(&file, 100_000, 1)?;
+    let options = ["--data-dir", kept.to_str().context("a folder without a name")?];
+    let tracker = Tracker::start_with("127.0.0.1:0", &options)?;
+    let name = file.display().to_string();
+    let (program, links) = seeding(home.path(), &[&name, "--tracker", &tracker.url(), "--list"], 1)?;
+    let swarm = links.first().and_then(|link| link.rsplit_once('#')).context("no link")?.1;
+    let manifest = format!("/v1/manifests/{swarm}");
+    said(home.path(), &["remove", &name])?;
+    ensure!(tracker.get(&manifest).await?.0 == 404);
+    // The seeder loses its connection and comes again.
+    let address = tracker.address().split('/').next().unwrap_or_default().to_owned();
+    tracker.stop()?;
+    let tracker = Tracker::start_with(&address, &options)?;
+    program.wait_stderr("why it is not served any more", TIMEOUT, |lines| {
+        lines.iter().any(|line| line.contains("start `seed` again to bring it back")).then_some(())
+    })?;
+    ensure!(tracker.get(&manifest).await?.0 == 404, "it came back");
+    _ = program.kill()?;
+    let (program, again) = seeding(home.path(), &[&name, "--tracker", &tracker.url()], 1)?;
+    ensure!(again == links && tracker.get(&manifest).await?.0 == 200, "a new start brings it back");
+    program.stop()?;
+    Ok(())
+}

@@ -39,6 +39,26 @@ fn a_publisher_without_the_token_hears_so_in_one_line_and_ends() -> Result<()> {
 }
 
 #[test]
+fn no_log_has_the_token_of_a_publisher_however_much_is_logged() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("film.bin");
+    random_file(&file, 100_000, 1)?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--publish-token", "another"])?;
+    let mut command = seeder::command(home.path())?;
+    command.env("RUST_LOG", "trace").arg("seed").arg(&file).args(["--tracker", &tracker.url()]);
+    let ended =
+        Program::start("seeder", command.args(["--publish-token", PUBLISH_TOKEN]))?.wait_end(TIMEOUT)?;
+    ensure!(ended.stderr.iter().any(|line| line.contains("TRACE")), "nothing is traced: {ended:?}");
+    // A dump breaks it into lines of 16 bytes and shows their digits beside them.
+    for part in ["only-for", "publishe", "6f 6e 6c 79"] {
+        let line = ended.stderr.iter().find(|line| line.contains(part));
+        ensure!(line.is_none(), "the log has it: {line:?}");
+    }
+    ensure!(!ended.stderr.iter().any(|line| line.contains("ureq_proto")), "it dumps what it sends");
+    Ok(())
+}
+
+#[test]
 fn on_a_tracker_that_is_closed_to_viewers_too_a_publisher_hears_a_publishers_words() -> Result<()> {
     let home = tempfile::tempdir()?;
     let (file, key) = (home.path().join("film.bin"), viewer_key(home.path())?);

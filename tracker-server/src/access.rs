@@ -20,7 +20,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use swarm_core::publisher::TrackerName;
 
-use crate::http::refuse;
+use crate::http::{refuse, too_many};
 use crate::hub::Hub;
 
 /// Who sent a request, by its TCP connection or, behind a trusted proxy, by what the proxy says.
@@ -133,8 +133,52 @@ fn relation(allowed: &AllowedOrigins, origin: Option<&str>, host: &str) -> Relat
 /// Whether a request that came to the address `local` may call this machine `host`.
 fn is_host_allowed(allowed: &AllowedOrigins, local: IpAddr, host: &str) -> bool {
     let name = name(host);
-    let is_private_name = !name.contains('.') || PRIVATE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
-    !is_private(local) || name.parse::<IpAddr>().is_ok() || is_private_name || allowed.has_host(host)
+    !is_private(local)
+        || name.is_empty()
+        || name.parse::<IpAddr>().is_ok()
+        || is_private_name(&name)
+        || allowed.has_host(host)
+}
+
+/// How a request reached this tracker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached<'a> {
+    /// The host that its sender calls this tracker by.
+    pub(crate) host: &'a str,
+    /// Who sent it.
+    pub(crate) sender: IpAddr,
+    /// The address of this machine that it came to.
+    pub(crate) local: IpAddr,
+    /// Whether it came over TLS.
+    pub(crate) is_encrypted: bool,
+}
+
+impl Reached<'_> {
+    /// Whether this tracker can tell by itself that the host is one of its own, so that a publisher that calls it so did not
+    /// mean another machine. `certified` are the names of its certificate.
+    ///
+    /// A hostile tracker can ask this one for a challenge, have a publisher sign it, and show the answer here under its own name:
+    /// the sender chooses the `Host`. So a name counts if the certificate has it, and an address if the connection came to it.
+    /// Addresses and names of private networks mean another machine in another network; they count where sender and tracker are
+    /// in one, since the signature then comes from there, too.
+    pub(crate) fn is_own_name(&self, certified: &[String]) -> bool {
+        let name = name(self.host);
+        if self.is_encrypted && certified.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
+            return true;
+        }
+        let is_near = is_private(self.sender) && is_private(self.local);
+        match name.parse::<IpAddr>() {
+            Ok(address) if is_private(address) => is_near,
+            Ok(address) => address.to_canonical() == self.local.to_canonical(),
+            Err(_) => is_near && is_private_name(&name),
+        }
+    }
+}
+
+/// Whether nobody outside a network can point a name at a machine in it.
+fn is_private_name(name: &str) -> bool {
+    let is_one_label = !name.is_empty() && !name.contains('.');
+    is_one_label || PRIVATE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// Whether an address is reached from this machine or a local network only: loopback, RFC 1918, RFC 3927, RFC 6598; unique
@@ -199,6 +243,10 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     let sender = request.extensions().get::<Sender>().copied();
     let is_believed = sender.is_some_and(|sender| sender.is_forwarding && proxies.trusts(sender.address));
     let forwarded_host = is_believed.then(|| last_of(headers, "x-forwarded-host")).flatten();
+    // Where a file server sends somebody on, two slashes would name a host.
+    if request.uri().path().starts_with("//") {
+        return refuse(StatusCode::NOT_FOUND, "there is no such page");
+    }
     let Some(asked) = host(&request) else {
         return refuse(
             StatusCode::BAD_REQUEST,
@@ -211,13 +259,16 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     let is_proxied_https = is_believed && last_of(headers, "x-forwarded-proto") == Some("https");
     let is_https = is_proxied_https || sender.is_some_and(|sender| sender.is_encrypted);
     request.extensions_mut().insert(Asked { host: host.clone(), is_https });
-    request.extensions_mut().insert(CalledAs(hub.config.called(&host)));
+    let mut called = CalledAs(TrackerName::UNKNOWN);
     if let Some(sender) = request.extensions_mut().get_mut::<Sender>() {
         sender.address = address.unwrap_or(sender.address);
+        let Sender { address, local, is_encrypted, .. } = *sender;
+        called = CalledAs(hub.config.called(Reached { host: &host, sender: address, local, is_encrypted }));
         // A proxy serves the names that it is set up for.
         if !sender.is_proxied
             && !sender.is_encrypted
             && !is_host_allowed(&hub.config.allowed_origins, sender.local, &host)
+            && !hub.config.is_public_host(&host)
         {
             let text = format_args!(
                 "this tracker is on a private address and does not know itself as {host}; \
@@ -225,6 +276,12 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
             );
             return refuse(StatusCode::MISDIRECTED_REQUEST, text);
         }
+    }
+    request.extensions_mut().insert(called);
+    if let Some(Sender { address, .. }) = request.extensions().get::<Sender>()
+        && let Err(retry_after_ms) = hub.admit_request(*address)
+    {
+        return too_many("too many requests from your address", retry_after_ms);
     }
     let is_shared = request.uri().path().starts_with("/v1/");
     let relation = relation(&hub.config.allowed_origins, origin.as_deref(), &host);
@@ -343,6 +400,29 @@ mod tests {
             }
         }
         assert!(is_host_allowed(&none, "203.0.113.1".parse().unwrap(), "films.example"));
+    }
+
+    #[test]
+    fn a_tracker_knows_by_itself_only_names_that_mean_this_machine() {
+        let is_own = |host, sender: &str, local: &str, is_encrypted| {
+            let (sender, local) = (sender.parse().unwrap(), local.parse().unwrap());
+            Reached { host, sender, local, is_encrypted }.is_own_name(&["films.example".into()])
+        };
+        let (far, public) = ("198.51.100.7", "203.0.113.1");
+        assert!(is_own("Films.example:8443", far, public, true));
+        assert!(!is_own("films.example", far, public, false), "without TLS anybody can say so");
+        assert!(is_own("203.0.113.1:8080", far, public, false));
+        assert!(is_own("[2001:db8::1]:8080", far, "2001:db8::1", false));
+        for host in
+            ["evil.example", "198.51.100.7", "203.0.113.2:8080", "", "192.168.1.5", "nas.local", "localhost"]
+        {
+            assert!(!is_own(host, far, public, false), "{host}");
+            assert!(!is_own(host, far, "127.0.0.1", false), "{host}, through a proxy");
+        }
+        for host in ["192.168.1.5:8080", "localhost:8080", "127.0.0.1", "[::1]:80", "films", "nas.local."] {
+            assert!(is_own(host, "192.168.1.9", "192.168.1.5", false), "{host}");
+        }
+        assert!(!is_own("evil.example", "192.168.1.9", "192.168.1.5", false));
     }
 
     #[test]

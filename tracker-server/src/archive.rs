@@ -4,37 +4,48 @@
 //! changes reach it in the order in which they were decided.
 //!
 //! ```text
-//! key    swarm id, 32 bytes
-//! value  flags, 1 byte (1 listed, 2 has a publisher) · number, 8 bytes · publisher, 16 bytes · manifest
+//! manifests-1  key    swarm id, 32 bytes
+//!              value  flags, 1 byte (1 listed, 2 has a publisher) · number, 8 bytes · address, 16 bytes · manifest
+//! removed-2    key    swarm id, 32 bytes
+//!              value  flags, 1 byte (1 has a key, 2 has an address) · number, 8 bytes · address, 16 bytes · key, 32 bytes
 //! ```
+//!
+//! A manifest that the disk does not take is not kept, and who published it hears that. What is to be forgotten waits, and is tried
+//! again: until then a restart brings it back.
+
+mod records;
 
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 use swarm_core::SwarmId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::decision::network::Site;
-use crate::limits::{ARCHIVE_CACHE_BYTES, ARCHIVE_QUEUE_MAX};
-use crate::manifests::Provenance;
+use crate::limits::{ARCHIVE_CACHE_BYTES, ARCHIVE_QUEUE_MAX, ARCHIVE_WAITING_MAX};
+use crate::removed::Owner;
+use records::{decode_owner, encode_owner};
+
+pub(crate) use records::{Saved, decode, encode};
 
 const TABLE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("manifests-1");
 
-/// What publishers removed, with the order in which they did.
-const REMOVED: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("removed-1");
+/// What publishers removed, with the order in which they did, and whose it was.
+const REMOVED: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("removed-2");
+
+/// The same without owners, as earlier versions wrote it.
+const REMOVED_BEFORE: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("removed-1");
 
 const FILE: &str = "manifests.redb";
 
-const IS_LISTED: u8 = 1;
-const HAS_PUBLISHER: u8 = 2;
+/// Name of the thread that reads the file at the start.
+const READER: &str = "archive";
 
 /// The store on disk cannot be used. Show it; it names the file and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -59,15 +70,22 @@ pub enum ArchiveError {
         /// Why.
         source: Box<redb::Error>,
     },
-}
-
-/// A manifest as it is saved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Saved {
-    pub(crate) swarm: SwarmId,
-    pub(crate) provenance: Provenance,
-    pub(crate) number: u64,
-    pub(crate) bytes: Bytes,
+    /// The file holds what nobody wrote there.
+    #[error(
+        "{} is damaged and cannot be read; move it away to start with nothing (publishers that still seed bring their titles \
+         back), or put a copy of it in its place",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The thread that reads the file cannot be started.
+    #[error("this machine gives no more threads: {source}")]
+    Thread {
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// What an earlier life of the tracker left.
@@ -75,47 +93,54 @@ pub(crate) struct Saved {
 pub(crate) struct Before {
     pub(crate) saved: Vec<Saved>,
     /// What publishers removed, the oldest first.
-    pub(crate) removed: Vec<SwarmId>,
+    pub(crate) removed: Vec<(SwarmId, Owner)>,
 }
 
 /// What is to be written.
 enum Work {
     /// Save a manifest and forget others.
     Save(Saved, Vec<SwarmId>),
-    /// Forget a manifest, remember that it was removed, and forget another removal.
-    Remove(SwarmId, Option<SwarmId>),
+    /// Forget a manifest, remember that it was removed, and forget other removals.
+    Remove(SwarmId, Owner, Vec<SwarmId>),
+    /// Forget manifests that had to go for one that could not be saved.
+    Forget(Vec<SwarmId>),
 }
 
 impl Work {
-    const fn swarm(&self) -> SwarmId {
+    /// What remains to be done once it failed.
+    fn remainder(self) -> Option<Self> {
         match self {
-            Self::Save(saved, _) => saved.swarm,
-            Self::Remove(swarm, _) => *swarm,
+            Self::Save(_, evicted) if evicted.is_empty() => None,
+            Self::Save(_, evicted) => Some(Self::Forget(evicted)),
+            Self::Remove(..) | Self::Forget(_) => Some(self),
         }
     }
 }
 
-/// A change that waits to be written, and whom to tell.
+/// A change that waits to be written, and whom to tell whether it was.
 struct Change {
     work: Work,
-    done: oneshot::Sender<()>,
+    done: oneshot::Sender<bool>,
 }
+
+/// Whether a change was written, once that is known.
+pub(crate) type Written = oneshot::Receiver<bool>;
 
 /// The right to write one change.
 pub(crate) struct Slot(mpsc::OwnedPermit<Change>);
 
 impl Slot {
-    /// Saves a manifest and forgets others. Done when the disk has it, or when that failed, which is logged and tried again.
-    pub(crate) fn save(self, saved: Saved, evicted: Vec<SwarmId>) -> oneshot::Receiver<()> {
+    /// Saves a manifest and forgets others. Tells whether the disk has it.
+    pub(crate) fn save(self, saved: Saved, evicted: Vec<SwarmId>) -> Written {
         self.work(Work::Save(saved, evicted))
     }
 
-    /// Forgets a manifest that its publisher removed. Done as with [`Slot::save`].
-    pub(crate) fn remove(self, swarm: SwarmId, forgotten: Option<SwarmId>) -> oneshot::Receiver<()> {
-        self.work(Work::Remove(swarm, forgotten))
+    /// Forgets a manifest that its publisher removed. Tells whether that is on the disk; if not, it is tried again.
+    pub(crate) fn remove(self, swarm: SwarmId, owner: Owner, forgotten: Vec<SwarmId>) -> Written {
+        self.work(Work::Remove(swarm, owner, forgotten))
     }
 
-    fn work(self, work: Work) -> oneshot::Receiver<()> {
+    fn work(self, work: Work) -> Written {
         let (done, written) = oneshot::channel();
         self.0.send(Change { work, done });
         written
@@ -141,8 +166,13 @@ impl Archive {
             let path = path.clone();
             move || database(FileBackend::new(open_private(&path)?)?)
         };
-        let database = open().map_err(failed)?;
-        let before = read(&database).map_err(failed)?;
+        let begun = begin(open.clone())
+            .map_err(|source| ArchiveError::Thread { source })?
+            .ok_or_else(|| ArchiveError::Damaged { path: path.clone() })?;
+        let (database, before) = begun.map_err(|error| {
+            let is_damaged = matches!(error, redb::Error::Corrupted(_));
+            if is_damaged { ArchiveError::Damaged { path: path.clone() } } else { failed(error) }
+        })?;
         Ok((Self::over(Writer { open, database: Some(database), waiting: VecDeque::new() }), before))
     }
 
@@ -198,10 +228,33 @@ fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Opens the file and reads it. The library panics where it finds what it cannot have written, so that is done in a thread of its
+/// own, whose panics are not shown. None if it panicked.
+fn begin(
+    mut open: impl FnMut() -> Result<Database, redb::Error> + Send + 'static,
+) -> io::Result<Option<Result<(Database, Before), redb::Error>>> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |about| {
+            if std::thread::current().name() != Some(READER) {
+                usual(about);
+            }
+        }));
+    });
+    let reader = std::thread::Builder::new().name(READER.to_owned()).spawn(move || {
+        let database = open()?;
+        let before = read(&database)?;
+        Ok((database, before))
+    });
+    Ok(reader?.join().ok())
+}
+
 fn read(database: &Database) -> Result<Before, redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(TABLE)?;
     transaction.open_table(REMOVED)?;
+    transaction.open_table(REMOVED_BEFORE)?;
     transaction.commit()?;
     let transaction = database.begin_read()?;
     let table = transaction.open_table(TABLE)?;
@@ -213,14 +266,20 @@ fn read(database: &Database) -> Result<Before, redb::Error> {
             None => tracing::warn!("a saved manifest is damaged and left out"),
         }
     }
-    let table = transaction.open_table(REMOVED)?;
     let mut removed = Vec::new();
-    for entry in table.iter()? {
-        let (swarm, number) = entry?;
-        removed.push((number.value(), SwarmId(*swarm.value())));
+    for entry in transaction.open_table(REMOVED)?.iter()? {
+        let (swarm, value) = entry?;
+        match decode_owner(value.value()) {
+            Some((number, owner)) => removed.push((number, SwarmId(*swarm.value()), owner)),
+            None => tracing::warn!("a saved removal is damaged and left out"),
+        }
     }
-    removed.sort_unstable();
-    Ok(Before { saved: all, removed: removed.into_iter().map(|(_, swarm)| swarm).collect() })
+    for entry in transaction.open_table(REMOVED_BEFORE)?.iter()? {
+        let (swarm, number) = entry?;
+        removed.push((number.value(), SwarmId(*swarm.value()), Owner::default()));
+    }
+    removed.sort_unstable_by_key(|(number, swarm, _)| (*number, *swarm));
+    Ok(Before { saved: all, removed: removed.into_iter().map(|(_, swarm, owner)| (swarm, owner)).collect() })
 }
 
 fn database(file: impl StorageBackend) -> Result<Database, redb::Error> {
@@ -232,39 +291,48 @@ struct Writer<O> {
     /// Opens the file again: after a failed write the database takes no more.
     open: O,
     database: Option<Database>,
-    /// Changes that are not written yet, in their order.
+    /// What is to be forgotten and is not yet, in order.
     waiting: VecDeque<Work>,
 }
 
 impl<O: FnMut() -> Result<Database, redb::Error>> Writer<O> {
     fn run(mut self, mut changes: mpsc::Receiver<Change>) {
         while let Some(Change { work, done }) = changes.blocking_recv() {
-            self.waiting.push_back(work);
-            self.write_waiting();
-            if self.waiting.len() > ARCHIVE_QUEUE_MAX
-                && let Some(lost) = self.waiting.pop_front()
-            {
-                tracing::error!(swarm = %lost.swarm(), "a change is lost: too many wait for the disk");
+            // In order: what was published again must not be forgotten for an earlier removal.
+            let is_written = self.write_waiting() && self.write(&work);
+            if !is_written && let Some(work) = work.remainder() {
+                self.waiting.push_back(work);
+            }
+            if self.waiting.len() > ARCHIVE_WAITING_MAX {
+                self.waiting.pop_front();
+                tracing::error!("a removal is lost: too many wait for the disk");
             }
             // The publisher may have gone.
-            _ = done.send(());
+            _ = done.send(is_written);
         }
         self.write_waiting();
     }
 
-    /// Writes what waits. What the disk does not take is tried again with the next change.
-    fn write_waiting(&mut self) {
-        while let Some(work) = self.waiting.front() {
-            let swarm = work.swarm();
-            match write_one(&mut self.open, &mut self.database, work) {
-                Ok(()) => drop(self.waiting.pop_front()),
-                Err(error) => {
-                    self.database = None;
-                    let count = self.waiting.len();
-                    return tracing::error!(%swarm, count, "changes are not saved yet, make room on the disk: {error}");
-                }
+    /// Writes what waits; whether all of it is written. The rest is tried again with the next change.
+    fn write_waiting(&mut self) -> bool {
+        while let Some(work) = self.waiting.pop_front() {
+            if !self.write(&work) {
+                self.waiting.push_front(work);
+                return false;
             }
         }
+        true
+    }
+
+    /// Writes a change; whether the disk took it.
+    fn write(&mut self, work: &Work) -> bool {
+        let written = write_one(&mut self.open, &mut self.database, work);
+        if let Err(error) = &written {
+            self.database = None;
+            let count = self.waiting.len();
+            tracing::error!(count, "a change is not saved, make room on the disk: {error}");
+        }
+        written.is_ok()
     }
 }
 
@@ -279,7 +347,8 @@ fn write_one(
     };
     match work {
         Work::Save(saved, evicted) => write(database, saved, evicted),
-        Work::Remove(swarm, forgotten) => remove(database, *swarm, *forgotten),
+        Work::Remove(swarm, owner, forgotten) => remove(database, *swarm, *owner, forgotten),
+        Work::Forget(swarms) => forget(database, swarms),
     }
 }
 
@@ -292,57 +361,54 @@ fn write(database: &Database, saved: &Saved, evicted: &[SwarmId]) -> Result<(), 
         }
         table.insert(&saved.swarm.0, &encode(saved)[..])?;
         transaction.open_table(REMOVED)?.remove(&saved.swarm.0)?;
+        transaction.open_table(REMOVED_BEFORE)?.remove(&saved.swarm.0)?;
     }
     Ok(transaction.commit()?)
 }
 
-fn remove(database: &Database, swarm: SwarmId, forgotten: Option<SwarmId>) -> Result<(), redb::Error> {
+fn forget(database: &Database, swarms: &[SwarmId]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(TABLE)?;
+        for swarm in swarms {
+            table.remove(&swarm.0)?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn remove(
+    database: &Database,
+    swarm: SwarmId,
+    owner: Owner,
+    forgotten: &[SwarmId],
+) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         transaction.open_table(TABLE)?.remove(&swarm.0)?;
         let mut table = transaction.open_table(REMOVED)?;
-        if let Some(forgotten) = forgotten {
+        for forgotten in forgotten {
             table.remove(&forgotten.0)?;
+            transaction.open_table(REMOVED_BEFORE)?.remove(&forgotten.0)?;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        table.insert(&swarm.0, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))?;
+        let number = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        table.insert(&swarm.0, &encode_owner(number, owner)[..])?;
     }
     Ok(transaction.commit()?)
 }
 
-/// The form in which a manifest is saved, and shared with other trackers.
-pub(crate) fn encode(saved: &Saved) -> Vec<u8> {
-    let publisher = saved.provenance.publisher.map(Site::address);
-    let flags =
-        u8::from(saved.provenance.is_listed) * IS_LISTED + u8::from(publisher.is_some()) * HAS_PUBLISHER;
-    let publisher = match publisher {
-        Some(IpAddr::V4(address)) => address.to_ipv6_mapped(),
-        Some(IpAddr::V6(address)) => address,
-        None => Ipv6Addr::UNSPECIFIED,
-    };
-    [&[flags], &saved.number.to_le_bytes()[..], &publisher.octets(), &saved.bytes].concat()
-}
-
-/// Reads what `encode` wrote.
-pub(crate) fn decode(swarm: SwarmId, value: &[u8]) -> Option<Saved> {
-    let (flags, rest) = value.split_first()?;
-    let (number, rest) = rest.split_first_chunk::<8>()?;
-    let (publisher, bytes) = rest.split_first_chunk::<16>()?;
-    let publisher = Site::of(Ipv6Addr::from(*publisher).into());
-    let provenance = Provenance {
-        publisher: (flags & HAS_PUBLISHER != 0).then_some(publisher),
-        is_listed: flags & IS_LISTED != 0,
-    };
-    let (number, bytes) = (u64::from_le_bytes(*number), Bytes::copy_from_slice(bytes));
-    Some(Saved { swarm, provenance, number, bytes })
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use bytes::Bytes;
+    use swarm_core::PublisherKey;
+
     use super::*;
+    use crate::decision::network::Site;
+    use crate::manifests::Provenance;
 
     /// A file on a disk that is full while it is told so.
     #[derive(Debug)]
@@ -376,29 +442,75 @@ mod tests {
         }
     }
 
+    /// An archive on a disk that is full while it is told so.
+    pub(crate) fn on_disk(folder: &Path, is_full: &Arc<AtomicBool>) -> Archive {
+        drop(Archive::open(folder).unwrap());
+        let (path, is_full) = (folder.join(FILE), Arc::clone(is_full));
+        let open = move || database(Disk(FileBackend::new(open_private(&path)?)?, Arc::clone(&is_full)));
+        Archive::over(Writer { open, database: None, waiting: VecDeque::new() })
+    }
+
     #[tokio::test]
-    async fn what_a_full_disk_does_not_take_is_written_once_there_is_room() {
+    async fn who_publishes_on_a_full_disk_hears_so_and_what_is_to_be_forgotten_is_once_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FILE);
-        drop(Archive::open(folder.path()).unwrap());
         let is_full = Arc::new(AtomicBool::new(false));
-        let open = {
-            let (path, is_full) = (path.clone(), Arc::clone(&is_full));
-            move || database(Disk(FileBackend::new(open_private(&path)?)?, Arc::clone(&is_full)))
+        let archive = on_disk(folder.path(), &is_full);
+        let save = async |name, evicted| {
+            archive.slot().await.unwrap().save(saved(name, None), evicted).await.unwrap()
         };
-        let archive = Archive::over(Writer { open, database: None, waiting: VecDeque::new() });
-        let save =
-            async |name| archive.slot().await.unwrap().save(saved(name, None), Vec::new()).await.unwrap();
-        save(1).await;
+        assert!(save(1, vec![]).await && save(3, vec![]).await);
         is_full.store(true, Ordering::Relaxed);
-        save(2).await;
-        archive.slot().await.unwrap().remove(SwarmId([1; 32]), None).await.unwrap();
+        assert!(!save(2, vec![SwarmId([3; 32])]).await, "it is not on the disk");
+        let remove = archive.slot().await.unwrap().remove(SwarmId([1; 32]), OWNER, Vec::new());
+        assert!(!remove.await.unwrap());
         is_full.store(false, Ordering::Relaxed);
-        save(4).await;
+        assert!(save(4, vec![]).await);
         drop(archive);
         let (_, after) = Archive::open(folder.path()).unwrap();
-        assert_eq!(after.saved, [saved(2, None), saved(4, None)]);
-        assert_eq!(after.removed, [SwarmId([1; 32])]);
+        assert_eq!(after.saved, [saved(4, None)], "what had to go went, and the removal is done");
+        assert_eq!(after.removed, [(SwarmId([1; 32]), OWNER)]);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_ends_the_start_in_a_line_and_not_in_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let (archive, _) = Archive::open(folder.path()).unwrap();
+        for name in 1..40 {
+            assert!(archive.slot().await.unwrap().save(saved(name, None), Vec::new()).await.unwrap());
+        }
+        drop(archive);
+        let path = folder.path().join(FILE);
+        let sound = std::fs::read(&path).unwrap();
+        let mut damaged_count = 0;
+        let mut try_with = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            if let Err(error) = Archive::open(folder.path()) {
+                damaged_count += 1;
+                let text = error.to_string();
+                assert!(text.contains("manifests.redb") && text.contains("move it away"), "{text}");
+                assert_eq!(text.lines().count(), 1, "{text}");
+            }
+        };
+        for length in [0, 1, 100, 4096, sound.len() / 2, sound.len() - 1] {
+            try_with(&sound[..length]);
+        }
+        for at in (0..8192).step_by(509).chain((8192..sound.len()).step_by(16_411)) {
+            let mut bytes = sound.clone();
+            bytes[at..(at + 64).min(sound.len())].fill(0xa5);
+            try_with(&bytes);
+        }
+        assert!(damaged_count > 3, "{damaged_count}");
+    }
+
+    const OWNER: Owner = Owner { publisher: Some(PublisherKey([5; 32])), site: None };
+
+    #[test]
+    fn the_owner_of_a_removal_is_read_back() {
+        let site = Some(Site::of("192.0.2.7".parse().unwrap()));
+        for owner in [Owner::default(), OWNER, Owner { site, ..OWNER }] {
+            assert_eq!(decode_owner(&encode_owner(7, owner)), Some((7, owner)));
+        }
+        assert_eq!(decode_owner(&[0; 56]), None);
     }
 
     #[cfg(unix)]
@@ -445,16 +557,17 @@ mod tests {
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
         }
         for (name, evicted) in [(1, vec![]), (2, vec![]), (3, vec![SwarmId([1; 32])])] {
-            archive.slot().await.unwrap().save(saved(name, Some("192.0.2.7")), evicted).await.unwrap();
+            let save = archive.slot().await.unwrap().save(saved(name, Some("192.0.2.7")), evicted);
+            assert!(save.await.unwrap());
         }
         let removed = SwarmId([9; 32]);
-        archive.slot().await.unwrap().save(saved(9, None), Vec::new()).await.unwrap();
-        archive.slot().await.unwrap().remove(removed, None).await.unwrap();
+        assert!(archive.slot().await.unwrap().save(saved(9, None), Vec::new()).await.unwrap());
+        assert!(archive.slot().await.unwrap().remove(removed, OWNER, Vec::new()).await.unwrap());
         let error = Archive::open(&directory).unwrap_err().to_string();
         assert!(error.contains("manifests.redb") && error.contains("--data-dir"), "{error}");
         drop(archive);
         let (_, after) = Archive::open(&directory).unwrap();
         assert_eq!(after.saved, [saved(2, Some("192.0.2.7")), saved(3, Some("192.0.2.7"))]);
-        assert_eq!(after.removed, [removed]);
+        assert_eq!(after.removed, [(removed, OWNER)]);
     }
 }

@@ -3,16 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use swarm_core::Timestamp;
 use swarm_core::publisher::TrackerName;
 
-use crate::access::AllowedOrigins;
+use crate::access::{AllowedOrigins, Reached};
 use crate::base_path::BasePath;
+use crate::decision::token_bucket::Rate;
 use crate::decision::tracker::is_same_secret;
 use crate::decision::{Permission, Privacy, ResumeKey, TrackerConfig, Wiring};
 use crate::engine;
 use crate::limits::{
-    BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_TIMEOUT, HELLO_TIMEOUT,
-    PING_INTERVAL, PLAIN_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
+    BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKE_BURST,
+    HANDSHAKE_RATE_PER_S, HEADER_TIMEOUT, HELLO_TIMEOUT, PING_INTERVAL, PLAIN_TIMEOUT, REQUEST_BURST,
+    REQUEST_RATE_PER_S, SEND_TIMEOUT, STOP_TIMEOUT, UNFINISHED_TIMEOUT,
 };
 use crate::page::Page;
 use crate::proxies::TrustedProxies;
@@ -40,7 +43,7 @@ pub struct ServerConfig {
     pub allowed_origins: AllowedOrigins,
     /// Origins, other than its own and the allowed ones, whose pages may embed the player.
     pub embed_origins: AllowedOrigins,
-    /// Hosts that this tracker is called by, for the proofs of publishers; empty to take each request's word for it.
+    /// Hosts that this tracker is called by, for the proofs of publishers; empty for those that it can tell by itself.
     pub public_hosts: Vec<String>,
     /// Reverse proxies whose word on the sender of a request counts.
     pub proxies: TrustedProxies,
@@ -48,6 +51,10 @@ pub struct ServerConfig {
     pub is_proxy_protocol: bool,
     /// The path below which everything is served.
     pub base_path: BasePath,
+    /// HTTP requests that one address may send.
+    pub requests: Rate,
+    /// TLS handshakes that one address may begin.
+    pub handshakes: Rate,
     /// Connections of all kinds that may be open at a time.
     pub connections_max: usize,
     /// What this tracker shares with others, so that they act as one. They must have the same secret.
@@ -86,6 +93,8 @@ impl ServerConfig {
             proxies: TrustedProxies::default(),
             is_proxy_protocol: false,
             base_path: BasePath::default(),
+            requests: Rate { per_s: REQUEST_RATE_PER_S, burst: REQUEST_BURST },
+            handshakes: Rate { per_s: HANDSHAKE_RATE_PER_S, burst: HANDSHAKE_BURST },
             connections_max: CONNECTIONS_MAX,
             engine: engine::Choice::Alone,
             public_url: None,
@@ -97,15 +106,19 @@ impl ServerConfig {
 }
 
 impl ServerConfig {
-    /// What a token permits. The operator's own tokens, those for peers and for publishers, permit everything.
-    pub(crate) fn permission(&self, token: Option<&str>) -> Permission {
+    /// What a token permits at this time of the tracker's. The operator's own tokens, those for peers and for publishers, permit everything.
+    pub(crate) fn permission(&self, token: Option<&str>, now: Timestamp) -> Permission {
         let is_closed = self.tracker.token.is_some() || !self.viewer_tokens.is_empty();
         let own = [&self.tracker.token, &self.publish_token];
         let is_own = |token| own.into_iter().flatten().any(|own| is_same_secret(own, token));
         if !is_closed || token.is_some_and(is_own) {
             return Permission::All;
         }
-        if self.viewer_tokens.is_empty() { Permission::Unknown } else { self.viewer_tokens.permission(token) }
+        if self.viewer_tokens.is_empty() {
+            Permission::Unknown
+        } else {
+            self.viewer_tokens.permission(token, now)
+        }
     }
 
     /// What a publisher must sign for, in words.
@@ -114,13 +127,20 @@ impl ServerConfig {
         named.map_or_else(|| "the host that the request names".to_owned(), |host| format!("the host {host}"))
     }
 
-    /// The name that a proof must have when its sender called this tracker `host`. A tracker that knows its names takes
-    /// no other: a proof that was made for somebody else's tracker counts for nothing here.
-    pub(crate) fn called(&self, host: &str) -> TrackerName {
-        let called = TrackerName::of(host);
-        let mut own = self.public_hosts.iter().map(|host| TrackerName::of(host));
-        let first = own.clone().next();
-        if own.any(|name| name == called) { called } else { first.unwrap_or(called) }
+    /// Whether the operator gave this tracker that name.
+    pub(crate) fn is_public_host(&self, host: &str) -> bool {
+        self.public_hosts.iter().any(|own| TrackerName::of(own) == TrackerName::of(host))
+    }
+
+    /// The name that a proof must have. A tracker that was told its names takes no other; one that was not takes those that it
+    /// can tell by itself. A proof that was made for another tracker counts for nothing here.
+    pub(crate) fn called(&self, reached: Reached<'_>) -> TrackerName {
+        let is_known = match self.public_hosts.first() {
+            Some(_) if self.is_public_host(reached.host) => true,
+            Some(first) => return TrackerName::of(first),
+            None => reached.is_own_name(&self.tls.as_ref().map(Tls::names).unwrap_or_default()),
+        };
+        if is_known { TrackerName::of(reached.host) } else { TrackerName::UNKNOWN }
     }
 }
 
@@ -137,6 +157,8 @@ pub struct Deadlines {
     pub hello: Duration,
     /// Between two pings.
     pub ping: Duration,
+    /// For a message of more than the usual length to arrive, and to find room.
+    pub message: Duration,
     /// For one write to make progress.
     pub send: Duration,
     /// For the answer to a close frame.
@@ -153,6 +175,7 @@ impl Default for Deadlines {
             plain: PLAIN_TIMEOUT,
             hello: HELLO_TIMEOUT,
             ping: PING_INTERVAL,
+            message: UNFINISHED_TIMEOUT,
             send: SEND_TIMEOUT,
             close: CLOSE_TIMEOUT,
             stop: STOP_TIMEOUT,
@@ -167,10 +190,16 @@ mod tests {
     #[test]
     fn a_tracker_that_knows_its_names_takes_no_other() {
         let mut config = ServerConfig::new(1, b"");
-        assert_eq!(config.called("a.example:80"), TrackerName::of("a.example"));
+        let called = |config: &ServerConfig, host| {
+            let (sender, local) = ([198, 51, 100, 7].into(), [203, 0, 113, 1].into());
+            config.called(Reached { host, sender, local, is_encrypted: false })
+        };
+        assert_eq!(called(&config, "a.example:80"), TrackerName::UNKNOWN);
+        assert_eq!(called(&config, "203.0.113.1:80"), TrackerName::of("203.0.113.1"));
         config.public_hosts = vec!["a.example".into(), "b.example".into()];
-        assert_eq!(config.called("B.example"), TrackerName::of("b.example"));
-        assert_eq!(config.called("evil.example"), TrackerName::of("a.example"));
-        assert_eq!(config.name_to_sign(config.called("evil.example")), "the host a.example");
+        assert_eq!(called(&config, "B.example"), TrackerName::of("b.example"));
+        let evil = called(&config, "evil.example");
+        assert_eq!(evil, TrackerName::of("a.example"));
+        assert_eq!(config.name_to_sign(evil), "the host a.example");
     }
 }

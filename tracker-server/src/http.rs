@@ -1,16 +1,16 @@
 //! What the tracker offers over HTTP: manifests, the catalogue, its health, and the page.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,11 +23,13 @@ use crate::access::{CalledAs, Sender, guard, guard_private};
 use crate::base_path;
 use crate::catalogue::{Order, PageRequest};
 use crate::decision::Permission;
+use crate::decision::network::Site;
 use crate::embedding::{oembed, preview};
 use crate::hub::{Caller, Hub};
 use crate::limits::{CATALOGUE_QUERY_BYTES_MAX, SIBLING_FRAME_BYTES_MAX};
 use crate::place::Permit;
 use crate::publishing::{challenge, publish, remove};
+use crate::socket::Terms;
 use crate::{page, siblings, socket};
 
 /// Caching of what is addressed by its own digest.
@@ -85,51 +87,55 @@ pub(crate) fn try_later(text: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], format!("{text}\n")).into_response()
 }
 
+/// An answer to who does something too often.
+pub(crate) fn too_many(text: &str, retry_after_ms: u32) -> Response {
+    let retry_after_s = retry_after_ms.div_ceil(1000);
+    let text = format!("{text}; try again in {retry_after_s} s\n");
+    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, retry_after_s.to_string())], text).into_response()
+}
+
 async fn swarm(
     State(hub): State<Arc<Hub>>,
     Extension(sender): Extension<Sender>,
     Extension(CalledAs(name)): Extension<CalledAs>,
     Extension(permit): Extension<Permit>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request<Body>,
 ) -> Response {
     if hub.stopping.is_cancelled() {
         return try_later("the tracker is stopping");
     }
-    match upgrade {
-        Ok(upgrade) => socket::upgrade(hub, upgrade, Caller { address: sender.address, name }, permit),
-        Err(rejection) => {
-            refuse(rejection.status(), format_args!("this address is for WebSockets: {rejection}"))
-        }
-    }
+    socket::upgrade(hub, request, Caller { address: sender.address, name }, permit)
 }
 
 /// A tracker that calls itself a sibling.
 async fn sibling(
     State(hub): State<Arc<Hub>>,
+    Extension(sender): Extension<Sender>,
     Extension(permit): Extension<Permit>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request<Body>,
 ) -> Response {
     let Some(key) = hub.config.siblings.key.clone() else {
         return refuse(StatusCode::NOT_FOUND, "this tracker has no siblings");
     };
-    match upgrade {
-        Ok(upgrade) if !hub.stopping.is_cancelled() => {
-            permit.upgrade();
-            let upgrade =
-                upgrade.max_message_size(SIBLING_FRAME_BYTES_MAX).max_frame_size(SIBLING_FRAME_BYTES_MAX);
-            upgrade.on_upgrade(move |socket| async move {
-                tokio::select! {
-                    () = siblings::running::host(&hub, key, socket) => {}
-                    () = hub.stopping.cancelled() => {}
-                }
-                drop(permit);
-            })
-        }
-        Ok(_) => try_later("the tracker is stopping"),
-        Err(rejection) => {
-            refuse(rejection.status(), format_args!("this address is for WebSockets: {rejection}"))
-        }
+    if hub.stopping.is_cancelled() {
+        return try_later("the tracker is stopping");
     }
+    let is_own = Arc::new(AtomicBool::new(false));
+    let terms = Terms {
+        site: Site::of(sender.address),
+        message_bytes_max: SIBLING_FRAME_BYTES_MAX,
+        room: Arc::clone(&hub.room),
+        patience: hub.config.deadlines.message,
+        is_own: Some(Arc::clone(&is_own)),
+    };
+    socket::upgraded(request, terms, siblings::running::config(), move |socket| async move {
+        permit.upgrade();
+        tokio::select! {
+            () = siblings::running::host(&hub, key, socket, &is_own) => {}
+            () = hub.stopping.cancelled() => {}
+        }
+        drop(permit);
+    })
 }
 
 async fn manifest(State(hub): State<Arc<Hub>>, Path(swarm): Path<String>, headers: HeaderMap) -> Response {
@@ -182,9 +188,9 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Why who asks may not see a content, or the catalogue. A closed tracker takes the header `Authorization: Bearer TOKEN`.
 pub(crate) fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<SwarmId>) -> Option<Response> {
-    match hub.config.permission(bearer(headers)) {
+    match hub.config.permission(bearer(headers), hub.now()) {
         Permission::All => None,
-        Permission::Only(own, _) if swarm == Some(own) => None,
+        Permission::Only(own, ..) if swarm == Some(own) => None,
         Permission::Only(..) => Some(refuse(StatusCode::FORBIDDEN, "this permission is for another content")),
         Permission::Refused(reason) => Some(refuse(StatusCode::UNAUTHORIZED, reason)),
         Permission::Unknown => {
@@ -195,7 +201,7 @@ pub(crate) fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<Swar
 
 /// How long what never changes may be kept; what a closed tracker gives is for its receiver alone.
 fn lasting(hub: &Hub) -> &'static str {
-    if hub.config.permission(None) == Permission::All { FOR_EVER } else { FOR_ONE }
+    if hub.config.permission(None, hub.now()) == Permission::All { FOR_EVER } else { FOR_ONE }
 }
 
 /// Which page of the catalogue is asked for.

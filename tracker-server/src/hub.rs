@@ -11,11 +11,11 @@ mod requests;
 mod sharing;
 mod siblings;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use swarm_core::publisher::TrackerName;
 use swarm_core::relays::{self, Relays};
@@ -31,16 +31,18 @@ use crate::cluster::Cluster;
 use crate::cluster::wire::FrameKey;
 use crate::config::ServerConfig;
 use crate::decision::network::Site;
-use crate::decision::publishers::Publishers;
+use crate::decision::paces::Paces;
+use crate::decision::token_bucket::Rate;
 use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
 use crate::engine::TrackerId;
-use crate::limits::RELAY_LIFETIME;
+use crate::limits::{PUBLICATION_BURST, PUBLICATION_RATE_PER_S, RELAY_LIFETIME};
 use crate::manifests::Manifests;
 use crate::metrics::{ClusterLevels, Levels, Metrics};
 use crate::outbox::Outbox;
 use crate::proof::Challenges;
-use crate::publishing::Turns;
 use crate::removed::Removed;
+use crate::socket::MessageRoom;
+use crate::turns::Turns;
 use guests::{close_guest, deliver_to_guest};
 
 /// The way to one connection.
@@ -56,8 +58,10 @@ struct Line {
 struct State {
     tracker: Tracker,
     manifests: Manifests,
-    publishers: Publishers,
+    publishers: Paces,
     removed: Removed,
+    /// Titles that the disk did not take; they are kept in memory.
+    unsaved: BTreeSet<SwarmId>,
     lines: HashMap<ConnectionId, Line>,
     /// Number of the latest connection.
     connection: u64,
@@ -99,12 +103,16 @@ pub(crate) struct Hub {
     pub(crate) sockets: TaskTracker,
     /// Manifests that may be received at this moment.
     pub(crate) turns: Turns,
+    /// Memory for long messages that are on their way.
+    pub(crate) room: Arc<MessageRoom>,
     pub(crate) due: Due,
     /// Where it listens, once it does.
     pub(crate) name: OnceLock<String>,
     challenges: Challenges,
     catalogue: Catalogue,
     archive: Option<Archive>,
+    requests: Mutex<Paces>,
+    handshakes: Mutex<Paces>,
     started: Instant,
     is_among_several: bool,
     state: Mutex<State>,
@@ -118,8 +126,9 @@ impl Hub {
         let mut state = State {
             tracker: Tracker::new(config.tracker.clone()),
             manifests: Manifests::default(),
-            publishers: Publishers::default(),
+            publishers: Paces::new(Rate { per_s: PUBLICATION_RATE_PER_S, burst: PUBLICATION_BURST }),
             removed: Removed::default(),
+            unsaved: BTreeSet::new(),
             lines: HashMap::new(),
             connection: 0,
             siblings: siblings::Siblings::default(),
@@ -127,7 +136,7 @@ impl Hub {
         };
         let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
         let archive = archive.map(|(archive, before)| {
-            before.removed.into_iter().for_each(|swarm| _ = state.removed.insert(swarm));
+            before.removed.into_iter().for_each(|(swarm, owner)| _ = state.removed.insert(swarm, owner));
             restore(&mut state, before.saved);
             archive
         });
@@ -137,11 +146,14 @@ impl Hub {
             None => Challenges::new(&config.tracker.seed.to_le_bytes()),
         };
         Ok(Self {
+            requests: Mutex::new(Paces::new(config.requests)),
+            handshakes: Mutex::new(Paces::new(config.handshakes)),
             config,
             metrics: Metrics::new(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
             turns: Turns::default(),
+            room: Arc::default(),
             due: Due::default(),
             name: OnceLock::new(),
             challenges,
@@ -189,10 +201,34 @@ impl Hub {
         self.lock().tracker.is_greeted(connection)
     }
 
+    /// For how long a WebSocket may stay with the permission that it showed; none if that has no end.
+    pub(crate) fn permitted_for(&self, connection: ConnectionId) -> Option<Duration> {
+        let until = self.lock().tracker.permitted_until(connection)?;
+        Some(until.since(self.now()))
+    }
+
+    /// Ends a WebSocket whose permission is over.
+    pub(crate) fn expire(&self, connection: ConnectionId) {
+        let mut state = self.lock();
+        let outgoing = state.tracker.expire(self.now(), connection);
+        self.deliver(&mut state, outgoing);
+        self.wake(&state);
+    }
+
     /// Counts a publication of an address, or says after how many ms it may be tried again.
     pub(crate) fn admit_publication(&self, site: Site) -> Result<(), u32> {
         let now = self.now();
         self.lock().publishers.admit(now, site)
+    }
+
+    /// Counts an HTTP request of an address, or says after how many ms it may be tried again.
+    pub(crate) fn admit_request(&self, address: IpAddr) -> Result<(), u32> {
+        admit(&self.requests, self.now(), address)
+    }
+
+    /// Counts a TLS handshake of an address, or says after how many ms it may be tried again.
+    pub(crate) fn admit_handshake(&self, address: IpAddr) -> Result<(), u32> {
+        admit(&self.handshakes, self.now(), address)
     }
 
     pub(crate) fn catalogue_page(&self, request: &PageRequest) -> Page {
@@ -294,6 +330,10 @@ impl Hub {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn admit(paces: &Mutex<Paces>, now: Timestamp, address: IpAddr) -> Result<(), u32> {
+    paces.lock().unwrap_or_else(PoisonError::into_inner).admit(now, Site::of(address))
 }
 
 /// Seeders and leechers of a swarm, here or at its home.

@@ -76,6 +76,8 @@ pub mod tls;
 #[cfg(feature = "server")]
 mod token_signatures;
 #[cfg(feature = "server")]
+mod turns;
+#[cfg(feature = "server")]
 pub mod viewer_tokens;
 
 #[cfg(feature = "server")]

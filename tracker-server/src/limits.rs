@@ -17,6 +17,7 @@
 mod catalogue;
 mod encrypted;
 mod messages;
+mod publishing;
 mod several;
 mod siblings;
 
@@ -25,6 +26,7 @@ use std::time::Duration;
 pub use catalogue::*;
 pub use encrypted::*;
 pub use messages::*;
+pub use publishing::*;
 pub use several::*;
 pub use siblings::*;
 
@@ -264,11 +266,11 @@ pub const TOKEN_BYTES_MAX: usize = 4096;
 /// By how much the clock of the one who made a permission may be ahead of or behind the tracker's, seconds.
 pub const TOKEN_LEEWAY_S: u64 = 30;
 
+/// How long a permission to watch may last, seconds: a hundred years. One that ends later was meant in milliseconds.
+pub const TOKEN_LIFETIME_MAX_S: u64 = 100 * 366 * 24 * 3600;
+
 /// How long a challenge over HTTP can be answered.
 pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(60);
-
-/// Removals by publishers that are remembered, 32 bytes each; beyond that the oldest title can be brought back.
-pub const REMOVED_MAX: usize = 4096;
 
 /// When to ask again for a swarm that its publisher removed, ms.
 pub const REMOVED_RETRY_MS: u32 = 60_000;
@@ -280,50 +282,21 @@ pub const FULL_RETRY_MS: u32 = 30_000;
 /// They are given again when half of it is over.
 pub const RELAY_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 
-/// Manifests kept, at most.
-pub const MANIFESTS_MAX: usize = 4_096;
+/// Addresses whose pace is remembered before those that are idle are forgotten.
+pub const PACES_SWEEP: usize = 1_024;
 
-/// Bytes of manifests kept, at most.
-pub const MANIFESTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// HTTP requests of one address at once: the page of a thousand viewers that open it together, 40 files each, twice.
+pub const REQUEST_BURST: u32 = 80_000;
 
-/// Manifests kept of one address (one /64 of IPv6), at most, where publishing takes no token.
-pub const MANIFESTS_PER_ADDRESS_MAX: usize = 512;
+/// HTTP requests of one address each second, over time: each takes some 50 µs of a core.
+pub const REQUEST_RATE_PER_S: u32 = 1_000;
 
-/// Bytes of manifests kept of one address, at most: an eighth of all; some 60 films with posters.
-pub const MANIFESTS_BYTES_PER_ADDRESS_MAX: usize = 8 * 1024 * 1024;
+/// TLS handshakes of one address at once: two for each of a thousand viewers, twice.
+pub const HANDSHAKE_BURST: u32 = 4_096;
 
-/// Manifests kept of one subnet (a /24 of IPv4, a /48 of IPv6), at most.
-pub const MANIFESTS_PER_SUBNET_MAX: usize = 1_024;
+/// TLS handshakes of one address each second, over time: each takes some 500 µs of a core.
+pub const HANDSHAKE_RATE_PER_S: u32 = 100;
 
-/// Bytes of manifests kept of one subnet, at most: a quarter of all.
-pub const MANIFESTS_BYTES_PER_SUBNET_MAX: usize = 16 * 1024 * 1024;
-
-/// What a manifest counts beside its bytes when publishers are compared: the store has room for as many.
-pub const MANIFEST_WEIGHT_BYTES: usize = MANIFESTS_BYTES_MAX / MANIFESTS_MAX;
-
-/// Manifests received at a time; each may take 1 MiB of memory while it arrives.
-pub const PUBLICATIONS_MAX: usize = 32;
-
-/// Manifests received at a time from one address; the next ones wait for their turn.
-pub const PUBLICATIONS_PER_ADDRESS_MAX: usize = 2;
-
-/// How long a publication may wait for its turn: within the patience of a publisher.
-pub const PUBLICATION_WAIT: Duration = Duration::from_secs(15);
-
-/// Publications of one address at once: a publisher that starts with all that it may keep.
-pub const PUBLICATION_BURST: u32 = 600;
-
-/// Publications of one address each second, over time.
-pub const PUBLICATION_RATE_PER_S: u32 = 1;
-
-/// Publishers remembered before those that are idle are forgotten.
-pub const PUBLISHERS_SWEEP: usize = 1_024;
-
-/// Changes that wait to be written to disk; publishers wait while there are more.
-pub const ARCHIVE_QUEUE_MAX: usize = 64;
-
-/// Bytes of the disk store that are kept in memory: it is read once and written now and then.
-pub const ARCHIVE_CACHE_BYTES: usize = 1024 * 1024;
 
 /// Bytes that wait for one connection; beyond it the connection is closed, since it does not read.
 pub const OUTBOX_BYTES_MAX: usize = 256 * 1024;

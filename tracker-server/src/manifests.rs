@@ -40,6 +40,8 @@ pub enum Put {
     Full,
     /// The publisher's address or subnet has its share, and all of that has peers.
     Quota,
+    /// It is kept in memory, and the disk did not take it.
+    Unsaved,
 }
 
 /// What is said about a manifest beside its own bytes.

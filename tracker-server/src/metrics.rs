@@ -135,6 +135,9 @@ impl Metrics {
             CloseReason::NoHello => "no_hello",
             CloseReason::Silent => "silent",
             CloseReason::Stopping => "stopping",
+            CloseReason::Unfinished => "unfinished",
+            CloseReason::NoMessageRoom => "no_message_room",
+            CloseReason::Expired => "expired",
         };
         self.closes.get_or_create(&[("reason", reason)]).inc();
     }

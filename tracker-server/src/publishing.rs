@@ -1,11 +1,10 @@
-//! Publishing over HTTP: who may, in which order, and how fast a manifest must arrive.
+//! Publishing over HTTP: who may, and how fast a manifest must arrive. Whose turn it is, is `turns`'s.
 //!
 //! A swarm id is the digest of its manifest, so anybody who has the bytes may bring a manifest back that the tracker
 //! forgot; it is the same manifest, whoever sends it.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -20,17 +19,15 @@ use serde::Deserialize;
 use swarm_core::limits::MANIFEST_BYTES_MAX;
 use swarm_core::publisher::{Action, TrackerName};
 use swarm_core::{Manifest, SwarmId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::access::{CalledAs, Sender};
+use crate::decision::UNNAMED;
 use crate::decision::network::Site;
 use crate::decision::tracker::is_same_secret;
-use crate::http::{bearer, refusal_to_show, refuse, try_later};
+use crate::http::{bearer, refusal_to_show, refuse, too_many, try_later};
 use crate::hub::Hub;
-use crate::limits::{
-    BODY_RATE_BYTES_PER_S, PUBLICATION_WAIT, PUBLICATIONS_MAX, PUBLICATIONS_PER_ADDRESS_MAX, PUBLISHERS_SWEEP,
-};
+use crate::limits::{BODY_RATE_BYTES_PER_S, PUBLICATION_WAIT};
 use crate::manifests::{Provenance, Put};
 use crate::proof::{self, Proof};
 
@@ -38,54 +35,15 @@ use crate::proof::{self, Proof};
 const SUPERSEDED: &str =
     "the publisher has asked for something else since this was signed; sign a fresh challenge";
 
-/// Turns of publishers: so many at a time, and of one address only a few.
-#[derive(Debug)]
-pub(crate) struct Turns {
-    all: Arc<Semaphore>,
-    sites: Mutex<HashMap<Site, Arc<Semaphore>>>,
-}
-
-/// A turn. Over when dropped.
-#[derive(Debug)]
-struct Turn {
-    _own: OwnedSemaphorePermit,
-    _all: OwnedSemaphorePermit,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(PUBLICATIONS_MAX)), sites: Mutex::default() }
-    }
-}
-
-impl Turns {
-    /// Waits for a turn. `None` if none comes in time.
-    async fn take(&self, site: Site, patience: Duration) -> Option<Turn> {
-        let own = {
-            let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
-            if sites.len() >= PUBLISHERS_SWEEP {
-                sites.retain(|_, turns| Arc::strong_count(turns) > 1);
-            }
-            Arc::clone(
-                sites.entry(site).or_insert_with(|| Arc::new(Semaphore::new(PUBLICATIONS_PER_ADDRESS_MAX))),
-            )
-        };
-        let both = async {
-            // The own turn first: an address that waits for itself takes no turn of others.
-            let own = own.acquire_owned().await.ok()?;
-            let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-            Some(Turn { _own: own, _all: all })
-        };
-        timeout(patience, both).await.ok()?
-    }
-}
-
 /// What a publisher asks for beside keeping its manifest.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wish {
     /// Whether the catalogue is to show it.
     #[serde(default)]
     list: bool,
+    /// Whether it was published here before, by the same program: then a removal since counts more.
+    #[serde(default)]
+    again: bool,
 }
 
 /// `PUT /v1/manifests/SWARMID`.
@@ -132,6 +90,12 @@ pub(crate) async fn publish(
     if is_proven && proof.is_some_and(|proof| !hub.is_latest(&proof, swarm)) {
         return try_later(SUPERSEDED);
     }
+    if is_proven && wish.again && hub.is_removed(swarm) {
+        return refuse(
+            StatusCode::GONE,
+            "its publisher took this off the tracker while it was being seeded; start `seed` again to bring it back",
+        );
+    }
     if !is_proven && hub.is_removed(swarm) {
         return refuse(
             StatusCode::GONE,
@@ -155,7 +119,15 @@ pub(crate) async fn publish(
             "your address or network has its share of what is kept here, and all of it is in use",
             60_000,
         ),
+        Put::Unsaved => unsaved(
+            "the tracker has no room on its disk, so that it would forget this when it restarts; try again later, or tell its operator",
+        ),
     }
+}
+
+/// 507: what was asked for is not on the disk.
+fn unsaved(text: &str) -> Response {
+    (StatusCode::INSUFFICIENT_STORAGE, [(RETRY_AFTER, "60")], format!("{text}\n")).into_response()
 }
 
 /// `GET /v1/challenge`.
@@ -188,13 +160,20 @@ pub(crate) async fn remove(
     if !hub.is_latest(&proof, swarm) {
         return try_later(SUPERSEDED);
     }
-    hub.remove_everywhere(swarm).await;
+    let is_saved = hub.remove_everywhere(swarm).await;
     tracing::info!(%swarm, "a manifest was removed by its publisher");
-    refuse(StatusCode::OK, "removed")
+    if is_saved {
+        refuse(StatusCode::OK, "removed")
+    } else {
+        refuse(StatusCode::OK, "removed; the disk is full, and a restart before there is room brings it back")
+    }
 }
 
 /// Why something that is the publisher's business is refused.
 fn unproven(hub: &Hub, name: TrackerName) -> Response {
+    if name == TrackerName::UNKNOWN {
+        return refuse(StatusCode::FORBIDDEN, UNNAMED);
+    }
     let host = hub.config.name_to_sign(name);
     let text =
         format_args!("this takes a signature by the publisher's key over a fresh challenge and {host}");
@@ -237,12 +216,6 @@ async fn receive(body: Body, patience: Duration) -> Result<Bytes, Response> {
     }
 }
 
-fn too_many(text: &str, retry_after_ms: u32) -> Response {
-    let retry_after_s = retry_after_ms.div_ceil(1000);
-    let text = format!("{text}; try again in {retry_after_s} s\n");
-    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, retry_after_s.to_string())], text).into_response()
-}
-
 fn is_bearer(headers: &HeaderMap, token: &str) -> bool {
     bearer(headers).is_some_and(|given| is_same_secret(token, given))
 }
@@ -261,20 +234,5 @@ mod tests {
             assert!(!is_bearer(&headers(value), "abc"), "{value}");
         }
         assert!(!is_bearer(&HeaderMap::new(), "abc"));
-    }
-
-    #[tokio::test]
-    async fn one_address_does_not_take_the_turns_of_others() {
-        let turns = Turns::default();
-        let site = |host: u8| Site::of(IpAddr::from([192, 0, 2, host]));
-        let soon = Duration::from_millis(20);
-        let mut taken = Vec::new();
-        for _ in 0..PUBLICATIONS_PER_ADDRESS_MAX {
-            taken.push(turns.take(site(1), soon).await.unwrap());
-        }
-        assert!(turns.take(site(1), soon).await.is_none());
-        assert!(turns.take(site(2), soon).await.is_some());
-        taken.clear();
-        assert!(turns.take(site(1), soon).await.is_some());
     }
 }

@@ -152,21 +152,21 @@ async fn serve_hub(hub: Arc<Hub>, listeners: Listeners, shutdown: impl Future<Ou
             .iter()
             .flat_map(|(acceptor, listeners)| listeners.iter().map(|listener| acceptor.run(listener))),
     );
-    let keep = async {
+    let certificate = async {
         match &hub.config.tls {
             Some(tls) => tls.keep().await,
             None => std::future::pending().await,
         }
     };
-    let mut run = pin!(async { tokio::join!(accept, keep) });
+    let mut run = pin!(async { tokio::join!(accept, certificate, hub.config.viewer_tokens.keep()) });
     tokio::select! {
-        (_, never) = run.as_mut() => match never {},
+        (_, _, never) = run.as_mut() => match never {},
         () = shutdown => {}
     }
     hub.stop();
     let deadline = Instant::now() + hub.config.deadlines.stop;
     tokio::select! {
-        (_, never) = run.as_mut() => match never {},
+        (_, _, never) = run.as_mut() => match never {},
         _ = timeout_at(deadline, hub.sockets.wait()) => {}
     }
     for (acceptor, _) in &acceptors {
@@ -266,7 +266,7 @@ impl Acceptor {
         let has_proxy_header = self.takes_proxy_headers && is_proxied;
         let router = self.router.clone();
         let (tls, ends) = (self.tls.clone(), self.ends.clone());
-        let places = self.places.clone();
+        let (places, hub) = (self.places.clone(), Arc::clone(&self.hub));
         self.connections.spawn(async move {
             let mut permit = permit;
             if has_proxy_header {
@@ -286,6 +286,12 @@ impl Acceptor {
                         return;
                     }
                 };
+            }
+            // A proxy passes on the handshakes of many.
+            let is_counted = tls.is_some() && (has_proxy_header || !is_proxied);
+            if is_counted && hub.admit_handshake(sender.address).is_err() {
+                hub.metrics.count_refused_connection();
+                return;
             }
             let service = service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(sender);

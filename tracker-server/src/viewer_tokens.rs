@@ -2,21 +2,25 @@
 //!
 //! The tracker mints them (`tracker-server token`), or a web application that shares the key does. Header: `alg` HS256 or
 //! EdDSA, and `kid`, which names the key; several keys may be good at a time, so that they can be changed. Claims: `swarm`
-//! (64 hexadecimal digits), `role` (`viewer` or `initial`), `exp` (seconds since 1970), `aud`, and where it is there, `nbf`.
+//! (64 hexadecimal digits), `role` (`viewer` or `initial`), `exp` (seconds since 1970), `aud` (one audience or several), and where
+//! it is there, `nbf`.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use swarm_core::SwarmId;
 use swarm_core::tracker_message::Role;
+use swarm_core::{SwarmId, Timestamp};
+use tokio::time::interval;
 
-use crate::decision::Permission;
-use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_S};
+use crate::decision::{EXPIRED, Permission};
+use crate::limits::{CERTIFICATE_LOOK_INTERVAL, TOKEN_BYTES_MAX, TOKEN_LEEWAY_S, TOKEN_LIFETIME_MAX_S};
 use crate::token_signatures;
 
 /// The audience of tokens where the operator says nothing.
@@ -25,15 +29,25 @@ pub const AUDIENCE_DEFAULT: &str = "tributary";
 /// Bytes of a shared secret, at least: as many as HS256 has bits to spare.
 const SECRET_BYTES_MIN: usize = 32;
 
-const EXPIRED: &str = "the permission to watch has expired; ask for a new link where you got this one";
 const EARLY: &str = "the permission to watch does not count yet; try again when it does";
 const MISSING: &str =
     "watching here takes a permission, which is part of the link (&token=…); ask for the whole link";
 const WRONG: &str =
     "the permission to watch is not one of this tracker; ask for a new link where you got this one";
 
-/// What a token says.
-#[derive(Debug, Serialize, Deserialize)]
+const ENDLESS: &str = "the end of this permission (exp) is more than a hundred years away; it counts seconds since 1970, and this looks \
+    like milliseconds";
+
+/// What is read of a token. Its audience, one or several, is checked before.
+#[derive(Debug, Deserialize)]
+struct Read {
+    swarm: SwarmId,
+    role: Role,
+    exp: u64,
+}
+
+/// What a new token says.
+#[derive(Debug, Serialize)]
 struct Claims {
     swarm: SwarmId,
     role: Role,
@@ -51,19 +65,29 @@ struct Key {
 /// Checks tokens. Without keys there are none, and nobody is asked for one.
 #[derive(Clone)]
 pub struct ViewerTokens {
-    keys: HashMap<String, Key>,
+    /// The same for all clones, since they are read again.
+    keys: Arc<RwLock<HashMap<String, Key>>>,
+    /// Where they were read, each as `KID=FILE`.
+    files: Vec<String>,
     audience: String,
+    /// By how much the clock of the one who made a token may differ, seconds.
+    leeway_s: u64,
 }
 
 impl Default for ViewerTokens {
     fn default() -> Self {
-        Self { keys: HashMap::new(), audience: AUDIENCE_DEFAULT.to_owned() }
+        Self {
+            keys: Arc::default(),
+            files: Vec::new(),
+            audience: AUDIENCE_DEFAULT.to_owned(),
+            leeway_s: TOKEN_LEEWAY_S,
+        }
     }
 }
 
 impl fmt::Debug for ViewerTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ViewerTokens").field("kids", &self.keys.keys()).finish_non_exhaustive()
+        f.debug_struct("ViewerTokens").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -74,6 +98,7 @@ impl ViewerTokens {
         for named in keys {
             let (kid, text, is_exposed) = named_file(named)?;
             tokens.add(kid, &text).with_context(|| format!("--viewer-key {named}"))?;
+            tokens.files.push(named.to_owned());
             if is_exposed && tokens.has_secret(kid) {
                 flag_file::warn(&exposed(named));
             }
@@ -83,45 +108,70 @@ impl ViewerTokens {
 
     /// Adds a key.
     pub fn add(&mut self, kid: &str, text: &str) -> anyhow::Result<()> {
-        token_signatures::install();
-        let key = match pem(text) {
-            // What is public must never be taken for a secret, whatever stands before it in the file.
-            Some(pem) => {
-                ensure!(
-                    pem.starts_with("-----BEGIN PUBLIC KEY"),
-                    "it takes a PUBLIC KEY of Ed25519, or a secret"
-                );
-                let key =
-                    DecodingKey::from_ed_pem(pem.as_bytes()).context("it is no public key of Ed25519")?;
-                Key { algorithm: Algorithm::EdDSA, key }
-            }
-            None => Key { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret(text)?) },
-        };
-        ensure!(self.keys.insert(kid.to_owned(), key).is_none(), "another key has the same KID");
-        Ok(())
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        add(&mut keys, kid, text)
     }
 
     /// Whether a key is one that makes permissions as well as checking them.
     fn has_secret(&self, kid: &str) -> bool {
-        self.keys.get(kid).is_some_and(|key| key.algorithm == Algorithm::HS256)
+        self.key(kid).is_some_and(|key| key.algorithm == Algorithm::HS256)
+    }
+
+    fn key(&self, kid: &str) -> Option<Key> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
+    }
+
+    /// The same with another leeway for clocks, seconds.
+    pub const fn set_leeway(&mut self, leeway_s: u64) {
+        self.leeway_s = leeway_s;
     }
 
     /// Whether viewers are asked for a token.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// What a token permits now.
-    pub fn permission(&self, token: Option<&str>) -> Permission {
-        let Some(token) = token else { return Permission::Refused(MISSING) };
-        match self.claims(token) {
-            Ok(Claims { swarm, role, .. }) => Permission::Only(swarm, role),
-            Err(reason) => Permission::Refused(reason),
+    /// Reads the files of the keys again when they change.
+    pub(crate) async fn keep(&self) -> Infallible {
+        let mut looks = Looks::of(self);
+        let mut said = String::new();
+        let mut ticks = interval(CERTIFICATE_LOOK_INTERVAL);
+        loop {
+            ticks.tick().await;
+            if self.files.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            match looks.look(self) {
+                Ok(false) => {}
+                Ok(true) => {
+                    said.clear();
+                    tracing::info!("the keys of permissions were read again");
+                }
+                Err(error) => {
+                    let text = format!("{error:#}");
+                    if text != said {
+                        tracing::warn!("the keys of permissions stay as they were: {text}");
+                        said = text;
+                    }
+                }
+            }
         }
     }
 
+    /// What a token permits. `now` is the tracker's time, by which the permission ends.
+    pub fn permission(&self, token: Option<&str>, now: Timestamp) -> Permission {
+        let Some(token) = token else { return Permission::Refused(MISSING) };
+        let Read { swarm, role, exp } = match self.claims(token) {
+            Ok(read) => read,
+            Err(reason) => return Permission::Refused(reason),
+        };
+        // A token is good throughout the last second that it names.
+        let left_s = (exp + self.leeway_s + 1).saturating_sub(unix_s());
+        Permission::Only(swarm, role, now + Duration::from_secs(left_s))
+    }
+
     /// The claims of a token; the error is for its holder.
-    fn claims(&self, token: &str) -> Result<Claims, &'static str> {
+    fn claims(&self, token: &str) -> Result<Read, &'static str> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(WRONG);
         }
@@ -130,15 +180,15 @@ impl ViewerTokens {
             // It names extensions that a reader must understand (RFC 7515, section 4.1.11). There are none here.
             return Err(WRONG);
         }
-        let key = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(WRONG)?;
+        let key = header.kid.and_then(|kid| self.key(&kid)).ok_or(WRONG)?;
         // The algorithm is the key's and not the token's: a public key must not be taken for a shared secret.
         let mut validation = Validation::new(key.algorithm);
-        validation.leeway = TOKEN_LEEWAY_S;
+        validation.leeway = self.leeway_s;
         validation.set_audience(&[&self.audience]);
         validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp", "aud"]);
-        let data = jsonwebtoken::decode::<Claims>(token, &key.key, &validation);
-        data.map(|data| data.claims).map_err(|error| {
+        let data = jsonwebtoken::decode::<Read>(token, &key.key, &validation);
+        let read = data.map(|data| data.claims).map_err(|error| {
             // Its holder is not told which check failed; the operator may want to know.
             tracing::debug!("a permission is refused: {error}");
             if matches!(error.kind(), ErrorKind::ExpiredSignature) {
@@ -148,8 +198,66 @@ impl ViewerTokens {
             } else {
                 WRONG
             }
-        })
+        })?;
+        if read.exp > unix_s() + TOKEN_LIFETIME_MAX_S { Err(ENDLESS) } else { Ok(read) }
     }
+}
+
+/// What the files of the keys held.
+#[derive(Debug)]
+struct Looks {
+    /// What the keys were read from.
+    used: Vec<String>,
+    /// What was there at the last look.
+    last: Vec<String>,
+}
+
+impl Looks {
+    /// Of keys that have just been read.
+    fn of(tokens: &ViewerTokens) -> Self {
+        let used = texts(&tokens.files).unwrap_or_default();
+        Self { last: used.clone(), used }
+    }
+
+    /// Looks again. Whether there are other keys now; they are taken over at the second look that finds the same, since whoever
+    /// writes a file may not be done at the first.
+    fn look(&mut self, tokens: &ViewerTokens) -> anyhow::Result<bool> {
+        let now = texts(&tokens.files)?;
+        let is_settled = now == self.last;
+        self.last = now;
+        if !is_settled || self.last == self.used {
+            return Ok(false);
+        }
+        let mut keys = HashMap::new();
+        for (named, text) in tokens.files.iter().zip(&self.last) {
+            let kid = named.split_once('=').map_or(named.as_str(), |(kid, _)| kid);
+            add(&mut keys, kid, text).with_context(|| format!("--viewer-key {named}"))?;
+        }
+        *tokens.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.used.clone_from(&self.last);
+        Ok(true)
+    }
+}
+
+fn texts(files: &[String]) -> anyhow::Result<Vec<String>> {
+    files.iter().map(|named| named_file(named).map(|(_, text, _)| text)).collect()
+}
+
+/// Adds a key to others.
+fn add(keys: &mut HashMap<String, Key>, kid: &str, text: &str) -> anyhow::Result<()> {
+    token_signatures::install();
+    let key = match pem(text) {
+        // What is public must never be taken for a secret, whatever stands before it in the file.
+        Some(pem) => {
+            let is_public = pem.starts_with("-----BEGIN PUBLIC KEY");
+            ensure!(is_public, "it takes a PUBLIC KEY of Ed25519, or a secret");
+            let key = DecodingKey::from_ed_pem(pem.as_bytes()).context("it is no public key of Ed25519")?;
+            Key { algorithm: Algorithm::EdDSA, key }
+        }
+        None => Key { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret(text)?) },
+    };
+    ensure!(keys.insert(kid.to_owned(), key).is_none(), "another key has the same KID");
+    Ok(())
 }
 
 /// What a new token is to say.
@@ -185,11 +293,16 @@ fn mint_with(kid: &str, text: &str, grant: &Grant<'_>) -> anyhow::Result<String>
         }
         None => (Algorithm::HS256, EncodingKey::from_secret(secret(text)?)),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let exp = (now + grant.lifetime).as_secs();
+    let lifetime_s = grant.lifetime.as_secs();
+    ensure!(lifetime_s <= TOKEN_LIFETIME_MAX_S, "a permission lasts a hundred years at most");
+    let exp = unix_s() + lifetime_s;
     let claims = Claims { swarm: grant.swarm, role: grant.role, exp, aud: grant.audience.to_owned() };
     let header = Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) };
     jsonwebtoken::encode(&header, &claims, &key).context("no token can be made")
+}
+
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Warns of a key that others could use to make permissions.
@@ -248,6 +361,15 @@ mod tests {
         audience: AUDIENCE_DEFAULT,
     };
 
+    /// What a token permits now, or why it permits nothing.
+    fn permits(tokens: &ViewerTokens, token: Option<&str>) -> Result<(SwarmId, Role), &'static str> {
+        match tokens.permission(token, Timestamp::ZERO) {
+            Permission::Only(swarm, role, until) if until > Timestamp::ZERO => Ok((swarm, role)),
+            Permission::Refused(reason) => Err(reason),
+            other @ (Permission::Only(..) | Permission::All | Permission::Unknown) => panic!("{other:?}"),
+        }
+    }
+
     fn tokens() -> ViewerTokens {
         let mut tokens = ViewerTokens::default();
         tokens.add("a", SECRET).unwrap();
@@ -257,14 +379,14 @@ mod tests {
     #[test]
     fn a_token_permits_its_swarm_until_it_expires() {
         let token = mint_with("a", SECRET, &GRANT).unwrap();
-        assert_eq!(tokens().permission(Some(&token)), Permission::Only(SWARM, Role::Viewer));
-        assert_eq!(tokens().permission(None), Permission::Refused(MISSING));
+        assert_eq!(permits(&tokens(), Some(&token)), Ok((SWARM, Role::Viewer)));
+        assert_eq!(permits(&tokens(), None), Err(MISSING));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let old = Claims { swarm: SWARM, role: Role::Viewer, exp: now - 3600, aud: AUDIENCE_DEFAULT.into() };
         let header = Header { kid: Some("a".into()), ..Header::new(Algorithm::HS256) };
         let key = EncodingKey::from_secret(SECRET.trim().as_bytes());
         let expired = jsonwebtoken::encode(&header, &old, &key).unwrap();
-        assert_eq!(tokens().permission(Some(&expired)), Permission::Refused(EXPIRED));
+        assert_eq!(permits(&tokens(), Some(&expired)), Err(EXPIRED));
     }
 
     #[test]
@@ -278,7 +400,7 @@ mod tests {
             "not.a.token".to_owned(),
             "x".repeat(100_000),
         ] {
-            assert_eq!(tokens().permission(Some(&token)), Permission::Refused(WRONG), "{token:.80}");
+            assert_eq!(permits(&tokens(), Some(&token)), Err(WRONG), "{token:.80}");
         }
         assert!(mint_with("a", "short", &GRANT).is_err());
     }
@@ -290,7 +412,7 @@ mod tests {
         tokens.add("b", next).unwrap();
         for (kid, secret) in [("a", SECRET), ("b", next)] {
             let token = mint_with(kid, secret, &GRANT).unwrap();
-            assert_eq!(tokens.permission(Some(&token)), Permission::Only(SWARM, Role::Viewer));
+            assert_eq!(permits(&tokens, Some(&token)), Ok((SWARM, Role::Viewer)));
         }
     }
 
@@ -306,16 +428,16 @@ mod tests {
         let mut tokens = ViewerTokens::default();
         tokens.add("e", public).unwrap();
         let token = mint_with("e", private, &GRANT).unwrap();
-        assert_eq!(tokens.permission(Some(&token)), Permission::Only(SWARM, Role::Viewer));
+        assert_eq!(permits(&tokens, Some(&token)), Ok((SWARM, Role::Viewer)));
         for before in ["", " ", "\n", "\u{feff}", "Public-Key of the web application\r\n"] {
             let public = format!("{before}{public}").replace('\n', "\r\n");
             let mut tokens = ViewerTokens::default();
             tokens.add("e", &public).unwrap();
-            assert_eq!(tokens.permission(Some(&token)), Permission::Only(SWARM, Role::Viewer), "{before}");
-            let confused = token_of(r#"{"alg":"HS256","kid":"e"}"#, &claims("99999999999"), |message| {
+            assert_eq!(permits(&tokens, Some(&token)), Ok((SWARM, Role::Viewer)), "{before}");
+            let confused = token_of(r#"{"alg":"HS256","kid":"e"}"#, &claims(&in_an_hour()), |message| {
                 hs256(public.trim().as_bytes(), message)
             });
-            assert_eq!(tokens.permission(Some(&confused)), Permission::Refused(WRONG), "{before}");
+            assert_eq!(permits(&tokens, Some(&confused)), Err(WRONG), "{before}");
             assert!(mint_with("e", &public, &GRANT).is_err(), "a public key signs nothing");
         }
         for other in [private, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] {
@@ -326,6 +448,10 @@ mod tests {
         assert!(error.contains("the same KID"), "{error}");
     }
 
+    fn in_an_hour() -> String {
+        (unix_s() + 3600).to_string()
+    }
+
     fn claims(exp: &str) -> String {
         format!(r#"{{"swarm":"{SWARM}","role":"viewer","exp":{exp},"aud":"tributary"}}"#)
     }
@@ -333,18 +459,18 @@ mod tests {
     #[test]
     fn a_permission_counts_from_the_time_that_it_names_on() {
         let signed = |nbf: &str| {
-            let claims = claims("18446744073709551615").replacen('{', &format!("{{\"nbf\":{nbf},"), 1);
+            let claims = claims(&in_an_hour()).replacen('{', &format!("{{\"nbf\":{nbf},"), 1);
             let token = token_of(r#"{"alg":"HS256","kid":"a"}"#, &claims, |message| {
                 hs256(SECRET.trim().as_bytes(), message)
             });
-            tokens().permission(Some(&token))
+            permits(&tokens(), Some(&token))
         };
-        assert_eq!(signed("1"), Permission::Only(SWARM, Role::Viewer));
+        assert_eq!(signed("1"), Ok((SWARM, Role::Viewer)));
         for later in ["99999999999", "18446744073709551615"] {
-            assert_eq!(signed(later), Permission::Refused(EARLY), "{later}");
+            assert_eq!(signed(later), Err(EARLY), "{later}");
         }
         for nonsense in ["-1", "\"1\"", "1e400", "[]"] {
-            assert!(matches!(signed(nonsense), Permission::Refused(_)), "{nonsense}");
+            assert!(signed(nonsense).is_err(), "{nonsense}");
         }
     }
 
@@ -375,13 +501,13 @@ mod tests {
         let claims = |exp: &str, aud: &str| {
             format!(r#"{{"swarm":"{SWARM}","role":"initial","exp":{exp},"aud":{aud}}}"#)
         };
-        let good = claims("99999999999", r#""tributary""#);
+        let good = claims(&in_an_hour(), r#""tributary""#);
         let der = data_encoding::BASE64.decode(public.lines().nth(1).unwrap().as_bytes()).unwrap();
         // Keys that everybody has, taken for a secret.
         for secret in [public.as_bytes(), public.trim().as_bytes(), &der, &der[12..], b""] {
             for header in [r#"{"alg":"HS256","kid":"e"}"#, r#"{"alg":"EdDSA","kid":"e"}"#] {
                 let token = token_of(header, &good, |message| hs256(secret, message));
-                assert_eq!(tokens.permission(Some(&token)), Permission::Refused(WRONG), "{header}");
+                assert_eq!(permits(&tokens, Some(&token)), Err(WRONG), "{header}");
             }
         }
         let headers = [
@@ -399,7 +525,7 @@ mod tests {
         for header in headers {
             for sign in [|_: &str| Vec::new(), |message: &str| hs256(SECRET.trim().as_bytes(), message)] {
                 let token = token_of(header, &good, sign);
-                assert_eq!(tokens.permission(Some(&token)), Permission::Refused(WRONG), "{header}");
+                assert_eq!(permits(&tokens, Some(&token)), Err(WRONG), "{header}");
             }
         }
         let signed = |claims: &str| {
@@ -407,17 +533,17 @@ mod tests {
             token_of(header, claims, |message| hs256(SECRET.trim().as_bytes(), message))
         };
         assert_eq!(
-            tokens.permission(Some(&signed(&good))),
-            Permission::Only(SWARM, Role::Initial),
+            permits(&tokens, Some(&signed(&good))),
+            Ok((SWARM, Role::Initial)),
             "the others differ from this one only"
         );
         for exp in ["1e400", "-1", "\"99999999999\"", "null", "1.5", "[99999999999]"] {
-            let permission = tokens.permission(Some(&signed(&claims(exp, r#""tributary""#))));
-            assert!(matches!(permission, Permission::Refused(_)), "{exp}: {permission:?}");
+            let permission = permits(&tokens, Some(&signed(&claims(exp, r#""tributary""#))));
+            assert!(permission.is_err(), "{exp}: {permission:?}");
         }
         for aud in [r#""tributary\u0000""#, r#""TRIBUTARY""#, "null", "{}", "[]"] {
-            let permission = tokens.permission(Some(&signed(&claims("99999999999", aud))));
-            assert!(matches!(permission, Permission::Refused(_)), "{aud}: {permission:?}");
+            let permission = permits(&tokens, Some(&signed(&claims(&in_an_hour(), aud))));
+            assert!(permission.is_err(), "{aud}: {permission:?}");
         }
         let good = signed(&good);
         for token in [
@@ -426,8 +552,60 @@ mod tests {
             format!("{good}="),
             good[..good.len() - 1].into(),
         ] {
-            assert_eq!(tokens.permission(Some(&token)), Permission::Refused(WRONG), "{token}");
+            assert_eq!(permits(&tokens, Some(&token)), Err(WRONG), "{token}");
         }
+    }
+
+    #[test]
+    fn an_end_in_milliseconds_is_refused_in_words_and_an_audience_may_be_one_of_several() {
+        let signed = |exp: u64, aud: &str| {
+            let claims = format!(r#"{{"swarm":"{SWARM}","role":"viewer","exp":{exp},"aud":{aud}}}"#);
+            token_of(r#"{"alg":"HS256","kid":"a"}"#, &claims, |message| {
+                hs256(SECRET.trim().as_bytes(), message)
+            })
+        };
+        let soon = unix_s() + 60;
+        for absurd in [soon * 1000, soon + TOKEN_LIFETIME_MAX_S + 60, u64::MAX] {
+            assert_eq!(permits(&tokens(), Some(&signed(absurd, "\"tributary\""))), Err(ENDLESS), "{absurd}");
+        }
+        let several = r#"["elsewhere","tributary"]"#;
+        assert_eq!(permits(&tokens(), Some(&signed(soon, several))), Ok((SWARM, Role::Viewer)));
+        assert_eq!(permits(&tokens(), Some(&signed(soon, r#"["elsewhere"]"#))), Err(WRONG));
+        let Permission::Only(_, _, until) =
+            tokens().permission(Some(&signed(soon, several)), Timestamp::from_millis(5_000))
+        else {
+            panic!("not permitted");
+        };
+        let left_s = until.since(Timestamp::from_millis(5_000)).as_secs();
+        assert!((60..=61 + TOKEN_LEEWAY_S).contains(&left_s), "{left_s}");
+        assert!(mint_with("a", SECRET, &Grant { lifetime: Duration::MAX, ..GRANT }).is_err());
+    }
+
+    #[test]
+    fn keys_are_read_again_once_their_files_hold_something_else_that_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, SECRET).unwrap();
+        let named = format!("a={}", file.display());
+        let tokens = ViewerTokens::read([named.as_str()], AUDIENCE_DEFAULT).unwrap();
+        let (next, clone) = ("south south south south south south", tokens.clone());
+        let (old, new) = (mint_with("a", SECRET, &GRANT).unwrap(), mint_with("a", next, &GRANT).unwrap());
+        let mut looks = Looks::of(&tokens);
+        std::fs::write(&file, next).unwrap();
+        assert!(matches!(looks.look(&tokens), Ok(false)), "it may still be being written");
+        assert_eq!(permits(&clone, Some(&old)), Ok((SWARM, Role::Viewer)));
+        assert!(matches!(looks.look(&tokens), Ok(true)));
+        assert_eq!(permits(&clone, Some(&new)), Ok((SWARM, Role::Viewer)));
+        assert_eq!(permits(&clone, Some(&old)), Err(WRONG));
+        std::fs::write(&file, "short").unwrap();
+        assert!(matches!(looks.look(&tokens), Ok(false)) && looks.look(&tokens).is_err());
+        std::fs::remove_file(&file).unwrap();
+        assert!(looks.look(&tokens).is_err());
+        assert_eq!(
+            permits(&clone, Some(&new)),
+            Ok((SWARM, Role::Viewer)),
+            "the keys that were read last stay"
+        );
     }
 
     #[test]

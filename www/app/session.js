@@ -201,6 +201,9 @@ export class Session {
       case "unknown_swarm": return this.#view.unknown();
       case "waiting": return this.#view.waiting(message.reason);
       case "peers_withheld": return this.onWithheld(message.is_consent_required, message.reason);
+      case "dismissed":
+        this.#tracker = "down";
+        return this.#view.dismissed(message.reason);
       case "complete": return;
       case "banned":
         this.#bannedCount += 1;

@@ -119,6 +119,7 @@
  *   | {type: "complete"}
  *   | {type: "banned", link: number, reason: string}
  *   | {type: "mirror_lost", host: string}
+ *   | {type: "dismissed", reason: string}
  *   | {type: "failed", reason: string}} FromWorker
  *
  * @typedef {{type: "signal", link: number, signal: Signal}

@@ -96,6 +96,16 @@ export class View {
     this.#countdown = setInterval(() => setText(line, words()), 1000);
   }
 
+  /**
+   * The tracker takes this viewer no longer; those already connected go on.
+   * @param {string} reason
+   */
+  dismissed(reason) {
+    this.tracker("down", "Stopped");
+    notice("dismissed", `The tracker ends this visit: ${reason}. The film goes on with what is stored here and what ` +
+      "those already connected send.");
+  }
+
   /** Says that nobody knows the swarm; forgotten when somebody does. */
   unknown() {
     notice("unknown", "Nobody here knows this content: the link is wrong, or its publisher is away. " +

@@ -6,18 +6,20 @@ use swarm_core::peer::{Input, OutpostId, OutpostInput, OutpostOutput};
 
 use super::{Answer, Driver};
 use crate::address::TrackerAddress;
-use crate::publications;
+use crate::publications::{self, Wish};
 use crate::tracker::{Tracker, TrackerEvent};
 
 /// One tracker and the socket to it.
 pub(super) struct Outpost {
     address: TrackerAddress,
     socket: Option<(u64, Tracker)>,
+    /// Whether it took the manifest before.
+    has_published: bool,
 }
 
 impl Outpost {
     pub(super) const fn new(address: TrackerAddress) -> Self {
-        Self { address, socket: None }
+        Self { address, socket: None, has_published: false }
     }
 }
 
@@ -40,14 +42,21 @@ impl Driver {
                 }
             }
             OutpostOutput::Publish(bytes) => {
-                let (address, swarm, is_listed) = (post.address.clone(), self.swarm, self.is_listed);
+                let (address, swarm) = (post.address.clone(), self.swarm);
+                let wish = Wish { is_listed: self.is_listed, is_again: post.has_published };
                 let credentials = Arc::clone(&self.credentials);
                 self.ask(move || {
-                    let result =
-                        publications::publish_manifest(&address, swarm, &bytes, is_listed, &credentials);
+                    let result = publications::publish_manifest(&address, swarm, &bytes, wish, &credentials);
                     Answer::PublishedAt(id, result)
                 });
             }
+        }
+    }
+
+    /// An outpost took the manifest, or did not.
+    pub(super) fn note_published_at(&mut self, id: OutpostId, is_taken: bool) {
+        if let Some(post) = self.outposts.get_mut(id.0) {
+            post.has_published |= is_taken;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use swarm_core::Manifest;
 use swarm_core::peer::{Input, PublishError};
 use swarm_core::tracker_list::{advice_of, is_permission, is_usable};
@@ -11,7 +12,7 @@ use swarm_core::tracker_message::{ErrorCode, TrackerMessage, TrackerMessageBody}
 use super::{Answer, Driver};
 use crate::address::TrackerAddress;
 use crate::handle::Notice;
-use crate::publications::{self, Credentials};
+use crate::publications::{self, Credentials, Wish};
 use crate::tracker::{Tracker, TrackerEvent};
 
 /// A manifest is brought back once in this time: another peer may have done it, and the tracker may refuse it.
@@ -71,18 +72,29 @@ impl Driver {
         self.trackers.learn(listed);
     }
 
+    /// Puts the manifest of an initial peer to its tracker.
+    pub(super) fn publish(&self, bytes: Bytes) {
+        let (address, swarm) = (self.trackers.current().clone(), self.swarm);
+        let wish = Wish { is_listed: self.is_listed, is_again: self.has_published };
+        let credentials = Arc::clone(&self.credentials);
+        self.ask(move || {
+            Answer::Published(publications::publish_manifest(&address, swarm, &bytes, wish, &credentials))
+        });
+    }
+
     /// Brings the manifest back to a tracker that forgot it, as after a restart: the swarm lives on without its
     /// publisher. The core keeps asking to join.
     fn bring_back(&mut self) {
         let now = Instant::now();
         let Some(manifest) = self.manifest.clone().filter(|_| now >= self.next_return) else { return };
         self.next_return = now + RETURN_INTERVAL;
-        let (address, swarm, is_listed) = (self.trackers.current().clone(), self.swarm, self.is_listed);
+        let (address, swarm) = (self.trackers.current().clone(), self.swarm);
+        let wish = Wish { is_listed: self.is_listed, is_again: true };
         let credentials = self.credentials();
         self.ask(move || {
             let bytes = manifest.to_bytes().map_err(|error| PublishError::Refused(error.to_string()));
             Answer::Returned(bytes.and_then(|bytes| {
-                publications::publish_manifest(&address, swarm, &bytes, is_listed, &credentials)
+                publications::publish_manifest(&address, swarm, &bytes, wish, &credentials)
             }))
         });
     }

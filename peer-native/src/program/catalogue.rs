@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::address::TrackerAddress;
 use crate::data_dir::{DataDir, Listing};
 use crate::key;
-use crate::publications::{self, Credentials};
+use crate::publications::{self, Credentials, Removed};
 use crate::store::FileStamp;
 use anyhow::{Context, bail};
 use swarm_core::SwarmId;
@@ -56,12 +56,19 @@ pub(crate) async fn remove(options: Remove, reporter: Reporter) -> anyhow::Resul
     if !options.is_local {
         let key = publishing::key_path(options.signing.key.as_deref(), Some(&data_dir))?;
         for tracker in listing.trackers() {
-            taken_off(tracker, listing.swarm, &key).await.with_context(|| {
+            let removed = taken_off(tracker, listing.swarm, &key).await.with_context(|| {
                 format!(
                     "{path} stays in the list, since {tracker} still knows it; try again, or forget it here only with --local"
                 )
             })?;
-            reporter.text(&format!("{tracker} forgets {path}"));
+            reporter.text(&match removed {
+                Removed::Forgotten => format!("{tracker} forgets {path}"),
+                Removed::Unknown => {
+                    format!(
+                        "{tracker} did not have {path}; a `seed` of it that still runs can bring it there"
+                    )
+                }
+            });
         }
     }
     data_dir.unlist(&listing.path).context("the catalogue cannot be written")?;
@@ -71,13 +78,13 @@ pub(crate) async fn remove(options: Remove, reporter: Reporter) -> anyhow::Resul
 }
 
 /// Takes a title off a tracker that it was last seeded at.
-async fn taken_off(tracker: &str, swarm: SwarmId, key: &Path) -> anyhow::Result<()> {
+async fn taken_off(tracker: &str, swarm: SwarmId, key: &Path) -> anyhow::Result<Removed> {
     let tracker: TrackerAddress = tracker.parse()?;
     let credentials = Credentials { key: Some(key::read(key)?), ..Credentials::default() };
     let removed =
         tokio::task::spawn_blocking(move || publications::remove_manifest(&tracker, swarm, &credentials));
     match removed.await? {
-        Ok(()) => Ok(()),
+        Ok(removed) => Ok(removed),
         Err(PublishError::Refused(reason) | PublishError::Failed(reason)) => bail!("{reason}"),
     }
 }

@@ -206,6 +206,7 @@ impl Fetching {
                 | Event::Outpost { .. }
                 | Event::Banned { .. }
                 | Event::MirrorLost { .. }
+                | Event::Dismissed { .. }
                 | Event::Failed(_),
             )
             | Notice::Moved(_)

@@ -42,6 +42,12 @@ impl TrackerWatch {
             Notice::Peer(Event::PeersWithheld { reason, .. }) => {
                 self.say(format!("no peers here: {reason}"), reporter);
             }
+            Notice::Peer(Event::Dismissed { reason }) => self.say(
+                format!(
+                    "{reason}. What others send goes on, for as long as they stay; nobody new can be found"
+                ),
+                reporter,
+            ),
             Notice::Moved(address) => {
                 self.say(format!("going on at the tracker {address}"), reporter);
                 self.moved = Some(address.clone());

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use peer_native::data_dir::DataDir;
 use peer_native::publish::{self, Publication, PublishError};
@@ -61,6 +61,31 @@ fn a_touched_file_is_hashed_again_but_stays_the_same_swarm() {
     assert_eq!(second.swarm, first.swarm);
     content::file(directory.path(), "film", 2, LENGTH);
     assert_ne!(published(&path, &data_dir).swarm, first.swarm);
+}
+
+#[test]
+fn a_file_has_the_same_link_wherever_it_is_and_whichever_machine_publishes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = DataDir::at(directory.path().join("one"));
+    let there = DataDir::at(directory.path().join("another"));
+    fs::create_dir_all(directory.path().join("films")).unwrap();
+    let path = content::file(directory.path(), "film.bin", 1, LENGTH);
+    let written = SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(written).unwrap();
+    let first = published(&path, &here);
+    let written_s = written.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!(first.manifest.created_s, written_s, "it says when the file was written");
+    assert_eq!(published(&path, &there).swarm, first.swarm, "another data directory, the same key");
+    let moved = directory.path().join("films/film.bin");
+    fs::rename(&path, &moved).unwrap();
+    assert_eq!(published(&moved, &here).swarm, first.swarm, "it was moved");
+    // A copy is newer than what it was made from; the data directory knows the content.
+    let copy = content::file(directory.path(), "film.bin", 1, LENGTH);
+    assert_eq!(published(&copy, &here).swarm, first.swarm);
+    assert_eq!(published(&copy, &here).manifest, first.manifest);
+    let renamed = directory.path().join("films/another name.bin");
+    fs::rename(&moved, &renamed).unwrap();
+    assert_ne!(published(&renamed, &here).swarm, first.swarm, "a name is part of what is published");
 }
 
 #[test]

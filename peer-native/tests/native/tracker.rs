@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};
 use peer_native::address::TrackerAddress;
-use peer_native::publications::{Credentials, fetch_manifest, publish_manifest};
+use peer_native::publications::{Credentials, Wish, fetch_manifest, publish_manifest};
 use swarm_core::peer::FetchError;
 use swarm_core::tracker_message::{
     ErrorCode, PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
@@ -205,7 +205,7 @@ async fn a_manifest_is_put_and_got_over_http() {
     let address = tracker.address.clone();
     let (found, missing) = tokio::task::spawn_blocking(move || {
         let none = Credentials::default();
-        publish_manifest(&address, SwarmId([1; 32]), b"a manifest", false, &none).unwrap();
+        publish_manifest(&address, SwarmId([1; 32]), b"a manifest", Wish::default(), &none).unwrap();
         (fetch_manifest(&address, SwarmId([1; 32]), &none), fetch_manifest(&address, SwarmId([2; 32]), &none))
     })
     .await

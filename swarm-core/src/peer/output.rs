@@ -110,6 +110,12 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// The tracker let a viewer in and takes it no longer, as when its permission is over. Its links stay, and what they send goes
+    /// on; no new ones come.
+    Dismissed {
+        /// Why, in words.
+        reason: String,
+    },
     /// Everything wanted is held and verified.
     Complete,
     /// The swarm can send less than its players need, by these numbers; `None`: it can again.

@@ -19,7 +19,7 @@
 //! | `admission`, [`token_bucket`] | limits for each connection and each address |
 //! | `privacy` | what viewers may learn of one another |
 //! | [`places`] | how many connections may be open, and from where |
-//! | [`publishers`] | how often one address may publish |
+//! | [`paces`] | how often one address may publish, ask or shake hands |
 //! | `pool` | a set of peers to draw from |
 //! | `draw` | choices by chance that are the same on every machine |
 //! | [`resume`] | resume tokens |
@@ -35,10 +35,10 @@ pub mod graph;
 pub mod nearness;
 pub mod network;
 pub mod outgoing;
+pub mod paces;
 pub mod places;
 mod pool;
 mod privacy;
-pub mod publishers;
 pub mod rarity;
 mod refusal;
 pub mod resume;
@@ -52,5 +52,6 @@ pub use graph::Wiring;
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
 pub use privacy::Privacy;
 pub use rarity::Wish;
+pub use refusal::{EXPIRED, UNNAMED};
 pub use resume::ResumeKey;
 pub use tracker::{LinkNote, Passport, Permission, Receiver, Said, Tracker, TrackerConfig};

@@ -49,6 +49,12 @@ pub enum CloseReason {
     Silent,
     /// The tracker is stopping.
     Stopping,
+    /// A long message was begun and did not arrive in time.
+    Unfinished,
+    /// There was no room for a long message for too long.
+    NoMessageRoom,
+    /// The permission that it came with is over.
+    Expired,
 }
 
 impl CloseReason {
@@ -58,13 +64,15 @@ impl CloseReason {
             Self::Stopping => 1001,
             Self::Version | Self::NoHello => 1002,
             Self::TooLong => 1009,
-            Self::Full => 1013,
+            Self::Full | Self::NoMessageRoom => 1013,
             Self::Forbidden
             | Self::Withheld
             | Self::Replaced
             | Self::Flooding
             | Self::SlowReader
-            | Self::Silent => 1008,
+            | Self::Silent
+            | Self::Unfinished
+            | Self::Expired => 1008,
         }
     }
 
@@ -82,6 +90,11 @@ impl CloseReason {
             Self::NoHello => "no hello came in time",
             Self::Silent => "pings were not answered",
             Self::Stopping => "the tracker is stopping",
+            Self::Unfinished => "a message was begun and did not arrive in time",
+            Self::NoMessageRoom => {
+                "your address or network sends too many long messages at once; try again later"
+            }
+            Self::Expired => "the permission to watch has expired",
         }
     }
 }
@@ -104,6 +117,9 @@ mod tests {
             CloseReason::NoHello,
             CloseReason::Silent,
             CloseReason::Stopping,
+            CloseReason::Unfinished,
+            CloseReason::NoMessageRoom,
+            CloseReason::Expired,
         ] {
             assert!(reason.text().len() <= 123);
             assert!((1000..5000).contains(&reason.code()));

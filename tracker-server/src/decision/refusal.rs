@@ -1,5 +1,6 @@
 //! Why a request is refused, in the words a peer and its person read.
 
+use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::{ErrorCode, TRACKER_VERSION, TrackerDecodeError};
 use swarm_core::{PeerId, SwarmId};
 
@@ -7,6 +8,13 @@ use super::outgoing::CloseReason;
 use crate::limits::{
     BUSY_RECEIVER_RETRY_MS, FULL_RETRY_MS, REMOVED_RETRY_MS, UNAVAILABLE_RETRY_MS, UNKNOWN_SWARM_RETRY_MS,
 };
+
+/// What a viewer hears whose permission is over.
+pub const EXPIRED: &str = "the permission to watch has expired; ask for a new link where you got this one";
+
+/// What a publisher hears who calls this tracker by a name that it does not know as its own.
+pub const UNNAMED: &str = "this tracker does not know the name that you call it by, so that it cannot tell whether a signature was meant \
+    for it; its operator gives it the name with --public-host";
 
 /// A request that is not met. Becomes an `error` message, and the end of the connection where `close` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +59,11 @@ impl Refusal {
         Self::new(ErrorCode::Forbidden, text).close(CloseReason::Forbidden)
     }
 
+    /// A permission that is over, for a peer that was let in with it.
+    pub(super) fn expired() -> Self {
+        Self::new(ErrorCode::Forbidden, EXPIRED).close(CloseReason::Expired)
+    }
+
     pub(super) fn forbidden() -> Self {
         Self::new(ErrorCode::Forbidden, CloseReason::Forbidden.text()).close(CloseReason::Forbidden)
     }
@@ -68,8 +81,11 @@ impl Refusal {
         Self::new(ErrorCode::MirrorsOnly, text).close(CloseReason::Withheld)
     }
 
-    /// A role that was not proven.
-    pub(super) fn unproven() -> Self {
+    /// A role that was not proven, to a tracker that is called so.
+    pub(super) fn unproven(tracker: TrackerName) -> Self {
+        if tracker == TrackerName::UNKNOWN {
+            return Self::new(ErrorCode::Forbidden, UNNAMED).close(CloseReason::Forbidden);
+        }
         let text = "joining as an initial peer takes a signature by the publisher's key, made for this connection \
                     and for the name that this tracker has; seed with the key that published this (--key)";
         Self::new(ErrorCode::Forbidden, text).close(CloseReason::Forbidden)

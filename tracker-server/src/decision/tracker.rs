@@ -5,6 +5,7 @@ mod bridged;
 mod cost;
 mod greeting;
 mod levels;
+mod permits;
 mod signals;
 mod stage;
 mod swarms;
@@ -22,6 +23,7 @@ use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
 use self::cost::cost;
+use self::permits::check_permission;
 pub use self::signals::Receiver;
 use self::signals::relay;
 pub use self::stage::Permission;
@@ -170,13 +172,6 @@ impl Tracker {
         }
     }
 
-    /// What the token of a connection that has not greeted yet lets it do.
-    pub fn permit(&mut self, connection: ConnectionId, found: Permission) {
-        if let Some(Stage::Open { permission, .. }) = self.stages.get_mut(&connection) {
-            *permission = found;
-        }
-    }
-
     /// A connection closed.
     pub fn disconnected(
         &mut self,
@@ -259,7 +254,7 @@ impl Tracker {
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (PeerRequestBody::Join { swarm, role, have, playhead, proof }, Stage::Greeted(known)) => {
-                check_permission(known.permission, swarm, role)?;
+                check_permission(now, known.permission, swarm, role)?;
                 self.config.privacy.check(role, known.is_consenting)?;
                 let Known { peer, site, uplink_bps, .. } = known;
                 let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
@@ -374,14 +369,6 @@ impl Tracker {
         let message = (connection, Outgoing::Send(TrackerMessage { id, body }));
         [message].into_iter().chain(close).collect()
     }
-}
-
-/// A permission may be for one swarm and role.
-fn check_permission(permission: Permission, swarm: SwarmId, role: Role) -> Result<(), Refusal> {
-    if matches!(permission, Permission::Only(own, as_what) if (own, as_what) != (swarm, role)) {
-        return Err(Refusal::not_permitted("this permission is for another content or another role"));
-    }
-    Ok(())
 }
 
 /// Compares secrets without telling by the time it takes where they differ.

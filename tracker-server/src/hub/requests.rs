@@ -23,7 +23,7 @@ impl Hub {
         };
         self.metrics.count_request(&request.body);
         let permission = if let PeerRequestBody::Hello { token, .. } = &request.body {
-            Some(self.config.permission(token.as_deref()))
+            Some(self.config.permission(token.as_deref(), self.now()))
         } else {
             None
         };

@@ -92,7 +92,9 @@ impl Hub {
         }
         match bytes {
             Some(bytes) => self.learn_publication(swarm, &bytes).await,
-            None if self.publisher(swarm).is_some() || !self.is_removed(swarm) => self.remove(swarm).await,
+            None if self.publisher(swarm).is_some() || !self.is_removed(swarm) => {
+                _ = self.remove(swarm).await;
+            }
             None => {}
         }
     }

@@ -1,4 +1,6 @@
-//! How many messages a connection and an address may send, and what each costs.
+//! How many messages a connection and an address may send, what each costs, and what may be kept of those that are not whole.
+
+use std::time::Duration;
 
 /// Messages a second from one connection, over time.
 pub const CONNECTION_RATE_PER_S: u32 = 50;
@@ -34,3 +36,26 @@ pub const WANT_COST: u32 = 5;
 /// Segments that a peer names in a `want`; each further number of as many costs a message more. A `want` of 16,384 segments
 /// takes about 1.8 ms, a hundred times what a short one does.
 pub const WANT_SEGMENTS_USUAL: u32 = 16;
+
+/// Bytes of a message that a connection may send without room for it: what one message pays for. So much can be kept for each
+/// connection.
+pub const MESSAGE_FREE_BYTES: usize = FRAME_FREE_BYTES;
+
+/// Bytes of a message before the greeting was accepted: `hello` with a permission of the greatest length.
+pub const MESSAGE_BEFORE_HELLO_BYTES: usize = 8 * 1024;
+
+/// Bytes that may be kept for longer messages that are on their way, of all connections. Each counts twice: as the frame that
+/// arrives and as the message that it becomes.
+pub const UNFINISHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of those of one address (one /64 of IPv6), at most: 16 messages of the greatest length at a time.
+pub const UNFINISHED_BYTES_PER_ADDRESS_MAX: usize = UNFINISHED_BYTES_MAX / 8;
+
+/// Bytes of those of one subnet (a /24 of IPv4, a /48 of IPv6), at most.
+pub const UNFINISHED_BYTES_PER_SUBNET_MAX: usize = UNFINISHED_BYTES_MAX / 4;
+
+/// A longer message must be whole within this time, or have found room within it: 64 KiB at 26 kbit/s.
+pub const UNFINISHED_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// After this time a message that found no room looks again.
+pub const MESSAGE_ROOM_RETRY: Duration = Duration::from_millis(50);

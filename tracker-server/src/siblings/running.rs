@@ -2,9 +2,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::{Message as Received, WebSocket};
 use bytes::Bytes;
 use futures_util::future::{join_all, ready};
 use futures_util::stream::BoxStream;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::connect_async_with_config;
-use tokio_tungstenite::tungstenite::Message as Sent;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::SiblingAddress;
@@ -23,6 +23,7 @@ use crate::limits::{
     SIBLING_FRAME_BYTES_MAX, SIBLING_GREETING_TIMEOUT, SIBLING_QUEUE_MAX, SIBLING_RETRY, SIBLING_RETRY_MAX,
     SIBLING_SILENCE_MAX, SIBLING_TICK,
 };
+use crate::socket::WebSocket;
 
 /// A connection of frames, opened by either side.
 struct Way {
@@ -98,17 +99,21 @@ async fn visit(
     lost
 }
 
-async fn greet(key: &SiblingKey, address: &SiblingAddress) -> Result<(Way, Seals), Lost> {
-    let config = WebSocketConfig::default()
+/// How a WebSocket of a sibling reads and writes.
+pub(crate) fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
         .max_message_size(Some(SIBLING_FRAME_BYTES_MAX))
-        .max_frame_size(Some(SIBLING_FRAME_BYTES_MAX));
-    let connected = connect_async_with_config(address.url(), Some(config), true).await;
+        .max_frame_size(Some(SIBLING_FRAME_BYTES_MAX))
+}
+
+async fn greet(key: &SiblingKey, address: &SiblingAddress) -> Result<(Way, Seals), Lost> {
+    let connected = connect_async_with_config(address.url(), Some(config()), true).await;
     let (socket, _) = connected.map_err(|error| error.to_string())?;
     let (sink, stream) = socket.split();
-    let frames = stream
-        .take_while(|message| ready(message.is_ok()))
-        .filter_map(|message| ready(if let Ok(Sent::Binary(frame)) = message { Some(frame) } else { None }));
-    let sink = sink.sink_map_err(drop).with(|frame| ready(Ok::<_, ()>(Sent::Binary(frame))));
+    let frames = stream.take_while(|message| ready(message.is_ok())).filter_map(|message| {
+        ready(if let Ok(Message::Binary(frame)) = message { Some(frame) } else { None })
+    });
+    let sink = sink.sink_map_err(drop).with(|frame| ready(Ok::<_, ()>(Message::Binary(frame))));
     let mut way = Way { frames: frames.boxed(), sink: Box::pin(sink) };
     let nonce = nonce()?;
     let greeting = GuestGreeting::new(key.clone(), &way.frame().await?, nonce).map_err(in_words)?;
@@ -117,19 +122,20 @@ async fn greet(key: &SiblingKey, address: &SiblingAddress) -> Result<(Way, Seals
     Ok((way, seals))
 }
 
-/// Serves the connection of a sibling that came.
-pub(crate) async fn host(hub: &Hub, key: SiblingKey, socket: WebSocket) {
+/// Serves the connection of a sibling that came. `is_own` is set once it has shown that it is one.
+pub(crate) async fn host(hub: &Hub, key: SiblingKey, socket: WebSocket, is_own: &AtomicBool) {
     let (sink, stream) = socket.split();
     let frames = stream.take_while(|message| ready(message.is_ok())).filter_map(|message| {
-        ready(if let Ok(Received::Binary(frame)) = message { Some(frame) } else { None })
+        ready(if let Ok(Message::Binary(frame)) = message { Some(frame) } else { None })
     });
-    let sink = sink.sink_map_err(drop).with(|frame| ready(Ok::<_, ()>(Received::Binary(frame))));
+    let sink = sink.sink_map_err(drop).with(|frame| ready(Ok::<_, ()>(Message::Binary(frame))));
     let way = Way { frames: frames.boxed(), sink: Box::pin(sink) };
     let (way, seals) = match timeout(SIBLING_GREETING_TIMEOUT, welcome(key, way)).await {
         Ok(Ok(greeted)) => greeted,
         Ok(Err(lost)) => return tracing::warn!("a tracker that calls itself a sibling is refused: {lost}"),
         Err(_) => return,
     };
+    is_own.store(true, Ordering::Relaxed);
     let (sender, queue) = mpsc::channel(SIBLING_QUEUE_MAX);
     let Ok(mask) = getrandom::u64() else { return };
     let Some(id) = hub.sibling_came(sender, mask) else {

@@ -118,3 +118,39 @@ async fn a_tracker_that_is_closed_to_viewers_takes_manifests_only_from_those_who
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_permission_that_ends_ends_the_visit_and_lets_nobody_join_any_more() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("key");
+    std::fs::write(&file, "north north north north north north")?;
+    let named = format!("a={}", file.display());
+    let server = Server::start_with(|config| {
+        config.viewer_tokens.add("a", "north north north north north north").unwrap();
+        config.publish_token = Some("publisher".into());
+        config.viewer_tokens.set_leeway(0);
+    })
+    .await?;
+    let (swarm, bytes) = manifest("film")?;
+    let path = format!("/v1/manifests/{swarm}");
+    let headers = [("authorization", "Bearer publisher")];
+    assert_eq!(request(server.address, "PUT", &path, &headers, bytes.into()).await?.status, 201);
+    let (role, lifetime) = (Role::Viewer, Duration::from_secs(1));
+    let token = mint(&named, &Grant { swarm, role, lifetime, audience: AUDIENCE_DEFAULT })?;
+    let (mut joined, greeted) = greet(&server, Some(&token)).await?;
+    assert!(greeted.is_ok());
+    joined.join(swarm, &[]).await?;
+    let (mut waiting, greeted) = greet(&server, Some(&token)).await?;
+    assert!(greeted.is_ok());
+    for socket in [&mut joined, &mut waiting] {
+        let TrackerMessageBody::Error { code, text, .. } = socket.notice().await? else {
+            anyhow::bail!("it is not told");
+        };
+        assert_eq!(code, ErrorCode::Forbidden);
+        assert!(text.contains("has expired; ask for a new link"), "{text}");
+        assert_eq!(socket.close_code().await?, 1008);
+    }
+    assert_eq!(greet(&server, Some(&token)).await?.1, Err(ErrorCode::Forbidden));
+    server.wait_for_metric("tributary_tracker_peers 0").await?;
+    Ok(())
+}

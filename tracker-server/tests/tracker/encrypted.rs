@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_tungstenite::tungstenite::Message;
+use tracker_server::decision::token_bucket::Rate;
 use tracker_server::tls::CertificateFiles;
 use tracker_server::{Page, ServerConfig, Tls};
 
@@ -322,7 +323,8 @@ async fn who_asks_over_tls_and_does_not_read_is_cut() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_certificate_that_changes_is_read_again_unless_it_is_broken() -> anyhow::Result<()> {
     let pki = Pki::new()?;
-    let server = pki.serve(|_| {}).await?;
+    // It looks as often as it can.
+    let server = pki.serve(|config| config.handshakes = Rate { per_s: 1_000_000, burst: 1_000_000 }).await?;
     let first = pki.shown(server.address).await?;
     let pem = std::fs::read(pki.files().certificate)?;
     pki.issue()?;
@@ -355,4 +357,17 @@ async fn changed(
         }
     };
     timeout(PATIENCE, wait).await.context("the certificate never changed")?
+}
+
+#[tokio::test]
+async fn handshakes_of_one_address_have_a_rate() -> anyhow::Result<()> {
+    let pki = Pki::new()?;
+    let server = pki.serve(|config| config.handshakes = Rate { per_s: 1, burst: 3 }).await?;
+    let mut refused = 0;
+    for _ in 0..8 {
+        refused += u32::from(pki.connect(server.address, "http/1.1").await.is_err());
+    }
+    assert!((3..=5).contains(&refused), "{refused}");
+    server.wait_for_metric(&format!("tributary_tracker_refused_connections_total {refused}")).await?;
+    Ok(())
 }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use tracker_server::Page;
+use tracker_server::decision::token_bucket::Rate;
 
 use crate::harness::{PATIENCE, Server, Socket, code_of, manifest, request};
 
@@ -295,52 +296,6 @@ async fn a_head_that_does_not_arrive_is_cut() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Heads of publications whose bodies do not come.
-async fn slow_publications(server: &Server, count: usize) -> anyhow::Result<Vec<TcpStream>> {
-    let mut streams = idle(server, count).await?;
-    for (index, stream) in streams.iter_mut().enumerate() {
-        let head = format!(
-            "PUT /v1/manifests/{index:064x} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).await?;
-    }
-    Ok(streams)
-}
-
-#[tokio::test]
-async fn slow_bodies_of_one_address_do_not_keep_others_from_publishing() -> anyhow::Result<()> {
-    let server = Server::start_with(|config| config.deadlines.body = Duration::from_secs(60)).await?;
-    let _slow = slow_publications(&server, 100).await?;
-    let (swarm, bytes) = manifest("film")?;
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(([127, 1, 2, 3], 0).into())?;
-    let publish = async {
-        let mut stream = socket.connect(server.address).await?;
-        let head = format!(
-            "PUT /v1/manifests/{swarm} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            bytes.len()
-        );
-        stream.write_all(&[head.as_bytes(), &bytes].concat()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        anyhow::Ok(answer)
-    };
-    let answer = timeout(Duration::from_secs(5), publish).await??;
-    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_body_that_does_not_arrive_is_given_up_in_one_line() -> anyhow::Result<()> {
-    let server = Server::start_with(|config| config.deadlines.body = Duration::from_millis(100)).await?;
-    let mut slow = slow_publications(&server, 1).await?;
-    let mut answer = String::new();
-    timeout(PATIENCE, slow[0].read_to_string(&mut answer)).await??;
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(answer.ends_with("the manifest arrives too slowly\n"), "{answer}");
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_flood_of_publications_is_refused_and_the_title_of_another_stays() -> anyhow::Result<()> {
     let server = Server::start().await?;
@@ -380,6 +335,24 @@ async fn a_head_without_end_is_refused() -> anyhow::Result<()> {
     if let Ok(answer) = request(server.address, "GET", "/healthz", &headers, Bytes::new()).await {
         assert_eq!(answer.status, 431);
     }
+    assert_eq!(server.get("/healthz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_from_one_address_is_refused_and_others_are_served() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.requests = Rate { per_s: 1, burst: 20 }).await?;
+    let mut refused = None;
+    for _ in 0..40 {
+        let answer = request_from([127, 8, 8, 8], server.address, "/v1/swarms").await?;
+        if answer.starts_with("HTTP/1.1 429") {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.context("nothing was refused")?;
+    assert!(refused.contains("retry-after: 1"), "{refused}");
+    assert!(refused.ends_with("too many requests from your address; try again in 1 s\n"), "{refused}");
     assert_eq!(server.get("/healthz").await?.status, 200);
     Ok(())
 }

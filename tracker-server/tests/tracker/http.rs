@@ -360,3 +360,24 @@ async fn a_program_without_a_page_says_how_to_get_one() -> anyhow::Result<()> {
     assert!(answer.text().starts_with("this program was built without the page"), "{}", answer.text());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_path_with_two_slashes_leads_to_no_other_host() -> anyhow::Result<()> {
+    let www = tempfile::tempdir()?;
+    std::fs::create_dir(www.path().join("app"))?;
+    let directory = www.path().to_owned();
+    let server = Server::start_with(|config| config.page = Page::Directory(directory.clone())).await?;
+    let below = Server::start_with(|config| {
+        config.page = Page::Directory(directory);
+        config.base_path = "/films".parse().unwrap();
+    })
+    .await?;
+    for (server, path) in
+        [(&server, "//app"), (&server, "///app"), (&below, "/films//app"), (&below, "//films/app")]
+    {
+        let answer = server.get(path).await?;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (404, ""), "{path}");
+    }
+    assert_eq!(server.get("/app").await?.header("location"), "/app/");
+    Ok(())
+}

@@ -13,4 +13,6 @@ mod proxies;
 mod publisher;
 mod session;
 mod several;
+mod slow;
 mod stopping;
+mod unfinished;

@@ -5,8 +5,9 @@ use swarm_core::tracker_message::{
     ErrorCode, PeerRequestBody, Role, Share, TRACKER_VERSION, TrackerMessageBody,
 };
 use swarm_core::{SecretKey, SwarmId};
+use tracker_server::proxies::TrustedProxies;
 
-use crate::harness::{Server, Socket, code_of, hello, key, manifest};
+use crate::harness::{Server, Socket, code_of, hello, key, manifest, request};
 
 /// Greets, and joins as an initial peer with a signature by `key` for the tracker of that name.
 async fn join_as_initial(
@@ -58,6 +59,36 @@ async fn a_tracker_that_knows_its_name_takes_no_proof_that_was_made_for_another(
 }
 
 #[tokio::test]
+async fn a_proof_that_was_made_for_another_tracker_counts_nowhere_else_though_nobody_named_this_one()
+-> anyhow::Result<()> {
+    // A public tracker behind a proxy, which passes on the name that the sender chose.
+    let proxies = TrustedProxies::parse(false, ["127.0.0.1"]).map_err(anyhow::Error::msg)?;
+    let server = Server::start_with(|config| config.proxies = proxies).await?;
+    let (swarm, bytes) = manifest("film")?;
+    let publisher = key();
+    let path = format!("/v1/manifests/{swarm}?list=true");
+    for (host, from, status) in [
+        ("evil.example", "198.51.100.7", 403),
+        ("198.51.100.7", "198.51.100.7", 403),
+        ("192.168.1.5:8080", "198.51.100.7", 403),
+        ("localhost", "198.51.100.7", 403),
+        ("192.168.1.5:8080", "192.168.1.9", 201),
+    ] {
+        // The hostile tracker was shown this signature by the publisher, whom it gave our challenge.
+        let challenge = server.get("/v1/challenge").await?.text().trim().parse()?;
+        let (action, tracker) = (Action::List, TrackerName::of(host));
+        let signature = publisher.sign(&Statement::Publication { action, swarm, tracker, challenge });
+        let proof = format!("{challenge}.{signature}");
+        let headers =
+            [("tributary-proof", &proof[..]), ("x-forwarded-host", host), ("x-forwarded-for", from)];
+        let answer = request(server.address, "PUT", &path, &headers, bytes.clone().into()).await?;
+        assert_eq!(answer.status, status, "{host}: {answer:?}");
+        assert!(status == 201 || answer.text().contains("--public-host"), "{}", answer.text());
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_title_is_listed_unlisted_and_removed_by_its_publisher_only() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let data_dir = folder.path().to_owned();
@@ -82,6 +113,16 @@ async fn a_title_is_listed_unlisted_and_removed_by_its_publisher_only() -> anyho
     assert!(Socket::enter(server.address, swarm, &[]).await.is_err());
     assert_eq!(server.act(&key(), Action::Remove, swarm, "").await?.status, 404);
     drop(viewer);
+    // A `seed` that ran all the time has the key, and comes again by itself.
+    let challenge = server.get("/v1/challenge").await?.text().trim().parse()?;
+    let (action, tracker) = (Action::Publish, TrackerName::of("127.0.0.1"));
+    let signature = key().sign(&Statement::Publication { action, swarm, tracker, challenge });
+    let proof = format!("{challenge}.{signature}");
+    let again = format!("{path}?again=true");
+    let headers = [("tributary-proof", &proof[..])];
+    let answer = request(server.address, "PUT", &again, &headers, bytes.clone().into()).await?;
+    assert_eq!(answer.status, 410, "{answer:?}");
+    assert!(answer.text().contains("start `seed` again"), "{}", answer.text());
 
     server.stop().await?;
     let server = Server::start_with(|config| config.data_dir = Some(data_dir)).await?;

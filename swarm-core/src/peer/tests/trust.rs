@@ -12,10 +12,11 @@ use crate::group::GroupRange;
 use crate::id::{Challenge, Fingerprint, LinkId, PeerId};
 use crate::limits::{CANDIDATES_PER_ADDRESS_MAX, CANDIDATES_PER_LINK_MAX};
 use crate::manifest::tests::key;
-use crate::peer::{Appetite, Economy, Input, Output, UploadLimit};
+use crate::peer::tracker::State;
+use crate::peer::{Appetite, Economy, Event, Input, Output, UploadLimit};
 use crate::peer_message::{PeerDecodeError, PeerMessage};
 use crate::publisher::{SecretKey, Statement, TrackerName};
-use crate::tracker_message::{PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody};
+use crate::tracker_message::{ErrorCode, PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody};
 
 const GROUPS: usize = 50;
 
@@ -34,6 +35,22 @@ fn introduced(alone: &mut Alone, number: u8, role: Role) -> LinkId {
 
 fn role_of(alone: &Alone, link: LinkId) -> Option<Role> {
     alone.peer.neighbours.get(link).filter(|link| link.is_open()).map(|link| link.role)
+}
+
+#[test]
+fn a_viewer_whose_permission_ends_keeps_its_links_and_asks_the_tracker_no_more() {
+    let mut alone = alone(Role::Viewer);
+    let link = alone.meet_viewer(7);
+    let (code, text) = (ErrorCode::Forbidden, "the permission has expired".to_owned());
+    alone.hear(TrackerMessageBody::Error { code, text: text.clone(), retry_after_ms: None });
+    alone.tell(Input::TrackerClosed("the tracker closed the connection".to_owned()));
+    let says = |event: &Event| matches!(event, Event::Dismissed { reason } if *reason == text);
+    assert!(alone.events.iter().any(says), "{:?}", alone.events);
+    alone.wait(Duration::from_secs(20));
+    let ends = |event: &Event| matches!(event, Event::Failed(_) | Event::TrackerDown { .. });
+    assert!(!alone.events.iter().any(ends), "{:?}", alone.events);
+    assert!(alone.peer.neighbours.get(link).is_some(), "the neighbour is there");
+    assert_eq!(alone.peer.tracker.session.state, State::Idle);
 }
 
 #[test]

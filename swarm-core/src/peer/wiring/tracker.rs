@@ -207,6 +207,12 @@ impl Peer {
                 let is_consent_required = code == ErrorCode::ConsentRequired;
                 self.event(Event::PeersWithheld { is_consent_required, reason: text });
             }
+            Refusal::Never if self.config.role == Role::Viewer && self.tracker.session.is_joined() => {
+                self.outputs.push_back(Output::DisconnectTracker);
+                self.tracker.session.state = State::Idle;
+                self.tracker.signals.forget();
+                self.event(Event::Dismissed { reason: text });
+            }
             Refusal::Never => {
                 let is_publisher = self.config.role == Role::Initial && code == ErrorCode::Forbidden;
                 // A tracker that greets does not know yet who it talks to, and speaks to viewers.

@@ -15,8 +15,9 @@ use super::super::directory::Newcomer;
 use super::super::network::Site;
 use super::super::outgoing::{ConnectionId, Outgoing};
 use super::super::refusal::Refusal;
+use super::permits::check_permission;
 use super::stage::{Known, Permission, Stage};
-use super::{Tracker, check_permission, cost};
+use super::{Tracker, cost};
 
 /// Whose connection it is, as the tracker that has the socket found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl Tracker {
         (id, swarm, role): (u32, SwarmId, Role),
     ) -> Result<Passport, Outgoings> {
         let passport = match self.stages.get(&connection) {
-            Some(Stage::Greeted(known)) => check_permission(known.permission, swarm, role)
+            Some(Stage::Greeted(known)) => check_permission(now, known.permission, swarm, role)
                 .and_then(|()| self.config.privacy.check(role, known.is_consenting))
                 .map(|()| known.passport()),
             Some(Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),

@@ -2,7 +2,7 @@
 
 use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::Role;
-use swarm_core::{Challenge, PeerId, SwarmId};
+use swarm_core::{Challenge, PeerId, SwarmId, Timestamp};
 
 use super::super::network::Site;
 
@@ -13,8 +13,8 @@ pub enum Permission {
     Unknown,
     /// Everything.
     All,
-    /// Joining this swarm as that.
-    Only(SwarmId, Role),
+    /// Joining this swarm as that, until then.
+    Only(SwarmId, Role, Timestamp),
     /// Nothing, for this reason.
     Refused(&'static str),
 }
@@ -48,6 +48,17 @@ pub(super) enum Stage {
 }
 
 impl Stage {
+    /// Until when the connection may stay; none if that has no end.
+    pub(super) const fn permitted_until(self) -> Option<Timestamp> {
+        match self {
+            Self::Greeted(Known { permission: Permission::Only(_, _, until), .. })
+            | Self::Joined { known: Known { permission: Permission::Only(_, _, until), .. }, .. } => {
+                Some(until)
+            }
+            Self::Open { .. } | Self::Greeted(_) | Self::Joined { .. } | Self::Left { .. } => None,
+        }
+    }
+
     pub(super) const fn peer(self) -> Option<PeerId> {
         match self {
             Self::Open { .. } => None,

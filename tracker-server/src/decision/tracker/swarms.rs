@@ -100,6 +100,6 @@ impl Swarms {
         let known = self.0.get(&swarm).ok_or_else(|| Refusal::unknown_swarm(swarm))?;
         let statement = Statement::Join { swarm, tracker, challenge };
         let is_proven = proof.is_some_and(|proof| known.publisher.has_signed(&statement, &proof));
-        if is_proven { Ok(()) } else { Err(Refusal::unproven()) }
+        if is_proven { Ok(()) } else { Err(Refusal::unproven(tracker)) }
     }
 }

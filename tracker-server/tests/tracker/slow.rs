@@ -1,0 +1,80 @@
+//! Publications whose bodies arrive slowly, or not at all.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::harness::{PATIENCE, Server, manifest};
+
+/// Heads of publications whose bodies do not come.
+async fn slow_publications(server: &Server, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+    let mut streams = Vec::with_capacity(count);
+    for index in 0..count {
+        let mut stream = TcpStream::connect(server.address).await?;
+        let head = format!(
+            "PUT /v1/manifests/{index:064x} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        streams.push(stream);
+    }
+    Ok(streams)
+}
+
+#[tokio::test]
+async fn slow_bodies_of_one_address_do_not_keep_others_from_publishing() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.body = Duration::from_secs(60)).await?;
+    let _slow = slow_publications(&server, 100).await?;
+    let (swarm, bytes) = manifest("film")?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 1, 2, 3], 0).into())?;
+    let publish = async {
+        let mut stream = socket.connect(server.address).await?;
+        let head = format!(
+            "PUT /v1/manifests/{swarm} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            bytes.len()
+        );
+        stream.write_all(&[head.as_bytes(), &bytes].concat()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = timeout(Duration::from_secs(5), publish).await??;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up_in_one_line() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.deadlines.body = Duration::from_millis(100)).await?;
+    let mut slow = slow_publications(&server, 1).await?;
+    let mut answer = String::new();
+    timeout(PATIENCE, slow[0].read_to_string(&mut answer)).await??;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.ends_with("the manifest arrives too slowly\n"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn slow_bodies_from_many_addresses_of_a_subnet_do_not_keep_others_from_publishing() -> anyhow::Result<()>
+{
+    let server = Server::start_with(|config| config.deadlines.body = Duration::from_secs(60)).await?;
+    let mut slow = Vec::new();
+    for index in 0..96u8 {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(([127, 7, 7, 1 + index / 2], 0).into())?;
+        let mut stream = socket.connect(server.address).await?;
+        let head = format!(
+            "PUT /v1/manifests/{index:064x} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        slow.push(stream);
+    }
+    let (swarm, bytes) = manifest("film")?;
+    let answer =
+        timeout(Duration::from_secs(5), server.put(&format!("/v1/manifests/{swarm}"), bytes)).await??;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    drop(slow);
+    Ok(())
+}
