@@ -46,7 +46,7 @@ fn a_viewer_whose_permission_ends_keeps_its_links_and_asks_the_tracker_no_more()
     alone.tell(Input::TrackerClosed("the tracker closed the connection".to_owned()));
     let says = |event: &Event| matches!(event, Event::Dismissed { reason } if *reason == text);
     assert!(alone.events.iter().any(says), "{:?}", alone.events);
-    alone.wait(Duration::from_secs(20));
+    alone.wait(Duration::from_secs(5));
     let ends = |event: &Event| matches!(event, Event::Failed(_) | Event::TrackerDown { .. });
     assert!(!alone.events.iter().any(ends), "{:?}", alone.events);
     assert!(alone.peer.neighbours.get(link).is_some(), "the neighbour is there");
