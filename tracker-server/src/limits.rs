@@ -297,7 +297,6 @@ pub const HANDSHAKE_BURST: u32 = 4_096;
 /// TLS handshakes of one address each second, over time: each takes some 500 µs of a core.
 pub const HANDSHAKE_RATE_PER_S: u32 = 100;
 
-
 /// Bytes that wait for one connection; beyond it the connection is closed, since it does not read.
 pub const OUTBOX_BYTES_MAX: usize = 256 * 1024;
 
