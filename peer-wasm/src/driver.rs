@@ -1,8 +1,9 @@
 //! The driver: feeds the core what happens in this worker and has done what it asks.
 //!
 //! Everything that happens, from whatever callback, is put into one queue and taken out by whoever is not
-//! already doing so. So the state is borrowed in one place, and no callback can find it borrowed. The queue
-//! is empty again before any callback returns; what bounds it is what one happening can cause.
+//! already doing so. So the state is borrowed in one place, and no callback can find it borrowed. What channels tell is taken
+//! out in the next [turn](crate::turns), the rest before the callback returns; what bounds the queue is what neighbours may have in
+//! flight, and what one happening can cause.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use crate::page::{Attachment, FromPage, ToPage};
 use crate::reader::Call;
 use crate::state::State;
 use crate::store::open::{Storage, open};
+use crate::turns::Turns;
 
 /// Time between two accounts of how things stand, µs.
 const SNAPSHOT_INTERVAL_US: u64 = 250_000;
@@ -76,6 +78,7 @@ pub(crate) struct Driver {
     state: RefCell<State>,
     queue: RefCell<VecDeque<Happening>>,
     is_running: Cell<bool>,
+    turns: Turns,
     started_ms: f64,
     snapshot_due: Cell<Timestamp>,
     /// The timer that is set: its number and when it fires.
@@ -94,6 +97,12 @@ impl Driver {
                     driver.tell(Happening::Timer);
                 }
             });
+            let turn = this.clone();
+            let turns = Turns::new(move || {
+                if let Some(driver) = turn.upgrade() {
+                    driver.run();
+                }
+            });
             let named = (config.swarm, config.seed);
             let state = State::new(scope.clone(), named, Peer::new(config), early, this.clone());
             Self {
@@ -102,6 +111,7 @@ impl Driver {
                 state: RefCell::new(state),
                 queue: RefCell::default(),
                 is_running: Cell::new(false),
+                turns,
                 snapshot_due: Cell::new(Timestamp::ZERO),
                 timer: Cell::new(None),
                 on_timer,
@@ -111,7 +121,15 @@ impl Driver {
 
     /// Takes something that happened, and does whatever follows from it.
     pub(crate) fn tell(&self, happening: Happening) {
+        let is_of_channel = matches!(happening, Happening::Channel(..));
         self.queue.borrow_mut().push_back(happening);
+        if !is_of_channel || !self.turns.ask() {
+            self.run();
+        }
+    }
+
+    /// Does what follows from all that happened, unless that is being done.
+    fn run(&self) {
         if self.is_running.replace(true) {
             return;
         }

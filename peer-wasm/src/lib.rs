@@ -23,6 +23,7 @@ pub mod start;
 mod state;
 pub mod store;
 mod tracker;
+mod turns;
 
 use std::rc::Rc;
 
