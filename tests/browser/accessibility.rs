@@ -82,7 +82,7 @@ async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Resu
             let state = |what: &str| format!("{what}, {scheme}, {width} pixels wide");
 
             tab.open(&empty.http("/")).await?;
-            tab.wait_words("Nothing is published here yet", TIMEOUT).await?;
+            tab.wait_words("nothing is published here yet", TIMEOUT).await?;
             examine(&tab, &state("an empty catalogue")).await?;
             tab.open(&tracker.http("/")).await?;
             tab.wait_words("the river", TIMEOUT).await?;
