@@ -160,7 +160,7 @@ function show(swarms) {
     const known = shown.get(entry.swarm) ?? item(entry);
     shown.set(entry.swarm, known);
     setText(known.live, live(entry));
-    known.live.classList.toggle("is-live", entry.leechers > 0);
+    known.live.classList.toggle("is-live", watching(entry) > 0);
     return known.item;
   });
   const list = byId("catalogue-list");
@@ -168,10 +168,19 @@ function show(swarms) {
   if (!isSame) list.replaceChildren(...items);
 }
 
+/**
+ * Viewers that are there, with those who have everything by now. One who has everything is the publisher's seeder.
+ * @param {Entry} entry
+ */
+function watching({ leechers, seeders }) {
+  return leechers + Math.max(0, seeders - 1);
+}
+
 /** @param {Entry} entry */
-function live({ leechers, seeders }) {
-  if (leechers > 0) return say("catalogue_watching", { count: leechers });
-  return seeders > 0 ? "" : say("catalogue_away");
+function live(entry) {
+  const count = watching(entry);
+  if (count > 0) return say("catalogue_watching", { count });
+  return entry.seeders > 0 ? "" : say("catalogue_away");
 }
 
 /**
