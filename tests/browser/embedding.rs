@@ -68,7 +68,7 @@ async fn the_player_plays_in_a_page_of_another_site_which_controls_it() -> Resul
         wait_said(&tab, "ready", "true").await?;
         let status = call(&tab, "getStatus()").await?;
         ensure!(status["playbackState"] == "unstarted" && status["muted"] == true, "{status}");
-        ensure!(call(&tab, "getStats()").await?.is_null(), "it connected before somebody wanted to play");
+        ensure!(call(&tab, "getStats()").await?.is_null(), "it connected before a person wanted to play");
 
         call(&tab, "play()").await?;
         wait_position_beyond(&tab, 1.0).await?;

@@ -1,4 +1,4 @@
-//! Another web site: a page of somebody who embeds the player, at an origin of its own.
+//! Another web site: a page that embeds the player, at an origin of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

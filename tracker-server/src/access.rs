@@ -243,7 +243,7 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
     let sender = request.extensions().get::<Sender>().copied();
     let is_believed = sender.is_some_and(|sender| sender.is_forwarding && proxies.trusts(sender.address));
     let forwarded_host = is_believed.then(|| last_of(headers, "x-forwarded-host")).flatten();
-    // Where a file server sends somebody on, two slashes would name a host.
+    // In the address of a redirect, two slashes would name another host.
     if request.uri().path().starts_with("//") {
         return refuse(StatusCode::NOT_FOUND, "there is no such page");
     }
@@ -410,7 +410,7 @@ mod tests {
         };
         let (far, public) = ("198.51.100.7", "203.0.113.1");
         assert!(is_own("Films.example:8443", far, public, true));
-        assert!(!is_own("films.example", far, public, false), "without TLS anybody can say so");
+        assert!(!is_own("films.example", far, public, false), "without TLS the name proves nothing");
         assert!(is_own("203.0.113.1:8080", far, public, false));
         assert!(is_own("[2001:db8::1]:8080", far, "2001:db8::1", false));
         for host in

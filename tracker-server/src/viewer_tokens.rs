@@ -219,8 +219,8 @@ impl Looks {
         Self { last: used.clone(), used }
     }
 
-    /// Looks again. Whether there are other keys now; they are taken over at the second look that finds the same, since whoever
-    /// writes a file may not be done at the first.
+    /// Looks again. Whether there are other keys now; they are taken over at the second look that finds the same, because a file
+    /// may still be in the middle of being written at the first.
     fn look(&mut self, tokens: &ViewerTokens) -> anyhow::Result<bool> {
         let now = texts(&tokens.files)?;
         let is_settled = now == self.last;
