@@ -55,7 +55,6 @@ export function startCatalogue() {
   search.value = new URLSearchParams(location.search).get("q") ?? "";
   sort.value = recall("catalogue-sort") ?? "new";
   if (sort.selectedIndex < 0) sort.value = "new";
-  byId("catalogue").hidden = false;
   byId("catalogue-form").addEventListener("submit", (event) => {
     event.preventDefault();
     restart();

@@ -21,6 +21,8 @@ else watch(fragment);
 
 async function list() {
   refuseReads();
+  // The page has its heading at once.
+  byId("catalogue").hidden = false;
   const [{ startCatalogue }, { startLibrary }] = await Promise.all([import("./catalogue.js"), import("./library.js")]);
   startCatalogue();
   await startLibrary();
