@@ -196,12 +196,6 @@ pub(crate) const BURST: Duration = Duration::from_millis(100);
 pub(crate) const FRESH_HORIZON: Duration = Duration::from_secs(3);
 /// Injection keeps pace with this many tenths of the rate at which the swarm could receive: (us + Σu) / N.
 pub(crate) const PACE_TENTHS: u64 = 11;
-/// Where the publisher's uplink is this many times the rate of the media, injection stays ahead of the players with half of
-/// it…
-pub(crate) const AHEAD_TIMES: u64 = 2;
-/// …and may lag behind its pace by this much while urgent requests are answered. All viewers have everything later by at most
-/// this.
-pub(crate) const PACE_LAG: Duration = Duration::from_secs(1);
 /// While a fresh group presses, urgent requests get one frame in this many.
 pub(crate) const URGENT_EVERY: u64 = 10;
 /// Groups that a rich publisher sends to a waiting player before it has asked for them: what it accepts at first.

@@ -20,7 +20,7 @@ mod unfed;
 
 use std::time::Duration;
 
-use economy::{Account, Swarm, usual_downlink};
+use economy::{Account, Swarm};
 pub(crate) use field::Field;
 use order::{Order, due_range, is_complete};
 use shares::{Push, Shares};
@@ -132,9 +132,7 @@ impl Inject {
         let media = field.content.manifest().rate_bytes_per_s();
         self.uplink_min = feeder_uplink_min(media, seen);
         let count = self.share.map_or(1, |share| u64::from(share.count));
-        let lacking_viewers = viewers().filter(|(_, link)| !is_complete(link));
         self.swarm = Swarm {
-            downlink: usual_downlink(lacking_viewers.map(|(_, link)| link.standing().downlink)),
             own: field.sender.uplink_estimate().saturating_mul(count),
             viewers: lacking,
             // Viewers without a link are taken to be like those with one.
