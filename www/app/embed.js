@@ -1,6 +1,6 @@
 // @ts-check
-// The player inside other sites: `embed#SWARM`. Nothing is connected and nothing fetched but a title and a picture before
-// somebody wants to play.
+// The player inside other sites: `embed#SWARM`. Until a person plays, it connects to nothing and fetches only a title and a
+// picture.
 
 import { Api } from "./api.js";
 import { byId, element, setText } from "./dom.js";
@@ -29,7 +29,7 @@ class Embed {
   #isOffered = false;
   /** Whether the tracker connects no viewers at all. */
   #isMirrorsOnly = false;
-  /** Set once somebody wants to play. @type {Promise<void> | undefined} */
+  /** Set once a person wants to play. @type {Promise<void> | undefined} */
   #begun;
   #api = new Api(this.#options, methods({
     media: () => this.#media,

@@ -1,6 +1,6 @@
 // @ts-check
 // One content, watched without the page around it: the peer, its connections, the service worker and, if there is one, the
-// media element that plays. The embed is built on this, and so is what other sites import through tributary.js.
+// media element that plays. The embed uses this. Other sites import it through tributary.js.
 
 import { posterUrl, tracks } from "./attachments.js";
 import { Connections } from "./connections.js";
