@@ -40,7 +40,7 @@ async fn nobody_is_connected_before_the_person_agrees_and_the_answer_is_remember
 
         click(&tab, "consent-yes").await?;
         tab.wait_playing_beyond(1.0, TIMEOUT).await?;
-        ensure!(tab.stats().await?.open_links("initial") == 1);
+        tab.wait_stats("the seeder", TIMEOUT, |account| account.open_links("initial") == 1).await?;
         tab.reload().await?;
         tab.wait_playing_beyond(1.0, TIMEOUT).await?;
         tab.wait_stats("the seeder", TIMEOUT, |account| account.open_links("initial") == 1).await?;
@@ -52,8 +52,26 @@ async fn nobody_is_connected_before_the_person_agrees_and_the_answer_is_remember
         tab.reload().await?;
         tab.wait_words("not connected with other viewers", TIMEOUT).await?;
         ensure!(tab.stats().await?.links.is_empty());
-        // Nothing else has it, which is said where it is seen.
-        tab.wait_words("this film has no mirror", TIMEOUT).await
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_consent_and_without_a_mirror_the_page_says_why_nothing_comes() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--consent"])?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &[])?;
+    Scene::play("no consent, no mirror", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(seeder.link()).await?;
+        wait_question(&tab).await?;
+        click(&tab, "consent-no").await?;
+        tab.wait_words("this film has no mirror", TIMEOUT).await?;
+        let account = tab.stats().await?;
+        ensure!(account.links.is_empty() && account.bytes_verified == 0, "{account:?}");
+        Ok(())
     })
     .await
 }

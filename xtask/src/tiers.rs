@@ -161,22 +161,28 @@ fn run_tier(workspace: &Workspace, tier: Tier) -> Result<Outcome> {
     let mut counts = Counts::default();
     let mut succeeded = true;
     for mut command in tier.commands(workspace)? {
+        // An error's causes say what failed. With a stack each, they do not fit the end of a long log.
+        command.env("RUST_LIB_BACKTRACE", "0");
         succeeded &= run_watched(&mut command, |line| counts.add(line))?;
     }
     let failure = counts.failure(succeeded);
     Ok(Outcome { tier, passed: counts.passed, seconds: start.elapsed().as_secs(), failure })
 }
 
-/// The sums of all `test result:` lines of a run.
+/// The sums of all `test result:` lines of a run, and the names of the tests that failed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     passed: u32,
     failed: u32,
     ignored: u32,
+    failures: Vec<String>,
 }
 
 impl Counts {
     fn add(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED")) {
+            self.failures.push(name.to_owned());
+        }
         let Some((_, result)) = line.split_once("test result: ") else { return };
         let count = |what: &str| -> u32 {
             let part = result.split([';', '.']).map(str::trim).find(|part| part.ends_with(what));
@@ -190,7 +196,8 @@ impl Counts {
     /// A tier fails if a test failed, if a test was ignored, or if no test ran.
     fn failure(&self, succeeded: bool) -> Option<String> {
         if self.failed > 0 || !succeeded {
-            return Some(format!("{} failed", self.failed));
+            let names = self.failures.iter().map(|name| format!("\n  {name}")).collect::<String>();
+            return Some(format!("{} failed{names}", self.failed));
         }
         if self.ignored > 0 {
             return Some(format!("{} ignored; mend or delete them", self.ignored));
@@ -221,13 +228,17 @@ mod tests {
         counts.add(
             "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s",
         );
-        counts.add("test result: FAILED. 1 passed; 2 failed; 4 ignored; 0 filtered out");
-        assert_eq!(counts, Counts { passed: 4, failed: 2, ignored: 4 });
+        counts.add("test swarm::it_starts ... ok");
+        counts.add("test swarm::it_ends ... FAILED");
+        counts.add("test result: FAILED. 1 passed; 1 failed; 4 ignored; 0 filtered out");
+        let failures = vec!["swarm::it_ends".to_owned()];
+        assert_eq!(counts, Counts { passed: 4, failed: 1, ignored: 4, failures });
+        assert_eq!(counts.failure(false).unwrap(), "1 failed\n  swarm::it_ends");
     }
 
     #[test]
     fn a_tier_passes_only_if_something_ran_and_nothing_was_left_out() {
-        let counts = |passed, failed, ignored| Counts { passed, failed, ignored };
+        let counts = |passed, failed, ignored| Counts { passed, failed, ignored, failures: Vec::new() };
         assert_eq!(counts(3, 0, 0).failure(true), None);
         assert_eq!(counts(0, 0, 0).failure(true).unwrap(), "no test ran");
         assert!(counts(3, 0, 1).failure(true).is_some());
