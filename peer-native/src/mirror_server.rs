@@ -4,15 +4,17 @@
 //! answered by 206, one beyond the end by 416. A `Range` that is malformed or names several is ignored, as RFC 9110
 //! (section 14.2) allows: the answer is 200 with everything. TLS is a proxy's business.
 
-use std::collections::{BTreeMap, HashMap};
+mod places;
+
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -26,12 +28,11 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use swarm_core::ContentRoot;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
 
 use crate::store::FileStamp;
+use places::{Place, Places};
 
-/// Connections at a time, of all and of one address.
-const CONNECTIONS_MAX: usize = 256;
-const CONNECTIONS_PER_ADDRESS_MAX: usize = 8;
 /// A request's head comes within this time…
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// …and a connection lasts no longer than this, whatever is read of it.
@@ -53,10 +54,17 @@ struct Served {
 #[derive(Debug)]
 struct Shared {
     files: Mutex<BTreeMap<String, Served>>,
-    connections: Mutex<HashMap<IpAddr, usize>>,
-    /// Bytes a second, and when the next byte may leave.
+    places: Places,
+    pace: Pace,
+}
+
+/// The rate of all connections together.
+#[derive(Debug)]
+struct Pace {
+    /// Bytes a second.
     rate: Option<u64>,
-    next: Mutex<Instant>,
+    /// When the next byte may leave. Locked for as long as one connection waits for that; the others follow in order.
+    next: tokio::sync::Mutex<Instant>,
 }
 
 /// A running server. It ends with the program.
@@ -71,12 +79,8 @@ impl MirrorServer {
     pub async fn start(listen: &str, rate: Option<u64>) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            files: Mutex::default(),
-            connections: Mutex::default(),
-            rate,
-            next: Mutex::new(Instant::now()),
-        });
+        let shared =
+            Arc::new(Shared { files: Mutex::default(), places: Places::default(), pace: Pace::new(rate) });
         tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { shared, address })
     }
@@ -114,7 +118,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                if let Some(place) = Place::take(&shared, from.ip()) {
+                if let Some(place) = shared.places.take(from.ip()) {
                     tokio::spawn(serve(stream, Arc::clone(&shared), place));
                 }
             }
@@ -123,37 +127,6 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 tracing::debug!(%error, "a connection to the mirror was not taken");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-        }
-    }
-}
-
-/// A connection's place among those of its address; given back when dropped.
-struct Place {
-    shared: Arc<Shared>,
-    address: IpAddr,
-}
-
-impl Place {
-    fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
-        let mut connections = lock(&shared.connections);
-        let all: usize = connections.values().sum();
-        let own = connections.entry(address).or_default();
-        if all >= CONNECTIONS_MAX || *own >= CONNECTIONS_PER_ADDRESS_MAX {
-            return None;
-        }
-        *own += 1;
-        Some(Self { shared: Arc::clone(shared), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut connections = lock(&self.shared.connections);
-        let left = connections.get(&self.address).map_or(0, |count| count.saturating_sub(1));
-        if left == 0 {
-            connections.remove(&self.address);
-        } else {
-            connections.insert(self.address, left);
         }
     }
 }
@@ -290,7 +263,7 @@ fn parts(
         if length == 0 {
             return Ok(None);
         }
-        shared.wait_turn(length).await;
+        shared.pace.wait_turn(length).await;
         let reading = tokio::task::spawn_blocking(move || {
             if FileStamp::of(&file)? != stamp {
                 return Err(io::Error::other("the file changed"));
@@ -305,23 +278,38 @@ fn parts(
     })
 }
 
-impl Shared {
-    /// Waits until so many bytes may leave.
+impl Pace {
+    fn new(rate: Option<u64>) -> Self {
+        Self { rate, next: tokio::sync::Mutex::new(Instant::now()) }
+    }
+
+    /// Waits until so many bytes may leave. A connection that ends while it waits takes nothing of the rate.
     async fn wait_turn(&self, bytes: u64) {
         let Some(rate) = self.rate else { return };
-        let at = {
-            let mut next = lock(&self.next);
-            let at = (*next).max(Instant::now());
-            *next = at + Duration::from_micros(bytes * 1_000_000 / rate.max(1));
-            at
-        };
-        tokio::time::sleep_until(at.into()).await;
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
+        *next = (*next).max(Instant::now()) + Duration::from_micros(bytes * 1_000_000 / rate.max(1));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn requests_that_are_given_up_take_nothing_of_the_rate() {
+        let pace = Pace::new(Some(PART_BYTES * 2));
+        let began = Instant::now();
+        pace.wait_turn(PART_BYTES).await;
+        for _ in 0..200 {
+            assert!(pace.wait_turn(PART_BYTES).now_or_never().is_none(), "it is not its turn yet");
+        }
+        let turn = tokio::time::timeout(Duration::from_secs(20), pace.wait_turn(PART_BYTES));
+        assert!(turn.await.is_ok(), "it waits for those that left");
+        assert!(began.elapsed() >= Duration::from_millis(500), "the rate holds");
+    }
 
     #[test]
     fn ranges_are_read_as_the_standard_says() {

@@ -18,6 +18,8 @@
 #[cfg(feature = "server")]
 pub mod access;
 #[cfg(feature = "server")]
+mod account;
+#[cfg(feature = "server")]
 mod archive;
 #[cfg(feature = "server")]
 mod base_path;

@@ -3,34 +3,42 @@
 //! A body may be slow, so each address and each subnet has a share of the turns, and the last ones are kept for subnets that have
 //! none. Many addresses of one holder wait for one another, and hold up nobody else.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::decision::network::{Site, Subnet};
+use crate::account::{Account, Bounds};
+use crate::decision::network::Site;
 use crate::limits::{
     PUBLICATIONS_KEPT, PUBLICATIONS_MAX, PUBLICATIONS_PER_ADDRESS_MAX, PUBLICATIONS_PER_SUBNET_MAX,
 };
 
+/// Turns at a time.
+const BOUNDS: Bounds = Bounds {
+    all: PUBLICATIONS_MAX,
+    address: PUBLICATIONS_PER_ADDRESS_MAX,
+    subnet: PUBLICATIONS_PER_SUBNET_MAX,
+    kept: PUBLICATIONS_KEPT,
+};
+
 /// All turns.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Turns(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    taken: Mutex<Taken>,
+    taken: Mutex<Account>,
     /// A turn is over.
     over: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    sites: HashMap<Site, usize>,
-    subnets: HashMap<Subnet, usize>,
+impl Default for Turns {
+    fn default() -> Self {
+        let taken = Mutex::new(Account::new(BOUNDS));
+        Self(Arc::new(Shared { taken, over: Notify::new() }))
+    }
 }
 
 /// A turn. Over when dropped.
@@ -48,7 +56,7 @@ impl Turns {
                 let mut over = std::pin::pin!(self.0.over.notified());
                 // Noted before the look, so that what ends in between is not missed.
                 over.as_mut().enable();
-                if self.0.lock().take(site) {
+                if self.0.lock().take(site, 1) {
                     return Turn { shared: Arc::clone(&self.0), site };
                 }
                 over.await;
@@ -60,45 +68,14 @@ impl Turns {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.shared.lock().give_back(self.site);
+        self.shared.lock().give_back(self.site, 1);
         self.shared.over.notify_waiters();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, Account> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Taken {
-    fn take(&mut self, site: Site) -> bool {
-        let subnet = site.subnet();
-        let of_site = self.sites.get(&site).copied().unwrap_or(0);
-        let of_subnet = self.subnets.get(&subnet).copied().unwrap_or(0);
-        let room = if of_subnet == 0 { PUBLICATIONS_MAX } else { PUBLICATIONS_MAX - PUBLICATIONS_KEPT };
-        let is_free = of_site < PUBLICATIONS_PER_ADDRESS_MAX
-            && of_subnet < PUBLICATIONS_PER_SUBNET_MAX
-            && self.all < room;
-        if is_free {
-            self.all += 1;
-            self.sites.insert(site, of_site + 1);
-            self.subnets.insert(subnet, of_subnet + 1);
-        }
-        is_free
-    }
-
-    fn give_back(&mut self, site: Site) {
-        let subnet = site.subnet();
-        self.all = self.all.saturating_sub(1);
-        if let Some(count) = self.sites.get_mut(&site) {
-            *count = count.saturating_sub(1);
-        }
-        if let Some(count) = self.subnets.get_mut(&subnet) {
-            *count = count.saturating_sub(1);
-        }
-        self.sites.retain(|_, count| *count > 0);
-        self.subnets.retain(|_, count| *count > 0);
     }
 }
 
@@ -132,8 +109,7 @@ mod tests {
         let (late, ()) = tokio::join!(turns.take(site(2, 1), Duration::from_secs(10)), async { drop(taken) });
         assert!(late.is_some(), "who waits is woken");
         drop(late);
-        let left = turns.0.lock();
-        assert_eq!((left.all, left.sites.len(), left.subnets.len()), (0, 0, 0));
+        assert_eq!(turns.0.lock().sums(), (0, 0, 0));
     }
 
     #[tokio::test]

@@ -9,14 +9,20 @@ pub fn of_list(value: &str) -> Vec<Option<IpAddr>> {
 
 /// The entries of a value of `Forwarded`, from left to right ([RFC 7239, section 4]).
 ///
+/// A quote that is not closed makes the whole value one entry without an address. A sender could leave it open, so that what a proxy
+/// appends becomes part of the sender's own entry.
+///
 /// [RFC 7239, section 4]: https://www.rfc-editor.org/rfc/rfc7239#section-4
 pub fn of_forwarded(value: &str) -> Vec<Option<IpAddr>> {
-    split_outside_quotes(value, ',').into_iter().map(of_element).collect()
+    match split_outside_quotes(value, ',') {
+        Some(elements) => elements.into_iter().map(of_element).collect(),
+        None => vec![None],
+    }
 }
 
 /// The address in the one `for` of an element.
 fn of_element(element: &str) -> Option<IpAddr> {
-    let pairs = split_outside_quotes(element, ';');
+    let pairs = split_outside_quotes(element, ';')?;
     let mut nodes = pairs.into_iter().filter_map(|pair| {
         let (name, node) = pair.split_once('=')?;
         name.trim().eq_ignore_ascii_case("for").then(|| node.trim())
@@ -51,9 +57,10 @@ fn unquoted(text: &str) -> Option<String> {
     Some(plain)
 }
 
-fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
+/// The parts between separators that are not quoted. `None` if a quote is not closed.
+fn split_outside_quotes(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
-    text.split(|character| {
+    let split = text.split(|character| {
         let was_escaped = std::mem::take(&mut is_escaped);
         match character {
             '"' if !was_escaped => is_quoted = !is_quoted,
@@ -61,8 +68,9 @@ fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
             _ => {}
         }
         character == separator && !is_quoted
-    })
-    .collect()
+    });
+    let parts = split.collect();
+    (!is_quoted).then_some(parts)
 }
 
 #[cfg(test)]

@@ -165,6 +165,10 @@ mod tests {
             ("for=203.0.113.9, for=\"10.0.0.2", "10.0.0.1"),
             ("for=203.0.113.9;for=10.0.0.2", "10.0.0.1"),
             ("for", "10.0.0.1"),
+            // A sender leaves a quote open, so that it spans what the proxy appends.
+            ("for=1.1.1.1;x=\", for=203.0.113.9", "10.0.0.1"),
+            ("for=1.1.1.1;x=\"\\, for=203.0.113.9", "10.0.0.1"),
+            ("for=1.1.1.1;x=\", for=\"[2001:db9::1]:4711\"", "10.0.0.1"),
         ] {
             assert_eq!(sender(&trusted, "10.0.0.1", &[("forwarded", forwarded)]), expected, "{forwarded}");
             assert_eq!(sender(&trusted, "203.0.113.66", &[("forwarded", forwarded)]), "203.0.113.66");

@@ -3,25 +3,30 @@
 //! A message of usual length takes what its connection has anyway. A longer one takes room from here before any of it is
 //! read: so much for each address, for each subnet and in all. A connection that finds no room waits; those of others go on.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::decision::network::{Site, Subnet};
+use crate::account::{Account, Bounds};
+use crate::decision::network::Site;
 use crate::limits::{
     UNFINISHED_BYTES_MAX, UNFINISHED_BYTES_PER_ADDRESS_MAX, UNFINISHED_BYTES_PER_SUBNET_MAX,
 };
 
-/// The room of one tracker.
-#[derive(Debug, Default)]
-pub(crate) struct MessageRoom(Mutex<Taken>);
+/// Bytes for messages.
+const BOUNDS: Bounds = Bounds {
+    all: UNFINISHED_BYTES_MAX,
+    address: UNFINISHED_BYTES_PER_ADDRESS_MAX,
+    subnet: UNFINISHED_BYTES_PER_SUBNET_MAX,
+    kept: 0,
+};
 
-/// Bytes that are taken. Who takes none is not in it.
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    sites: HashMap<Site, usize>,
-    subnets: HashMap<Subnet, usize>,
+/// The room of one tracker.
+#[derive(Debug)]
+pub(crate) struct MessageRoom(Mutex<Account>);
+
+impl Default for MessageRoom {
+    fn default() -> Self {
+        Self(Mutex::new(Account::new(BOUNDS)))
+    }
 }
 
 /// Room that one message has. Given back when dropped.
@@ -56,41 +61,8 @@ impl Drop for Reserved {
 }
 
 impl MessageRoom {
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, Account> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Taken {
-    fn take(&mut self, site: Site, bytes: usize) -> bool {
-        let subnet = site.subnet();
-        let of_site = self.sites.get(&site).copied().unwrap_or(0) + bytes;
-        let of_subnet = self.subnets.get(&subnet).copied().unwrap_or(0) + bytes;
-        let fits = self.all + bytes <= UNFINISHED_BYTES_MAX
-            && of_subnet <= UNFINISHED_BYTES_PER_SUBNET_MAX
-            && of_site <= UNFINISHED_BYTES_PER_ADDRESS_MAX;
-        if fits && bytes > 0 {
-            self.all += bytes;
-            self.sites.insert(site, of_site);
-            self.subnets.insert(subnet, of_subnet);
-        }
-        fits
-    }
-
-    fn give_back(&mut self, site: Site, bytes: usize) {
-        self.all = self.all.saturating_sub(bytes);
-        subtract(&mut self.sites, site, bytes);
-        subtract(&mut self.subnets, site.subnet(), bytes);
-    }
-}
-
-/// Takes `bytes` off an entry, which goes when nothing is left.
-fn subtract<K: Eq + Hash>(entries: &mut HashMap<K, usize>, key: K, bytes: usize) {
-    if let Some(taken) = entries.get_mut(&key) {
-        *taken = taken.saturating_sub(bytes);
-        if *taken == 0 {
-            entries.remove(&key);
-        }
     }
 }
 
@@ -123,8 +95,7 @@ mod tests {
         let others: Vec<_> = (2..=250).flat_map(|subnet| fill(&room, site(subnet, 1))).collect();
         assert_eq!(of_subnet + others.len(), UNFINISHED_BYTES_MAX / MESSAGE);
         drop((first, neighbours, others));
-        let taken = room.lock();
-        assert_eq!((taken.all, taken.sites.len(), taken.subnets.len()), (0, 0, 0), "all is given back");
+        assert_eq!(room.lock().sums(), (0, 0, 0), "all is given back");
     }
 
     #[test]
@@ -132,8 +103,8 @@ mod tests {
         let room = Arc::new(MessageRoom::default());
         let mut reserved = Reserved::none(Arc::clone(&room), site(1, 1));
         assert!(reserved.grow_to(1_000) && reserved.grow_to(900) && reserved.grow_to(3_000));
-        assert_eq!(room.lock().all, 3_000);
+        assert_eq!(room.lock().sums().0, 3_000);
         assert!(!reserved.grow_to(UNFINISHED_BYTES_MAX * 2));
-        assert_eq!(room.lock().all, 3_000);
+        assert_eq!(room.lock().sums().0, 3_000);
     }
 }
