@@ -19,9 +19,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use swarm_core::publisher::TrackerName;
+use tokio::time::sleep;
 
 use crate::http::{refuse, too_many};
 use crate::hub::Hub;
+use crate::limits::REFUSAL_PAUSE;
 
 /// Who sent a request, by its TCP connection or, behind a trusted proxy, by what the proxy says.
 #[derive(Debug, Clone, Copy)]
@@ -278,9 +280,13 @@ pub(crate) async fn guard(State(hub): State<Arc<Hub>>, mut request: Request<Body
         }
     }
     request.extensions_mut().insert(called);
-    if let Some(Sender { address, .. }) = request.extensions().get::<Sender>()
-        && let Err(retry_after_ms) = hub.admit_request(*address)
+    if let Some(Sender { address, is_proxied, .. }) = request.extensions().get::<Sender>().copied()
+        && let Err(retry_after_ms) = hub.admit_request(address)
     {
+        // A refusal costs almost as much as an answer. The connections of a proxy carry the requests of others as well.
+        if !is_proxied {
+            sleep(REFUSAL_PAUSE).await;
+        }
         return too_many("too many requests from your address", retry_after_ms);
     }
     let is_shared = request.uri().path().starts_with("/v1/");

@@ -8,7 +8,10 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use crate::limits::{CATALOGUE_AGE_MAX, CATALOGUE_PAGE_BYTES_MAX, CATALOGUE_PAGE_MAX, CATALOGUE_WORDS_MAX};
+use crate::limits::{
+    CATALOGUE_AGE_MAX, CATALOGUE_LOOKS_PER_REQUEST, CATALOGUE_PAGE_BYTES_MAX, CATALOGUE_PAGE_MAX,
+    CATALOGUE_WORDS_MAX,
+};
 use crate::manifests::CatalogueEntry;
 
 /// Bytes of a page around its entries.
@@ -52,6 +55,12 @@ impl PageRequest {
         let words = words.unwrap_or_default().to_lowercase();
         let words = words.split_whitespace().take(CATALOGUE_WORDS_MAX).map(str::to_owned).collect();
         Self { after, words, order: order.unwrap_or_default() }
+    }
+
+    /// What looking for its words in so many titles costs, in requests.
+    pub(crate) fn search_cost(&self, titles: usize) -> u32 {
+        let looks = self.words.len().saturating_mul(titles);
+        u32::try_from(looks / CATALOGUE_LOOKS_PER_REQUEST).unwrap_or(u32::MAX)
     }
 }
 
@@ -194,6 +203,14 @@ mod tests {
         let names =
             value["swarms"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap().into());
         (names.collect(), value["next"].as_str().map(|next| next.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_search_costs_by_its_words_and_what_it_looks_through() {
+        let cost = |words: &str, titles| PageRequest::new(None, Some(words), None).search_cost(titles);
+        assert_eq!((cost("", 4096), cost("one", 100)), (0, 0), "the request itself is counted before");
+        assert_eq!((cost("one", 4096), cost("one two", 4096)), (32, 64));
+        assert_eq!(cost(&"word ".repeat(40), 4096), 256, "so many words are looked for and no more");
     }
 
     #[test]

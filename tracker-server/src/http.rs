@@ -217,6 +217,7 @@ struct PageQuery {
 
 async fn catalogue(
     State(hub): State<Arc<Hub>>,
+    Extension(sender): Extension<Sender>,
     query: Result<Query<PageQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
@@ -232,7 +233,11 @@ async fn catalogue(
     if let Some(refusal) = refusal_to_show(&hub, &headers, None) {
         return refusal;
     }
-    let page = hub.catalogue_page(&PageRequest::new(after, q.as_deref(), sort));
+    let request = PageRequest::new(after, q.as_deref(), sort);
+    if let Err(retry_after_ms) = hub.admit_search(sender.address, &request) {
+        return too_many("too many searches from your address", retry_after_ms);
+    }
+    let page = hub.catalogue_page(&request);
     let asked = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known =
         asked.flat_map(|tags| tags.split(',')).any(|tag| tag.trim().trim_start_matches("W/") == page.tag);

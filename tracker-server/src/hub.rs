@@ -226,6 +226,17 @@ impl Hub {
         admit(&self.requests, self.now(), address)
     }
 
+    /// Counts a search of the catalogue as the requests that it costs, or says after how many ms it may be tried again.
+    pub(crate) fn admit_search(&self, address: IpAddr, request: &PageRequest) -> Result<(), u32> {
+        let titles = self.lock().manifests.len();
+        let cost = request.search_cost(titles);
+        if cost == 0 {
+            return Ok(());
+        }
+        let mut paces = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        paces.admit_several(self.now(), Site::of(address), cost)
+    }
+
     /// Counts a TLS handshake of an address, or says after how many ms it may be tried again.
     pub(crate) fn admit_handshake(&self, address: IpAddr) -> Result<(), u32> {
         admit(&self.handshakes, self.now(), address)

@@ -291,6 +291,10 @@ pub const REQUEST_BURST: u32 = 80_000;
 /// HTTP requests of one address each second, over time: each takes some 50 µs of a core.
 pub const REQUEST_RATE_PER_S: u32 = 1_000;
 
+/// For how long the answer to a request beyond that is held back. Its connection carries no other request meanwhile, so that all
+/// connections that one address may have get 2,048 refusals a second.
+pub const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
 /// TLS handshakes of one address at once: two for each of a thousand viewers, twice.
 pub const HANDSHAKE_BURST: u32 = 4_096;
 

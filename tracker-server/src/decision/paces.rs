@@ -26,12 +26,17 @@ impl Paces {
 
     /// Counts one, or says after how many ms it may be tried again.
     pub fn admit(&mut self, now: Timestamp, site: Site) -> Result<(), u32> {
+        self.admit_several(now, site, 1)
+    }
+
+    /// Counts what costs as much as `count`, or says after how many ms it may be tried again.
+    pub fn admit_several(&mut self, now: Timestamp, site: Site, count: u32) -> Result<(), u32> {
         let rate = self.rate;
         if self.buckets.len() >= self.sweep_at {
             self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
             self.sweep_at = PACES_SWEEP.max(self.buckets.len() * 2);
         }
-        self.buckets.entry(site).or_insert_with(|| TokenBucket::new(rate, now)).take(rate, now, 1)
+        self.buckets.entry(site).or_insert_with(|| TokenBucket::new(rate, now)).take(rate, now, count)
     }
 }
 

@@ -14,6 +14,9 @@ pub const CATALOGUE_QUERY_BYTES_MAX: usize = 200;
 /// Words that the catalogue is searched for at a time.
 pub const CATALOGUE_WORDS_MAX: usize = 8;
 
+/// Titles that one word is looked for in for the price of a request. To look takes up to 0.3 µs a title.
+pub const CATALOGUE_LOOKS_PER_REQUEST: usize = 128;
+
 /// Characters of a text in the catalogue; the manifest has all of it.
 pub const CATALOGUE_TEXT_CHARS_MAX: usize = 200;
 

@@ -41,6 +41,10 @@ pub const WANT_SEGMENTS_USUAL: u32 = 16;
 /// connection.
 pub const MESSAGE_FREE_BYTES: usize = FRAME_FREE_BYTES;
 
+/// Frames of one message. Parts of a message are not counted as messages, and empty ones would cost nothing else; a browser sends
+/// a message of the greatest length in a few.
+pub const FRAMES_PER_MESSAGE_MAX: u32 = 256;
+
 /// Bytes of a message before the greeting was accepted: `hello` with a permission of the greatest length.
 pub const MESSAGE_BEFORE_HELLO_BYTES: usize = 8 * 1024;
 

@@ -18,7 +18,9 @@ use super::frames::{Decide, Frames, Header, Step};
 use super::room::{MessageRoom, Reserved};
 use crate::decision::CloseReason;
 use crate::decision::network::Site;
-use crate::limits::{MESSAGE_BEFORE_HELLO_BYTES, MESSAGE_FREE_BYTES, MESSAGE_ROOM_RETRY};
+use crate::limits::{
+    FRAMES_PER_MESSAGE_MAX, MESSAGE_BEFORE_HELLO_BYTES, MESSAGE_FREE_BYTES, MESSAGE_ROOM_RETRY,
+};
 
 /// What a connection may send.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ struct Watch {
     has_begun: bool,
     /// Bytes of the message so far, those of the current frame among them.
     message_bytes: usize,
+    /// Its frames so far.
+    message_frames: u32,
     /// The room of a message that is longer than usual.
     reserved: Option<Reserved>,
     /// A long message is complete and was not taken yet.
@@ -74,13 +78,13 @@ impl Decide for Watch {
         let max = self.terms.message_bytes_max;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let whole = self.message_bytes.saturating_add(length);
-        if whole > max {
+        if whole > max || self.message_frames == FRAMES_PER_MESSAGE_MAX {
             self.fault = Some(CloseReason::TooLong);
             return false;
         }
         let is_own = self.terms.is_own.as_ref().is_some_and(|is_own| is_own.load(Ordering::Relaxed));
         if is_own || whole <= MESSAGE_FREE_BYTES {
-            self.message_bytes = whole;
+            self.count(whole);
             return true;
         }
         if !self.is_greeted && whole > MESSAGE_BEFORE_HELLO_BYTES {
@@ -96,7 +100,7 @@ impl Decide for Watch {
         let is_admitted = reserved.grow_to(2 * whole);
         self.reserved = Some(reserved);
         if is_admitted {
-            self.message_bytes = whole;
+            self.count(whole);
         }
         is_admitted
     }
@@ -104,9 +108,17 @@ impl Decide for Watch {
     /// Stops after a long message.
     fn ended(&mut self) -> bool {
         self.has_begun = true;
-        self.message_bytes = 0;
+        (self.message_bytes, self.message_frames) = (0, 0);
         self.is_whole = self.reserved.is_some();
         self.is_whole
+    }
+}
+
+impl Watch {
+    /// Notes a frame with which the message has so many bytes.
+    const fn count(&mut self, whole: usize) {
+        self.message_bytes = whole;
+        self.message_frames += 1;
     }
 }
 
@@ -117,6 +129,7 @@ impl<S> Watched<S> {
             is_greeted: false,
             has_begun: false,
             message_bytes: 0,
+            message_frames: 0,
             reserved: None,
             is_whole: false,
             fault: None,

@@ -3,6 +3,8 @@
 use anyhow::Context;
 use tracker_server::Page;
 use tracker_server::access::AllowedOrigins;
+use tracker_server::decision::token_bucket::Rate;
+use tracker_server::limits::CATALOGUE_LOOKS_PER_REQUEST;
 use tracker_server::page::PageFile;
 
 use crate::harness::{Server, manifest_with_poster, request};
@@ -86,5 +88,27 @@ async fn the_catalogue_is_searched_and_sorted() -> anyhow::Result<()> {
     assert_eq!(names("q=mountain").await?, [""; 0]);
     assert_eq!(server.get("/v1/swarms?sort=size").await?.status, 400);
     assert_eq!(server.get(&format!("/v1/swarms?q={}", "x".repeat(201))).await?.status, 400);
+    Ok(())
+}
+
+#[tokio::test]
+async fn searches_of_one_address_are_counted_by_what_they_cost() -> anyhow::Result<()> {
+    // To publish takes two requests.
+    let published = u32::try_from(CATALOGUE_LOOKS_PER_REQUEST)?;
+    let burst = 2 * published + 100;
+    let server = Server::start_with(|config| config.requests = Rate { per_s: 1, burst }).await?;
+    for number in 0..published {
+        server.publish(&format!("film {number}")).await?;
+    }
+    let mut answers = Vec::new();
+    for _ in 0..40 {
+        answers.push(server.get("/v1/swarms?q=a+b+c+d+e+f+g+h").await?);
+        if answers.last().is_some_and(|answer| answer.status == 429) {
+            break;
+        }
+    }
+    let refused = answers.last().context("nothing was asked")?;
+    assert_eq!(refused.status, 429, "40 searches of 8 words passed as 40 requests");
+    assert!(refused.text().contains("too many searches from your address"), "{}", refused.text());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What the tracker does about those that break the rules.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use tracker_server::Page;
 use tracker_server::decision::token_bucket::Rate;
+use tracker_server::limits::REFUSAL_PAUSE;
 
 use crate::harness::{PATIENCE, Server, Socket, code_of, manifest, request};
 
@@ -344,13 +345,18 @@ async fn a_flood_of_requests_from_one_address_is_refused_and_others_are_served()
     let server = Server::start_with(|config| config.requests = Rate { per_s: 1, burst: 20 }).await?;
     let mut refused = None;
     for _ in 0..40 {
+        let began = Instant::now();
         let answer = request_from([127, 8, 8, 8], server.address, "/v1/swarms").await?;
         if answer.starts_with("HTTP/1.1 429") {
-            refused = Some(answer);
+            refused = Some((answer, began.elapsed()));
             break;
         }
     }
-    let refused = refused.context("nothing was refused")?;
+    let (refused, waited) = refused.context("nothing was refused")?;
+    assert!(
+        waited >= REFUSAL_PAUSE,
+        "a refusal is answered after {waited:?}, as fast as the next can be asked for"
+    );
     assert!(refused.contains("retry-after: 1"), "{refused}");
     assert!(refused.ends_with("too many requests from your address; try again in 1 s\n"), "{refused}");
     assert_eq!(server.get("/healthz").await?.status, 200);

@@ -94,6 +94,35 @@ async fn a_message_in_parts_takes_no_more_room_than_one_in_a_frame() -> anyhow::
 }
 
 #[tokio::test]
+async fn a_message_in_parts_without_end_is_closed_though_they_are_empty() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let mut socket = Socket::open(server.address).await?;
+    socket.hello(None).await?;
+    let empty = [&[0x01, 0x80, 0, 0, 0, 0][..], &[0x00, 0x80, 0, 0, 0, 0].repeat(1_000)].concat();
+    timeout(PATIENCE, socket.inner.get_mut().write_all(&empty)).await??;
+    assert_eq!(socket.close_code().await?, 1009);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_in_many_parts_is_read() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let mut socket = Socket::open(server.address).await?;
+    let hello = crate::harness::hello(swarm_core::tracker_message::TRACKER_VERSION, None);
+    let text = PeerRequest { id: 1, body: hello }.encode();
+    let last = text.len() - 1;
+    let part = |(index, byte): (usize, u8)| {
+        let first = if index == 0 { 0x01 } else { 0x00 } | if index == last { 0x80 } else { 0 };
+        [first, 0x81, 0, 0, 0, 0, byte]
+    };
+    let bytes: Vec<u8> = text.bytes().enumerate().flat_map(part).collect();
+    timeout(PATIENCE, socket.inner.get_mut().write_all(&bytes)).await??;
+    let answer = socket.receive().await?;
+    assert!(matches!(answer.body, TrackerMessageBody::Welcome { .. }), "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn before_its_greeting_a_peer_can_send_a_greeting_and_nothing_longer() -> anyhow::Result<()> {
     let server = Server::start().await?;
     let mut socket = Socket::open(server.address).await?;
