@@ -17,8 +17,7 @@ use futures_util::{SinkExt, StreamExt};
 use swarm_core::limits::TRACKER_MESSAGE_BYTES_MAX;
 use swarm_core::tracker_message::TrackerDecodeError;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::decision::network::Site;
@@ -125,7 +124,7 @@ async fn talk(hub: &Hub, socket: &mut Option<WebSocket>, connection: ConnectionI
                 }
                 if open.get_ref().is_whole() {
                     *socket = match socket.take() {
-                        Some(socket) => renewed(socket, deadlines.send).await,
+                        Some(socket) => Box::pin(renewed(socket, deadlines.send)).await,
                         None => None,
                     };
                 }
@@ -167,7 +166,7 @@ async fn renewed(mut socket: WebSocket, limit: Duration) -> Option<WebSocket> {
     timeout(limit, socket.flush()).await.ok()?.ok()?;
     let mut stream = socket.into_inner();
     stream.release();
-    Some(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await)
+    Some(upgrade::on(stream, config()).await)
 }
 
 /// Takes one frame; says whether it ends the conversation.

@@ -17,8 +17,18 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use super::watched::{Terms, Watched};
 use crate::http::refuse;
 
-/// A WebSocket whose other side sends what its terms allow.
-pub(crate) type WebSocket = WebSocketStream<Watched<TokioIo<Upgraded>>>;
+/// A WebSocket whose other side sends what its terms allow. In a box: a future holds a copy of what is moved through it at each
+/// step, for as long as the connection lasts.
+pub(crate) type WebSocket = Box<WebSocketStream<Stream>>;
+
+/// The stream below it.
+pub(super) type Stream = Watched<TokioIo<Upgraded>>;
+
+/// The WebSocket on an upgraded stream.
+pub(super) async fn on(stream: Stream, config: WebSocketConfig) -> WebSocket {
+    // The future of the library is as large as its WebSocket.
+    Box::new(Box::pin(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config))).await)
+}
 
 /// Answers an upgrade request, and has `serve` speak on the WebSocket once it is open.
 pub(crate) fn upgraded<F>(
@@ -44,8 +54,8 @@ where
     tokio::spawn(async move {
         match upgrade.await {
             Ok(stream) => {
-                let stream = Watched::new(TokioIo::new(stream), terms);
-                serve(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await).await;
+                let socket = Box::pin(on(Watched::new(TokioIo::new(stream), terms), config)).await;
+                serve(socket).await;
             }
             Err(error) => tracing::debug!("a connection did not become a WebSocket: {error}"),
         }
