@@ -11,7 +11,7 @@ mod activity;
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,15 +65,16 @@ where
 {
     let Some(tls) = tls else { return http1(stream, service, deadlines, ends).await };
     let handshake = tokio::select! {
-        handshake = timeout(deadlines.header, tls.handshake(stream)) => handshake,
+        handshake = timeout(deadlines.header, Box::pin(tls.handshake(stream))) => handshake,
         () = ends.finish.cancelled() => return Ok(()),
     };
     let Some((stream, protocol)) = handshake.map_err(|_| "the TLS handshake took too long")?? else {
         return Ok(());
     };
     match protocol {
-        Protocol::Http1 => http1(stream, service, deadlines, ends).await,
-        Protocol::Http2 => http2(stream, service, deadlines, ends).await,
+        // In boxes, so that a connection without TLS holds no room for them.
+        Protocol::Http1 => Box::pin(http1(stream, service, deadlines, ends)).await,
+        Protocol::Http2 => Box::pin(http2(stream, service, deadlines, ends)).await,
     }
 }
 
@@ -89,7 +90,7 @@ where
         .max_buf_size(HTTP_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    run(connection, deadlines.plain, ends, std::future::pending).await
+    run(Box::pin(connection), deadlines.plain, ends, std::future::pending).await
 }
 
 async fn http2<I, S>(stream: I, service: S, deadlines: Deadlines, ends: &Ends) -> Result<(), Broken>
@@ -116,17 +117,22 @@ where
         .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(HTTP2_SEND_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    run(connection, deadlines.plain, ends, || activity.ended()).await
+    run(Box::pin(connection), deadlines.plain, ends, || activity.ended()).await
 }
 
 /// Drives a connection until it ends, asks it to end when it is time, and drops it if it does not. `idle` gives a future that
-/// is done when the connection has done nothing for too long.
-async fn run<C, F>(connection: C, lifetime: Duration, ends: &Ends, idle: impl Fn() -> F) -> Result<(), Broken>
+/// is done when the connection has done nothing for too long. The connection is in a box, since a future holds a copy of what is
+/// moved through it at each step.
+async fn run<C, F>(
+    mut connection: Pin<Box<C>>,
+    lifetime: Duration,
+    ends: &Ends,
+    idle: impl Fn() -> F,
+) -> Result<(), Broken>
 where
     C: Connection,
     F: Future<Output = ()>,
 {
-    let mut connection = pin!(connection);
     tokio::select! {
         result = connection.as_mut() => return Ok(result?),
         () = ends.finish.cancelled() => {}
