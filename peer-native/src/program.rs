@@ -9,6 +9,7 @@ mod author;
 mod bar;
 mod catalogue;
 mod cli;
+mod doctor;
 mod ending;
 mod fetch;
 mod http;
@@ -60,6 +61,7 @@ pub fn run(command: Command, output: Output) -> ExitCode {
         Command::Key(command) => catalogue::key(command, reporter),
         Command::Fetch(options) => fetch::run(options, reporter, ending).await,
         Command::Tree(options) => tree::run(options, reporter, ending).await,
+        Command::Doctor(options) => doctor::run(*options, reporter, ending).await,
         Command::Inspect(options) => inspect::run(options, reporter, ending).await,
     })
 }

@@ -5,7 +5,7 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use swarm_core::limits::MANIFEST_BYTES_MAX;
@@ -69,6 +69,12 @@ pub fn fetch_manifest(
         401 | 403 => Err(FetchError::Refused(format!("the tracker refuses: {}", text(&mut response)))),
         status => Err(FetchError::Failed(format!("{url}: HTTP status {status}"))),
     }
+}
+
+/// The tracker's clock, as the head of an answer tells it to the second. Blocks.
+pub(crate) fn tracker_time(address: &TrackerAddress) -> Option<SystemTime> {
+    let response = agent().get(address.challenge_url()).call().ok()?;
+    httpdate::parse_http_date(response.headers().get("date")?.to_str().ok()?).ok()
 }
 
 /// How a manifest is put.

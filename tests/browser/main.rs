@@ -21,3 +21,4 @@ mod starting;
 mod storage;
 mod trackers;
 mod watching;
+mod ways;

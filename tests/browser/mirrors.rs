@@ -28,7 +28,7 @@ async fn a_tab_without_udp_plays_to_the_end_from_a_mirror_and_says_so() -> Resul
         let tab = scene.tab_on(&at_tab, &tracker.http("")).await?;
         tab.open(seeder.link()).await?;
         tab.wait_playing_beyond(1.0, TIMEOUT).await?;
-        let words = format!("lets no peer connection through; the film comes from {}", at_mirror.address);
+        let words = format!("lets no peer connection through. the film comes from {}.", at_mirror.address);
         tab.wait_words(&words, TIMEOUT).await?;
         tab.seek(FILM_SECONDS / 2.0).await?;
         tab.wait_playing_beyond(FILM_SECONDS / 2.0 + 1.0, TIMEOUT).await?;

@@ -5,6 +5,7 @@ mod catalogue;
 mod claims;
 mod closed;
 mod crowd;
+mod doctor;
 mod encrypted;
 mod flag_file;
 mod hostile;

@@ -56,7 +56,7 @@ impl Cli {
         let mut cli = Self::try_parse_from(arguments)?;
         let has_events = matches!(cli.command, Command::Share(_) | Command::Peer(_));
         if cli.output.json && !has_events {
-            let text = "--json is for the commands that report events: share, seed, list, remove, fetch, tree, inspect, key";
+            let text = "--json is for the commands that report events: share, seed, list, remove, fetch, tree, inspect, doctor, key";
             return Err(Self::command().error(ErrorKind::ArgumentConflict, text));
         }
         // `tributary -v tracker` means the same as `tributary tracker -v`.
@@ -91,6 +91,7 @@ mod tests {
             "tributary fetch http://h:1/#00 -o f --json",
             "tributary inspect film.mp4",
             "tributary list --json",
+            "tributary doctor --tracker wss://h/v1/swarm --udp-port 7000",
             "tributary remove film.mp4",
             "tributary key show",
             "tributary tracker --listen 127.0.0.1:0 --www dist --metrics-listen 127.0.0.1:0",

@@ -4,7 +4,7 @@
 
 import { relay } from "./relay.js";
 
-/** @import { Failure, FromWorker, Signal, ToWorker, Way } from "./types.js" */
+/** @import { Failure, FromWorker, Network, Signal, ToWorker, Way } from "./types.js" */
 
 /** Labels and order of the two channels of a link. */
 const LABELS = ["control", "data"];
@@ -26,6 +26,11 @@ export class Connections {
   #post;
   /** What did not come about or broke, the last of it. @type {Failure[]} */
   failures = [];
+  /** What all attempts so far tell of this network. @type {Network} */
+  network = {
+    attempts: 0, opened: 0, failed: { unanswered: 0, no_path: 0, relay_failed: 0, lost: 0 }, gathered: [], unreachable: [],
+    has_stun: false, has_relay: false, is_relay_required: false,
+  };
   /** Made ahead, while the tracker is still being reached; one for all links of this visit.
    * @type {RTCCertificate[]} */
   #certificates = [];
@@ -41,6 +46,13 @@ export class Connections {
   /** @param {Extract<FromWorker, {type: "connect"}>} ask */
   connect({ link, is_offerer, ice_servers, is_relayed }) {
     this.close(link);
+    const { network } = this;
+    const urls = ice_servers.flatMap((server) => server.urls);
+    network.attempts += 1;
+    network.has_relay = urls.some((url) => url.startsWith("turn"));
+    // A relay answers the questions of STUN as well.
+    network.has_stun = urls.length > 0;
+    network.is_relay_required = is_relayed;
     /** @type {RTCConfiguration} */
     const configuration = {
       iceServers: ice_servers,
@@ -54,7 +66,7 @@ export class Connections {
       if (message.type === "closed") this.close(link);
     };
     try {
-      this.#open.set(link, new Connection(link, is_offerer, configuration, post));
+      this.#open.set(link, new Connection(link, is_offerer, configuration, post, network));
     } catch (error) {
       this.#post({ type: "closed", link, reason: `no connection can be created: ${words(error)}` });
     }
@@ -72,7 +84,10 @@ export class Connections {
   close(link) {
     const connection = this.#open.get(link);
     const why = connection?.failure();
-    if (why) this.failures = [...this.failures, { link, at_ms: Date.now(), why }].slice(-FAILURES_MAX);
+    if (why) {
+      this.failures = [...this.failures, { link, at_ms: Date.now(), why }].slice(-FAILURES_MAX);
+      this.network.failed[why] += 1;
+    }
     connection?.close();
     this.#open.delete(link);
   }
@@ -110,17 +125,25 @@ class Connection {
    * @param {boolean} isOfferer
    * @param {RTCConfiguration} configuration
    * @param {Post} post
+   * @param {Network} network what is found out is added to it
    */
-  constructor(link, isOfferer, configuration, post) {
+  constructor(link, isOfferer, configuration, post, network) {
     this.#link = link;
     this.#post = post;
     this.#pc = new RTCPeerConnection(configuration);
     this.#pc.onicecandidate = ({ candidate }) => {
-      if (candidate?.type) this.#kinds.add(candidate.type);
+      if (candidate?.type) {
+        this.#kinds.add(candidate.type);
+        note(network.gathered, candidate.type);
+      }
       this.#tell(candidateSignal(candidate));
     };
+    this.#pc.onicecandidateerror = ({ url }) => note(network.unreachable, url);
     this.#pc.onconnectionstatechange = () => {
-      if (this.#pc.connectionState === "connected") this.#wasUp = true;
+      if (this.#pc.connectionState === "connected" && !this.#wasUp) {
+        this.#wasUp = true;
+        network.opened += 1;
+      }
       if (this.#pc.connectionState === "failed") this.#fail("the connection was lost");
     };
     if (isOfferer) {
@@ -162,7 +185,8 @@ class Connection {
 
   close() {
     this.#isClosed = true;
-    this.#pc.onicecandidate = this.#pc.onconnectionstatechange = this.#pc.ondatachannel = null;
+    this.#pc.onicecandidate = this.#pc.onicecandidateerror = null;
+    this.#pc.onconnectionstatechange = this.#pc.ondatachannel = null;
     this.#pc.close();
   }
 
@@ -243,6 +267,17 @@ function candidateSignal(candidate) {
     sdp_mid: candidate.sdpMid,
     sdp_m_line_index: candidate.sdpMLineIndex,
   };
+}
+
+/** The lists of a `Network` have at most this many entries. */
+const NOTES_MAX = 16;
+
+/**
+ * @param {string[]} list
+ * @param {string} text
+ */
+function note(list, text) {
+  if (!list.includes(text) && list.length < NOTES_MAX) list.push(text);
 }
 
 /** @param {unknown} error */

@@ -6,6 +6,7 @@ import { byId, notice } from "./dom.js";
 import { controlKeeping } from "./keeping.js";
 import { recall } from "./memory.js";
 import { refuseReads, startService } from "./service.js";
+import { Reach } from "./reach.js";
 import { Session } from "./session.js";
 import { Sharing } from "./sharing.js";
 import { started } from "./start.js";
@@ -39,6 +40,7 @@ function watch(link) {
     return view.fatal("This browser has no WebRTC, or it is turned off; without it no peer can be reached.");
   }
   const session = new Session(started, view, byId("stage"));
+  view.reach = new Reach(() => session.diagnose());
   session.await(startService((ask, port) => session.read(ask, port)));
   session.onContent = (content) => {
     const download = byId("download", HTMLAnchorElement);
@@ -60,6 +62,7 @@ function watch(link) {
       /** @returns {Stats} */ stats: () => session.stats(),
       /** @returns {Promise<Stats>} */ fresh: () => session.fresh(),
       /** @returns {Promise<string | null>} */ digest: () => session.digest(),
+      diagnose: () => session.diagnose(),
     },
   });
 }

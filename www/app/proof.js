@@ -7,6 +7,7 @@ import { element, setText } from "./dom.js";
 import { formatBytes, formatDuration, formatRate, formatShare } from "./format.js";
 import { make } from "./make.js";
 import { Peers } from "./peers.js";
+import { ReachLines } from "./reach_lines.js";
 import { say } from "./words.js";
 
 /** @import { Sample } from "./chart.js" */
@@ -39,6 +40,7 @@ export class Proof {
   #canvas = element("canvas", { className: "chart" });
   #rows = new Map(ROWS.map(([key, swatch]) => [key, row(key, swatch)]));
   #peers = new Peers();
+  #reach = new ReachLines();
   panel;
 
   /**
@@ -60,7 +62,7 @@ export class Proof {
       ({ text: JSON.stringify(await this.report(), null, 2), done: say("report_copied") }));
     const summary = element("summary", {}, element("h2", { text: say("proof") }), this.#sentence);
     const body = element("div", { className: "proof-body" }, this.#canvas, sources, segments,
-      this.#peers.section, report);
+      this.#reach.section, this.#peers.section, report);
     const panel = element("details", { className: "proof" }, summary, body);
     panel.id = "proof";
     panel.addEventListener("toggle", () => this.#draw());
@@ -86,6 +88,7 @@ export class Proof {
     const seconds = this.#samples.map(({ publisher, viewers, mirrors, sent }) => [publisher, viewers, mirrors, sent]);
     return {
       at: new Date().toISOString(), agent: navigator.userAgent, stats, ways, failures: this.#visit.failures(),
+      diagnosis: await this.#visit.diagnose(),
       history: { columns: ["publisher", "viewers", "mirrors", "sent"], bytes_each_second: seconds },
     };
   }
@@ -123,6 +126,7 @@ export class Proof {
     if (now - this.#asked > WAYS_INTERVAL_MS) {
       this.#asked = now;
       void this.#visit.ways().then((ways) => { this.#ways = ways; });
+      void this.#visit.diagnose().then((diagnosis) => this.#reach.show(diagnosis));
     }
     this.#peers.show(this.#stats, this.#ways, this.#visit.failures());
     this.#table(this.#stats);

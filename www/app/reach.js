@@ -1,41 +1,48 @@
 // @ts-check
-// Where the film comes from when no peer sends it, in words for viewers.
+// Notices that no peer is connected, and then says why and where the film comes from. What it says is app/diagnosis.js, which
+// is loaded when it is needed.
 
-/** @import { MirrorStats, PeerStats } from "./types.js" */
+import { notice } from "./dom.js";
+
+/** @import { Diagnosis, PeerStats } from "./types.js" */
 
 /** Peers have this long to connect before anything is said about them. */
 const PATIENCE_MS = 6000;
 
+/** How often the words may change. */
+const INTERVAL_MS = 1000;
+
 export class Reach {
+  #diagnose;
   /** @type {number | undefined} since when no link has been open */
   #aloneSince;
-  #wasIntroduced = false;
+  #asked = -Infinity;
+
+  /** @param {() => Promise<Diagnosis>} diagnose */
+  constructor(diagnose) {
+    this.#diagnose = diagnose;
+  }
 
   /**
    * @param {number} now
    * @param {PeerStats} stats
-   * @returns {string} empty while there is nothing to say
    */
-  words(now, { links, mirrors, bytes_total, bytes_verified }) {
-    if (links.length > 0) this.#wasIntroduced = true;
-    if (links.some(({ state }) => state === "open")) {
+  account(now, { links, bytes_total, bytes_verified }) {
+    const isWhole = bytes_total > 0 && bytes_verified === bytes_total;
+    if (isWhole || links.some(({ state }) => state === "open")) {
       this.#aloneSince = undefined;
-      this.#wasIntroduced = false;
-      return "";
+      return notice("reach", "");
     }
     this.#aloneSince ??= now;
-    const isWhole = bytes_total > 0 && bytes_verified === bytes_total;
-    if (now - this.#aloneSince < PATIENCE_MS || mirrors.length === 0 || isWhole) return "";
-    const peers = this.#wasIntroduced
-      ? "This network lets no peer connection through"
-      : "No other viewer and no seeder is here";
-    const source = mirrors.find(({ state, received }) => state !== "lost" && received > 0);
-    return source ? `${peers}; the film comes from ${source.host}.` : `${peers}. ${failures(mirrors)}`;
+    if (now - this.#aloneSince < PATIENCE_MS || now - this.#asked < INTERVAL_MS) return;
+    this.#asked = now;
+    void this.#say();
   }
-}
 
-/** @param {MirrorStats[]} mirrors */
-function failures(mirrors) {
-  const said = mirrors.filter(({ word }) => word !== null).map(({ host, word }) => `${host} ${word}`);
-  return said.length > 0 ? `The mirrors do not help: ${said.join("; ")}.` : "The mirrors are asked.";
+  async #say() {
+    const { words, is_blocked, mirror } = await this.#diagnose();
+    // Without a mirror and without peers the page says already what it waits for.
+    const isWorthSaying = is_blocked || mirror.why !== "none";
+    if (this.#aloneSince !== undefined) notice("reach", isWorthSaying ? words : "");
+  }
 }

@@ -4,9 +4,10 @@
 
 import { Connections } from "./connections.js";
 import { notice } from "./dom.js";
+import { recall } from "./memory.js";
 import { Player, contentUrl } from "./player.js";
 
-/** @import { Content, FromWorker, PeerStats, ReadAsk, Stats, Stored, ToWorker, Upload } from "./types.js" */
+/** @import { Content, Diagnosis, FromWorker, PeerStats, ReadAsk, Stats, Stored, ToWorker, Upload } from "./types.js" */
 /** @import { View } from "./view.js" */
 
 /** Questions to the worker that may be unanswered at a time. */
@@ -30,6 +31,7 @@ export class Session {
   #questions = new Map();
   #questionId = 0;
   #bannedCount = 0;
+  #isWithheld = false;
   /** @type {Stored | null} */
   #storage = null;
   /** Called with where the content is stored. @type {(stored: Stored) => void} */
@@ -81,6 +83,7 @@ export class Session {
       fresh: () => this.fresh(),
       ways: () => this.#connections.ways(),
       failures: () => this.#connections.failures,
+      diagnose: () => this.diagnose(),
     };
   }
 
@@ -128,6 +131,7 @@ export class Session {
 
   /** @param {boolean} isGiven whether the person agrees to connections with other peers */
   consent(isGiven) {
+    this.#isWithheld = !isGiven;
     this.post({ type: "consent", is_given: isGiven });
   }
 
@@ -146,6 +150,15 @@ export class Session {
   async fresh() {
     await this.#ask((id) => ({ type: "fresh", id }));
     return this.stats();
+  }
+
+  /** @returns {Promise<Diagnosis>} which ways bring the content here, and why the others do not */
+  async diagnose() {
+    const [{ diagnose }, ways] = await Promise.all([import("./diagnosis.js"), this.#connections.ways()]);
+    const { network } = this.#connections;
+    return diagnose({
+      stats: this.#stats, ways: ways.values(), network, isTrackerUp: this.#tracker === "up", isWithheld: this.#isWithheld || recall("peers") === "off",
+    });
   }
 
   /** @returns {Promise<string | null>} BLAKE3 of all bytes, if all are held */
@@ -200,7 +213,9 @@ export class Session {
         return this.#view.trackerDown(message.reason, message.retry_ms);
       case "unknown_swarm": return this.#view.unknown();
       case "waiting": return this.#view.waiting(message.reason);
-      case "peers_withheld": return this.onWithheld(message.is_consent_required, message.reason);
+      case "peers_withheld":
+        this.#isWithheld = true;
+        return this.onWithheld(message.is_consent_required, message.reason);
       case "dismissed":
         this.#tracker = "down";
         return this.#view.dismissed(message.reason);

@@ -151,6 +151,30 @@
  * @property {number} at_ms
  * @property {"unanswered" | "no_path" | "relay_failed" | "lost"} why
  *
+ * @typedef {object} Network what attempts to connect with peers told of this network
+ * @property {number} attempts connections that were begun
+ * @property {number} opened of those, how many came about
+ * @property {Record<Failure["why"], number>} failed of those, how many failed or broke, and why
+ * @property {string[]} gathered kinds of our own candidates: `host`, `srflx` (a STUN server answered), `relay`
+ * @property {string[]} unreachable STUN servers and relays that did not answer, or refused
+ * @property {boolean} has_stun whether the tracker names servers that tell a peer its public address
+ * @property {boolean} has_relay whether the tracker offers relays
+ * @property {boolean} is_relay_required whether the tracker wants relays used for everything
+ *
+ * @typedef {object} Finding one way by which content can come
+ * @property {"works" | "trying" | "fails" | "unused"} state
+ * @property {string} why for programs: one word, see app/diagnosis.js
+ * @property {string} words for people
+ *
+ * @typedef {object} Diagnosis
+ * @property {"direct" | "relayed" | "mirror" | null} source the best way that works now
+ * @property {boolean} is_blocked whether peers were tried and none was ever reached
+ * @property {string} words for people
+ * @property {Finding} direct
+ * @property {Finding} relayed
+ * @property {Finding} mirror
+ * @property {Network} network
+ *
  * @typedef {object} Started what app/start.js leaves for app/main.js
  * @property {string} swarm
  * @property {Worker} worker

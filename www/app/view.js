@@ -4,7 +4,6 @@
 
 import { byId, notice, setText } from "./dom.js";
 import { formatBytes, formatDuration } from "./format.js";
-import { Reach } from "./reach.js";
 
 /** @import { Content, Levels, PeerStats } from "./types.js" */
 /** @import { Visit, Watching } from "./watching.js" */
@@ -15,7 +14,8 @@ const EARLY_MAX = 120;
 export class View {
   /** @type {number | undefined} */
   #countdown;
-  #reach = new Reach();
+  /** Says why no peer is connected. @type {import("./reach.js").Reach | undefined} */
+  reach;
   /** @type {Content | undefined} */
   #content;
   /** @type {Promise<Watching> | undefined} */
@@ -140,7 +140,7 @@ export class View {
     const now = performance.now();
     if (this.#watching) this.#watching.stats(now, stats, levels);
     else if (this.#early.push({ at: now, stats, levels }) > EARLY_MAX) this.#early.shift();
-    notice("reach", this.#reach.words(now, stats));
+    this.reach?.account(now, stats);
     notice("scarce", stats.scarcity ? scarcityWords(stats.scarcity) : "");
   }
 }

@@ -17,7 +17,7 @@ import { Proof } from "./proof.js";
 import { notePlace } from "./resume.js";
 import { say } from "./words.js";
 
-/** @import { Content, Failure, Levels, PeerStats, Stats, Way } from "./types.js" */
+/** @import { Content, Diagnosis, Failure, Levels, PeerStats, Stats, Way } from "./types.js" */
 
 /**
  * @typedef {object} Visit what the parts that are loaded late can ask of the session
@@ -27,6 +27,7 @@ import { say } from "./words.js";
  * @property {() => Promise<Stats>} fresh
  * @property {() => Promise<Map<number, Way>>} ways
  * @property {() => Failure[]} failures
+ * @property {() => Promise<Diagnosis>} diagnose
  */
 
 /** How much of the film the word stays that playback was resumed. */

@@ -43,7 +43,7 @@ pub enum PortError {
 }
 
 impl PortError {
-    fn new(port: u16, error: io::Error) -> Self {
+    pub(crate) fn new(port: u16, error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::AddrInUse {
             Self::InUse(port)
         } else if error.kind() == io::ErrorKind::PermissionDenied {

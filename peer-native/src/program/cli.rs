@@ -8,6 +8,7 @@ use swarm_core::manifest::MirrorPolicy;
 use swarm_core::peer::Economy;
 
 use crate::data_dir::DataDir;
+use crate::program::doctor::Doctor;
 use crate::{Network, PortError};
 
 /// Shares files with everybody who opens their links, and fetches what others share.
@@ -49,6 +50,8 @@ pub enum Command {
     Tree(Tree),
     /// Show the manifest and the segment table of a file or a link.
     Inspect(Inspect),
+    /// Find out whether viewers can reach what is seeded from here, and what to do if not.
+    Doctor(Box<Doctor>),
     /// Show or make the key that signs what is published from here.
     #[command(subcommand)]
     Key(Key),
@@ -433,6 +436,7 @@ mod tests {
             "seeder seed a --tracker ws://h:1/v1/swarm --udp-port 7000 --external-ip 203.0.113.7",
             "seeder fetch 00 --tracker ws://h:1/v1/swarm -o f -vv",
             "seeder inspect f --json",
+            "seeder doctor --tracker ws://h:1/v1/swarm --udp-port 7000 --stun s:3478 --json",
             "seeder seed f --rules f.toml --priority 0:00-0:30=7 --background 1:20:00- --tracker ws://h:1/v1/swarm",
             "seeder seed",
             "seeder seed f --tracker ws://h:1/v1/swarm --tracker ws://i:1/v1/swarm",

@@ -130,6 +130,18 @@ pub(crate) enum Event<'a> {
         /// Where the file is.
         path: &'a str,
     },
+    /// What `doctor` found.
+    Finding {
+        /// `tracker`, `clock`, `publishing`, `port`, `address`, `nat`, `inbound`, `ipv6`, `relay` or `verdict`.
+        what: &'static str,
+        /// `good`, `note` or `bad`.
+        state: &'static str,
+        /// In words.
+        found: &'a str,
+        /// What to do about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        advice: Option<&'a str>,
+    },
     /// Something failed.
     Error {
         /// What, on what, and what to do.
