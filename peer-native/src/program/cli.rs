@@ -8,7 +8,6 @@ use swarm_core::manifest::MirrorPolicy;
 use swarm_core::peer::Economy;
 
 use crate::data_dir::DataDir;
-use crate::program::doctor::Doctor;
 use crate::{Network, PortError};
 
 /// Shares files with everybody who opens their links, and fetches what others share.
@@ -51,7 +50,7 @@ pub enum Command {
     /// Show the manifest and the segment table of a file or a link.
     Inspect(Inspect),
     /// Find out whether viewers can reach what is seeded from here, and what to do if not.
-    Doctor(Box<Doctor>),
+    Doctor(Box<super::doctor::Doctor>),
     /// Show or make the key that signs what is published from here.
     #[command(subcommand)]
     Key(Key),
@@ -336,10 +335,8 @@ pub struct Inspect {
 
     #[command(flatten)]
     pub(crate) signing: Signing,
-
     #[command(flatten)]
     pub(crate) author: Author,
-
     #[command(flatten)]
     pub(crate) data: Data,
 }
