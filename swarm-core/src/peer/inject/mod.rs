@@ -24,7 +24,7 @@ use economy::{Account, Swarm};
 pub(crate) use field::Field;
 use order::{Order, due_range, is_complete};
 use shares::{Push, Shares};
-use spread::{can_pass_on, feeder_uplink_min};
+use spread::{can_pass_on, feeder_backlog_max, feeder_uplink_min};
 use trial::Trials;
 use unfed::Unfed;
 
@@ -59,6 +59,8 @@ pub(crate) struct Inject {
     /// Uplink of a viewer that has not announced one, bytes a second.
     usual_uplink: u64,
     uplink_min: u64,
+    /// Longest urgent backlog of a viewer that is injected to, ms.
+    backlog_max: u32,
     /// Groups that players need soon, fresh or not.
     due: Vec<GroupRange>,
     /// Groups that are wanted by viewers that are injected to.
@@ -90,6 +92,7 @@ impl Inject {
             viewers_told: 0,
             usual_uplink: UPLINK_GUESS,
             uplink_min: 0,
+            backlog_max: u32::MAX,
             due: Vec::new(),
             wanted: Vec::new(),
             feeders_uplink: 0,
@@ -124,13 +127,15 @@ impl Inject {
         // Where only slow viewers know their uplinks, what the others uploaded so far shows that they are faster.
         let seen = viewers().filter(|(_, link)| link.standing().uplink > 0);
         let seen = seen.map(|(id, link)| self.trials.believed(id, link.uplink_or(0)));
-        let uplinks = viewers().map(|(id, link)| self.uplink_of(id, link));
-        let sum = uplinks.fold(0, u64::saturating_add);
+        let able: Vec<(u32, u64)> =
+            viewers().map(|(id, link)| (link.backlog_ms(), self.uplink_of(id, link))).collect();
+        let sum = able.iter().fold(0, |sum: u64, (_, uplink)| sum.saturating_add(*uplink));
         // Of those that are about to greet, few have much.
         let present = incomplete + field.neighbours.opening_viewers();
         let lacking = present.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
         let media = field.content.manifest().rate_bytes_per_s();
         self.uplink_min = feeder_uplink_min(media, seen);
+        self.backlog_max = feeder_backlog_max(able);
         let count = self.share.map_or(1, |share| u64::from(share.count));
         self.swarm = Swarm {
             own: field.sender.uplink_estimate().saturating_mul(count),
@@ -161,6 +166,7 @@ impl Inject {
     /// Whether a viewer passes on what it is given, as far as is known.
     fn is_feeder(&self, id: LinkId, link: &Link) -> bool {
         can_pass_on(link.standing().serving, link.uplink_known(), self.uplink_min)
+            && link.backlog_ms() <= self.backlog_max
             && !self.shares.is_doubted(id)
     }
 

@@ -65,6 +65,8 @@ pub(crate) struct Link {
     since: Timestamp,
     /// How it says that it stands.
     standing: Standing,
+    /// How long its urgent backlog takes to leave, ms, as it told last.
+    backlog_ms: u32,
     is_retiring: bool,
     /// Whether its groups count as copies in the swarm.
     is_counted: bool,
@@ -102,6 +104,7 @@ impl Link {
                 credit: 0,
                 playing: None,
             },
+            backlog_ms: 0,
             is_retiring: false,
             is_counted: true,
             signals: 0,
@@ -171,6 +174,10 @@ impl Link {
 
     pub(crate) const fn is_retiring(&self) -> bool {
         self.is_retiring
+    }
+
+    pub(crate) const fn backlog_ms(&self) -> u32 {
+        self.backlog_ms
     }
 
     pub(crate) const fn is_counted(&self) -> bool {
@@ -265,8 +272,9 @@ impl Link {
         self.next_ping = now;
     }
 
-    pub(super) const fn stands(&mut self, standing: Standing) {
+    pub(super) const fn stands(&mut self, standing: Standing, backlog_ms: u32) {
         self.standing = standing;
+        self.backlog_ms = backlog_ms;
     }
 
     /// It turned down requests of a class that it said it serves. Several of one class say no more than one does.

@@ -257,9 +257,9 @@ impl Neighbours {
         taken.collect()
     }
 
-    /// A neighbour says how it stands.
-    pub(crate) fn stands(&mut self, id: LinkId, standing: Standing) {
-        self.links.value_mut(id).into_iter().for_each(|link| link.stands(standing));
+    /// A neighbour says how it stands, and how long its urgent backlog takes to leave.
+    pub(crate) fn stands(&mut self, id: LinkId, standing: Standing, backlog_ms: u32) {
+        self.links.value_mut(id).into_iter().for_each(|link| link.stands(standing, backlog_ms));
     }
 
     /// A neighbour rejected a request because it does not serve its class.
