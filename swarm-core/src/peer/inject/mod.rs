@@ -31,7 +31,7 @@ use unfed::Unfed;
 use super::content::Content;
 use super::flow::bytes_in;
 use super::input::Economy;
-use super::neighbours::Link;
+use super::neighbours::{Counts, Link};
 use super::send::Departure;
 use super::tuning::{CREDIT_FIRST, GROUP, PUSH_MIN, PUSH_TIME, SHARE_LAG, SPREAD_TIME, UPLINK_GUESS};
 use crate::group::{GroupRange, merged};
@@ -116,7 +116,7 @@ impl Inject {
 
     /// Neighbours changed: works out what the swarm can do, and which viewers are injected to. Returns the viewers whose
     /// copies begin or cease to count.
-    pub(crate) fn survey(&mut self, field: &Field<'_>) -> Vec<(LinkId, bool)> {
+    pub(crate) fn survey(&mut self, field: &Field<'_>) -> Vec<(LinkId, Counts)> {
         let viewers = || field.neighbours.viewers();
         let linked = viewers().count() as u64;
         let incomplete = viewers().filter(|(_, link)| !is_complete(link)).count() as u64;
@@ -150,24 +150,27 @@ impl Inject {
         let (mut changes, mut wants) = (Vec::new(), Vec::new());
         self.feeders_uplink = 0;
         for (id, link) in viewers() {
-            let is_feeder = self.is_feeder(id, link);
-            if is_feeder {
+            let counts = self.counts_of(id, link);
+            if counts == Counts::Fully {
                 self.feeders_uplink = self.feeders_uplink.saturating_add(self.uplink_of(id, link));
                 wants.extend((!link.is_retiring()).then_some(link.standing().wants));
             }
-            if link.is_counted() != is_feeder {
-                changes.push((id, is_feeder));
+            if link.counts() != counts {
+                changes.push((id, counts));
             }
         }
         self.wanted = merged(wants);
         changes
     }
 
-    /// Whether a viewer passes on what it is given, as far as is known.
-    fn is_feeder(&self, id: LinkId, link: &Link) -> bool {
-        can_pass_on(link.standing().serving, link.uplink_known(), self.uplink_min)
-            && link.backlog_ms() <= self.backlog_max
-            && !self.shares.is_doubted(id)
+    /// Whether a viewer passes on what it is given, as far as is known, and soon.
+    fn counts_of(&self, id: LinkId, link: &Link) -> Counts {
+        let is_able = can_pass_on(link.standing().serving, link.uplink_known(), self.uplink_min);
+        match link.backlog_ms() <= self.backlog_max {
+            _ if !is_able || self.shares.is_doubted(id) => Counts::No,
+            true => Counts::Fully,
+            false => Counts::Later,
+        }
     }
 
     fn uplink_of(&self, id: LinkId, link: &Link) -> u64 {
@@ -176,10 +179,9 @@ impl Inject {
 
     /// Viewers that groups are pushed to.
     fn targets<'a>(&'a self, field: &Field<'a>) -> impl Iterator<Item = (LinkId, &'a Link)> {
-        field
-            .neighbours
-            .viewers()
-            .filter(|(_, link)| link.is_counted() && !link.is_retiring() && !link.standing().wants.is_empty())
+        field.neighbours.viewers().filter(|(_, link)| {
+            link.counts() == Counts::Fully && !link.is_retiring() && !link.standing().wants.is_empty()
+        })
     }
 
     /// Whether some wanted group is held by no viewer that passes it on, and there is a viewer to push it to.
@@ -321,7 +323,7 @@ impl Inject {
         self.unfed.iter_mut().for_each(|unfed| unfed.given(field.now, id, range));
         if is_first || is_push {
             // An answer counts as injected only where the asker passes it on.
-            if link.is_counted() {
+            if link.counts() == Counts::Fully {
                 self.order.pushed(range);
             }
             let push = Push { at: field.now, to: id, range, is_only: is_first };
@@ -384,9 +386,8 @@ impl Inject {
 
     /// When [`Inject::handle_timeout`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        let spread = self.pushed_at.map(|at| at + SPREAD_TIME);
         let unfed = self.unfed.as_ref().and_then(Unfed::deadline);
-        [self.shares.deadline(), spread, unfed].into_iter().flatten().min()
+        [self.shares.deadline(), self.pushed_at.map(|at| at + SPREAD_TIME), unfed].into_iter().flatten().min()
     }
 
     /// A link closed: what was on its way there is next again.

@@ -78,7 +78,7 @@ impl Half {
     /// Works out again what the swarm can do; the viewers whose copies begin or cease to count.
     fn survey(&mut self) -> Vec<(LinkId, bool)> {
         let changes = self.inject.survey(&field!(self));
-        changes.iter().for_each(|(id, is_counted)| self.scene.neighbours.set_counted(*id, *is_counted));
+        changes.iter().for_each(|(id, counts)| self.scene.neighbours.set_counts(*id, *counts));
         changes
     }
 

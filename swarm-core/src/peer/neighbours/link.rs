@@ -5,6 +5,7 @@
 use core::net::IpAddr;
 use std::time::Duration;
 
+use super::copies::Counts;
 use super::pace::Pace;
 use super::round_trip::RoundTrip;
 use crate::group::{Geometry, GroupRange};
@@ -68,8 +69,8 @@ pub(crate) struct Link {
     /// How long its urgent backlog takes to leave, ms, as it told last.
     backlog_ms: u32,
     is_retiring: bool,
-    /// Whether its groups count as copies in the swarm.
-    is_counted: bool,
+    /// How far its groups count as copies in the swarm.
+    counts: Counts,
     /// Signals passed to its connection so far, and where the candidates among them lead.
     signals: usize,
     candidates: Vec<Box<str>>,
@@ -106,7 +107,7 @@ impl Link {
             },
             backlog_ms: 0,
             is_retiring: false,
-            is_counted: true,
+            counts: Counts::Fully,
             signals: 0,
             candidates: Vec::new(),
             pace: Pace::default(),
@@ -180,12 +181,12 @@ impl Link {
         self.backlog_ms
     }
 
-    pub(crate) const fn is_counted(&self) -> bool {
-        self.is_counted
+    pub(crate) const fn counts(&self) -> Counts {
+        self.counts
     }
 
-    pub(super) const fn set_counted(&mut self, is_counted: bool) {
-        self.is_counted = is_counted;
+    pub(super) const fn set_counts(&mut self, counts: Counts) {
+        self.counts = counts;
     }
 
     /// Whether groups can be asked of it.

@@ -4,6 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::peer::neighbours::Counts;
 use crate::peer::tuning::{UNFED_AFTER, UNFED_CHECK};
 
 /// A thrifty publisher, these honest viewers that hold nothing, and two liars that vouch for one another: what they claim
@@ -14,7 +15,9 @@ fn deceived(honest: u32) -> Half {
     let second = half.viewer(standing(UPLINK), &[]);
     half.announce(second, GroupRange::one(GROUPS - 1));
     half.survey();
-    assert!(half.scene.of(first).is_counted() && half.scene.neighbours.copies().present().is_full());
+    assert!(
+        half.scene.of(first).counts() == Counts::Fully && half.scene.neighbours.copies().present().is_full()
+    );
     half
 }
 

@@ -4,15 +4,16 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::peer::neighbours::Counts;
 
 #[test]
 fn a_viewer_with_a_far_slower_uplink_is_fed_and_not_used() {
     let mut half = Half::new(Economy::Thrifty, 3);
     let slow = half.viewer(standing(10_000), &[]);
-    assert!(!half.scene.of(slow).is_counted());
+    assert!(half.scene.of(slow).counts() == Counts::No);
     assert!(half.push(usize::MAX).iter().all(|(id, _)| *id != slow));
     let off = half.viewer(Standing { serving: Serving::Nothing, ..standing(UPLINK) }, &[]);
-    assert!(!half.scene.of(off).is_counted());
+    assert!(half.scene.of(off).counts() == Counts::No);
 }
 
 #[test]
@@ -22,13 +23,13 @@ fn where_only_slow_viewers_know_their_uplinks_the_others_are_seen_to_be_faster()
     let unknown = |uplink| Standing { is_uplink_known: false, ..standing(uplink) };
     let fast = half.viewer(unknown(200_000), &[]);
     half.survey();
-    assert!(!half.scene.of(slow).is_counted() && half.scene.of(fast).is_counted());
+    assert!(half.scene.of(slow).counts() == Counts::No && half.scene.of(fast).counts() == Counts::Fully);
     // Of one that has uploaded nothing yet, nothing is seen.
     let mut half = Half::new(Economy::Thrifty, 0);
     let slow = half.viewer(standing(10_000), &[]);
     half.viewer(unknown(0), &[]);
     half.survey();
-    assert!(half.scene.of(slow).is_counted());
+    assert!(half.scene.of(slow).counts() == Counts::Fully);
 }
 
 #[test]
