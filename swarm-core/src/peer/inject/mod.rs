@@ -11,6 +11,7 @@
 
 mod claims;
 mod economy;
+mod feeders;
 mod field;
 mod order;
 mod shares;
@@ -24,7 +25,7 @@ use economy::{Account, Swarm};
 pub(crate) use field::Field;
 use order::{Order, due_range, is_complete};
 use shares::{Push, Shares};
-use spread::{can_pass_on, feeder_backlog_max, feeder_uplink_min};
+use spread::{feeder_uplink_min, usual_backlog_max};
 use trial::Trials;
 use unfed::Unfed;
 
@@ -59,8 +60,8 @@ pub(crate) struct Inject {
     /// Uplink of a viewer that has not announced one, bytes a second.
     usual_uplink: u64,
     uplink_min: u64,
-    /// Longest urgent backlog of a viewer that is injected to, ms.
-    backlog_max: u32,
+    /// Longer urgent backlogs than this are far longer than usual, ms.
+    usual_backlog_max: u32,
     /// Groups that players need soon, fresh or not.
     due: Vec<GroupRange>,
     /// Groups that are wanted by viewers that are injected to.
@@ -92,7 +93,7 @@ impl Inject {
             viewers_told: 0,
             usual_uplink: UPLINK_GUESS,
             uplink_min: 0,
-            backlog_max: u32::MAX,
+            usual_backlog_max: u32::MAX,
             due: Vec::new(),
             wanted: Vec::new(),
             feeders_uplink: 0,
@@ -135,7 +136,7 @@ impl Inject {
         let lacking = present.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
         let media = field.content.manifest().rate_bytes_per_s();
         self.uplink_min = feeder_uplink_min(media, seen);
-        self.backlog_max = feeder_backlog_max(able);
+        self.usual_backlog_max = usual_backlog_max(able);
         let count = self.share.map_or(1, |share| u64::from(share.count));
         self.swarm = Swarm {
             own: field.sender.uplink_estimate().saturating_mul(count),
@@ -161,27 +162,6 @@ impl Inject {
         }
         self.wanted = merged(wants);
         changes
-    }
-
-    /// Whether a viewer passes on what it is given, as far as is known, and soon.
-    fn counts_of(&self, id: LinkId, link: &Link) -> Counts {
-        let is_able = can_pass_on(link.standing().serving, link.uplink_known(), self.uplink_min);
-        match link.backlog_ms() <= self.backlog_max {
-            _ if !is_able || self.shares.is_doubted(id) => Counts::No,
-            true => Counts::Fully,
-            false => Counts::Later,
-        }
-    }
-
-    fn uplink_of(&self, id: LinkId, link: &Link) -> u64 {
-        self.trials.believed(id, link.uplink_or(self.usual_uplink))
-    }
-
-    /// Viewers that groups are pushed to.
-    fn targets<'a>(&'a self, field: &Field<'a>) -> impl Iterator<Item = (LinkId, &'a Link)> {
-        field.neighbours.viewers().filter(|(_, link)| {
-            link.counts() == Counts::Fully && !link.is_retiring() && !link.standing().wants.is_empty()
-        })
     }
 
     /// Whether some wanted group is held by no viewer that passes it on, and there is a viewer to push it to.

@@ -11,7 +11,6 @@
 //! Two kinds of viewers are honest and do not count either: one whose uplink is far below the others', and one whose
 //! urgent backlog is far longer than the others', for as long as it is.
 
-use crate::peer::tuning::FEEDER_BACKLOG_MS;
 use crate::peer_message::Serving;
 
 /// Pushes of which none spread, after which a viewer counts as one that keeps to itself.
@@ -61,10 +60,10 @@ pub(crate) fn feeder_uplink_min(media: Option<u64>, uplinks: impl Iterator<Item 
     media.map_or(half_of_mean, |media| half_of_mean.min(media / 10 * 3))
 }
 
-/// Longest urgent backlog, ms, of a viewer that is injected to. Of each viewer its backlog and its uplink. It is twice the
-/// backlog within which half of all uplink lies: so at least half is used however long all backlogs are, and a strong
-/// viewer is not left out because all ask it. It is at least [`FEEDER_BACKLOG_MS`].
-pub(crate) fn feeder_backlog_max(mut viewers: Vec<(u32, u64)>) -> u32 {
+/// Twice the urgent backlog, ms, within which half of all uplink lies; of each viewer its backlog and its uplink. A longer
+/// backlog is far longer than usual. So at least half of the uplink is used however long all backlogs are, and a strong
+/// viewer is not left out because all ask it.
+pub(crate) fn usual_backlog_max(mut viewers: Vec<(u32, u64)>) -> u32 {
     viewers.sort_unstable();
     let half = viewers.iter().fold(0u64, |sum, (_, uplink)| sum.saturating_add(*uplink)) / 2;
     let mut within = 0u64;
@@ -72,7 +71,7 @@ pub(crate) fn feeder_backlog_max(mut viewers: Vec<(u32, u64)>) -> u32 {
         within = within.saturating_add(*uplink);
         within > half
     });
-    middle.map_or(u32::MAX, |(backlog, _)| backlog.saturating_mul(2).max(FEEDER_BACKLOG_MS))
+    middle.map_or(u32::MAX, |(backlog, _)| backlog.saturating_mul(2))
 }
 
 /// Whether a viewer that stands like this can pass on what it is given. One whose uplink is not known can: it had less
@@ -105,12 +104,11 @@ mod tests {
     fn who_has_far_more_to_send_than_most_is_left_out_and_never_half_of_the_uplink() {
         let left_out = |backlogs: &[u32], uplink: fn(usize) -> u64| {
             let viewers = || backlogs.iter().enumerate().map(|(index, backlog)| (*backlog, uplink(index)));
-            let max = feeder_backlog_max(viewers().collect());
+            let max = usual_backlog_max(viewers().collect());
             viewers().filter(|(backlog, _)| *backlog > max).count()
         };
         let alike = |_| 100_000;
         assert_eq!(left_out(&[0, 0, 100, 40, 5_000, 9_000], alike), 2);
-        assert_eq!(left_out(&[FEEDER_BACKLOG_MS, 0, 0], alike), 0, "it is short");
         assert_eq!(left_out(&[8_000, 9_000, 7_000, u32::MAX], alike), 1);
         assert_eq!(left_out(&[9_000, 9_000, 9_000, 0], alike), 0, "most are like this");
         assert_eq!(left_out(&[9_000], alike), 0);

@@ -4,7 +4,6 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-use crate::peer::neighbours::Counts;
 
 #[test]
 fn a_viewer_that_passes_nothing_on_gets_no_more_and_its_copies_do_not_count() {
@@ -22,7 +21,7 @@ fn a_viewer_that_passes_nothing_on_gets_no_more_and_its_copies_do_not_count() {
     }
     assert!(half.survey().is_empty());
     half.pass(ANNOUNCE_TIMEOUT);
-    assert_eq!(half.survey(), [(hoarder, false)]);
+    assert_eq!(half.survey(), [(hoarder, Counts::No)]);
     let pushed = half.push(usize::MAX);
     assert_eq!(
         pushed[..2].iter().map(|(_, group)| *group).collect::<Vec<_>>(),
@@ -52,7 +51,7 @@ fn a_claim_of_what_never_left_here_does_not_count_until_another_viewer_has_got_s
     half.announce(LinkId(1), GroupRange::one(0));
     assert!(half.survey().is_empty(), "that one came from here");
     half.announce(LinkId(2), GroupRange::one(700));
-    assert_eq!(half.survey(), [(claims, true)], "that one did not");
+    assert_eq!(half.survey(), [(claims, Counts::Fully)], "that one did not");
     assert_eq!(half.serving(), Serving::Deadlines);
     assert!(half.scene.neighbours.copies().present().is_full());
 }

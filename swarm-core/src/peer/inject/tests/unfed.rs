@@ -4,7 +4,6 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-use crate::peer::neighbours::Counts;
 use crate::peer::tuning::{UNFED_AFTER, UNFED_CHECK};
 
 /// A thrifty publisher, these honest viewers that hold nothing, and two liars that vouch for one another: what they claim
