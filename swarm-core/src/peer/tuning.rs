@@ -283,6 +283,12 @@ pub(crate) const UNTOLD_MAX: usize = 64;
 pub(crate) const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// An urgent backlog longer than this is told at once, ms.
 pub(crate) const BACKLOG_MS: u32 = 200;
+/// A viewer with a longer urgent backlog is not injected to if most others' are far shorter, ms. A group that it was given would
+/// wait there longer than the publisher takes to give it to another viewer, which is [`PUSH_TIME`] and a round trip.
+pub(crate) const FEEDER_BACKLOG_MS: u32 = 500;
+/// What a viewer with a longer backlog holds is pushed to another one as well once a player needs it soon, ms: as long as the
+/// publisher looks ahead for players. A shorter one would push copies that arrive little earlier than those that wait.
+pub(crate) const HOLDER_BACKLOG_MS: u32 = 3000;
 /// The upload capacity is told again when it has changed by more than this share, one in so many; at once when it has
 /// halved.
 pub(crate) const UPLINK_CHANGE: u64 = 4;
@@ -347,5 +353,7 @@ const _: () = {
         ms(OFFER_PATIENCE) > ms(CONNECT_TIMEOUT) + (ms(RETRY_FIRST) << (RETRIES_MAX - 1)),
         "the other side waits for the offerer's last attempt"
     );
+    assert!(FEEDER_BACKLOG_MS > BACKLOG_MS, "the publisher must hear of such a backlog at once");
+    assert!(HOLDER_BACKLOG_MS as u128 == ms(FRESH_HORIZON), "later than that it comes too late");
     assert!(ms(QUEUE_BUCKET) * 2 > ms(DELAY_TARGET), "a bucket must see frames that waited for the target");
 };

@@ -11,6 +11,7 @@
 
 mod claims;
 mod economy;
+mod feeders;
 mod field;
 mod order;
 mod shares;
@@ -24,14 +25,14 @@ use economy::{Account, Swarm};
 pub(crate) use field::Field;
 use order::{Order, due_range, is_complete};
 use shares::{Push, Shares};
-use spread::{can_pass_on, feeder_uplink_min};
+use spread::{feeder_uplink_min, usual_backlog_max};
 use trial::Trials;
 use unfed::Unfed;
 
 use super::content::Content;
 use super::flow::bytes_in;
 use super::input::Economy;
-use super::neighbours::Link;
+use super::neighbours::{Counts, Link};
 use super::send::Departure;
 use super::tuning::{CREDIT_FIRST, GROUP, PUSH_MIN, PUSH_TIME, SHARE_LAG, SPREAD_TIME, UPLINK_GUESS};
 use crate::group::{GroupRange, merged};
@@ -59,6 +60,8 @@ pub(crate) struct Inject {
     /// Uplink of a viewer that has not announced one, bytes a second.
     usual_uplink: u64,
     uplink_min: u64,
+    /// Longer urgent backlogs than this are far longer than usual, ms.
+    usual_backlog_max: u32,
     /// Groups that players need soon, fresh or not.
     due: Vec<GroupRange>,
     /// Groups that are wanted by viewers that are injected to.
@@ -90,6 +93,7 @@ impl Inject {
             viewers_told: 0,
             usual_uplink: UPLINK_GUESS,
             uplink_min: 0,
+            usual_backlog_max: u32::MAX,
             due: Vec::new(),
             wanted: Vec::new(),
             feeders_uplink: 0,
@@ -113,7 +117,7 @@ impl Inject {
 
     /// Neighbours changed: works out what the swarm can do, and which viewers are injected to. Returns the viewers whose
     /// copies begin or cease to count.
-    pub(crate) fn survey(&mut self, field: &Field<'_>) -> Vec<(LinkId, bool)> {
+    pub(crate) fn survey(&mut self, field: &Field<'_>) -> Vec<(LinkId, Counts)> {
         let viewers = || field.neighbours.viewers();
         let linked = viewers().count() as u64;
         let incomplete = viewers().filter(|(_, link)| !is_complete(link)).count() as u64;
@@ -124,13 +128,15 @@ impl Inject {
         // Where only slow viewers know their uplinks, what the others uploaded so far shows that they are faster.
         let seen = viewers().filter(|(_, link)| link.standing().uplink > 0);
         let seen = seen.map(|(id, link)| self.trials.believed(id, link.uplink_or(0)));
-        let uplinks = viewers().map(|(id, link)| self.uplink_of(id, link));
-        let sum = uplinks.fold(0, u64::saturating_add);
+        let able: Vec<(u32, u64)> =
+            viewers().map(|(id, link)| (link.backlog_ms(), self.uplink_of(id, link))).collect();
+        let sum = able.iter().fold(0, |sum: u64, (_, uplink)| sum.saturating_add(*uplink));
         // Of those that are about to greet, few have much.
         let present = incomplete + field.neighbours.opening_viewers();
         let lacking = present.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
         let media = field.content.manifest().rate_bytes_per_s();
         self.uplink_min = feeder_uplink_min(media, seen);
+        self.usual_backlog_max = usual_backlog_max(able);
         let count = self.share.map_or(1, |share| u64::from(share.count));
         self.swarm = Swarm {
             own: field.sender.uplink_estimate().saturating_mul(count),
@@ -145,35 +151,17 @@ impl Inject {
         let (mut changes, mut wants) = (Vec::new(), Vec::new());
         self.feeders_uplink = 0;
         for (id, link) in viewers() {
-            let is_feeder = self.is_feeder(id, link);
-            if is_feeder {
+            let counts = self.counts_of(id, link);
+            if counts == Counts::Fully {
                 self.feeders_uplink = self.feeders_uplink.saturating_add(self.uplink_of(id, link));
                 wants.extend((!link.is_retiring()).then_some(link.standing().wants));
             }
-            if link.is_counted() != is_feeder {
-                changes.push((id, is_feeder));
+            if link.counts() != counts {
+                changes.push((id, counts));
             }
         }
         self.wanted = merged(wants);
         changes
-    }
-
-    /// Whether a viewer passes on what it is given, as far as is known.
-    fn is_feeder(&self, id: LinkId, link: &Link) -> bool {
-        can_pass_on(link.standing().serving, link.uplink_known(), self.uplink_min)
-            && !self.shares.is_doubted(id)
-    }
-
-    fn uplink_of(&self, id: LinkId, link: &Link) -> u64 {
-        self.trials.believed(id, link.uplink_or(self.usual_uplink))
-    }
-
-    /// Viewers that groups are pushed to.
-    fn targets<'a>(&'a self, field: &Field<'a>) -> impl Iterator<Item = (LinkId, &'a Link)> {
-        field
-            .neighbours
-            .viewers()
-            .filter(|(_, link)| link.is_counted() && !link.is_retiring() && !link.standing().wants.is_empty())
     }
 
     /// Whether some wanted group is held by no viewer that passes it on, and there is a viewer to push it to.
@@ -315,7 +303,7 @@ impl Inject {
         self.unfed.iter_mut().for_each(|unfed| unfed.given(field.now, id, range));
         if is_first || is_push {
             // An answer counts as injected only where the asker passes it on.
-            if link.is_counted() {
+            if link.counts() == Counts::Fully {
                 self.order.pushed(range);
             }
             let push = Push { at: field.now, to: id, range, is_only: is_first };
@@ -378,9 +366,8 @@ impl Inject {
 
     /// When [`Inject::handle_timeout`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        let spread = self.pushed_at.map(|at| at + SPREAD_TIME);
         let unfed = self.unfed.as_ref().and_then(Unfed::deadline);
-        [self.shares.deadline(), spread, unfed].into_iter().flatten().min()
+        [self.shares.deadline(), self.pushed_at.map(|at| at + SPREAD_TIME), unfed].into_iter().flatten().min()
     }
 
     /// A link closed: what was on its way there is next again.

@@ -65,17 +65,20 @@ impl Order {
         })
     }
 
-    /// The first fresh group of these ranges that is this peer's to inject.
+    /// The first group of these ranges that is this peer's to inject and that no viewer holds which can pass it on soon.
     pub(super) fn first_in(&self, field: &Field<'_>, ranges: &[GroupRange]) -> Option<u32> {
         let sets = [field.content.held(), &self.own];
-        let (index, word) = ranges.iter().find_map(|range| self.fresh(sets, field, *range).next())?;
+        let prompt = field.neighbours.prompt_copies().present();
+        let (index, word) =
+            ranges.iter().find_map(|range| self.lacking(sets, (field, prompt), *range).next())?;
         group_of(index, word.trailing_zeros())
     }
 
-    /// How many groups of these ranges are fresh and this peer's to inject.
+    /// How many there are of these.
     pub(super) fn fresh_count(&self, field: &Field<'_>, ranges: &[GroupRange]) -> u32 {
         let sets = [field.content.held(), &self.own];
-        let words = ranges.iter().flat_map(|range| self.fresh(sets, field, *range));
+        let prompt = field.neighbours.prompt_copies().present();
+        let words = ranges.iter().flat_map(|range| self.lacking(sets, (field, prompt), *range));
         words.map(|(_, word)| word.count_ones()).sum()
     }
 
@@ -103,9 +106,19 @@ impl Order {
         field: &'a Field<'_>,
         range: GroupRange,
     ) -> impl Iterator<Item = (usize, u64)> + 'a {
+        self.lacking(sets, (field, field.neighbours.copies().present()), range)
+    }
+
+    /// The same of groups that are not on their way, whether held by viewers or not, except those of `covered`.
+    fn lacking<'a>(
+        &'a self,
+        sets: [&'a GroupSet; 2],
+        (field, covered): (&'a Field<'_>, &'a GroupSet),
+        range: GroupRange,
+    ) -> impl Iterator<Item = (usize, u64)> + 'a {
         let held = field.content.held();
         let words = masks(range.and(GroupRange::new(0, held.capacity()))).map(move |(index, mask)| {
-            let covered = field.neighbours.copies().present().word(index) | self.under_way.word(index);
+            let covered = covered.word(index) | self.under_way.word(index);
             let candidates = sets.iter().fold(held.word(index) & mask, |word, set| word & set.word(index));
             (index, candidates & !covered)
         });

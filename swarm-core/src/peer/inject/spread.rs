@@ -8,7 +8,8 @@
 //! claims a group that never left this one has it from an earlier time, or lies. It is believed once another viewer holds
 //! such a group, which only those that claimed it can have sent.
 //!
-//! A viewer whose uplink is far below the others' is fed, not used: it does not count either.
+//! Two kinds of viewers are honest and do not count either: one whose uplink is far below the others', and one whose
+//! urgent backlog is far longer than the others', for as long as it is.
 
 use crate::peer_message::Serving;
 
@@ -59,6 +60,20 @@ pub(crate) fn feeder_uplink_min(media: Option<u64>, uplinks: impl Iterator<Item 
     media.map_or(half_of_mean, |media| half_of_mean.min(media / 10 * 3))
 }
 
+/// Twice the urgent backlog, ms, within which half of all uplink lies; of each viewer its backlog and its uplink. A longer
+/// backlog is far longer than usual. So at least half of the uplink is used however long all backlogs are, and a strong
+/// viewer is not left out because all ask it.
+pub(crate) fn usual_backlog_max(mut viewers: Vec<(u32, u64)>) -> u32 {
+    viewers.sort_unstable();
+    let half = viewers.iter().fold(0u64, |sum, (_, uplink)| sum.saturating_add(*uplink)) / 2;
+    let mut within = 0u64;
+    let middle = viewers.iter().find(|(_, uplink)| {
+        within = within.saturating_add(*uplink);
+        within > half
+    });
+    middle.map_or(u32::MAX, |(backlog, _)| backlog.saturating_mul(2))
+}
+
 /// Whether a viewer that stands like this can pass on what it is given. One whose uplink is not known can: it had less
 /// to upload than it could.
 pub(crate) fn can_pass_on(serving: Serving, uplink: Option<u64>, uplink_min: u64) -> bool {
@@ -83,6 +98,23 @@ mod tests {
         reputation.judge(true, true);
         (0..9).for_each(|_| reputation.judge(false, true));
         assert!(!reputation.is_doubted(), "it was seen to pass something on");
+    }
+
+    #[test]
+    fn who_has_far_more_to_send_than_most_is_left_out_and_never_half_of_the_uplink() {
+        let left_out = |backlogs: &[u32], uplink: fn(usize) -> u64| {
+            let viewers = || backlogs.iter().enumerate().map(|(index, backlog)| (*backlog, uplink(index)));
+            let max = usual_backlog_max(viewers().collect());
+            viewers().filter(|(backlog, _)| *backlog > max).count()
+        };
+        let alike = |_| 100_000;
+        assert_eq!(left_out(&[0, 0, 100, 40, 5_000, 9_000], alike), 2);
+        assert_eq!(left_out(&[8_000, 9_000, 7_000, u32::MAX], alike), 1);
+        assert_eq!(left_out(&[9_000, 9_000, 9_000, 0], alike), 0, "most are like this");
+        assert_eq!(left_out(&[9_000], alike), 0);
+        let first_is_strong = |index| if index == 0 { 6_000_000 } else { 12_500 };
+        assert_eq!(left_out(&[3_000, 0, 0, 0, 0], first_is_strong), 0, "all ask the strong one");
+        assert_eq!(left_out(&[3_000, 9_000, 0, 0, 0], first_is_strong), 1);
     }
 
     #[test]

@@ -76,9 +76,9 @@ impl Half {
     }
 
     /// Works out again what the swarm can do; the viewers whose copies begin or cease to count.
-    fn survey(&mut self) -> Vec<(LinkId, bool)> {
+    fn survey(&mut self) -> Vec<(LinkId, Counts)> {
         let changes = self.inject.survey(&field!(self));
-        changes.iter().for_each(|(id, is_counted)| self.scene.neighbours.set_counted(*id, *is_counted));
+        changes.iter().for_each(|(id, counts)| self.scene.neighbours.set_counts(*id, *counts));
         changes
     }
 
@@ -101,6 +101,12 @@ impl Half {
             pushed.extend(departure.range.iter().map(|group| (departure.link, group)));
         }
         pushed
+    }
+
+    /// A viewer says how it stands, and how long its urgent backlog takes to leave.
+    fn stands(&mut self, id: LinkId, standing: Standing, backlog_ms: u32) {
+        self.scene.neighbours.stands(id, standing, backlog_ms);
+        self.survey();
     }
 
     fn announce(&mut self, id: LinkId, range: GroupRange) {
@@ -246,12 +252,14 @@ fn a_fresh_group_goes_before_requests_where_injection_is_behind_or_a_player_need
     half.scene.neighbours.stands(
         LinkId(1),
         Standing { playing: Some(Playing { group: 0, ahead_ms: 3000 }), ..standing(UPLINK) },
+        0,
     );
     half.survey();
     assert_eq!(is_pressing(&mut half), Some(false), "its player has media for three seconds");
     half.scene.neighbours.stands(
         LinkId(1),
         Standing { playing: Some(Playing { group: 0, ahead_ms: 1000 }), ..standing(UPLINK) },
+        0,
     );
     half.survey();
     assert_eq!(is_pressing(&mut half), Some(true));
@@ -260,7 +268,7 @@ fn a_fresh_group_goes_before_requests_where_injection_is_behind_or_a_player_need
 /// The first viewer's player is somewhere.
 fn play(half: &mut Half, group: u32, ahead_ms: u32, credit: u32) {
     let playing = Some(Playing { group, ahead_ms });
-    half.scene.neighbours.stands(LinkId(1), Standing { playing, credit, ..standing(UPLINK) });
+    half.scene.neighbours.stands(LinkId(1), Standing { playing, credit, ..standing(UPLINK) }, 0);
     half.survey();
 }
 

@@ -10,7 +10,7 @@ use crate::group_set::GroupSet;
 const PAGE_GROUPS: u32 = 1024;
 
 /// The counts of some groups.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Page {
     Uniform(u16),
     Mixed(Box<[u16]>),
@@ -46,7 +46,7 @@ impl Page {
 }
 
 /// How many viewers hold each group, over open links.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Copies {
     pages: Vec<Page>,
     /// Groups that at least one viewer holds.
@@ -60,13 +60,13 @@ impl Copies {
     }
 
     /// A viewer came to hold groups.
-    pub(super) fn add(&mut self, range: GroupRange) {
+    fn add(&mut self, range: GroupRange) {
         self.change(range, true);
         self.present.insert(range);
     }
 
     /// A viewer that held groups no longer does, or left.
-    pub(super) fn remove(&mut self, range: GroupRange) {
+    fn remove(&mut self, range: GroupRange) {
         self.change(range, false);
         let mut at = range.start;
         while at < range.end {
@@ -105,6 +105,58 @@ impl Copies {
 
     pub(crate) const fn present(&self) -> &GroupSet {
         &self.present
+    }
+}
+
+/// How far what a viewer holds counts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// Not at all: it passes nothing on.
+    No,
+    /// As a copy, but not where a player needs the group soon: it has too much to send before.
+    Later,
+    #[default]
+    Fully,
+}
+
+/// The copies that count, and those among them that count fully.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    all: Copies,
+    /// `None` as long as every copy counts fully.
+    prompt: Option<Copies>,
+}
+
+impl Tally {
+    pub(super) fn new(group_count: u32) -> Self {
+        Self { all: Copies::new(group_count), prompt: None }
+    }
+
+    pub(super) const fn all(&self) -> &Copies {
+        &self.all
+    }
+
+    pub(super) fn prompt(&self) -> &Copies {
+        self.prompt.as_ref().unwrap_or(&self.all)
+    }
+
+    /// A viewer that counted like `from` counts like `to` with these groups: from or to `No` when it gains or drops them.
+    pub(super) fn change(&mut self, range: GroupRange, from: Counts, to: Counts) {
+        if to == Counts::Later && self.prompt.is_none() {
+            self.prompt = Some(self.all.clone());
+        }
+        shift(&mut self.all, range, from != Counts::No, to != Counts::No);
+        if let Some(prompt) = &mut self.prompt {
+            shift(prompt, range, from == Counts::Fully, to == Counts::Fully);
+        }
+    }
+}
+
+fn shift(copies: &mut Copies, range: GroupRange, before: bool, after: bool) {
+    match (before, after) {
+        (false, true) => copies.add(range),
+        (true, false) => copies.remove(range),
+        (true, true) | (false, false) => {}
     }
 }
 

@@ -5,6 +5,7 @@
 use core::net::IpAddr;
 use std::time::Duration;
 
+use super::copies::Counts;
 use super::pace::Pace;
 use super::round_trip::RoundTrip;
 use crate::group::{Geometry, GroupRange};
@@ -65,9 +66,11 @@ pub(crate) struct Link {
     since: Timestamp,
     /// How it says that it stands.
     standing: Standing,
+    /// How long its urgent backlog takes to leave, ms, as it told last.
+    backlog_ms: u32,
     is_retiring: bool,
-    /// Whether its groups count as copies in the swarm.
-    is_counted: bool,
+    /// How far its groups count as copies in the swarm.
+    counts: Counts,
     /// Signals passed to its connection so far, and where the candidates among them lead.
     signals: usize,
     candidates: Vec<Box<str>>,
@@ -102,8 +105,9 @@ impl Link {
                 credit: 0,
                 playing: None,
             },
+            backlog_ms: 0,
             is_retiring: false,
-            is_counted: true,
+            counts: Counts::Fully,
             signals: 0,
             candidates: Vec::new(),
             pace: Pace::default(),
@@ -173,12 +177,16 @@ impl Link {
         self.is_retiring
     }
 
-    pub(crate) const fn is_counted(&self) -> bool {
-        self.is_counted
+    pub(crate) const fn backlog_ms(&self) -> u32 {
+        self.backlog_ms
     }
 
-    pub(super) const fn set_counted(&mut self, is_counted: bool) {
-        self.is_counted = is_counted;
+    pub(crate) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) const fn set_counts(&mut self, counts: Counts) {
+        self.counts = counts;
     }
 
     /// Whether groups can be asked of it.
@@ -265,8 +273,9 @@ impl Link {
         self.next_ping = now;
     }
 
-    pub(super) const fn stands(&mut self, standing: Standing) {
+    pub(super) const fn stands(&mut self, standing: Standing, backlog_ms: u32) {
         self.standing = standing;
+        self.backlog_ms = backlog_ms;
     }
 
     /// It turned down requests of a class that it said it serves. Several of one class say no more than one does.

@@ -11,7 +11,8 @@ mod round_trip;
 
 use std::collections::VecDeque;
 
-pub(crate) use copies::Copies;
+use copies::Tally;
+pub(crate) use copies::{Copies, Counts};
 pub(crate) use link::Link;
 pub(crate) use rate::Rate;
 
@@ -68,7 +69,7 @@ pub(crate) enum Due {
 pub(crate) struct Neighbours {
     links: ByLink<Link>,
     last_link: u32,
-    copies: Copies,
+    copies: Tally,
     /// Certificates of neighbours that broke the rules.
     banned: VecDeque<Fingerprint>,
     /// Who waits for a part of the manifest, in the order in which they asked.
@@ -111,7 +112,12 @@ impl Neighbours {
     }
 
     pub(crate) const fn copies(&self) -> &Copies {
-        &self.copies
+        self.copies.all()
+    }
+
+    /// The same, without copies at viewers that have too much to send before.
+    pub(crate) fn prompt_copies(&self) -> &Copies {
+        self.copies.prompt()
     }
 
     pub(crate) const fn due(&self) -> Option<Timestamp> {
@@ -242,7 +248,7 @@ impl Neighbours {
     pub(crate) fn set_role(&mut self, id: LinkId, role: Role) {
         self.links.value_mut(id).into_iter().for_each(|link| link.role = role);
         if role == Role::Initial {
-            self.set_counted(id, false);
+            self.set_counts(id, Counts::No);
         }
     }
 
@@ -257,9 +263,9 @@ impl Neighbours {
         taken.collect()
     }
 
-    /// A neighbour says how it stands.
-    pub(crate) fn stands(&mut self, id: LinkId, standing: Standing) {
-        self.links.value_mut(id).into_iter().for_each(|link| link.stands(standing));
+    /// A neighbour says how it stands, and how long its urgent backlog takes to leave.
+    pub(crate) fn stands(&mut self, id: LinkId, standing: Standing, backlog_ms: u32) {
+        self.links.value_mut(id).into_iter().for_each(|link| link.stands(standing, backlog_ms));
     }
 
     /// A neighbour rejected a request because it does not serve its class.
@@ -270,7 +276,7 @@ impl Neighbours {
     /// The geometry became known: everything announced before is taken in. Returns links that announced groups that do
     /// not exist.
     pub(crate) fn set_geometry(&mut self, geometry: Geometry) -> Vec<LinkId> {
-        self.copies = Copies::new(geometry.group_count());
+        self.copies = Tally::new(geometry.group_count());
         let ids: Vec<LinkId> = self.links.keys().to_vec();
         ids.into_iter().filter(|id| !self.set_link_geometry(*id, geometry)).collect()
     }
@@ -279,9 +285,8 @@ impl Neighbours {
     pub(crate) fn set_link_geometry(&mut self, id: LinkId, geometry: Geometry) -> bool {
         let Some(link) = self.links.value_mut(id) else { return true };
         let is_possible = link.set_geometry(geometry);
-        if link.is_counted() {
-            runs(link).for_each(|run| self.copies.add(run));
-        }
+        let counts = link.counts();
+        runs(link).for_each(|run| self.copies.change(run, Counts::No, counts));
         is_possible
     }
 
@@ -296,32 +301,30 @@ impl Neighbours {
         if !link.may_hold(gained) || !link.may_hold(dropped) {
             return Err("it announced groups that do not exist");
         }
+        let counts = link.counts();
         for range in gained {
-            if link.is_counted() {
-                let fresh = link.have().into_iter().flat_map(|have| have.missing_runs(*range));
-                fresh.for_each(|run| self.copies.add(run));
-            }
+            let fresh = link.have().into_iter().flat_map(|have| have.missing_runs(*range));
+            fresh.for_each(|run| self.copies.change(run, Counts::No, counts));
             if !link.gained(&[*range]) {
                 return Err("it announced groups without end before the manifest was here");
             }
         }
         for range in dropped {
-            if link.is_counted() {
-                let lost = link.have().into_iter().flat_map(|have| have.runs(*range));
-                lost.for_each(|run| self.copies.remove(run));
-            }
+            let lost = link.have().into_iter().flat_map(|have| have.runs(*range));
+            lost.for_each(|run| self.copies.change(run, counts, Counts::No));
             link.dropped(*range);
         }
         Ok(())
     }
 
-    /// Whether a viewer's groups count as copies from now on.
-    pub(crate) fn set_counted(&mut self, id: LinkId, is_counted: bool) {
-        let Some(link) = self.links.value_mut(id).filter(|link| link.is_counted() != is_counted) else {
-            return;
-        };
-        link.set_counted(is_counted);
-        runs(link).for_each(|run| if is_counted { self.copies.add(run) } else { self.copies.remove(run) });
+    /// How far a viewer's groups count as copies from now on.
+    pub(crate) fn set_counts(&mut self, id: LinkId, counts: Counts) {
+        let Some(link) = self.links.value_mut(id) else { return };
+        let before = link.counts();
+        if before != counts {
+            link.set_counts(counts);
+            runs(link).for_each(|run| self.copies.change(run, before, counts));
+        }
     }
 
     /// A neighbour was sent groups.
@@ -350,7 +353,7 @@ impl Neighbours {
 
     /// Forgets a link.
     pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
-        self.set_counted(id, false);
+        self.set_counts(id, Counts::No);
         self.part_asks.retain(|asker| *asker != id);
         self.links.remove(id)
     }

@@ -57,14 +57,16 @@ fn describe(neighbours: &mut Neighbours, id: LinkId, number: u8) {
 impl Neighbours {
     /// The copies are what the links hold, counted again.
     pub(crate) fn check_invariants(&self) {
-        let mut copies = Copies::new(self.copies.present().capacity());
-        for (_, link) in self.iter().filter(|(_, link)| link.is_counted()) {
-            runs(link).for_each(|run| copies.add(run));
+        let mut again = Tally::new(self.copies().present().capacity());
+        for (_, link) in self.iter() {
+            runs(link).for_each(|run| again.change(run, Counts::No, link.counts()));
         }
         let counts = |copies: &Copies| {
             (0..copies.present().capacity()).map(|group| copies.of(group)).collect::<Vec<_>>()
         };
-        assert_eq!((counts(&copies), copies.present()), (counts(&self.copies), self.copies.present()));
+        for (copies, again) in [(self.copies(), again.all()), (self.prompt_copies(), again.prompt())] {
+            assert_eq!((counts(copies), copies.present()), (counts(again), again.present()));
+        }
     }
 }
 
@@ -145,7 +147,7 @@ proptest! {
                 0 => drop(neighbours.announced(id, &[range, range], &[])),
                 1 => drop(neighbours.announced(id, &[], &[range, range])),
                 2 if neighbours.get(id).is_some_and(|link| link.role == Role::Viewer) => {
-                    neighbours.set_counted(id, len % 2 == 0);
+                    neighbours.set_counts(id, [Counts::No, Counts::Later, Counts::Fully][len as usize % 3]);
                 }
                 3 if len == 0 => drop(neighbours.remove(id)),
                 _ => {}

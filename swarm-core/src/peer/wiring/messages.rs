@@ -53,7 +53,7 @@ impl Peer {
             PeerMessage::Cancel { range } => self.sender.cancelled(id, range),
             PeerMessage::Reject { range, reason } => self.rejected(now, id, range, reason),
             PeerMessage::Status { standing, sent_ms, backlog_ms } => {
-                self.neighbours.stands(id, standing);
+                self.neighbours.stands(id, standing, backlog_ms);
                 if let Some(live) = &mut self.live {
                     live.receive.backlogged(now, id, sent_ms, backlog_ms);
                 }

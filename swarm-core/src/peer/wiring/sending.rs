@@ -203,8 +203,8 @@ impl Peer {
         let Some(Live { content, receive, inject: Some(inject), .. }) = &mut self.live else { return };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
-        for (id, is_counted) in inject.survey(&field) {
-            self.neighbours.set_counted(id, is_counted);
+        for (id, counts) in inject.survey(&field) {
+            self.neighbours.set_counts(id, counts);
         }
     }
 

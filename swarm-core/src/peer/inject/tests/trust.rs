@@ -21,7 +21,7 @@ fn a_viewer_that_passes_nothing_on_gets_no_more_and_its_copies_do_not_count() {
     }
     assert!(half.survey().is_empty());
     half.pass(ANNOUNCE_TIMEOUT);
-    assert_eq!(half.survey(), [(hoarder, false)]);
+    assert_eq!(half.survey(), [(hoarder, Counts::No)]);
     let pushed = half.push(usize::MAX);
     assert_eq!(
         pushed[..2].iter().map(|(_, group)| *group).collect::<Vec<_>>(),
@@ -46,12 +46,12 @@ fn pushes_that_nobody_else_wanted_make_no_hoarder() {
 fn a_claim_of_what_never_left_here_does_not_count_until_another_viewer_has_got_some_of_it() {
     let mut half = Half::new(Economy::Thrifty, 2);
     let claims = half.viewer(standing(UPLINK), &[ALL]);
-    assert!(!half.scene.of(claims).is_counted());
+    assert!(half.scene.of(claims).counts() == Counts::No);
     assert_eq!(groups(&half.push(2)), [0, 1], "injection goes on as if it held nothing");
     half.announce(LinkId(1), GroupRange::one(0));
     assert!(half.survey().is_empty(), "that one came from here");
     half.announce(LinkId(2), GroupRange::one(700));
-    assert_eq!(half.survey(), [(claims, true)], "that one did not");
+    assert_eq!(half.survey(), [(claims, Counts::Fully)], "that one did not");
     assert_eq!(half.serving(), Serving::Deadlines);
     assert!(half.scene.neighbours.copies().present().is_full());
 }
@@ -60,7 +60,7 @@ fn a_claim_of_what_never_left_here_does_not_count_until_another_viewer_has_got_s
 fn a_viewer_that_is_not_trusted_gets_what_it_lacks_where_nobody_else_could_pass_it_on() {
     let mut half = Half::new(Economy::Thrifty, 0);
     let resumed = half.viewer(standing(UPLINK), &[GroupRange::new(0, 900)]);
-    assert!(!half.scene.of(resumed).is_counted());
+    assert!(half.scene.of(resumed).counts() == Counts::No);
     assert_eq!(half.serving(), Serving::Everything, "a thrifty one, too");
     half.viewer(standing(UPLINK), &[]);
     assert_eq!(half.serving(), Serving::Deadlines, "the new one is injected to");
@@ -71,7 +71,7 @@ fn with_several_initial_peers_claims_are_believed() {
     let mut half = Half::new(Economy::Thrifty, 1);
     half.inject.told(2, Some(Share { index: 0, count: 2 }), &half.scene.content);
     let claims = half.viewer(standing(UPLINK), &[ALL]);
-    assert!(half.scene.of(claims).is_counted(), "another initial peer may have sent it");
+    assert!(half.scene.of(claims).counts() == Counts::Fully, "another initial peer may have sent it");
 }
 
 /// Of the groups that an initial peer injects to eight honest viewers and these boasters, how many in a hundred the
@@ -129,6 +129,6 @@ fn what_arrived_at_a_viewer_that_no_longer_counts_is_fresh_again() {
     let id = pushed[0].0;
     half.announce(id, GroupRange::new(0, 2));
     assert!(!half.inject.order.is_fresh(0, &field!(half)), "it passes it on");
-    half.scene.neighbours.set_counted(id, false);
+    half.scene.neighbours.set_counts(id, Counts::No);
     assert!(half.inject.order.is_fresh(0, &field!(half)));
 }

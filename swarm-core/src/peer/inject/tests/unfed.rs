@@ -14,7 +14,9 @@ fn deceived(honest: u32) -> Half {
     let second = half.viewer(standing(UPLINK), &[]);
     half.announce(second, GroupRange::one(GROUPS - 1));
     half.survey();
-    assert!(half.scene.of(first).is_counted() && half.scene.neighbours.copies().present().is_full());
+    assert!(
+        half.scene.of(first).counts() == Counts::Fully && half.scene.neighbours.copies().present().is_full()
+    );
     half
 }
 
