@@ -208,20 +208,28 @@ async fn open_file(folder: &FileSystemDirectoryHandle, name: &str) -> Result<Box
     Ok(Box::new(access.dyn_into::<FileSystemSyncAccessHandle>()?))
 }
 
-/// Whether this tab got the lock within a time. It has it until its worker ends.
+/// Whether this tab got the lock: at once if it is free, however long the browser takes to answer; else within a time. It
+/// has it until its worker ends.
 async fn is_locked(locks: &Locks, name: &str, patience_ms: u32) -> bool {
+    take_lock(locks, name, ("ifAvailable", JsValue::TRUE)).await
+        || take_lock(locks, name, ("signal", AbortSignal::timeout_with_u32(patience_ms).into())).await
+}
+
+/// Whether the browser granted the lock with this option.
+async fn take_lock(locks: &Locks, name: &str, (option, value): (&str, JsValue)) -> bool {
+    let options = js_sys::Object::new();
+    let _ = Reflect::set(&options, &option.into(), &value);
     let answer = Promise::new(&mut |resolve, _| {
         let granted = {
             let resolve = resolve.clone();
-            Closure::once_into_js(move || {
-                let _ = resolve.call1(&JsValue::NULL, &JsValue::TRUE);
+            // Without a lock if it is not free.
+            Closure::once_into_js(move |lock: JsValue| {
+                let is_granted = lock.is_object();
+                let _ = resolve.call1(&JsValue::NULL, &is_granted.into());
                 // Never settles: the lock is held until the worker ends.
-                Promise::new(&mut |_, _| {})
+                is_granted.then(|| Promise::new(&mut |_, _| {}))
             })
         };
-        let options = js_sys::Object::new();
-        let signal = AbortSignal::timeout_with_u32(patience_ms);
-        let _ = Reflect::set(&options, &"signal".into(), &signal);
         let denied = Closure::once_into_js(move |_: JsValue| {
             let _ = resolve.call1(&JsValue::NULL, &JsValue::FALSE);
         });
