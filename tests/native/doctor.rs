@@ -1,5 +1,6 @@
 //! `seeder doctor`: what it says of networks that let viewers through, and of one that does not.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -31,10 +32,14 @@ impl std::fmt::Debug for Diagnosis {
     }
 }
 
-/// Runs it on a host.
+/// Runs it on a host, for someone who has not published yet.
 fn doctor(host: &Host, tracker: &Tracker) -> Result<Diagnosis> {
-    let home = tempfile::tempdir()?;
-    let mut command = seeder::command(home.path())?;
+    doctor_at(tempfile::tempdir()?.path(), host, tracker)
+}
+
+/// Runs it on a host, with the data inside `home`.
+fn doctor_at(home: &Path, host: &Host, tracker: &Tracker) -> Result<Diagnosis> {
+    let mut command = seeder::command(home)?;
     command.args(["doctor", "--tracker", &tracker.url(), "--udp-port", "7000", "--json"]);
     let ended = Program::start("doctor", &mut host.run(&command))?.wait_end(TIMEOUT)?;
     let findings: Vec<Value> =
@@ -49,9 +54,13 @@ fn an_open_machine_is_reachable_directly_however_often_it_asks() -> Result<()> {
     let (at_tracker, at_relay, here) = (internet.public()?, internet.public()?, internet.public()?);
     let relay = Relay::start(&at_relay)?;
     let tracker = Tracker::start_on(&at_tracker, &relay.options("udp"))?;
+    // With a key, the second run publishes again what the first one removed.
+    let home = tempfile::tempdir()?;
+    let made =
+        Program::start("key", seeder::command(home.path())?.args(["key", "new"]))?.wait_end(TIMEOUT)?;
+    ensure!(made.status.success(), "{made:?}");
     for _ in 0..2 {
-        // The second run publishes again what the first one removed.
-        let said = doctor(&here, &tracker)?;
+        let said = doctor_at(home.path(), &here, &tracker)?;
         ensure!(said.is_reachable, "{said:?}");
         for what in
             ["tracker", "clock", "publishing", "port", "address", "nat", "inbound", "relay", "verdict"]

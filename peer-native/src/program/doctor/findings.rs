@@ -73,9 +73,9 @@ pub(super) struct Finding {
 enum Nat {
     /// Nothing: one of its addresses is what servers see.
     None,
-    /// A router that keeps one public port for a port here, whoever is sent to (RFC 4787, section 4.1).
+    /// A router that maps a port here to one public port for all receivers (RFC 4787, section 4.1).
     Independent,
-    /// A router that takes another port for each receiver.
+    /// A router that maps it to another public port for each receiver.
     Symmetric,
     /// One server alone answered.
     Unknown,
