@@ -20,8 +20,8 @@ const COUNT: u16 = 12_000;
 /// itself.
 pub fn free_address() -> Result<SocketAddr> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs that run at the same time begin at different ports.
-    let begin = u16::try_from(process::id() % u32::from(COUNT))?;
+    // Test programs that run at the same time begin far from each other: the factor has no divisor in common with `COUNT`.
+    let begin = u16::try_from(process::id().wrapping_mul(7_919) % u32::from(COUNT))?;
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
         let port = FIRST + (begin + step) % COUNT;

@@ -112,6 +112,7 @@ fn show(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn a_failing_program_is_named_with_its_arguments() {
@@ -149,8 +150,13 @@ mod tests {
         let see = |line: &str| started = line.parse().unwrap();
         let error = run_watched(&mut command, Duration::from_millis(500), see).unwrap_err();
         assert!(error.to_string().ends_with("it printed nothing for 0 s"), "{error}");
-        // Who is not there, or waits for its parent to be told of its end, runs no more.
-        let state = fs::read_to_string(format!("/proc/{started}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        // The system needs a moment to end it. A zombie (`Z`) runs no more; only its parent has not asked for its end.
+        let state = || fs::read_to_string(format!("/proc/{started}/stat")).unwrap_or_default();
+        let runs = |state: &String| !state.is_empty() && !state.contains(") Z ");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while runs(&state()) {
+            assert!(Instant::now() < deadline, "{}", state());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
