@@ -281,8 +281,11 @@ pub(crate) const NEWS_PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) const UNTOLD_MAX: usize = 64;
 /// Neighbours hear at most this often of anything but a change of what is served.
 pub(crate) const STATUS_INTERVAL: Duration = Duration::from_secs(1);
-/// An urgent backlog longer than this is told at once, ms.
-pub(crate) const BACKLOG_MS: u32 = 200;
+/// An urgent backlog longer than this is told at once, ms…
+pub(crate) const BACKLOG_MS: u32 = 400;
+/// …if it is more than this many times as long as the one that was told last. Neighbours that choose the same sender at the
+/// same time make a backlog of seconds before the next status.
+pub(crate) const BACKLOG_CHANGE: u32 = 4;
 /// A viewer with a longer urgent backlog is not injected to if most others' are far shorter, ms. A group that it was given would
 /// wait there longer than the publisher takes to give it to another viewer, which is [`PUSH_TIME`] and a round trip.
 pub(crate) const FEEDER_BACKLOG_MS: u32 = 500;

@@ -35,6 +35,11 @@ impl Rate {
         }
     }
 
+    /// Whether anything was carried.
+    pub(crate) const fn is_measured(&self) -> bool {
+        self.is_measured
+    }
+
     /// A better guess; what was measured stays.
     pub(crate) fn expect(&mut self, guess: u64) {
         if !self.is_measured {

@@ -33,6 +33,8 @@ struct Reader {
     ahead: Duration,
     /// When the reader said so.
     at: Timestamp,
+    /// Where it was when its player began to wait for its start buffer. `None`: the player has media.
+    waits_from: Option<u32>,
 }
 
 /// The needs of one reader as of some moment.
@@ -78,10 +80,21 @@ impl Demand {
     /// A reader is at `group` and can wait `ahead` for it.
     pub(crate) fn moved(&mut self, now: Timestamp, reader: ReaderId, group: u32, ahead: Duration) {
         let group = group.min(self.geometry.group_count());
-        self.readers.insert(reader, Reader { group, ahead, at: now });
+        let waits_from = ahead.is_zero().then(|| self.waits_from(reader, group));
+        self.readers.insert(reader, Reader { group, ahead, at: now, waits_from });
         if self.readers.len() > READERS_MAX {
             self.readers.pop_first();
         }
+    }
+
+    /// Where the player of a reader that is at `group` began to wait. What came since is part of its start buffer. A player
+    /// that waits although it has that much needs more; one that went elsewhere begins again.
+    fn waits_from(&self, reader: ReaderId, group: u32) -> u32 {
+        let before = self.readers.get(&reader).and_then(|reader| reader.waits_from);
+        let is_part = |from: &u32| {
+            (*from..self.times.first_after(self.times.at(*from) + START_BUFFER)).contains(&group)
+        };
+        before.filter(is_part).unwrap_or(group)
     }
 
     /// A reader ended.
@@ -178,7 +191,9 @@ impl Demand {
     /// What a player needs that is about to open: everything from the beginning, headers before all.
     pub(crate) fn opening(&self, now: Timestamp) -> Vec<Need> {
         let headers = self.headers.iter().map(|header| self.need_of_header(*header));
-        headers.chain([self.need(now, Reader { group: 0, ahead: Duration::ZERO, at: now })]).collect()
+        headers
+            .chain([self.need(now, Reader { group: 0, ahead: Duration::ZERO, at: now, waits_from: None })])
+            .collect()
     }
 
     fn need_of_header(&self, header: GroupRange) -> Need {
@@ -211,7 +226,9 @@ impl Demand {
         let mut need = Need { urgent: none, overdue: none, slack, position };
         need.urgent = self.due_within(&need, URGENT_HORIZON);
         if slack.is_zero() {
-            need.overdue = self.due_within(&need, START_BUFFER);
+            let from = self.times.at(reader.waits_from.unwrap_or(start));
+            let end = self.times.first_after(from.saturating_add(START_BUFFER));
+            need.overdue = GroupRange::new(start, end.max(start)).and(self.geometry.all());
         }
         need
     }
@@ -259,6 +276,22 @@ mod tests {
         assert_eq!((need.urgent, need.overdue), (GroupRange::new(100, 141), GroupRange::new(100, 111)));
         assert_eq!(demand.time_left(&need, 110), Duration::ZERO, "the whole start buffer is due at once");
         assert_eq!(demand.time_left(&need, 120), 2 * SECOND);
+    }
+
+    #[test]
+    fn what_comes_while_a_player_waits_is_part_of_its_start_buffer() {
+        let mut demand = demand();
+        let mut overdue = |group, ahead| {
+            demand.moved(Timestamp::ZERO, ReaderId(1), group, ahead);
+            demand.needs(Timestamp::ZERO)[0].overdue
+        };
+        assert_eq!(overdue(100, Duration::ZERO), GroupRange::new(100, 111));
+        assert_eq!(overdue(104, Duration::ZERO), GroupRange::new(104, 111));
+        assert_eq!(overdue(111, Duration::ZERO), GroupRange::new(111, 122), "it needs more");
+        assert_eq!(overdue(100, Duration::ZERO), GroupRange::new(100, 111), "it went back");
+        assert_eq!(overdue(300, Duration::ZERO), GroupRange::new(300, 311), "it went on");
+        assert!(overdue(304, SECOND).is_empty());
+        assert_eq!(overdue(306, Duration::ZERO), GroupRange::new(306, 317), "it stalls");
     }
 
     #[test]

@@ -352,7 +352,7 @@ mod tests {
         ledger.ask(Timestamp::from_millis(100), A, GroupRange::one(3), (Class::Urgent, ms_of(500)));
         let source = ledger.source(A).unwrap();
         let (_, ask) = source.asks().next().unwrap();
-        source.left(ask, Timestamp::from_millis(ms), ms_of(slack_ms))
+        source.left((3, ask), Timestamp::from_millis(ms), ms_of(slack_ms))
     }
 
     const fn ms_of(ms: u64) -> Duration {
@@ -393,6 +393,16 @@ mod tests {
         assert_eq!(left(&mut ledger, 400, 150), ms_of(200), "a short backlog does not make it sooner");
         ledger.backlogged(Timestamp::from_millis(380), A, 320, ms_of(900));
         assert_eq!(ledger.source(A).unwrap().backlog(), ms_of(10), "what was said earlier came later");
+    }
+
+    #[test]
+    fn the_last_of_several_requests_waits_for_all_of_the_backlog() {
+        let mut ledger = ledger();
+        ledger.ask(Timestamp::ZERO, A, GroupRange::new(3, 6), (Class::Urgent, Duration::ZERO));
+        ledger.backlogged(Timestamp::ZERO + ms_of(10), A, 10, ms_of(600));
+        let source = ledger.source(A).unwrap();
+        let left = source.asks().map(|ask| source.left(ask, Timestamp::ZERO + ms_of(10), Duration::ZERO));
+        assert_eq!(left.collect::<Vec<_>>(), [ms_of(100), ms_of(300), ms_of(500)]);
     }
 
     #[test]

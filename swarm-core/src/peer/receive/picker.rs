@@ -107,7 +107,7 @@ impl<'a> Candidates<'a> {
 
     /// Whom to ask for a group that is due in `remaining`, with the expected time.
     ///
-    /// The publisher that sends it before it is asked: what another sent as well would come twice. Else a viewer, the
+    /// The publisher that sends it before it is asked: what another sends as well would come twice. Else a viewer, the
     /// soonest. A publisher if it is rich; if no viewer holds the group and it is due soon; or if the
     /// viewers would be late and the publisher sooner.
     pub(crate) fn choose(
@@ -133,9 +133,7 @@ impl<'a> Candidates<'a> {
             // The tracker sees who else was sent there; we see our own queue.
             assigned.filter(|assigned| assigned.eta < best.eta * 2).unwrap_or(best)
         });
-        // It sends ahead what viewers hold; the rest it injects.
-        let sender = others().find(|candidate| candidate.ahead.has(group));
-        if let Some(publisher) = sender.filter(|_| others().any(|candidate| !candidate.is_initial)) {
+        if let Some(publisher) = others().find(|candidate| candidate.ahead.has(group)) {
             return Some((publisher.id, publisher.eta));
         }
         let publisher = soonest(true);

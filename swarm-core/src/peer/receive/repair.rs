@@ -7,6 +7,7 @@
 //! 3. *Endgame*: once everything that is lacking has been asked for, all requests become urgent where they are. So they move,
 //!    too, and the last groups do not wait for the slowest neighbour.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::ledger::{Ask, Source};
@@ -15,7 +16,7 @@ use super::{Order, Receive, rtt};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer::neighbours::Link;
-use crate::peer::tuning::{LATE_SLACK, MISS, MOVE_TENTHS, URGENT_HORIZON};
+use crate::peer::tuning::{LATE_SLACK, MISS, MOVE_TENTHS, PUBLISHER_HORIZON, URGENT_HORIZON};
 use crate::peer_message::Class;
 use crate::tracker_message::Role;
 
@@ -100,11 +101,13 @@ impl Receive {
         for (link, source) in self.ledger.sources() {
             let is_stopgap = view.neighbours.get(link).is_some_and(is_stopgap);
             let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent);
-            late.extend(
-                asks.map(|(group, ask)| (link, group, left(view, (link, source), ask, slack, is_stopgap))),
-            );
+            late.extend(asks.map(|(group, ask)| {
+                (link, group, left(view, (link, source), (group, ask), slack, is_stopgap))
+            }));
         }
         late.retain(|(.., left)| !left.is_zero());
+        // What would take longest gains most.
+        late.sort_by_key(|(.., left)| Reverse(*left));
         if !late.is_empty() {
             self.move_to_sooner(view, late, orders);
         }
@@ -116,7 +119,9 @@ impl Receive {
         let asks =
             stopgaps.filter_map(|(id, _)| Some((id, self.ledger.source(id)?))).flat_map(|(id, source)| {
                 let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent);
-                asks.map(move |(group, ask)| (id, group, left(view, (id, source), ask, Duration::ZERO, true)))
+                asks.map(move |(group, ask)| {
+                    (id, group, left(view, (id, source), (group, ask), Duration::ZERO, true))
+                })
             });
         let offered: Vec<(LinkId, u32, Duration)> =
             asks.filter(|(_, group, _)| gained.iter().any(|range| range.has(*group))).collect();
@@ -147,6 +152,9 @@ impl Receive {
 
     /// Moves urgent requests, each with the time that it is expected to take where it is, to neighbours that are much
     /// sooner.
+    ///
+    /// What a viewer uploads that has sent nothing yet is a guess. A rich publisher answers without it, so such viewers are
+    /// asked for one group at a time, all together, of what is due soon.
     fn move_to_sooner(
         &mut self,
         view: &View<'_>,
@@ -155,6 +163,9 @@ impl Receive {
     ) {
         let needs = self.demand.needs(view.now);
         let mut candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
+        let is_rich = |id| view.neighbours.get(id).is_some_and(is_rich_publisher);
+        let untried = self.ledger.sources().filter(|(id, _)| self.is_untried(view, *id));
+        let mut is_probing = untried.map(|(_, source)| source.urgent_bytes()).sum::<u64>() > 0;
         for (link, group, left) in late {
             let need = needs.iter().find(|need| need.urgent.has(group));
             let remaining = need.map(|need| self.demand.time_left(need, group));
@@ -167,6 +178,10 @@ impl Receive {
                 .filter(|(other, _)| answers(*other, class))
                 .or_else(|| candidates.choose(group, Duration::MAX, view.advice, Some(link)));
             let Some((other, eta)) = chosen else { continue };
+            let is_probe = is_rich(link) && due <= PUBLISHER_HORIZON && self.is_untried(view, other);
+            if is_probe && is_probing {
+                continue;
+            }
             let is_answered = answers(other, Class::Urgent);
             if is_answered
                 && left > due
@@ -176,8 +191,16 @@ impl Receive {
                 self.take_back(view.now, link, range, orders);
                 self.ask(view.now, (other, range, (Class::Urgent, eta), Some(due)), orders);
                 candidates.asked(other);
+                is_probing |= is_probe;
             }
         }
+    }
+
+    /// Whether nothing is known of what a viewer uploads: it has not told, and has sent nothing.
+    fn is_untried(&self, view: &View<'_>, id: LinkId) -> bool {
+        let link = view.neighbours.get(id);
+        let is_untold = link.is_some_and(|link| link.role == Role::Viewer && link.uplink_known().is_none());
+        is_untold && self.ledger.source(id).is_none_or(|source| !source.rate().is_measured())
     }
 }
 
@@ -187,13 +210,16 @@ impl Receive {
 pub(super) fn left(
     view: &View<'_>,
     (id, source): (LinkId, &Source),
-    ask: Ask,
+    (group, ask): (u32, Ask),
     slack: Duration,
     is_stopgap: bool,
 ) -> Duration {
     let (slack, path) = if is_stopgap { Default::default() } else { (slack, rtt(view, id)) };
-    let left =
-        source.left(ask, view.now, slack).max(if is_stopgap { source.backlog() } else { Duration::ZERO });
+    let left = source.left((group, ask), view.now, slack).max(if is_stopgap {
+        source.backlog()
+    } else {
+        Duration::ZERO
+    });
     // Before it became urgent, it was served in turn.
     let silence = source.silence(view.now).min(view.now.since(ask.at));
     left.max(silence.saturating_sub(path + slack))
@@ -203,4 +229,9 @@ pub(super) fn left(
 /// are not waited for.
 pub(super) fn is_stopgap(link: &Link) -> bool {
     link.role == Role::Initial && !link.standing().is_rich
+}
+
+/// Whether a neighbour is an initial peer that carries all playback by itself.
+fn is_rich_publisher(link: &Link) -> bool {
+    link.role == Role::Initial && link.standing().is_rich
 }

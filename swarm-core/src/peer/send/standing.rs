@@ -1,6 +1,6 @@
 //! When neighbours hear how this peer stands: at once what it serves, the rest at most once a second.
 
-use crate::peer::tuning::{BACKLOG_MS, STATUS_INTERVAL, UPLINK_CHANGE};
+use crate::peer::tuning::{BACKLOG_CHANGE, BACKLOG_MS, STATUS_INTERVAL, UPLINK_CHANGE};
 use crate::peer_message::Standing;
 use crate::time::Timestamp;
 
@@ -26,7 +26,7 @@ impl StandingTold {
     /// Whether neighbours are to hear of this standing and backlog now.
     pub(crate) fn take_due(&mut self, now: Timestamp, standing: Standing, backlog_ms: u32) -> bool {
         self.due = None;
-        let is_overloaded = backlog_ms > BACKLOG_MS && self.backlog_ms <= BACKLOG_MS / 2;
+        let is_overloaded = backlog_ms > BACKLOG_MS && backlog_ms / BACKLOG_CHANGE > self.backlog_ms;
         let is_new = is_overloaded || self.told.is_none_or(|told| is_other_service(told, standing));
         let is_changed = standing.playing.is_some() || self.told.is_none_or(|told| !is_alike(told, standing));
         if !is_new && !is_changed {
@@ -93,6 +93,18 @@ mod tests {
         assert_eq!(told.deadline(), Some(at(1000)));
         assert!(told.take_due(at(3), Standing { serving: Serving::Deadlines, ..STANDING }, 0));
         assert!(told.take_due(at(1003), faster, 0));
+    }
+
+    #[test]
+    fn a_backlog_that_grows_fast_is_told_at_once_and_one_that_is_short_is_not() {
+        let mut told = StandingTold::default();
+        let mut at = |ms, backlog_ms| told.take_due(Timestamp::from_millis(ms), STANDING, backlog_ms);
+        assert!(at(0, 0));
+        assert!(!at(10, BACKLOG_MS));
+        assert!(at(20, 500) && !at(30, 500) && !at(40, 2000));
+        assert!(at(50, 2500));
+        // The next one is told with something else, or when the interval is over and anything changed.
+        assert!(!at(60, 600));
     }
 
     #[test]

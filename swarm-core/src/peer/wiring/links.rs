@@ -174,16 +174,14 @@ impl Peer {
     }
 
     /// A publisher that is rich sends a waiting player the beginning of what it waits for before it has asked: the request
-    /// is on its way and would take half a round trip longer. What no viewer holds yet is the injection's.
+    /// is on its way and would take half a round trip longer.
     fn answer_ahead(&mut self, now: Timestamp, id: LinkId) {
         self.survey(now);
         let (Some(live), Some(link)) = (&self.live, self.neighbours.get(id)) else { return };
         let is_rich = live.inject.as_ref().is_some_and(Inject::is_rich);
         let Some(playing) = link.playing().filter(|_| is_rich) else { return };
         let range = live.receive.demand().answered_ahead(playing).and(link.standing().wants);
-        let copies = self.neighbours.copies();
-        let is_lacking =
-            |group: &u32| live.content.held().has(*group) && !link.holds(*group) && copies.of(*group) > 0;
+        let is_lacking = |group: &u32| live.content.held().has(*group) && !link.holds(*group);
         let lacking = range.iter().filter(is_lacking);
         for group in lacking.collect::<Vec<_>>() {
             self.sender.answers_ahead(now, id, group);

@@ -149,17 +149,29 @@ impl Source {
     }
 
     /// How much longer the answer to a request is likely to take: until it is expected, and then, if it is later than
-    /// `slack` and the backlog explain, as long again as it is late. A request is somewhere in a backlog that was told
-    /// after it, in the middle on average. A sender that keeps telling a short backlog has passed the request over: it is late
-    /// all the same.
-    pub(crate) fn left(&self, ask: Ask, now: Timestamp, slack: Duration) -> Duration {
+    /// `slack` and the backlog explain, as long again as it is late. A sender that keeps telling a short backlog has passed
+    /// the request over: it is late all the same.
+    pub(crate) fn left(&self, (group, ask): (u32, Ask), now: Timestamp, slack: Duration) -> Duration {
         let late = now.since(ask.expected);
         if late > slack + self.backlog {
             return late;
         }
-        let waits_until =
-            if self.backlog_heard > ask.at { self.backlog_heard + self.backlog / 2 } else { ask.at };
-        ask.expected.max(waits_until).since(now)
+        let turn = if self.backlog_heard > ask.at {
+            self.backlog_heard + self.turn_in_backlog(group)
+        } else {
+            ask.at
+        };
+        ask.expected.max(turn).since(now)
+    }
+
+    /// After which part of its backlog it is likely to answer an urgent request. It answers ours in their order, so the last
+    /// one waits for all of the backlog.
+    fn turn_in_backlog(&self, group: u32) -> Duration {
+        let urgent = || self.asks.iter().filter(|(_, ask)| ask.class == Class::Urgent);
+        let count = |groups: usize| u32::try_from(groups).unwrap_or(u32::MAX);
+        let before = count(urgent().filter(|(other, _)| *other < group).count());
+        // The middle of the group's own part.
+        self.backlog.saturating_mul(2 * before + 1) / (2 * count(urgent().count()).max(1))
     }
 
     /// Whether it owes answers and has been silent for too long.

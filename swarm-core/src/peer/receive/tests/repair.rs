@@ -114,7 +114,26 @@ fn a_request_that_would_come_in_time_stays_and_one_that_would_not_moves() {
     half.receive.backlogged(at(100), first, 100, 1200);
     assert!(half.look_over(at(120)).is_empty());
     half.receive.backlogged(at(150), first, 150, 12_000);
-    assert_eq!(requested(&half.look_over(at(220)), other, Class::Urgent).len(), 10);
+    // The first three of ten leave within 3.5 s.
+    assert_eq!(requested(&half.look_over(at(220)), other, Class::Urgent), (3..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_rich_publisher_with_a_long_backlog_is_relieved_of_one_group_at_a_time_by_viewers_that_sent_nothing_yet()
+{
+    let mut half = Half::new();
+    let publisher = half.publisher(Standing { is_rich: true, ..standing(FAST) });
+    half.receive.reader_moved(at(0), READER, 0, Duration::ZERO);
+    assert_eq!(requested(&half.plan(at(0)), publisher, Class::Urgent).len(), 10);
+    let untold = Standing { uplink: 0, is_uplink_known: false, ..standing(FAST) };
+    let viewers = [(); 2].map(|()| half.link(at(0), Role::Viewer, untold, &[ALL]));
+    half.receive.backlogged(at(100), publisher, 100, 4000);
+    let mut moved = |ms| {
+        let orders = half.look_over(at(ms));
+        viewers.iter().flat_map(|id| requested(&orders, *id, Class::Urgent)).collect::<Vec<_>>()
+    };
+    assert_eq!(moved(150), [9], "the last one would wait longest");
+    assert!(moved(260).is_empty());
 }
 
 #[test]
