@@ -87,7 +87,8 @@ async fn slow_bodies_from_many_addresses_of_a_subnet_do_not_keep_others_from_pub
         anyhow::ensure!(answer == *b"HTTP/1.1 100", "{}", String::from_utf8_lossy(&answer));
     }
     let (swarm, bytes) = manifest("film")?;
-    let put = server.put(&format!("/v1/manifests/{swarm}"), bytes);
+    let path = format!("/v1/manifests/{swarm}");
+    let put = server.put(&path, bytes);
     let answer = timeout(Duration::from_secs(5), put).await.context("others wait for slow bodies")??;
     assert_eq!(answer.status, 201, "{answer:?}");
     let more = waiting.iter().filter(|stream| stream.try_read(&mut [0; 12]).is_ok()).count();
