@@ -15,6 +15,18 @@ pub const SIBLING_GUESTS_MAX: usize = 4_096;
 /// tracker's.
 pub const SIBLING_LINKS_MAX: usize = 20;
 
+/// Peers that a sibling may introduce to one guest each second, over time: each makes the guest build a connection.
+pub const SIBLING_INTRODUCTIONS_PER_S: u32 = 1;
+
+/// … and at once: all places twice.
+pub const SIBLING_INTRODUCTION_BURST: u32 = 2 * SIBLING_LINKS_MAX as u32;
+
+/// Guests that a sibling may send over each second, over time: each makes this tracker write to a dozen peers.
+pub const SIBLING_ATTACHES_PER_S: u32 = 50;
+
+/// … and at once: all that it may have, since they come together when the connection is made again.
+pub const SIBLING_ATTACH_BURST: u32 = SIBLING_GUESTS_MAX as u32;
+
 /// Swarms that are told to a sibling.
 pub const SIBLING_SWARMS_MAX: usize = 4_096;
 

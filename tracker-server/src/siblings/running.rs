@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::SiblingAddress;
+use super::mask::Mask;
 use super::wire::{Bounded, FromHost, GuestGreeting, HostGreeting, Seals, SiblingError, SiblingKey, ToHost};
 use crate::hub::Hub;
 use crate::limits::{
@@ -85,16 +86,16 @@ async fn visit(
         Ok(Err(lost)) => return lost,
         Err(_) => return "it does not answer".into(),
     };
-    let Ok(mask) = getrandom::u64() else { return "the system gives no random numbers".into() };
+    let mask = match nonce() {
+        Ok(key) => Mask::new(key),
+        Err(lost) => return lost,
+    };
     *is_reached = true;
     tracing::info!("the sibling {address} is reached");
     let (sender, queue) = mpsc::channel(SIBLING_QUEUE_MAX);
     hub.sibling_reached(index, sender, mask);
-    let lost = exchange(way, seals, queue, &ToHost::Probe, |message: FromHost| {
-        hub.hear_host(index, message);
-        Ok(())
-    })
-    .await;
+    let lost =
+        exchange(way, seals, queue, &ToHost::Probe, |message: FromHost| hub.hear_host(index, message)).await;
     hub.sibling_lost(index);
     lost
 }
@@ -137,8 +138,8 @@ pub(crate) async fn host(hub: &Hub, key: SiblingKey, socket: WebSocket, is_own: 
     };
     is_own.store(true, Ordering::Relaxed);
     let (sender, queue) = mpsc::channel(SIBLING_QUEUE_MAX);
-    let Ok(mask) = getrandom::u64() else { return };
-    let Some(id) = hub.sibling_came(sender, mask) else {
+    let Ok(key) = nonce() else { return };
+    let Some(id) = hub.sibling_came(sender, Mask::new(key)) else {
         return tracing::warn!("a sibling is refused: there are as many as there may be");
     };
     let lost = exchange(way, seals, queue, &FromHost::Probe, |message| hub.hear_sibling(id, message)).await;
