@@ -6,6 +6,7 @@ use swarm_core::{Challenge, SwarmId, Timestamp};
 use tokio::sync::mpsc;
 
 use super::{Hub, Line, State, file};
+use crate::decision::network::Site;
 use crate::decision::{ConnectionId, Outgoing, Passport};
 use crate::limits::{ADVICE_BYTES_MAX, SIBLING_AMBASSADORS_MAX, SIBLING_SWARMS_MAX};
 use crate::siblings::envoys::Envoy;
@@ -170,9 +171,9 @@ impl Hub {
     }
 
     /// A sibling came that has the key.
-    pub(crate) fn sibling_came(&self, way: mpsc::Sender<FromHost>, mask: Mask) -> Option<HostId> {
+    pub(crate) fn sibling_came(&self, site: Site, way: mpsc::Sender<FromHost>, mask: Mask) -> Option<HostId> {
         let now = self.now();
-        self.lock().siblings.hosts.came(now, way, mask)
+        self.lock().siblings.hosts.came(now, (site, way), mask)
     }
 
     /// A sibling left, and its peers with it. Their links stand.
@@ -315,7 +316,7 @@ mod tests {
         let hub = Hub::new(config, None).unwrap();
         let mask = Mask::new([7; 32]);
         let (way, _queue) = mpsc::channel(8);
-        let id = hub.sibling_came(way, mask.clone()).unwrap();
+        let id = hub.sibling_came(Site::of([198, 51, 100, 7].into()), way, mask.clone()).unwrap();
         let swarm = SwarmId([1; 32]);
         hub.lock().tracker.add_swarm(swarm, PublisherKey([1; 32]), [], 0);
         let address = "192.0.2.1".parse().unwrap();

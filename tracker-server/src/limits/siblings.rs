@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Siblings that a tracker names, and connections of siblings that it takes.
 pub const SIBLINGS_MAX: usize = 8;
 
+/// Connections of siblings that it takes from one address (one /64 of IPv6): all siblings have one key, and one of them must
+/// not take the places of the others.
+pub const SIBLINGS_PER_ADDRESS_MAX: usize = SIBLINGS_MAX / 4;
+
 /// Guests of one sibling in one swarm: enough that two groups of peers are one swarm, also when some of them leave.
 pub const SIBLING_AMBASSADORS_MAX: usize = 6;
 

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use super::mask::Mask;
 use super::wire::{FromHost, SiblingError};
 use crate::decision::ConnectionId;
+use crate::decision::network::Site;
 use crate::decision::token_bucket::{Rate, TokenBucket};
 use crate::limits::{
     SIBLING_AMBASSADORS_MAX, SIBLING_ATTACH_BURST, SIBLING_ATTACHES_PER_S, SIBLING_BURST, SIBLING_GUESTS_MAX,
-    SIBLING_MESSAGES_PER_S, SIBLINGS_MAX,
+    SIBLING_MESSAGES_PER_S, SIBLINGS_MAX, SIBLINGS_PER_ADDRESS_MAX,
 };
 
 /// What one sibling may send.
@@ -28,6 +29,7 @@ pub(crate) struct HostId(u64);
 
 #[derive(Debug)]
 struct Host {
+    site: Site,
     way: mpsc::Sender<FromHost>,
     mask: Mask,
     guests: BTreeMap<u64, (ConnectionId, SwarmId)>,
@@ -46,13 +48,19 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     /// A sibling came, if there is room.
-    pub(crate) fn came(&mut self, now: Timestamp, way: mpsc::Sender<FromHost>, mask: Mask) -> Option<HostId> {
-        if self.hosts.len() >= SIBLINGS_MAX {
+    pub(crate) fn came(
+        &mut self,
+        now: Timestamp,
+        (site, way): (Site, mpsc::Sender<FromHost>),
+        mask: Mask,
+    ) -> Option<HostId> {
+        let from_there = self.hosts.values().filter(|host| host.site == site).count();
+        if self.hosts.len() >= SIBLINGS_MAX || from_there >= SIBLINGS_PER_ADDRESS_MAX {
             return None;
         }
         self.last += 1;
         let (rate, attaches) = (TokenBucket::new(RATE, now), TokenBucket::new(ATTACHES, now));
-        let host = Host { way, mask, guests: BTreeMap::new(), rate, attaches, told: Vec::new() };
+        let host = Host { site, way, mask, guests: BTreeMap::new(), rate, attaches, told: Vec::new() };
         self.hosts.insert(HostId(self.last), host);
         Some(HostId(self.last))
     }
@@ -152,6 +160,10 @@ mod tests {
     const SWARM: SwarmId = SwarmId([1; 32]);
     const NOW: Timestamp = Timestamp::ZERO;
 
+    fn site(host: u8) -> Site {
+        Site::of([192, 0, 2, host].into())
+    }
+
     fn mask() -> Mask {
         Mask::new([7; 32])
     }
@@ -160,7 +172,7 @@ mod tests {
     fn a_sibling_has_a_bounded_number_of_guests_and_takes_them_with_it() {
         let mut hosts = Hosts::default();
         let (way, _queue) = mpsc::channel(8);
-        let id = hosts.came(Timestamp::ZERO, way, mask()).unwrap();
+        let id = hosts.came(Timestamp::ZERO, (site(1), way), mask()).unwrap();
         let mut count = 0;
         while hosts.room(NOW, id, (SWARM, PeerId(count))).is_some() {
             hosts.admitted(id, count, ConnectionId(100 + count), SWARM);
@@ -176,7 +188,7 @@ mod tests {
     fn a_sibling_that_sends_guests_to_and_fro_is_slowed_down() {
         let mut hosts = Hosts::default();
         let (way, _queue) = mpsc::channel(8);
-        let id = hosts.came(NOW, way, mask()).unwrap();
+        let id = hosts.came(NOW, (site(1), way), mask()).unwrap();
         let come = |hosts: &mut Hosts, now| {
             let is_in = hosts.room(now, id, (SWARM, PeerId(1))).is_some();
             hosts.admitted(id, 1, ConnectionId(100), SWARM);
@@ -192,18 +204,20 @@ mod tests {
     fn a_sibling_that_floods_is_noticed_and_no_more_come_than_there_is_room_for() {
         let mut hosts = Hosts::default();
         let (way, _queue) = mpsc::channel(8);
-        let id = hosts.came(Timestamp::ZERO, way.clone(), mask()).unwrap();
+        let id = hosts.came(Timestamp::ZERO, (site(1), way.clone()), mask()).unwrap();
         let admitted = (0..2 * SIBLING_BURST).filter(|_| hosts.admit(Timestamp::ZERO, id).is_ok()).count();
         assert_eq!(admitted, SIBLING_BURST as usize);
-        let more = (0..100).filter(|_| hosts.came(Timestamp::ZERO, way.clone(), mask()).is_some()).count();
-        assert_eq!(more, SIBLINGS_MAX - 1);
+        let more = (0..100).filter(|_| hosts.came(Timestamp::ZERO, (site(1), way.clone()), mask()).is_some());
+        assert_eq!(more.count(), SIBLINGS_PER_ADDRESS_MAX - 1, "one address leaves places to others");
+        let more = (2..100).filter(|host| hosts.came(NOW, (site(*host), way.clone()), mask()).is_some());
+        assert_eq!(more.count(), SIBLINGS_MAX - SIBLINGS_PER_ADDRESS_MAX);
     }
 
     #[test]
     fn the_list_of_swarms_is_told_when_it_changes() {
         let mut hosts = Hosts::default();
         let (way, mut queue) = mpsc::channel(8);
-        hosts.came(Timestamp::ZERO, way, mask()).unwrap();
+        hosts.came(Timestamp::ZERO, (site(1), way), mask()).unwrap();
         hosts.tell(&[SWARM]);
         hosts.tell(&[SWARM]);
         assert_eq!(queue.try_recv(), Ok(FromHost::Swarms(vec![SWARM])));

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use super::SiblingAddress;
 use super::mask::Mask;
 use super::wire::{Bounded, FromHost, GuestGreeting, HostGreeting, Seals, SiblingError, SiblingKey, ToHost};
+use crate::decision::network::Site;
 use crate::hub::Hub;
 use crate::limits::{
     SIBLING_FRAME_BYTES_MAX, SIBLING_GREETING_TIMEOUT, SIBLING_QUEUE_MAX, SIBLING_RETRY, SIBLING_RETRY_MAX,
@@ -124,7 +125,7 @@ async fn greet(key: &SiblingKey, address: &SiblingAddress) -> Result<(Way, Seals
 }
 
 /// Serves the connection of a sibling that came. `is_own` is set once it has shown that it is one.
-pub(crate) async fn host(hub: &Hub, key: SiblingKey, socket: WebSocket, is_own: &AtomicBool) {
+pub(crate) async fn host(hub: &Hub, key: SiblingKey, (socket, site): (WebSocket, Site), is_own: &AtomicBool) {
     let (sink, stream) = socket.split();
     let frames = stream.take_while(|message| ready(message.is_ok())).filter_map(|message| {
         ready(if let Ok(Message::Binary(frame)) = message { Some(frame) } else { None })
@@ -139,7 +140,7 @@ pub(crate) async fn host(hub: &Hub, key: SiblingKey, socket: WebSocket, is_own: 
     is_own.store(true, Ordering::Relaxed);
     let (sender, queue) = mpsc::channel(SIBLING_QUEUE_MAX);
     let Ok(key) = nonce() else { return };
-    let Some(id) = hub.sibling_came(sender, Mask::new(key)) else {
+    let Some(id) = hub.sibling_came(site, sender, Mask::new(key)) else {
         return tracing::warn!("a sibling is refused: there are as many as there may be");
     };
     let lost = exchange(way, seals, queue, &FromHost::Probe, |message| hub.hear_sibling(id, message)).await;
