@@ -19,6 +19,8 @@
 mod file;
 mod span;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -71,12 +73,13 @@ impl Statement {
     pub fn read(path: &Path) -> Result<Self, RuleError> {
         let name = path.display().to_string();
         let error = |text: String| RuleError { place: name.clone(), text };
-        let length = path.metadata().map_err(|source| error(format!("cannot be read: {source}")))?.len();
-        if length > FILE_BYTES_MAX {
+        let mut text = String::new();
+        // A device says that it has no length, and has no end.
+        let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+        let length = read.map_err(|source| error(format!("cannot be read: {source}")))?;
+        if length as u64 > FILE_BYTES_MAX {
             return Err(error("is longer than 1 MiB, which no rules file needs to be".into()));
         }
-        let text =
-            std::fs::read_to_string(path).map_err(|source| error(format!("cannot be read: {source}")))?;
         Self::parse(&name, &text)
     }
 
@@ -187,6 +190,18 @@ mod tests {
 
     fn mistake(text: &str) -> String {
         Statement::parse("film.toml", text).unwrap_err().to_string()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_or_a_long_file_in_the_place_of_rules_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = folder.path().join("long");
+        File::create(&long).unwrap().set_len(1 << 40).unwrap();
+        for path in [long.as_path(), Path::new("/dev/zero")] {
+            let error = Statement::read(path).unwrap_err().to_string();
+            assert!(error.contains("longer than 1 MiB"), "{error}");
+        }
     }
 
     #[test]

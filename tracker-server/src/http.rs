@@ -121,8 +121,9 @@ async fn sibling(
         return try_later("the tracker is stopping");
     }
     let is_own = Arc::new(AtomicBool::new(false));
+    let site = Site::of(sender.address);
     let terms = Terms {
-        site: Site::of(sender.address),
+        site,
         message_bytes_max: SIBLING_FRAME_BYTES_MAX,
         room: Arc::clone(&hub.room),
         patience: hub.config.deadlines.message,
@@ -131,7 +132,7 @@ async fn sibling(
     socket::upgraded(request, terms, siblings::running::config(), move |socket| async move {
         permit.upgrade();
         tokio::select! {
-            () = siblings::running::host(&hub, key, socket, &is_own) => {}
+            () = siblings::running::host(&hub, key, (socket, site), &is_own) => {}
             () = hub.stopping.cancelled() => {}
         }
         drop(permit);

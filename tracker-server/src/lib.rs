@@ -46,6 +46,8 @@ pub mod manifests;
 #[cfg(feature = "server")]
 mod metrics;
 #[cfg(feature = "server")]
+mod named_file;
+#[cfg(feature = "server")]
 mod outbox;
 #[cfg(feature = "server")]
 pub mod page;

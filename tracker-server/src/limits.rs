@@ -63,6 +63,9 @@ pub const READ_BYTES_PER_S: u64 = 512 * 1024;
 /// What is read at once beyond that, as time at that rate: 2 MiB, a manifest of the greatest length twice.
 pub const READ_BURST: Duration = Duration::from_secs(4);
 
+/// Bytes of a file that a flag names: keys, secrets and certificates have a few KiB.
+pub const NAMED_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Connections of the operator's own programs to the private listener.
 pub const OBSERVERS_MAX: usize = 64;
 

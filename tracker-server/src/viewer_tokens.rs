@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +22,7 @@ use tokio::time::interval;
 
 use crate::decision::{EXPIRED, Permission};
 use crate::limits::{CERTIFICATE_LOOK_INTERVAL, TOKEN_BYTES_MAX, TOKEN_LEEWAY_S, TOKEN_LIFETIME_MAX_S};
-use crate::token_signatures;
+use crate::{named_file, token_signatures};
 
 /// The audience of tokens where the operator says nothing.
 pub const AUDIENCE_DEFAULT: &str = "tributary";
@@ -133,15 +134,18 @@ impl ViewerTokens {
 
     /// Reads the files of the keys again when they change.
     pub(crate) async fn keep(&self) -> Infallible {
+        if self.files.is_empty() {
+            std::future::pending::<()>().await;
+        }
         let mut looks = Looks::of(self);
         let mut said = String::new();
         let mut ticks = interval(CERTIFICATE_LOOK_INTERVAL);
         loop {
             ticks.tick().await;
-            if self.files.is_empty() {
-                std::future::pending::<()>().await;
-            }
-            match looks.look(self) {
+            // A disk may be slow, and connections are accepted in this task.
+            let files = self.files.clone();
+            let Ok(now) = tokio::task::spawn_blocking(move || texts(&files)).await else { continue };
+            match now.and_then(|now| looks.take(now, self)) {
                 Ok(false) => {}
                 Ok(true) => {
                     said.clear();
@@ -219,10 +223,9 @@ impl Looks {
         Self { last: used.clone(), used }
     }
 
-    /// Looks again. Whether there are other keys now; they are taken over at the second look that finds the same, because a file
-    /// may still be in the middle of being written at the first.
-    fn look(&mut self, tokens: &ViewerTokens) -> anyhow::Result<bool> {
-        let now = texts(&tokens.files)?;
+    /// Looks at what the files hold now. Whether there are other keys; they are taken over at the second look that finds the same,
+    /// because a file may still be in the middle of being written at the first.
+    fn take(&mut self, now: Vec<String>, tokens: &ViewerTokens) -> anyhow::Result<bool> {
         let is_settled = now == self.last;
         self.last = now;
         if !is_settled || self.last == self.used {
@@ -317,8 +320,9 @@ fn named_file(named: &str) -> anyhow::Result<(&str, String, bool)> {
     else {
         bail!("a key is written KID=FILE, such as 2026-11=/etc/tributary/viewers.key; `{named}` is not")
     };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {path}"))?;
+    let read = named_file::ordinary(Path::new(path))
+        .and_then(|(bytes, metadata)| Ok((named_file::text(bytes)?, metadata)));
+    let (text, metadata) = read.with_context(|| format!("cannot read {path}"))?;
     Ok((kid, text, flag_file::is_exposed(&metadata)))
 }
 
@@ -591,16 +595,17 @@ mod tests {
         let (next, clone) = ("south south south south south south", tokens.clone());
         let (old, new) = (mint_with("a", SECRET, &GRANT).unwrap(), mint_with("a", next, &GRANT).unwrap());
         let mut looks = Looks::of(&tokens);
+        let look = |looks: &mut Looks| looks.take(texts(&tokens.files)?, &tokens);
         std::fs::write(&file, next).unwrap();
-        assert!(matches!(looks.look(&tokens), Ok(false)), "it may still be being written");
+        assert!(matches!(look(&mut looks), Ok(false)), "it may still be being written");
         assert_eq!(permits(&clone, Some(&old)), Ok((SWARM, Role::Viewer)));
-        assert!(matches!(looks.look(&tokens), Ok(true)));
+        assert!(matches!(look(&mut looks), Ok(true)));
         assert_eq!(permits(&clone, Some(&new)), Ok((SWARM, Role::Viewer)));
         assert_eq!(permits(&clone, Some(&old)), Err(WRONG));
         std::fs::write(&file, "short").unwrap();
-        assert!(matches!(looks.look(&tokens), Ok(false)) && looks.look(&tokens).is_err());
+        assert!(matches!(look(&mut looks), Ok(false)) && look(&mut looks).is_err());
         std::fs::remove_file(&file).unwrap();
-        assert!(looks.look(&tokens).is_err());
+        assert!(look(&mut looks).is_err());
         assert_eq!(
             permits(&clone, Some(&new)),
             Ok((SWARM, Role::Viewer)),

@@ -24,7 +24,8 @@ const INITIAL_RATE: Rate =
 
 #[derive(Debug)]
 struct Sender {
-    address: Site,
+    /// None of one that came through another tracker, which is bounded itself.
+    address: Option<Site>,
     rate: Rate,
     bucket: TokenBucket,
     refusals: u32,
@@ -73,19 +74,29 @@ impl Admission {
             .take(ADDRESS_RATE, now, CONNECT_COST)
             .map_err(|retry_after_ms| Refusal::rate_limited(retry_after_ms, true))?;
         entry.connections += 1;
+        self.enter(now, connection, Some(address));
+        Ok(())
+    }
+
+    /// Lets a connection in that takes nothing of any address: where it comes from is the word of another tracker.
+    pub(super) fn connect_through_another(&mut self, now: Timestamp, connection: ConnectionId) {
+        self.enter(now, connection, None);
+    }
+
+    fn enter(&mut self, now: Timestamp, connection: ConnectionId, address: Option<Site>) {
         let bucket = TokenBucket::new(CONNECTION_RATE, now);
         self.senders
             .insert(connection, Sender { address, rate: CONNECTION_RATE, bucket, refusals: 0, overruns: 0 });
-        Ok(())
     }
 
     /// Forgets a connection.
     pub(super) fn disconnect(&mut self, now: Timestamp, connection: ConnectionId) {
         let Some(sender) = self.senders.remove(&connection) else { return };
-        if let Some(entry) = self.addresses.get_mut(&sender.address) {
+        let Some(address) = sender.address else { return };
+        if let Some(entry) = self.addresses.get_mut(&address) {
             entry.connections -= 1;
             if entry.connections == 0 && entry.bucket.is_full(ADDRESS_RATE, now) {
-                self.addresses.remove(&sender.address);
+                self.addresses.remove(&address);
             }
         }
     }
@@ -108,7 +119,7 @@ impl Admission {
     ) -> Result<(), Refusal> {
         let Some(sender) = self.senders.get_mut(&connection) else { return Ok(()) };
         let own = sender.bucket.take(sender.rate, now, cost);
-        let shared = match self.addresses.get_mut(&sender.address) {
+        let shared = match sender.address.and_then(|address| self.addresses.get_mut(&address)) {
             Some(entry) if own.is_ok() => entry.bucket.take(ADDRESS_RATE, now, cost),
             Some(_) | None => Ok(()),
         };
@@ -176,6 +187,22 @@ mod tests {
         assert_eq!(connect(&mut admission, 4, "10.0.0.2"), Ok(()));
         admission.disconnect(Timestamp::ZERO, ConnectionId(1));
         assert_eq!(connect(&mut admission, 5, "10.0.0.1"), Ok(()));
+    }
+
+    #[test]
+    fn who_comes_through_another_tracker_takes_nothing_of_the_address_that_it_names() {
+        let mut tracker = Admission::new(2);
+        (0..100).for_each(|connection| {
+            tracker.connect_through_another(Timestamp::ZERO, ConnectionId(connection))
+        });
+        assert_eq!(connect(&mut tracker, 100, "10.0.0.1"), Ok(()));
+        assert_eq!(connect(&mut tracker, 101, "10.0.0.1"), Ok(()));
+        (0..100).for_each(|connection| tracker.disconnect(Timestamp::ZERO, ConnectionId(connection)));
+        assert!(connect(&mut tracker, 102, "10.0.0.1").is_err(), "what the address has, it still has");
+        tracker.connect_through_another(Timestamp::ZERO, ConnectionId(103));
+        let said = (0..2 * CONNECTION_BURST)
+            .filter(|_| tracker.admit(Timestamp::ZERO, ConnectionId(103), 1).is_ok());
+        assert_eq!(said.count(), CONNECTION_BURST as usize, "each has its own allowance");
     }
 
     #[test]

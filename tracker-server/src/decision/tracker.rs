@@ -165,6 +165,14 @@ impl Tracker {
         }
     }
 
+    /// A peer came through another tracker that shares nothing with this one. It names the address, so nothing is taken of what
+    /// that address may have; how much may come is the caller's to bound.
+    pub fn connected_through_another(&mut self, now: Timestamp, connection: ConnectionId, address: IpAddr) {
+        self.admission.connect_through_another(now, connection);
+        let (site, name) = (Site::of(address), TrackerName::of(""));
+        self.stages.insert(connection, Stage::Open { site, name, permission: Permission::Unknown });
+    }
+
     /// The name by which a connection that has just opened calls the tracker. Proofs must name it.
     pub fn called(&mut self, connection: ConnectionId, called: TrackerName) {
         if let Some(Stage::Open { name, .. }) = self.stages.get_mut(&connection) {

@@ -6,10 +6,12 @@ use swarm_core::{Challenge, SwarmId, Timestamp};
 use tokio::sync::mpsc;
 
 use super::{Hub, Line, State, file};
+use crate::decision::network::Site;
 use crate::decision::{ConnectionId, Outgoing, Passport};
 use crate::limits::{ADVICE_BYTES_MAX, SIBLING_AMBASSADORS_MAX, SIBLING_SWARMS_MAX};
 use crate::siblings::envoys::Envoy;
 use crate::siblings::hosts::{HostId, Hosts};
+use crate::siblings::mask::Mask;
 use crate::siblings::wire::{FromHost, Guest, SiblingError, ToHost};
 
 /// The state of both sides.
@@ -21,12 +23,13 @@ pub(super) struct Siblings {
 
 impl Hub {
     /// A sibling is reached: its first word is which swarms it has.
-    pub(crate) fn sibling_reached(&self, index: usize, way: mpsc::Sender<ToHost>, mask: u64) {
+    pub(crate) fn sibling_reached(&self, index: usize, way: mpsc::Sender<ToHost>, mask: Mask) {
+        let now = self.now();
         let mut state = self.lock();
         let count = self.config.siblings.addresses.len();
         state.siblings.envoys.resize_with(count, Envoy::default);
         if let Some(envoy) = state.siblings.envoys.get_mut(index) {
-            *envoy = Envoy::reached(way, mask);
+            *envoy = Envoy::reached(now, way, mask);
         }
     }
 
@@ -55,6 +58,7 @@ impl Hub {
 
     /// What is due each second: who is sent over, and which swarms are told.
     pub(crate) fn tick_siblings(&self) {
+        let now = self.now();
         let mut state = self.lock();
         let State { tracker, lines, siblings, .. } = &mut *state;
         if !siblings.hosts.is_empty() {
@@ -78,6 +82,7 @@ impl Hub {
                         (standing.have, standing.uplink_bps, standing.playhead);
                     let guest = connection.0;
                     envoy.send_over(
+                        now,
                         connection,
                         Guest { guest, swarm, peer, address, uplink_bps, have, playhead },
                     );
@@ -139,34 +144,36 @@ impl Hub {
         state.siblings.envoys.iter_mut().for_each(|envoy| envoy.call_back(connection));
     }
 
-    /// A sibling says something about own peers that are guests there.
-    pub(crate) fn hear_host(&self, index: usize, message: FromHost) {
+    /// A sibling says something about own peers that are guests there. An error ends the connection.
+    pub(crate) fn hear_host(&self, index: usize, message: FromHost) -> Result<(), SiblingError> {
+        let now = self.now();
         let mut state = self.lock();
         let State { lines, siblings, .. } = &mut *state;
-        let Some(envoy) = siblings.envoys.get_mut(index) else { return };
+        let Some(envoy) = siblings.envoys.get_mut(index) else { return Ok(()) };
+        envoy.admit(now)?;
         match message {
             FromHost::Swarms(swarms) => envoy.hosts(swarms),
             FromHost::Dismissed { guest } => envoy.dismissed(ConnectionId(guest)),
             FromHost::Probe => {}
             FromHost::Deliver { guest, text } => {
                 let connection = ConnectionId(guest);
-                let Ok(message) = TrackerMessage::decode(&text) else { return };
-                let is_signal = matches!(message.body, TrackerMessageBody::Signal { .. });
+                let Ok(message) = TrackerMessage::decode(&text) else { return Ok(()) };
                 let outbox = lines.get(&connection).and_then(|line| line.outbox.as_ref());
-                if let (Some(outbox), Some(body)) = (outbox, envoy.heard(connection, message.body)) {
-                    // Of a peer that does not read, signals are lost first; its connections are tried again.
-                    if !is_signal || outbox.has_signal_room(text.len(), None) {
-                        file(outbox, connection, TrackerMessage::notice(body).encode());
-                    }
+                // What a sibling says must not close a peer that does not read it. What is lost is as if it had not been said.
+                if let Some(outbox) = outbox.filter(|outbox| outbox.has_signal_room(text.len(), None))
+                    && let Some(body) = envoy.heard(now, connection, message.body)
+                {
+                    file(outbox, connection, TrackerMessage::notice(body).encode());
                 }
             }
         }
+        Ok(())
     }
 
     /// A sibling came that has the key.
-    pub(crate) fn sibling_came(&self, way: mpsc::Sender<FromHost>, mask: u64) -> Option<HostId> {
+    pub(crate) fn sibling_came(&self, site: Site, way: mpsc::Sender<FromHost>, mask: Mask) -> Option<HostId> {
         let now = self.now();
-        self.lock().siblings.hosts.came(now, way, mask)
+        self.lock().siblings.hosts.came(now, (site, way), mask)
     }
 
     /// A sibling left, and its peers with it. Their links stand.
@@ -219,16 +226,14 @@ impl Hub {
         }
         state.connection += 1;
         let connection = ConnectionId(state.connection);
-        let has_room = hosts.has_room(id, swarm);
+        let peer = hosts.room(now, id, (swarm, peer));
         hosts.admitted(id, guest, connection, swarm);
-        let peer = hosts.peer(id, peer);
         let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have, playhead, proof: None };
         // What a socket would have to be able to say.
         let join = PeerRequest::decode(&PeerRequest { id: 0, body: join }.encode());
-        if let Some(join) = join.ok().filter(|_| has_room) {
+        if let (Ok(join), Some(peer)) = (join, peer) {
             state.lines.insert(connection, Line { outbox: None, relays_due: Timestamp::ZERO });
-            let outgoing = state.tracker.connected(now, connection, address);
-            self.deliver(state, outgoing);
+            state.tracker.connected_through_another(now, connection, address);
             let (name, challenge) = (TrackerName::of(""), Challenge::default());
             let passport = Passport { peer, address, uplink_bps, name, challenge };
             let outgoing = state.tracker.adopt(now, connection, passport);
@@ -261,5 +266,81 @@ impl Siblings {
         if is_of_links {
             self.hosts.deliver(connection, message.encode());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_core::tracker_message::TRACKER_VERSION;
+    use swarm_core::{PeerId, PublisherKey};
+
+    use super::*;
+    use crate::config::ServerConfig;
+    use crate::hub::Caller;
+    use crate::limits::SIBLING_BURST;
+
+    #[test]
+    fn what_a_sibling_says_never_closes_the_peer_that_it_is_said_to() {
+        let mut config = ServerConfig::new(1, b"secret");
+        config.siblings.addresses = vec!["ws://127.0.0.1:1/".parse().unwrap()];
+        let hub = Hub::new(config, None).unwrap();
+        let (way, _queue) = mpsc::channel(8);
+        hub.sibling_reached(0, way, Mask::new([7; 32]));
+        let address = "192.0.2.1".parse().unwrap();
+        let (connection, outbox) = hub.open(Caller { address, name: TrackerName::of("") });
+        let (guest, peer, swarm, have) = (connection.0, PeerId(9), SwarmId([1; 32]), vec![]);
+        let own = Guest { guest, swarm, peer, address, uplink_bps: 0, have, playhead: None };
+        hub.lock().siblings.envoys[0].send_over(hub.now(), connection, own);
+        let say = |body| {
+            let text = TrackerMessage::notice(body).encode();
+            hub.hear_host(0, FromHost::Deliver { guest, text })
+        };
+        // The peer does not read.
+        let mut ended = None;
+        for number in 0..u64::from(2 * SIBLING_BURST) {
+            let peer = PeerId(number);
+            let connect = TrackerMessageBody::Connect { peer, role: Role::Viewer, offer: true };
+            let both = say(connect).and_then(|()| say(TrackerMessageBody::Gone { peer }));
+            if let Err(error) = both {
+                ended.get_or_insert(error);
+            }
+        }
+        assert!(outbox.is_open(), "the peer was closed");
+        assert_eq!(ended, Some(SiblingError::TooMuch), "the sibling is let go");
+    }
+
+    #[test]
+    fn a_sibling_that_knows_the_ids_of_others_peers_cannot_take_the_place_of_one() {
+        let mut config = ServerConfig::new(1, b"secret");
+        config.siblings.addresses = vec!["ws://127.0.0.1:1/".parse().unwrap()];
+        let hub = Hub::new(config, None).unwrap();
+        let mask = Mask::new([7; 32]);
+        let (way, _queue) = mpsc::channel(8);
+        let id = hub.sibling_came(Site::of([198, 51, 100, 7].into()), way, mask.clone()).unwrap();
+        let swarm = SwarmId([1; 32]);
+        hub.lock().tracker.add_swarm(swarm, PublisherKey([1; 32]), [], 0);
+        let address = "192.0.2.1".parse().unwrap();
+        let (connection, outbox) = hub.open(Caller { address, name: TrackerName::of("") });
+        let hello = PeerRequestBody::Hello {
+            version: TRACKER_VERSION,
+            uplink_bps: 0,
+            token: None,
+            resume: None,
+            capabilities: Default::default(),
+        };
+        let (role, have) = (Role::Viewer, vec![]);
+        let join = PeerRequestBody::Join { swarm, role, have, playhead: None, proof: None };
+        for body in [hello, join] {
+            hub.handle_text(connection, &PeerRequest { id: 1, body }.encode());
+        }
+        let victim = hub.lock().tracker.joined_peer(connection).unwrap();
+        // A viewer of the attacker is linked with one of its guests, and so it knows two names of one peer.
+        let difference = 9 ^ mask.of(PeerId(9)).0;
+        let peer = PeerId(victim.0 ^ difference);
+        let guest = Guest { guest: 1, swarm, peer, address, uplink_bps: 0, have: vec![], playhead: None };
+        hub.hear_sibling(id, ToHost::Attach(Box::new(guest))).unwrap();
+        assert_eq!(hub.lock().siblings.hosts.len(), 1, "the guest is in");
+        assert!(outbox.is_open(), "the peer was replaced");
+        assert_eq!(hub.lock().tracker.joined_peer(connection), Some(victim));
     }
 }

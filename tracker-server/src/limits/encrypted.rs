@@ -24,9 +24,6 @@ pub const HTTP2_PART_BYTES: usize = 16 * 1024;
 /// for one interval, because a renewal writes two files.
 pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Bytes of a file with a certificate or a key.
-pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 1024 * 1024;
-
 /// Connections to the listener that only says where the page is.
 pub const REDIRECTS_MAX: usize = 1_024;
 

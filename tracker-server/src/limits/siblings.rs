@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Siblings that a tracker names, and connections of siblings that it takes.
 pub const SIBLINGS_MAX: usize = 8;
 
+/// Connections of siblings that it takes from one address (one /64 of IPv6): all siblings have one key, and one of them must
+/// not take the places of the others.
+pub const SIBLINGS_PER_ADDRESS_MAX: usize = SIBLINGS_MAX / 4;
+
 /// Guests of one sibling in one swarm: enough that two groups of peers are one swarm, also when some of them leave.
 pub const SIBLING_AMBASSADORS_MAX: usize = 6;
 
@@ -14,6 +18,18 @@ pub const SIBLING_GUESTS_MAX: usize = 4_096;
 /// Peers that a sibling may introduce to one guest at a time: a viewer has room for 40 links, and half of them are its own
 /// tracker's.
 pub const SIBLING_LINKS_MAX: usize = 20;
+
+/// Peers that a sibling may introduce to one guest each second, over time: each makes the guest build a connection.
+pub const SIBLING_INTRODUCTIONS_PER_S: u32 = 1;
+
+/// … and at once: all places twice.
+pub const SIBLING_INTRODUCTION_BURST: u32 = 2 * SIBLING_LINKS_MAX as u32;
+
+/// Guests that a sibling may send over each second, over time: each makes this tracker write to a dozen peers.
+pub const SIBLING_ATTACHES_PER_S: u32 = 50;
+
+/// … and at once: all that it may have, since they come together when the connection is made again.
+pub const SIBLING_ATTACH_BURST: u32 = SIBLING_GUESTS_MAX as u32;
 
 /// Swarms that are told to a sibling.
 pub const SIBLING_SWARMS_MAX: usize = 4_096;

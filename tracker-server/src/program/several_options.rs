@@ -9,6 +9,7 @@ use crate::ServerConfig;
 use crate::engine::Choice;
 use crate::engine::redis::RedisAddress;
 use crate::limits::SIBLINGS_MAX;
+use crate::named_file;
 use crate::siblings::{SiblingAddress, SiblingKey, Siblings};
 
 /// Which other trackers there are.
@@ -44,7 +45,7 @@ impl SeveralOptions {
             bail!("--sibling can be given {SIBLINGS_MAX} times at most");
         }
         let key = self.sibling_key.as_ref().map(|path| {
-            let text = std::fs::read_to_string(path);
+            let text = named_file::any(path).and_then(named_file::text);
             let text = text.with_context(|| format!("--sibling-key {} cannot be read", path.display()))?;
             SiblingKey::of_text(&text).with_context(|| {
                 format!("--sibling-key {} must have 16 characters at least, such as `openssl rand -hex 32` prints", path.display())

@@ -7,15 +7,21 @@ use std::collections::{BTreeMap, HashMap};
 use swarm_core::{PeerId, SwarmId, Timestamp};
 use tokio::sync::mpsc;
 
+use super::mask::Mask;
 use super::wire::{FromHost, SiblingError};
 use crate::decision::ConnectionId;
+use crate::decision::network::Site;
 use crate::decision::token_bucket::{Rate, TokenBucket};
 use crate::limits::{
-    SIBLING_AMBASSADORS_MAX, SIBLING_BURST, SIBLING_GUESTS_MAX, SIBLING_MESSAGES_PER_S, SIBLINGS_MAX,
+    SIBLING_AMBASSADORS_MAX, SIBLING_ATTACH_BURST, SIBLING_ATTACHES_PER_S, SIBLING_BURST, SIBLING_GUESTS_MAX,
+    SIBLING_MESSAGES_PER_S, SIBLINGS_MAX, SIBLINGS_PER_ADDRESS_MAX,
 };
 
 /// What one sibling may send.
 const RATE: Rate = Rate { per_s: SIBLING_MESSAGES_PER_S, burst: SIBLING_BURST };
+
+/// Guests that one sibling may send over.
+const ATTACHES: Rate = Rate { per_s: SIBLING_ATTACHES_PER_S, burst: SIBLING_ATTACH_BURST };
 
 /// Names the connection of one sibling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,10 +29,12 @@ pub(crate) struct HostId(u64);
 
 #[derive(Debug)]
 struct Host {
+    site: Site,
     way: mpsc::Sender<FromHost>,
-    mask: u64,
+    mask: Mask,
     guests: BTreeMap<u64, (ConnectionId, SwarmId)>,
     rate: TokenBucket,
+    attaches: TokenBucket,
     told: Vec<SwarmId>,
 }
 
@@ -39,14 +47,20 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    /// A sibling came, if there is room. The mask is drawn at random.
-    pub(crate) fn came(&mut self, now: Timestamp, way: mpsc::Sender<FromHost>, mask: u64) -> Option<HostId> {
-        if self.hosts.len() >= SIBLINGS_MAX {
+    /// A sibling came, if there is room.
+    pub(crate) fn came(
+        &mut self,
+        now: Timestamp,
+        (site, way): (Site, mpsc::Sender<FromHost>),
+        mask: Mask,
+    ) -> Option<HostId> {
+        let from_there = self.hosts.values().filter(|host| host.site == site).count();
+        if self.hosts.len() >= SIBLINGS_MAX || from_there >= SIBLINGS_PER_ADDRESS_MAX {
             return None;
         }
         self.last += 1;
-        let rate = TokenBucket::new(RATE, now);
-        let host = Host { way, mask, guests: BTreeMap::new(), rate, told: Vec::new() };
+        let (rate, attaches) = (TokenBucket::new(RATE, now), TokenBucket::new(ATTACHES, now));
+        let host = Host { site, way, mask, guests: BTreeMap::new(), rate, attaches, told: Vec::new() };
         self.hosts.insert(HostId(self.last), host);
         Some(HostId(self.last))
     }
@@ -65,17 +79,18 @@ impl Hosts {
         host.rate.take(RATE, now, 1).map_err(|_| SiblingError::TooMuch)
     }
 
-    /// Whether a sibling may have one more guest in a swarm.
-    pub(crate) fn has_room(&self, id: HostId, swarm: SwarmId) -> bool {
-        self.hosts.get(&id).is_some_and(|host| {
-            let in_swarm = host.guests.values().filter(|(_, other)| *other == swarm).count();
-            host.guests.len() < SIBLING_GUESTS_MAX && in_swarm < SIBLING_AMBASSADORS_MAX
-        })
-    }
-
-    /// The id that a guest has here.
-    pub(crate) fn peer(&self, id: HostId, peer: PeerId) -> PeerId {
-        PeerId(peer.0 ^ self.hosts.get(&id).map_or(0, |host| host.mask))
+    /// Counts one more guest of a sibling in a swarm. Returns the id that it gets here; none if there is no room for it.
+    pub(crate) fn room(
+        &mut self,
+        now: Timestamp,
+        id: HostId,
+        (swarm, peer): (SwarmId, PeerId),
+    ) -> Option<PeerId> {
+        let host = self.hosts.get_mut(&id)?;
+        let in_swarm = host.guests.values().filter(|(_, other)| *other == swarm).count();
+        let is_room = host.guests.len() < SIBLING_GUESTS_MAX && in_swarm < SIBLING_AMBASSADORS_MAX;
+        let is_paced = is_room && host.attaches.take(ATTACHES, now, 1).is_ok();
+        is_paced.then(|| host.mask.of(peer))
     }
 
     /// A guest is in.
@@ -143,40 +158,66 @@ mod tests {
     use super::*;
 
     const SWARM: SwarmId = SwarmId([1; 32]);
+    const NOW: Timestamp = Timestamp::ZERO;
+
+    fn site(host: u8) -> Site {
+        Site::of([192, 0, 2, host].into())
+    }
+
+    fn mask() -> Mask {
+        Mask::new([7; 32])
+    }
 
     #[test]
     fn a_sibling_has_a_bounded_number_of_guests_and_takes_them_with_it() {
         let mut hosts = Hosts::default();
         let (way, _queue) = mpsc::channel(8);
-        let id = hosts.came(Timestamp::ZERO, way, 7).unwrap();
+        let id = hosts.came(Timestamp::ZERO, (site(1), way), mask()).unwrap();
         let mut count = 0;
-        while hosts.has_room(id, SWARM) {
+        while hosts.room(NOW, id, (SWARM, PeerId(count))).is_some() {
             hosts.admitted(id, count, ConnectionId(100 + count), SWARM);
             count += 1;
         }
         assert_eq!(count, SIBLING_AMBASSADORS_MAX as u64);
-        assert!(hosts.has_room(id, SwarmId([2; 32])));
-        assert_eq!(hosts.peer(id, PeerId(1)), PeerId(6));
+        assert_eq!(hosts.room(NOW, id, (SwarmId([2; 32]), PeerId(1))), Some(mask().of(PeerId(1))));
         assert_eq!(hosts.left(id).len(), SIBLING_AMBASSADORS_MAX);
         assert!(!hosts.has(ConnectionId(100)) && hosts.is_empty());
+    }
+
+    #[test]
+    fn a_sibling_that_sends_guests_to_and_fro_is_slowed_down() {
+        let mut hosts = Hosts::default();
+        let (way, _queue) = mpsc::channel(8);
+        let id = hosts.came(NOW, (site(1), way), mask()).unwrap();
+        let come = |hosts: &mut Hosts, now| {
+            let is_in = hosts.room(now, id, (SWARM, PeerId(1))).is_some();
+            hosts.admitted(id, 1, ConnectionId(100), SWARM);
+            hosts.forget(ConnectionId(100), false);
+            is_in
+        };
+        let count = (0..3 * SIBLING_ATTACH_BURST).filter(|_| come(&mut hosts, NOW)).count();
+        assert_eq!(count, SIBLING_ATTACH_BURST as usize);
+        assert!(come(&mut hosts, NOW + std::time::Duration::from_secs(1)), "later ones are taken again");
     }
 
     #[test]
     fn a_sibling_that_floods_is_noticed_and_no_more_come_than_there_is_room_for() {
         let mut hosts = Hosts::default();
         let (way, _queue) = mpsc::channel(8);
-        let id = hosts.came(Timestamp::ZERO, way.clone(), 7).unwrap();
+        let id = hosts.came(Timestamp::ZERO, (site(1), way.clone()), mask()).unwrap();
         let admitted = (0..2 * SIBLING_BURST).filter(|_| hosts.admit(Timestamp::ZERO, id).is_ok()).count();
         assert_eq!(admitted, SIBLING_BURST as usize);
-        let more = (0..100).filter(|_| hosts.came(Timestamp::ZERO, way.clone(), 7).is_some()).count();
-        assert_eq!(more, SIBLINGS_MAX - 1);
+        let more = (0..100).filter(|_| hosts.came(Timestamp::ZERO, (site(1), way.clone()), mask()).is_some());
+        assert_eq!(more.count(), SIBLINGS_PER_ADDRESS_MAX - 1, "one address leaves places to others");
+        let more = (2..100).filter(|host| hosts.came(NOW, (site(*host), way.clone()), mask()).is_some());
+        assert_eq!(more.count(), SIBLINGS_MAX - SIBLINGS_PER_ADDRESS_MAX);
     }
 
     #[test]
     fn the_list_of_swarms_is_told_when_it_changes() {
         let mut hosts = Hosts::default();
         let (way, mut queue) = mpsc::channel(8);
-        hosts.came(Timestamp::ZERO, way, 7).unwrap();
+        hosts.came(Timestamp::ZERO, (site(1), way), mask()).unwrap();
         hosts.tell(&[SWARM]);
         hosts.tell(&[SWARM]);
         assert_eq!(queue.try_recv(), Ok(FromHost::Swarms(vec![SWARM])));

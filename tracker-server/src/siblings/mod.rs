@@ -15,6 +15,7 @@
 
 pub(crate) mod envoys;
 pub(crate) mod hosts;
+pub(crate) mod mask;
 pub(crate) mod running;
 pub(crate) mod wire;
 

@@ -17,7 +17,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::SiblingAddress;
+use super::mask::Mask;
 use super::wire::{Bounded, FromHost, GuestGreeting, HostGreeting, Seals, SiblingError, SiblingKey, ToHost};
+use crate::decision::network::Site;
 use crate::hub::Hub;
 use crate::limits::{
     SIBLING_FRAME_BYTES_MAX, SIBLING_GREETING_TIMEOUT, SIBLING_QUEUE_MAX, SIBLING_RETRY, SIBLING_RETRY_MAX,
@@ -85,16 +87,16 @@ async fn visit(
         Ok(Err(lost)) => return lost,
         Err(_) => return "it does not answer".into(),
     };
-    let Ok(mask) = getrandom::u64() else { return "the system gives no random numbers".into() };
+    let mask = match nonce() {
+        Ok(key) => Mask::new(key),
+        Err(lost) => return lost,
+    };
     *is_reached = true;
     tracing::info!("the sibling {address} is reached");
     let (sender, queue) = mpsc::channel(SIBLING_QUEUE_MAX);
     hub.sibling_reached(index, sender, mask);
-    let lost = exchange(way, seals, queue, &ToHost::Probe, |message: FromHost| {
-        hub.hear_host(index, message);
-        Ok(())
-    })
-    .await;
+    let lost =
+        exchange(way, seals, queue, &ToHost::Probe, |message: FromHost| hub.hear_host(index, message)).await;
     hub.sibling_lost(index);
     lost
 }
@@ -123,7 +125,7 @@ async fn greet(key: &SiblingKey, address: &SiblingAddress) -> Result<(Way, Seals
 }
 
 /// Serves the connection of a sibling that came. `is_own` is set once it has shown that it is one.
-pub(crate) async fn host(hub: &Hub, key: SiblingKey, socket: WebSocket, is_own: &AtomicBool) {
+pub(crate) async fn host(hub: &Hub, key: SiblingKey, (socket, site): (WebSocket, Site), is_own: &AtomicBool) {
     let (sink, stream) = socket.split();
     let frames = stream.take_while(|message| ready(message.is_ok())).filter_map(|message| {
         ready(if let Ok(Message::Binary(frame)) = message { Some(frame) } else { None })
@@ -137,8 +139,8 @@ pub(crate) async fn host(hub: &Hub, key: SiblingKey, socket: WebSocket, is_own: 
     };
     is_own.store(true, Ordering::Relaxed);
     let (sender, queue) = mpsc::channel(SIBLING_QUEUE_MAX);
-    let Ok(mask) = getrandom::u64() else { return };
-    let Some(id) = hub.sibling_came(sender, mask) else {
+    let Ok(key) = nonce() else { return };
+    let Some(id) = hub.sibling_came(site, sender, Mask::new(key)) else {
         return tracing::warn!("a sibling is refused: there are as many as there may be");
     };
     let lost = exchange(way, seals, queue, &FromHost::Probe, |message| hub.hear_sibling(id, message)).await;

@@ -98,7 +98,7 @@ impl std::fmt::Debug for SiblingKey {
 impl SiblingKey {
     /// The key of a file with this text; none if it can be guessed.
     pub fn of_text(text: &str) -> Option<Self> {
-        let text = text.trim();
+        let text = text.trim_start_matches('\u{feff}').trim();
         let is_long = text.len() >= KEY_FILE_BYTES_MIN;
         is_long
             .then(|| Self(blake3::derive_key("tributary 2026 trackers that are siblings", text.as_bytes())))
@@ -282,6 +282,8 @@ mod tests {
         let guest = GuestGreeting::new(one, &[1; 32], [2; 32]).unwrap();
         assert_eq!(guest.confirmed(&[0; 32]).unwrap_err(), SiblingError::Key);
         assert!(SiblingKey::of_text("  too short      \n").is_none());
+        let marked = key("\u{feff}a secret of both trackers\r\n");
+        assert!(marked == key("a secret of both trackers"), "marks of other systems do not matter");
     }
 
     #[test]

@@ -269,8 +269,12 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::timeout;
 
     use super::*;
+
+    /// Longer than any of these streams takes to pass bytes or to give up.
+    const PATIENCE: Duration = Duration::from_secs(5);
 
     fn watched<S>(stream: S, is_own: Option<Arc<AtomicBool>>) -> Watched<S> {
         let terms = Terms {
@@ -318,16 +322,19 @@ mod tests {
         let mut stream = watched(there, Some(Arc::clone(&is_own)));
         here.write_all(&[message(100), message(50_000), message(50_000)].concat()).await.unwrap();
         let mut first = vec![0; message(100).len() + 7];
-        stream.read_exact(&mut first).await.unwrap();
+        let read = timeout(PATIENCE, stream.read_exact(&mut first)).await;
+        read.expect("what comes before it is known passes").unwrap();
         is_own.store(true, Ordering::Relaxed);
         let mut rest = vec![0; message(50_000).len() * 2 - 7];
-        stream.read_exact(&mut rest).await.unwrap();
+        let read = timeout(PATIENCE, stream.read_exact(&mut rest)).await;
+        read.expect("once it is known, its long messages pass").unwrap();
         assert!(!stream.is_whole(), "its messages take no account");
         let (mut here, there) = duplex(200_000);
         let mut stranger = watched(there, Some(Arc::default()));
         here.write_all(&message(50_000)).await.unwrap();
         let mut first = Vec::new();
-        assert!(stranger.read_to_end(&mut first).await.is_err());
+        let read = timeout(PATIENCE, stranger.read_to_end(&mut first)).await;
+        assert!(read.expect("the long message of a stranger ends its stream").is_err());
         assert_eq!((first.len(), stranger.fault()), (7, Some(CloseReason::TooLong)));
     }
 }

@@ -25,6 +25,7 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 
 use super::{config, provider};
 use crate::limits::ACME_ROUND;
+use crate::named_file;
 
 /// The authority that is asked unless another is named.
 pub const DIRECTORY_DEFAULT: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -252,7 +253,7 @@ fn roots(acme: &Acme) -> Result<RootCertStore, AcmeError> {
     };
     let failed =
         |reason: &dyn std::fmt::Display| AcmeError::Root { path: path.clone(), reason: reason.to_string() };
-    let pem = fs::read(path).map_err(|error| failed(&error))?;
+    let pem = named_file::any(path).map_err(|error| failed(&error))?;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| failed(&error))?;
         roots.add(certificate).map_err(|error| failed(&error))?;

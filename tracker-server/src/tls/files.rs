@@ -22,7 +22,8 @@ use x509_parser::prelude::FromDer;
 
 use super::provider;
 use super::shown::Shown;
-use crate::limits::{CERTIFICATE_FILE_BYTES_MAX, CERTIFICATE_LOOK_INTERVAL};
+use crate::limits::CERTIFICATE_LOOK_INTERVAL;
+use crate::named_file;
 
 /// Where a certificate and its key are, both as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,14 +145,17 @@ impl Watched {
             let Ok(now) = tokio::task::spawn_blocking(move || stamp(&files)).await else { continue };
             if now != taken && now == before {
                 taken = now.clone();
-                self.take();
+                let files = self.files.clone();
+                if let Ok(found) = tokio::task::spawn_blocking(move || read(&files)).await {
+                    self.take(found);
+                }
             }
             before = now;
         }
     }
 
-    fn take(&self) {
-        match read(&self.files) {
+    fn take(&self, found: Result<CertifiedKey, CertificateError>) {
+        match found {
             Ok(key) => {
                 tracing::info!(path = %self.files.certificate.display(), "the certificate changed and was read again");
                 warn(&self.files, &key);
@@ -231,10 +235,7 @@ fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
 
 fn contents(flag: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
     let failed = |error| CertificateError::Unread { flag, path: path.to_owned(), error };
-    if fs::metadata(path).map_err(failed)?.len() > CERTIFICATE_FILE_BYTES_MAX {
-        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "it is too long for PEM")));
-    }
-    fs::read(path).map_err(failed)
+    named_file::ordinary(path).map(|(bytes, _)| bytes).map_err(failed)
 }
 
 /// Whether a key takes a password: PKCS#8 says so in its label, older forms in a header.

@@ -186,3 +186,44 @@ async fn an_address_that_is_none_is_said_in_one_line() -> anyhow::Result<()> {
     assert!(line.contains("no-such-file.toml cannot be read"), "{line}");
     Ok(())
 }
+
+/// What the binary says that ends with exit code 1 at these flags.
+#[cfg(unix)]
+async fn refusal(arguments: &[&str]) -> anyhow::Result<String> {
+    let output = command(&[&["--listen", "127.0.0.1:0"], arguments].concat()).output();
+    let output = timeout(PATIENCE, output).await.with_context(|| format!("{arguments:?} does not end"))??;
+    let text = String::from_utf8(output.stderr)?;
+    anyhow::ensure!(output.status.code() == Some(1) && text.lines().count() == 1, "{arguments:?}: {text}");
+    Ok(text)
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn devices_pipes_and_endless_files_in_the_place_of_keys_end_the_start_in_a_line() -> anyhow::Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let (long, pipe) = (folder.path().join("long"), folder.path().join("pipe"));
+    std::fs::File::create(&long)?.set_len(1 << 40)?;
+    // Nobody writes to it.
+    assert!(Command::new("mkfifo").arg(&pipe).status().await?.success());
+    let (long, pipe) = (long.to_str().context("no text")?, pipe.to_str().context("no text")?);
+    for path in [long, "/dev/zero"] {
+        let text = refusal(&["--sibling-key", path]).await?;
+        assert!(text.contains("longer than 1 MiB"), "{text}");
+    }
+    for (path, words) in [
+        (long, "longer than 1 MiB"),
+        (pipe, "not an ordinary file"),
+        ("/dev/zero", "not an ordinary file"),
+        ("/", "not an ordinary file"),
+    ] {
+        let named = format!("a={path}");
+        for arguments in
+            [&["--viewer-key", &named][..], &["--certificate", path, "--certificate-key", "/dev/null"]]
+        {
+            let text = refusal(arguments).await?;
+            assert!(text.contains(words) && text.contains(path), "{arguments:?}: {text}");
+        }
+    }
+    Ok(())
+}
