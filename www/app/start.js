@@ -30,13 +30,15 @@ function start(link) {
   const [visit] = performance.getEntriesByType("navigation");
   if (visit instanceof PerformanceNavigationTiming && visit.type !== "navigate") name.set("reload", "1");
   name.set("handed", "1");
-  // Here the module is asked for two scripts sooner than in the worker. Without one, the worker gets it.
+  // index.html has the browser load the module already. Without one from here, the worker gets it.
   const compiled = WebAssembly.compileStreaming(fetch("peer-wasm_bg.wasm"));
   const worker = new Worker("worker.js", { type: "module", name: name.toString() });
   compiled.then(
     (module) => worker.postMessage({ type: "module", module }),
     () => worker.postMessage({ type: "module" }),
   );
+  // The first question to the browser's store takes longest; the worker asks more of it (peer-wasm/src/store/open.rs).
+  navigator.storage?.getDirectory?.().catch(() => {});
   // app/service.js waits for it, and says what fails.
   navigator.serviceWorker?.register("sw.js", { updateViaCache: "none" }).catch(() => {});
   /** @type {(MessageEvent | ErrorEvent)[]} */
