@@ -214,7 +214,7 @@ impl Bench {
             }
             Way::WebTorrent => {
                 let others = self.others()?;
-                let server = FileServer::start(others.web_torrent()).await?;
+                let server = FileServer::start(others.webtorrent()).await?;
                 let before = others.uploaded_bytes().await?;
                 let tabs = self.open(&server.link("/")).await?;
                 let seeder_bytes = Some(others.uploaded_bytes().await? - before);
@@ -247,8 +247,9 @@ impl Bench {
         let checked_bytes = mirror.map(FileServer::sent_bytes);
         let tabs = self.open(seeder.link()).await?;
         if self.plan.is_whole {
-            let whole =
-                |tab| wait(tab, "the whole film", WHOLE_TIMEOUT, "window.measured.whole_ms !== null".to_owned());
+            let whole = |tab| {
+                wait(tab, "the whole film", WHOLE_TIMEOUT, "window.measured.whole_ms !== null".to_owned())
+            };
             try_join_all(tabs.iter().map(whole)).await?;
         }
         let seeder_bytes = Some(seeder.next_uploaded());

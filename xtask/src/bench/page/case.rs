@@ -86,7 +86,8 @@ impl Case {
             let first_frame_ms = first_frame(way)?;
             // The plain server says what it sent to all tabs.
             let share = if way == Way::Http { f64::from(tabs) } else { 1.0 };
-            let bytes = by(way).flat_map(|one| one.bytes_at_first_frame.iter().map(|bytes| *bytes as f64 / share));
+            let bytes =
+                by(way).flat_map(|one| one.bytes_at_first_frame.iter().map(|bytes| *bytes as f64 / share));
             Some(Figures {
                 way,
                 first_frame_ms,
@@ -174,15 +175,14 @@ mod tests {
 
     #[test]
     fn all_tabs_of_all_runs_count_and_the_medians_are_compared() {
-        let case = case(&[
-            ("tributary", "[400.0, 600.0]"),
-            ("http", "[100.0, 200.0]"),
-            ("http", "[200.0, 300.0]"),
-        ]);
+        let case =
+            case(&[("tributary", "[400.0, 600.0]"), ("http", "[100.0, 200.0]"), ("http", "[200.0, 300.0]")]);
         let table = case.table();
         assert!(table.contains("| 30.0 MB, 2 tabs | first frame"), "{table}");
         assert!(
-            table.contains("| plain HTTP | 200 (100–300) | 1.00 | 1.50 (1.00–2.00) |  | 0.10 (0.10–0.10) |  |\n"),
+            table.contains(
+                "| plain HTTP | 200 (100–300) | 1.00 | 1.50 (1.00–2.00) |  | 0.10 (0.10–0.10) |  |\n"
+            ),
             "{table}"
         );
         assert!(table.contains("| Tributary | 500 (400–600) | 2.50 | 3.00 (2.00–4.00) |"), "{table}");

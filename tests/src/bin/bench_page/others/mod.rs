@@ -77,7 +77,7 @@ impl Others {
     }
 
     /// What WebTorrent needs of a server.
-    pub(crate) fn web_torrent(&self) -> Files {
+    pub(crate) fn webtorrent(&self) -> Files {
         let library = |path: &str| self.packages.join("node_modules/webtorrent/dist").join(path);
         Files::default()
             .page(include_str!("webtorrent.html"))
