@@ -1,21 +1,16 @@
 //! Whatever a person does wrong is said in one line, with a failing exit code, and says what to do.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::content::random_file;
 use tests::false_tracker::{FalseTracker, Fault};
+use tests::ports::free_address;
 use tests::{Ended, Event, Fetch, Program, Seeder, Tracker, disk, seeder};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A tracker's address at which nobody listens: it was free a moment ago.
-fn nowhere() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
 
 fn run(folder: &Path, arguments: &[&str]) -> Result<Ended> {
     let mut command = seeder::command(folder)?;
@@ -36,7 +31,7 @@ fn files_that_cannot_be_shared_are_named() -> Result<()> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(path("empty"), b"")?;
     fs::create_dir(path("folder"))?;
-    let url = format!("ws://{}/v1/swarm", nowhere()?);
+    let url = format!("ws://{}/v1/swarm", free_address()?);
     let seed = |name: &str, words: &[&str]| {
         refused(folder.path(), &["seed", &path(name), "--tracker", &url], &[&[name], words].concat())
     };
@@ -52,7 +47,7 @@ fn arguments_that_mean_nothing_are_refused() -> Result<()> {
     random_file(&file, 1000, 6)?;
     let (file, copy) = (file.display().to_string(), folder.path().join("copy").display().to_string());
     let swarm = "0".repeat(64);
-    let url = format!("ws://{}/v1/swarm", nowhere()?);
+    let url = format!("ws://{}/v1/swarm", free_address()?);
     refused(folder.path(), &["fetch", "http://127.0.0.1:1/#abc", "-o", &copy], &["64"])?;
     refused(folder.path(), &["fetch", "what is this", "-o", &copy], &["what is this"])?;
     refused(folder.path(), &["fetch", &swarm, "-o", &copy], &["--tracker"])?;
@@ -79,7 +74,7 @@ fn an_unreachable_tracker_is_said_and_tried_again_until_it_is_there() -> Result<
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("film.bin");
     random_file(&file, 100_000, 7)?;
-    let address = nowhere()?;
+    let address = free_address()?.to_string();
     let url = format!("ws://{address}/v1/swarm");
     let mut command = seeder::command(folder.path())?;
     command.arg("seed").arg(&file).args(["--json", "--tracker", &url]);

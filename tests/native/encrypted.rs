@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::content::random_file;
-use tests::pebble::{Pebble, free_address};
+use tests::pebble::Pebble;
+use tests::ports::free_address;
 use tests::secure::{Answer, Authority, Visitor};
 use tests::share::Share;
 use tests::wait::until;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tests::content::{digest, random_file};
 use tests::mirror::{Manner, Mirror};
+use tests::ports::free_address;
 use tests::{Fetch, Seeder, Tracker, seeder};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -137,7 +138,7 @@ fn a_mirror_is_named_only_if_it_has_the_film_and_its_tree() -> Result<()> {
 #[test]
 fn a_seeder_is_a_mirror_itself_and_is_named_in_the_manifest() -> Result<()> {
     let place = Place::new()?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_address()?.port();
     let (listen, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
     // It uploads nothing to peers, so that all comes over HTTP.
     let flags = ["--http", &listen, "--http-url", &url, "--mirror-policy", "full", "--upload-limit", "off"];

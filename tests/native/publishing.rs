@@ -1,11 +1,11 @@
 //! What a publisher does besides serving: publishing again, looking at what is published.
 
 use std::fs;
-use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use tests::content::random_file;
+use tests::ports::free_address;
 use tests::{Program, Seeder, Tracker, seeder};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -56,8 +56,7 @@ async fn a_second_start_knows_the_uplink_that_the_first_measured_unless_another_
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("film.bin");
     random_file(&file, 1_000_000, 5)?;
-    // A port that was free a moment ago.
-    let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let metrics = free_address()?.to_string();
     let tracker = Tracker::start_with("127.0.0.1:0", &["--metrics-listen", &metrics])?;
     let data_dir = folder.path().join("data");
     fs::create_dir(&data_dir)?;

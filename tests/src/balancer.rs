@@ -1,7 +1,7 @@
 //! nginx in front of several trackers, without TLS: each connection goes to the next of them that takes it.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::places::system_program;
+use crate::ports::free_address;
 use crate::program::Program;
 use crate::wait;
 
@@ -63,7 +64,7 @@ impl Balancer {
     /// Starts it and waits until it listens.
     pub async fn start(trackers: &[SocketAddr]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_address()?.port();
         let servers = trackers.iter().map(|address| format!("server {address} max_fails=0; "));
         let text = CONFIGURATION.replace("FOLDER", &folder.path().display().to_string());
         let text = text.replace("TRACKERS", &servers.collect::<String>()).replace("PORT", &port.to_string());

@@ -109,13 +109,14 @@ async fn pass(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::Refusing;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn connections_go_to_whom_takes_them_and_a_shut_gate_cuts_them() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let gate = Gate::to(vec![dead, free.local_addr().unwrap()]).await.unwrap();
+        let dead = Refusing::start().unwrap();
+        let gate = Gate::to(vec![dead.address, free.local_addr().unwrap()]).await.unwrap();
         let mut near = TcpStream::connect(gate.address).await.unwrap();
         let (mut far, _) = free.accept().await.unwrap();
         near.write_all(b"hello").await.unwrap();

@@ -23,6 +23,7 @@ pub mod mirror;
 pub mod pebble;
 pub mod permission;
 pub mod places;
+pub mod ports;
 pub mod program;
 pub mod proxy;
 pub mod redis;

@@ -1,6 +1,6 @@
 //! Pebble, an ACME authority for tests, and the name server that it asks.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::places::system_program;
+use crate::ports::free_address;
 use crate::program::Program;
 use crate::secure::{Authority, Visitor};
 use crate::wait::until;
@@ -95,7 +96,7 @@ fn start(config: &Path, name_server: SocketAddr) -> Result<Program> {
 
 /// Answers for every name with this machine.
 fn name_server() -> Result<(Program, SocketAddr)> {
-    let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    let address = free_address()?;
     let mut command = Command::new(system_program(&["pebble-challtestsrv"])?);
     command.args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", &address.to_string()]);
     command.args([
@@ -110,9 +111,4 @@ fn name_server() -> Result<(Program, SocketAddr)> {
     ]);
     let program = Program::start("pebble-challtestsrv", &mut command)?;
     Ok((program, address))
-}
-
-/// An address that nothing listens at.
-pub fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

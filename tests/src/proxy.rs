@@ -1,7 +1,6 @@
 //! Reverse proxies with the configurations of `deploy/`: only addresses and the certificate are put in their place.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::places::{root, system_program};
+use crate::ports::free_address;
 use crate::program::Program;
 use crate::tracker::Tracker;
 use crate::wait;
@@ -144,7 +144,8 @@ impl Proxy {
         fs::write(at.join("certificate.pem"), &certificate.certificate)?;
         fs::write(at.join("key.pem"), &certificate.key)?;
         fs::write(at.join("both.pem"), format!("{}{}", certificate.certificate, certificate.key))?;
-        let (port, plain_port) = (free_port()?, free_port()?);
+        // Proxies do not tell which port they took.
+        let (port, plain_port) = (free_address()?.port(), free_address()?.port());
         let source = root().join("deploy").join(kind.file());
         let site =
             fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
@@ -228,9 +229,4 @@ fn configured(kind: Kind, site: &str, folder: &Path, ports: (u16, u16)) -> Resul
 fn swapped(text: &str, from: &str, to: &str) -> Result<String> {
     ensure!(text.contains(from), "it has no `{from}`");
     Ok(text.replace(from, to))
-}
-
-/// A port that was free a moment ago: proxies do not tell which one they took.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -1,10 +1,15 @@
 //! Runs other programs. Each command is printed before it runs, and its exit status is checked.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Runs a program to its end. Its output goes where ours goes. An error if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
@@ -17,8 +22,13 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program, prints each line of its output and passes it to `see`. Returns whether it succeeded.
-pub(crate) fn run_watched(command: &mut Command, mut see: impl FnMut(&str)) -> Result<bool> {
+/// Runs a program, prints each line of its output and passes it to `see`. Returns whether it succeeded. An error if it prints
+/// nothing for longer than `silence`: it is then ended, with all that it started.
+pub(crate) fn run_watched(
+    command: &mut Command,
+    silence: Duration,
+    mut see: impl FnMut(&str),
+) -> Result<bool> {
     let shown = show(command);
     eprintln!("$ {shown}");
     let mut child = command
@@ -26,15 +36,37 @@ pub(crate) fn run_watched(command: &mut Command, mut see: impl FnMut(&str)) -> R
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start `{shown}`"))?;
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).split(b'\n') {
-            let line = line.with_context(|| format!("cannot read what `{shown}` prints"))?;
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
-            see(&line);
+    let Some(stdout) = child.stdout.take() else { bail!("`{shown}` has no output") };
+    let (sender, lines) = mpsc::channel();
+    // It ends with the program's output, or when nobody listens any more.
+    thread::spawn(move || BufReader::new(stdout).split(b'\n').try_for_each(|line| sender.send(line)));
+    loop {
+        match lines.recv_timeout(silence) {
+            Ok(line) => {
+                let line = line.with_context(|| format!("cannot read what `{shown}` prints"))?;
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                see(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(child.wait()?.success()),
+            Err(RecvTimeoutError::Timeout) => {
+                end_all(child.id());
+                child.wait()?;
+                bail!("`{shown}` was ended: it printed nothing for {} s", silence.as_secs());
+            }
         }
     }
-    Ok(child.wait()?.success())
+}
+
+/// Ends a program and those that it started, and those that these started. Where the system does not list them (it is a
+/// feature of Linux), it ends the program alone.
+fn end_all(id: u32) {
+    let started = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        // One that has ended by itself needs no more.
+        _ = kill_process(pid, Signal::KILL);
+    }
+    started.split_whitespace().filter_map(|id| id.parse().ok()).for_each(end_all);
 }
 
 /// Runs a program to its end and returns its output. An error if it fails.
@@ -80,6 +112,7 @@ fn show(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn a_failing_program_is_named_with_its_arguments() {
@@ -103,9 +136,27 @@ mod tests {
     #[test]
     fn watched_output_is_seen_line_by_line() {
         let mut lines = Vec::new();
-        let succeeded =
-            run_watched(Command::new("printf").arg("one\\ntwo\\n"), |line| lines.push(line.to_owned()));
-        assert!(succeeded.unwrap());
+        let mut command = Command::new("printf");
+        let see = |line: &str| lines.push(line.to_owned());
+        assert!(run_watched(command.arg("one\\ntwo\\n"), Duration::from_secs(60), see).unwrap());
         assert_eq!(lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_program_that_is_silent_is_ended_with_what_it_started() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo $!; wait"]);
+        let mut started = 0;
+        let see = |line: &str| started = line.parse().unwrap();
+        let error = run_watched(&mut command, Duration::from_millis(500), see).unwrap_err();
+        assert!(error.to_string().ends_with("it printed nothing for 0 s"), "{error}");
+        // The system needs a moment to end it. A zombie (`Z`) runs no more; only its parent has not asked for its end.
+        let state = || fs::read_to_string(format!("/proc/{started}/stat")).unwrap_or_default();
+        let runs = |state: &String| !state.is_empty() && !state.contains(") Z ");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while runs(&state()) {
+            assert!(Instant::now() < deadline, "{}", state());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! module passes the flags on and puts the table into docs/method.md.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -47,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace, options: &SimSweep) -> Result<()> {
     let mut command = Command::new(workspace.release_dir().join("swarm-sweep"));
     command.args(options.flags());
     let mut table = String::new();
-    let succeeded = run_watched(&mut command, |line| {
+    let succeeded = run_watched(&mut command, Duration::MAX, |line| {
         table += line;
         table.push('\n');
     })?;

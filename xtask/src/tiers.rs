@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -15,6 +15,10 @@ use crate::workspace::Workspace;
 
 /// Packages whose unit tests run as WebAssembly.
 const WASM_PACKAGES: [&str; 2] = ["swarm-core", "peer-wasm"];
+
+/// How long a run of tests may print nothing. Cargo prints nothing there while it builds, which takes up to ten minutes on
+/// two cores that have built nothing yet.
+const SILENCE: Duration = Duration::from_mins(20);
 
 /// A group of tests that need the same programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -163,25 +167,37 @@ fn run_tier(workspace: &Workspace, tier: Tier) -> Result<Outcome> {
     for mut command in tier.commands(workspace)? {
         // An error's causes say what failed. With a stack each, they do not fit the end of a long log.
         command.env("RUST_LIB_BACKTRACE", "0");
-        succeeded &= run_watched(&mut command, |line| counts.add(line))?;
+        match run_watched(&mut command, SILENCE, |line| counts.add(line)) {
+            Ok(has_succeeded) => succeeded &= has_succeeded,
+            Err(error) => counts.failures.extend(counts.slow.drain(..).chain([format!("{error:#}")])),
+        }
     }
-    let failure = counts.failure(succeeded);
+    let failure = counts.failure(succeeded && counts.failures.is_empty());
     Ok(Outcome { tier, passed: counts.passed, seconds: start.elapsed().as_secs(), failure })
 }
 
-/// The sums of all `test result:` lines of a run, and the names of the tests that failed.
+/// The sums of all `test result:` lines of a run, and the names of tests.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     passed: u32,
     failed: u32,
     ignored: u32,
+    /// What failed.
     failures: Vec<String>,
+    /// Tests that have run for a minute and have not ended.
+    slow: Vec<String>,
 }
 
 impl Counts {
     fn add(&mut self, line: &str) {
-        if let Some(name) = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED")) {
-            self.failures.push(name.to_owned());
+        if let Some(line) = line.strip_prefix("test ") {
+            self.slow.retain(|name| line.strip_prefix(name).is_none_or(|rest| !rest.starts_with(" ... ")));
+            if let Some(name) = line.strip_suffix(" ... FAILED") {
+                self.failures.push(name.to_owned());
+            }
+            if let Some(name) = line.strip_suffix(" has been running for over 60 seconds") {
+                self.slow.push(name.to_owned());
+            }
         }
         let Some((_, result)) = line.split_once("test result: ") else { return };
         let count = |what: &str| -> u32 {
@@ -232,13 +248,22 @@ mod tests {
         counts.add("test swarm::it_ends ... FAILED");
         counts.add("test result: FAILED. 1 passed; 1 failed; 4 ignored; 0 filtered out");
         let failures = vec!["swarm::it_ends".to_owned()];
-        assert_eq!(counts, Counts { passed: 4, failed: 1, ignored: 4, failures });
+        assert_eq!(counts, Counts { passed: 4, failed: 1, ignored: 4, failures, slow: Vec::new() });
         assert_eq!(counts.failure(false).unwrap(), "1 failed\n  swarm::it_ends");
     }
 
     #[test]
+    fn a_test_that_does_not_end_is_known() {
+        let mut counts = Counts::default();
+        counts.add("test swarm::it_starts has been running for over 60 seconds");
+        counts.add("test swarm::it_ends has been running for over 60 seconds");
+        counts.add("test swarm::it_starts ... ok");
+        assert_eq!(counts.slow, ["swarm::it_ends"]);
+    }
+
+    #[test]
     fn a_tier_passes_only_if_something_ran_and_nothing_was_left_out() {
-        let counts = |passed, failed, ignored| Counts { passed, failed, ignored, failures: Vec::new() };
+        let counts = |passed, failed, ignored| Counts { passed, failed, ignored, ..Counts::default() };
         assert_eq!(counts(3, 0, 0).failure(true), None);
         assert_eq!(counts(0, 0, 0).failure(true).unwrap(), "no test ran");
         assert!(counts(3, 0, 1).failure(true).is_some());

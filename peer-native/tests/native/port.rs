@@ -1,8 +1,8 @@
 //! One UDP port for many connections: links in one process, and processes.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use peer_native::Network;
 use peer_native::link::LinkEvent;
@@ -40,9 +40,17 @@ fn ports(signals: &[Signal]) -> Vec<u16> {
     signals.iter().filter_map(port).collect()
 }
 
-/// A port that is free now.
-fn free_port() -> String {
-    UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port().to_string()
+/// A port that is free, and that the system gives to no other program by itself: Linux does so from 32,768 on.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let is_free = |port: &u16| {
+        let everywhere = (Ipv4Addr::UNSPECIFIED, *port);
+        TcpListener::bind(everywhere).is_ok() && UdpSocket::bind(everywhere).is_ok()
+    };
+    // Test programs that run at the same time begin far from each other: the factor has no divisor in common with 10,000.
+    let begin = u16::try_from(std::process::id().wrapping_mul(7_919) % 10_000).unwrap();
+    let ports = (0..10_000).map(|_| 10_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000);
+    ports.into_iter().find(is_free).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,10 +144,13 @@ async fn two_contents_and_three_fetches_pass_one_port() {
         content::file(directory.path(), name, length as u64, length);
     }
     let arguments = ["seed", "film", "other", "--tracker", &url, "--data-dir", "data", "--udp-port"];
-    let seeder = Process::start(directory.path(), &[arguments.as_slice(), &[free_port().as_str()]].concat());
+    let seeder = Process::start(
+        directory.path(),
+        &[arguments.as_slice(), &[free_port().to_string().as_str()]].concat(),
+    );
     let links: Vec<String> =
         (0..2).map(|_| seeder.event("ready")["link"].as_str().unwrap().to_owned()).collect();
-    let (a_port, c_port) = (free_port(), free_port());
+    let (a_port, c_port) = (free_port().to_string(), free_port().to_string());
     let fetch = |link: &str, output: &str, options: &[&str]| {
         let arguments = ["fetch", link, "-o", output];
         Process::start(directory.path(), &[arguments.as_slice(), options].concat())
@@ -162,10 +173,13 @@ async fn two_contents_and_three_fetches_pass_one_port() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_was_killed_is_served_again_at_the_same_address() {
-    let scene =
-        Scene::new(4 * 1024 * 1024, Manner::Proper, &["--udp-port", &free_port(), "--upload-limit", "40M"])
-            .await;
-    let port = free_port();
+    let scene = Scene::new(
+        4 * 1024 * 1024,
+        Manner::Proper,
+        &["--udp-port", &free_port().to_string(), "--upload-limit", "40M"],
+    )
+    .await;
+    let port = free_port().to_string();
     let mut fetch = scene.fetch("film2", &["--udp-port", &port]);
     while fetch.event("progress")["bytes_verified"].as_u64().unwrap() == 0 {}
     fetch.child.kill().unwrap();

@@ -1,7 +1,7 @@
 //! Whole swarms: processes of the binary that meet at a tracker.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::content::{self, DEADLINE, wait_until};
+use crate::port::free_port;
 use crate::tracker::{Manner, TestTracker};
 
 /// A running `seeder` with the lines it writes. Killed when dropped.
@@ -221,15 +222,15 @@ async fn a_second_start_reuses_the_tree_and_prints_the_same_link() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tracker_that_is_not_there_yet_is_waited_for() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let directory = tempfile::tempdir().unwrap();
     content::file(directory.path(), "film", 1, 100_000);
-    let url = format!("ws://{port}/v1/swarm");
+    let url = format!("ws://{address}/v1/swarm");
     let arguments = ["seed", "film", "--tracker", &url, "--data-dir", "data"];
     let seeder = Process::start(directory.path(), &arguments);
     let note = seeder.note_with("cannot be reached");
     assert!(note.contains(&url) && note.contains("trying again"), "{note}");
-    let _tracker = TestTracker::listen(port, Manner::Proper).await;
+    let _tracker = TestTracker::listen(address, Manner::Proper).await;
     seeder.event("ready");
     assert!(seeder.note_with("is reached").contains(&url));
 }
