@@ -34,7 +34,8 @@ impl Packages {
         fs::write(packages.folder().join("package.json"), "{\"private\":true}")?;
         // Scripts of packages are not run: none of them needs any.
         let mut npm = workspace.command("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact"]).args(PACKAGES);
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact"])
+            .args(PACKAGES);
         run(npm.current_dir(packages.folder()))
             .context("what to compare with is not installed; check that npm reaches its registry")?;
         Ok(packages)
