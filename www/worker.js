@@ -11,13 +11,20 @@ const peers = wishes.get("peers");
 
 /** @type {MessageEvent[]} */
 const early = [];
-self.onmessage = (event) => early.push(event);
+/** The module, if the page compiles it: app/start.js does. @type {Promise<WebAssembly.Module | undefined>} */
+const handed = new Promise((resolve) => {
+  self.onmessage = (event) => {
+    if (event.data?.type === "module") resolve(event.data.module);
+    else early.push(event);
+  };
+});
 
 // All addresses are relative to this script, which lies beside the page and the tracker. A page of another site runs it from
 // an address of its own, so the worker's is not taken.
 const base = new URL("./", import.meta.url);
 const glue = import("./peer-wasm.js");
-const wasm = fetch(new URL("peer-wasm_bg.wasm", base));
+const download = () => fetch(new URL("peer-wasm_bg.wasm", base));
+const wasm = wishes.has("handed") ? handed.then((module) => module ?? download()) : download();
 const address = new URL("v1/swarm", base);
 address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
 const socket = peers === "off" ? undefined : new WebSocket(address);

@@ -38,9 +38,6 @@ export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** @type {Map<string, HTMLElement>} */
-const notices = new Map();
-
 /**
  * Says something in words above the content, in place of what `topic` said before. Empty words take it away.
  * @param {string} topic
@@ -48,17 +45,15 @@ const notices = new Map();
  * @param {boolean} [isFatal]
  */
 export function notice(topic, words, isFatal = false) {
-  const shown = notices.get(topic);
-  if (!words) {
-    shown?.remove();
-    notices.delete(topic);
-    return;
-  }
-  const line = shown ?? element("p", { className: "notice" });
+  const notices = byId("notices");
+  // In the page and not in a variable: this script may be there twice, once of them in vendor/main.js.
+  const shown = [...notices.children].find((line) => line instanceof HTMLElement && line.dataset.topic === topic);
+  if (!words) return shown?.remove();
+  const line = shown instanceof HTMLElement ? shown : element("p", { className: "notice" });
   line.classList.toggle("is-fatal", isFatal);
   setText(line, words);
   if (!shown) {
-    notices.set(topic, line);
-    byId("notices").append(line);
+    line.dataset.topic = topic;
+    notices.append(line);
   }
 }

@@ -1,5 +1,6 @@
 // @ts-check
-// Loaded first and alone: sets the peer's worker going while the rest of the page is still being fetched.
+// Loaded first and alone: sets going what takes longest, while the rest of the page is still being fetched. That is the peer's
+// worker, its module and the service worker.
 
 /** @import { Started } from "./types.js" */
 
@@ -28,7 +29,18 @@ function start(link) {
   if (peers !== null) name.set("peers", peers);
   const [visit] = performance.getEntriesByType("navigation");
   if (visit instanceof PerformanceNavigationTiming && visit.type !== "navigate") name.set("reload", "1");
+  name.set("handed", "1");
+  // index.html has the browser load the module already. Without one from here, the worker gets it.
+  const compiled = WebAssembly.compileStreaming(fetch("peer-wasm_bg.wasm"));
   const worker = new Worker("worker.js", { type: "module", name: name.toString() });
+  compiled.then(
+    (module) => worker.postMessage({ type: "module", module }),
+    () => worker.postMessage({ type: "module" }),
+  );
+  // The first question to the browser's store takes longest; the worker asks more of it (peer-wasm/src/store/open.rs).
+  navigator.storage?.getDirectory?.().catch(() => {});
+  // app/service.js waits for it, and says what fails.
+  navigator.serviceWorker?.register("sw.js", { updateViaCache: "none" }).catch(() => {});
   /** @type {(MessageEvent | ErrorEvent)[]} */
   const early = [];
   worker.onmessage = (event) => early.push(event);

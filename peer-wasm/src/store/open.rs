@@ -12,7 +12,7 @@ use js_sys::{Function, Promise, Reflect};
 use swarm_core::SwarmId;
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::{
     AbortSignal, DedicatedWorkerGlobalScope, FileSystemDirectoryHandle, FileSystemFileHandle,
     FileSystemGetDirectoryOptions, FileSystemGetFileOptions, FileSystemRemoveOptions,
@@ -104,30 +104,25 @@ pub(crate) async fn open(
         return None;
     }
     let device: StorageManager = device.unchecked_into();
-    let root = open_folder(&device).await.ok()?;
-    open_content(&device, root, swarm).await.ok()
+    open_content(&device, swarm).await.ok()
 }
 
-async fn open_folder(device: &StorageManager) -> Result<FileSystemDirectoryHandle, JsValue> {
+async fn open_content(device: &StorageManager, swarm: SwarmId) -> Result<Storage, JsValue> {
+    // Each answer of the browser takes some ms, and playback waits for the last: what can be asked at once is.
+    let estimate = device.estimate()?;
     let root: FileSystemDirectoryHandle = JsFuture::from(device.get_directory()).await?.dyn_into()?;
-    folder_in(&root, FOLDER).await
-}
-
-async fn open_content(
-    device: &StorageManager,
-    root: FileSystemDirectoryHandle,
-    swarm: SwarmId,
-) -> Result<Storage, JsValue> {
+    let root = folder_in(&root, FOLDER).await?;
     let name = swarm.to_string();
     let own = folder_in(&root, &name).await?;
-    let content = open_file(&own, "content").await?;
-    let index = [open_file(&own, "index0").await?, open_file(&own, "index1").await?];
-    let about = open_file(&own, "about").await?;
+    let [content, index0, index1, about] =
+        ["content", "index0", "index1", "about"].map(|name| open_file(own.clone(), name));
+    let others = stored_in(&root, &name).await?;
+    let (content, about) = (opened(content).await?, opened(about).await?);
+    let index = [opened(index0).await?, opened(index1).await?];
     let is_kept = about_of(&*about).is_some_and(|about| about.is_kept);
     let files = Files { content, index, about };
     let saved = files.saved();
-    let others = stored_in(&root, &name).await?;
-    let total_bytes_max = (quota_bytes(device).await? / QUOTA_SHARE).min(STORED_BYTES_MAX);
+    let total_bytes_max = (quota_bytes(estimate).await? / QUOTA_SHARE).min(STORED_BYTES_MAX);
     let cap_bytes = room(total_bytes_max, &others);
     let given = Given { files, saved, cap_bytes, is_kept };
     Ok(Storage { given, folder: root, swarm, others, total_bytes_max })
@@ -140,8 +135,8 @@ fn about_of(file: &dyn File) -> Option<About> {
     About::read(&bytes)
 }
 
-async fn quota_bytes(device: &StorageManager) -> Result<u64, JsValue> {
-    let estimate = JsFuture::from(device.estimate()?).await?;
+async fn quota_bytes(estimate: Promise) -> Result<u64, JsValue> {
+    let estimate = JsFuture::from(estimate).await?;
     let quota = Reflect::get(&estimate, &"quota".into())?.as_f64().unwrap_or(0.0);
     Ok(quota as u64)
 }
@@ -199,13 +194,19 @@ async fn folder_in(
     JsFuture::from(parent.get_directory_handle_with_options(name, &options)).await?.dyn_into()
 }
 
-async fn open_file(folder: &FileSystemDirectoryHandle, name: &str) -> Result<Box<dyn File>, JsValue> {
-    let options = FileSystemGetFileOptions::new();
-    options.set_create(true);
-    let handle = JsFuture::from(folder.get_file_handle_with_options(name, &options)).await?;
-    let handle: FileSystemFileHandle = handle.dyn_into()?;
-    let access = JsFuture::from(handle.create_sync_access_handle()).await?;
-    Ok(Box::new(access.dyn_into::<FileSystemSyncAccessHandle>()?))
+/// Begins to open a file.
+fn open_file(folder: FileSystemDirectoryHandle, name: &'static str) -> Promise {
+    future_to_promise(async move {
+        let options = FileSystemGetFileOptions::new();
+        options.set_create(true);
+        let handle = JsFuture::from(folder.get_file_handle_with_options(name, &options)).await?;
+        let handle: FileSystemFileHandle = handle.dyn_into()?;
+        JsFuture::from(handle.create_sync_access_handle()).await
+    })
+}
+
+async fn opened(file: Promise) -> Result<Box<dyn File>, JsValue> {
+    Ok(Box::new(JsFuture::from(file).await?.dyn_into::<FileSystemSyncAccessHandle>()?))
 }
 
 /// Whether this tab got the lock: at once if it is free, however long the browser takes to answer; else within a time. It

@@ -1,7 +1,9 @@
 //! Median, minimum and maximum of repeated measurements.
 
+use serde::Serialize;
+
 /// A summary of some measurements.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spread {
     /// Median; the mean of the two middle values if their number is even.
     pub(crate) median: f64,

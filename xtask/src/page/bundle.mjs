@@ -1,4 +1,5 @@
-// Makes one file of the player library: www/vendor/media-chrome.js. `cargo xtask page` runs this, and Trunk by its hook.
+// Makes two files in www/vendor/: main.js, which is www/app/main.js with all that it needs before the first frame, and
+// media-chrome.js, the player library. `cargo xtask page` runs this, and Trunk by its hook.
 //
 // The library writes its styles into `<style>` elements of shadow roots, which need `style-src 'unsafe-inline'`. Three
 // kinds of its lines are replaced, so that the page's Content-Security-Policy stays strict; see shadow_styles.js. A
@@ -44,6 +45,28 @@ const strictStyles = {
   },
 };
 
+/** What a script of the first frame loads later stays a file of its own, and so does what is loaded before it. */
+const onlyFirst = {
+  name: "only-first",
+  setup(run) {
+    run.onResolve({ filter: /^\.\// }, ({ path, kind }) => {
+      const isApart = kind === "dynamic-import" || path === "./start.js";
+      return isApart ? { path: path.replace("./", "../app/"), external: true } : undefined;
+    });
+  },
+};
+
+const first = await build({
+  entryPoints: [here("../../../www/app/main.js")],
+  outfile: here("../../../www/vendor/main.js"),
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  banner: { js: "// @ts-check\n// The scripts of app/ that the page needs before the first frame." },
+  plugins: [onlyFirst],
+  metafile: true,
+});
 const result = await build({
   entryPoints: [here("library.js")],
   nodePaths: [here("../../../node_modules")],
@@ -60,5 +83,7 @@ const result = await build({
 for (const { from, expected, count } of CHANGES) {
   if (count !== expected) throw new Error(`Media Chrome has this line ${count} times, not ${expected}: ${from}`);
 }
-const [{ bytes }] = Object.values(result.metafile.outputs);
-console.error(`player library: ${bytes} bytes`);
+for (const [name, { metafile }] of [["first scripts", first], ["player library", result]]) {
+  const [{ bytes }] = Object.values(metafile.outputs);
+  console.error(`${name}: ${bytes} bytes`);
+}

@@ -1,21 +1,22 @@
-//! Measures the time from the start of the navigation to the first frame of a film, over plain HTTP and through
-//! Tributary, in fresh Chromium processes. `cargo xtask bench page` builds and runs this program and summarises
-//! what it prints.
+//! Measures the time from the start of the navigation to the first frame of a film, over plain HTTP, through Tributary without and with
+//! a mirror and, on request, by others, in fresh Chromium processes. `cargo xtask bench page` builds and runs this program and
+//! summarises what it prints.
 //!
 //! ```text
-//! bench_page short|long TABS RUNS
+//! bench_page short|long TABS RUNS [PACKAGES]
 //! ```
 //!
 //! Each tab is a Chromium process of its own with an empty profile. All tabs of a measurement start their
-//! navigations together. The two ways alternate within each run, so that other load on the machine affects both.
-//! The program prints one JSON object per measurement.
+//! navigations together. The ways alternate within each run, so that other load on the machine affects all of them.
+//! `PACKAGES` is the folder with the programs of the [`others`]. The program prints one JSON object per measurement.
 //!
 //! The first frame is the first call of `requestVideoFrameCallback` of the first `<video>` in the page. The same
-//! script measures it in both pages. `performance.now()` counts from the start of the navigation.
+//! script measures it in all pages. `performance.now()` counts from the start of the navigation.
 
-mod film_server;
+mod file_server;
+mod others;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -23,20 +24,36 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tests::browser::{Driver, Tab};
 use tests::content::{film, long_film};
-use tests::{Seeder, Tracker};
+use tests::program::Program;
+use tests::{Seeder, Tracker, seeder};
 
-use film_server::FilmServer;
+use file_server::{FileServer, Files};
+use others::Others;
 
 /// Maximum time until the first frame of every tab.
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Maximum time until every tab has played [`PLAYED_SECONDS`].
+const PLAYED_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Maximum time until every tab has the whole film.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Maximum time to hash the film.
+const TREE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What was sent is counted when every tab has played so much of the film.
+const PLAYED_SECONDS: u32 = 10;
+
+/// The page that plays the film over plain HTTP: the least that does. The attributes are those of the player in `www/`.
+const PLAIN_PAGE: &str = "<!doctype html><meta charset=\"utf-8\"><title>A film over plain HTTP</title>\
+    <script>window.bytesNow = async () => Number(await (await fetch('/sent')).text());</script>\
+    <video src=\"/film.mp4\" controls autoplay playsinline preload=\"auto\"></video>";
+
 /// Runs in each page before the page's own scripts.
 ///
-/// At the first frame it asks the peer, if there is one, for its account of that moment. It looks for the end of
-/// the transfer only after that, so that the questions do not delay the first frame.
+/// At the first frame it asks for the bytes that came until then. It looks for the end of the transfer only after that, so that the
+/// questions do not delay the first frame.
 const WATCH: &str = "(() => {
     const measured = window.measured = { first_frame_ms: null, bytes_at_first_frame: null, whole_ms: null };
     const watchWhole = async () => {
@@ -47,7 +64,8 @@ const WATCH: &str = "(() => {
     };
     const firstFrame = async () => {
         const now = performance.now();
-        measured.bytes_at_first_frame = (await window.tributary?.fresh())?.bytes_verified ?? null;
+        measured.bytes_at_first_frame =
+            (await window.tributary?.fresh())?.bytes_verified ?? (await window.bytesNow?.()) ?? null;
         measured.first_frame_ms = now;
         if (window.tributary) watchWhole();
     };
@@ -67,6 +85,12 @@ enum Way {
     Http,
     /// Tracker, seeder and the page.
     Tributary,
+    /// The same with a mirror: the plain HTTP server.
+    TributaryMirror,
+    /// hls.js and P2P Media Loader, from the plain HTTP server.
+    P2pMediaLoader,
+    /// WebTorrent in the page, from another that has the film.
+    WebTorrent,
 }
 
 /// The value of `window.measured`.
@@ -77,6 +101,15 @@ struct Measured {
     whole_ms: Option<f64>,
 }
 
+/// What was sent until every tab had played a while. The short film has then come whole, by most ways.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+struct Sent {
+    /// By the plain HTTP server: the reference, the mirror, or the source of the stream.
+    server_bytes: Option<u64>,
+    /// By the peer that had the film from the beginning: payload.
+    seeder_bytes: Option<u64>,
+}
+
 /// One measurement; lists have one entry per tab.
 #[derive(Debug, Serialize)]
 struct Measurement {
@@ -84,12 +117,12 @@ struct Measurement {
     film_bytes: u64,
     /// From the start of the navigation to the first frame, ms.
     first_frame_ms: Vec<f64>,
-    /// Verified bytes in the tab at its first frame. Empty for plain HTTP.
+    /// Bytes of the film in the tab at its first frame; over plain HTTP, what the server had sent to all tabs.
     bytes_at_first_frame: Vec<u64>,
     /// From the start of the navigation until the tab had the whole film, ms. Empty if that was not awaited.
     whole_ms: Vec<f64>,
-    /// Payload that the seeder sent until every tab was complete, in lengths of the film.
-    seeder_copies: Option<f64>,
+    #[serde(flatten)]
+    sent: Sent,
 }
 
 /// What the command line asks for.
@@ -100,23 +133,39 @@ struct Plan {
     runs: u32,
     /// Whether a tab fetches the whole film. A tab does not keep all of the long film.
     is_whole: bool,
+    packages: Option<PathBuf>,
+}
+
+/// What stays from run to run.
+struct Bench {
+    plan: Plan,
+    driver: Driver,
+    /// The seeder keeps the film's hashes here, so that it hashes the film once and not in every run.
+    home: tempfile::TempDir,
+    tree: PathBuf,
+    others: Option<Others>,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let plan = Plan::from_arguments()?;
-    let driver = Driver::start()?;
-    // The seeder keeps the film's hashes here, so that it hashes the film once and not in every run.
-    let home = tempfile::tempdir()?;
-    for run in 0..plan.runs {
-        let ways = if run % 2 == 0 { [Way::Http, Way::Tributary] } else { [Way::Tributary, Way::Http] };
-        for way in ways {
-            let measurement = match way {
-                Way::Http => over_http(&driver, &plan).await?,
-                Way::Tributary => through_tributary(&driver, &plan, home.path()).await?,
+    let bench = Bench::prepare(Plan::from_arguments()?)?;
+    let mut ways = vec![Way::Http, Way::Tributary, Way::TributaryMirror];
+    if bench.others.is_some() {
+        ways.extend([Way::P2pMediaLoader, Way::WebTorrent]);
+    }
+    for run in 0..bench.plan.runs {
+        for way in &ways {
+            let measurement = match bench.measure(*way, run).await {
+                Ok(measurement) => measurement,
+                Err(error) => {
+                    // A browser that does not answer in time, on a busy machine, does not end all the others.
+                    eprintln!("bench: {way:?} is measured once more: {error:#}");
+                    bench.measure(*way, run).await.with_context(|| format!("{way:?}"))?
+                }
             };
             println!("{}", serde_json::to_string(&measurement)?);
         }
+        ways.rotate_left(1);
     }
     Ok(())
 }
@@ -124,7 +173,11 @@ async fn main() -> Result<()> {
 impl Plan {
     fn from_arguments() -> Result<Self> {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let [film_name, tabs, runs] = &arguments[..] else { bail!("usage: bench_page short|long TABS RUNS") };
+        let (film_name, tabs, runs, packages) = match &arguments[..] {
+            [film, tabs, runs] => (film, tabs, runs, None),
+            [film, tabs, runs, packages] => (film, tabs, runs, Some(PathBuf::from(packages))),
+            _ => bail!("usage: bench_page short|long TABS RUNS [PACKAGES]"),
+        };
         let (film, is_whole) = match film_name.as_str() {
             "short" => (film()?, true),
             "long" => (long_film()?, false),
@@ -132,65 +185,128 @@ impl Plan {
         };
         let film_bytes = std::fs::metadata(&film)?.len();
         let tabs = tabs.parse().context("TABS is a number")?;
-        Ok(Self { film, film_bytes, tabs, runs: runs.parse().context("RUNS is a number")?, is_whole })
+        let runs = runs.parse().context("RUNS is a number")?;
+        Ok(Self { film, film_bytes, tabs, runs, is_whole, packages })
     }
 }
 
-async fn over_http(driver: &Driver, plan: &Plan) -> Result<Measurement> {
-    let server = FilmServer::start(&plan.film).await?;
-    let tabs = open(driver, plan.tabs, &server.link()).await?;
-    finished(Way::Http, plan, tabs, None).await
-}
-
-async fn through_tributary(driver: &Driver, plan: &Plan, home: &Path) -> Result<Measurement> {
-    let tracker = Tracker::start()?;
-    let seeder = Seeder::start(&tracker, &plan.film, home, &[])?;
-    let tabs = open(driver, plan.tabs, seeder.link()).await?;
-    let mut seeder_copies = None;
-    if plan.is_whole {
-        let whole = |tab| wait(tab, "the whole film", WHOLE_TIMEOUT, "window.measured.whole_ms !== null");
-        try_join_all(tabs.iter().map(whole)).await?;
-        let uploaded_bytes = seeder.next_uploaded();
-        seeder_copies = Some(uploaded_bytes as f64 / plan.film_bytes as f64);
+impl Bench {
+    fn prepare(plan: Plan) -> Result<Self> {
+        let home = tempfile::tempdir()?;
+        let tree = home.path().join("film.mp4.tree");
+        let mut command = seeder::command(home.path())?;
+        command.arg("tree").arg(&plan.film).arg("--out").arg(&tree).arg("--json");
+        let ended = Program::start("tree", &mut command)?.wait_end(TREE_TIMEOUT)?;
+        ensure!(ended.status.success(), "no tree was written: {ended:?}");
+        let others = plan.packages.as_deref().map(|packages| Others::start(packages, &plan.film));
+        Ok(Self { driver: Driver::start()?, others: others.transpose()?, plan, home, tree })
     }
-    finished(Way::Tributary, plan, tabs, seeder_copies).await
-}
 
-/// Starts the browsers one after another, then opens `link` in all of them at once. Returns when every tab has
-/// shown its first frame.
-async fn open(driver: &Driver, count: usize, link: &str) -> Result<Vec<Tab>> {
-    let mut tabs = Vec::new();
-    for number in 1..=count {
-        let tab = Tab::start(driver, &format!("tab {number}"), &[]).await?;
-        tab.run_first(WATCH).await?;
-        tabs.push(tab);
+    async fn measure(&self, way: Way, run: u32) -> Result<Measurement> {
+        match way {
+            Way::Http => {
+                let server = self.film_server().await?;
+                self.over_server(way, &server, &server.link("/")).await
+            }
+            Way::Tributary => self.through_tributary(way, None).await,
+            Way::TributaryMirror => {
+                let server = self.film_server().await?;
+                self.through_tributary(way, Some(&server)).await
+            }
+            Way::P2pMediaLoader => {
+                let others = self.others()?;
+                let server = FileServer::start(others.p2p_media_loader()).await?;
+                let wishes = format!("/?run={run}-{}&tracker={}", self.plan.tabs, others.tracker());
+                self.over_server(way, &server, &server.link(&wishes)).await
+            }
+            Way::WebTorrent => {
+                let others = self.others()?;
+                let server = FileServer::start(others.webtorrent()).await?;
+                let before = others.uploaded_bytes().await?;
+                let tabs = self.open(&server.link("/")).await?;
+                let seeder_bytes = Some(others.uploaded_bytes().await? - before);
+                self.finished(way, tabs, Sent { server_bytes: None, seeder_bytes }).await
+            }
+        }
     }
-    try_join_all(tabs.iter().map(|tab| tab.open(link))).await?;
-    let shown =
-        |tab| wait(tab, "the first frame", FIRST_FRAME_TIMEOUT, "window.measured?.first_frame_ms != null");
-    try_join_all(tabs.iter().map(shown)).await?;
-    Ok(tabs)
-}
 
-async fn wait(tab: &Tab, what: &str, timeout: Duration, condition: &str) -> Result<()> {
-    tab.wait_for(what, timeout, condition).await
-}
-
-/// Reads what every tab measured and ends the tabs.
-async fn finished(way: Way, plan: &Plan, tabs: Vec<Tab>, seeder_copies: Option<f64>) -> Result<Measurement> {
-    let mut measured: Vec<Measured> = Vec::new();
-    for tab in tabs {
-        measured.push(tab.value("window.measured").await?);
-        tab.close().await?;
+    fn others(&self) -> Result<&Others> {
+        self.others.as_ref().context("there is no folder with the programs of the others")
     }
-    let measurement = Measurement {
-        way,
-        film_bytes: plan.film_bytes,
-        first_frame_ms: measured.iter().filter_map(|tab| tab.first_frame_ms).collect(),
-        bytes_at_first_frame: measured.iter().filter_map(|tab| tab.bytes_at_first_frame).collect(),
-        whole_ms: measured.iter().filter_map(|tab| tab.whole_ms).collect(),
-        seeder_copies,
-    };
-    ensure!(measurement.first_frame_ms.len() == plan.tabs, "a tab lost its measurement: {measurement:?}");
-    Ok(measurement)
+
+    /// The plain HTTP server: also a mirror.
+    async fn film_server(&self) -> Result<FileServer> {
+        let files = Files::default().page(PLAIN_PAGE).media("/film.mp4", &self.plan.film);
+        FileServer::start(files.media("/film.mp4.tree", &self.tree)).await
+    }
+
+    async fn over_server(&self, way: Way, server: &FileServer, link: &str) -> Result<Measurement> {
+        let tabs = self.open(link).await?;
+        let server_bytes = Some(server.sent_bytes());
+        self.finished(way, tabs, Sent { server_bytes, seeder_bytes: None }).await
+    }
+
+    async fn through_tributary(&self, way: Way, mirror: Option<&FileServer>) -> Result<Measurement> {
+        let tracker = Tracker::start()?;
+        let mirror_link = mirror.map(|mirror| mirror.link("/film.mp4"));
+        let options: Vec<&str> = mirror_link.iter().flat_map(|link| ["--mirror", link]).collect();
+        let seeder = Seeder::start(&tracker, &self.plan.film, self.home.path(), &options)?;
+        let checked_bytes = mirror.map(FileServer::sent_bytes);
+        let tabs = self.open(seeder.link()).await?;
+        if self.plan.is_whole {
+            let whole = |tab| {
+                wait(tab, "the whole film", WHOLE_TIMEOUT, "window.measured.whole_ms !== null".to_owned())
+            };
+            try_join_all(tabs.iter().map(whole)).await?;
+        }
+        let seeder_bytes = Some(seeder.next_uploaded());
+        let server_bytes = mirror.map(FileServer::sent_bytes).zip(checked_bytes);
+        let server_bytes = server_bytes.map(|(sent, checked)| sent - checked);
+        self.finished(way, tabs, Sent { server_bytes, seeder_bytes }).await
+    }
+
+    /// Starts the browsers one after another, then opens `link` in all of them at once. Returns when every tab has
+    /// played a while.
+    async fn open(&self, link: &str) -> Result<Vec<Tab>> {
+        let mut tabs = Vec::new();
+        for number in 1..=self.plan.tabs {
+            let tab = Tab::start(&self.driver, &format!("tab {number}"), &[]).await?;
+            tab.run_first(WATCH).await?;
+            tabs.push(tab);
+        }
+        try_join_all(tabs.iter().map(|tab| tab.open(link))).await?;
+        let shown = "window.measured?.first_frame_ms != null".to_owned();
+        let shown = |tab| wait(tab, "the first frame", FIRST_FRAME_TIMEOUT, shown.clone());
+        try_join_all(tabs.iter().map(shown)).await?;
+        let played = format!("document.querySelector('video').currentTime >= {PLAYED_SECONDS}");
+        let played = |tab| wait(tab, "some seconds of playback", PLAYED_TIMEOUT, played.clone());
+        try_join_all(tabs.iter().map(played)).await?;
+        Ok(tabs)
+    }
+
+    /// Reads what every tab measured and ends the tabs.
+    async fn finished(&self, way: Way, tabs: Vec<Tab>, sent: Sent) -> Result<Measurement> {
+        let mut measured: Vec<Measured> = Vec::new();
+        for tab in tabs {
+            measured.push(tab.value("window.measured").await?);
+            tab.close().await?;
+        }
+        let measurement = Measurement {
+            way,
+            film_bytes: self.plan.film_bytes,
+            first_frame_ms: measured.iter().filter_map(|tab| tab.first_frame_ms).collect(),
+            bytes_at_first_frame: measured.iter().filter_map(|tab| tab.bytes_at_first_frame).collect(),
+            whole_ms: measured.iter().filter_map(|tab| tab.whole_ms).collect(),
+            sent,
+        };
+        ensure!(
+            measurement.first_frame_ms.len() == self.plan.tabs,
+            "a tab lost its measurement: {measurement:?}"
+        );
+        Ok(measurement)
+    }
+}
+
+async fn wait(tab: &Tab, what: &str, timeout: Duration, condition: String) -> Result<()> {
+    tab.wait_for(what, timeout, &condition).await
 }

@@ -1,0 +1,4 @@
+// What WebTorrent takes from `webrtc-polyfill`.
+import wrtc from "@roamhq/wrtc";
+
+export const { RTCPeerConnection, RTCSessionDescription, RTCIceCandidate } = wrtc;
