@@ -1,5 +1,6 @@
 //! A picture of a film, made by ffmpeg where that is installed. Everything about it may fail; then there is none.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,10 +24,11 @@ const JPEG_START: [u8; 3] = [0xff, 0xd8, 0xff];
 
 /// A picture of a film of this duration.
 pub(crate) fn of_film(path: &Path, duration_ms: Option<u64>) -> Option<Attachment> {
+    let format = format_of(path)?;
     let deadline = Instant::now() + TIMEOUT;
     let position_s = duration_ms.unwrap_or(0) as f64 / 1000.0 * POSITION;
     let fitting = |(width, quality)| {
-        let bytes = frame(path, position_s, width, quality, deadline)?;
+        let bytes = frame((path, format), position_s, (width, quality), deadline)?;
         (bytes.starts_with(&JPEG_START) && bytes.len() <= POSTER_BYTES_MAX).then_some(bytes)
     };
     let bytes = ATTEMPTS.into_iter().find_map(fitting)?;
@@ -39,13 +41,31 @@ pub(crate) fn of_film(path: &Path, duration_ms: Option<u64>) -> Option<Attachmen
     })
 }
 
-fn frame(path: &Path, position_s: f64, width: u32, quality: u32, deadline: Instant) -> Option<Vec<u8>> {
+/// ffmpeg's name of the format that a file begins like, of those that hold all of a film themselves. ffmpeg would also read
+/// playlists, whatever their name, and show a picture of the files that they name.
+fn format_of(path: &Path) -> Option<&'static str> {
+    let mut start = [0; 12];
+    File::open(path).ok()?.read_exact(&mut start).ok()?;
+    match start {
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Some("mov"),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => Some("matroska"),
+        [b'O', b'g', b'g', b'S', ..] => Some("ogg"),
+        [_, ..] => None,
+    }
+}
+
+fn frame(
+    (path, format): (&Path, &str),
+    position_s: f64,
+    (width, quality): (u32, u32),
+    deadline: Instant,
+) -> Option<Vec<u8>> {
     // A path that begins with a letter and a colon, or with a dash, must not be taken for a protocol or an option.
     let mut input = std::ffi::OsString::from("file:");
     input.push(path);
     let mut child = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file"])
-        .args(["-ss", &format!("{position_s:.3}"), "-i"])
+        .args(["-ss", &format!("{position_s:.3}"), "-f", format, "-i"])
         .arg(input)
         .args(["-frames:v", "1", "-vf", &format!("scale='min({width},iw)':-2")])
         .args(["-q:v", &quality.to_string(), "-c:v", "mjpeg", "-f", "image2pipe", "pipe:1"])
@@ -81,4 +101,28 @@ fn output(child: &mut Child, deadline: Instant) -> Option<Vec<u8>> {
         }
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_begins_like_a_film_is_given_to_ffmpeg() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film.mp4");
+        let format = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            format_of(&path)
+        };
+        assert_eq!(format(b"\0\0\0\x20ftypisom\0\0\x02\0"), Some("mov"));
+        assert_eq!(format(b"\x1a\x45\xdf\xa3 matroska"), Some("matroska"));
+        assert_eq!(format(b"OggS\0\x02 theora"), Some("ogg"));
+        for playlist in ["#EXTM3U\n#EXTINF:2,\n/etc/hostname\n", "ffconcat version 1.0\nfile other.png\n", ""]
+        {
+            assert_eq!(format(playlist.as_bytes()), None, "{playlist}");
+            assert_eq!(of_film(&path, Some(2000)), None, "{playlist}");
+        }
+        assert_eq!(format_of(folder.path()), None);
+    }
 }

@@ -134,7 +134,9 @@ impl State {
             Happening::Tracker(serial, input) if self.tracker.is_current(serial) => {
                 self.tracker_told(now, input);
             }
-            Happening::Relays(serial, relays) if self.tracker.is_current(serial) => self.relays = relays,
+            Happening::Relays(serial, relays) if self.tracker.is_current(serial) => {
+                self.relays.update(relays)
+            }
             Happening::Tracker(..) | Happening::Relays(..) | Happening::Done => {}
             Happening::Fetched(fetch, result) => {
                 if self.fetches.remove(&fetch).is_some() {

@@ -20,6 +20,15 @@ pub struct Relays {
     pub is_required: bool,
 }
 
+impl Relays {
+    /// Takes the relays that a tracker gives now. What was required stays so: the publisher names further trackers, and none of them may
+    /// show addresses to peers that the first one hides.
+    pub fn update(&mut self, given: Self) {
+        let is_required = self.is_required || given.is_required;
+        *self = Self { is_required, ..given };
+    }
+}
+
 /// The text frame of `message`, with `relays`.
 pub fn encode_with(message: &TrackerMessage, relays: &Relays) -> String {
     #[derive(Serialize)]
@@ -97,6 +106,16 @@ mod tests {
         assert!(text.ends_with(r#","relays_required":true}"#), "{text}");
         assert_eq!(of(&text), Some(required));
         assert_eq!(of(&message.encode()), None);
+    }
+
+    #[test]
+    fn another_tracker_does_not_lift_the_rule_that_relays_are_required() {
+        let mut relays = Relays::default();
+        relays.update(given(vec![relay("turn:a")]));
+        assert!(!relays.is_required);
+        relays.update(Relays { is_required: true, ..given(vec![relay("turn:a")]) });
+        relays.update(given(vec![relay("turn:b")]));
+        assert_eq!(relays, Relays { is_required: true, ..given(vec![relay("turn:b")]) });
     }
 
     #[test]

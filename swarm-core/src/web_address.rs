@@ -4,7 +4,8 @@
 //! SCHEME://HOST[:PORT][/PATH][?QUERY]
 //! ```
 //! The form is narrower than RFC 3986: no user names, no fragments, nothing that a parser and another parser read
-//! differently. A host is a name of letters, digits, `-`, `_` and `.`, or an IP address.
+//! differently. A host is a name of letters, digits, `-`, `_` and `.`, or an IP address. IPv4 addresses have four decimal numbers: browsers
+//! also read `2130706433`, `0x7f.1` and `127.0.0.1.` as addresses, so a name does not end in a number.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -51,15 +52,21 @@ impl<'a> WebAddress<'a> {
             }
             Err(_) => {
                 let name = self.host.trim_end_matches('.').to_ascii_lowercase();
-                name == "localhost" || name.ends_with(".localhost") || name.ends_with(".local")
+                // A name of one label is found in the network's own domain.
+                !name.contains('.') || PRIVATE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
             }
         }
     }
 }
 
+/// What names of private networks end in: RFC 6761, 6762 and 8375, and what routers and ICANN's reservation use.
+const PRIVATE_SUFFIXES: [&str; 5] = [".localhost", ".local", ".lan", ".home.arpa", ".internal"];
+
 /// Documentation addresses (RFC 5737) are no part of the internet, either: only laboratories use them.
 const fn is_local_v4(ip: Ipv4Addr) -> bool {
-    let is_private = ip.is_private() || ip.is_link_local() || ip.is_documentation();
+    // Carriers' networks, RFC 6598.
+    let is_shared = matches!(ip.octets(), [100, 64..=127, ..]);
+    let is_private = ip.is_private() || ip.is_link_local() || ip.is_documentation() || is_shared;
     ip.is_loopback() || ip.is_unspecified() || is_private
 }
 
@@ -98,7 +105,16 @@ fn port_of(digits: &str) -> Option<u16> {
 fn is_name(host: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let is_label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(is_letter);
-    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let is_number = name.rsplit('.').next().is_some_and(ends_numerically);
+    host.len() <= 253 && name.split('.').all(is_label) && (!is_number || host.parse::<Ipv4Addr>().is_ok())
+}
+
+/// Whether browsers take a name with this last label for an IPv4 address ("ends in a number", URL standard).
+fn ends_numerically(label: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    digits(label) || hexadecimal.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -153,6 +169,14 @@ mod tests {
             "https://::1/",
             "https://a/<script>",
             "https://%61/",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0x/",
+            "https://127.1/",
+            "https://0/",
+            "https://0177.0.0.1/",
+            "https://10.0.0.1./",
+            "https://a.example.1/",
         ] {
             assert_eq!(WebAddress::read(text, &ALL), None, "{text}");
         }
@@ -177,6 +201,11 @@ mod tests {
             "nas.local",
             "[::ffff:10.0.0.1]",
             "0.0.0.0",
+            "100.64.0.1",
+            "vm",
+            "nas.lan",
+            "films.HOME.ARPA.",
+            "tracker.internal",
         ] {
             assert!(is_local(host), "{host}");
         }

@@ -106,7 +106,7 @@ impl Driver {
         }
         let input = match event {
             TrackerEvent::Relays(relays) => {
-                self.relays = relays;
+                self.relays.update(relays);
                 return;
             }
             TrackerEvent::Open => Input::TrackerOpen,

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use swarm_core::manifest::text::cleaned;
 use swarm_core::peer::Stats;
 use swarm_core::player::Playback;
 use swarm_core::tracker_message::Scarcity;
@@ -283,14 +284,26 @@ fn one_line(text: &str) -> String {
     printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// A text without control characters: what strangers write must not move the cursor of a terminal.
+/// A text without control characters and without what shows it in another order: what strangers write must not move the cursor of a
+/// terminal, and must read as it is.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    let marked: String =
+        text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect();
+    cleaned(&marked)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_strangers_write_drives_no_terminal_and_reads_as_it_is() {
+        assert_eq!(
+            printable("a\u{1b}]0;x\u{7}\u{9b}2J\r\nb"),
+            "a\u{fffd}]0;x\u{fffd}\u{fffd}2J\u{fffd}\u{fffd}b"
+        );
+        assert_eq!(printable("film\u{202e}gpj.exe"), "filmgpj.exe");
+    }
 
     #[test]
     fn events_name_the_content_that_they_are_about() {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::tracker::TrackerFacts;
+use crate::program::report::printable;
 
 /// A clock that differs by more is worth a word, s.
 const CLOCK_DIFFERENCE_MAX_S: i64 = 60;
@@ -84,7 +85,8 @@ enum Nat {
 }
 
 fn finding(what: &'static str, state: State, found: String, advice: Option<&str>) -> Finding {
-    Finding { what, state, found, advice: advice.map(str::to_owned) }
+    // Servers' own words are among it.
+    Finding { what, state, found: printable(&found), advice: advice.map(str::to_owned) }
 }
 
 impl Facts {
