@@ -352,7 +352,7 @@ mod tests {
         ledger.ask(Timestamp::from_millis(100), A, GroupRange::one(3), (Class::Urgent, ms_of(500)));
         let source = ledger.source(A).unwrap();
         let (_, ask) = source.asks().next().unwrap();
-        source.left((3, ask), Timestamp::from_millis(ms), ms_of(slack_ms))
+        source.left((ask, 0), Timestamp::from_millis(ms), ms_of(slack_ms))
     }
 
     const fn ms_of(ms: u64) -> Duration {
@@ -401,7 +401,8 @@ mod tests {
         ledger.ask(Timestamp::ZERO, A, GroupRange::new(3, 6), (Class::Urgent, Duration::ZERO));
         ledger.backlogged(Timestamp::ZERO + ms_of(10), A, 10, ms_of(600));
         let source = ledger.source(A).unwrap();
-        let left = source.asks().map(|ask| source.left(ask, Timestamp::ZERO + ms_of(10), Duration::ZERO));
+        let now = Timestamp::ZERO + ms_of(10);
+        let left = source.urgent_asks().map(|(_, turn)| source.left(turn, now, Duration::ZERO));
         assert_eq!(left.collect::<Vec<_>>(), [ms_of(100), ms_of(300), ms_of(500)]);
     }
 

@@ -176,7 +176,9 @@ impl Receive {
             Some((link, _)) if link.is_mirror() => return false,
             Some((link, ask)) => self.ledger.source(link).map(|source| {
                 let is_stopgap = view.neighbours.get(link).is_some_and(is_stopgap);
-                left(view, (link, source), (group, ask), LATE_SLACK, is_stopgap)
+                let before = source.urgent_asks().find(|(other, _)| *other == group);
+                let before = before.map_or(0, |(_, (_, before))| before);
+                left(view, (link, source), (ask, before), LATE_SLACK, is_stopgap)
             }),
             // It is due and no neighbour was asked, for want of room there.
             None if remaining < eta && !is_due_at_once => None,

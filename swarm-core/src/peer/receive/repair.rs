@@ -100,10 +100,11 @@ impl Receive {
         let mut late: Vec<(LinkId, u32, Duration)> = Vec::new();
         for (link, source) in self.ledger.sources() {
             let is_stopgap = view.neighbours.get(link).is_some_and(is_stopgap);
-            let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent);
-            late.extend(asks.map(|(group, ask)| {
-                (link, group, left(view, (link, source), (group, ask), slack, is_stopgap))
-            }));
+            late.extend(
+                source
+                    .urgent_asks()
+                    .map(|(group, turn)| (link, group, left(view, (link, source), turn, slack, is_stopgap))),
+            );
         }
         late.retain(|(.., left)| !left.is_zero());
         // What would take longest gains most.
@@ -118,13 +119,13 @@ impl Receive {
         let stopgaps = view.neighbours.open().filter(|(_, link)| is_stopgap(link));
         let asks =
             stopgaps.filter_map(|(id, _)| Some((id, self.ledger.source(id)?))).flat_map(|(id, source)| {
-                let asks = source.asks().filter(|(_, ask)| ask.class == Class::Urgent);
-                asks.map(move |(group, ask)| {
-                    (id, group, left(view, (id, source), (group, ask), Duration::ZERO, true))
+                let asks = source.urgent_asks();
+                let offered = asks.filter(|(group, _)| gained.iter().any(|range| range.has(*group)));
+                offered.map(move |(group, turn)| {
+                    (id, group, left(view, (id, source), turn, Duration::ZERO, true))
                 })
             });
-        let offered: Vec<(LinkId, u32, Duration)> =
-            asks.filter(|(_, group, _)| gained.iter().any(|range| range.has(*group))).collect();
+        let offered: Vec<(LinkId, u32, Duration)> = asks.collect();
         let mut orders = Vec::new();
         if !offered.is_empty() {
             self.move_to_sooner(view, offered, &mut orders);
@@ -210,12 +211,12 @@ impl Receive {
 pub(super) fn left(
     view: &View<'_>,
     (id, source): (LinkId, &Source),
-    (group, ask): (u32, Ask),
+    (ask, before): (Ask, u32),
     slack: Duration,
     is_stopgap: bool,
 ) -> Duration {
     let (slack, path) = if is_stopgap { Default::default() } else { (slack, rtt(view, id)) };
-    let left = source.left((group, ask), view.now, slack).max(if is_stopgap {
+    let left = source.left((ask, before), view.now, slack).max(if is_stopgap {
         source.backlog()
     } else {
         Duration::ZERO

@@ -9,7 +9,7 @@ use crate::group::GroupRange;
 use crate::peer::flow::DelayWindow;
 use crate::peer::neighbours::Rate;
 use crate::peer::sorted::ByGroup;
-use crate::peer::tuning::{DELAY_LOW, DELAY_TARGET, PATH_GUESS, SILENT_MIN, WINDOW_MAX, WINDOW_MIN};
+use crate::peer::tuning::{DELAY_LOW, DELAY_TARGET, GROUP, PATH_GUESS, SILENT_MIN, WINDOW_MAX, WINDOW_MIN};
 use crate::peer_message::Class;
 use crate::time::{Timestamp, micros};
 
@@ -76,6 +76,12 @@ impl Source {
 
     pub(crate) fn asks(&self) -> impl Iterator<Item = (u32, Ask)> + '_ {
         self.asks.iter().map(|(group, ask)| (group, *ask))
+    }
+
+    /// Urgent requests in the order of groups, each with the number of those before it.
+    pub(crate) fn urgent_asks(&self) -> impl Iterator<Item = (u32, (Ask, u32))> + '_ {
+        let urgent = self.asks().filter(|(_, ask)| ask.class == Class::Urgent);
+        urgent.zip(0..).map(|((group, ask), before)| (group, (ask, before)))
     }
 
     /// What it sends before it is asked.
@@ -149,29 +155,27 @@ impl Source {
     }
 
     /// How much longer the answer to a request is likely to take: until it is expected, and then, if it is later than
-    /// `slack` and the backlog explain, as long again as it is late. A sender that keeps telling a short backlog has passed
+    /// `slack` and the backlog explain, as long again as it is late. With the request comes the number of our urgent ones before it. A sender that keeps telling a short backlog has passed
     /// the request over: it is late all the same.
-    pub(crate) fn left(&self, (group, ask): (u32, Ask), now: Timestamp, slack: Duration) -> Duration {
+    pub(crate) fn left(&self, (ask, before): (Ask, u32), now: Timestamp, slack: Duration) -> Duration {
         let late = now.since(ask.expected);
         if late > slack + self.backlog {
             return late;
         }
         let turn = if self.backlog_heard > ask.at {
-            self.backlog_heard + self.turn_in_backlog(group)
+            self.backlog_heard + self.turn_in_backlog(before)
         } else {
             ask.at
         };
         ask.expected.max(turn).since(now)
     }
 
-    /// After which part of its backlog it is likely to answer an urgent request. It answers ours in their order, so the last
-    /// one waits for all of the backlog.
-    fn turn_in_backlog(&self, group: u32) -> Duration {
-        let urgent = || self.asks.iter().filter(|(_, ask)| ask.class == Class::Urgent);
-        let count = |groups: usize| u32::try_from(groups).unwrap_or(u32::MAX);
-        let before = count(urgent().filter(|(other, _)| *other < group).count());
+    /// After which part of its backlog it is likely to answer an urgent request with this many before it. It answers ours in their
+    /// order, so the last one waits for all of the backlog.
+    fn turn_in_backlog(&self, before: u32) -> Duration {
+        let count = u32::try_from(self.urgent_bytes().div_ceil(GROUP)).unwrap_or(u32::MAX).max(1);
         // The middle of the group's own part.
-        self.backlog.saturating_mul(2 * before + 1) / (2 * count(urgent().count()).max(1))
+        self.backlog.saturating_mul(2 * before + 1) / count.saturating_mul(2)
     }
 
     /// Whether it owes answers and has been silent for too long.
