@@ -47,6 +47,18 @@ async fn a_browser_without_webrtc_is_told_so() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_browser_without_webassembly_is_told_so() -> Result<()> {
+    let tracker = Tracker::start()?;
+    Scene::play("no WebAssembly", async |scene| {
+        let tab = scene.tab().await?;
+        tab.run_first("delete window.WebAssembly;").await?;
+        tab.open(&tracker.http(&format!("/#{}", "ab".repeat(32)))).await?;
+        tab.wait_words("no webassembly", TIMEOUT).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_without_service_workers_is_told_what_it_takes() -> Result<()> {
     let tracker = Tracker::start()?;
     Scene::play("no service workers", async |scene| {

@@ -37,7 +37,8 @@ function watch(link) {
   }
   const view = new View();
   if (!started) {
-    return view.fatal("This browser has no WebRTC, or it is turned off; without it no peer can be reached.");
+    const lacking = typeof RTCPeerConnection === "function" ? "WebAssembly" : "WebRTC";
+    return view.fatal(`This browser has no ${lacking}, or it is turned off. Turn it on, or use another browser.`);
   }
   const session = new Session(started, view, byId("stage"));
   view.reach = new Reach(() => session.diagnose());

@@ -18,6 +18,8 @@ function start(link) {
   if (!/^[0-9a-f]{64}$/.test(swarm) || typeof Worker !== "function" || typeof RTCPeerConnection !== "function") {
     return undefined;
   }
+  // Some browsers turn it off for safety.
+  if (typeof WebAssembly !== "object" || typeof WebAssembly.compileStreaming !== "function") return undefined;
   // The worker takes all this from its name, so that it need not wait for a message.
   const name = new URLSearchParams({ swarm });
   const t = wishes.get("t");
