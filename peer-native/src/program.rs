@@ -31,7 +31,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 pub use cli::{Command, Output, Serving};
 pub use ending::Ending;
-pub use report::Reporter;
+pub use report::{Reporter, in_words};
 pub use seed::{Here, share};
 
 /// Exit code of a fetch that was stopped.
@@ -74,7 +74,7 @@ pub fn ended(
     let reporter = Reporter { is_json: output.json };
     let result = on_all_processors(async { work(reporter, Ending::listen()?).await });
     result.unwrap_or_else(|error| {
-        reporter.error(&format!("{error:#}"));
+        reporter.error(&report::in_words(&error));
         ExitCode::FAILURE
     })
 }

@@ -44,6 +44,8 @@ use crate::removed::Removed;
 use crate::socket::MessageRoom;
 use crate::turns::Turns;
 use guests::{close_guest, deliver_to_guest};
+pub(crate) use leases::OTHER_SECRET;
+pub(crate) use sharing::Telling;
 
 /// The way to one connection.
 #[derive(Debug)]
@@ -252,6 +254,7 @@ impl Hub {
     pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
         let state = self.lock();
         let (members, guests) = state.cluster.as_ref().map_or((0, 0), |cluster| cluster.counts());
+        let (unshared, is_engine_full) = Self::unshared_levels(&state);
         let levels = Levels {
             connections: state.lines.len() - guests - state.siblings.hosts.len(),
             peers: state.tracker.peer_count(),
@@ -263,6 +266,8 @@ impl Hub {
                 homes: state.cluster.as_ref().map_or(0, |cluster| cluster.seats.homes().len()),
                 members,
                 guests,
+                unshared,
+                is_engine_full,
             },
         };
         drop(state);

@@ -120,8 +120,7 @@ pub(crate) async fn run(options: Inspect, reporter: Reporter, ending: Ending) ->
     } else {
         let data_dir = publishing::data_dir(options.data.dir);
         publish::check(path)?;
-        let key_path = publishing::key_path(options.signing.key.as_deref(), data_dir.as_ref())?;
-        let (key, _) = key::read_or_make(&key_path)?;
+        let key = publishing::key(options.signing.key.as_deref(), data_dir.as_ref(), reporter)?;
         let publication =
             publishing::published(path, &statement, &key, data_dir.as_ref(), reporter, "hashing");
         let publication = tokio::select! {

@@ -11,9 +11,9 @@ use crate::publications::Credentials;
 use crate::publish::Publication;
 use crate::{Content, DriverOptions, Network, Notice, PeerHandle};
 use anyhow::{Context, bail};
-use swarm_core::SwarmId;
 use swarm_core::peer::{Appetite, Economy, Event, MirrorUse, PeerConfig, Publisher, UploadLimit};
 use swarm_core::tracker_message::Role;
+use swarm_core::{SecretKey, SwarmId};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -22,7 +22,7 @@ use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
 use crate::program::http::Http;
 use crate::program::publishing::{self, Job};
-use crate::program::report::{Reporter, Told};
+use crate::program::report::{Reporter, Told, in_words};
 use crate::program::seeding::Seeding;
 use crate::program::watch::{self, TrackerWatch};
 
@@ -169,7 +169,7 @@ impl Seeder {
                     self.left_count -= 1;
                     match publication {
                         Some(Ok((job, publication))) => self.start(job, publication)?,
-                        Some(Err(error)) => self.fail(&format!("{error:#}"))?,
+                        Some(Err(error)) => self.fail(&in_words(&error))?,
                         None => self.fail("publishing ended from within")?,
                     }
                 }
@@ -250,6 +250,10 @@ impl Seeder {
     fn list(&self, job: &Job, swarm: SwarmId, path: &std::path::Path) {
         // A tracker in this process is not there at the next start.
         let Some(data_dir) = self.data_dir.as_ref().filter(|_| self.here.is_none()) else { return };
+        let before = data_dir.listing(path);
+        if let Some(before) = before.as_ref().filter(|before| before.swarm != swarm) {
+            self.say_former(before, data_dir);
+        }
         let listing = Listing {
             path: path.to_owned(),
             swarm,
@@ -257,13 +261,30 @@ impl Seeder {
             statement: job.statement.clone(),
             added_s: job.added_s.unwrap_or_else(now_s),
             is_public: job.is_listed,
+            former: Vec::new(),
         };
+        let listing = before.into_iter().fold(listing, Listing::after);
         if let Err(error) = data_dir.list(&listing) {
             tracing::warn!(
                 "cannot list {} in {}: {error}; name it again at the next start",
                 path.display(),
                 data_dir.path().display()
             );
+        }
+    }
+
+    /// Says that a file has another link than before, where its key is the reason.
+    fn say_former(&self, before: &Listing, data_dir: &DataDir) {
+        let owner = data_dir.manifest(before.swarm).map(|manifest| manifest.seal.publisher);
+        let own = self.credentials.key.as_ref().map(SecretKey::public);
+        if owner.is_some() && owner != own {
+            let tracker: Option<TrackerAddress> = before.tracker.parse().ok();
+            let link = tracker.map_or_else(|| before.swarm.to_string(), |tracker| tracker.link(before.swarm));
+            self.reporter.note(&format!(
+                "{} was published with another key before, so it has a new link now; {link} is not seeded any more, and only the \
+                 key that it was published with removes it (`remove {link} --key FILE`)",
+                before.path.display()
+            ));
         }
     }
 

@@ -5,32 +5,39 @@
 //! tributary:trackers         sorted set of tracker ids, by the time of the last beat
 //! tributary:home:SWARM       "ID EPOCH"
 //! tributary:inbox:ID         channel of frames to a tracker
-//! tributary:publication:SWARM, tributary:changes, tributary:revision, tributary:life
+//! tributary:publication:SWARM  what is published, for as long as it is refreshed
+//! tributary:removal:SWARM    whose title was removed
+//! tributary:changes          sorted set of swarms, by the revision of their last change
+//! tributary:revision, tributary:life, tributary:check
 //! ```
 //!
 //! Who is the home of a swarm is decided by scripts, which Redis runs one at a time. An epoch is the time of the Redis
-//! server in µs, or one more than the last, so that it grows even if Redis forgets everything.
+//! server in µs, or one more than the last, so that it grows even if Redis forgets everything. So is a revision.
+//!
+//! Redis may have a limit on its memory. A key that it evicted means that nothing is known; only the record of a removal
+//! means that a title was removed. When it takes no more (`OOM`), leases, homes and removals go on: their scripts say
+//! `allow-oom`. Only publications wait.
 
 use std::fmt;
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use ::redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ServerErrorKind, cmd, pipe,
+    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ServerErrorKind, Value, cmd, pipe,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
 use swarm_core::SwarmId;
 
-use super::{Beat, Change, Claim, Engine, EngineError, Home, Inbox, TrackerId};
+use super::{Beat, Change, Claim, Engine, EngineError, Home, Inbox, News, Publication, TrackerId};
 use crate::limits::{
-    CHANGES_PAGE_MAX, ENGINE_CONNECT_TIMEOUT, ENGINE_RETRY_MAX, ENGINE_TIMEOUT, HOME_FORGOTTEN_AFTER,
-    PUBLICATIONS_SHARED_MAX,
+    AGREED_FOR, CHANGES_MAX, CHANGES_PAGE_MAX, ENGINE_CONNECT_TIMEOUT, ENGINE_RETRY_MAX, ENGINE_TIMEOUT,
+    HOME_FORGOTTEN_AFTER, PUBLICATION_SHARED_FOR, REMOVAL_SHARED_FOR,
 };
 
 /// Renews a lease and lists all that stand. Keys: own record, the set of ids, life, revision. Arguments: own id, record,
 /// lease in ms, prefix of records, a random number for the first life.
-const BEAT: &str = r"
+const BEAT: &str = r"#!lua flags=allow-oom
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local had = redis.call('EXISTS', KEYS[1])
@@ -47,7 +54,7 @@ return {had, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]) or '0', foun
 ";
 
 /// Finds or takes a home. Keys: the home, own record. Arguments: own id, prefix of records, ms until it is forgotten.
-const CLAIM: &str = r"
+const CLAIM: &str = r"#!lua flags=allow-oom
 local held = redis.call('GET', KEYS[1])
 local owner, epoch
 if held then owner, epoch = string.match(held, '^(%x+) (%d+)$') end
@@ -65,7 +72,7 @@ return {ARGV[1], epoch}
 
 /// Gives a home away, or up where no new one is named. Keys: the home. Arguments: own id, new id or nothing, ms until it is
 /// forgotten.
-const GIVE: &str = r"
+const GIVE: &str = r"#!lua flags=allow-oom
 local held = redis.call('GET', KEYS[1])
 local owner, epoch
 if held then owner, epoch = string.match(held, '^(%x+) (%d+)$') end
@@ -78,25 +85,73 @@ redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. epoch, 'PX', ARGV[3])
 return {ARGV[2], epoch}
 ";
 
-/// Notes a publication, or a removal where there are no bytes. Keys: the publication, changes, revision. Arguments: swarm,
-/// bytes, 1 for a publication, maximum number of entries, prefix of publications.
-const PUBLISH: &str = r"
-if ARGV[3] == '1' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('DEL', KEYS[1]) end
-local revision = redis.call('INCR', KEYS[3])
-redis.call('ZADD', KEYS[2], revision, ARGV[1])
-local beyond = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4])
-if beyond > 0 then
-  local popped = redis.call('ZPOPMIN', KEYS[2], beyond)
-  for at = 1, #popped, 2 do redis.call('DEL', ARGV[5] .. popped[at]) end
-end
-return revision
+/// Keeps the check of the secret. Keys: the check. Arguments: own check, ms until it is forgotten.
+const AGREE: &str = r"#!lua flags=allow-oom
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
 ";
+
+/// Begins scripts that write although Redis has no memory left.
+const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
+
+/// Enters a swarm at the end of the list of changes. All scripts that use it have these keys: publication, removal, changes,
+/// revision; and these arguments: swarm, maximum number of entries.
+const NOTE: &str = r"
+local function note(swarm)
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  local last = tonumber(redis.call('GET', KEYS[4]) or '0') or 0
+  local revision = string.format('%.0f', math.max(now, last + 1))
+  redis.call('SET', KEYS[4], revision)
+  redis.call('ZADD', KEYS[3], revision, swarm)
+  local beyond = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[2])
+  if beyond > 0 then redis.call('ZPOPMIN', KEYS[3], beyond) end
+end
+";
+
+/// Publishes. More arguments: bytes, ms until they are forgotten, prefix of publications, swarms that are let go. Without any
+/// to let go, the first write is that of the bytes, which Redis refuses when it has no memory left.
+const PUBLISH: &str = r"
+for at = 6, #ARGV do redis.call('DEL', ARGV[5] .. ARGV[at]) end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+redis.call('DEL', KEYS[2])
+note(ARGV[1])
+for at = 6, #ARGV do note(ARGV[at]) end
+return 1
+";
+
+/// Removes. More arguments: owner, ms until it is forgotten.
+const REMOVE: &str = r"
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+note(ARGV[1])
+return 1
+";
+
+/// Says what is held and for how long, and enters it in the list of changes if it fell out of that. More arguments: ms that a
+/// publication is held from now on, or nothing.
+const REFRESH: &str = r"
+local kind = 0
+if redis.call('EXISTS', KEYS[1]) == 1 then kind = 1
+elseif redis.call('EXISTS', KEYS[2]) == 1 then kind = 2
+else return {0, 0} end
+if kind == 1 and ARGV[3] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+if not redis.call('ZSCORE', KEYS[3], ARGV[1]) then note(ARGV[1]) end
+return {kind, redis.call('PTTL', KEYS[kind])}
+";
+
+/// The code of the error that Redis answers when its memory is full.
+const NO_MEMORY: &str = "OOM";
 
 const TRACKER: &str = "tributary:tracker:";
 const TRACKERS: &str = "tributary:trackers";
 const HOME: &str = "tributary:home:";
 const INBOX: &str = "tributary:inbox:";
 const PUBLICATION: &str = "tributary:publication:";
+const REMOVAL: &str = "tributary:removal:";
+const CHECK: &str = "tributary:check";
 const CHANGES: &str = "tributary:changes";
 const REVISION: &str = "tributary:revision";
 const LIFE: &str = "tributary:life";
@@ -130,7 +185,10 @@ pub struct RedisEngine {
     beat: Script,
     claim: Script,
     give: Script,
+    agree: Script,
     publish: Script,
+    remove: Script,
+    refresh: Script,
 }
 
 impl fmt::Debug for RedisEngine {
@@ -156,7 +214,10 @@ impl RedisEngine {
             beat: Script::new(BEAT),
             claim: Script::new(CLAIM),
             give: Script::new(GIVE),
-            publish: Script::new(PUBLISH),
+            agree: Script::new(AGREE),
+            publish: Script::new(&format!("{NOTE}{PUBLISH}")),
+            remove: Script::new(&format!("{ALLOW_OOM}{NOTE}{REMOVE}")),
+            refresh: Script::new(&format!("{ALLOW_OOM}{NOTE}{REFRESH}")),
         })
     }
 
@@ -190,22 +251,14 @@ impl RedisEngine {
     async fn one<T: FromRedisValue>(&self, command: Cmd) -> Result<T, EngineError> {
         command.query_async(&mut self.connection.clone()).await.map_err(failed)
     }
-
-    async fn note(&self, swarm: SwarmId, bytes: Option<Bytes>) -> Result<(), EngineError> {
-        let keys = vec![format!("{PUBLICATION}{swarm}"), CHANGES.into(), REVISION.into()];
-        let is_publication = if bytes.is_some() { "1" } else { "0" };
-        let arguments = vec![
-            swarm.to_string().into(),
-            bytes.unwrap_or_default(),
-            is_publication.into(),
-            PUBLICATIONS_SHARED_MAX.to_string().into(),
-            PUBLICATION.into(),
-        ];
-        self.run::<u64>(&self.publish, [(keys, arguments)]).await.map(drop)
-    }
 }
 
 impl Engine for RedisEngine {
+    async fn agree(&self, check: Bytes) -> Result<bool, EngineError> {
+        let call = (vec![CHECK.into()], vec![check, millis(AGREED_FOR)]);
+        Ok(self.run::<u8>(&self.agree, [call]).await? == [1])
+    }
+
     async fn beat(&self, me: TrackerId, record: Bytes, lease: Duration) -> Result<Beat, EngineError> {
         let keys = vec![format!("{TRACKER}{me}"), TRACKERS.into(), LIFE.into(), REVISION.into()];
         let life = getrandom::u64().map_err(|error| EngineError::Strange(error.to_string()))? >> 1;
@@ -289,12 +342,39 @@ impl Engine for RedisEngine {
             .boxed())
     }
 
-    async fn publish(&self, swarm: SwarmId, bytes: Bytes) -> Result<(), EngineError> {
-        self.note(swarm, Some(bytes)).await
+    async fn publish(&self, swarm: SwarmId, publication: &Publication) -> Result<(), EngineError> {
+        let Publication { bytes, life, let_go } = publication;
+        let (keys, mut arguments) = noted(swarm);
+        arguments.extend([bytes.clone(), millis(*life), PUBLICATION.into()]);
+        arguments.extend(let_go.iter().map(|swarm| swarm.to_string().into()));
+        self.run::<u8>(&self.publish, [(keys, arguments)]).await.map(drop)
     }
 
-    async fn remove(&self, swarm: SwarmId) -> Result<(), EngineError> {
-        self.note(swarm, None).await
+    async fn remove(&self, swarm: SwarmId, owner: Bytes) -> Result<(), EngineError> {
+        let (keys, mut arguments) = noted(swarm);
+        arguments.extend([owner, millis(REMOVAL_SHARED_FOR)]);
+        self.run::<u8>(&self.remove, [(keys, arguments)]).await.map(drop)
+    }
+
+    async fn forget(&self, swarm: SwarmId) -> Result<(), EngineError> {
+        let mut forget = cmd("DEL");
+        forget.arg(format!("{REMOVAL}{swarm}"));
+        self.one::<u64>(forget).await.map(drop)
+    }
+
+    async fn refresh(&self, swarms: &[(SwarmId, Option<Duration>)]) -> Result<Vec<News>, EngineError> {
+        let call = |(swarm, life): &(SwarmId, Option<Duration>)| {
+            let (keys, mut arguments) = noted(*swarm);
+            arguments.push(life.map(millis).unwrap_or_default());
+            (keys, arguments)
+        };
+        let found: Vec<(u8, i64)> = self.run(&self.refresh, swarms.iter().map(call)).await?;
+        let news = |(kind, life_ms)| match kind {
+            1 => News::Published { bytes: Bytes::new(), life: life(life_ms, PUBLICATION_SHARED_FOR) },
+            2 => News::Removed { owner: Bytes::new(), life: life(life_ms, REMOVAL_SHARED_FOR) },
+            _ => News::Absent,
+        };
+        Ok(found.into_iter().map(news).collect())
     }
 
     async fn publication(&self, swarm: SwarmId) -> Result<Option<Bytes>, EngineError> {
@@ -313,16 +393,51 @@ impl Engine for RedisEngine {
         let found: Vec<(SwarmId, u64)> = found.iter().filter_map(read).collect();
         let mut pipeline = pipe();
         for (swarm, _) in &found {
-            pipeline.cmd("GET").arg(format!("{PUBLICATION}{swarm}"));
+            for key in [format!("{PUBLICATION}{swarm}"), format!("{REMOVAL}{swarm}")] {
+                pipeline.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
+            }
         }
-        let bytes: Vec<Option<Vec<u8>>> = self.ask(&pipeline).await.map_err(failed)?;
-        let change = |((swarm, revision), bytes): ((SwarmId, u64), Option<Vec<u8>>)| Change {
-            revision,
-            swarm,
-            bytes: bytes.map(Bytes::from),
-        };
-        Ok(found.into_iter().zip(bytes).map(change).collect())
+        let held: Vec<Value> = self.ask(&pipeline).await.map_err(failed)?;
+        let changes = found
+            .into_iter()
+            .zip(held.chunks(4))
+            .map(|((swarm, revision), held)| Ok(Change { revision, swarm, news: news(held)? }));
+        changes.collect()
     }
+}
+
+/// What a swarm's publication, the time that it has left, its removal, and the time of that say.
+fn news(held: &[Value]) -> Result<News, EngineError> {
+    let [publication, publication_ms, removal, removal_ms] = held else { return Err(nothing()) };
+    let bytes = |value: &Value| Option::<Vec<u8>>::from_redis_value_ref(value);
+    let strange = |error: ::redis::ParsingError| EngineError::Strange(error.to_string());
+    let left = |value: &Value| i64::from_redis_value_ref(value).map_err(strange);
+    if let Some(bytes) = bytes(publication).map_err(strange)? {
+        let life = life(left(publication_ms)?, PUBLICATION_SHARED_FOR);
+        return Ok(News::Published { bytes: bytes.into(), life });
+    }
+    Ok(match bytes(removal).map_err(strange)? {
+        Some(owner) => {
+            News::Removed { owner: owner.into(), life: life(left(removal_ms)?, REMOVAL_SHARED_FOR) }
+        }
+        None => News::Absent,
+    })
+}
+
+/// The time that a key has left; `full` for one without an end, as earlier versions wrote it.
+fn life(left_ms: i64, full: Duration) -> Duration {
+    u64::try_from(left_ms).map_or(full, Duration::from_millis)
+}
+
+fn millis(duration: Duration) -> Bytes {
+    duration.as_millis().to_string().into()
+}
+
+/// Keys and first arguments of a script that enters a swarm in the list of changes.
+fn noted(swarm: SwarmId) -> (Vec<String>, Vec<Bytes>) {
+    let keys =
+        [format!("{PUBLICATION}{swarm}"), format!("{REMOVAL}{swarm}"), CHANGES.into(), REVISION.into()];
+    (keys.into(), vec![swarm.to_string().into(), CHANGES_MAX.to_string().into()])
 }
 
 fn evalsha(script: &Script, keys: &[String], arguments: &[Bytes]) -> Cmd {
@@ -334,7 +449,7 @@ fn evalsha(script: &Script, keys: &[String], arguments: &[Bytes]) -> Cmd {
 }
 
 fn forgotten_after() -> Bytes {
-    HOME_FORGOTTEN_AFTER.as_millis().to_string().into()
+    millis(HOME_FORGOTTEN_AFTER)
 }
 
 /// Reads what a script says about a home.
@@ -354,7 +469,9 @@ fn nothing() -> EngineError {
 }
 
 fn failed(error: RedisError) -> EngineError {
-    if error.is_timeout() {
+    if error.code() == Some(NO_MEMORY) {
+        EngineError::Full(error.to_string())
+    } else if error.is_timeout() {
         EngineError::Slow(ENGINE_TIMEOUT)
     } else if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() {
         EngineError::Away(error.to_string())
