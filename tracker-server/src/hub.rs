@@ -41,6 +41,7 @@ use crate::metrics::{ClusterLevels, Levels, Metrics};
 use crate::outbox::Outbox;
 use crate::proof::Challenges;
 use crate::removed::Removed;
+use crate::siblings::greetings::Greetings;
 use crate::socket::MessageRoom;
 use crate::turns::Turns;
 use guests::{close_guest, deliver_to_guest};
@@ -105,6 +106,8 @@ pub(crate) struct Hub {
     pub(crate) sockets: TaskTracker,
     /// Manifests that may be received at this moment.
     pub(crate) turns: Turns,
+    /// Connections that have not shown yet that they are siblings.
+    pub(crate) greetings: Arc<Greetings>,
     /// Memory for long messages that are on their way.
     pub(crate) room: Arc<MessageRoom>,
     pub(crate) due: Due,
@@ -155,6 +158,7 @@ impl Hub {
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
             turns: Turns::default(),
+            greetings: Arc::default(),
             room: Arc::default(),
             due: Due::default(),
             name: OnceLock::new(),

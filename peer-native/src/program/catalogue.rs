@@ -34,16 +34,8 @@ pub(crate) fn list(options: List, reporter: Reporter) -> anyhow::Result<ExitCode
     for listing in listings {
         let (length_bytes, state) = state(&listing, &data_dir);
         let link = link_of(listing.trackers(), listing.swarm);
-        let path = printable(&listing.path.display().to_string());
-        let size = length_bytes.map(amount::size).unwrap_or_default();
-        reporter.text(&format!("{state:<9} {size:>10}  {path}\n{:>22} {link}", ""));
-        for former in &listing.former {
-            reporter.text(&format!(
-                "{:>22} {} from before it changed",
-                "",
-                link_of(&former.trackers, former.swarm)
-            ));
-        }
+        let path = listing.path.display().to_string();
+        reporter.text(&entry(&listing, length_bytes, state));
         reporter.event(&Event::Listed {
             swarm: listing.swarm,
             link: &link,
@@ -53,6 +45,18 @@ pub(crate) fn list(options: List, reporter: Reporter) -> anyhow::Result<ExitCode
         });
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A file as the list shows it: whatever its name is, it reads as it is and does not move the cursor.
+fn entry(listing: &Listing, length_bytes: Option<u64>, state: &str) -> String {
+    let size = length_bytes.map(amount::size).unwrap_or_default();
+    let path = printable(&listing.path.display().to_string());
+    let link = link_of(listing.trackers(), listing.swarm);
+    let former = listing.former.iter().map(|former| {
+        let link = link_of(&former.trackers, former.swarm);
+        format!("\n{:>22} {link} from before it changed", "")
+    });
+    format!("{state:<9} {size:>10}  {path}\n{:>22} {link}{}", "", former.collect::<String>())
 }
 
 /// The link by the first of these trackers.
@@ -274,6 +278,13 @@ mod tests {
         for named in ["0101010", "", "/d", "ffffffff"] {
             assert!(path(named).unwrap_err().to_string().contains("not in the list"), "{named}");
         }
+    }
+
+    #[test]
+    fn names_of_files_in_the_list_drive_no_terminal() {
+        let shown = entry(&listing("/films/\u{1b}]0;x\u{7}\nfilm\u{202e}4pm", [1; 32]), Some(5), "unchanged");
+        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+        assert_eq!(shown.lines().count(), 2, "{shown:?}");
     }
 
     #[test]

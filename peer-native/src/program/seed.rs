@@ -22,7 +22,7 @@ use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
 use crate::program::http::Http;
 use crate::program::publishing::{self, Job};
-use crate::program::report::{Reporter, Told, in_words};
+use crate::program::report::{Reporter, Told, in_words, printable};
 use crate::program::seeding::Seeding;
 use crate::program::watch::{self, TrackerWatch};
 
@@ -329,17 +329,16 @@ impl Seeder {
     fn announce(&self, index: usize) {
         let Some(seeding) = self.seedings.get(index) else { return };
         let Some(tracker) = seeding.trackers.first() else { return };
-        let (mut link, path) = (tracker.link(seeding.swarm), seeding.path.display());
+        let (mut link, path) = (tracker.link(seeding.swarm), printable(&seeding.path.display().to_string()));
         let mut network =
             self.here.as_ref().map(|here| here.network_links(seeding.swarm)).unwrap_or_default();
         let pages = self.here.as_ref().map(|here| here.page_links(seeding.swarm)).unwrap_or_default();
+        let name = printable(&seeding.path.file_name().unwrap_or_default().to_string_lossy());
         if let Some((first, others)) = pages.split_first() {
             (link, network) = (first.clone(), others.to_vec());
-            let name = seeding.path.file_name().unwrap_or_default().to_string_lossy();
             self.reporter.text(&format!("{name}\n  {}", pages.join("\n  ")));
         } else if self.here.is_some() {
             let elsewhere = network.iter().map(|link| format!("\n  from the network:  {link}"));
-            let name = seeding.path.file_name().unwrap_or_default().to_string_lossy();
             self.reporter
                 .text(&format!("{name}\n  on this machine:   {link}{}", elsewhere.collect::<String>()));
         } else if self.seedings.len() > 1 || self.left_count > 0 {
