@@ -70,8 +70,8 @@ pub(crate) async fn remove(options: Remove, reporter: Reporter) -> anyhow::Resul
     let data_dir = existing(options.data.dir)?;
     let listings = data_dir.catalogue().context("the catalogue cannot be read")?;
     let Meant { listing, titles, is_whole } = meant(&listings, &options.content)?;
-    let name = listing.map_or_else(|| options.content.clone(), |listing| listing.path.display().to_string());
-    let name = printable(&name);
+    let path = listing.map_or_else(|| options.content.clone(), |listing| listing.path.display().to_string());
+    let name = printable(&path);
     if !options.is_local {
         let key = publishing::key_path(options.signing.key.as_deref(), Some(&data_dir))?;
         for title in &titles {
@@ -106,7 +106,7 @@ pub(crate) async fn remove(options: Remove, reporter: Reporter) -> anyhow::Resul
         reporter.text(&format!("{name} is not seeded at the next start; the file itself stays"));
     }
     for title in &titles {
-        reporter.event(&Event::Removed { swarm: title.swarm, path: &name });
+        reporter.event(&Event::Removed { swarm: title.swarm, path: &path });
     }
     Ok(ExitCode::SUCCESS)
 }

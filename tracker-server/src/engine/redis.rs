@@ -468,8 +468,15 @@ fn nothing() -> EngineError {
     EngineError::Strange("no answer to a script".into())
 }
 
+/// Whether Redis has no memory for what it was told.
+fn has_no_memory(error: &RedisError) -> bool {
+    // What is sent as a pipeline fails as one, too.
+    let errors = error.clone().into_server_errors();
+    errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == NO_MEMORY))
+}
+
 fn failed(error: RedisError) -> EngineError {
-    if error.code() == Some(NO_MEMORY) {
+    if has_no_memory(&error) {
         EngineError::Full(error.to_string())
     } else if error.is_timeout() {
         EngineError::Slow(ENGINE_TIMEOUT)
