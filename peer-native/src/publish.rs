@@ -150,7 +150,7 @@ pub fn publish(
         && let Err(error) = data_dir.save(&record, swarm, &bytes, &tree)
     {
         tracing::warn!(
-            "cannot save in {}: {error}; the next start hashes again and the link will be another",
+            "cannot save in {}: {error}; the next start hashes again, and without the same key the link will be another",
             data_dir.path().display()
         );
     }

@@ -383,7 +383,7 @@ pub(crate) fn write_atomically(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     write_atomically_with(path, |file| parts.iter().try_for_each(|part| file.write_all(part)))
 }
 
-/// The same for a file that is written piece by piece.
+/// The same for a file that is written in several steps.
 pub(crate) fn write_atomically_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,

@@ -204,7 +204,15 @@ pub(crate) fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<Swar
         Permission::Only(..) => Some(refuse(StatusCode::FORBIDDEN, "this permission is for another content")),
         Permission::Refused(reason) => Some(refuse(StatusCode::UNAUTHORIZED, reason)),
         Permission::Unknown => {
-            Some(refuse(StatusCode::UNAUTHORIZED, "this tracker is closed; its operator gives out the token"))
+            let text = match bearer(headers) {
+                Some(_) => {
+                    "the token that was shown is not this tracker's; its operator gives out the right one"
+                }
+                None => {
+                    "this tracker is closed; its operator gives out the token (--token, or TRIBUTARY_TOKEN)"
+                }
+            };
+            Some(refuse(StatusCode::UNAUTHORIZED, text))
         }
     }
 }

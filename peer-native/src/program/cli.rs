@@ -253,8 +253,7 @@ pub struct List {
 /// `remove`.
 #[derive(Debug, Args)]
 pub struct Remove {
-    /// The file, its link, its swarm id, or the first 8 digits of that or more. A link or an id from before the file
-    /// changed removes that title alone.
+    /// The file, a link, a swarm id or the first 8 digits of one. Those from before a file changed remove that title alone.
     #[arg(value_name = "FILE|LINK|SWARMID")]
     pub(crate) content: String,
 

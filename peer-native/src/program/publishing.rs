@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::program::author;
 use crate::program::cli::Seed;
-use crate::program::report::{Reporter, in_words};
+use crate::program::report::Reporter;
 
 /// A file to publish.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ fn catalogued(
             }),
             Err(error) => reporter.note(&format!(
                 "{}; left out. `remove {}` forgets it",
-                in_words(&error),
+                flag_file::in_words(&*error),
                 listing.path.display()
             )),
         }

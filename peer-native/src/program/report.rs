@@ -280,19 +280,6 @@ impl Reporter {
     }
 }
 
-/// An error with its causes, each once: many texts name their cause themselves.
-pub fn in_words(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
-
 fn one_line(text: &str) -> String {
     printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
@@ -316,15 +303,6 @@ mod tests {
             "a\u{fffd}]0;x\u{fffd}\u{fffd}2J\u{fffd}\u{fffd}b"
         );
         assert_eq!(printable("film\u{202e}gpj.exe"), "filmgpj.exe");
-    }
-
-    #[test]
-    fn a_cause_is_said_once() {
-        let disk = || std::io::Error::other("no space left");
-        let named = crate::key::KeyError::Io { path: "k".into(), source: disk() };
-        assert_eq!(in_words(&named.into()), "the key at k cannot be used: no space left");
-        let plain = anyhow::Error::from(disk()).context("k cannot be read");
-        assert_eq!(in_words(&plain), "k cannot be read: no space left");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `seed`: publishes files and serves them until stopped.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,9 +19,10 @@ use tokio::time::MissedTickBehavior;
 use crate::program::amount;
 use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
+use crate::program::here::Here;
 use crate::program::http::Http;
 use crate::program::publishing::{self, Job};
-use crate::program::report::{Reporter, Told, in_words, printable};
+use crate::program::report::{Reporter, Told, printable};
 use crate::program::seeding::Seeding;
 use crate::program::watch::{self, TrackerWatch};
 
@@ -59,21 +59,6 @@ struct Seeder {
     /// Files that remain to be published.
     left_count: usize,
     reporter: Reporter,
-}
-
-/// Where a tracker in this process is reached, which ends with it.
-#[derive(Debug, Clone)]
-pub struct Here {
-    /// On this machine, `HOST:PORT`.
-    pub own: SocketAddr,
-    /// From other machines.
-    pub network: Vec<SocketAddr>,
-    /// Where the page is over TLS, such as `https://films.example.org`; empty without it.
-    pub pages: Vec<String>,
-    /// The path in front of everything that the tracker serves: empty, or `/films`.
-    pub base: String,
-    /// What it asks publishers for.
-    pub publish_token: String,
 }
 
 /// Runs the command.
@@ -169,7 +154,7 @@ impl Seeder {
                     self.left_count -= 1;
                     match publication {
                         Some(Ok((job, publication))) => self.start(job, publication)?,
-                        Some(Err(error)) => self.fail(&in_words(&error))?,
+                        Some(Err(error)) => self.fail(&flag_file::in_words(&*error))?,
                         None => self.fail("publishing ended from within")?,
                     }
                 }
@@ -358,16 +343,6 @@ impl Seeder {
         }
         self.reporter.error(text);
         Ok(())
-    }
-}
-
-impl Here {
-    fn page_links(&self, swarm: SwarmId) -> Vec<String> {
-        self.pages.iter().map(|page| format!("{page}/#{swarm}")).collect()
-    }
-
-    fn network_links(&self, swarm: SwarmId) -> Vec<String> {
-        self.network.iter().map(|address| format!("http://{address}{}/#{swarm}", self.base)).collect()
     }
 }
 

@@ -118,7 +118,7 @@ impl Ledger {
         }
         let news = match self.news(now, swarm) {
             News::Published { life, .. } => News::Published { bytes: Bytes::new(), life },
-            other => other,
+            other @ (News::Removed { .. } | News::Absent) => other,
         };
         if news != News::Absent && !self.changes.values().any(|noted| *noted == swarm) {
             self.note(swarm);
