@@ -33,6 +33,7 @@ mod wanted;
 
 use std::collections::BTreeMap;
 
+use apart::Apart;
 pub use initial::{Need, places_for};
 use swarm_core::{PeerId, Timestamp};
 
@@ -158,8 +159,7 @@ impl Node {
 #[derive(Debug, Default)]
 pub struct Graph {
     wiring: Wiring,
-    /// Viewers that there must be before any are linked with one another.
-    viewers_min: usize,
+    apart: Apart,
     nodes: BTreeMap<PeerId, Node>,
     viewers: Pool,
     /// Viewers that have fewer regular links than the target.

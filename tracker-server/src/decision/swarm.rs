@@ -148,8 +148,11 @@ impl Swarm {
 
     /// Enters a peer in everything but the graph.
     fn list(&mut self, newcomer: Newcomer) {
-        let Newcomer { peer, site, .. } = newcomer;
+        let Newcomer { peer, site, role, .. } = newcomer;
         self.crowd.insert(site);
+        if role == Role::Viewer {
+            self.graph.count_viewer(site);
+        }
         self.directory.insert(newcomer);
         self.note_playhead(peer);
         self.reassess(peer);
@@ -159,6 +162,9 @@ impl Swarm {
     pub(super) fn leave(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Notices {
         if let Some(record) = self.directory.remove(peer) {
             self.crowd.remove(record.site);
+            if record.role == Role::Viewer {
+                self.graph.uncount_viewer(record.site);
+            }
         }
         self.balance.set(peer, None);
         let need = |peer| uplinks::need(&self.directory, &self.balance, peer);

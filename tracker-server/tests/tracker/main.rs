@@ -13,6 +13,7 @@ mod proxies;
 mod publisher;
 mod session;
 mod several;
+mod siblings;
 mod slow;
 mod stopping;
 mod unfinished;

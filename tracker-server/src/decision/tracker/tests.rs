@@ -6,7 +6,7 @@ mod privacy;
 mod roles;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use swarm_core::SecretKey;
 use swarm_core::manifest::Period;
