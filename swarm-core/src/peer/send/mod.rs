@@ -9,7 +9,6 @@ mod capacity;
 mod channel;
 mod outlet;
 mod outlets;
-mod passed_on;
 mod queues;
 pub(crate) mod refusal;
 pub(crate) mod standing;
@@ -20,7 +19,6 @@ use std::time::Duration;
 use budget::Budget;
 use outlet::Outlet;
 use outlets::Outlets;
-use passed_on::PassedOn;
 use queues::Waiting;
 use uplink::Uplink;
 
@@ -67,8 +65,6 @@ pub(crate) struct Sender {
     last: Option<LinkId>,
     /// Fresh groups that go before urgent requests, bytes.
     pressing_bytes: u64,
-    /// Copies that were sent and may not be announced yet.
-    passed_on: PassedOn,
 }
 
 impl Sender {
@@ -80,7 +76,6 @@ impl Sender {
             budget: Budget::new(limit),
             last: None,
             pressing_bytes: 0,
-            passed_on: PassedOn::default(),
         }
     }
 
@@ -221,9 +216,7 @@ impl Sender {
         self.outlets.get(id).map_or(1, |outlet| outlet.channel.frame_groups())
     }
 
-    /// The next urgent frame: the earliest deadline; of what is due together the group that fewest viewers hold. A copy that
-    /// was sent and is not announced yet counts, too: its receiver will pass it on, so the uplink is better spent on a group
-    /// that has no copy.
+    /// The next urgent frame: the earliest deadline; of what is due together the group that fewest viewers hold.
     pub(crate) fn next_urgent(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
         let copies = neighbours.copies();
         let with_urgent = self.outlets.sums().with_urgent;
@@ -235,12 +228,9 @@ impl Sender {
             let first = outlet.queue.first(Class::Urgent)?;
             outlet.has_room(neighbours.get(id)?).then_some((id, outlet, first))
         });
-        let rank = |first: &Waiting| {
-            let copies = u32::from(copies.of(first.group)).max(self.passed_on.times(first.group));
-            (first.due_us / micros(DUE_TOGETHER), copies)
-        };
-        let (id, outlet, first) =
-            firsts.min_by_key(|(_, outlet, first)| (outlet.is_above(share), rank(first)))?;
+        let rank = |due_us: u64, group: u32| (due_us / micros(DUE_TOGETHER), copies.of(group));
+        let (id, outlet, first) = firsts
+            .min_by_key(|(_, outlet, first)| (outlet.is_above(share), rank(first.due_us, first.group)))?;
         let range = outlet.queue.run(first.group, Class::Urgent, outlet.channel.frame_groups());
         Some(Departure { link: id, range, waited: now.since(first.since) })
     }
@@ -308,7 +298,6 @@ impl Sender {
         if handed_over.is_none() {
             return;
         }
-        self.passed_on.add(now, departure.range);
         self.budget.spend(now, frame_bytes);
         self.last = Some(departure.link);
     }
