@@ -8,9 +8,8 @@ use crate::address::{ContentAddress, TrackerAddress};
 use crate::{Content, DriverOptions, Notice, PeerHandle};
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
-use swarm_core::peer::{Appetite, Economy, Event, MirrorUse, PeerConfig, Stats, UploadLimit};
+use swarm_core::peer::{Event, MirrorUse, PeerConfig, Stats, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS};
-use swarm_core::tracker_message::Role;
 use swarm_core::{Manifest, ReaderId, SwarmId};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
@@ -118,19 +117,8 @@ fn config(
     token: Option<String>,
     mirrors: MirrorUse,
 ) -> anyhow::Result<PeerConfig> {
-    Ok(PeerConfig {
-        swarm,
-        role: Role::Viewer,
-        manifest: None,
-        publisher: None,
-        seed: u64::from_le_bytes(seed::random()?),
-        appetite: Appetite::Everything,
-        upload,
-        token,
-        uplink_hint: None,
-        economy: Economy::default(),
-        mirrors,
-    })
+    let seed = u64::from_le_bytes(seed::random()?);
+    Ok(PeerConfig { upload, token, mirrors, ..PeerConfig::viewer(swarm, seed) })
 }
 
 /// What can be known to be wrong with the output before anything is fetched.

@@ -112,6 +112,25 @@ pub struct PeerConfig {
     pub mirrors: MirrorUse,
 }
 
+impl PeerConfig {
+    /// A viewer that wants everything and passes on as much as the network takes. `seed`: a random number.
+    pub fn viewer(swarm: SwarmId, seed: u64) -> Self {
+        Self {
+            swarm,
+            role: Role::Viewer,
+            manifest: None,
+            publisher: None,
+            seed,
+            appetite: Appetite::Everything,
+            upload: UploadLimit::Unlimited,
+            uplink_hint: None,
+            token: None,
+            economy: Economy::default(),
+            mirrors: MirrorUse::Off,
+        }
+    }
+}
+
 /// Why a manifest could not be fetched over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchError {
