@@ -43,6 +43,7 @@ mod targets;
 mod timeline;
 mod trace;
 pub mod traces;
+mod rooms;
 mod tracking;
 mod world;
 

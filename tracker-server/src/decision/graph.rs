@@ -134,6 +134,8 @@ pub struct Departure {
 #[derive(Debug)]
 struct Node {
     is_initial: bool,
+    /// Whether it is a viewer of another room: it has regular links only.
+    is_visitor: bool,
     subnet: Subnet,
     /// When it came, or lost a neighbour.
     waits_since: Timestamp,
@@ -160,6 +162,8 @@ pub struct Graph {
     wiring: Wiring,
     /// Viewers that there must be before any are linked with one another.
     viewers_min: usize,
+    /// Rooms among which what is said on top of an initial peer's places is shared.
+    rooms: usize,
     nodes: BTreeMap<PeerId, Node>,
     viewers: Pool,
     /// Viewers that have fewer regular links than the target.
@@ -218,12 +222,37 @@ impl Graph {
         let waiting = self.below.len();
         self.enter(now, peer, subnet, false);
         self.link_initial(now, peer);
+        self.link_viewers(now, peer, waiting, rng);
+        self.take_changes()
+    }
+
+    /// Enters a viewer of another room: its place among the viewers is all that it gets.
+    pub fn join_visitor(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        subnet: Subnet,
+        rng: &mut fastrand::Rng,
+    ) -> Vec<Change> {
+        let waiting = self.below.len();
+        self.enter(now, peer, subnet, false);
+        self.set_visitor(peer);
+        self.link_viewers(now, peer, waiting, rng);
+        self.take_changes()
+    }
+
+    fn link_viewers(&mut self, now: Timestamp, peer: PeerId, waiting: usize, rng: &mut fastrand::Rng) {
         match self.wiring {
             _ if !self.is_crowd() => {}
             Wiring::Regular => self.place(now, peer, waiting, rng),
             Wiring::ByChance => self.draw_links(now, peer, rng),
         }
-        self.take_changes()
+    }
+
+    /// Notes that a viewer is one of another room.
+    fn set_visitor(&mut self, peer: PeerId) {
+        self.nodes.get_mut(&peer).into_iter().for_each(|node| node.is_visitor = true);
+        self.note(peer);
     }
 
     /// Enters an initial peer that is to have `places` links, and links viewers to it; never other initial peers, which
@@ -336,6 +365,7 @@ impl Graph {
     fn enter(&mut self, now: Timestamp, peer: PeerId, subnet: Subnet, is_initial: bool) {
         let node = Node {
             is_initial,
+            is_visitor: false,
             subnet,
             waits_since: now,
             links: Vec::new(),
@@ -387,7 +417,8 @@ impl Graph {
     fn note(&mut self, peer: PeerId) {
         let Some(node) = self.nodes.get(&peer).filter(|node| !node.is_initial) else { return };
         self.below.set(peer, node.count(Kind::is_regular) < DEGREE_TARGET);
-        self.without_initial.set(peer, node.count(|kind| kind == Kind::Initial) == 0);
+        let is_without = !node.is_visitor && node.count(|kind| kind == Kind::Initial) == 0;
+        self.without_initial.set(peer, is_without);
         self.strong.set(peer, node.count(Kind::is_among_viewers) < node.strong_degree);
     }
 

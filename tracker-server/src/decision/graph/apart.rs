@@ -11,6 +11,11 @@ impl Graph {
         self.viewers_min = viewers_min;
     }
 
+    /// The number of viewers from which on they are linked with one another.
+    pub const fn viewers_min(&self) -> usize {
+        self.viewers_min
+    }
+
     /// Whether there are enough viewers for links among them.
     pub(super) fn is_crowd(&self) -> bool {
         self.viewers.len() >= self.viewers_min
