@@ -37,13 +37,13 @@ mod node;
 mod population;
 mod queue;
 mod report;
+mod rooms;
 mod scenario;
 #[cfg(test)]
 mod targets;
 mod timeline;
 mod trace;
 pub mod traces;
-mod rooms;
 mod tracking;
 mod world;
 

@@ -41,15 +41,17 @@ impl World {
         }
         self.deliver(outgoing);
         if is_join && self.scenario.rooms > 1 {
-            self.arrange_when_new();
+            self.arrange_if_lacking(connection);
         }
     }
 
-    /// A room that has just opened gets its visitors at once.
-    fn arrange_when_new(&mut self) {
+    /// A room that has just opened, or has too few peers that visit others, is looked after at once.
+    fn arrange_if_lacking(&mut self, connection: ConnectionId) {
         let Some(tracker) = &self.tracker else { return };
         let count = tracker.rooms(self.content.swarm).count();
-        if count != self.rooms_arranged {
+        let is_lacking =
+            tracker.joined_room(connection).is_some_and(|room| tracker.is_lacking_visitors(room));
+        if count != self.rooms_arranged || is_lacking {
             self.rooms_arranged = count;
             self.arrange();
         }

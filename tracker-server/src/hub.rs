@@ -8,6 +8,7 @@ mod guests;
 mod leases;
 mod publications;
 mod requests;
+mod rooms;
 mod sharing;
 mod siblings;
 
@@ -33,7 +34,7 @@ use crate::config::ServerConfig;
 use crate::decision::network::Site;
 use crate::decision::paces::Paces;
 use crate::decision::token_bucket::Rate;
-use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
+use crate::decision::{CloseReason, ConnectionId, LinkNote, Outgoing, Tracker, Visits, Wish};
 use crate::engine::TrackerId;
 use crate::limits::{PUBLICATION_BURST, PUBLICATION_RATE_PER_S, RELAY_LIFETIME};
 use crate::manifests::Manifests;
@@ -44,6 +45,7 @@ use crate::removed::Removed;
 use crate::socket::MessageRoom;
 use crate::turns::Turns;
 use guests::{close_guest, deliver_to_guest};
+pub(crate) use leases::Questions;
 
 /// The way to one connection.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ struct State {
     /// Where there are several trackers: what this one knows of the others.
     cluster: Option<Box<Cluster>>,
     siblings: siblings::Siblings,
+    visits: Visits,
+    returning: rooms::Returning,
 }
 
 /// Wakes those who carry out what the cluster decided.
@@ -132,6 +136,8 @@ impl Hub {
             lines: HashMap::new(),
             connection: 0,
             siblings: siblings::Siblings::default(),
+            visits: Visits::default(),
+            returning: rooms::Returning::default(),
             cluster: me.map(|me| Box::new(Cluster::new(me, FrameKey::new(frame_key)))),
         };
         let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
@@ -186,6 +192,7 @@ impl Hub {
     /// Forgets a WebSocket that is closing.
     pub(crate) fn close(&self, connection: ConnectionId) {
         let mut state = self.lock();
+        self.end_visits(&mut state, connection);
         state.lines.remove(&connection);
         Self::call_back(&mut state, connection);
         if let Some(cluster) = &mut state.cluster {
@@ -257,6 +264,8 @@ impl Hub {
             peers: state.tracker.peer_count(),
             manifests: state.manifests.len(),
             balance: state.tracker.balance(),
+            rooms: rooms_of_cut_swarms(&state),
+            visits: state.visits.len(),
             cluster: ClusterLevels {
                 is_engine_up: state.cluster.as_ref().is_some_and(|cluster| cluster.is_leased()),
                 trackers: state.cluster.as_ref().map_or(0, |cluster| cluster.records.iter().count()),
@@ -285,6 +294,15 @@ impl Hub {
             {
                 self.metrics.count_error(*code);
             }
+            let note = match &outgoing {
+                Outgoing::Send(message) => Tracker::note_of(&message.body),
+                Outgoing::Close(_) => LinkNote::Nothing,
+            };
+            if matches!(outgoing, Outgoing::Close(_)) && state.visits.owner(connection).is_some() {
+                self.end_visit(state, connection);
+                continue;
+            }
+            let Some(connection) = Self::hearer(state, connection, note) else { continue };
             let State { tracker, lines, cluster, siblings, .. } = &mut *state;
             let Some(line) = lines.get_mut(&connection) else { continue };
             let is_of_sibling = line.outbox.is_none() && siblings.hosts.has(connection);
@@ -347,11 +365,18 @@ fn admit(paces: &Mutex<Paces>, now: Timestamp, address: IpAddr) -> Result<(), u3
     paces.lock().unwrap_or_else(PoisonError::into_inner).admit(now, Site::of(address))
 }
 
-/// Seeders and leechers of a swarm, here or at its home.
+/// Seeders and leechers of a swarm, in all its rooms.
 fn counts(state: &State, swarm: SwarmId) -> (u32, u32) {
-    let cluster = state.cluster.as_ref().filter(|_| !state.tracker.has_peers(swarm));
-    let elsewhere = cluster.and_then(|cluster| cluster.records.counts(cluster.me, swarm));
-    elsewhere.unwrap_or_else(|| state.tracker.counts(swarm))
+    let add =
+        |sum: (u32, u32), room: (u32, u32)| (sum.0.saturating_add(room.0), sum.1.saturating_add(room.1));
+    rooms::rooms(state, swarm).into_values().fold((0, 0), add)
+}
+
+/// Rooms that are decided upon here, of swarms that have more than one anywhere.
+fn rooms_of_cut_swarms(state: &State) -> usize {
+    let occupied = state.tracker.occupied();
+    let of_cut = occupied.iter().filter(|room| rooms::rooms(state, room.swarm).len() > 1);
+    of_cut.filter(|room| state.tracker.room_counts(**room) != (0, 0)).count()
 }
 
 /// Files a frame for a socket.

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn when_all_numbers_are_in_use_the_emptiest_room_takes_more() {
-        let rooms: Vec<(u32, u32)> = (0..ROOMS_MAX).map(|number| (number, 9 - u32::from(number == 7))).collect();
+        let rooms: Vec<(u32, u32)> =
+            (0..ROOMS_MAX).map(|number| (number, 9 - u32::from(number == 7))).collect();
         assert_eq!(choose(&rooms, 4), 7);
     }
 
@@ -126,11 +127,16 @@ mod tests {
     fn from_each_room_every_other_one_is_reached() {
         for count in 1..=40_u32 {
             let numbers: Vec<u32> = (0..count).map(|number| number * 3).collect();
-            let others = |room: u32| numbers.iter().copied().filter(|other| *other != room).collect::<Vec<_>>();
+            let others =
+                |room: u32| numbers.iter().copied().filter(|other| *other != room).collect::<Vec<_>>();
             let mut reached = BTreeSet::from([0]);
             let mut steps = 0;
             while reached.len() < numbers.len() {
-                reached = reached.iter().flat_map(|room| links_of(*room, &others(*room))).chain(reached.iter().copied()).collect();
+                reached = reached
+                    .iter()
+                    .flat_map(|room| links_of(*room, &others(*room)))
+                    .chain(reached.iter().copied())
+                    .collect();
                 steps += 1;
                 assert!(steps <= count, "no way: {reached:?}");
             }

@@ -145,10 +145,12 @@ impl Visits {
             return Split::default();
         }
         match &request.body {
-            PeerRequestBody::Signal { to, .. } => match self.through(owner, *to).filter(|_| !is_linked(*to)) {
-                Some(visit) => Split { visits: vec![(visit, request.clone())], is_elsewhere: true },
-                None => Split::default(),
-            },
+            PeerRequestBody::Signal { to, .. } => {
+                match self.through(owner, *to).filter(|_| !is_linked(*to)) {
+                    Some(visit) => Split { visits: vec![(visit, request.clone())], is_elsewhere: true },
+                    None => Split::default(),
+                }
+            }
             PeerRequestBody::Report { .. } | PeerRequestBody::Have { .. } => {
                 let all = visits.iter().map(|visit| (*visit, request.clone()));
                 Split { visits: all.collect(), is_elsewhere: false }

@@ -80,6 +80,9 @@ pub const ROOM_VISITORS: usize = 3;
 /// How often a room looks for viewers that are better visitors than those that it has.
 pub const ROOM_REVIEW: Duration = Duration::from_secs(5);
 
+/// Peers of which a tracker remembers the room: some for each connection that it may have.
+pub const RETURNING_MAX: usize = 65_536;
+
 /// How often rooms are told of one another, and who is to visit them.
 pub const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 

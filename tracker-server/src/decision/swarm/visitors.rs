@@ -23,6 +23,8 @@ pub(super) struct Visitors {
     rooms: BTreeMap<PeerId, u32>,
     /// Who was told to visit a room, and has not been told yet that it need not any more.
     told: BTreeSet<PeerId>,
+    /// Whether a room that is linked with this one has fewer than it could have.
+    is_lacking: bool,
     /// When better ones are looked for.
     review_at: Timestamp,
 }
@@ -62,18 +64,31 @@ impl Swarm {
         if is_review {
             self.visitors.review_at = now + ROOM_REVIEW;
         }
+        self.visitors.is_lacking = false;
         for room in linked {
             self.choose_visitors(room, is_review);
         }
-        let initial = self.directory.iter().filter(|(_, record)| record.role == Role::Initial && !record.is_visitor);
-        let initial = initial.map(|(_, record)| (record.connection, others.to_vec()));
-        let chosen: BTreeSet<PeerId> = self.visitors.rooms.keys().copied().collect();
+        let mut chosen: BTreeSet<PeerId> = self.visitors.rooms.keys().copied().collect();
+        if !others.is_empty() {
+            let is_own =
+                |peer: &PeerId| self.directory.record(*peer).is_some_and(|record| !record.is_visitor);
+            chosen.extend(self.directory.initial().iter().copied().filter(is_own));
+        }
         let before = std::mem::replace(&mut self.visitors.told, chosen);
         let named = before.union(&self.visitors.told).filter_map(|peer| {
-            let rooms = self.visitors.rooms.get(peer).copied().into_iter().collect();
-            Some((self.connection(*peer)?, rooms))
+            let record = self.directory.record(*peer)?;
+            let rooms = match record.role {
+                Role::Initial => others.to_vec(),
+                Role::Viewer => self.visitors.rooms.get(peer).copied().into_iter().collect(),
+            };
+            Some((record.connection, rooms))
         });
-        initial.chain(named).collect()
+        named.collect()
+    }
+
+    /// Whether more peers of this room are to visit others, as soon as there are any.
+    pub(in super::super) const fn is_lacking_visitors(&self) -> bool {
+        self.visitors.is_lacking
     }
 
     /// Fills the places for visitors to a room. At a review the weakest of them makes way for one that is much stronger.
@@ -102,6 +117,7 @@ impl Swarm {
             let Some(at) = elsewhere.or((!candidates.is_empty()).then_some(0)) else { break };
             present.push(candidates.remove(at).1);
         }
+        self.visitors.is_lacking |= present.len() < ROOM_VISITORS;
         if is_review
             && let Some((Reverse(best), strong)) = candidates.first().copied()
             && let Some(at) = (0..present.len()).min_by_key(|at| self.strength(present[*at]))
@@ -163,7 +179,7 @@ mod tests {
     #[test]
     fn the_publisher_visits_every_room_and_the_strongest_visit_the_next() {
         let (mut swarm, mut rng) = room(12);
-        assert_eq!(swarm.visitors(NOW, 0, &[]), [(ConnectionId(100), vec![])], "there is no other room");
+        assert_eq!(swarm.visitors(NOW, 0, &[]), [], "there is no other room");
         let named = swarm.visitors(NOW, 0, &[1, 2, 3]);
         let (next, far) = (links_of(0, &[1, 2, 3])[0], links_of(0, &[1, 2, 3])[1]);
         let strongest = 12 - ROOM_VISITORS as u64 + 1..=12;
@@ -177,7 +193,7 @@ mod tests {
         assert_eq!(who(&named, next).len(), 1 + ROOM_VISITORS);
         let named = swarm.visitors(NOW, 0, &[]);
         assert_eq!(named.iter().filter(|(_, rooms)| rooms.is_empty()).count(), named.len());
-        assert_eq!(swarm.visitors(NOW, 0, &[]).len(), 1, "the publisher alone is named again");
+        assert_eq!(swarm.visitors(NOW, 0, &[]), [], "they are told once");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::Tracker;
 impl Tracker {
     /// Seeders and leechers of a swarm, in all rooms that are decided upon here.
     pub fn counts(&self, swarm: SwarmId) -> (u32, u32) {
-        let add = |sum: (u32, u32), room: (u32, u32)| (sum.0.saturating_add(room.0), sum.1.saturating_add(room.1));
+        let add =
+            |sum: (u32, u32), room: (u32, u32)| (sum.0.saturating_add(room.0), sum.1.saturating_add(room.1));
         self.rooms(swarm).map(|(_, counts)| counts).fold((0, 0), add)
     }
 

@@ -78,6 +78,11 @@ impl Tracker {
         named
     }
 
+    /// Whether more peers of a room are to visit others, as soon as there are any.
+    pub fn is_lacking_visitors(&self, room: Room) -> bool {
+        self.swarms.get(room).is_some_and(Swarm::is_lacking_visitors)
+    }
+
     /// Whether the room of a connection links its peer with another.
     pub fn is_linked(&self, connection: ConnectionId, peer: PeerId) -> bool {
         let Some(Stage::Joined { known, room }) = self.stages.get(&connection) else { return false };
