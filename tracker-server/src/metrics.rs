@@ -195,7 +195,9 @@ mod tests {
         metrics.note_decision(Duration::from_micros(3));
         let balance = (4_000_000, 6_000_000, 1);
         let cluster = ClusterLevels { is_engine_up: true, trackers: 3, homes: 1, members: 4, guests: 5 };
-        let text = metrics.text(Levels { connections: 3, peers: 2, manifests: 1, balance, cluster }).unwrap();
+        let text = metrics
+            .text(Levels { connections: 3, peers: 2, manifests: 1, balance, rooms: 4, visits: 5, cluster })
+            .unwrap();
         for line in [
             "tributary_tracker_connections 3",
             "tributary_tracker_peers 2",
