@@ -257,7 +257,80 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use swarm_core::PublisherKey;
+    use swarm_core::publisher::TrackerName;
+    use swarm_core::tracker_message::TRACKER_VERSION;
+
     use super::*;
+    use crate::config::ServerConfig;
+    use crate::hub::Caller;
+    use crate::outbox::Outbox;
+
+    const SWARM: SwarmId = SwarmId([1; 32]);
+
+    fn hub() -> Hub {
+        let hub =
+            Hub::new(ServerConfig { room_peers_max: 4, ..ServerConfig::new(1, b"secret") }, None).unwrap();
+        hub.lock().tracker.add_swarm(SWARM, PublisherKey([1; 32]), [], 0);
+        hub
+    }
+
+    /// A viewer that joins, with a token if it was there before.
+    fn enter(hub: &Hub, resume: Option<String>) -> (ConnectionId, Arc<Outbox>) {
+        let caller = Caller { address: "192.0.2.1".parse().unwrap(), name: TrackerName::of("") };
+        let (connection, outbox) = hub.open(caller);
+        let capabilities = Vec::new();
+        let hello = PeerRequestBody::Hello {
+            version: TRACKER_VERSION,
+            uplink_bps: 0,
+            token: None,
+            resume,
+            capabilities,
+        };
+        let (role, have) = (Role::Viewer, vec![]);
+        let join = PeerRequestBody::Join { swarm: SWARM, role, have, playhead: None, proof: None };
+        for body in [hello, join] {
+            hub.handle_text(connection, &PeerRequest { id: 1, body }.encode());
+        }
+        (connection, outbox)
+    }
+
+    fn room(hub: &Hub, connection: ConnectionId) -> u32 {
+        hub.lock().tracker.joined_room(connection).unwrap().number
+    }
+
+    #[test]
+    fn a_peer_that_comes_back_gets_the_room_in_which_it_was() {
+        let hub = hub();
+        let peers: Vec<ConnectionId> = (0..7).map(|_| enter(&hub, None).0).collect();
+        let rooms: Vec<u32> = peers.iter().map(|peer| room(&hub, *peer)).collect();
+        assert_eq!(rooms, [0, 0, 0, 0, 1, 1, 1]);
+        let returning = hub.lock().tracker.joined_peer(peers[4]).unwrap();
+        hub.close(peers[0]);
+        hub.close(peers[4]);
+        let token = hub.config.tracker.resume_key.token(returning);
+        let (again, _) = enter(&hub, Some(token));
+        assert_eq!(room(&hub, again), 1);
+        let (newcomer, _) = enter(&hub, None);
+        assert_eq!(room(&hub, newcomer), 0, "one that was not there gets the fullest with a place left");
+    }
+
+    #[test]
+    fn visits_end_with_their_peers_and_with_their_rooms() {
+        let hub = hub();
+        let peers: Vec<ConnectionId> = (0..5).map(|_| enter(&hub, None).0).collect();
+        let visits = |hub: &Hub| hub.lock().visits.len();
+        assert_eq!(visits(&hub), 5, "each to the other room");
+        hub.close(peers[1]);
+        assert_eq!(visits(&hub), 4);
+        hub.close(peers[4]);
+        hub.tick_rooms();
+        assert_eq!(visits(&hub), 0, "there is one room");
+        assert_eq!(hub.lock().tracker.occupied(), [SWARM.into()]);
+        assert_eq!(hub.lock().tracker.counts(SWARM), (3, 0));
+    }
 
     #[test]
     fn a_bounded_number_of_peers_find_their_rooms_again() {
