@@ -119,7 +119,10 @@ impl World {
                 self.end_visit(connection);
                 None
             }
-            Outgoing::Close(_) => Some(connection),
+            Outgoing::Close(_) => {
+                self.end_visits(connection);
+                Some(connection)
+            }
         }
     }
 }

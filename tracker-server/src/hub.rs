@@ -298,9 +298,13 @@ impl Hub {
                 Outgoing::Send(message) => Tracker::note_of(&message.body),
                 Outgoing::Close(_) => LinkNote::Nothing,
             };
-            if matches!(outgoing, Outgoing::Close(_)) && state.visits.owner(connection).is_some() {
-                self.end_visit(state, connection);
-                continue;
+            if matches!(outgoing, Outgoing::Close(_)) {
+                // The decisions have forgotten the peer.
+                self.end_visits(state, connection);
+                if state.visits.owner(connection).is_some() {
+                    self.end_visit(state, connection);
+                    continue;
+                }
             }
             let Some(connection) = Self::hearer(state, connection, note) else { continue };
             let State { tracker, lines, cluster, siblings, .. } = &mut *state;

@@ -110,6 +110,11 @@ impl Swarm {
         (count(seeders), count(leechers))
     }
 
+    /// Whether a peer takes part here beside its own room.
+    pub(super) fn is_visitor(&self, peer: PeerId) -> bool {
+        self.directory.record(peer).is_some_and(|record| record.is_visitor)
+    }
+
     /// Whether two peers are neighbours here.
     pub(super) fn is_linked(&self, left: PeerId, right: PeerId) -> bool {
         self.graph.is_linked(left, right)

@@ -273,7 +273,9 @@ impl Tracker {
                 let is_visitor = false;
                 let newcomer =
                     Newcomer { peer, connection, role, have, uplink_bps, playhead, site, is_visitor };
-                self.join(now, Room::new(swarm, room), newcomer, (known, proof))
+                let room = Room::new(swarm, room);
+                outgoing.extend(self.make_way(now, room, (peer, connection, is_visitor))?);
+                self.join(now, room, newcomer, (known, proof))
             }
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))

@@ -97,13 +97,15 @@ impl Hub {
         connection: ConnectionId,
         reason: CloseReason,
     ) {
-        let State { cluster: Some(cluster), lines, visits, .. } = &mut *state else { return };
+        let Some(cluster) = &mut state.cluster else { return };
         if !cluster.heard(home, connection, None) {
             return self.metrics.count_late();
         }
-        if visits.owner(connection).is_some() {
+        if state.visits.owner(connection).is_some() {
             return self.end_visit(state, connection);
         }
+        self.end_visits(state, connection);
+        let lines = &state.lines;
         if let Some(outbox) = lines.get(&connection).and_then(|line| line.outbox.as_ref()) {
             outbox.close(reason);
         }

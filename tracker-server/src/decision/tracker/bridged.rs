@@ -157,6 +157,11 @@ impl Tracker {
         };
         let is_new = matches!(stage, Some(Stage::Greeted(_)));
         let Said { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor } = said;
+        let peer = known.peer;
+        let mut outgoing = match self.make_way(now, room, (peer, connection, is_visitor)) {
+            Ok(outgoing) => outgoing,
+            Err(refusal) => return self.refuse_known(now, connection, None, refusal),
+        };
         // A swarm whose publisher removed it goes on for those who are in it.
         let swarm = match self.swarms.opened(room) {
             Some(swarm) if !is_new || swarm.has_room(role) => swarm,
@@ -165,7 +170,6 @@ impl Tracker {
             }
             None => return self.refuse_known(now, connection, None, Refusal::unknown_swarm(room.swarm)),
         };
-        let peer = known.peer;
         if is_new {
             if role == Role::Initial {
                 self.admission.widen(now, connection);
@@ -175,14 +179,16 @@ impl Tracker {
             self.stages.insert(connection, Stage::Joined { known, room });
             if is_visitor && links.is_empty() {
                 let notices = swarm.join(now, newcomer, &mut self.rng);
-                return notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))).collect();
+                outgoing.extend(notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))));
+                return outgoing;
             }
             swarm.enter(now, newcomer);
         } else {
             swarm.change(peer, &have, &[]);
         }
         let notices = swarm.restore(now, peer, (uplink_bps, playhead, ahead_ms), &links);
-        notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))).collect()
+        outgoing.extend(notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))));
+        outgoing
     }
 
     /// Gives up a room, whose home is elsewhere from now on: returns its peers with what they said. Nobody is told

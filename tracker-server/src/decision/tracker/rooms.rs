@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use swarm_core::{PeerId, SwarmId, Timestamp};
 
 use super::super::network::Site;
-use super::super::outgoing::ConnectionId;
+use super::super::outgoing::{ConnectionId, Outgoing};
+use super::super::refusal::Refusal;
 use super::super::room::{Around, Room};
 use super::super::swarm::Swarm;
 use super::stage::{Known, Permission, Stage};
@@ -94,6 +95,24 @@ impl Tracker {
         let Some(Stage::Joined { known, room }) = self.stages.get(&connection) else { return None };
         let said = self.swarms.get(*room)?.said_by(known.peer)?;
         Some((known.passport(), said.visiting()))
+    }
+
+    /// A peer is about to enter a room in which it may be already, under another connection: that of a visit whose peer has
+    /// come back elsewhere, which its tracker has not heard yet. A visit never takes the place of the peer itself.
+    pub(super) fn make_way(
+        &mut self,
+        now: Timestamp,
+        room: Room,
+        (peer, connection, is_visitor): (PeerId, ConnectionId, bool),
+    ) -> Result<Vec<(ConnectionId, Outgoing)>, Refusal> {
+        let Some(swarm) = self.swarms.get(room) else { return Ok(Vec::new()) };
+        let Some(old) = swarm.connection(peer).filter(|old| *old != connection) else {
+            return Ok(Vec::new());
+        };
+        if is_visitor && !swarm.is_visitor(peer) {
+            return Err(Refusal::replaced());
+        }
+        Ok(self.refuse_known(now, old, None, Refusal::replaced()))
     }
 
     /// Makes a connection known that stands for a peer's visit to another room. Nothing is taken of what its address may
