@@ -46,6 +46,7 @@ use crate::socket::MessageRoom;
 use crate::turns::Turns;
 use guests::{close_guest, deliver_to_guest};
 pub(crate) use leases::Questions;
+use rooms::{counts, rooms_of_cut_swarms};
 
 /// The way to one connection.
 #[derive(Debug)]
@@ -367,20 +368,6 @@ impl Hub {
 
 fn admit(paces: &Mutex<Paces>, now: Timestamp, address: IpAddr) -> Result<(), u32> {
     paces.lock().unwrap_or_else(PoisonError::into_inner).admit(now, Site::of(address))
-}
-
-/// Seeders and leechers of a swarm, in all its rooms.
-fn counts(state: &State, swarm: SwarmId) -> (u32, u32) {
-    let add =
-        |sum: (u32, u32), room: (u32, u32)| (sum.0.saturating_add(room.0), sum.1.saturating_add(room.1));
-    rooms::rooms(state, swarm).into_values().fold((0, 0), add)
-}
-
-/// Rooms that are decided upon here, of swarms that have more than one anywhere.
-fn rooms_of_cut_swarms(state: &State) -> usize {
-    let occupied = state.tracker.occupied();
-    let of_cut = occupied.iter().filter(|room| rooms::rooms(state, room.swarm).len() > 1);
-    of_cut.filter(|room| state.tracker.room_counts(**room) != (0, 0)).count()
 }
 
 /// Files a frame for a socket.

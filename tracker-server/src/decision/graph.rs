@@ -27,8 +27,10 @@ mod apart;
 mod by_chance;
 mod initial;
 mod moving;
+mod near;
 mod regular;
 mod strong;
+mod visitors;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -226,35 +228,6 @@ impl Graph {
         self.take_changes()
     }
 
-    /// Enters a viewer of another room: its place among the viewers is all that it gets.
-    pub fn join_visitor(
-        &mut self,
-        now: Timestamp,
-        peer: PeerId,
-        subnet: Subnet,
-        rng: &mut fastrand::Rng,
-    ) -> Vec<Change> {
-        let waiting = self.below.len();
-        self.enter(now, peer, subnet, false);
-        self.set_visitor(peer);
-        self.link_viewers(now, peer, waiting, rng);
-        self.take_changes()
-    }
-
-    fn link_viewers(&mut self, now: Timestamp, peer: PeerId, waiting: usize, rng: &mut fastrand::Rng) {
-        match self.wiring {
-            _ if !self.is_crowd() => {}
-            Wiring::Regular => self.place(now, peer, waiting, rng),
-            Wiring::ByChance => self.draw_links(now, peer, rng),
-        }
-    }
-
-    /// Notes that a viewer is one of another room.
-    fn set_visitor(&mut self, peer: PeerId) {
-        self.nodes.get_mut(&peer).into_iter().for_each(|node| node.is_visitor = true);
-        self.note(peer);
-    }
-
     /// Enters an initial peer that is to have `places` links, and links viewers to it; never other initial peers, which
     /// have nothing to give one another.
     pub fn join_initial(
@@ -306,31 +279,6 @@ impl Graph {
             }
         }
         Departure { neighbours, changes: self.take_changes() }
-    }
-
-    /// Links `left` and `right` for their nearness; for it each gives up the neighbour named beside it, and
-    /// these two are linked instead. So everybody has as many links as before. `None` if that cannot be.
-    pub fn swap(
-        &mut self,
-        now: Timestamp,
-        (left, left_gives): (PeerId, PeerId),
-        (right, right_gives): (PeerId, PeerId),
-    ) -> Option<Vec<Change>> {
-        let gives = |peer, other| self.kind(peer, other).is_some_and(Kind::is_regular);
-        let can_be = gives(left, left_gives)
-            && gives(right, right_gives)
-            && self.is_free(left, right)
-            && self.is_free(left_gives, right_gives)
-            && self.is_diverse(left, right)
-            && self.is_diverse(left_gives, right_gives);
-        if !can_be {
-            return None;
-        }
-        self.link(now, left, right, Kind::Near);
-        self.link(now, left_gives, right_gives, Kind::Random);
-        self.unlink(left, left_gives);
-        self.unlink(right, right_gives);
-        Some(self.take_changes())
     }
 
     /// Regular links of a viewer.

@@ -295,7 +295,7 @@ impl Tracker {
         room: Room,
         body: PeerRequestBody,
     ) -> Met {
-        let swarm = self.swarms.get_mut(room).ok_or_else(|| Refusal::unknown_swarm(room.swarm))?;
+        let swarm = self.swarms.room_mut(room).ok_or_else(|| Refusal::unknown_swarm(room.swarm))?;
         match body {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
@@ -350,7 +350,7 @@ impl Tracker {
     fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {
         match stage {
             Stage::Joined { known, room } => {
-                let swarm = self.swarms.get_mut(room);
+                let swarm = self.swarms.room_mut(room);
                 let left = swarm.map(|swarm| swarm.leave(now, known.peer, &mut self.rng));
                 self.swarms.left(room);
                 left.unwrap_or_default()

@@ -52,6 +52,20 @@ pub(super) fn rooms(state: &State, swarm: SwarmId) -> BTreeMap<u32, (u32, u32)> 
     rooms
 }
 
+/// Seeders and leechers of a swarm, in all its rooms.
+pub(super) fn counts(state: &State, swarm: SwarmId) -> (u32, u32) {
+    let add =
+        |sum: (u32, u32), room: (u32, u32)| (sum.0.saturating_add(room.0), sum.1.saturating_add(room.1));
+    rooms(state, swarm).into_values().fold((0, 0), add)
+}
+
+/// Rooms that are decided upon here, of swarms that have more than one anywhere.
+pub(super) fn rooms_of_cut_swarms(state: &State) -> usize {
+    let occupied = state.tracker.occupied();
+    let of_cut = occupied.iter().filter(|room| rooms(state, room.swarm).len() > 1);
+    of_cut.filter(|room| state.tracker.room_counts(**room) != (0, 0)).count()
+}
+
 /// Whether the room of a connection links its peer with another.
 fn is_linked(
     tracker: &Tracker,

@@ -225,7 +225,7 @@ mod tests {
         swarm.join(NOW, publisher, &mut rng);
         assert_eq!(swarm.counts(), (1, 3));
         assert_eq!(swarm.graph.initial_count(PeerId(101)), 3, "the viewers of this room only");
-        let visiting = [60, 101].map(|peer| ConnectionId(peer));
+        let visiting = [60, 101].map(ConnectionId);
         let named = swarm.visitors(NOW, 0, &[1]);
         assert!(named.iter().all(|(connection, _)| !visiting.contains(connection)), "{named:?}");
     }

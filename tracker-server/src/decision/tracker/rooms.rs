@@ -68,7 +68,7 @@ impl Tracker {
     ) -> Vec<(ConnectionId, Vec<Room>)> {
         let mut named = Vec::new();
         for (number, own) in rooms {
-            let Some(room) = self.swarms.get_mut(Room::new(swarm, *number)) else { continue };
+            let Some(room) = self.swarms.room_mut(Room::new(swarm, *number)) else { continue };
             room.set_around(around(rooms, *own));
             let others: Vec<u32> = rooms.keys().copied().filter(|other| other != number).collect();
             for (connection, numbers) in room.visitors(now, *number, &others) {

@@ -106,7 +106,7 @@ impl Swarms {
         self.0.values().flat_map(|known| known.rooms.values())
     }
 
-    pub(super) fn get_mut(&mut self, room: Room) -> Option<&mut Swarm> {
+    pub(super) fn room_mut(&mut self, room: Room) -> Option<&mut Swarm> {
         self.0.get_mut(&room.swarm)?.rooms.get_mut(&room.number)
     }
 

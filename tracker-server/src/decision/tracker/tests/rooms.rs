@@ -27,7 +27,7 @@ fn connects(outgoing: &[(ConnectionId, Outgoing)], to: u64) -> Vec<PeerId> {
     let peers = sent.filter_map(|(_, outgoing)| match outgoing {
         Outgoing::Send(message) => match Tracker::note_of(&message.body) {
             LinkNote::Linked(peer) => Some(peer),
-            _ => None,
+            LinkNote::Nothing | LinkNote::State | LinkNote::Signal | LinkNote::Unlinked(_) => None,
         },
         Outgoing::Close(_) => None,
     });
