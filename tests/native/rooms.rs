@@ -38,13 +38,13 @@ fn wait_all(fetches: &[Fetch], file: &Path) -> Result<()> {
 async fn a_tracker_that_is_alone_cuts_a_swarm_and_everybody_gets_everything() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("original");
-    random_file(&file, 8 * MIB, 61)?;
+    random_file(&file, 4 * MIB, 61)?;
     let options = [&OPTIONS[..], &["--metrics-listen", "127.0.0.1:0"]].concat();
     let tracker = Tracker::start_with("127.0.0.1:0", &options)?;
     let private = tracker.process().wait_stderr("the private address", PATIENCE, |lines| {
         Some(lines.iter().find_map(|line| line.split_once("metrics: "))?.1.to_owned())
     })?;
-    let seeder = Seeder::start(&tracker, &file, folder.path(), &["--list", "--upload-limit", "12M"])?;
+    let seeder = Seeder::start(&tracker, &file, folder.path(), &["--list", "--upload-limit", "8M"])?;
     let link = format!("http://{}/#{}", tracker.address(), seeder.swarm());
     let fetches = start_fetches(folder.path(), &link, 0..FETCHERS)?;
     // The seeder has a place in the first room, and visits the others: it is counted once.
@@ -88,7 +88,7 @@ async fn wait_for_rooms(members: &[Member], swarm: &str, count: u32) -> Result<S
 async fn rooms_spread_over_two_trackers_and_a_home_that_is_killed_stops_no_fetch() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("original");
-    random_file(&file, 16 * MIB, 62)?;
+    random_file(&file, 6 * MIB, 62)?;
     let redis = Redis::start()?;
     let start = || Member::start_at("127.0.0.1:0", &redis.url(), &OPTIONS);
     let mut members = vec![start()?, start()?];
@@ -96,7 +96,7 @@ async fn rooms_spread_over_two_trackers_and_a_home_that_is_killed_stops_no_fetch
         member.wait_for_trackers(2).await?;
     }
     let gate = Gate::to(vec![members[0].address()?, members[1].address()?]).await?;
-    let options = ["--list", "--upload-limit", "12M"];
+    let options = ["--list", "--upload-limit", "8M"];
     let seeder = Seeder::start_at(&gate.address.to_string(), &file, folder.path(), &options)?;
     let link = format!("http://{}/#{}", gate.address, seeder.swarm());
     // A room's worth at a time: counts of other trackers are a second old.
@@ -113,7 +113,7 @@ async fn rooms_spread_over_two_trackers_and_a_home_that_is_killed_stops_no_fetch
     for member in &members {
         member.tracker.wait_for_peers(seeder.swarm(), FETCHERS as u64 + 1).await?;
     }
-    fetches[FETCHERS - 1].wait_verified(MIB, FETCH_TIMEOUT)?;
+    fetches[FETCHERS - 1].wait_verified(MIB / 2, FETCH_TIMEOUT)?;
     let home = found.iter().max_by_key(|(number, ..)| *number).context("no room")?.1.to_owned();
     take(&mut members, &home)?.tracker.kill()?;
     // All rooms are at the other one; who lost its socket comes again there.
