@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use swarm_core::Timestamp;
-use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
+use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, TrackerMessage};
 
 use super::requests::id_of;
 use super::{Hub, Line, State};
@@ -144,7 +144,13 @@ impl Hub {
         });
         let Some(connection) = found else { return self.metrics.count_late() };
         match PeerRequest::decode(text) {
-            Ok(request) => self.decide(state, connection, request, text.len()),
+            Ok(request) => {
+                let is_join = matches!(request.body, PeerRequestBody::Join { .. });
+                self.decide(state, connection, request, text.len());
+                if is_join {
+                    self.arrange_after_join(state, connection, None);
+                }
+            }
             Err(error) => {
                 let outgoing = state.tracker.handle_undecodable(self.now(), connection, id_of(text), &error);
                 self.deliver(state, outgoing);
