@@ -1,7 +1,10 @@
 //! The file of `--config`: flags by their names, as TOML. The command line and the environment win.
 //!
 //! The file becomes arguments that are read together with those that were given, so that each is checked and explained
-//! in one place. Which command lines take such a file is theirs: they have a flag `--config`.
+//! in one place. Which command lines take such a file is theirs: they have a flag `--config`. They also share how an error
+//! is [put into words](in_words).
+
+mod words;
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -12,6 +15,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::Value;
 use toml::de::DeTable;
+
+pub use words::in_words;
 
 /// A file of flags is never this long; a device may be without end.
 const FILE_BYTES_MAX: u64 = 1 << 20;

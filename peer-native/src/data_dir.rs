@@ -31,6 +31,9 @@ const ENTRY_BYTES_MAX: u64 = 1024 * 1024;
 /// Publications of one file that are remembered: as many things may be said of it and taken back.
 const PUBLISHED_MAX: usize = 16;
 
+/// Titles from before a file changed that are remembered.
+const FORMER_MAX: usize = 64;
+
 /// Files in a catalogue, at most.
 const LISTINGS_MAX: usize = 4096;
 
@@ -123,9 +126,32 @@ pub struct Listing {
     /// Whether the tracker's public catalogue was asked to show it.
     #[serde(default)]
     pub is_public: bool,
+    /// What it was seeded as before it changed, the latest last, until that is removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Former>,
+}
+
+/// A title that a file was seeded as before it changed. Its tracker may still have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    /// The swarm.
+    pub swarm: SwarmId,
+    /// Where it was seeded, the tracker that its link names first.
+    pub trackers: Vec<String>,
 }
 
 impl Listing {
+    /// Takes over what is known of the same file from before.
+    pub fn after(mut self, before: Self) -> Self {
+        let trackers = before.trackers().map(str::to_owned).collect();
+        self.former = before.former;
+        self.former.push(Former { swarm: before.swarm, trackers });
+        self.former.retain(|former| former.swarm != self.swarm);
+        let surplus = self.former.len().saturating_sub(FORMER_MAX);
+        self.former.drain(..surplus);
+        self
+    }
+
     /// The trackers that it was last seeded at, the one that its link names first.
     pub fn trackers(&self) -> impl Iterator<Item = &str> {
         let others = self.statement.trackers.iter().map(String::as_str);
@@ -215,6 +241,12 @@ impl DataDir {
         write_atomically(&self.tree_path(record.root), &[&tree.export()])?;
         write_atomically(&self.manifest_path(swarm), &[manifest])?;
         write_atomically(&self.entry_path("files", &record.path), &[&serde_json::to_vec_pretty(record)?])
+    }
+
+    /// What the catalogue says of the file at a canonical path.
+    pub fn listing(&self, path: &Path) -> Option<Listing> {
+        let listing: Listing = read_json(&self.entry_path("catalogue", path)).ok()?;
+        (listing.path == path).then_some(listing)
     }
 
     /// Puts a file into the catalogue, or in place of what was said of it before.
@@ -313,6 +345,27 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_file_remembers_what_it_was_seeded_as() {
+        let seeded = |swarm: u8| Listing {
+            path: "a".into(),
+            swarm: SwarmId([swarm; 32]),
+            tracker: "ws://h/v1/swarm".into(),
+            statement: Statement::default(),
+            added_s: 0,
+            is_public: false,
+            former: Vec::new(),
+        };
+        let former =
+            |listing: &Listing| listing.former.iter().map(|former| former.swarm.0[0]).collect::<Vec<_>>();
+        let third = seeded(3).after(seeded(2).after(seeded(1)));
+        assert_eq!(former(&third), [1, 2]);
+        assert_eq!(third.former[0].trackers, ["ws://h/v1/swarm"]);
+        assert_eq!(former(&seeded(1).after(third)), [2, 3], "what it is again is not what it was");
+        let many = (1..=100).fold(seeded(0), |before, swarm| seeded(swarm).after(before));
+        assert_eq!(many.former.len(), FORMER_MAX);
+    }
+
+    #[test]
     fn the_catalogue_keeps_one_entry_a_file_until_it_is_taken_out() {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = DataDir::at(directory.path().join("data"));
@@ -324,6 +377,7 @@ mod tests {
             statement: Statement::default(),
             added_s,
             is_public: false,
+            former: Vec::new(),
         };
         data_dir.list(&listing("a", 5)).unwrap();
         data_dir.list(&listing("b", 3)).unwrap();

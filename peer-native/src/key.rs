@@ -38,6 +38,14 @@ pub enum KeyError {
     /// Something else is in the file.
     #[error("{} holds no publisher's key; it is one line that begins with {HEAD}", .0.display())]
     Malformed(PathBuf),
+    /// It cannot be written.
+    #[error("no key can be made at {}: {source}; name another place with --data-dir or --key", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The platform refuses.
     #[error("the key at {} cannot be used: {source}", path.display())]
     Io {
@@ -80,7 +88,7 @@ pub fn make(path: &Path) -> Result<SecretKey, KeyError> {
             let path = path.to_owned();
             return if path.exists() { KeyError::Exists(path) } else { KeyError::Dangling(path) };
         }
-        KeyError::Io { path: path.to_owned(), source }
+        KeyError::Unwritable { path: path.to_owned(), source }
     };
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| failed(io::Error::other(error.to_string())))?;

@@ -4,6 +4,7 @@
 //! answered by 206, one beyond the end by 416. A `Range` that is malformed or names several is ignored, as RFC 9110
 //! (section 14.2) allows: the answer is 200 with everything. TLS is a proxy's business.
 
+mod patient_stream;
 mod places;
 
 use std::collections::BTreeMap;
@@ -31,12 +32,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::store::FileStamp;
+use patient_stream::PatientStream;
 use places::{Place, Places};
 
 /// A request's head comes within this time…
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// …and a connection lasts no longer than this, whatever is read of it.
 const CONNECTION_MAX: Duration = Duration::from_secs(600);
+/// A reader that takes nothing for this long is dropped. A slow one stays: it takes something in this time.
+const STALL: Duration = Duration::from_secs(15);
 /// Bytes read and sent at a time.
 const PART_BYTES: u64 = 64 * 1024;
 
@@ -56,6 +60,7 @@ struct Shared {
     files: Mutex<BTreeMap<String, Served>>,
     places: Places,
     pace: Pace,
+    stall: Duration,
 }
 
 /// The rate of all connections together.
@@ -77,10 +82,14 @@ pub struct MirrorServer {
 impl MirrorServer {
     /// Listens at `HOST:PORT`; sends at most `rate` bytes a second over all connections. Runs in a tokio runtime.
     pub async fn start(listen: &str, rate: Option<u64>) -> io::Result<Self> {
+        Self::start_with(listen, rate, STALL).await
+    }
+
+    async fn start_with(listen: &str, rate: Option<u64>, stall: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let shared =
-            Arc::new(Shared { files: Mutex::default(), places: Places::default(), pace: Pace::new(rate) });
+        let (files, places, pace) = (Mutex::default(), Places::default(), Pace::new(rate));
+        let shared = Arc::new(Shared { files, places, pace, stall });
         tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { shared, address })
     }
@@ -132,6 +141,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>, place: Place) {
+    let stream = PatientStream::new(stream, Arc::clone(&place.traffic), shared.stall);
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(answer(&shared, &request)) }
@@ -140,7 +150,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, place: Place) {
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     // One that leaves, or talks nonsense, is no failure of ours.
-    let _ = tokio::time::timeout(CONNECTION_MAX, connection).await;
+    tokio::select! {
+        _ = tokio::time::timeout(CONNECTION_MAX, connection) => {}
+        () = place.traffic.gives_way() => {}
+    }
     drop(place);
 }
 
@@ -294,7 +307,10 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -309,6 +325,64 @@ mod tests {
         let turn = tokio::time::timeout(Duration::from_secs(20), pace.wait_turn(PART_BYTES));
         assert!(turn.await.is_ok(), "it waits for those that left");
         assert!(began.elapsed() >= Duration::from_millis(500), "the rate holds");
+    }
+
+    /// A mirror with a file of `length_bytes`, and the path of that.
+    async fn mirror(folder: &Path, length_bytes: usize, stall: Duration) -> (MirrorServer, String) {
+        let (content, tree) = (folder.join("content"), folder.join("tree"));
+        std::fs::write(&content, vec![7; length_bytes]).unwrap();
+        std::fs::write(&tree, b"tree").unwrap();
+        let server = MirrorServer::start_with("127.0.0.1:0", None, stall).await.unwrap();
+        let root = ContentRoot([3; 32]);
+        server.add(root, "video/mp4", content, tree).unwrap();
+        (server, format!("/{root}"))
+    }
+
+    /// A reader with a small buffer that has asked for a path.
+    async fn reader(server: &MirrorServer, path: &str) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        let mut stream = socket.connect(server.address()).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: m\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_dropped_and_its_place_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let stall = Duration::from_millis(1_500);
+        let (server, path) = mirror(folder.path(), 32 << 20, stall).await;
+        let reader = reader(&server, &path).await;
+        let is_gone = async {
+            // It comes before it goes.
+            while server.shared.places.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            while !server.shared.places.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), is_gone).await.expect("it keeps its place");
+        drop(reader);
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_keeps_its_place_for_as_long_as_it_takes_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let stall = Duration::from_millis(1_500);
+        let (server, path) = mirror(folder.path(), 32 << 20, stall).await;
+        let mut reader = reader(&server, &path).await;
+        let (began, mut read, mut buffer) = (Instant::now(), 0, vec![0; 8 * 1024]);
+        // 160 kB/s, over several times the bound.
+        let mut turns = tokio::time::interval(Duration::from_millis(50));
+        while began.elapsed() < stall * 4 {
+            turns.tick().await;
+            let count = reader.read(&mut buffer).await.expect("it was dropped");
+            assert!(count > 0, "it was dropped after {read} bytes");
+            read += count;
+        }
+        assert!(read < 4 << 20, "{read} bytes: it was not slow");
+        assert!(!server.shared.places.is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod cli;
 mod doctor;
 mod ending;
 mod fetch;
+mod here;
 mod http;
 mod inspect;
 mod publishing;
@@ -31,8 +32,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 pub use cli::{Command, Output, Serving};
 pub use ending::Ending;
+pub use here::Here;
 pub use report::Reporter;
-pub use seed::{Here, share};
+pub use seed::share;
 
 /// Exit code of a fetch that was stopped.
 const INTERRUPTED: u8 = 130;
@@ -74,7 +76,7 @@ pub fn ended(
     let reporter = Reporter { is_json: output.json };
     let result = on_all_processors(async { work(reporter, Ending::listen()?).await });
     result.unwrap_or_else(|error| {
-        reporter.error(&format!("{error:#}"));
+        reporter.error(&flag_file::in_words(&*error));
         ExitCode::FAILURE
     })
 }

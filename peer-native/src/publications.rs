@@ -106,7 +106,14 @@ pub fn publish_manifest(
     if let Some(token) = credentials.publish_token.as_ref().or(credentials.token.as_ref()) {
         request = request.header("authorization", bearer(token));
     }
-    outcome(request.send(bytes).map_err(|error| failed(&error))?)
+    let refused = match (&credentials.publish_token, &credentials.token) {
+        (None, None) => TOKENS,
+        (Some(_), _) => "the tracker has another than --publish-token (TRIBUTARY_PUBLISH_TOKEN) says",
+        (None, Some(_)) => {
+            "--token (TRIBUTARY_TOKEN) is not enough; --publish-token (TRIBUTARY_PUBLISH_TOKEN) may be"
+        }
+    };
+    outcome(request.send(bytes).map_err(|error| failed(&error))?, refused)
 }
 
 /// What a tracker made of the wish to remove something.
@@ -160,7 +167,7 @@ fn removed(
     Ok(match (response.status().as_u16(), asked) {
         (404, _) => Removal::Done(Ok(Removed::Unknown)),
         (429 | 503, Some(seconds)) => Removal::Later(Duration::from_secs(seconds).min(REMOVAL_PAUSE_MAX)),
-        _ => Removal::Done(outcome(response).map(|()| Removed::Forgotten)),
+        _ => Removal::Done(outcome(response, TOKENS).map(|()| Removed::Forgotten)),
     })
 }
 
@@ -186,17 +193,18 @@ fn proof(
     Ok(format!("{challenge}.{}", key.sign(&statement)))
 }
 
-fn outcome(mut response: Response<Body>) -> Result<(), PublishError> {
+/// Where tokens come from.
+const TOKENS: &str = "--publish-token, --token, or the environment: TRIBUTARY_PUBLISH_TOKEN, TRIBUTARY_TOKEN";
+
+/// What a tracker answered; `tokens` is what to do if it asks for another token.
+fn outcome(mut response: Response<Body>, tokens: &str) -> Result<(), PublishError> {
     let status = response.status();
     if status.is_success() {
         return Ok(());
     }
     let text = text(&mut response);
     match status.as_u16() {
-        401 => Err(PublishError::Refused(format!(
-            "the tracker refuses: {text} (--publish-token, --token, or the \
-             environment: TRIBUTARY_PUBLISH_TOKEN, TRIBUTARY_TOKEN)"
-        ))),
+        401 => Err(PublishError::Refused(format!("the tracker refuses: {text} ({tokens})"))),
         400 | 403 | 410 | 413 => Err(PublishError::Refused(format!("the tracker refuses: {text}"))),
         status => Err(PublishError::Failed(format!("HTTP status {status} {text}"))),
     }

@@ -58,13 +58,8 @@ pub enum PublishError {
     #[error(transparent)]
     Mirror(#[from] CheckError),
     /// The tree for mirrors cannot be written.
-    #[error("{} cannot be written: {source}; write it elsewhere with `tree FILE --out`", path.display())]
-    Tree {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Tree(#[from] sidecar::WriteError),
     /// The manifest breaks a rule.
     #[error("{} cannot be published: {source}", path.display())]
     Manifest {
@@ -155,7 +150,7 @@ pub fn publish(
         && let Err(error) = data_dir.save(&record, swarm, &bytes, &tree)
     {
         tracing::warn!(
-            "cannot save in {}: {error}; the next start hashes again and the link will be another",
+            "cannot save in {}: {error}; the next start hashes again, and without the same key the link will be another",
             data_dir.path().display()
         );
     }
@@ -190,8 +185,7 @@ pub fn write_tree(path: &Path, tree: &HashTree) -> Result<Option<Remark>, Publis
     if sidecar::is_of(&beside, tree) {
         return Ok(None);
     }
-    let written = sidecar::write(&beside, tree);
-    written.map_err(|source| PublishError::Tree { path: beside.clone(), source })?;
+    sidecar::write(&beside, tree)?;
     Ok(Some(Remark::Info(format!("{} was written, for mirrors", beside.display()))))
 }
 

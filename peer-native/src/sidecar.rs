@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use swarm_core::HashTree;
 use swarm_core::tree::sidecar;
 
+use crate::store::write_atomically_with;
+
 /// Where the tree of a file belongs.
 pub fn path_of(file: &Path) -> PathBuf {
     let mut name = OsString::from(file);
@@ -15,19 +17,53 @@ pub fn path_of(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes a whole tree. Nothing has the name before all of it is there.
-pub fn write(path: &Path, tree: &HashTree) -> io::Result<()> {
-    let mut part = OsString::from(path);
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let mut out = BufWriter::new(File::create(&part)?);
-    out.write_all(&sidecar::header(tree.geometry(), tree.root()))?;
-    for page in 0..sidecar::page_count(tree.geometry()) {
-        let bytes = tree.page(page).ok_or_else(|| io::Error::other("the tree is not whole"))?;
-        out.write_all(&bytes)?;
+/// A tree file that cannot be written. The text names it and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A file of another kind has the name.
+    #[error(
+        "{} is there already and is not a tree file, so it is left as it is; move it away, or name another file for the tree with \
+         `tree FILE --out`",
+        .0.display()
+    )]
+    Foreign(PathBuf),
+    /// The platform refuses.
+    #[error("{} cannot be written: {source}; write it elsewhere with `tree FILE --out`", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Writes a whole tree, at once with its last byte. In place of an earlier tree file only.
+pub fn write(path: &Path, tree: &HashTree) -> Result<(), WriteError> {
+    let failed = |source| WriteError::Io { path: path.to_owned(), source };
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+        Ok(there) if there.is_file() && begins_like_a_tree(path).map_err(failed)? => {}
+        Ok(_) => return Err(WriteError::Foreign(path.to_owned())),
     }
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    std::fs::rename(&part, path)
+    let written = write_atomically_with(path, |file| {
+        let mut out = BufWriter::new(file);
+        out.write_all(&sidecar::header(tree.geometry(), tree.root()))?;
+        for page in 0..sidecar::page_count(tree.geometry()) {
+            let bytes = tree.page(page).ok_or_else(|| io::Error::other("the tree is not whole"))?;
+            out.write_all(&bytes)?;
+        }
+        out.flush()
+    });
+    written.map_err(failed)
+}
+
+/// Whether a file begins like a tree file, of any version.
+fn begins_like_a_tree(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(path)?.take(sidecar::MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok(start.len() == sidecar::MAGIC.len() && start.starts_with(sidecar::MAGIC_OF_ALL_VERSIONS))
 }
 
 /// Whether a file is the tree file of this content, by its length and its header.
@@ -66,5 +102,47 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().len(), sidecar::file_bytes(tree(1).geometry()));
         File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
         assert!(!is_of(&path, &tree(1)));
+    }
+
+    #[test]
+    fn a_file_that_is_no_tree_file_is_never_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("film.mp4.tree");
+        let mut builder = TreeBuilder::new();
+        (0..300).for_each(|_| builder.push(&[1; 16_384]));
+        let tree = builder.finish().unwrap();
+        for other in [&b""[..], b"TRBTREE", b"a drawing of a tree, and no copy of it"] {
+            std::fs::write(&path, other).unwrap();
+            let error = write(&path, &tree).unwrap_err();
+            assert!(matches!(error, WriteError::Foreign(_)), "{error}");
+            assert!(error.to_string().contains("film.mp4.tree is there already"), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), other);
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(write(&path, &tree), Err(WriteError::Foreign(_))));
+        std::fs::remove_dir(&path).unwrap();
+        // What an interrupted program may have left beside it is a person's file, too.
+        let part = directory.path().join("film.mp4.tree.part");
+        std::fs::write(&part, b"mine").unwrap();
+        write(&path, &tree).unwrap();
+        assert_eq!(std::fs::read(&part).unwrap(), b"mine");
+        std::fs::write(&path, b"TRBTREE0 of an earlier version").unwrap();
+        write(&path, &tree).unwrap();
+        assert!(is_of(&path, &tree));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "nothing else is left");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_a_tree_file_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, target) = (directory.path().join("f.tree"), directory.path().join("target"));
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        let mut builder = TreeBuilder::new();
+        builder.push(&[1; 100]);
+        let tree = builder.finish().unwrap();
+        assert!(matches!(write(&path, &tree), Err(WriteError::Foreign(_))));
+        assert!(!target.exists());
     }
 }

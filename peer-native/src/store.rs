@@ -380,9 +380,17 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Writes a file so that it is either as it was or as it is to be.
 pub(crate) fn write_atomically(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    write_atomically_with(path, |file| parts.iter().try_for_each(|part| file.write_all(part)))
+}
+
+/// The same for a file that is written in several steps.
+pub(crate) fn write_atomically_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let new = with_suffix(path, &format!(".{}.new", std::process::id()));
     let written = create_anew(&new).and_then(|mut file| {
-        parts.iter().try_for_each(|part| file.write_all(part))?;
+        write(&mut file)?;
         file.sync_data()
     });
     written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {

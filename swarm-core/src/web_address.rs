@@ -7,7 +7,7 @@
 //! differently. A host is a name of letters, digits, `-`, `_` and `.`, or an IP address. IPv4 addresses have four decimal numbers: browsers
 //! also read `2130706433`, `0x7f.1` and `127.0.0.1.` as addresses, so a name does not end in a number.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 
 /// One address, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,31 +43,42 @@ impl<'a> WebAddress<'a> {
 
     /// Whether the host is this machine or one of a private network, as far as its text tells.
     pub fn is_local(&self) -> bool {
-        match self.host.parse::<IpAddr>() {
-            Ok(IpAddr::V4(ip)) => is_local_v4(ip),
-            Ok(IpAddr::V6(ip)) => {
-                let is_own = ip.is_loopback() || ip.is_unspecified();
-                let is_private = ip.is_unique_local() || ip.is_unicast_link_local();
-                is_own || is_private || ip.to_ipv4_mapped().is_some_and(is_local_v4)
+        match self.host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(address) => {
+                // Documentation addresses (RFC 5737) are no part of the internet, either: only laboratories use them. That is
+                // said here, where a stranger's manifest would have viewers ask such an address, and not in
+                // `is_private_address`: a laboratory uses them as its internet.
+                let is_documentation = matches!(address, IpAddr::V4(address) if address.is_documentation());
+                is_private_address(address) || address.is_unspecified() || is_documentation
             }
-            Err(_) => {
-                let name = self.host.trim_end_matches('.').to_ascii_lowercase();
-                // A name of one label is found in the network's own domain.
-                !name.contains('.') || PRIVATE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-            }
+            Err(_) => is_private_name(self.host),
         }
     }
 }
 
 /// What names of private networks end in: RFC 6761, 6762 and 8375, and what routers and ICANN's reservation use.
-const PRIVATE_SUFFIXES: [&str; 5] = [".localhost", ".local", ".lan", ".home.arpa", ".internal"];
+const PRIVATE_SUFFIXES: [&str; 6] = [".localhost", ".local", ".lan", ".home.arpa", ".internal", ".test"];
 
-/// Documentation addresses (RFC 5737) are no part of the internet, either: only laboratories use them.
-const fn is_local_v4(ip: Ipv4Addr) -> bool {
-    // Carriers' networks, RFC 6598.
-    let is_shared = matches!(ip.octets(), [100, 64..=127, ..]);
-    let is_private = ip.is_private() || ip.is_link_local() || ip.is_documentation() || is_shared;
-    ip.is_loopback() || ip.is_unspecified() || is_private
+/// Whether a name means something in a private network only, so that nobody outside can point it at a machine in it.
+pub fn is_private_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    // A name of one label is found in the network's own domain.
+    let is_one_label = !name.is_empty() && !name.contains('.');
+    is_one_label || PRIVATE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Whether an address is reached from this machine or a private network only: loopback, RFC 1918, RFC 3927, RFC 6598; unique
+/// local and link-local addresses of IPv6 (RFC 4193, RFC 4291).
+pub fn is_private_address(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let is_shared = matches!(address.octets(), [100, 64..=127, ..]);
+            address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
 }
 
 /// Bytes that an address may have: printable ASCII without what separates, quotes or escapes in other places.
@@ -107,7 +118,9 @@ fn is_name(host: &str) -> bool {
     let is_label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(is_letter);
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_number = name.rsplit('.').next().is_some_and(ends_numerically);
-    host.len() <= 253 && name.split('.').all(is_label) && (!is_number || host.parse::<Ipv4Addr>().is_ok())
+    host.len() <= 253
+        && name.split('.').all(is_label)
+        && (!is_number || host.parse::<core::net::Ipv4Addr>().is_ok())
 }
 
 /// Whether browsers take a name with this last label for an IPv4 address ("ends in a number", URL standard).
@@ -206,6 +219,8 @@ mod tests {
             "nas.lan",
             "films.HOME.ARPA.",
             "tracker.internal",
+            "films.test",
+            "192.0.2.1",
         ] {
             assert!(is_local(host), "{host}");
         }

@@ -73,6 +73,9 @@ async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Resu
     let options = ["--list", "--rules", &rules.display().to_string()];
     let seeder = Seeder::start(&tracker, &film, folder.path(), &options)?;
     Scene::play("axe", async |scene| {
+        // A second viewer, so that the catalogue marks the film as one that is watched now.
+        let viewer = scene.tab().await?;
+        open_paused(&viewer, seeder.link()).await?;
         let tab = scene.tab().await?;
         tab.run_first(&axe).await?;
         for (scheme, width) in
@@ -86,7 +89,9 @@ async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Resu
             examine(&tab, &state("an empty catalogue")).await?;
             tab.open(&tracker.http("/")).await?;
             tab.wait_words("the river", TIMEOUT).await?;
-            examine(&tab, &state("a catalogue")).await?;
+            tab.wait_for("the mark of a watched film", TIMEOUT, "document.querySelector('.live.is-live')")
+                .await?;
+            examine(&tab, &state("a catalogue with a film that is watched")).await?;
             tab.open(&tracker.http("/#bad")).await?;
             tab.wait_words("bad link", TIMEOUT).await?;
             examine(&tab, &state("an error")).await?;

@@ -112,6 +112,102 @@ async fn what_is_removed_is_taken_off_its_tracker_too() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_title_whose_file_was_changed_is_removed_by_its_old_link() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("film.bin");
+    let tracker = Tracker::start()?;
+    let (name, url) = (file.display().to_string(), tracker.url());
+    let mut links = Vec::new();
+    for seed in 1..=3 {
+        random_file(&file, 100_000, seed)?;
+        let (program, link) = seeding(home.path(), &[&name, "--tracker", &url], 1)?;
+        program.stop()?;
+        links.extend(link);
+    }
+    let is_there = async |link: &String| -> Result<bool> {
+        let swarm = link.rsplit_once('#').context("no link")?.1;
+        Ok(tracker.get(&format!("/v1/manifests/{swarm}")).await?.0 == 200)
+    };
+    for link in &links {
+        ensure!(is_there(link).await?, "{link}");
+    }
+    let removed = said(home.path(), &["remove", &links[0]])?;
+    ensure!(removed.len() == 1, "{removed:?}");
+    ensure!(!is_there(&links[0]).await? && is_there(&links[1]).await? && is_there(&links[2]).await?);
+    ensure!(said(home.path(), &["list"])?.len() == 1, "the file is seeded on");
+    // The file's name means all that it was seeded as.
+    said(home.path(), &["remove", &name])?;
+    ensure!(!is_there(&links[1]).await? && !is_there(&links[2]).await?);
+    // A link needs no list: another machine with the key removes it as well.
+    let (program, _) = seeding(home.path(), &[&name, "--tracker", &url], 1)?;
+    program.stop()?;
+
+    let key = found(home.path(), "publisher.key")?;
+    let elsewhere = tempfile::tempdir()?;
+    let key = key.display().to_string();
+    said(elsewhere.path(), &["remove", &links[2], "--key", &key])?;
+    ensure!(!is_there(&links[2]).await?);
+    Ok(())
+}
+
+/// A file of this name somewhere below a folder.
+fn found(folder: &Path, name: &str) -> Result<std::path::PathBuf> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|found| found == name) {
+                return Ok(path);
+            }
+        }
+    }
+    anyhow::bail!("no {name}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_there_or_was_replaced_is_said_and_no_key_is_made_by_a_typo() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("film.bin");
+    random_file(&file, 100_000, 1)?;
+    let tracker = Tracker::start()?;
+    let (name, url) = (file.display().to_string(), tracker.url());
+    let typo = home.path().join("typo.key").display().to_string();
+    for arguments in [
+        &["seed", &name, "--tracker", &url, "--key", &typo][..],
+        &["inspect", &name, "--key", &typo],
+        &["key", "show", "--key", &typo],
+    ] {
+        let ended =
+            Program::start("seeder", seeder::command(home.path())?.args(arguments))?.wait_end(TIMEOUT)?;
+        ensure!(ended.error_line()?.contains("`key new --key FILE` makes one"), "{arguments:?}: {ended:?}");
+        ensure!(!Path::new(&typo).exists(), "{arguments:?} made a key");
+    }
+    let (program, links) = seeding(home.path(), &[&name, "--tracker", &url], 1)?;
+    program.stop()?;
+    let link = links.first().context("no link")?;
+    let stranger = home.path().join("stranger.key").display().to_string();
+    said(home.path(), &["key", "new", "--key", &stranger])?;
+    for (key, words) in [(&stranger, "published with another key"), (&typo, "there is no key at")] {
+        let mut command = seeder::command(home.path())?;
+        let ended =
+            Program::start("seeder", command.args(["remove", link, "--key", key]))?.wait_end(TIMEOUT)?;
+        ensure!(ended.error_line()?.contains(words), "{ended:?}");
+    }
+    // The key of the data directory is replaced: the same file has another link, and a line says why.
+    let key = found(home.path(), "publisher.key")?;
+    fs::copy(&stranger, &key)?;
+    let (program, again) = seeding(home.path(), &[&name, "--tracker", &url], 1)?;
+    ensure!(again.is_disjoint(&links));
+    program.wait_stderr("a line about the key", TIMEOUT, |lines| {
+        lines.iter().any(|line| line.contains("another key before") && line.contains(link)).then_some(())
+    })?;
+    program.stop()?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_fails_does_not_stop_the_others() -> Result<()> {
     let home = tempfile::tempdir()?;
     let (one, two) = (home.path().join("one.bin"), home.path().join("two.bin"));

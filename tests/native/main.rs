@@ -7,6 +7,7 @@ mod closed;
 mod crowd;
 mod doctor;
 mod encrypted;
+mod engine;
 mod flag_file;
 mod hostile;
 mod media;

@@ -137,6 +137,18 @@ fn a_file_of_one_byte_is_seeded_and_fetched() -> Result<()> {
 }
 
 #[test]
+fn a_playlist_that_is_called_a_film_gives_away_no_picture_of_other_files() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    clip::picture(folder.path(), "secret.png")?;
+    // ffmpeg by itself makes a picture of what this names.
+    let film = folder.path().join("film.mp4");
+    fs::write(&film, "ffconcat version 1.0\nfile secret.png\n")?;
+    let manifest = seeder::inspected(folder.path(), &film, &[])?;
+    ensure!(manifest["attachments"].as_array().is_some_and(Vec::is_empty), "{}", manifest["attachments"]);
+    Ok(())
+}
+
+#[test]
 fn chapters_title_and_poster_come_from_the_file() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let metadata = folder.path().join("metadata");

@@ -28,9 +28,21 @@ pub struct Redis {
 impl Redis {
     /// Starts a server.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with more options of its command line.
+    pub fn start_with(options: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let program = launch(&folder.path().join("redis.sock"))?;
+        let program = launch(&folder.path().join("redis.sock"), options)?;
         Ok(Self { folder, program })
+    }
+
+    /// Changes an option while it runs.
+    pub async fn configure(&self, option: &str, value: &str) -> Result<()> {
+        let answer = self.ask(&format!("CONFIG SET {option} {value}")).await?;
+        anyhow::ensure!(answer.starts_with("+OK"), "{option}: {answer}");
+        Ok(())
     }
 
     /// Ends it as a crash would.
@@ -40,7 +52,7 @@ impl Redis {
 
     /// Starts another one at the same place, which knows nothing.
     pub fn restart(&mut self) -> Result<()> {
-        self.program = launch(&self.socket())?;
+        self.program = launch(&self.socket(), &[])?;
         Ok(())
     }
 
@@ -51,14 +63,20 @@ impl Redis {
 
     /// Operations since it began.
     pub async fn operations(&self) -> Result<u64> {
-        let mut stream = UnixStream::connect(self.socket()).await?;
-        stream.write_all(b"INFO stats\r\nQUIT\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
+        let answer = self.ask("INFO stats").await?;
         let found = answer
             .lines()
             .find_map(|line| line.strip_prefix("total_commands_processed:")?.trim().parse().ok());
         found.context("Redis does not say how much it did")
+    }
+
+    /// Sends one command; what it answers.
+    pub async fn ask(&self, command: &str) -> Result<String> {
+        let mut stream = UnixStream::connect(self.socket()).await?;
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
     }
 
     /// The address for `--engine`.
@@ -72,9 +90,12 @@ impl Redis {
     }
 }
 
-fn launch(socket: &Path) -> Result<Program> {
+fn launch(socket: &Path, options: &[&str]) -> Result<Program> {
     let mut command = Command::new("redis-server");
-    command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(socket);
+    command
+        .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+        .arg(socket)
+        .args(options);
     let program = Program::start("redis-server", &mut command)
         .context("redis-server is missing; `cargo xtask setup` installs it")?;
     program.wait_stdout("the socket", READY_TIMEOUT, |line| {

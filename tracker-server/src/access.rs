@@ -19,6 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use swarm_core::publisher::TrackerName;
+use swarm_core::web_address::{is_private_address, is_private_name};
 use tokio::time::sleep;
 
 use crate::http::{refuse, too_many};
@@ -52,9 +53,6 @@ pub(crate) struct Asked {
     /// Whether it came over TLS, here or at a trusted proxy. For addresses that are given out; nothing is permitted by it.
     pub(crate) is_https: bool,
 }
-
-/// Endings of names that no public name server answers for.
-const PRIVATE_SUFFIXES: [&str; 6] = [".localhost", ".local", ".lan", ".home.arpa", ".internal", ".test"];
 
 /// Origins whose pages may use a tracker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -135,7 +133,7 @@ fn relation(allowed: &AllowedOrigins, origin: Option<&str>, host: &str) -> Relat
 /// Whether a request that came to the address `local` may call this machine `host`.
 fn is_host_allowed(allowed: &AllowedOrigins, local: IpAddr, host: &str) -> bool {
     let name = name(host);
-    !is_private(local)
+    !is_private_address(local)
         || name.is_empty()
         || name.parse::<IpAddr>().is_ok()
         || is_private_name(&name)
@@ -168,31 +166,11 @@ impl Reached<'_> {
         if self.is_encrypted && certified.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
             return true;
         }
-        let is_near = is_private(self.sender) && is_private(self.local);
+        let is_near = is_private_address(self.sender) && is_private_address(self.local);
         match name.parse::<IpAddr>() {
-            Ok(address) if is_private(address) => is_near,
+            Ok(address) if is_private_address(address) => is_near,
             Ok(address) => address.to_canonical() == self.local.to_canonical(),
             Err(_) => is_near && is_private_name(&name),
-        }
-    }
-}
-
-/// Whether nobody outside a network can point a name at a machine in it.
-fn is_private_name(name: &str) -> bool {
-    let is_one_label = !name.is_empty() && !name.contains('.');
-    is_one_label || PRIVATE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-}
-
-/// Whether an address is reached from this machine or a local network only: loopback, RFC 1918, RFC 3927, RFC 6598; unique
-/// local and link-local addresses of IPv6 (RFC 4193, RFC 4291).
-pub(crate) fn is_private(address: IpAddr) -> bool {
-    let shared = |address: Ipv4Addr| address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            address.is_loopback() || address.is_private() || address.is_link_local() || shared(address)
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
     }
 }

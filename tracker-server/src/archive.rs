@@ -30,9 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::limits::{ARCHIVE_CACHE_BYTES, ARCHIVE_QUEUE_MAX, ARCHIVE_WAITING_MAX};
 use crate::removed::Owner;
-use records::{decode_owner, encode_owner};
-
-pub(crate) use records::{Saved, decode, encode};
+pub(crate) use records::{Saved, decode, decode_owner, encode, encode_owner};
 
 const TABLE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("manifests-1");
 

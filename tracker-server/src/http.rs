@@ -26,7 +26,7 @@ use crate::decision::Permission;
 use crate::decision::network::Site;
 use crate::embedding::{oembed, preview};
 use crate::hub::{Caller, Hub};
-use crate::limits::{CATALOGUE_QUERY_BYTES_MAX, SIBLING_FRAME_BYTES_MAX};
+use crate::limits::{CATALOGUE_QUERY_BYTES_MAX, SIBLING_FRAME_BYTES_MAX, SIBLING_PROOF_TIMEOUT_MS};
 use crate::place::Permit;
 use crate::publishing::{challenge, publish, remove};
 use crate::socket::Terms;
@@ -122,6 +122,11 @@ async fn sibling(
     }
     let is_own = Arc::new(AtomicBool::new(false));
     let site = Site::of(sender.address);
+    let Some(greeting) = hub.greetings.take(site) else {
+        let text =
+            "too many connections from your address or network that have not shown that they are siblings";
+        return too_many(text, SIBLING_PROOF_TIMEOUT_MS);
+    };
     let terms = Terms {
         site,
         message_bytes_max: SIBLING_FRAME_BYTES_MAX,
@@ -130,9 +135,13 @@ async fn sibling(
         is_own: Some(Arc::clone(&is_own)),
     };
     socket::upgraded(request, terms, siblings::running::config(), move |socket| async move {
-        permit.upgrade();
+        // Until then it counts as a plain connection of its address.
+        let greeted = || {
+            permit.upgrade();
+            drop(greeting);
+        };
         tokio::select! {
-            () = siblings::running::host(&hub, key, (socket, site), &is_own) => {}
+            () = siblings::running::host(&hub, key, (socket, site), (&is_own, greeted)) => {}
             () = hub.stopping.cancelled() => {}
         }
         drop(permit);
@@ -195,7 +204,15 @@ pub(crate) fn refusal_to_show(hub: &Hub, headers: &HeaderMap, swarm: Option<Swar
         Permission::Only(..) => Some(refuse(StatusCode::FORBIDDEN, "this permission is for another content")),
         Permission::Refused(reason) => Some(refuse(StatusCode::UNAUTHORIZED, reason)),
         Permission::Unknown => {
-            Some(refuse(StatusCode::UNAUTHORIZED, "this tracker is closed; its operator gives out the token"))
+            let text = match bearer(headers) {
+                Some(_) => {
+                    "the token that was shown is not this tracker's; its operator gives out the right one"
+                }
+                None => {
+                    "this tracker is closed; its operator gives out the token (--token, or TRIBUTARY_TOKEN)"
+                }
+            };
+            Some(refuse(StatusCode::UNAUTHORIZED, text))
         }
     }
 }

@@ -42,11 +42,13 @@ use crate::metrics::{ClusterLevels, Levels, Metrics};
 use crate::outbox::Outbox;
 use crate::proof::Challenges;
 use crate::removed::Removed;
+use crate::siblings::greetings::Greetings;
 use crate::socket::MessageRoom;
 use crate::turns::Turns;
 use guests::{close_guest, deliver_to_guest};
-pub(crate) use leases::Questions;
+pub(crate) use leases::{OTHER_SECRET, Questions};
 use rooms::{counts, rooms_of_cut_swarms};
+pub(crate) use sharing::Telling;
 
 /// The way to one connection.
 #[derive(Debug)]
@@ -108,6 +110,8 @@ pub(crate) struct Hub {
     pub(crate) sockets: TaskTracker,
     /// Manifests that may be received at this moment.
     pub(crate) turns: Turns,
+    /// Connections that have not shown yet that they are siblings.
+    pub(crate) greetings: Arc<Greetings>,
     /// Memory for long messages that are on their way.
     pub(crate) room: Arc<MessageRoom>,
     pub(crate) due: Due,
@@ -160,6 +164,7 @@ impl Hub {
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
             turns: Turns::default(),
+            greetings: Arc::default(),
             room: Arc::default(),
             due: Due::default(),
             name: OnceLock::new(),
@@ -260,6 +265,7 @@ impl Hub {
     pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
         let state = self.lock();
         let (members, guests) = state.cluster.as_ref().map_or((0, 0), |cluster| cluster.counts());
+        let (unshared, is_engine_full) = Self::unshared_levels(&state);
         let levels = Levels {
             connections: state.lines.len() - guests - state.siblings.hosts.len(),
             peers: state.tracker.peer_count(),
@@ -273,6 +279,8 @@ impl Hub {
                 homes: state.cluster.as_ref().map_or(0, |cluster| cluster.seats.homes().len()),
                 members,
                 guests,
+                unshared,
+                is_engine_full,
             },
         };
         drop(state);

@@ -70,6 +70,8 @@ mod removed;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
+mod shares;
+#[cfg(feature = "server")]
 pub mod siblings;
 #[cfg(feature = "server")]
 mod socket;

@@ -2,29 +2,18 @@
 //!
 //! Owns what is kept; receiving it is `publishing`'s business, showing it `catalogue`'s, saving it `archive`'s.
 //!
-//! # Who has to go
-//!
-//! A title without peers may go for a new one. Which one follows from who published it, so that nobody can flush the
-//! titles of others by publishing much:
-//!
-//! 1. A publisher beyond the quota of its address or subnet makes room among its own titles, or is refused.
-//! 2. If the store is full, the subnet that takes most of it makes room. That may be the publisher's own.
-//! 3. If no other subnet takes more than the publisher's would, and it has nothing to give up, it is refused.
-//!
-//! Within a subnet the title used longest ago goes first. Publishers that presented the operator's token have no
-//! quota and count together as one.
+//! A title without peers may go for a new one; which one is the rule of `shares`. Within a subnet the title used longest ago
+//! goes first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Serialize;
 use swarm_core::{Manifest, PublisherKey, SwarmId};
 
-use crate::decision::network::{Site, Subnet};
-use crate::limits::{
-    CATALOGUE_TEXT_CHARS_MAX, MANIFEST_WEIGHT_BYTES, MANIFESTS_BYTES_MAX, MANIFESTS_BYTES_PER_ADDRESS_MAX,
-    MANIFESTS_BYTES_PER_SUBNET_MAX, MANIFESTS_MAX, MANIFESTS_PER_ADDRESS_MAX, MANIFESTS_PER_SUBNET_MAX,
-};
+use crate::decision::network::Site;
+use crate::limits::{CATALOGUE_TEXT_CHARS_MAX, MANIFESTS_BYTES_MAX, MANIFESTS_MAX};
+use crate::shares::{NoRoom, Stored, Usage, make_room};
 
 /// What became of a manifest that was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +101,7 @@ struct Kept {
 impl Kept {
     fn usage(&self) -> Usage {
         let poster = self.poster.as_ref().map_or(0, |poster| poster.bytes.len());
-        Usage { count: 1, bytes: self.bytes.len() + poster }
+        Usage::of(self.bytes.len() + poster)
     }
 
     fn entry(&self, swarm: SwarmId, (seeders, leechers): (u32, u32)) -> CatalogueEntry {
@@ -129,38 +118,6 @@ impl Kept {
             leechers,
             created_s: self.created_s,
         }
-    }
-
-    fn subnet(&self) -> Option<Subnet> {
-        self.provenance.publisher.map(Site::subnet)
-    }
-}
-
-/// How much of the store somebody takes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Usage {
-    count: usize,
-    bytes: usize,
-}
-
-impl Usage {
-    /// Count and bytes in one measure.
-    const fn weight(self) -> usize {
-        self.bytes + self.count * MANIFEST_WEIGHT_BYTES
-    }
-
-    const fn fits(self, more_bytes: usize, count_max: usize, bytes_max: usize) -> bool {
-        self.count < count_max && self.bytes + more_bytes <= bytes_max
-    }
-
-    fn add(&mut self, other: Self) {
-        self.count += other.count;
-        self.bytes += other.bytes;
-    }
-
-    fn subtract(&mut self, other: Self) {
-        self.count -= other.count;
-        self.bytes -= other.bytes;
     }
 }
 
@@ -206,9 +163,18 @@ impl Manifests {
             return Put::Known { is_listing_changed };
         }
         let kept = kept(manifest, bytes, provenance, self.turn);
-        let evicted = match Eviction::new(self, has_peers).make_room(&kept) {
+        let stored = self.kept.iter().map(|(swarm, kept)| Stored {
+            swarm: *swarm,
+            site: kept.provenance.publisher,
+            bytes: kept.usage().bytes,
+            used: kept.used,
+            may_go: !has_peers(*swarm),
+        });
+        let new = (kept.provenance.publisher, kept.usage().bytes);
+        let evicted = match make_room(stored, new, (self.count_max, self.bytes_max)) {
             Ok(evicted) => evicted,
-            Err(refusal) => return refusal,
+            Err(NoRoom::Quota) => return Put::Quota,
+            Err(NoRoom::Full) => return Put::Full,
         };
         for swarm in &evicted {
             self.remove(*swarm);
@@ -323,81 +289,13 @@ fn shortened(text: &str) -> String {
     text.chars().take(CATALOGUE_TEXT_CHARS_MAX).collect()
 }
 
-/// Finds what has to go for one new manifest.
-struct Eviction<'a> {
-    store: &'a Manifests,
-    /// Titles that may go, the one used longest ago last.
-    idle: Vec<(SwarmId, &'a Kept)>,
-    /// What would be taken after the evictions found so far.
-    total: Usage,
-    sites: HashMap<Site, Usage>,
-    subnets: HashMap<Option<Subnet>, Usage>,
-    evicted: Vec<SwarmId>,
-}
-
-impl<'a> Eviction<'a> {
-    fn new(store: &'a Manifests, has_peers: impl Fn(SwarmId) -> bool) -> Self {
-        let idle = store.kept.iter().map(|(swarm, kept)| (*swarm, kept));
-        let mut idle: Vec<_> = idle.filter(|(swarm, _)| !has_peers(*swarm)).collect();
-        idle.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.used));
-        let (mut sites, mut subnets) = (HashMap::<_, Usage>::new(), HashMap::<_, Usage>::new());
-        for kept in store.kept.values() {
-            subnets.entry(kept.subnet()).or_default().add(kept.usage());
-            if let Some(site) = kept.provenance.publisher {
-                sites.entry(site).or_default().add(kept.usage());
-            }
-        }
-        Self { store, idle, total: store.usage, sites, subnets, evicted: Vec::new() }
-    }
-
-    /// What has to go for `new`, or why it is refused.
-    fn make_room(mut self, new: &Kept) -> Result<Vec<SwarmId>, Put> {
-        let (bytes, subnet) = (new.usage().bytes, new.subnet());
-        if let Some(site) = new.provenance.publisher {
-            let fits =
-                |usage: Usage| usage.fits(bytes, MANIFESTS_PER_ADDRESS_MAX, MANIFESTS_BYTES_PER_ADDRESS_MAX);
-            while !fits(self.sites.get(&site).copied().unwrap_or_default()) {
-                self.evict(|kept| kept.provenance.publisher == Some(site)).ok_or(Put::Quota)?;
-            }
-            let fits =
-                |usage: Usage| usage.fits(bytes, MANIFESTS_PER_SUBNET_MAX, MANIFESTS_BYTES_PER_SUBNET_MAX);
-            while !fits(self.of(subnet)) {
-                self.evict(|kept| kept.subnet() == subnet).ok_or(Put::Quota)?;
-            }
-        }
-        while !self.total.fits(bytes, self.store.count_max, self.store.bytes_max) {
-            let own = self.of(subnet).weight() + new.usage().weight();
-            let heaviest = self.idle.iter().map(|(_, kept)| kept.subnet());
-            let heaviest = heaviest.max_by_key(|subnet| self.of(*subnet).weight()).ok_or(Put::Full)?;
-            let loser = if self.of(heaviest).weight() > own { heaviest } else { subnet };
-            self.evict(|kept| kept.subnet() == loser).ok_or(Put::Full)?;
-        }
-        Ok(self.evicted)
-    }
-
-    fn of(&self, subnet: Option<Subnet>) -> Usage {
-        self.subnets.get(&subnet).copied().unwrap_or_default()
-    }
-
-    /// Gives up the title used longest ago that `may_go`.
-    fn evict(&mut self, may_go: impl Fn(&Kept) -> bool) -> Option<()> {
-        let at = self.idle.iter().rposition(|(_, kept)| may_go(kept))?;
-        let (swarm, kept) = self.idle.remove(at);
-        self.evicted.push(swarm);
-        self.total.subtract(kept.usage());
-        if let Some(usage) = self.subnets.get_mut(&kept.subnet()) {
-            usage.subtract(kept.usage());
-        }
-        if let Some(usage) = kept.provenance.publisher.and_then(|site| self.sites.get_mut(&site)) {
-            usage.subtract(kept.usage());
-        }
-        Some(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::network::Subnet;
+    use crate::limits::{
+        MANIFESTS_BYTES_PER_ADDRESS_MAX, MANIFESTS_BYTES_PER_SUBNET_MAX, MANIFESTS_PER_ADDRESS_MAX,
+    };
     use swarm_core::manifest::{Attachment, AttachmentKind, Mirrors, Seal};
     use swarm_core::segmentation::doubling;
     use swarm_core::{ContentRoot, group::Geometry};
@@ -479,7 +377,8 @@ mod tests {
         flood(&mut store, "198.51.100.9", 60, 100);
         let has = |store: &Manifests, subnet: &str| {
             let subnet = Subnet::of(subnet.parse().unwrap());
-            store.kept.values().filter(|kept| kept.subnet() == Some(subnet)).count()
+            let of = |kept: &&Kept| kept.provenance.publisher.map(Site::subnet) == Some(subnet);
+            store.kept.values().filter(of).count()
         };
         assert_eq!((has(&store, "203.0.113.0"), has(&store, "198.51.100.0")), (50, 49));
         assert!(matches!(flood(&mut store, "233.252.0.1", 1, 100)[0], Put::Added(_)));

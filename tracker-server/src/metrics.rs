@@ -194,7 +194,15 @@ mod tests {
         metrics.count_refused_connection();
         metrics.note_decision(Duration::from_micros(3));
         let balance = (4_000_000, 6_000_000, 1);
-        let cluster = ClusterLevels { is_engine_up: true, trackers: 3, homes: 1, members: 4, guests: 5 };
+        let cluster = ClusterLevels {
+            is_engine_up: true,
+            trackers: 3,
+            homes: 1,
+            members: 4,
+            guests: 5,
+            unshared: 2,
+            is_engine_full: true,
+        };
         let text = metrics
             .text(Levels { connections: 3, peers: 2, manifests: 1, balance, rooms: 4, visits: 5, cluster })
             .unwrap();
@@ -211,6 +219,8 @@ mod tests {
             "tributary_tracker_refused_connections_total 1",
             "tributary_tracker_decision_seconds_count 1",
             "tributary_tracker_engine_up 1",
+            "tributary_tracker_engine_full 1",
+            "tributary_tracker_unshared_publications 2",
             "tributary_tracker_trackers 3",
             "tributary_tracker_members 4",
             "tributary_tracker_guests 5",

@@ -74,7 +74,7 @@ pub fn run(options: &TrackerOptions, page: Page) -> ExitCode {
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", flag_file::in_words(&**error));
     ExitCode::FAILURE
 }
 

@@ -48,6 +48,12 @@ impl Removed {
         self.order.values().map(|(swarm, _)| *swarm)
     }
 
+    /// Whose title it was, if it was removed.
+    pub(crate) fn owner(&self, swarm: SwarmId) -> Option<Owner> {
+        let number = self.swarms.get(&swarm)?;
+        self.order.get(number).map(|(_, owner)| *owner)
+    }
+
     /// Notes a removal. Returns what is forgotten for it.
     pub(crate) fn insert(&mut self, swarm: SwarmId, owner: Owner) -> Vec<SwarmId> {
         let mut forgotten = Vec::new();

@@ -23,7 +23,7 @@ use crate::config::ServerConfig;
 use crate::conversation::{self, Ends, WRITE_PATIENCE};
 use crate::engine::redis::RedisEngine;
 use crate::engine::{Choice, Engine, EngineError, TrackerId, running};
-use crate::hub::Hub;
+use crate::hub::{Hub, OTHER_SECRET};
 use crate::limits::{ACCEPT_PAUSE, DRAIN_SPREAD, HAND_OVER_TIMEOUT, OBSERVERS_MAX, REDIRECTS_MAX};
 use crate::place::SharedPlaces;
 use crate::proxies::protocol;
@@ -99,6 +99,9 @@ pub enum ServeError {
     /// The engine cannot be used.
     #[error("the engine cannot be used: {0}")]
     Engine(#[from] EngineError),
+    /// Its secret is not that of the other trackers.
+    #[error("{OTHER_SECRET}; give all of them the same")]
+    OtherSecret,
 }
 
 /// Serves one of several trackers.
@@ -111,6 +114,10 @@ async fn serve_with(
     let me = getrandom::u64().map_err(|error| EngineError::Strange(error.to_string()))?;
     let me = TrackerId(me);
     let hub = Arc::new(Hub::new(config, Some(me))?);
+    // An engine that is away is waited for later on.
+    if let Ok(false) = engine.agree(hub.secret_check()).await {
+        return Err(ServeError::OtherSecret);
+    }
     let engine = Arc::new(engine);
     let mut running = JoinSet::new();
     running.spawn(running::run(Arc::clone(&hub), Arc::clone(&engine), me));

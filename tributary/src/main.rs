@@ -45,6 +45,6 @@ fn main() -> ExitCode {
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", flag_file::in_words(&**error));
     ExitCode::FAILURE
 }

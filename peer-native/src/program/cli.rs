@@ -78,8 +78,8 @@ pub struct KeyFile {
 /// `--key`.
 #[derive(Debug, Args)]
 pub(crate) struct Signing {
-    /// File with the publisher's key, shared by all machines that seed for the same publisher. Default:
-    /// publisher.key in the data directory, made on first use.
+    /// File with the publisher's key, shared by all machines that seed for the same publisher; `key new` makes one.
+    /// Default: publisher.key in the data directory, made on first use.
     #[arg(long, value_name = "FILE", env = "TRIBUTARY_KEY")]
     pub(crate) key: Option<PathBuf>,
 }
@@ -253,8 +253,8 @@ pub struct List {
 /// `remove`.
 #[derive(Debug, Args)]
 pub struct Remove {
-    /// The file, its swarm id, or the first 8 digits of that or more.
-    #[arg(value_name = "FILE|SWARMID")]
+    /// The file, a link, a swarm id or the first 8 digits of one. Those from before a file changed remove that title alone.
+    #[arg(value_name = "FILE|LINK|SWARMID")]
     pub(crate) content: String,
 
     /// Only here: its tracker goes on knowing it. For a tracker that is gone for good.

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::address::ContentAddress;
-use crate::key;
 use crate::publications::{self, Credentials};
 use crate::publish;
 use crate::rules::Statement;
@@ -120,8 +119,7 @@ pub(crate) async fn run(options: Inspect, reporter: Reporter, ending: Ending) ->
     } else {
         let data_dir = publishing::data_dir(options.data.dir);
         publish::check(path)?;
-        let key_path = publishing::key_path(options.signing.key.as_deref(), data_dir.as_ref())?;
-        let (key, _) = key::read_or_make(&key_path)?;
+        let key = publishing::key(options.signing.key.as_deref(), data_dir.as_ref(), reporter)?;
         let publication =
             publishing::published(path, &statement, &key, data_dir.as_ref(), reporter, "hashing");
         let publication = tokio::select! {
@@ -245,5 +243,47 @@ const fn period(period: Period) -> &'static str {
         Period::Start => "start",
         Period::Playback => "playback",
         Period::Background => "background",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_core::manifest::{Attachment, Mirrors, Seal};
+    use swarm_core::segmentation::doubling;
+    use swarm_core::{ContentRoot, Geometry};
+
+    use super::*;
+
+    #[test]
+    fn no_text_of_a_manifest_drives_the_terminal_of_who_inspects_it() {
+        let text = |name: &str| format!("{name}\u{1b}]0;x\u{7}\u{202e}");
+        let subtitles = Attachment {
+            kind: AttachmentKind::Subtitles,
+            media_type: "text/vtt".into(),
+            language: Some(text("language")),
+            label: Some(text("label")),
+            bytes: vec![1].into(),
+        };
+        let manifest = Manifest {
+            seal: Seal::default(),
+            name: text("name"),
+            title: Some(text("title")),
+            media_type: text("type"),
+            length_bytes: 1000,
+            root: ContentRoot([0; 32]),
+            segments: doubling(Geometry::new(1000)),
+            duration_ms: None,
+            chapters: vec![swarm_core::manifest::Chapter { time_ms: 0, name: text("chapter") }],
+            author: Some(text("author")),
+            created_s: 5,
+            trackers: vec![text("tracker")],
+            attachments: vec![subtitles],
+            mirrors: Mirrors::default(),
+        };
+        let shown = head(SwarmId([1; 32]), &manifest).unwrap();
+        for name in ["name", "title", "type", "chapter", "author", "tracker", "language", "label"] {
+            assert!(shown.contains(&format!("{name}\u{fffd}]0;x")), "{name}: {shown:?}");
+        }
+        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
     }
 }

@@ -117,9 +117,11 @@ fn catalogued(
                 is_listed: is_listed || listing.is_public,
                 added_s: Some(listing.added_s),
             }),
-            Err(error) => {
-                reporter.note(&format!("{error:#}; left out. `remove {}` forgets it", listing.path.display()))
-            }
+            Err(error) => reporter.note(&format!(
+                "{}; left out. `remove {}` forgets it",
+                flag_file::in_words(&*error),
+                listing.path.display()
+            )),
         }
     }
     match jobs.len() {
@@ -148,13 +150,17 @@ pub(crate) async fn publish_all(
     }
 }
 
-/// The publisher's key: read, or made on first use.
+/// The publisher's key. That of the data directory is made on first use; one that was named has to be there, so that a
+/// mistyped name does not make another publisher.
 pub(crate) fn key(
     chosen: Option<&Path>,
     data_dir: Option<&DataDir>,
     reporter: Reporter,
 ) -> anyhow::Result<SecretKey> {
     let path = key_path(chosen, data_dir)?;
+    if chosen.is_some() {
+        return Ok(key::read(&path)?);
+    }
     let (key, is_new) = key::read_or_make(&path)?;
     if is_new {
         reporter.note(&format!(

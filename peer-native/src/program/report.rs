@@ -286,7 +286,7 @@ fn one_line(text: &str) -> String {
 
 /// A text without control characters and without what shows it in another order: what strangers write must not move the cursor of a
 /// terminal, and must read as it is.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let marked: String =
         text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect();
     cleaned(&marked)

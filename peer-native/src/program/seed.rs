@@ -1,6 +1,5 @@
 //! `seed`: publishes files and serves them until stopped.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,18 +10,19 @@ use crate::publications::Credentials;
 use crate::publish::Publication;
 use crate::{Content, DriverOptions, Network, Notice, PeerHandle};
 use anyhow::{Context, bail};
-use swarm_core::SwarmId;
 use swarm_core::peer::{Appetite, Economy, Event, MirrorUse, PeerConfig, Publisher, UploadLimit};
 use swarm_core::tracker_message::Role;
+use swarm_core::{SecretKey, SwarmId};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::program::amount;
 use crate::program::cli::{Access, FlagFile, Seed, Serving};
 use crate::program::ending::Ending;
+use crate::program::here::Here;
 use crate::program::http::Http;
 use crate::program::publishing::{self, Job};
-use crate::program::report::{Reporter, Told};
+use crate::program::report::{Reporter, Told, printable};
 use crate::program::seeding::Seeding;
 use crate::program::watch::{self, TrackerWatch};
 
@@ -59,21 +59,6 @@ struct Seeder {
     /// Files that remain to be published.
     left_count: usize,
     reporter: Reporter,
-}
-
-/// Where a tracker in this process is reached, which ends with it.
-#[derive(Debug, Clone)]
-pub struct Here {
-    /// On this machine, `HOST:PORT`.
-    pub own: SocketAddr,
-    /// From other machines.
-    pub network: Vec<SocketAddr>,
-    /// Where the page is over TLS, such as `https://films.example.org`; empty without it.
-    pub pages: Vec<String>,
-    /// The path in front of everything that the tracker serves: empty, or `/films`.
-    pub base: String,
-    /// What it asks publishers for.
-    pub publish_token: String,
 }
 
 /// Runs the command.
@@ -169,7 +154,7 @@ impl Seeder {
                     self.left_count -= 1;
                     match publication {
                         Some(Ok((job, publication))) => self.start(job, publication)?,
-                        Some(Err(error)) => self.fail(&format!("{error:#}"))?,
+                        Some(Err(error)) => self.fail(&flag_file::in_words(&*error))?,
                         None => self.fail("publishing ended from within")?,
                     }
                 }
@@ -250,6 +235,10 @@ impl Seeder {
     fn list(&self, job: &Job, swarm: SwarmId, path: &std::path::Path) {
         // A tracker in this process is not there at the next start.
         let Some(data_dir) = self.data_dir.as_ref().filter(|_| self.here.is_none()) else { return };
+        let before = data_dir.listing(path);
+        if let Some(before) = before.as_ref().filter(|before| before.swarm != swarm) {
+            self.say_former(before, data_dir);
+        }
         let listing = Listing {
             path: path.to_owned(),
             swarm,
@@ -257,13 +246,30 @@ impl Seeder {
             statement: job.statement.clone(),
             added_s: job.added_s.unwrap_or_else(now_s),
             is_public: job.is_listed,
+            former: Vec::new(),
         };
+        let listing = before.into_iter().fold(listing, Listing::after);
         if let Err(error) = data_dir.list(&listing) {
             tracing::warn!(
                 "cannot list {} in {}: {error}; name it again at the next start",
                 path.display(),
                 data_dir.path().display()
             );
+        }
+    }
+
+    /// Says that a file has another link than before, where its key is the reason.
+    fn say_former(&self, before: &Listing, data_dir: &DataDir) {
+        let owner = data_dir.manifest(before.swarm).map(|manifest| manifest.seal.publisher);
+        let own = self.credentials.key.as_ref().map(SecretKey::public);
+        if owner.is_some() && owner != own {
+            let tracker: Option<TrackerAddress> = before.tracker.parse().ok();
+            let link = tracker.map_or_else(|| before.swarm.to_string(), |tracker| tracker.link(before.swarm));
+            self.reporter.note(&format!(
+                "{} was published with another key before, so it has a new link now; {link} is not seeded any more, and only the \
+                 key that it was published with removes it (`remove {link} --key FILE`)",
+                before.path.display()
+            ));
         }
     }
 
@@ -308,17 +314,16 @@ impl Seeder {
     fn announce(&self, index: usize) {
         let Some(seeding) = self.seedings.get(index) else { return };
         let Some(tracker) = seeding.trackers.first() else { return };
-        let (mut link, path) = (tracker.link(seeding.swarm), seeding.path.display());
+        let (mut link, path) = (tracker.link(seeding.swarm), printable(&seeding.path.display().to_string()));
         let mut network =
             self.here.as_ref().map(|here| here.network_links(seeding.swarm)).unwrap_or_default();
         let pages = self.here.as_ref().map(|here| here.page_links(seeding.swarm)).unwrap_or_default();
+        let name = printable(&seeding.path.file_name().unwrap_or_default().to_string_lossy());
         if let Some((first, others)) = pages.split_first() {
             (link, network) = (first.clone(), others.to_vec());
-            let name = seeding.path.file_name().unwrap_or_default().to_string_lossy();
             self.reporter.text(&format!("{name}\n  {}", pages.join("\n  ")));
         } else if self.here.is_some() {
             let elsewhere = network.iter().map(|link| format!("\n  from the network:  {link}"));
-            let name = seeding.path.file_name().unwrap_or_default().to_string_lossy();
             self.reporter
                 .text(&format!("{name}\n  on this machine:   {link}{}", elsewhere.collect::<String>()));
         } else if self.seedings.len() > 1 || self.left_count > 0 {
@@ -338,16 +343,6 @@ impl Seeder {
         }
         self.reporter.error(text);
         Ok(())
-    }
-}
-
-impl Here {
-    fn page_links(&self, swarm: SwarmId) -> Vec<String> {
-        self.pages.iter().map(|page| format!("{page}/#{swarm}")).collect()
-    }
-
-    fn network_links(&self, swarm: SwarmId) -> Vec<String> {
-        self.network.iter().map(|address| format!("http://{address}{}/#{swarm}", self.base)).collect()
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn run(options: Tree, reporter: Reporter, ending: Ending) -> an
         tree = hashing => tree.context("hashing failed from within")??,
     };
     bar.finish_and_clear();
-    sidecar::write(&out, &tree).with_context(|| format!("{} cannot be written", out.display()))?;
+    sidecar::write(&out, &tree)?;
     let length_bytes = swarm_core::tree::sidecar::file_bytes(tree.geometry());
     reporter.text(&format!("{}: {}", out.display(), amount::size(length_bytes)));
     reporter.event(&Event::Tree { path: &out.display().to_string(), length_bytes, root: tree.root() });

@@ -19,7 +19,9 @@ use crate::group::{Geometry, GroupRange};
 use crate::id::ContentRoot;
 
 /// What the file begins with; the digit is the version.
-const MAGIC: &[u8; 8] = b"TRBTREE1";
+pub const MAGIC: &[u8; 8] = b"TRBTREE1";
+/// What a file of any version begins with.
+pub const MAGIC_OF_ALL_VERSIONS: &[u8] = b"TRBTREE";
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;
 /// Levels of the tree inside one page.

@@ -32,14 +32,15 @@ fn address_bytes(site: Option<Site>) -> [u8; 16] {
     }
 }
 
-pub(super) fn encode_owner(number: u64, Owner { publisher, site }: Owner) -> Vec<u8> {
+/// The form in which the owner of a removed title is saved, and shared with other trackers.
+pub(crate) fn encode_owner(number: u64, Owner { publisher, site }: Owner) -> Vec<u8> {
     let flags = u8::from(publisher.is_some()) * HAS_KEY + u8::from(site.is_some()) * HAS_ADDRESS;
     let key = publisher.map_or([0; 32], |publisher| publisher.0);
     [&[flags], &number.to_le_bytes()[..], &address_bytes(site), &key].concat()
 }
 
 /// Reads what `encode_owner` wrote.
-pub(super) fn decode_owner(value: &[u8]) -> Option<(u64, Owner)> {
+pub(crate) fn decode_owner(value: &[u8]) -> Option<(u64, Owner)> {
     let (flags, rest) = value.split_first()?;
     let (number, rest) = rest.split_first_chunk::<8>()?;
     let (address, key) = rest.split_first_chunk::<16>()?;

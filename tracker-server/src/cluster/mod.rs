@@ -32,6 +32,7 @@ mod member;
 pub(crate) mod record;
 pub(crate) mod seats;
 pub(crate) mod sharing;
+pub(crate) mod shelf;
 pub(crate) mod wire;
 mod wires;
 

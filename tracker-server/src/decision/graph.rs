@@ -35,6 +35,7 @@ mod wanted;
 
 use std::collections::BTreeMap;
 
+use apart::Apart;
 pub use initial::{Need, places_for};
 use swarm_core::{PeerId, Timestamp};
 
@@ -162,8 +163,7 @@ impl Node {
 #[derive(Debug, Default)]
 pub struct Graph {
     wiring: Wiring,
-    /// Viewers that there must be before any are linked with one another.
-    viewers_min: usize,
+    apart: Apart,
     /// Rooms among which what is said on top of an initial peer's places is shared.
     rooms: usize,
     nodes: BTreeMap<PeerId, Node>,

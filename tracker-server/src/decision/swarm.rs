@@ -167,9 +167,12 @@ impl Swarm {
 
     /// Enters a peer in everything but the graph.
     fn list(&mut self, newcomer: Newcomer) {
-        let Newcomer { peer, site, is_visitor, .. } = newcomer;
+        let Newcomer { peer, site, role, is_visitor, .. } = newcomer;
         if !is_visitor {
             self.crowd.insert(site);
+            if role == Role::Viewer {
+                self.graph.count_viewer(site);
+            }
         }
         self.directory.insert(newcomer);
         self.note_playhead(peer);
@@ -181,6 +184,9 @@ impl Swarm {
         self.visitors.remove(peer);
         if let Some(record) = self.directory.remove(peer).filter(|record| !record.is_visitor) {
             self.crowd.remove(record.site);
+            if record.role == Role::Viewer {
+                self.graph.uncount_viewer(record.site);
+            }
         }
         self.balance.set(peer, None);
         let need = |peer| uplinks::need(&self.directory, &self.balance, peer);

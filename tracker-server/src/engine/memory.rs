@@ -12,9 +12,9 @@ use futures_util::StreamExt;
 use swarm_core::{SwarmId, Timestamp};
 use tokio::sync::mpsc;
 
-use super::{Beat, Change, Claim, Engine, EngineError, Home, Inbox, TrackerId};
+use super::{Beat, Change, Claim, Engine, EngineError, Home, Inbox, News, Publication, TrackerId};
 use crate::decision::Room;
-use crate::limits::{CHANGES_PAGE_MAX, INBOX_FRAMES_MAX, PUBLICATIONS_SHARED_MAX};
+use crate::limits::{AGREED_FOR, CHANGES_MAX, CHANGES_PAGE_MAX, INBOX_FRAMES_MAX, REMOVAL_SHARED_FOR};
 
 /// What is shared, at a time that the caller tells.
 #[derive(Debug, Default)]
@@ -24,8 +24,14 @@ pub struct Ledger {
     homes: HashMap<Room, Home>,
     /// The latest epoch.
     epoch: u64,
-    /// What is published, and which change was the last.
-    publications: HashMap<SwarmId, (u64, Option<Bytes>)>,
+    /// Whose secret all have, and until when that is remembered.
+    check: Option<(Bytes, Timestamp)>,
+    /// What is published, and until when.
+    publications: HashMap<SwarmId, (Bytes, Timestamp)>,
+    /// Whose titles were removed, and until when that is remembered.
+    removals: HashMap<SwarmId, (Bytes, Timestamp)>,
+    /// The last change of each swarm.
+    changes: BTreeMap<u64, SwarmId>,
     revision: u64,
 }
 
@@ -73,34 +79,100 @@ impl Ledger {
         }
     }
 
-    /// See [`Engine::publish`] and [`Engine::remove`].
-    pub fn publish(&mut self, swarm: SwarmId, bytes: Option<Bytes>) {
-        self.revision += 1;
-        self.publications.insert(swarm, (self.revision, bytes));
-        if self.publications.len() > PUBLICATIONS_SHARED_MAX {
-            let oldest = self.publications.iter().min_by_key(|(_, (revision, _))| *revision);
-            let oldest = oldest.map(|(swarm, _)| *swarm);
-            oldest.map(|oldest| self.publications.remove(&oldest));
+    /// See [`Engine::agree`].
+    pub fn agree(&mut self, now: Timestamp, check: Bytes) -> bool {
+        let held = self.check.as_ref().filter(|(_, until)| *until > now);
+        let agrees = held.is_none_or(|(held, _)| *held == check);
+        if agrees {
+            self.check = Some((check, now + AGREED_FOR));
+        }
+        agrees
+    }
+
+    /// See [`Engine::publish`].
+    pub fn publish(&mut self, now: Timestamp, swarm: SwarmId, publication: &Publication) {
+        let Publication { bytes, life, let_go } = publication;
+        self.publications.insert(swarm, (bytes.clone(), now + *life));
+        self.removals.remove(&swarm);
+        self.note(swarm);
+        for gone in let_go {
+            self.publications.remove(gone);
+            self.note(*gone);
         }
     }
 
+    /// See [`Engine::remove`].
+    pub fn remove(&mut self, now: Timestamp, swarm: SwarmId, owner: Bytes) {
+        self.publications.remove(&swarm);
+        self.removals.insert(swarm, (owner, now + REMOVAL_SHARED_FOR));
+        self.note(swarm);
+    }
+
+    /// See [`Engine::forget`].
+    pub fn forget(&mut self, swarm: SwarmId) {
+        self.removals.remove(&swarm);
+    }
+
+    /// See [`Engine::refresh`].
+    pub fn refresh(&mut self, now: Timestamp, swarm: SwarmId, life: Option<Duration>) -> News {
+        if let (Some(life), Some((_, until))) = (life, self.publications.get_mut(&swarm))
+            && *until > now
+        {
+            *until = now + life;
+        }
+        let news = match self.news(now, swarm) {
+            News::Published { life, .. } => News::Published { bytes: Bytes::new(), life },
+            other @ (News::Removed { .. } | News::Absent) => other,
+        };
+        if news != News::Absent && !self.changes.values().any(|noted| *noted == swarm) {
+            self.note(swarm);
+        }
+        news
+    }
+
     /// See [`Engine::publication`].
-    pub fn publication(&self, swarm: SwarmId) -> Option<Bytes> {
-        self.publications.get(&swarm)?.1.clone()
+    pub fn publication(&self, now: Timestamp, swarm: SwarmId) -> Option<Bytes> {
+        self.publications.get(&swarm).filter(|(_, until)| *until > now).map(|(bytes, _)| bytes.clone())
     }
 
     /// See [`Engine::changes`].
-    pub fn changes(&self, after: u64) -> Vec<Change> {
-        let later = self.publications.iter().filter(|(_, (revision, _))| *revision > after);
-        let change = |(swarm, (revision, bytes)): (&SwarmId, &(u64, Option<Bytes>))| Change {
-            revision: *revision,
-            swarm: *swarm,
-            bytes: bytes.clone(),
+    pub fn changes(&self, now: Timestamp, after: u64) -> Vec<Change> {
+        let later = self.changes.range(after + 1..).take(CHANGES_PAGE_MAX);
+        later
+            .map(|(revision, swarm)| Change {
+                revision: *revision,
+                swarm: *swarm,
+                news: self.news(now, *swarm),
+            })
+            .collect()
+    }
+
+    /// Loses a publication, as Redis does that evicts it.
+    pub fn evict(&mut self, swarm: SwarmId) {
+        self.publications.remove(&swarm);
+    }
+
+    fn news(&self, now: Timestamp, swarm: SwarmId) -> News {
+        let held = |held: Option<&(Bytes, Timestamp)>| {
+            held.filter(|(_, until)| *until > now).map(|(bytes, until)| (bytes.clone(), until.since(now)))
         };
-        let mut changes: Vec<Change> = later.map(change).collect();
-        changes.sort_by_key(|change| change.revision);
-        changes.truncate(CHANGES_PAGE_MAX);
-        changes
+        if let Some((bytes, life)) = held(self.publications.get(&swarm)) {
+            News::Published { bytes, life }
+        } else if let Some((owner, life)) = held(self.removals.get(&swarm)) {
+            News::Removed { owner, life }
+        } else {
+            News::Absent
+        }
+    }
+
+    /// Enters a swarm at the end of the list of changes.
+    fn note(&mut self, swarm: SwarmId) {
+        self.revision += 1;
+        self.changes.retain(|_, noted| *noted != swarm);
+        self.changes.insert(self.revision, swarm);
+        if self.changes.len() > CHANGES_MAX {
+            self.changes.pop_first();
+        }
     }
 
     fn has_lease(&self, now: Timestamp, tracker: TrackerId) -> bool {
@@ -121,6 +193,8 @@ struct Shared {
     ledger: Ledger,
     inboxes: HashMap<TrackerId, mpsc::Sender<Bytes>>,
     is_away: bool,
+    /// Whether it takes no publications, as Redis without memory.
+    is_full: bool,
 }
 
 /// The engine. Clones share one state.
@@ -134,6 +208,7 @@ impl Default for MemoryEngine {
             ledger: Ledger::default(),
             inboxes: HashMap::new(),
             is_away: false,
+            is_full: false,
         })))
     }
 }
@@ -144,6 +219,16 @@ impl MemoryEngine {
         let mut shared = self.lock();
         shared.is_away = is_away;
         shared.inboxes.clear();
+    }
+
+    /// Makes the engine take no more publications, or take them again.
+    pub fn set_full(&self, is_full: bool) {
+        self.lock().is_full = is_full;
+    }
+
+    /// Makes the engine lose a publication.
+    pub fn evict(&self, swarm: SwarmId) {
+        self.lock().ledger.evict(swarm);
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -161,6 +246,10 @@ impl MemoryEngine {
 }
 
 impl Engine for MemoryEngine {
+    async fn agree(&self, check: Bytes) -> Result<bool, EngineError> {
+        self.with(|ledger, now| ledger.agree(now, check))
+    }
+
     async fn beat(&self, me: TrackerId, record: Bytes, lease: Duration) -> Result<Beat, EngineError> {
         self.with(|ledger, now| ledger.beat(now, me, record, lease))
     }
@@ -209,20 +298,33 @@ impl Engine for MemoryEngine {
         Ok(frames.boxed())
     }
 
-    async fn publish(&self, swarm: SwarmId, bytes: Bytes) -> Result<(), EngineError> {
-        self.with(|ledger, _| ledger.publish(swarm, Some(bytes)))
+    async fn publish(&self, swarm: SwarmId, publication: &Publication) -> Result<(), EngineError> {
+        if self.lock().is_full {
+            return Err(EngineError::Full("it is told to be full".into()));
+        }
+        self.with(|ledger, now| ledger.publish(now, swarm, publication))
     }
 
-    async fn remove(&self, swarm: SwarmId) -> Result<(), EngineError> {
-        self.with(|ledger, _| ledger.publish(swarm, None))
+    async fn remove(&self, swarm: SwarmId, owner: Bytes) -> Result<(), EngineError> {
+        self.with(|ledger, now| ledger.remove(now, swarm, owner))
+    }
+
+    async fn forget(&self, swarm: SwarmId) -> Result<(), EngineError> {
+        self.with(|ledger, _| ledger.forget(swarm))
+    }
+
+    async fn refresh(&self, swarms: &[(SwarmId, Option<Duration>)]) -> Result<Vec<News>, EngineError> {
+        self.with(|ledger, now| {
+            swarms.iter().map(|(swarm, life)| ledger.refresh(now, *swarm, *life)).collect()
+        })
     }
 
     async fn publication(&self, swarm: SwarmId) -> Result<Option<Bytes>, EngineError> {
-        self.with(|ledger, _| ledger.publication(swarm))
+        self.with(|ledger, now| ledger.publication(now, swarm))
     }
 
     async fn changes(&self, after: u64) -> Result<Vec<Change>, EngineError> {
-        self.with(|ledger, _| ledger.changes(after))
+        self.with(|ledger, now| ledger.changes(now, after))
     }
 }
 
@@ -283,13 +385,49 @@ mod tests {
         let mut ledger = Ledger::default();
         let swarm = |number: u8| SwarmId([number; 32]);
         let bytes = Bytes::from_static(b"film");
-        (1..=3).for_each(|number| ledger.publish(swarm(number), Some(bytes.clone())));
-        ledger.publish(swarm(1), None);
-        let changes = |after| -> Vec<(u64, bool)> {
-            ledger.changes(after).iter().map(|change| (change.revision, change.bytes.is_some())).collect()
+        let life = Duration::from_millis(100);
+        let publication = |let_go| Publication { bytes: bytes.clone(), life, let_go };
+        (1..=3).for_each(|number| ledger.publish(at(0), swarm(number), &publication(vec![])));
+        ledger.remove(at(0), swarm(1), Bytes::from_static(b"owner"));
+        let changes = |ledger: &Ledger, now, after| -> Vec<(u64, char)> {
+            let letter = |news: &News| match news {
+                News::Published { .. } => 'p',
+                News::Removed { .. } => 'r',
+                News::Absent => 'a',
+            };
+            ledger.changes(now, after).iter().map(|change| (change.revision, letter(&change.news))).collect()
         };
-        assert_eq!(changes(0), [(2, true), (3, true), (4, false)]);
-        assert_eq!(changes(3), [(4, false)]);
-        assert_eq!((ledger.publication(swarm(1)), ledger.publication(swarm(2))), (None, Some(bytes)));
+        assert_eq!(changes(&ledger, at(1), 0), [(2, 'p'), (3, 'p'), (4, 'r')]);
+        assert_eq!(changes(&ledger, at(1), 3), [(4, 'r')]);
+        assert_eq!(ledger.publication(at(1), swarm(1)), None);
+        assert_eq!(ledger.publication(at(1), swarm(2)), Some(bytes.clone()));
+        // What goes for another title is told, and is no removal; nor is what is over or lost.
+        ledger.publish(at(50), swarm(4), &publication(vec![swarm(2)]));
+        assert_eq!(changes(&ledger, at(60), 4), [(5, 'p'), (6, 'a')]);
+        ledger.evict(swarm(3));
+        assert_eq!(ledger.refresh(at(60), swarm(3), Some(life)), News::Absent);
+        assert_eq!(changes(&ledger, at(150), 4), [(5, 'a'), (6, 'a')]);
+    }
+
+    #[test]
+    fn what_is_refreshed_lives_on_and_comes_into_the_list_again() {
+        let mut ledger = Ledger::default();
+        let life = Duration::from_millis(100);
+        let publication = Publication { bytes: Bytes::from_static(b"film"), life, let_go: vec![] };
+        ledger.publish(at(0), SWARM, &publication);
+        ledger.changes.clear();
+        let news = ledger.refresh(at(90), SWARM, Some(life));
+        assert_eq!(news, News::Published { bytes: Bytes::new(), life });
+        assert_eq!(ledger.changes(at(90), 1).len(), 1);
+        assert!(ledger.publication(at(189), SWARM).is_some() && ledger.publication(at(190), SWARM).is_none());
+    }
+
+    #[test]
+    fn trackers_agree_on_a_secret_until_none_is_left_that_has_it() {
+        let mut ledger = Ledger::default();
+        let [one, other] = [Bytes::from_static(b"one"), Bytes::from_static(b"other")];
+        assert!(ledger.agree(at(0), one.clone()) && !ledger.agree(at(5_000), other.clone()));
+        assert!(ledger.agree(at(5_000), one) && !ledger.agree(at(14_999), other.clone()));
+        assert!(ledger.agree(at(15_000), other));
     }
 }

@@ -82,8 +82,41 @@ pub struct Change {
     pub revision: u64,
     /// What changed.
     pub swarm: SwarmId,
-    /// What is published now; none if it was removed.
-    pub bytes: Option<Bytes>,
+    /// What the engine holds of it now.
+    pub news: News,
+}
+
+/// What an engine holds of a swarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A publication.
+    Published {
+        /// What is published. Empty where only the time was asked for.
+        bytes: Bytes,
+        /// When the engine forgets it if it is not refreshed.
+        life: Duration,
+    },
+    /// The record that its publisher removed it.
+    Removed {
+        /// Whose it was.
+        owner: Bytes,
+        /// When the engine forgets that.
+        life: Duration,
+    },
+    /// Nothing: it was never there, its time is over, it was let go for another title of its publisher, or the engine
+    /// lacked memory. That is no removal.
+    Absent,
+}
+
+/// What a tracker publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// What is published.
+    pub bytes: Bytes,
+    /// How long the engine holds it if it is not refreshed.
+    pub life: Duration,
+    /// Publications that the engine gives up for it.
+    pub let_go: Vec<SwarmId>,
 }
 
 /// An engine does not answer, or not as it should. The operation may have been done or not; try again later.
@@ -96,6 +129,9 @@ pub enum EngineError {
     /// The engine does not answer in time.
     #[error("the engine does not answer within {} s", .0.as_secs())]
     Slow(Duration),
+    /// The engine has no memory for more publications. Everything else goes on.
+    #[error("{0}")]
+    Full(String),
     /// The address is none. Show it.
     #[error("{0}")]
     Address(String),
@@ -110,6 +146,9 @@ pub type Inbox = BoxStream<'static, Bytes>;
 
 /// The state that several trackers share.
 pub trait Engine: Send + Sync + 'static {
+    /// Whether all trackers have the secret that `check` is a digest of. Without others, this tracker's is the one.
+    fn agree(&self, check: Bytes) -> impl Future<Output = Result<bool, EngineError>> + Send;
+
     /// Renews the lease of a tracker for this long, with what others are to know of it.
     fn beat(
         &self,
@@ -147,11 +186,25 @@ pub trait Engine: Send + Sync + 'static {
     /// Subscribes to one's own inbox.
     fn subscribe(&self, me: TrackerId) -> impl Future<Output = Result<Inbox, EngineError>> + Send;
 
-    /// Publishes what a swarm is about, in place of what was published before.
-    fn publish(&self, swarm: SwarmId, bytes: Bytes) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Publishes what a swarm is about, in place of what was published before and of the record of a removal.
+    fn publish(
+        &self,
+        swarm: SwarmId,
+        publication: &Publication,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Removes a publication.
-    fn remove(&self, swarm: SwarmId) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Removes a publication, and keeps a record of that.
+    fn remove(&self, swarm: SwarmId, owner: Bytes) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Forgets that a publication was removed.
+    fn forget(&self, swarm: SwarmId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// What the engine holds of each of these swarms, without the bytes. A publication with a time is held for so long from
+    /// now on.
+    fn refresh(
+        &self,
+        swarms: &[(SwarmId, Option<Duration>)],
+    ) -> impl Future<Output = Result<Vec<News>, EngineError>> + Send;
 
     /// What is published about a swarm.
     fn publication(&self, swarm: SwarmId) -> impl Future<Output = Result<Option<Bytes>, EngineError>> + Send;

@@ -5,99 +5,47 @@
 //! tributary:trackers         sorted set of tracker ids, by the time of the last beat
 //! tributary:home:SWARM       "ID EPOCH"; of a further room of the swarm tributary:home:SWARM.NUMBER
 //! tributary:inbox:ID         channel of frames to a tracker
-//! tributary:publication:SWARM, tributary:changes, tributary:revision, tributary:life
+//! tributary:publication:SWARM  what is published, for as long as it is refreshed
+//! tributary:removal:SWARM    whose title was removed
+//! tributary:changes          sorted set of swarms, by the revision of their last change
+//! tributary:revision, tributary:life, tributary:check
 //! ```
 //!
 //! Who is the home of a room is decided by scripts, which Redis runs one at a time. An epoch is the time of the Redis
-//! server in µs, or one more than the last, so that it grows even if Redis forgets everything.
+//! server in µs, or one more than the last, so that it grows even if Redis forgets everything. So is a revision.
+//!
+//! Redis may have a limit on its memory. A key that it evicted means that nothing is known; only the record of a removal
+//! means that a title was removed. When it takes no more (`OOM`), leases, homes and removals go on: their scripts say
+//! `allow-oom`. Only publications wait.
+
+mod answers;
+mod scripts;
 
 use std::fmt;
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ServerErrorKind, cmd, pipe,
-};
+use ::redis::{Client, Cmd, FromRedisValue, Pipeline, RedisError, Script, Value, cmd, pipe};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use swarm_core::SwarmId;
 
-use super::{Beat, Change, Claim, Engine, EngineError, Home, Inbox, TrackerId};
+use self::answers::{failed, home, is_unknown_script, life, news, nothing};
+use self::scripts::{AGREE, ALLOW_OOM, BEAT, CLAIM, GIVE, NOTE, PUBLISH, REFRESH, REMOVE};
+use super::{Beat, Change, Claim, Engine, EngineError, Home, Inbox, News, Publication, TrackerId};
 use crate::decision::Room;
 use crate::limits::{
-    CHANGES_PAGE_MAX, ENGINE_CONNECT_TIMEOUT, ENGINE_RETRY_MAX, ENGINE_TIMEOUT, HOME_FORGOTTEN_AFTER,
-    PUBLICATIONS_SHARED_MAX,
+    AGREED_FOR, CHANGES_MAX, CHANGES_PAGE_MAX, ENGINE_CONNECT_TIMEOUT, ENGINE_RETRY_MAX, ENGINE_TIMEOUT,
+    HOME_FORGOTTEN_AFTER, PUBLICATION_SHARED_FOR, REMOVAL_SHARED_FOR,
 };
-
-/// Renews a lease and lists all that stand. Keys: own record, the set of ids, life, revision. Arguments: own id, record,
-/// lease in ms, prefix of records, a random number for the first life.
-const BEAT: &str = r"
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local had = redis.call('EXISTS', KEYS[1])
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-redis.call('ZADD', KEYS[2], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 2 * tonumber(ARGV[3]))
-redis.call('SET', KEYS[3], ARGV[5], 'NX')
-local found = {}
-for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  local record = redis.call('GET', ARGV[4] .. id)
-  if record then found[#found + 1] = id; found[#found + 1] = record end
-end
-return {had, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]) or '0', found}
-";
-
-/// Finds or takes a home. Keys: the home, the record of who is to have it. Arguments: the id of that one, prefix of records, ms until it is forgotten.
-const CLAIM: &str = r"
-local held = redis.call('GET', KEYS[1])
-local owner, epoch
-if held then owner, epoch = string.match(held, '^(%x+) (%d+)$') end
-if owner and (owner == ARGV[1] or redis.call('EXISTS', ARGV[2] .. owner) == 1) then
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  return {owner, epoch}
-end
-if redis.call('EXISTS', KEYS[2]) == 0 then return {} end
-local time = redis.call('TIME')
-local next = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), (tonumber(epoch) or 0) + 1)
-epoch = string.format('%.0f', next)
-redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. epoch, 'PX', ARGV[3])
-return {ARGV[1], epoch}
-";
-
-/// Gives a home away, or up where no new one is named. Keys: the home. Arguments: own id, new id or nothing, ms until it is
-/// forgotten.
-const GIVE: &str = r"
-local held = redis.call('GET', KEYS[1])
-local owner, epoch
-if held then owner, epoch = string.match(held, '^(%x+) (%d+)$') end
-if owner ~= ARGV[1] then return {} end
-if ARGV[2] == '' then redis.call('DEL', KEYS[1]); return {} end
-local time = redis.call('TIME')
-local next = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), tonumber(epoch) + 1)
-epoch = string.format('%.0f', next)
-redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. epoch, 'PX', ARGV[3])
-return {ARGV[2], epoch}
-";
-
-/// Notes a publication, or a removal where there are no bytes. Keys: the publication, changes, revision. Arguments: swarm,
-/// bytes, 1 for a publication, maximum number of entries, prefix of publications.
-const PUBLISH: &str = r"
-if ARGV[3] == '1' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('DEL', KEYS[1]) end
-local revision = redis.call('INCR', KEYS[3])
-redis.call('ZADD', KEYS[2], revision, ARGV[1])
-local beyond = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4])
-if beyond > 0 then
-  local popped = redis.call('ZPOPMIN', KEYS[2], beyond)
-  for at = 1, #popped, 2 do redis.call('DEL', ARGV[5] .. popped[at]) end
-end
-return revision
-";
 
 const TRACKER: &str = "tributary:tracker:";
 const TRACKERS: &str = "tributary:trackers";
 const HOME: &str = "tributary:home:";
 const INBOX: &str = "tributary:inbox:";
 const PUBLICATION: &str = "tributary:publication:";
+const REMOVAL: &str = "tributary:removal:";
+const CHECK: &str = "tributary:check";
 const CHANGES: &str = "tributary:changes";
 const REVISION: &str = "tributary:revision";
 const LIFE: &str = "tributary:life";
@@ -131,7 +79,10 @@ pub struct RedisEngine {
     beat: Script,
     claim: Script,
     give: Script,
+    agree: Script,
     publish: Script,
+    remove: Script,
+    refresh: Script,
 }
 
 impl fmt::Debug for RedisEngine {
@@ -157,7 +108,10 @@ impl RedisEngine {
             beat: Script::new(BEAT),
             claim: Script::new(CLAIM),
             give: Script::new(GIVE),
-            publish: Script::new(PUBLISH),
+            agree: Script::new(AGREE),
+            publish: Script::new(&format!("{NOTE}{PUBLISH}")),
+            remove: Script::new(&format!("{ALLOW_OOM}{NOTE}{REMOVE}")),
+            refresh: Script::new(&format!("{ALLOW_OOM}{NOTE}{REFRESH}")),
         })
     }
 
@@ -191,22 +145,14 @@ impl RedisEngine {
     async fn one<T: FromRedisValue>(&self, command: Cmd) -> Result<T, EngineError> {
         command.query_async(&mut self.connection.clone()).await.map_err(failed)
     }
-
-    async fn note(&self, swarm: SwarmId, bytes: Option<Bytes>) -> Result<(), EngineError> {
-        let keys = vec![format!("{PUBLICATION}{swarm}"), CHANGES.into(), REVISION.into()];
-        let is_publication = if bytes.is_some() { "1" } else { "0" };
-        let arguments = vec![
-            swarm.to_string().into(),
-            bytes.unwrap_or_default(),
-            is_publication.into(),
-            PUBLICATIONS_SHARED_MAX.to_string().into(),
-            PUBLICATION.into(),
-        ];
-        self.run::<u64>(&self.publish, [(keys, arguments)]).await.map(drop)
-    }
 }
 
 impl Engine for RedisEngine {
+    async fn agree(&self, check: Bytes) -> Result<bool, EngineError> {
+        let call = (vec![CHECK.into()], vec![check, millis(AGREED_FOR)]);
+        Ok(self.run::<u8>(&self.agree, [call]).await? == [1])
+    }
+
     async fn beat(&self, me: TrackerId, record: Bytes, lease: Duration) -> Result<Beat, EngineError> {
         let keys = vec![format!("{TRACKER}{me}"), TRACKERS.into(), LIFE.into(), REVISION.into()];
         let life = getrandom::u64().map_err(|error| EngineError::Strange(error.to_string()))? >> 1;
@@ -290,12 +236,39 @@ impl Engine for RedisEngine {
             .boxed())
     }
 
-    async fn publish(&self, swarm: SwarmId, bytes: Bytes) -> Result<(), EngineError> {
-        self.note(swarm, Some(bytes)).await
+    async fn publish(&self, swarm: SwarmId, publication: &Publication) -> Result<(), EngineError> {
+        let Publication { bytes, life, let_go } = publication;
+        let (keys, mut arguments) = noted(swarm);
+        arguments.extend([bytes.clone(), millis(*life), PUBLICATION.into()]);
+        arguments.extend(let_go.iter().map(|swarm| swarm.to_string().into()));
+        self.run::<u8>(&self.publish, [(keys, arguments)]).await.map(drop)
     }
 
-    async fn remove(&self, swarm: SwarmId) -> Result<(), EngineError> {
-        self.note(swarm, None).await
+    async fn remove(&self, swarm: SwarmId, owner: Bytes) -> Result<(), EngineError> {
+        let (keys, mut arguments) = noted(swarm);
+        arguments.extend([owner, millis(REMOVAL_SHARED_FOR)]);
+        self.run::<u8>(&self.remove, [(keys, arguments)]).await.map(drop)
+    }
+
+    async fn forget(&self, swarm: SwarmId) -> Result<(), EngineError> {
+        let mut forget = cmd("DEL");
+        forget.arg(format!("{REMOVAL}{swarm}"));
+        self.one::<u64>(forget).await.map(drop)
+    }
+
+    async fn refresh(&self, swarms: &[(SwarmId, Option<Duration>)]) -> Result<Vec<News>, EngineError> {
+        let call = |(swarm, life): &(SwarmId, Option<Duration>)| {
+            let (keys, mut arguments) = noted(*swarm);
+            arguments.push(life.map(millis).unwrap_or_default());
+            (keys, arguments)
+        };
+        let found: Vec<(u8, i64)> = self.run(&self.refresh, swarms.iter().map(call)).await?;
+        let news = |(kind, life_ms)| match kind {
+            1 => News::Published { bytes: Bytes::new(), life: life(life_ms, PUBLICATION_SHARED_FOR) },
+            2 => News::Removed { owner: Bytes::new(), life: life(life_ms, REMOVAL_SHARED_FOR) },
+            _ => News::Absent,
+        };
+        Ok(found.into_iter().map(news).collect())
     }
 
     async fn publication(&self, swarm: SwarmId) -> Result<Option<Bytes>, EngineError> {
@@ -314,16 +287,28 @@ impl Engine for RedisEngine {
         let found: Vec<(SwarmId, u64)> = found.iter().filter_map(read).collect();
         let mut pipeline = pipe();
         for (swarm, _) in &found {
-            pipeline.cmd("GET").arg(format!("{PUBLICATION}{swarm}"));
+            for key in [format!("{PUBLICATION}{swarm}"), format!("{REMOVAL}{swarm}")] {
+                pipeline.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
+            }
         }
-        let bytes: Vec<Option<Vec<u8>>> = self.ask(&pipeline).await.map_err(failed)?;
-        let change = |((swarm, revision), bytes): ((SwarmId, u64), Option<Vec<u8>>)| Change {
-            revision,
-            swarm,
-            bytes: bytes.map(Bytes::from),
-        };
-        Ok(found.into_iter().zip(bytes).map(change).collect())
+        let held: Vec<Value> = self.ask(&pipeline).await.map_err(failed)?;
+        let changes = found
+            .into_iter()
+            .zip(held.chunks(4))
+            .map(|((swarm, revision), held)| Ok(Change { revision, swarm, news: news(held)? }));
+        changes.collect()
     }
+}
+
+fn millis(duration: Duration) -> Bytes {
+    duration.as_millis().to_string().into()
+}
+
+/// Keys and first arguments of a script that enters a swarm in the list of changes.
+fn noted(swarm: SwarmId) -> (Vec<String>, Vec<Bytes>) {
+    let keys =
+        [format!("{PUBLICATION}{swarm}"), format!("{REMOVAL}{swarm}"), CHANGES.into(), REVISION.into()];
+    (keys.into(), vec![swarm.to_string().into(), CHANGES_MAX.to_string().into()])
 }
 
 fn evalsha(script: &Script, keys: &[String], arguments: &[Bytes]) -> Cmd {
@@ -335,31 +320,5 @@ fn evalsha(script: &Script, keys: &[String], arguments: &[Bytes]) -> Cmd {
 }
 
 fn forgotten_after() -> Bytes {
-    HOME_FORGOTTEN_AFTER.as_millis().to_string().into()
-}
-
-/// Reads what a script says about a home.
-fn home(found: &[String]) -> Result<Option<Home>, EngineError> {
-    let [tracker, epoch] = found else { return Ok(None) };
-    let strange = || EngineError::Strange(format!("no home: {tracker} {epoch}"));
-    let tracker = tracker.parse().map_err(|_| strange())?;
-    Ok(Some(Home { tracker, epoch: epoch.parse().map_err(|_| strange())? }))
-}
-
-fn is_unknown_script(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
-}
-
-fn nothing() -> EngineError {
-    EngineError::Strange("no answer to a script".into())
-}
-
-fn failed(error: RedisError) -> EngineError {
-    if error.is_timeout() {
-        EngineError::Slow(ENGINE_TIMEOUT)
-    } else if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() {
-        EngineError::Away(error.to_string())
-    } else {
-        EngineError::Strange(error.to_string())
-    }
+    millis(HOME_FORGOTTEN_AFTER)
 }

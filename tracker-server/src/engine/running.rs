@@ -11,9 +11,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Engine, EngineError, TrackerId};
 use crate::decision::Room;
-use crate::hub::{Hub, Questions};
+use crate::hub::{Hub, Questions, Telling};
 use crate::limits::{
-    BEAT_INTERVAL, ENGINE_RETRY_MAX, HAND_OVER_TIMEOUT, LEASE, PROBE_TIMEOUT, ROOM_INTERVAL, TICK_INTERVAL,
+    BEAT_INTERVAL, ENGINE_RETRY_MAX, HAND_OVER_TIMEOUT, LEASE, PROBE_TIMEOUT, REFRESH_INTERVAL, REFRESH_PAGE,
+    ROOM_INTERVAL, TICK_INTERVAL,
 };
 
 /// Swarms without a manifest here that the engine is asked about at the same time.
@@ -30,6 +31,7 @@ pub(crate) async fn run(hub: Arc<Hub>, engine: Arc<impl Engine>, me: TrackerId) 
         ask(&hub, &*engine),
         receive(&hub, &*engine, me),
         share(&hub, &*engine),
+        refresh(&hub, &*engine),
         tick(&hub),
         look_after_rooms(&hub),
     );
@@ -61,7 +63,18 @@ async fn beat(hub: &Hub, engine: &impl Engine) {
         let Some((me, record)) = hub.record() else { return };
         // The lease counts from before the engine was asked.
         let sent_at = hub.now();
-        hub.metrics.count_engine_operations(1);
+        hub.metrics.count_engine_operations(2);
+        match engine.agree(hub.secret_check()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                hub.disagreed();
+                continue;
+            }
+            Err(error) => {
+                hub.beat_failed(&error);
+                continue;
+            }
+        }
         match engine.beat(me, record, LEASE).await {
             Ok(beat) => {
                 hub.beaten(sent_at, &beat);
@@ -198,21 +211,46 @@ async fn receive(hub: &Hub, engine: &impl Engine, me: TrackerId) {
 async fn share(hub: &Hub, engine: &impl Engine) {
     loop {
         hub.due.lists.notified().await;
-        for (swarm, bytes) in hub.unshared() {
+        for swarm in hub.unshared() {
+            let Some((telling, number)) = hub.telling(swarm) else { continue };
             hub.metrics.count_engine_operations(1);
-            let shared = match bytes {
-                Some(bytes) => engine.publish(swarm, bytes).await,
-                None => engine.remove(swarm).await,
+            let told = match &telling {
+                Telling::Publish(publication) => engine.publish(swarm, publication).await,
+                Telling::Remove(owner) => engine.remove(swarm, owner.clone()).await,
+                Telling::Forget => engine.forget(swarm).await,
             };
-            match shared {
-                Ok(()) => hub.shared(swarm),
+            match told {
+                Ok(()) => hub.told(swarm, &telling, number),
                 Err(error) => {
-                    hub.metrics.count_engine_failure();
-                    tracing::debug!(%swarm, "a publication is not shared yet: {error}");
+                    hub.not_told(swarm, &error);
                     break;
                 }
             }
         }
+    }
+}
+
+/// Refreshes what is in use, and finds what the engine lost.
+async fn refresh(hub: &Hub, engine: &impl Engine) {
+    let mut refreshes = interval(REFRESH_INTERVAL);
+    refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        refreshes.tick().await;
+        for page in hub.to_refresh().chunks(REFRESH_PAGE) {
+            hub.metrics.count_engine_operations(page.len());
+            match engine.refresh(page).await {
+                Ok(found) => {
+                    let found = page.iter().zip(&found);
+                    found.for_each(|((swarm, _), news)| hub.note_news(*swarm, news));
+                }
+                Err(error) => {
+                    hub.metrics.count_engine_failure();
+                    tracing::debug!("publications were not refreshed: {error}");
+                    break;
+                }
+            }
+        }
+        hub.due.lists.notify_one();
     }
 }
 

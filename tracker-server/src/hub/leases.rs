@@ -12,6 +12,9 @@ use crate::cluster::wire::Message;
 use crate::decision::Room;
 use crate::engine::{Beat, Claim, EngineError, Home, TrackerId};
 
+/// Why a tracker does not act as one with the others.
+pub(crate) const OTHER_SECRET: &str = "the trackers around this engine have another --secret";
+
 /// What the engine is to be asked.
 #[derive(Debug, Default)]
 pub(crate) struct Questions {
@@ -77,6 +80,25 @@ impl Hub {
             tracing::warn!(
                 "the engine does not answer: this tracker goes on with its own peers, and joins the others when it \
                  does ({error})"
+            );
+        }
+    }
+
+    /// A digest of the secret, by which trackers see whether all have the same.
+    pub(crate) fn secret_check(&self) -> Bytes {
+        let key =
+            self.config.tracker.resume_key.derived("tributary 2026 check of the secret of several trackers");
+        data_encoding::HEXLOWER.encode(&key).into()
+    }
+
+    /// The trackers around the engine have another secret. This one takes no homes and goes on with its own peers.
+    pub(crate) fn disagreed(&self) {
+        self.metrics.count_engine_failure();
+        self.tick();
+        let mut state = self.lock();
+        if state.cluster.as_mut().is_some_and(|cluster| cluster.is_to_say_away()) {
+            tracing::error!(
+                "{OTHER_SECRET}: this tracker goes on with its own peers; start it again with theirs"
             );
         }
     }

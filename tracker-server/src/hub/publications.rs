@@ -4,6 +4,7 @@ use bytes::Bytes;
 use swarm_core::publisher::Action;
 use swarm_core::{Challenge, Manifest, PublisherKey, SwarmId};
 
+use super::sharing::owner_of;
 use super::{Hub, State, media_bps};
 use crate::archive::{Saved, Slot, Written};
 use crate::decision::Wish;
@@ -43,24 +44,22 @@ impl Hub {
     }
 
     /// Forgets a manifest, as its publisher wants it. Who is in its swarm stays; nobody can join it any more.
-    /// Whether that is on disk, where there is one.
-    pub(crate) async fn remove(&self, swarm: SwarmId) -> bool {
+    /// Whether that is on disk, where there is one. `told` is the owner as another tracker told it.
+    pub(crate) async fn remove(&self, swarm: SwarmId, told: Owner) -> bool {
         let slot = match &self.archive {
             Some(archive) => archive.slot().await,
             None => None,
         };
-        let written = {
+        let (written, forgotten) = {
             let mut state = self.lock();
-            let owner = Owner {
-                publisher: state.manifests.publisher(swarm),
-                site: state.manifests.provenance(swarm).and_then(|(provenance, _)| provenance.publisher),
-            };
+            let owner = owner_of(&state, swarm, told);
             state.manifests.remove(swarm);
             state.tracker.retire_swarm(swarm);
             state.unsaved.remove(&swarm);
             let forgotten = state.removed.insert(swarm, owner);
-            slot.map(|slot| slot.remove(swarm, owner, forgotten))
+            (slot.map(|slot| slot.remove(swarm, owner, forgotten.clone())), forgotten)
         };
+        self.share_forgotten(&forgotten);
         self.is_done(written).await
     }
 
@@ -74,7 +73,7 @@ impl Hub {
 
     /// Removes a manifest here and at all trackers. Whether that is on disk here.
     pub(crate) async fn remove_everywhere(&self, swarm: SwarmId) -> bool {
-        let is_saved = self.remove(swarm).await;
+        let is_saved = self.remove(swarm, Owner::default()).await;
         self.share(swarm).await;
         is_saved
     }

@@ -30,8 +30,26 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 /// The engine forgets a home that was not claimed for this long. Homes are claimed again in a quarter of it.
 pub const HOME_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Publications and removals that the engine remembers: as many as one tracker keeps of both.
-pub const PUBLICATIONS_SHARED_MAX: usize = MANIFESTS_MAX + REMOVED_MAX;
+/// How long the engine holds a publication without a peer in its swarm. Trackers that have one refresh it. Trackers that
+/// were there before keep it in their own stores.
+pub const PUBLICATION_SHARED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the engine holds the record of a removal: longer than any tracker that had the title is likely to be cut off.
+pub const REMOVAL_SHARED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Interval at which a tracker asks the engine what it still holds, and refreshes what is in use. What Redis evicted is
+/// shared again within this time.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Publications that the engine is asked about at once.
+pub const REFRESH_PAGE: usize = 256;
+
+/// Entries in the list of changes: as many publications and removals as one tracker keeps of both. An entry that falls out
+/// of the list is entered again with the next refresh if the engine still holds what it is about.
+pub const CHANGES_MAX: usize = MANIFESTS_MAX + REMOVED_MAX;
+
+/// How long the engine remembers whose secret all trackers have, without a tracker that has it.
+pub const AGREED_FOR: Duration = Duration::from_secs(10);
 
 /// Changes of the list of publications that are read at once: at most 64 MiB of manifests.
 pub const CHANGES_PAGE_MAX: usize = 64;

@@ -49,6 +49,12 @@ pub const SIBLING_FRAME_BYTES_MAX: usize = SIBLING_SWARMS_MAX * 32 + 64;
 /// How long a sibling may take to connect and to greet.
 pub const SIBLING_GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long one that comes may take to show that it is a sibling: its connection stands already.
+pub const SIBLING_PROOF_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// When one that got no turn for that may try again, ms.
+pub const SIBLING_PROOF_TIMEOUT_MS: u32 = 3_000;
+
 /// A sibling from which nothing comes for this long is gone. Each is pinged in a third of it.
 pub const SIBLING_SILENCE_MAX: Duration = Duration::from_secs(30);
 

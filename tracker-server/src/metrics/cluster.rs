@@ -21,11 +21,17 @@ pub(crate) struct ClusterLevels {
     pub(crate) members: usize,
     /// Peers of other trackers that this one decides for.
     pub(crate) guests: usize,
+    /// Publications kept here that the engine does not have.
+    pub(crate) unshared: usize,
+    /// Whether the engine has no memory for them.
+    pub(crate) is_engine_full: bool,
 }
 
 /// The counters.
 pub(super) struct ClusterMetrics {
     engine_up: Gauge,
+    engine_full: Gauge,
+    unshared: Gauge,
     trackers: Gauge,
     homes: Gauge,
     members: Gauge,
@@ -53,6 +59,9 @@ impl ClusterMetrics {
             gauge
         };
         let engine_up = gauge("engine_up", "1 while the engine of several trackers answers");
+        let engine_full = gauge("engine_full", "1 while the engine has no memory for publications");
+        let help = "Publications kept here that the engine does not have";
+        let unshared = gauge("unshared_publications", help);
         let trackers = gauge("trackers", "Trackers that act as one, this one included");
         let homes = gauge("homes", "Rooms of swarms that this tracker decides upon for all trackers");
         let members = gauge("members", "Own peers that another tracker decides for");
@@ -80,6 +89,8 @@ impl ClusterMetrics {
         registry.register_with_unit("send", help, Unit::Seconds, send_seconds.clone());
         Self {
             engine_up,
+            engine_full,
+            unshared,
             trackers,
             homes,
             members,
@@ -103,6 +114,8 @@ impl ClusterMetrics {
     pub(super) fn set(&self, levels: ClusterLevels) {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.engine_up.set(levels.is_engine_up.into());
+        self.engine_full.set(levels.is_engine_full.into());
+        self.unshared.set(gauge(levels.unshared));
         self.trackers.set(gauge(levels.trackers));
         self.homes.set(gauge(levels.homes));
         self.members.set(gauge(levels.members));

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use anyhow::bail;
 
 use crate::ServerConfig;
-use crate::access::is_private;
+use swarm_core::web_address::is_private_address;
 
 /// Refuses to serve strangers by accident. `is_open` is whether the operator wants that; `address` is listened on.
 pub(crate) fn check(config: &ServerConfig, is_open: bool, address: SocketAddr) -> anyhow::Result<()> {
     let is_closed =
         config.publish_token.is_some() || config.tracker.token.is_some() || !config.viewer_tokens.is_empty();
     // An operator who names a private address chose who can come.
-    if is_open || is_closed || (is_private(address.ip()) && config.proxies.is_empty()) {
+    if is_open || is_closed || (is_private_address(address.ip()) && config.proxies.is_empty()) {
         return Ok(());
     }
     let way =

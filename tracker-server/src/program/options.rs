@@ -20,6 +20,9 @@ use swarm_core::SwarmId;
 use swarm_core::limits::ICE_SERVERS_MAX;
 use swarm_core::tracker_message::{IceServer, Role};
 
+/// Characters of a secret that strangers could try to guess, at least.
+const SECRET_CHARS_MIN: usize = 16;
+
 /// Where a tracker without TLS listens.
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 
@@ -73,7 +76,7 @@ pub struct TrackerOptions {
     #[arg(long = "turn-url", value_name = "URL")]
     turn_urls: Vec<String>,
 
-    /// Secret of the relays of --turn-url, coturn's static-auth-secret.
+    /// Secret of the relays of --turn-url, coturn's static-auth-secret: at least 16 characters.
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TURN_SECRET", hide_env_values = true)]
     turn_secret: Option<String>,
 
@@ -86,7 +89,8 @@ pub struct TrackerOptions {
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_ICE_CREDENTIAL", hide_env_values = true)]
     ice_credential: Option<String>,
 
-    /// Lets peers keep their ids over a restart of the tracker: any long random text, the same each time.
+    /// Lets peers keep their ids over a restart of the tracker: a random text of at least 16 characters, the same
+    /// each time.
     #[arg(long, value_name = "TEXT", env = "TRIBUTARY_SECRET", hide_env_values = true)]
     secret: Option<String>,
 
@@ -272,6 +276,15 @@ impl TrackerOptions {
                 bail!("{flag} is empty: give it a text, or leave out {flag} and {variable}");
             }
         }
+        // What follows from these is shown to strangers, who can try out short ones by themselves.
+        for (flag, text) in [("--secret", &self.secret), ("--turn-secret", &self.turn_secret)] {
+            if text.as_ref().is_some_and(|text| text.trim().chars().count() < SECRET_CHARS_MIN) {
+                bail!(
+                    "{flag} has fewer than {SECRET_CHARS_MIN} characters, so it can be guessed; take a random text, such as \
+                     `openssl rand -hex 32` prints"
+                );
+            }
+        }
         Ok(())
     }
 
@@ -341,18 +354,27 @@ mod tests {
     fn relays_are_kept_apart_from_what_everybody_is_told() {
         let config = |arguments: &[&str]| options(arguments).config(Page::Inside(&[]));
         let fixed = ["--ice-server", "turn:b", "--ice-username", "u", "--ice-credential", "c"];
-        let minted = ["--turn-url", "turns:c:443", "--turn-secret", "s", "--ice-server", "stun:a"];
+        let minted =
+            ["--turn-url", "turns:c:443", "--turn-secret", "sixteen letters.", "--ice-server", "stun:a"];
         let config_of_both = config(&[&fixed[..], &minted[..]].concat()).unwrap();
         assert_eq!(config_of_both.tracker.ice_servers.len(), 1, "only stun:a");
         assert_eq!(config_of_both.relays.fixed[0].urls, ["turn:b"]);
         assert_eq!(config_of_both.relays.urls, ["turns:c:443"]);
         for (wrong, word) in [
+            (vec!["--turn-url", "turn:c", "--turn-secret", "fifteen letters"], "can be guessed"),
+            (vec!["--secret", " fifteen letters "], "can be guessed"),
             (vec!["--turn-url", "turn:c"], "together"),
-            (vec!["--turn-secret", "s"], "together"),
-            (vec!["--turn-url", "stun:c", "--turn-secret", "s"], "must begin with turn:"),
-            (vec!["--turn-url", "turn:", "--turn-secret", "s"], "must look like turn:HOST:PORT"),
+            (vec!["--turn-secret", "sixteen letters."], "together"),
+            (vec!["--turn-url", "stun:c", "--turn-secret", "sixteen letters."], "must begin with turn:"),
+            (
+                vec!["--turn-url", "turn:", "--turn-secret", "sixteen letters."],
+                "must look like turn:HOST:PORT",
+            ),
             (vec!["--engine", "redis://127.0.0.1:1"], "--engine takes --secret"),
-            (vec!["--engine", "127.0.0.1:1", "--secret", "s"], "must look like redis://HOST:PORT"),
+            (
+                vec!["--engine", "127.0.0.1:1", "--secret", "sixteen letters."],
+                "must look like redis://HOST:PORT",
+            ),
             (vec!["--allow-origin", "example.org"], "must look like https://example.org"),
         ] {
             let error = config(&wrong).unwrap_err().to_string();

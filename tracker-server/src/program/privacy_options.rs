@@ -28,7 +28,8 @@ pub(crate) struct PrivacyOptions {
     #[arg(long)]
     mirrors_only: bool,
 
-    /// Connects viewers of a content with each other only while there are so many; below that with its seeder alone.
+    /// Connects viewers of a content with each other only while there are so many; below that with its seeder alone. All
+    /// viewers at one network address (IPv4, or a /64 of IPv6) count as one.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     viewers_min: usize,
 }

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::access::is_private;
+use swarm_core::web_address::is_private_address;
 
 /// The header that most proxies append to.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -59,7 +59,7 @@ impl TrustedProxies {
     /// Whether what comes from this address is believed.
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        (self.trusts_private && is_private(address))
+        (self.trusts_private && is_private_address(address))
             || self.networks.iter().any(|network| network.contains(&address))
     }
 

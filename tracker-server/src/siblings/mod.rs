@@ -14,6 +14,7 @@
 //! The hub puts them beside its own decisions.
 
 pub(crate) mod envoys;
+pub(crate) mod greetings;
 pub(crate) mod hosts;
 pub(crate) mod mask;
 pub(crate) mod running;

@@ -22,8 +22,8 @@ use super::wire::{Bounded, FromHost, GuestGreeting, HostGreeting, Seals, Sibling
 use crate::decision::network::Site;
 use crate::hub::Hub;
 use crate::limits::{
-    SIBLING_FRAME_BYTES_MAX, SIBLING_GREETING_TIMEOUT, SIBLING_QUEUE_MAX, SIBLING_RETRY, SIBLING_RETRY_MAX,
-    SIBLING_SILENCE_MAX, SIBLING_TICK,
+    SIBLING_FRAME_BYTES_MAX, SIBLING_GREETING_TIMEOUT, SIBLING_PROOF_TIMEOUT, SIBLING_QUEUE_MAX,
+    SIBLING_RETRY, SIBLING_RETRY_MAX, SIBLING_SILENCE_MAX, SIBLING_TICK,
 };
 use crate::socket::WebSocket;
 
@@ -124,20 +124,26 @@ async fn greet(key: &SiblingKey, address: &SiblingAddress) -> Result<(Way, Seals
     Ok((way, seals))
 }
 
-/// Serves the connection of a sibling that came. `is_own` is set once it has shown that it is one.
-pub(crate) async fn host(hub: &Hub, key: SiblingKey, (socket, site): (WebSocket, Site), is_own: &AtomicBool) {
+/// Serves the connection of a sibling that came. Once it has shown that it is one, `is_own` is set and `greeted` is called.
+pub(crate) async fn host(
+    hub: &Hub,
+    key: SiblingKey,
+    (socket, site): (WebSocket, Site),
+    (is_own, greeted): (&AtomicBool, impl FnOnce()),
+) {
     let (sink, stream) = socket.split();
     let frames = stream.take_while(|message| ready(message.is_ok())).filter_map(|message| {
         ready(if let Ok(Message::Binary(frame)) = message { Some(frame) } else { None })
     });
     let sink = sink.sink_map_err(drop).with(|frame| ready(Ok::<_, ()>(Message::Binary(frame))));
     let way = Way { frames: frames.boxed(), sink: Box::pin(sink) };
-    let (way, seals) = match timeout(SIBLING_GREETING_TIMEOUT, welcome(key, way)).await {
-        Ok(Ok(greeted)) => greeted,
+    let (way, seals) = match timeout(SIBLING_PROOF_TIMEOUT, welcome(key, way)).await {
+        Ok(Ok(welcomed)) => welcomed,
         Ok(Err(lost)) => return tracing::warn!("a tracker that calls itself a sibling is refused: {lost}"),
         Err(_) => return,
     };
     is_own.store(true, Ordering::Relaxed);
+    greeted();
     let (sender, queue) = mpsc::channel(SIBLING_QUEUE_MAX);
     let Ok(key) = nonce() else { return };
     let Some(id) = hub.sibling_came(site, sender, Mask::new(key)) else {

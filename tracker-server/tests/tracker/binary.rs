@@ -161,6 +161,10 @@ async fn an_empty_token_closes_nothing_and_is_refused() -> anyhow::Result<()> {
             assert!(line.contains(&format!("{flag} is empty")), "{line}");
         }
     }
+    for flag in ["--secret", "--turn-secret"] {
+        let line = refused(&["--listen", "127.0.0.1:0", flag, "fifteen letters"]).await?;
+        assert!(line.contains(&format!("{flag} has fewer than 16 characters")), "{line}");
+    }
     Ok(())
 }
 

@@ -154,3 +154,18 @@ async fn a_permission_that_ends_ends_the_visit_and_lets_nobody_join_any_more() -
     server.wait_for_metric("tributary_tracker_peers 0").await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_wrong_token_is_told_apart_from_none() -> anyhow::Result<()> {
+    let server = Server::start_with(|config| config.tracker.token = Some("right".into())).await?;
+    let path = format!("/v1/manifests/{}", SwarmId([1; 32]));
+    for (headers, words) in [
+        (&[][..], "this tracker is closed"),
+        (&[("authorization", "Bearer wrong")], "the token that was shown is not this tracker's"),
+    ] {
+        let answer = request(server.address, "GET", &path, headers, Bytes::new()).await?;
+        assert_eq!(answer.status, 401);
+        assert!(answer.text().contains(words), "{}", answer.text());
+    }
+    Ok(())
+}

@@ -14,6 +14,7 @@ mod publisher;
 mod rooms;
 mod session;
 mod several;
+mod siblings;
 mod slow;
 mod stopping;
 mod unfinished;

@@ -8,8 +8,8 @@ use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessageBody};
 use swarm_core::{PeerId, SwarmId};
 use tracker_server::ServerConfig;
-use tracker_server::engine::Choice;
 use tracker_server::engine::memory::MemoryEngine;
+use tracker_server::engine::{Choice, Engine};
 
 use crate::harness::{PATIENCE, Server, Socket, code_of, key, manifest};
 
@@ -279,5 +279,99 @@ async fn a_swarm_that_nobody_published_is_unknown_everywhere() -> anyhow::Result
     // On the same connection it works once it is published, at whichever tracker.
     let swarm = servers[0].publish("late").await?;
     assert_eq!(socket.join(swarm, &[]).await?, (0, 1));
+    Ok(())
+}
+
+async fn shows(server: &Server, swarm: SwarmId) -> anyhow::Result<bool> {
+    Ok(server.get(&format!("/v1/manifests/{swarm}")).await?.status == 200)
+}
+
+/// Waits until a tracker shows a manifest.
+async fn wait_shown(server: &Server, swarm: SwarmId) -> anyhow::Result<()> {
+    let wait = async {
+        while !shows(server, swarm).await? {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, wait).await.context("it is not shown")?
+}
+
+async fn join_engine(engine: &MemoryEngine, seed: u64) -> anyhow::Result<Server> {
+    let engine = engine.clone();
+    Server::start_with(|config| {
+        config.tracker.seed = seed;
+        config.engine = Choice::Memory(engine);
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_that_the_engine_lost_is_no_removal_and_may_be_put_again() -> anyhow::Result<()> {
+    let (engine, servers) = trackers(2).await?;
+    let lost = servers[0].publish("lost").await?;
+    wait_shown(&servers[1], lost).await?;
+    engine.evict(lost);
+    // A tracker that reads the list from its beginning finds the entry, and nothing behind it.
+    let late = join_engine(&engine, 9).await?;
+    late.wait_for_metric("tributary_tracker_trackers 3").await?;
+    let next = servers[0].publish("next").await?;
+    wait_shown(&late, next).await?;
+    assert!(shows(&servers[0], lost).await? && shows(&servers[1], lost).await?, "they keep it");
+    let (_, bytes) = manifest("lost")?;
+    let again = late.put(&format!("/v1/manifests/{lost}"), bytes).await?;
+    assert_eq!(again.status, 201, "{}", again.text());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_without_memory_takes_no_publications_for_a_while_and_is_told_them_after()
+-> anyhow::Result<()> {
+    let (engine, servers) = trackers(2).await?;
+    engine.set_full(true);
+    let film = servers[0].publish("film").await?;
+    servers[0].wait_for_metric("tributary_tracker_engine_full 1").await?;
+    servers[0].wait_for_metric("tributary_tracker_unshared_publications 1").await?;
+    for server in &servers {
+        assert_eq!(server.get("/readyz").await?.status, 200);
+        server.wait_for_metric("tributary_tracker_engine_up 1").await?;
+    }
+    assert!(shows(&servers[0], film).await? && !shows(&servers[1], film).await?);
+    engine.set_full(false);
+    wait_shown(&servers[1], film).await?;
+    servers[0].wait_for_metric("tributary_tracker_engine_full 0").await?;
+    servers[0].wait_for_metric("tributary_tracker_unshared_publications 0").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_publishes_more_than_its_share_loses_its_own_titles_in_the_engine() -> anyhow::Result<()> {
+    use tracker_server::limits::MANIFESTS_PER_ADDRESS_MAX;
+    let (engine, servers) = trackers(1).await?;
+    let count = MANIFESTS_PER_ADDRESS_MAX + 4;
+    let mut swarms = Vec::new();
+    for number in 0..count {
+        let (swarm, bytes) = manifest(&format!("film {number}"))?;
+        let answer = servers[0].put(&format!("/v1/manifests/{swarm}"), bytes).await?;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        swarms.push(swarm);
+    }
+    // Asked of the engine itself: a tracker that reads it has shares of its own.
+    for (number, swarm) in swarms.iter().enumerate() {
+        let is_there = engine.publication(*swarm).await?.is_some();
+        assert_eq!(is_there, number >= 4, "{number}: the oldest go, and no others");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tracker_with_another_secret_does_not_start() -> anyhow::Result<()> {
+    let (engine, _servers) = trackers(1).await?;
+    let mut config = tracker_server::ServerConfig::new(2, b"another secret");
+    config.engine = Choice::Memory(engine);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let serving = tracker_server::serve(config, listener, std::future::pending());
+    let ended = tokio::time::timeout(PATIENCE, serving).await.context("it goes on")?;
+    let error = ended.err().context("it ended well")?.to_string();
+    assert!(error.contains("another --secret"), "{error}");
     Ok(())
 }

@@ -416,6 +416,17 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_servers_drive_no_terminal() {
+        let mut hostile = facts(&[]);
+        let words = "no\u{1b}]0;owned\u{7}\u{202e}";
+        hostile.tracker.refusal = Some(words.into());
+        hostile.relays = vec![RelayFact { server: "r".into(), outcome: Some(Err(words.into())) }];
+        let shown: String = of(&hostile).into_iter().map(|line| line.found).collect();
+        assert!(shown.contains("owned"), "{shown:?}");
+        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+    }
+
+    #[test]
     fn every_bad_line_says_what_to_do() {
         let mut worst = facts(&[("9.9.9.9:1", "8.8.8.8:5"), ("9.9.9.8:1", "8.8.8.8:6")]);
         worst.port = Err("UDP port 7000 is taken".into());

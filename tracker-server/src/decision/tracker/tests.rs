@@ -7,7 +7,7 @@ mod roles;
 mod rooms;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use swarm_core::SecretKey;
 use swarm_core::manifest::Period;

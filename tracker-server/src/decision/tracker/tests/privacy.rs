@@ -17,7 +17,17 @@ fn come(
     connection: u64,
     capabilities: &[&str],
 ) -> (TrackerMessageBody, Vec<(ConnectionId, Outgoing)>) {
-    connect(tracker, connection);
+    come_from(tracker, connection, Ipv4Addr::LOCALHOST.into(), capabilities)
+}
+
+/// The same from an address.
+fn come_from(
+    tracker: &mut Tracker,
+    connection: u64,
+    address: IpAddr,
+    capabilities: &[&str],
+) -> (TrackerMessageBody, Vec<(ConnectionId, Outgoing)>) {
+    assert!(tracker.connected(NOW, ConnectionId(connection), address).is_empty());
     let capabilities = capabilities.iter().map(|capability| (*capability).to_owned()).collect();
     let hello = PeerRequestBody::Hello {
         version: TRACKER_VERSION,
@@ -66,10 +76,34 @@ fn a_tracker_for_mirrors_alone_introduces_nobody_even_with_consent() {
 #[test]
 fn viewers_are_kept_apart_until_there_are_enough() {
     let mut tracker = with(Privacy { viewers_min: 4, ..Privacy::default() });
+    let at = |host: u64| -> IpAddr { Ipv4Addr::from_bits(0xC000_0200 + host as u32).into() };
     for connection in 1..=3 {
-        assert_eq!(introduced(&come(&mut tracker, connection, &[]).1), 0, "viewer {connection}");
+        let (_, others) = come_from(&mut tracker, connection, at(connection), &[]);
+        assert_eq!(introduced(&others), 0, "viewer {connection}");
     }
-    assert_eq!(introduced(&come(&mut tracker, 4, &[]).1), 12, "each with each, both sides told");
+    let (_, others) = come_from(&mut tracker, 4, at(4), &[]);
+    assert_eq!(introduced(&others), 12, "each with each, both sides told");
+}
+
+#[test]
+fn one_address_that_opens_many_connections_counts_as_one_viewer() {
+    let mut tracker = with(Privacy { viewers_min: 4, ..Privacy::default() });
+    for connection in 1..=8 {
+        let address: IpAddr = if connection == 1 { "192.0.2.1" } else { "198.51.100.9" }.parse().unwrap();
+        let (_, others) = come_from(&mut tracker, connection, address, &[]);
+        assert_eq!(introduced(&others), 0, "connection {connection}");
+    }
+    // A /64 of IPv6 belongs to one customer.
+    for host in 9..=16 {
+        let address = format!("2001:db8::{host}").parse().unwrap();
+        assert_eq!(introduced(&come_from(&mut tracker, host, address, &[]).1), 0, "connection {host}");
+    }
+    let (_, others) = come_from(&mut tracker, 17, "203.0.113.1".parse().unwrap(), &[]);
+    assert!(introduced(&others) > 0, "the fourth address");
+    // An address that left does not count any more.
+    tracker.disconnected(NOW, ConnectionId(17));
+    let (_, others) = come_from(&mut tracker, 18, "198.51.100.9".parse().unwrap(), &[]);
+    assert_eq!(introduced(&others), 0);
 }
 
 #[test]
