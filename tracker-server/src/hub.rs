@@ -34,7 +34,7 @@ use crate::config::ServerConfig;
 use crate::decision::network::Site;
 use crate::decision::paces::Paces;
 use crate::decision::token_bucket::Rate;
-use crate::decision::{CloseReason, ConnectionId, LinkNote, Outgoing, Tracker, Visits, Wish};
+use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Visits, Wish};
 use crate::engine::TrackerId;
 use crate::limits::{PUBLICATION_BURST, PUBLICATION_RATE_PER_S, RELAY_LIFETIME};
 use crate::manifests::Manifests;
@@ -303,19 +303,7 @@ impl Hub {
             {
                 self.metrics.count_error(*code);
             }
-            let note = match &outgoing {
-                Outgoing::Send(message) => Tracker::note_of(&message.body),
-                Outgoing::Close(_) => LinkNote::Nothing,
-            };
-            if matches!(outgoing, Outgoing::Close(_)) {
-                // The decisions have forgotten the peer.
-                self.end_visits(state, connection);
-                if state.visits.owner(connection).is_some() {
-                    self.end_visit(state, connection);
-                    continue;
-                }
-            }
-            let Some(connection) = Self::hearer(state, connection, note) else { continue };
+            let Some(connection) = self.heard_by(state, connection, &outgoing) else { continue };
             let State { tracker, lines, cluster, siblings, .. } = &mut *state;
             let Some(line) = lines.get_mut(&connection) else { continue };
             let is_of_sibling = line.outbox.is_none() && siblings.hosts.has(connection);

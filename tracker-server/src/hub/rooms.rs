@@ -255,6 +255,25 @@ impl Hub {
         split.is_elsewhere
     }
 
+    /// Whose connection hears what the decisions say to one; none if nobody does. Visits end with their connections.
+    pub(super) fn heard_by(
+        &self,
+        state: &mut State,
+        connection: ConnectionId,
+        outgoing: &Outgoing,
+    ) -> Option<ConnectionId> {
+        match outgoing {
+            Outgoing::Send(message) => Self::hearer(state, connection, Tracker::note_of(&message.body)),
+            Outgoing::Close(_) => {
+                // The decisions have forgotten the peer.
+                self.end_visits(state, connection);
+                let is_visit = state.visits.owner(connection).is_some();
+                self.end_visit(state, connection);
+                (!is_visit).then_some(connection)
+            }
+        }
+    }
+
     /// Whose connection hears what a room says to one; none if nobody does.
     pub(super) fn hearer(
         state: &mut State,
