@@ -13,7 +13,7 @@ use swarm_core::tracker_message::{
 };
 use swarm_core::{Challenge, PeerId, SwarmId, Timestamp};
 use tracker_server::decision::{
-    ConnectionId, Outgoing, Permission, Privacy, ResumeKey, Tracker, TrackerConfig, Wiring, Wish,
+    ConnectionId, Outgoing, Permission, Privacy, ResumeKey, Tracker, TrackerConfig, Visits, Wiring, Wish,
 };
 
 use crate::content::key;
@@ -39,6 +39,7 @@ struct World<'a> {
     last: u64,
     peers: Vec<PeerId>,
     tokens: Vec<String>,
+    visits: Visits,
     seen: &'a mut Seen,
 }
 
@@ -82,7 +83,16 @@ impl<'a> World<'a> {
             tracker.add_swarm(swarm, key().public(), [wish; 10], 4_000_000);
         }
         let now = Timestamp::from_millis(1);
-        Self { tracker, now, open: BTreeMap::new(), last: 0, peers: Vec::new(), tokens: Vec::new(), seen }
+        Self {
+            tracker,
+            now,
+            open: BTreeMap::new(),
+            last: 0,
+            peers: Vec::new(),
+            tokens: Vec::new(),
+            visits: Visits::default(),
+            seen,
+        }
     }
 
     fn connection(&self, source: &mut Source<'_>) -> ConnectionId {
@@ -96,6 +106,7 @@ impl<'a> World<'a> {
             2 => {
                 let connection = self.connection(source);
                 self.open.remove(&connection);
+                self.end_visits(connection);
                 let outgoing = self.tracker.disconnected(self.now, connection);
                 self.deliver(outgoing);
             }
@@ -112,7 +123,8 @@ impl<'a> World<'a> {
                     }
                 }
             }
-            6..=8 => {
+            6 => self.arrange(SWARMS[usize::from(source.byte() & 1)]),
+            7 | 8 => {
                 let connection = self.connection(source);
                 self.enter(connection, source);
             }
@@ -152,6 +164,7 @@ impl<'a> World<'a> {
         self.ask(connection, PeerRequest { id: 1, body: hello });
         let swarm = SWARMS[usize::from(source.byte() & 1)];
         let is_initial = source.byte().is_multiple_of(4);
+        self.tracker.direct(connection, if is_initial { 0 } else { u32::from(source.byte() % 4) });
         let challenge = self.open.get(&connection).copied().flatten();
         let proof = challenge.filter(|_| is_initial).map(|challenge| {
             key().sign(&Statement::Join { swarm, tracker: TrackerName::of("tracker"), challenge })
@@ -160,6 +173,39 @@ impl<'a> World<'a> {
         let have = if is_initial { vec![SegmentRun(0, 10)] } else { vec![some_run(source)] };
         let join = PeerRequestBody::Join { swarm, role, have, playhead: Some(source.number()), proof };
         self.ask(connection, PeerRequest { id: 2, body: join });
+    }
+
+    /// Rooms are told of one another, and visits begin and end, as in a tracker that is alone.
+    fn arrange(&mut self, swarm: SwarmId) {
+        let rooms = self.tracker.rooms(swarm).filter(|(_, counts)| *counts != (0, 0)).collect();
+        for (connection, rooms) in self.tracker.arrange(self.now, swarm, &rooms) {
+            assert!(self.open.contains_key(&connection), "who visits has no socket");
+            let itinerary = self.visits.name(self.now, connection, &rooms);
+            itinerary.end.into_iter().for_each(|visit| self.end_visit(visit));
+            for room in itinerary.begin {
+                let Some((passport, said)) = self.tracker.introduction(connection) else { continue };
+                self.last += 1;
+                let visit = ConnectionId(self.last);
+                self.visits.begin(self.now, connection, visit, room);
+                self.tracker.adopt_visitor(self.now, visit, passport);
+                let outgoing = self.tracker.rejoin(self.now, visit, (room, said));
+                self.deliver(outgoing);
+                self.seen.note("visit");
+            }
+        }
+    }
+
+    fn end_visit(&mut self, visit: ConnectionId) {
+        let Some(owner) = self.visits.owner(visit) else { return };
+        let tracker = &self.tracker;
+        let lost = self.visits.end(visit, |peer| tracker.is_linked(owner, peer));
+        self.seen.note_count("lost", lost.len());
+        let outgoing = self.tracker.disconnected(self.now, visit);
+        self.deliver(outgoing);
+    }
+
+    fn end_visits(&mut self, owner: ConnectionId) {
+        self.visits.of(owner).to_vec().into_iter().for_each(|visit| self.end_visit(visit));
     }
 
     fn body(&self, source: &mut Source<'_>) -> PeerRequestBody {
@@ -186,6 +232,15 @@ impl<'a> World<'a> {
     fn ask(&mut self, connection: ConnectionId, request: PeerRequest) {
         let id = request.id;
         self.seen.note(word_of(&request.body));
+        let tracker = &self.tracker;
+        let split = self.visits.split(connection, &request, |peer| tracker.is_linked(connection, peer));
+        if request.body == PeerRequestBody::Leave {
+            self.end_visits(connection);
+        }
+        for (visit, request) in split.visits {
+            let outgoing = self.tracker.handle(self.now, visit, request);
+            self.deliver(outgoing);
+        }
         let outgoing = self.tracker.handle(self.now, connection, request);
         let is_answer = |(to, outgoing): &&(ConnectionId, Outgoing)| match outgoing {
             Outgoing::Send(message) => *to == connection && message.id == Some(id),
@@ -199,11 +254,24 @@ impl<'a> World<'a> {
     fn deliver(&mut self, outgoing: Vec<(ConnectionId, Outgoing)>) {
         self.seen.note_count("outgoing", outgoing.len());
         for (to, outgoing) in outgoing {
+            if self.visits.owner(to).is_some() {
+                let tracker = &self.tracker;
+                match outgoing {
+                    Outgoing::Close(_) => self.end_visit(to),
+                    Outgoing::Send(message) => {
+                        let note = Tracker::note_of(&message.body);
+                        let owner = self.visits.hear(to, note, |owner, peer| tracker.is_linked(owner, peer));
+                        assert!(owner.is_none_or(|owner| self.open.contains_key(&owner)), "nobody hears it");
+                    }
+                }
+                continue;
+            }
             assert!(self.open.contains_key(&to), "{outgoing:?} to a closed connection");
             match outgoing {
                 Outgoing::Close(reason) => {
                     self.seen.note(reason.text());
                     self.open.remove(&to);
+                    self.end_visits(to);
                 }
                 Outgoing::Send(message) => self.take(to, &message),
             }
@@ -248,10 +316,12 @@ impl<'a> World<'a> {
     /// When all are gone nothing is left.
     fn end(&mut self) {
         while let Some((connection, _)) = self.open.pop_first() {
+            self.end_visits(connection);
             let outgoing = self.tracker.disconnected(self.now, connection);
             self.deliver(outgoing);
         }
         assert_eq!(self.tracker.peer_count(), 0);
+        assert!(self.visits.is_empty(), "visits without a peer");
         for swarm in SWARMS {
             assert!(self.tracker.remove_swarm(swarm), "peers are left over");
         }

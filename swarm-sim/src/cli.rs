@@ -3,6 +3,7 @@
 use clap::{Parser, ValueEnum};
 use swarm_sim::{Distribution, Economy, Scenario, Span};
 use tracker_server::decision::Wiring;
+use tracker_server::decision::room::ROOMS_MAX;
 
 /// The method, or a variant of it for comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,6 +97,9 @@ pub(crate) struct Arguments {
     /// The author marks 40 to 50 % of the content with priority 7 and everything beyond 60 % with period `background`
     #[arg(long)]
     rules: bool,
+    /// Rooms into which the tracker cuts the swarm
+    #[arg(long, default_value_t = 1)]
+    rooms: u32,
     /// Policy to simulate
     #[arg(long, value_enum, default_value_t = PolicyName::Method)]
     policy: PolicyName,
@@ -137,6 +141,9 @@ impl Arguments {
         if times.iter().any(|time| !(0.0..=1e6).contains(time)) {
             return Err("times and the media's rate are between 0 and 1,000,000".into());
         }
+        if !(1..=ROOMS_MAX).contains(&self.rooms) {
+            return Err(format!("--rooms is between 1 and {ROOMS_MAX}"));
+        }
         if !(0.0..=100_000.0).contains(&self.mirror) {
             return Err("--mirror is between 0 and 100,000 Mbit/s".into());
         }
@@ -175,6 +182,7 @@ impl Arguments {
             distribution: distribution(self.policy),
             economy: self.economy,
             wiring: wiring(self.policy),
+            rooms: self.rooms,
             has_timeline: self.timeline,
             limit_s: self.limit,
             seed: self.seed,

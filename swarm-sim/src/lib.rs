@@ -37,6 +37,7 @@ mod node;
 mod population;
 mod queue;
 mod report;
+mod rooms;
 mod scenario;
 #[cfg(test)]
 mod targets;

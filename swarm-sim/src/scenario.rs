@@ -123,6 +123,8 @@ pub struct Scenario {
     pub economy: Economy,
     /// The tracker's way of choosing neighbours.
     pub wiring: Wiring,
+    /// Rooms into which the tracker cuts the swarm; viewer i is in room i modulo this.
+    pub rooms: u32,
     /// Whether the report has a timeline, one entry a second.
     pub has_timeline: bool,
     /// Simulated time at which the run ends if it has not finished, s.
@@ -163,6 +165,7 @@ impl Default for Scenario {
             distribution: Distribution::default(),
             economy: Economy::default(),
             wiring: Wiring::default(),
+            rooms: 1,
             has_timeline: false,
             limit_s: 3600.0,
             seed: 1,

@@ -29,6 +29,21 @@ fn slow_and_fast_uplinks_together_end_near_the_bound() {
 }
 
 #[test]
+fn a_swarm_in_rooms_ends_nearly_as_soon_as_in_one() {
+    let whole = Scenario { peers: 45, mib: 8, ..Scenario::default() };
+    let cut = Scenario { rooms: 3, ..whole.clone() };
+    let (whole, cut) = (run(&whole), run(&cut));
+    assert!(whole.finished && cut.finished);
+    assert!(cut.t_over_bound <= 1.05 * whole.t_over_bound, "{} and {}", cut.t_over_bound, whole.t_over_bound);
+    assert!(
+        cut.seeder_copies <= 1.1 * whole.seeder_copies,
+        "{} and {}",
+        cut.seeder_copies,
+        whole.seeder_copies
+    );
+}
+
+#[test]
 fn who_comes_later_starts_at_once() {
     let scenario =
         Scenario { peers: 12, mib: 8, join_over_s: 24.0, peer_up_mbps: vec![3.0], ..Scenario::default() };

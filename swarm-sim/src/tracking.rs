@@ -6,7 +6,9 @@ use swarm_core::peer::{Input, PublishError};
 use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
 use swarm_core::{Manifest, Timestamp};
-use tracker_server::decision::{ConnectionId, Outgoing, Privacy, ResumeKey, Tracker, TrackerConfig, Wish};
+use tracker_server::decision::{
+    ConnectionId, Outgoing, Privacy, ResumeKey, Tracker, TrackerConfig, Visits, Wish,
+};
 
 use crate::world::{Event, World};
 
@@ -24,6 +26,8 @@ pub(crate) enum TrackerEvent {
     Message { connection: ConnectionId, message: Box<TrackerMessage> },
     /// A connection closes at the node.
     Closes { node: usize, connection: ConnectionId },
+    /// The tracker looks after its rooms.
+    Rooms,
 }
 
 impl World {
@@ -44,6 +48,8 @@ impl World {
     /// The tracker dies with all its connections.
     pub(crate) fn stop_tracker(&mut self) {
         self.tracker = None;
+        self.visits = Visits::default();
+        self.rooms_arranged = 0;
         for (connection, node) in std::mem::take(&mut self.connections) {
             self.tracker_later(node, 0.5, TrackerEvent::Closes { node, connection });
         }
@@ -62,6 +68,7 @@ impl World {
     pub(crate) fn disconnect_tracker(&mut self, node: usize) {
         let Some(connection) = self.nodes[node].tracker.take() else { return };
         self.connections.remove(&connection);
+        self.end_visits(connection);
         let now = Timestamp::from_micros(self.now);
         if let Some(tracker) = &mut self.tracker {
             let outgoing = tracker.disconnected(now, connection);
@@ -91,15 +98,10 @@ impl World {
     }
 
     pub(crate) fn tracker_event(&mut self, event: TrackerEvent) {
-        let now = Timestamp::from_micros(self.now);
         match event {
             TrackerEvent::Opens { node, tracker } => self.tracker_opens(node, tracker),
-            TrackerEvent::Request { connection, request } => {
-                if let Some(tracker) = &mut self.tracker {
-                    let outgoing = tracker.handle(now, connection, *request);
-                    self.deliver(outgoing);
-                }
-            }
+            TrackerEvent::Request { connection, request } => self.request(connection, *request),
+            TrackerEvent::Rooms => self.arrange_again(),
             TrackerEvent::Message { connection, message } => {
                 let node = self.connections.get(&connection).copied();
                 if let Some(node) = node.filter(|node| self.nodes[*node].tracker == Some(connection)) {
@@ -138,8 +140,9 @@ impl World {
         self.tell(node, Input::TrackerOpen);
     }
 
-    fn deliver(&mut self, outgoing: Vec<(ConnectionId, Outgoing)>) {
+    pub(crate) fn deliver(&mut self, outgoing: Vec<(ConnectionId, Outgoing)>) {
         for (connection, outgoing) in outgoing {
+            let Some(connection) = self.hearer(connection, &outgoing) else { continue };
             match outgoing {
                 Outgoing::Send(message) => {
                     self.carried.tracker_messages += 1;

@@ -11,7 +11,7 @@ use swarm_core::peer_message::{DataHead, PeerMessage};
 use swarm_core::player::{Player, Reading};
 use swarm_core::tracker_message::Role;
 use swarm_core::{GroupSet, HashTree, LinkId, ReaderId, Timestamp};
-use tracker_server::decision::{ConnectionId, Tracker};
+use tracker_server::decision::{ConnectionId, Tracker, Visits};
 
 use crate::chance::Chance;
 use crate::content::Content;
@@ -72,6 +72,9 @@ pub(crate) struct World {
     /// Connections to trackers so far.
     pub(crate) opened: u64,
     pub(crate) connections: BTreeMap<ConnectionId, usize>,
+    pub(crate) visits: Visits,
+    /// Rooms when they were last looked after because one opened.
+    pub(crate) rooms_arranged: usize,
     pub(crate) carried: Carried,
     pub(crate) passages: Passages,
     pub(crate) mirror: Mirror,
@@ -98,6 +101,8 @@ impl World {
             trackers: 0,
             opened: 0,
             connections: BTreeMap::new(),
+            visits: Visits::default(),
+            rooms_arranged: 0,
             carried: Carried::default(),
             passages: Passages::default(),
             trace: Trace::new(),
@@ -113,6 +118,9 @@ impl World {
             world.add_viewer(viewer, at, true);
         }
         world.plan_misfortunes();
+        if world.scenario.rooms > 1 {
+            world.arrange_again();
+        }
         world.queue.push(0, Event::Sample);
         world
     }

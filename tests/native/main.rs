@@ -14,6 +14,7 @@ mod media;
 mod mirrors;
 mod publishing;
 mod relays;
+mod rooms;
 mod service;
 mod several;
 mod share;

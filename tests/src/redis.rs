@@ -117,15 +117,17 @@ pub struct Listed {
     pub members: u32,
     /// Peers of others that it decides for.
     pub guests: u32,
-    /// The swarms that it is the home of.
+    /// The rooms of swarms that it is the home of.
     pub swarms: Vec<ListedSwarm>,
 }
 
-/// A swarm as `/v1/trackers` has it.
+/// A room of a swarm as `/v1/trackers` has it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ListedSwarm {
     /// Its id.
     pub swarm: String,
+    /// Which of its rooms, from 0.
+    pub room: u32,
     /// Peers that hold everything.
     pub seeders: u32,
     /// Peers that do not.

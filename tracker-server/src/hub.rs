@@ -8,6 +8,7 @@ mod guests;
 mod leases;
 mod publications;
 mod requests;
+mod rooms;
 mod sharing;
 mod siblings;
 
@@ -33,7 +34,7 @@ use crate::config::ServerConfig;
 use crate::decision::network::Site;
 use crate::decision::paces::Paces;
 use crate::decision::token_bucket::Rate;
-use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Wish};
+use crate::decision::{CloseReason, ConnectionId, Outgoing, Tracker, Visits, Wish};
 use crate::engine::TrackerId;
 use crate::limits::{PUBLICATION_BURST, PUBLICATION_RATE_PER_S, RELAY_LIFETIME};
 use crate::manifests::Manifests;
@@ -45,7 +46,8 @@ use crate::siblings::greetings::Greetings;
 use crate::socket::MessageRoom;
 use crate::turns::Turns;
 use guests::{close_guest, deliver_to_guest};
-pub(crate) use leases::OTHER_SECRET;
+pub(crate) use leases::{OTHER_SECRET, Questions};
+use rooms::{counts, rooms_of_cut_swarms};
 pub(crate) use sharing::Telling;
 
 /// The way to one connection.
@@ -71,6 +73,8 @@ struct State {
     /// Where there are several trackers: what this one knows of the others.
     cluster: Option<Box<Cluster>>,
     siblings: siblings::Siblings,
+    visits: Visits,
+    returning: rooms::Returning,
 }
 
 /// Wakes those who carry out what the cluster decided.
@@ -137,6 +141,8 @@ impl Hub {
             lines: HashMap::new(),
             connection: 0,
             siblings: siblings::Siblings::default(),
+            visits: Visits::default(),
+            returning: rooms::Returning::default(),
             cluster: me.map(|me| Box::new(Cluster::new(me, FrameKey::new(frame_key)))),
         };
         let archive = config.data_dir.as_deref().map(Archive::open).transpose()?;
@@ -192,6 +198,7 @@ impl Hub {
     /// Forgets a WebSocket that is closing.
     pub(crate) fn close(&self, connection: ConnectionId) {
         let mut state = self.lock();
+        self.end_visits(&mut state, connection);
         state.lines.remove(&connection);
         Self::call_back(&mut state, connection);
         if let Some(cluster) = &mut state.cluster {
@@ -264,6 +271,8 @@ impl Hub {
             peers: state.tracker.peer_count(),
             manifests: state.manifests.len(),
             balance: state.tracker.balance(),
+            rooms: rooms_of_cut_swarms(&state),
+            visits: state.visits.len(),
             cluster: ClusterLevels {
                 is_engine_up: state.cluster.as_ref().is_some_and(|cluster| cluster.is_leased()),
                 trackers: state.cluster.as_ref().map_or(0, |cluster| cluster.records.iter().count()),
@@ -294,6 +303,7 @@ impl Hub {
             {
                 self.metrics.count_error(*code);
             }
+            let Some(connection) = self.heard_by(state, connection, &outgoing) else { continue };
             let State { tracker, lines, cluster, siblings, .. } = &mut *state;
             let Some(line) = lines.get_mut(&connection) else { continue };
             let is_of_sibling = line.outbox.is_none() && siblings.hosts.has(connection);
@@ -354,13 +364,6 @@ impl Hub {
 
 fn admit(paces: &Mutex<Paces>, now: Timestamp, address: IpAddr) -> Result<(), u32> {
     paces.lock().unwrap_or_else(PoisonError::into_inner).admit(now, Site::of(address))
-}
-
-/// Seeders and leechers of a swarm, here or at its home.
-fn counts(state: &State, swarm: SwarmId) -> (u32, u32) {
-    let cluster = state.cluster.as_ref().filter(|_| !state.tracker.has_peers(swarm));
-    let elsewhere = cluster.and_then(|cluster| cluster.records.counts(cluster.me, swarm));
-    elsewhere.unwrap_or_else(|| state.tracker.counts(swarm))
 }
 
 /// Files a frame for a socket.

@@ -27,6 +27,10 @@ pub(crate) struct Levels {
     pub(crate) manifests: usize,
     /// Of all swarms: supply and demand, bits a second, and how many have too little.
     pub(crate) balance: (u64, u64, usize),
+    /// Rooms of swarms that are cut, as far as they are decided upon here.
+    pub(crate) rooms: usize,
+    /// Visits of own peers to further rooms.
+    pub(crate) visits: usize,
     pub(crate) cluster: ClusterLevels,
 }
 
@@ -39,6 +43,8 @@ pub(crate) struct Metrics {
     supply: Gauge,
     demand: Gauge,
     scarce_swarms: Gauge,
+    rooms: Gauge,
+    visits: Gauge,
     requests: Family<Label, Counter>,
     errors: Family<Label, Counter>,
     closes: Family<Label, Counter>,
@@ -65,6 +71,8 @@ impl Metrics {
             supply: Gauge::default(),
             demand: Gauge::default(),
             scarce_swarms: Gauge::default(),
+            rooms: Gauge::default(),
+            visits: Gauge::default(),
             requests: Family::default(),
             errors: Family::default(),
             closes: Family::default(),
@@ -82,6 +90,10 @@ impl Metrics {
         registry.register("demand_bits_per_second", help, metrics.demand.clone());
         let help = "Swarms whose supply is below their demand";
         registry.register("scarce_swarms", help, metrics.scarce_swarms.clone());
+        let help = "Rooms decided upon here of swarms that are cut into rooms";
+        registry.register("rooms", help, metrics.rooms.clone());
+        let help = "Visits of own peers to rooms beside their own";
+        registry.register("visits", help, metrics.visits.clone());
         registry.register("requests", "Requests of peers by type", metrics.requests.clone());
         registry.register("errors", "Errors answered by code", metrics.errors.clone());
         registry.register("closes", "Connections closed by the tracker by reason", metrics.closes.clone());
@@ -160,6 +172,8 @@ impl Metrics {
         self.supply.set(i64::try_from(supply_bps).unwrap_or(i64::MAX));
         self.demand.set(i64::try_from(demand_bps).unwrap_or(i64::MAX));
         self.scarce_swarms.set(gauge(scarce_swarms));
+        self.rooms.set(gauge(levels.rooms));
+        self.visits.set(gauge(levels.visits));
         self.cluster.set(levels.cluster);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -189,7 +203,9 @@ mod tests {
             unshared: 2,
             is_engine_full: true,
         };
-        let text = metrics.text(Levels { connections: 3, peers: 2, manifests: 1, balance, cluster }).unwrap();
+        let text = metrics
+            .text(Levels { connections: 3, peers: 2, manifests: 1, balance, rooms: 4, visits: 5, cluster })
+            .unwrap();
         for line in [
             "tributary_tracker_connections 3",
             "tributary_tracker_peers 2",

@@ -67,6 +67,8 @@ pub async fn serve(
             let hub = Arc::new(Hub::new(config, None)?);
             let mut running = JoinSet::new();
             running.spawn(siblings::running::run(Arc::clone(&hub)));
+            let own = Arc::clone(&hub);
+            running.spawn(async move { running::look_after_rooms(&own).await });
             let drained = {
                 let hub = Arc::clone(&hub);
                 async move {

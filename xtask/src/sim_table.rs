@@ -5,6 +5,7 @@
 //! missed with any seed.
 
 mod overload;
+mod rooms;
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
@@ -30,7 +31,7 @@ pub(crate) struct SimTable {
     /// Seeds: from 1 to this
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Only scenarios whose name contains this, or `overload`; print the table and write nothing
+    /// Only scenarios whose name contains this, or `overload` or `rooms`; print the table and write nothing
     #[arg(long)]
     only: Option<String>,
 }
@@ -122,6 +123,11 @@ pub(crate) fn run(workspace: &Workspace, options: &SimTable) -> Result<()> {
     }
     if options.only.as_ref().is_none_or(|part| "overload".contains(part.as_str())) {
         let (table, missed) = overload::run(workspace, options.seeds)?;
+        writeln!(text, "{table}")?;
+        misses.extend(missed);
+    }
+    if options.only.as_ref().is_none_or(|part| "rooms".contains(part.as_str())) {
+        let (table, missed) = rooms::run(workspace, options.seeds)?;
         writeln!(text, "{table}")?;
         misses.extend(missed);
     }

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use swarm_core::SwarmId;
-
-use crate::decision::ConnectionId;
+use crate::decision::{ConnectionId, Room};
 use crate::engine::TrackerId;
 
 /// A member of another tracker.
@@ -12,7 +10,7 @@ use crate::engine::TrackerId;
 pub(crate) struct Guest {
     pub(crate) tracker: TrackerId,
     pub(crate) member: u64,
-    pub(crate) swarm: SwarmId,
+    pub(crate) room: Room,
     /// Of the home for which it came.
     pub(crate) epoch: u64,
 }

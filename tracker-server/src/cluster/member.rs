@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use swarm_core::PeerId;
 use swarm_core::limits::{RUNS_MAX, SEGMENTS_MAX};
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, Role};
-use swarm_core::{PeerId, SwarmId};
 
 use crate::decision::segment_set::SegmentSet;
-use crate::decision::{LinkNote, Passport, Said};
+use crate::decision::{LinkNote, Passport, Room, Said};
 use crate::limits::{LINKS_TOLD_MAX, UNANSWERED_BYTES_MAX, UNANSWERED_MAX};
 
 /// What a peer said of itself, as it changes.
@@ -26,36 +26,40 @@ struct Standing {
 /// The peer.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) swarm: SwarmId,
+    pub(super) room: Room,
     pub(super) passport: Passport,
     standing: Option<Standing>,
     /// The `join` that a home accepted or has still to decide upon.
     join: Option<u32>,
     is_joined: bool,
     links: BTreeSet<PeerId>,
+    /// Whether it takes part in the room beside its own.
+    is_visitor: bool,
     unanswered: VecDeque<(u32, String)>,
     unanswered_bytes: usize,
 }
 
 impl Member {
     /// A peer that is about to join; `said` if it did so under another home.
-    pub(super) fn new(swarm: SwarmId, passport: Passport, said: Option<Said>) -> Self {
+    pub(super) fn new(room: Room, passport: Passport, said: Option<Said>) -> Self {
         let mut member = Self {
-            swarm,
+            room,
             passport,
             standing: None,
             join: None,
             is_joined: false,
             links: BTreeSet::new(),
+            is_visitor: false,
             unanswered: VecDeque::new(),
             unanswered_bytes: 0,
         };
         if let Some(said) = said {
-            let Said { role, have, uplink_bps, playhead, ahead_ms, links } = said;
+            let Said { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor } = said;
             let have = SegmentSet::of(segment_count(), &have);
             member.standing = Some(Standing { role, have, uplink_bps, playhead, ahead_ms });
             member.is_joined = true;
             member.links = links.into_iter().collect();
+            member.is_visitor = is_visitor;
         }
         member
     }
@@ -131,8 +135,13 @@ impl Member {
             Role::Viewer => standing.have.runs(RUNS_MAX),
         };
         let Standing { role, uplink_bps, playhead, ahead_ms, .. } = *standing;
-        let links = self.links.iter().copied().collect();
-        Some(Said { role, have, uplink_bps, playhead, ahead_ms, links })
+        let (links, is_visitor) = (self.links.iter().copied().collect(), self.is_visitor);
+        Some(Said { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor })
+    }
+
+    /// Whether it is linked with a peer.
+    pub(super) fn is_linked(&self, peer: PeerId) -> bool {
+        self.links.contains(&peer)
     }
 
     /// Requests without an answer, in the order in which they came.
@@ -149,11 +158,12 @@ fn segment_count() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swarm_core::Challenge;
     use swarm_core::publisher::TrackerName;
     use swarm_core::tracker_message::SegmentRun;
+    use swarm_core::{Challenge, SwarmId};
 
     const SWARM: SwarmId = SwarmId([1; 32]);
+    const ROOM: Room = Room::new(SWARM, 0);
 
     fn member() -> Member {
         let passport = Passport {
@@ -163,7 +173,7 @@ mod tests {
             name: TrackerName::of("films"),
             challenge: Challenge::default(),
         };
-        Member::new(SWARM, passport, None)
+        Member::new(ROOM, passport, None)
     }
 
     fn ask(member: &mut Member, id: u32, body: PeerRequestBody) -> bool {
@@ -192,9 +202,10 @@ mod tests {
         }
         member.note_answer(None, LinkNote::Unlinked(PeerId(7)));
         let have = vec![SegmentRun(1, 1), SegmentRun(4, 1)];
-        let said = Said { role: Role::Viewer, have, uplink_bps, playhead, ahead_ms, links: vec![PeerId(8)] };
+        let (role, links, is_visitor) = (Role::Viewer, vec![PeerId(8)], false);
+        let said = Said { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor };
         assert_eq!(member.said(), Some(said.clone()));
-        assert_eq!(Member::new(SWARM, member.passport, Some(said.clone())).said(), Some(said));
+        assert_eq!(Member::new(ROOM, member.passport, Some(said.clone())).said(), Some(said));
     }
 
     #[test]

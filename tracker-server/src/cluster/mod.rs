@@ -1,16 +1,16 @@
-//! A tracker among several that act as one: which swarms it is the home of, whose home is where, and who is at the other
+//! A tracker among several that act as one: which rooms of swarms it is the home of, whose home is where, and who is at the other
 //! end of a bridge.
 //!
 //! ```text
-//! peer ─socket→ tracker ─Attach, Request→ home of the swarm: one more connection of the decisions
+//! peer ─socket→ tracker ─Attach, Request→ home of the room: one more connection of the decisions
 //!      ←socket─         ←Deliver, Close──
 //! ```
 //!
-//! * A swarm has one **home**. Its decisions run there as if all peers were its own.
+//! * A room of a swarm has one **home**. Its decisions run there as if all peers were its own.
 //! * A **member** is a peer whose socket is here and whose home is elsewhere. Here is kept what it [said last](member).
 //! * A **guest** is a member of another tracker, at the home.
 //!
-//! Every swarm in which a peer of this tracker takes part has a *place*:
+//! Every room in which a peer of this tracker takes part has a *place*:
 //!
 //! ```text
 //!           claimed by us                 handed over, or lease lost and claimed by another
@@ -26,6 +26,7 @@
 //!
 //! This module is pure: the hub tells it the time and carries out what follows.
 
+pub(crate) mod directed;
 pub(crate) mod guests;
 mod member;
 pub(crate) mod record;
@@ -35,12 +36,13 @@ pub(crate) mod shelf;
 pub(crate) mod wire;
 mod wires;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
-use swarm_core::{SwarmId, Timestamp};
+use swarm_core::{PeerId, SwarmId, Timestamp};
 
+use self::directed::Directed;
 use self::guests::{Guest, Guests};
 use self::member::Member;
 use self::record::Records;
@@ -48,7 +50,7 @@ use self::seats::{Asks, Place, Seats};
 use self::sharing::Sharing;
 use self::wire::{Attach, FrameError, FrameKey, Message};
 use self::wires::Wires;
-use crate::decision::{CloseReason, ConnectionId, Passport, Said, Tracker};
+use crate::decision::{CloseReason, ConnectionId, Passport, Room, Said, Tracker};
 use crate::engine::{Beat, Claim, Home, TrackerId};
 use crate::limits::{LEASE, LEASE_MARGIN};
 
@@ -59,6 +61,7 @@ pub(crate) struct Cluster {
     pub(crate) records: Records,
     pub(crate) sharing: Sharing,
     pub(crate) seats: Seats,
+    pub(crate) directed: Directed,
     pub(crate) guests: Guests,
     pub(crate) is_draining: bool,
     wires: Wires,
@@ -76,6 +79,7 @@ impl Cluster {
             records: Records::default(),
             sharing: Sharing::default(),
             seats: Seats::default(),
+            directed: Directed::default(),
             guests: Guests::default(),
             is_draining: false,
             wires: Wires::new(me, key),
@@ -100,21 +104,22 @@ impl Cluster {
         self.lease.is_some_and(|until| now >= until)
     }
 
-    /// Whether own peers of a swarm are decided for here.
-    pub(crate) fn is_decided_here(&self, swarm: SwarmId) -> bool {
-        match self.seats.place(swarm) {
+    /// Whether own peers of a room are decided for here.
+    pub(crate) fn is_decided_here(&self, room: Room) -> bool {
+        match self.seats.place(room) {
             Some(Place::Here(_) | Place::Alone) => true,
             Some(Place::Asked | Place::There(_)) => false,
             None => !self.is_leased(),
         }
     }
 
-    /// A beat was answered that was sent at `sent_at`. `occupied` are the swarms that have peers in the decisions here.
-    pub(crate) fn beaten(&mut self, sent_at: Timestamp, beat: &Beat, occupied: &[SwarmId]) {
+    /// A beat was answered that was sent at `sent_at`. `occupied` are the rooms that have peers in the decisions here.
+    pub(crate) fn beaten(&mut self, sent_at: Timestamp, beat: &Beat, occupied: &[Room]) {
         let is_back = self.lease.is_none();
         self.is_away_said = false;
         self.lease = Some(sent_at + (LEASE - LEASE_MARGIN));
-        self.records.replace(&beat.trackers);
+        self.records.replace(self.me, &beat.trackers);
+        self.directed.turn();
         let records = &self.records;
         self.wires.retain(|tracker| records.contains(tracker));
         if is_back || beat.has_lapsed {
@@ -122,27 +127,27 @@ impl Cluster {
         }
         let is_lost = |place| matches!(place, Place::There(home) if !self.records.contains(home.tracker));
         let lost = self.seats.which(is_lost);
-        lost.into_iter().for_each(|swarm| self.seats.ask(swarm));
-        let awaited: BTreeSet<SwarmId> = self.members.values().map(|member| member.swarm).collect();
+        lost.into_iter().for_each(|room| self.seats.ask(room));
+        let awaited: BTreeSet<Room> = self.members.values().map(|member| member.room).collect();
         self.seats.drop_idle(occupied, &awaited);
     }
 
-    /// The lease is over, or the engine is away. Returns the swarms that are decided upon here from now on, which were
+    /// The lease is over, or the engine is away. Returns the rooms that are decided upon here from now on, which were
     /// not, and the guests that cannot be served any more.
-    pub(crate) fn detach(&mut self) -> (Vec<SwarmId>, Vec<ConnectionId>) {
+    pub(crate) fn detach(&mut self) -> (Vec<Room>, Vec<ConnectionId>) {
         self.lease = None;
         self.wires.note_all_lost();
         self.records.clear();
         (self.seats.detach(), self.guests.which(|_| true))
     }
 
-    /// What the engine said about a swarm. Returns its place if that is another than before, or if its members are to be
+    /// What the engine said about a room. Returns its place if that is another than before, or if its members are to be
     /// attached again. If the lease was lost meanwhile, the engine is asked again when there is one.
-    pub(crate) fn claimed(&mut self, now: Timestamp, swarm: SwarmId, claim: Claim) -> Option<Place> {
+    pub(crate) fn claimed(&mut self, now: Timestamp, room: Room, claim: Claim) -> Option<Place> {
         if !self.is_leased() {
             return None;
         }
-        self.seats.claimed((now, self.me), swarm, claim)
+        self.seats.claimed((now, self.me), room, claim)
     }
 
     /// What the engine is to be asked now. A tracker that is about to stop takes no swarm.
@@ -154,7 +159,25 @@ impl Cluster {
         asks
     }
 
-    /// Whether a connection is a member of a swarm that is decided upon elsewhere.
+    /// The tracker that is to be the home of a room without one. A room that is here stays; the first rooms of all swarms are
+    /// with those that their peers came to, the others are spread.
+    pub(crate) fn home_for(&self, room: Room) -> TrackerId {
+        let is_here = matches!(self.seats.place(room), Some(Place::Here(_) | Place::Alone));
+        if room.number == 0 || is_here {
+            return self.me;
+        }
+        let mut homes: BTreeMap<u32, TrackerId> =
+            self.records.rooms(room.swarm).map(|(number, (tracker, _))| (number, tracker)).collect();
+        homes.extend(self.seats.of(room.swarm).filter_map(|(number, place)| match place {
+            Place::Here(_) => Some((number, self.me)),
+            Place::There(home) => Some((number, home.tracker)),
+            Place::Asked | Place::Alone => None,
+        }));
+        let has = |tracker| homes.values().filter(|home| **home == tracker).count();
+        self.records.home_for(has).unwrap_or(self.me)
+    }
+
+    /// Whether a connection is a member of a room that is decided upon elsewhere.
     pub(crate) fn is_member(&self, connection: ConnectionId) -> bool {
         self.members.contains_key(&connection)
     }
@@ -166,18 +189,18 @@ impl Cluster {
 
     /// Whether any tracker has a peer in a swarm, as far as is known here.
     pub(crate) fn is_in_use(&self, swarm: SwarmId) -> bool {
-        self.members.values().any(|member| member.swarm == swarm)
-            || self.records.counts(self.me, swarm).is_some_and(|counts| counts != (0, 0))
+        self.members.values().any(|member| member.room.swarm == swarm)
+            || self.records.rooms(swarm).any(|(_, (_, counts))| counts != (0, 0))
     }
 
-    /// Makes a connection a member; `said` if it is in the swarm already.
+    /// Makes a connection a member; `said` if it is in the room already.
     pub(crate) fn enlist(
         &mut self,
         connection: ConnectionId,
-        (swarm, passport): (SwarmId, Passport),
+        (room, passport): (Room, Passport),
         said: Option<Said>,
     ) {
-        self.members.insert(connection, Member::new(swarm, passport, said));
+        self.members.insert(connection, Member::new(room, passport, said));
     }
 
     /// Notes a request of a member, and passes it on if its home is known. `false` if too many are unanswered.
@@ -186,8 +209,8 @@ impl Cluster {
         if !member.note_request(request, text) {
             return false;
         }
-        let swarm = member.swarm;
-        if let Some(Place::There(Home { tracker, epoch })) = self.seats.place(swarm) {
+        let room = member.room;
+        if let Some(Place::There(Home { tracker, epoch })) = self.seats.place(room) {
             let text = text.to_owned();
             self.wires.push(tracker, Message::Request { member: connection.0, epoch, text });
         }
@@ -197,19 +220,30 @@ impl Cluster {
     /// Tells the home of a member who it is and what it waits for.
     pub(crate) fn attach(&mut self, connection: ConnectionId) {
         let Some(member) = self.members.get(&connection) else { return };
-        let Some(Place::There(Home { tracker, epoch })) = self.seats.place(member.swarm) else { return };
+        let Some(Place::There(Home { tracker, epoch })) = self.seats.place(member.room) else { return };
         let number = connection.0;
-        let attach = Attach::new(number, (member.swarm, epoch), member.passport, member.said());
+        let attach = Attach::new(number, (member.room, epoch), member.passport, member.said());
         self.wires.push(tracker, Message::Attach(Box::new(attach)));
         for text in member.unanswered() {
             self.wires.push(tracker, Message::Request { member: number, epoch, text: text.to_owned() });
         }
     }
 
-    /// The members of a swarm.
-    pub(crate) fn members_of(&self, swarm: SwarmId) -> Vec<ConnectionId> {
-        let of_swarm = self.members.iter().filter(|(_, member)| member.swarm == swarm);
-        let mut connections: Vec<ConnectionId> = of_swarm.map(|(connection, _)| *connection).collect();
+    /// Who a member is and what it has said, for a visit to another room.
+    pub(crate) fn introduction(&self, connection: ConnectionId) -> Option<(Passport, Said)> {
+        let member = self.members.get(&connection)?;
+        Some((member.passport, member.said()?.visiting()))
+    }
+
+    /// Whether the room of a member links it with a peer.
+    pub(crate) fn is_linked(&self, connection: ConnectionId, peer: PeerId) -> bool {
+        self.members.get(&connection).is_some_and(|member| member.is_linked(peer))
+    }
+
+    /// The members of a room.
+    pub(crate) fn members_of(&self, room: Room) -> Vec<ConnectionId> {
+        let of_room = self.members.iter().filter(|(_, member)| member.room == room);
+        let mut connections: Vec<ConnectionId> = of_room.map(|(connection, _)| *connection).collect();
         connections.sort_unstable();
         connections
     }
@@ -223,7 +257,7 @@ impl Cluster {
     /// The socket of a member closed.
     pub(crate) fn dismiss(&mut self, connection: ConnectionId) {
         let Some(member) = self.members.remove(&connection) else { return };
-        if let Some(Place::There(home)) = self.seats.place(member.swarm) {
+        if let Some(Place::There(home)) = self.seats.place(member.room) {
             self.wires.push(home.tracker, Message::Detach { member: connection.0 });
         }
     }
@@ -235,8 +269,8 @@ impl Cluster {
         connection: ConnectionId,
         answer: Option<(Option<u32>, crate::decision::LinkNote)>,
     ) -> bool {
-        let Some(swarm) = self.members.get(&connection).map(|member| member.swarm) else { return false };
-        let is_home = self.seats.place(swarm) == Some(Place::There(from));
+        let Some(room) = self.members.get(&connection).map(|member| member.room) else { return false };
+        let is_home = self.seats.place(room) == Some(Place::There(from));
         let Some(member) = self.members.get_mut(&connection).filter(|_| is_home) else { return false };
         answer.is_none_or(|(answers, note)| member.note_answer(answers, note))
     }
@@ -244,8 +278,8 @@ impl Cluster {
     /// Tells a tracker everything about the members that it decides for.
     pub(crate) fn replay(&mut self, to: TrackerId) {
         let mut connections: Vec<ConnectionId> = Vec::new();
-        for swarm in self.seats.which(|place| matches!(place, Place::There(home) if home.tracker == to)) {
-            connections.extend(self.members_of(swarm));
+        for room in self.seats.which(|place| matches!(place, Place::There(home) if home.tracker == to)) {
+            connections.extend(self.members_of(room));
         }
         connections.iter().for_each(|connection| self.attach(*connection));
         let members = connections.iter().map(|connection| connection.0).collect();
@@ -282,6 +316,14 @@ impl Cluster {
     /// Files a message to another tracker.
     pub(crate) fn send(&mut self, to: TrackerId, message: Message) {
         self.wires.push(to, message);
+    }
+
+    /// Files a message to all other trackers.
+    pub(crate) fn tell_all(&mut self, message: &Message) {
+        let me = self.me;
+        let others: Vec<TrackerId> =
+            self.records.iter().map(|(tracker, _)| tracker).filter(|id| *id != me).collect();
+        others.into_iter().for_each(|tracker| self.wires.push(tracker, message.clone()));
     }
 
     /// Whether messages wait to be sent.

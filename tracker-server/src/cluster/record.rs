@@ -1,4 +1,4 @@
-//! What trackers know of one another: the list of trackers, and of the swarms that each is the home of.
+//! What trackers know of one another: the list of trackers, and of the rooms that each is the home of.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use swarm_core::SwarmId;
 
+use crate::decision::Room;
 use crate::engine::TrackerId;
 
 /// Whether a tracker takes new swarms.
@@ -18,10 +19,10 @@ pub(crate) enum State {
     Draining,
 }
 
-/// A swarm and how many are in it.
+/// A room and how many are in it, visitors left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Homed {
-    pub(crate) swarm: SwarmId,
+    pub(crate) room: Room,
     pub(crate) seeders: u32,
     pub(crate) leechers: u32,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Record {
     pub(crate) guests: u32,
     /// Own peers that another tracker decides for.
     pub(crate) members: u32,
-    pub(crate) swarms: Vec<Homed>,
+    pub(crate) rooms: Vec<Homed>,
 }
 
 impl Record {
@@ -61,25 +62,34 @@ impl Record {
 
 /// The trackers whose lease stands.
 #[derive(Debug, Default)]
-pub(crate) struct Records(BTreeMap<TrackerId, Record>);
+pub(crate) struct Records {
+    records: BTreeMap<TrackerId, Record>,
+    /// The rooms that others are the homes of.
+    homed: BTreeMap<Room, (TrackerId, (u32, u32))>,
+}
 
 impl Records {
     /// Takes over what a beat found; a record that cannot be read belongs to a tracker of another version.
-    pub(super) fn replace(&mut self, found: &[(TrackerId, Bytes)]) {
+    pub(super) fn replace(&mut self, me: TrackerId, found: &[(TrackerId, Bytes)]) {
         let read = |(tracker, bytes): &(TrackerId, Bytes)| Some((*tracker, Record::decode(bytes)?));
-        self.0 = found.iter().filter_map(read).collect();
+        self.records = found.iter().filter_map(read).collect();
+        let others = self.records.iter().filter(|(tracker, _)| **tracker != me);
+        let homed = others.flat_map(|(tracker, record)| record.rooms.iter().map(|homed| (*tracker, homed)));
+        self.homed =
+            homed.map(|(tracker, homed)| (homed.room, (tracker, (homed.seeders, homed.leechers)))).collect();
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.records.clear();
+        self.homed.clear();
     }
 
     pub(super) fn contains(&self, tracker: TrackerId) -> bool {
-        self.0.contains_key(&tracker)
+        self.records.contains_key(&tracker)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TrackerId, &Record)> {
-        self.0.iter().map(|(tracker, record)| (*tracker, record))
+        self.records.iter().map(|(tracker, record)| (*tracker, record))
     }
 
     /// The serving tracker with the least load, other than `me`.
@@ -93,11 +103,17 @@ impl Records {
         serving.min_by_key(|(id, record)| (record.load(), *id))
     }
 
-    /// How many are in a swarm whose home is a tracker other than `me`.
-    pub(crate) fn counts(&self, me: TrackerId, swarm: SwarmId) -> Option<(u32, u32)> {
-        let others = self.iter().filter(|(id, _)| *id != me);
-        let mut homed = others.flat_map(|(_, record)| record.swarms.iter());
-        homed.find(|homed| homed.swarm == swarm).map(|homed| (homed.seeders, homed.leechers))
+    /// The rooms of a swarm that others are the homes of: who, and how many are in it.
+    pub(crate) fn rooms(&self, swarm: SwarmId) -> impl Iterator<Item = (u32, (TrackerId, (u32, u32)))> + '_ {
+        let rooms = self.homed.range(Room::new(swarm, 0)..=Room::new(swarm, u32::MAX));
+        rooms.map(|(room, homed)| (room.number, *homed))
+    }
+
+    /// The serving tracker that is to be the home of a room: the one that has fewest rooms of the swarm, as `has` says, then
+    /// the one with the least load. Some rooms of a swarm at each tracker carry a large audience together.
+    pub(crate) fn home_for(&self, has: impl Fn(TrackerId) -> usize) -> Option<TrackerId> {
+        let serving = self.iter().filter(|(_, record)| record.state == State::Serving);
+        serving.min_by_key(|(id, record)| (has(*id), record.load(), *id)).map(|(id, _)| id)
     }
 }
 
@@ -106,8 +122,9 @@ mod tests {
     use super::*;
 
     fn record(connections: u32, state: State) -> Record {
-        let swarms = vec![Homed { swarm: SwarmId([1; 32]), seeders: 1, leechers: connections }];
-        Record { name: "127.0.0.1:1".into(), url: None, state, connections, guests: 0, members: 0, swarms }
+        let room = Room::new(SwarmId([1; 32]), connections);
+        let rooms = vec![Homed { room, seeders: 1, leechers: connections }];
+        Record { name: "127.0.0.1:1".into(), url: None, state, connections, guests: 0, members: 0, rooms }
     }
 
     #[test]
@@ -117,11 +134,19 @@ mod tests {
             [(1, record(1, State::Serving)), (2, record(9, State::Serving)), (3, record(5, State::Serving))];
         let found = found.into_iter().chain([(4, record(0, State::Draining))]);
         let found: Vec<_> = found.map(|(id, record)| (TrackerId(id), record.encode())).collect();
-        records.replace(&found);
+        records.replace(TrackerId(1), &found);
         assert_eq!(records.least_loaded(TrackerId(1)), Some(TrackerId(3)));
-        assert_eq!(records.counts(TrackerId(1), SwarmId([1; 32])), Some((1, 9)));
-        assert_eq!(records.counts(TrackerId(1), SwarmId([2; 32])), None);
-        records.replace(&[(TrackerId(1), found[0].1.clone()), (TrackerId(2), Bytes::from_static(b"\xff"))]);
+        let rooms: Vec<_> = records.rooms(SwarmId([1; 32])).collect();
+        let [zero, five, nine] =
+            [(4, 0), (3, 5), (2, 9)].map(|(id, count)| (count, (TrackerId(id), (1, count))));
+        assert_eq!(rooms, [zero, five, nine], "without its own");
+        assert_eq!(records.rooms(SwarmId([2; 32])).count(), 0);
+        assert_eq!(records.home_for(|_| 0), Some(TrackerId(1)), "the least load");
+        assert_eq!(records.home_for(|tracker| usize::from(tracker != TrackerId(2))), Some(TrackerId(2)));
+        records.replace(
+            TrackerId(1),
+            &[(TrackerId(1), found[0].1.clone()), (TrackerId(2), Bytes::from_static(b"\xff"))],
+        );
         assert_eq!(records.least_loaded(TrackerId(1)), None, "what cannot be read is left out");
     }
 }

@@ -1,17 +1,18 @@
-//! Where each swarm is decided upon, and what the engine is to be asked about it.
+//! Where each room of a swarm is decided upon, and what the engine is to be asked about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use swarm_core::{SwarmId, Timestamp};
 
+use crate::decision::Room;
 use crate::engine::{Claim, Home, TrackerId};
 use crate::limits::{BEAT_INTERVAL, HOME_FORGOTTEN_AFTER, HOME_RETRY};
 
 /// Beats for which a home without peers is kept.
 const IDLE_BEATS_MAX: u32 = 5;
 
-/// Where a swarm is decided upon.
+/// Where a room is decided upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Not known yet.
@@ -31,7 +32,7 @@ struct Seat {
     is_asked: bool,
     /// When the engine is to be asked again.
     ask_at: Option<Timestamp>,
-    /// Beats without a peer in the swarm.
+    /// Beats without a peer in the room.
     idle_beats: u32,
 }
 
@@ -44,45 +45,51 @@ impl Seat {
 /// What the engine is to be asked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asks {
-    pub(crate) claims: Vec<SwarmId>,
-    pub(crate) releases: Vec<SwarmId>,
+    pub(crate) claims: Vec<Room>,
+    pub(crate) releases: Vec<Room>,
 }
 
-/// The places of all swarms in which a peer of this tracker takes part.
+/// The places of all rooms in which a peer of this tracker takes part.
 #[derive(Debug, Default)]
 pub(crate) struct Seats {
-    seats: BTreeMap<SwarmId, Seat>,
+    seats: BTreeMap<Room, Seat>,
     asks: Asks,
 }
 
 impl Seats {
-    /// Where a swarm is decided upon; none if nobody here has asked.
-    pub(crate) fn place(&self, swarm: SwarmId) -> Option<Place> {
-        self.seats.get(&swarm).map(|seat| seat.place)
+    /// Where a room is decided upon; none if nobody here has asked.
+    pub(crate) fn place(&self, room: Room) -> Option<Place> {
+        self.seats.get(&room).map(|seat| seat.place)
     }
 
-    /// Sets where a swarm is decided upon.
-    pub(crate) fn set(&mut self, swarm: SwarmId, place: Place) {
-        self.seats.insert(swarm, Seat::new(place));
+    /// Where the rooms of a swarm are decided upon, as far as peers of this tracker take part in them.
+    pub(super) fn of(&self, swarm: SwarmId) -> impl Iterator<Item = (u32, Place)> + '_ {
+        let seats = self.seats.range(Room::new(swarm, 0)..=Room::new(swarm, u32::MAX));
+        seats.map(|(room, seat)| (room.number, seat.place))
     }
 
-    /// The swarms whose place `is_meant`.
-    pub(crate) fn which(&self, is_meant: impl Fn(Place) -> bool) -> Vec<SwarmId> {
-        self.seats.iter().filter(|(_, seat)| is_meant(seat.place)).map(|(swarm, _)| *swarm).collect()
+    /// Sets where a room is decided upon.
+    pub(crate) fn set(&mut self, room: Room, place: Place) {
+        self.seats.insert(room, Seat::new(place));
     }
 
-    /// The swarms that are decided upon here, for others too.
-    pub(crate) fn homes(&self) -> Vec<SwarmId> {
+    /// The rooms whose place `is_meant`.
+    pub(crate) fn which(&self, is_meant: impl Fn(Place) -> bool) -> Vec<Room> {
+        self.seats.iter().filter(|(_, seat)| is_meant(seat.place)).map(|(room, _)| *room).collect()
+    }
+
+    /// The rooms that are decided upon here, for others too.
+    pub(crate) fn homes(&self) -> Vec<Room> {
         self.which(|place| matches!(place, Place::Here(_)))
     }
 
-    /// Asks the engine for the home of a swarm.
-    pub(crate) fn ask(&mut self, swarm: SwarmId) {
-        let seat = self.seats.entry(swarm).or_insert(Seat::new(Place::Asked));
+    /// Asks the engine for the home of a room.
+    pub(crate) fn ask(&mut self, room: Room) {
+        let seat = self.seats.entry(room).or_insert(Seat::new(Place::Asked));
         seat.ask_at = None;
         if !seat.is_asked {
             seat.is_asked = true;
-            self.asks.claims.push(swarm);
+            self.asks.claims.push(room);
         }
     }
 
@@ -97,9 +104,9 @@ impl Seats {
     }
 
     /// The engine did not answer: it is asked again.
-    pub(crate) fn asks_failed(&mut self, now: Timestamp, claims: &[SwarmId]) {
-        for swarm in claims {
-            if let Some(seat) = self.seats.get_mut(swarm) {
+    pub(crate) fn asks_failed(&mut self, now: Timestamp, claims: &[Room]) {
+        for room in claims {
+            if let Some(seat) = self.seats.get_mut(room) {
                 seat.is_asked = false;
                 seat.ask_at = Some(now + BEAT_INTERVAL);
             }
@@ -109,26 +116,26 @@ impl Seats {
     /// Asks for what is due to be asked for.
     pub(crate) fn ask_due(&mut self, now: Timestamp) {
         let due = self.seats.iter().filter(|(_, seat)| seat.ask_at.is_some_and(|at| at <= now));
-        let due: Vec<SwarmId> = due.map(|(swarm, _)| *swarm).collect();
-        due.into_iter().for_each(|swarm| self.ask(swarm));
+        let due: Vec<Room> = due.map(|(room, _)| *room).collect();
+        due.into_iter().for_each(|room| self.ask(room));
     }
 
-    /// A tracker says that it is not the home of a swarm: the engine knows who is, soon.
-    pub(crate) fn not_home(&mut self, now: Timestamp, swarm: SwarmId, home: Home) {
-        if let Some(seat) = self.seats.get_mut(&swarm).filter(|seat| seat.place == Place::There(home)) {
+    /// A tracker says that it is not the home of a room: the engine knows who is, soon.
+    pub(crate) fn not_home(&mut self, now: Timestamp, room: Room, home: Home) {
+        if let Some(seat) = self.seats.get_mut(&room).filter(|seat| seat.place == Place::There(home)) {
             seat.ask_at = Some(now + HOME_RETRY);
         }
     }
 
-    /// What the engine said about a swarm. Returns its place if that is another than before, or if its members are to be
+    /// What the engine said about a room. Returns its place if that is another than before, or if its members are to be
     /// attached again.
     pub(super) fn claimed(
         &mut self,
         (now, me): (Timestamp, TrackerId),
-        swarm: SwarmId,
+        room: Room,
         claim: Claim,
     ) -> Option<Place> {
-        let seat = self.seats.get_mut(&swarm)?;
+        let seat = self.seats.get_mut(&room)?;
         seat.is_asked = false;
         match claim {
             Claim::NoLease => {
@@ -144,10 +151,10 @@ impl Seats {
     }
 
     /// The lease was over for a while: others may have the homes now. Homes that were here are asked for at once; who was
-    /// elsewhere gives the old home time to do so. `occupied` are the swarms that have peers here.
-    pub(super) fn reclaim(&mut self, now: Timestamp, occupied: &[SwarmId]) {
-        for swarm in occupied {
-            self.seats.entry(*swarm).or_insert(Seat::new(Place::Alone));
+    /// elsewhere gives the old home time to do so. `occupied` are the rooms that have peers here.
+    pub(super) fn reclaim(&mut self, now: Timestamp, occupied: &[Room]) {
+        for room in occupied {
+            self.seats.entry(*room).or_insert(Seat::new(Place::Alone));
         }
         for seat in self.seats.values_mut() {
             seat.is_asked = false;
@@ -160,8 +167,8 @@ impl Seats {
         self.asks = Asks::default();
     }
 
-    /// The engine is away: it is asked nothing. Returns the swarms that were decided upon elsewhere.
-    pub(super) fn detach(&mut self) -> Vec<SwarmId> {
+    /// The engine is away: it is asked nothing. Returns the rooms that were decided upon elsewhere.
+    pub(super) fn detach(&mut self) -> Vec<Room> {
         self.asks = Asks::default();
         for seat in self.seats.values_mut() {
             seat.is_asked = false;
@@ -170,17 +177,17 @@ impl Seats {
         self.which(|place| matches!(place, Place::There(_) | Place::Asked))
     }
 
-    /// A beat passed: forgets swarms in which nobody was for some beats, and gives up their homes.
-    pub(super) fn drop_idle(&mut self, occupied: &[SwarmId], awaited: &BTreeSet<SwarmId>) {
+    /// A beat passed: forgets rooms in which nobody was for some beats, and gives up their homes.
+    pub(super) fn drop_idle(&mut self, occupied: &[Room], awaited: &BTreeSet<Room>) {
         let Self { seats, asks } = self;
-        seats.retain(|swarm, seat| {
-            let is_idle = !awaited.contains(swarm) && occupied.binary_search(swarm).is_err();
+        seats.retain(|room, seat| {
+            let is_idle = !awaited.contains(room) && occupied.binary_search(room).is_err();
             seat.idle_beats = if is_idle { seat.idle_beats + 1 } else { 0 };
             if seat.idle_beats < IDLE_BEATS_MAX || seat.is_asked {
                 return true;
             }
             if let Place::Here(_) = seat.place {
-                asks.releases.push(*swarm);
+                asks.releases.push(*room);
             }
             false
         });
@@ -193,7 +200,7 @@ mod tests {
 
     const ME: TrackerId = TrackerId(1);
     const OTHER: Home = Home { tracker: TrackerId(2), epoch: 7 };
-    const SWARM: SwarmId = SwarmId([1; 32]);
+    const SWARM: Room = Room::new(SwarmId([1; 32]), 0);
 
     fn at(ms: u64) -> Timestamp {
         Timestamp::from_millis(ms)
@@ -237,7 +244,7 @@ mod tests {
     #[test]
     fn after_a_lapse_old_homes_come_first() {
         let mut seats = Seats::default();
-        let [own, alone, fresh] = [2, 3, 4].map(|number| SwarmId([number; 32]));
+        let [own, alone, fresh] = [2, 3, 4].map(|number| Room::new(SwarmId([number; 32]), 0));
         seats.set(own, Place::Here(1));
         seats.set(SWARM, Place::There(OTHER));
         assert_eq!(seats.detach(), [SWARM]);

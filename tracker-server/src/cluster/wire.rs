@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use swarm_core::limits::{RUNS_MAX, TRACKER_MESSAGE_BYTES_MAX};
 use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::{Role, SegmentRun};
-use swarm_core::{Challenge, PeerId, SwarmId};
+use swarm_core::{Challenge, PeerId};
 
-use crate::decision::{CloseReason, LinkNote, Passport, Said};
+use crate::decision::room::ROOMS_MAX;
+use crate::decision::{CloseReason, LinkNote, Passport, Room, Said};
 use crate::engine::{Home, TrackerId};
 use crate::limits::LINKS_TOLD_MAX;
 
@@ -28,7 +29,7 @@ const DIGEST_BYTES: usize = 16;
 /// number there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
-    /// To the home: a member wants to take part in a swarm, or goes on taking part.
+    /// To the home: a member wants to take part in a room, or goes on taking part.
     Attach(Box<Attach>),
     /// To the home: a member sent this.
     Request { member: u64, epoch: u64, text: String },
@@ -40,10 +41,14 @@ pub(crate) enum Message {
     Deliver { member: u64, epoch: u64, answers: Option<u32>, note: LinkNote, text: String },
     /// From the home: the socket of a member is to be closed.
     Close { member: u64, epoch: u64, reason: CloseReason },
-    /// The sender is not the home of this swarm, at least not in this epoch.
-    NotHome { swarm: SwarmId, epoch: u64 },
-    /// The swarm has a new home.
-    Moved { swarm: SwarmId, home: Home },
+    /// The sender is not the home of this room, at least not in this epoch.
+    NotHome { room: Room, epoch: u64 },
+    /// The room has a new home.
+    Moved { room: Room, home: Home },
+    /// From the home of a member's own room: these are all other rooms that it is to visit.
+    Visit { member: u64, epoch: u64, rooms: Vec<Room> },
+    /// A newcomer was sent to this room, which nobody was in.
+    Opened { room: Room },
     /// Frames were lost: say again who is there.
     Resync,
     /// To oneself: the subscription works.
@@ -54,7 +59,7 @@ pub(crate) enum Message {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attach {
     pub(crate) member: u64,
-    pub(crate) swarm: SwarmId,
+    pub(crate) room: Room,
     /// Of the home that is meant.
     pub(crate) epoch: u64,
     peer: PeerId,
@@ -74,23 +79,24 @@ struct Told {
     playhead: Option<u32>,
     ahead_ms: Option<u32>,
     links: Vec<PeerId>,
+    is_visitor: bool,
 }
 
 impl Attach {
     pub(crate) fn new(
         member: u64,
-        (swarm, epoch): (SwarmId, u64),
+        (room, epoch): (Room, u64),
         passport: Passport,
         said: Option<Said>,
     ) -> Self {
         let Passport { peer, address, uplink_bps, name, challenge } = passport;
         let told = said.map(|said| {
-            let Said { role, have, uplink_bps, playhead, ahead_ms, mut links } = said;
+            let Said { role, have, uplink_bps, playhead, ahead_ms, mut links, is_visitor } = said;
             links.truncate(LINKS_TOLD_MAX);
-            Told { role, have, uplink_bps, playhead, ahead_ms, links }
+            Told { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor }
         });
         let name = name.0;
-        Self { member, swarm, epoch, peer, address, uplink_bps, name, challenge, said: told }
+        Self { member, room, epoch, peer, address, uplink_bps, name, challenge, said: told }
     }
 
     /// Who the member is, and what it said.
@@ -98,8 +104,8 @@ impl Attach {
         let Self { peer, address, uplink_bps, name, challenge, said, .. } = self;
         let passport = Passport { peer, address, uplink_bps, name: TrackerName(name), challenge };
         let said = said.map(|told| {
-            let Told { role, have, uplink_bps, playhead, ahead_ms, links } = told;
-            Said { role, have, uplink_bps, playhead, ahead_ms, links }
+            let Told { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor } = told;
+            Said { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor }
         });
         (passport, said)
     }
@@ -115,10 +121,12 @@ impl Message {
             }
             Self::Request { text, .. } | Self::Deliver { text, .. } => text.len(),
             Self::Present { members } => members.len() * 4,
+            Self::Visit { rooms, .. } => rooms.len() * 36,
             Self::Detach { .. }
             | Self::Close { .. }
             | Self::NotHome { .. }
             | Self::Moved { .. }
+            | Self::Opened { .. }
             | Self::Resync
             | Self::Probe => 0,
         };
@@ -133,12 +141,14 @@ impl Message {
                 .as_ref()
                 .is_none_or(|told| told.have.len() <= RUNS_MAX && told.links.len() <= LINKS_TOLD_MAX),
             Self::Request { text, .. } => text.len() <= TRACKER_MESSAGE_BYTES_MAX,
+            Self::Visit { rooms, .. } => rooms.len() <= ROOMS_MAX as usize,
             Self::Deliver { .. }
             | Self::Present { .. }
             | Self::Detach { .. }
             | Self::Close { .. }
             | Self::NotHome { .. }
             | Self::Moved { .. }
+            | Self::Opened { .. }
             | Self::Resync
             | Self::Probe => true,
         }
@@ -210,6 +220,9 @@ impl FrameKey {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use swarm_core::SwarmId;
+
+    const ROOM: Room = Room::new(SwarmId([1; 32]), 3);
 
     fn frame() -> Frame {
         let passport = Passport {
@@ -226,8 +239,9 @@ mod tests {
             playhead: Some(4),
             ahead_ms: Some(2_000),
             links: vec![PeerId(6), PeerId(7)],
+            is_visitor: true,
         };
-        let attach = Attach::new(1, (SwarmId([1; 32]), 77), passport, Some(said));
+        let attach = Attach::new(1, (ROOM, 77), passport, Some(said));
         let text = r#"{"id":9,"type":"leave"}"#.to_owned();
         let messages = vec![
             Message::Attach(Box::new(attach)),
@@ -239,6 +253,8 @@ mod tests {
                 note: LinkNote::Linked(PeerId(6)),
                 text,
             },
+            Message::Visit { member: 1, epoch: 77, rooms: vec![ROOM] },
+            Message::Opened { room: ROOM },
             Message::Close { member: 1, epoch: 77, reason: CloseReason::Replaced },
         ];
         Frame { from: TrackerId(1), to: TrackerId(2), number: 3, messages }
@@ -252,7 +268,7 @@ mod tests {
         assert_eq!(FrameKey::new([2; 32]).open(&sealed), Err(FrameError::Digest));
         let Message::Attach(attach) = frame().messages.remove(0) else { panic!("no attach") };
         let (passport, said) = attach.clone().into_parts();
-        assert_eq!(*attach, Attach::new(1, (SwarmId([1; 32]), 77), passport, said));
+        assert_eq!(*attach, Attach::new(1, (ROOM, 77), passport, said));
     }
 
     #[test]

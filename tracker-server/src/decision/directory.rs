@@ -36,9 +36,16 @@ pub struct Record {
     pub ahead_ms: Option<u32>,
     /// Where it comes from.
     pub site: Site,
+    /// Whether it takes part here beside its own room, where it is counted.
+    pub is_visitor: bool,
 }
 
 impl Record {
+    /// What it adds to the number of seeders.
+    fn seeding(&self) -> usize {
+        usize::from(self.have.is_full() && !self.is_visitor)
+    }
+
     /// Whether its player needs what it does not hold.
     pub fn is_playing(&self) -> bool {
         self.role == Role::Viewer && self.playhead.is_some() && !self.have.is_full()
@@ -72,6 +79,8 @@ pub struct Newcomer {
     pub playhead: Option<u32>,
     /// Where it comes from.
     pub site: Site,
+    /// Whether it takes part beside its own room.
+    pub is_visitor: bool,
 }
 
 /// Everybody in one swarm.
@@ -82,12 +91,17 @@ pub struct Directory {
     peers: BTreeMap<PeerId, Record>,
     initial: Vec<PeerId>,
     seeder_count: usize,
+    visitor_count: usize,
 }
 
 impl Directory {
     /// The directory of a content that nobody shares yet; a wish for each segment.
     pub fn new(wishes: impl IntoIterator<Item = Wish>) -> Self {
-        Self { rarity: Rarity::new(wishes), peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0 }
+        Self::of(Rarity::new(wishes))
+    }
+
+    const fn of(rarity: Rarity) -> Self {
+        Self { rarity, peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0, visitor_count: 0 }
     }
 
     /// Number of peers.
@@ -100,9 +114,9 @@ impl Directory {
         self.peers.is_empty()
     }
 
-    /// Number of peers that hold everything.
-    pub const fn seeder_count(&self) -> usize {
-        self.seeder_count
+    /// Peers that hold everything, and peers that do not, without visitors.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.seeder_count, self.peers.len() - self.visitor_count - self.seeder_count)
     }
 
     /// The initial peers.
@@ -122,7 +136,7 @@ impl Directory {
 
     /// The directory of the same content without its peers.
     pub fn emptied(&self) -> Self {
-        Self { rarity: self.rarity.emptied(), peers: BTreeMap::new(), initial: Vec::new(), seeder_count: 0 }
+        Self::of(self.rarity.emptied())
     }
 
     /// Upload capacity of a peer, bits a second; 0 if not known.
@@ -137,7 +151,6 @@ impl Directory {
             Role::Initial => SegmentSet::full(segment_count),
             Role::Viewer => SegmentSet::of(segment_count, &newcomer.have),
         };
-        self.seeder_count += usize::from(have.is_full());
         if newcomer.role == Role::Initial {
             self.initial.push(newcomer.peer);
         } else {
@@ -153,7 +166,10 @@ impl Directory {
             playhead: self.checked(newcomer.playhead),
             ahead_ms: None,
             site: newcomer.site,
+            is_visitor: newcomer.is_visitor,
         };
+        self.seeder_count += record.seeding();
+        self.visitor_count += usize::from(record.is_visitor);
         self.peers.insert(newcomer.peer, record);
     }
 
@@ -161,7 +177,8 @@ impl Directory {
     pub fn remove(&mut self, peer: PeerId) -> Option<Record> {
         self.doubt(peer, false);
         let record = self.peers.remove(&peer)?;
-        self.seeder_count -= usize::from(record.have.is_full());
+        self.seeder_count -= record.seeding();
+        self.visitor_count -= usize::from(record.is_visitor);
         self.initial.retain(|initial| *initial != peer);
         if record.role == Role::Viewer {
             self.rarity.held(&record.have, &SegmentSet::default());
@@ -175,7 +192,7 @@ impl Directory {
         let Some(record) = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer) else {
             return;
         };
-        let (held, looked) = (record.have.clone(), record.looking.clone());
+        let (held, looked, seeding) = (record.have.clone(), record.looking.clone(), record.seeding());
         for run in dropped {
             record.have.remove(*run);
         }
@@ -188,8 +205,8 @@ impl Directory {
             return;
         }
         self.rarity.held(&held, &record.have);
-        self.seeder_count += usize::from(record.have.is_full());
-        self.seeder_count -= usize::from(held.is_full());
+        self.seeder_count += record.seeding();
+        self.seeder_count -= seeding;
     }
 
     /// Begins or ends to doubt what a viewer says it holds. An initial peer is never doubted.
@@ -197,7 +214,7 @@ impl Directory {
         let record = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer);
         let Some(record) = record.filter(|record| record.is_doubted != is_doubted) else { return };
         record.is_doubted = is_doubted;
-        let (nothing, full) = (SegmentSet::default(), usize::from(record.have.is_full()));
+        let (nothing, full) = (SegmentSet::default(), record.seeding());
         if is_doubted {
             self.rarity.held(&record.have, &nothing);
             self.seeder_count -= full;
@@ -322,6 +339,7 @@ mod tests {
             uplink_bps: 0,
             playhead: None,
             site: Site::of(Ipv4Addr::LOCALHOST.into()),
+            is_visitor: false,
         }
     }
 
@@ -335,14 +353,14 @@ mod tests {
     fn a_viewer_that_gained_the_last_segment_counts_as_a_seeder_until_it_drops_one() {
         let mut directory = swarm_of(&[1]);
         directory.change(PeerId(1), &[SegmentRun(0, 9)], &[]);
-        assert_eq!(directory.seeder_count(), 0);
+        assert_eq!(directory.counts().0, 0);
         directory.change(PeerId(1), &[SegmentRun(9, 1)], &[]);
-        assert_eq!(directory.seeder_count(), 1);
+        assert_eq!(directory.counts().0, 1);
         directory.change(PeerId(1), &[], &[SegmentRun(0, 1)]);
-        assert_eq!(directory.seeder_count(), 0);
+        assert_eq!(directory.counts().0, 0);
         directory.change(PeerId(1), &[SegmentRun(0, 1)], &[]);
         directory.remove(PeerId(1));
-        assert_eq!((directory.seeder_count(), directory.len()), (0, 0));
+        assert_eq!((directory.counts().0, directory.len()), (0, 0));
     }
 
     #[test]
@@ -351,7 +369,7 @@ mod tests {
         directory.insert(Newcomer { role: Role::Initial, ..viewer(1, &[]) });
         directory.change(PeerId(1), &[], &[SegmentRun(0, 10)]);
         assert!(directory.record(PeerId(1)).unwrap().have.is_full());
-        assert_eq!((directory.seeder_count(), directory.initial()), (1, &[PeerId(1)][..]));
+        assert_eq!((directory.counts().0, directory.initial()), (1, &[PeerId(1)][..]));
         directory.remove(PeerId(1));
         assert!(directory.initial().is_empty());
     }
@@ -362,7 +380,7 @@ mod tests {
         let all = SegmentSet::full(10);
         directory.change(PeerId(1), &[SegmentRun(0, 10)], &[]);
         let standing = |directory: &Directory| {
-            (directory.seeder_count(), directory.rarity.holders(4), directory.is_holding(PeerId(1), &all))
+            (directory.counts().0, directory.rarity.holders(4), directory.is_holding(PeerId(1), &all))
         };
         assert_eq!(standing(&directory), (1, 1, true));
         directory.doubt(PeerId(1), true);
@@ -375,10 +393,10 @@ mod tests {
         assert_eq!(standing(&directory), (1, 1, true));
         directory.doubt(PeerId(1), true);
         directory.remove(PeerId(1));
-        assert_eq!((directory.seeder_count(), directory.rarity.holders(4)), (0, 0));
+        assert_eq!((directory.counts().0, directory.rarity.holders(4)), (0, 0));
         directory.insert(Newcomer { role: Role::Initial, ..viewer(3, &[]) });
         directory.doubt(PeerId(3), true);
-        assert_eq!(directory.seeder_count(), 1, "an initial peer is never doubted");
+        assert_eq!(directory.counts().0, 1, "an initial peer is never doubted");
     }
 
     #[test]

@@ -27,8 +27,10 @@ mod apart;
 mod by_chance;
 mod initial;
 mod moving;
+mod near;
 mod regular;
 mod strong;
+mod visitors;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -135,6 +137,8 @@ pub struct Departure {
 #[derive(Debug)]
 struct Node {
     is_initial: bool,
+    /// Whether it is a viewer of another room: it has regular links only.
+    is_visitor: bool,
     subnet: Subnet,
     /// When it came, or lost a neighbour.
     waits_since: Timestamp,
@@ -160,6 +164,8 @@ impl Node {
 pub struct Graph {
     wiring: Wiring,
     apart: Apart,
+    /// Rooms among which what is said on top of an initial peer's places is shared.
+    rooms: usize,
     nodes: BTreeMap<PeerId, Node>,
     viewers: Pool,
     /// Viewers that have fewer regular links than the target.
@@ -218,11 +224,7 @@ impl Graph {
         let waiting = self.below.len();
         self.enter(now, peer, subnet, false);
         self.link_initial(now, peer);
-        match self.wiring {
-            _ if !self.is_crowd() => {}
-            Wiring::Regular => self.place(now, peer, waiting, rng),
-            Wiring::ByChance => self.draw_links(now, peer, rng),
-        }
+        self.link_viewers(now, peer, waiting, rng);
         self.take_changes()
     }
 
@@ -279,31 +281,6 @@ impl Graph {
         Departure { neighbours, changes: self.take_changes() }
     }
 
-    /// Links `left` and `right` for their nearness; for it each gives up the neighbour named beside it, and
-    /// these two are linked instead. So everybody has as many links as before. `None` if that cannot be.
-    pub fn swap(
-        &mut self,
-        now: Timestamp,
-        (left, left_gives): (PeerId, PeerId),
-        (right, right_gives): (PeerId, PeerId),
-    ) -> Option<Vec<Change>> {
-        let gives = |peer, other| self.kind(peer, other).is_some_and(Kind::is_regular);
-        let can_be = gives(left, left_gives)
-            && gives(right, right_gives)
-            && self.is_free(left, right)
-            && self.is_free(left_gives, right_gives)
-            && self.is_diverse(left, right)
-            && self.is_diverse(left_gives, right_gives);
-        if !can_be {
-            return None;
-        }
-        self.link(now, left, right, Kind::Near);
-        self.link(now, left_gives, right_gives, Kind::Random);
-        self.unlink(left, left_gives);
-        self.unlink(right, right_gives);
-        Some(self.take_changes())
-    }
-
     /// Regular links of a viewer.
     fn degree(&self, peer: PeerId) -> usize {
         self.nodes.get(&peer).map_or(0, |node| node.count(Kind::is_regular))
@@ -336,6 +313,7 @@ impl Graph {
     fn enter(&mut self, now: Timestamp, peer: PeerId, subnet: Subnet, is_initial: bool) {
         let node = Node {
             is_initial,
+            is_visitor: false,
             subnet,
             waits_since: now,
             links: Vec::new(),
@@ -387,7 +365,8 @@ impl Graph {
     fn note(&mut self, peer: PeerId) {
         let Some(node) = self.nodes.get(&peer).filter(|node| !node.is_initial) else { return };
         self.below.set(peer, node.count(Kind::is_regular) < DEGREE_TARGET);
-        self.without_initial.set(peer, node.count(|kind| kind == Kind::Initial) == 0);
+        let is_without = !node.is_visitor && node.count(|kind| kind == Kind::Initial) == 0;
+        self.without_initial.set(peer, is_without);
         self.strong.set(peer, node.count(Kind::is_among_viewers) < node.strong_degree);
     }
 

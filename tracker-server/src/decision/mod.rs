@@ -22,6 +22,7 @@
 //! | [`paces`] | how often one address may publish, ask or shake hands |
 //! | `pool` | a set of peers to draw from |
 //! | `draw` | choices by chance that are the same on every machine |
+//! | [`room`], [`visits`] | the rooms into which a very large swarm is cut; peers that take part in several |
 //! | [`resume`] | resume tokens |
 //! | `refusal`, [`outgoing`] | what is said and why |
 
@@ -42,11 +43,13 @@ mod privacy;
 pub mod rarity;
 mod refusal;
 pub mod resume;
+pub mod room;
 pub mod segment_set;
 pub mod success;
 mod swarm;
 pub mod token_bucket;
 pub mod tracker;
+pub mod visits;
 
 pub use graph::Wiring;
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
@@ -54,4 +57,6 @@ pub use privacy::Privacy;
 pub use rarity::Wish;
 pub use refusal::{EXPIRED, UNNAMED};
 pub use resume::ResumeKey;
+pub use room::{Around, Room};
 pub use tracker::{LinkNote, Passport, Permission, Receiver, Said, Tracker, TrackerConfig};
+pub use visits::Visits;

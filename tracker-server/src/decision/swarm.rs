@@ -3,27 +3,30 @@
 mod best;
 mod moving;
 mod uplinks;
+mod visitors;
 mod want;
 
 use swarm_core::tracker_message::{Received, Role, SegmentRun, Share, TrackerMessageBody};
 use swarm_core::{PeerId, Timestamp};
 
+use self::visitors::Visitors;
 use super::assignment::Assignments;
 use super::balance::Balance;
 use super::crowd::Crowd;
 use super::directory::{Directory, Newcomer};
-use super::graph::{Change, Graph, SignalVerdict, Wiring, places_for};
+use super::graph::{Change, Graph, SignalVerdict, Wiring};
 use super::nearness::Nearness;
 use super::network::Site;
 use super::outgoing::ConnectionId;
 use super::rarity::Wish;
+use super::room::Around;
 use super::success::Successes;
 use crate::limits::{BELIEVED_FROM, DOUBTED_BELOW, INITIAL_PEERS_MAX, PEERS_PER_SWARM_MAX};
 
 /// What peers are told without having asked, in order.
 pub(super) type Notices = Vec<(ConnectionId, TrackerMessageBody)>;
 
-/// Everybody who shares one content.
+/// Everybody who shares one content, or one room of them.
 #[derive(Debug)]
 pub(super) struct Swarm {
     directory: Directory,
@@ -33,6 +36,8 @@ pub(super) struct Swarm {
     successes: Successes,
     balance: Balance,
     crowd: Crowd,
+    around: Around,
+    visitors: Visitors,
 }
 
 /// How a peer says that it is doing.
@@ -55,6 +60,8 @@ impl Swarm {
             successes: Successes::default(),
             balance: Balance::new(media_bps),
             crowd: Crowd::default(),
+            around: Around::default(),
+            visitors: Visitors::default(),
         }
     }
 
@@ -76,14 +83,15 @@ impl Swarm {
     /// The state of the swarm, as peers are told it.
     pub(super) fn state(&mut self, now: Timestamp, peer: PeerId) -> TrackerMessageBody {
         let (seeders, leechers) = self.counts();
+        let Around { seeders: other_seeders, leechers: other_leechers, .. } = self.around;
         let initial = self.directory.initial();
         let count = u32::try_from(initial.len()).unwrap_or(u32::MAX);
         let index =
             initial.iter().position(|other| *other == peer).and_then(|index| u32::try_from(index).ok());
         let share = index.map(|index| Share { index, count });
         TrackerMessageBody::Swarm {
-            seeders,
-            leechers,
+            seeders: seeders.saturating_add(other_seeders),
+            leechers: leechers.saturating_add(other_leechers),
             at_risk: self.directory.rarity.at_risk(now),
             share,
             scarcity: self.balance.scarcity(),
@@ -95,11 +103,21 @@ impl Swarm {
         &self.balance
     }
 
-    /// Peers that hold everything, and peers that do not.
+    /// Peers that hold everything, and peers that do not, without visitors.
     pub(super) fn counts(&self) -> (u32, u32) {
-        let seeders = self.directory.seeder_count();
+        let (seeders, leechers) = self.directory.counts();
         let count = |peers| u32::try_from(peers).unwrap_or(u32::MAX);
-        (count(seeders), count(self.directory.len() - seeders))
+        (count(seeders), count(leechers))
+    }
+
+    /// Whether a peer takes part here beside its own room.
+    pub(super) fn is_visitor(&self, peer: PeerId) -> bool {
+        self.directory.record(peer).is_some_and(|record| record.is_visitor)
+    }
+
+    /// Whether two peers are neighbours here.
+    pub(super) fn is_linked(&self, left: PeerId, right: PeerId) -> bool {
+        self.graph.is_linked(left, right)
     }
 
     pub(super) fn has_room(&self, role: Role) -> bool {
@@ -134,13 +152,14 @@ impl Swarm {
 
     /// Enters a peer that is not in the swarm and for which there is room, and introduces its neighbours.
     pub(super) fn join(&mut self, now: Timestamp, newcomer: Newcomer, rng: &mut fastrand::Rng) -> Notices {
-        let Newcomer { peer, role, site, .. } = newcomer;
+        let Newcomer { peer, role, site, is_visitor, .. } = newcomer;
         self.list(newcomer);
         let changes = match role {
             Role::Initial => {
-                let places = places_for(self.balance.uplink_bps(peer), self.balance.media_bps());
+                let places = self.places(peer);
                 self.graph.join_initial(now, peer, (site.subnet(), places), rng)
             }
+            Role::Viewer if is_visitor => self.graph.join_visitor(now, peer, site.subnet(), rng),
             Role::Viewer => self.graph.join_viewer(now, peer, site.subnet(), rng),
         };
         self.tell(&changes)
@@ -148,10 +167,12 @@ impl Swarm {
 
     /// Enters a peer in everything but the graph.
     fn list(&mut self, newcomer: Newcomer) {
-        let Newcomer { peer, site, role, .. } = newcomer;
-        self.crowd.insert(site);
-        if role == Role::Viewer {
-            self.graph.count_viewer(site);
+        let Newcomer { peer, site, role, is_visitor, .. } = newcomer;
+        if !is_visitor {
+            self.crowd.insert(site);
+            if role == Role::Viewer {
+                self.graph.count_viewer(site);
+            }
         }
         self.directory.insert(newcomer);
         self.note_playhead(peer);
@@ -160,7 +181,8 @@ impl Swarm {
 
     /// Takes a peer out; its neighbours hear of it, and of what makes up for it.
     pub(super) fn leave(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Notices {
-        if let Some(record) = self.directory.remove(peer) {
+        self.visitors.remove(peer);
+        if let Some(record) = self.directory.remove(peer).filter(|record| !record.is_visitor) {
             self.crowd.remove(record.site);
             if record.role == Role::Viewer {
                 self.graph.uncount_viewer(record.site);

@@ -6,6 +6,7 @@ mod cost;
 mod greeting;
 mod levels;
 mod permits;
+mod rooms;
 mod signals;
 mod stage;
 mod swarms;
@@ -38,6 +39,7 @@ use super::privacy::{Privacy, is_consenting};
 use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
+use super::room::Room;
 use super::swarm::{Notices, Report, Swarm};
 
 /// What makes this tracker this tracker. Fixed for its lifetime.
@@ -189,7 +191,9 @@ impl Tracker {
         self.admission.disconnect(now, connection);
         let Some(stage) = self.stages.remove(&connection) else { return Vec::new() };
         let notices = self.leave_swarm(now, stage);
-        if let Some(peer) = stage.peer() {
+        if let Some(peer) = stage.peer()
+            && self.connections.get(&peer) == Some(&connection)
+        {
             self.connections.remove(&peer);
         }
         notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))).collect()
@@ -255,7 +259,8 @@ impl Tracker {
                 self.connections.insert(peer, connection);
                 let challenge = self.config.resume_key.challenge(self.config.seed, connection);
                 let is_consenting = is_consenting(&capabilities);
-                let known = Known { peer, site, uplink_bps, name, permission, is_consenting, challenge };
+                let known =
+                    Known { peer, site, uplink_bps, name, permission, is_consenting, challenge, room: 0 };
                 self.stages.insert(connection, Stage::Greeted(known));
                 Ok((self.welcome(peer, challenge), Notices::new()))
             }
@@ -264,29 +269,33 @@ impl Tracker {
             (PeerRequestBody::Join { swarm, role, have, playhead, proof }, Stage::Greeted(known)) => {
                 check_permission(now, known.permission, swarm, role)?;
                 self.config.privacy.check(role, known.is_consenting)?;
-                let Known { peer, site, uplink_bps, .. } = known;
-                let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site };
-                self.join(now, swarm, newcomer, (known, proof))
+                let Known { peer, site, uplink_bps, room, .. } = known;
+                let is_visitor = false;
+                let newcomer =
+                    Newcomer { peer, connection, role, have, uplink_bps, playhead, site, is_visitor };
+                let room = Room::new(swarm, room);
+                outgoing.extend(self.make_way(now, room, (peer, connection, is_visitor))?);
+                self.join(now, room, newcomer, (known, proof))
             }
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
             }
             (_, Stage::Greeted(_) | Stage::Left { .. }) => Err(Refusal::bad_request("join a swarm first")),
-            (body, Stage::Joined { known, swarm }) => {
-                self.meet_in_swarm(now, connection, known.peer, swarm, body)
+            (body, Stage::Joined { known, room }) => {
+                self.meet_in_room(now, connection, known.peer, room, body)
             }
         }
     }
 
-    fn meet_in_swarm(
+    fn meet_in_room(
         &mut self,
         now: Timestamp,
         connection: ConnectionId,
         peer: PeerId,
-        swarm_id: SwarmId,
+        room: Room,
         body: PeerRequestBody,
     ) -> Met {
-        let swarm = self.swarms.known_mut(swarm_id).ok_or_else(|| Refusal::unknown_swarm(swarm_id))?;
+        let swarm = self.swarms.room_mut(room).ok_or_else(|| Refusal::unknown_swarm(room.swarm))?;
         match body {
             PeerRequestBody::Have { gained, dropped } => swarm.change(peer, &gained, &dropped),
             PeerRequestBody::Want { segments } => return Ok(swarm.want(now, peer, &segments, &mut self.rng)),
@@ -302,6 +311,7 @@ impl Tracker {
             PeerRequestBody::Leave => {
                 let notices = swarm.leave(now, peer, &mut self.rng);
                 self.stages.insert(connection, Stage::Left { peer });
+                self.swarms.left(room);
                 return Ok((TrackerMessageBody::Ok, notices));
             }
             PeerRequestBody::Hello { .. } | PeerRequestBody::Join { .. } => {
@@ -314,15 +324,15 @@ impl Tracker {
     fn join(
         &mut self,
         now: Timestamp,
-        swarm_id: SwarmId,
+        room: Room,
         newcomer: Newcomer,
         (known, proof): (Known, Option<Signature>),
     ) -> Met {
         let Newcomer { peer, connection, role, site, .. } = newcomer;
         if role == Role::Initial {
-            self.swarms.check_initial(swarm_id, known.name, known.challenge, proof)?;
+            self.swarms.check_initial(room.swarm, known.name, known.challenge, proof)?;
         }
-        let swarm = self.swarms.joinable(swarm_id)?;
+        let swarm = self.swarms.joinable(room)?;
         if !swarm.has_room(role) {
             return Err(Refusal::swarm_full(role == Role::Initial));
         }
@@ -333,16 +343,16 @@ impl Tracker {
             self.admission.widen(now, connection);
         }
         let notices = swarm.join(now, newcomer, &mut self.rng);
-        self.stages.insert(connection, Stage::Joined { known, swarm: swarm_id });
+        self.stages.insert(connection, Stage::Joined { known, room });
         Ok((swarm.state(now, peer), notices))
     }
 
     fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {
         match stage {
-            Stage::Joined { known, swarm } => {
-                let swarms = self.swarms.known_mut(swarm);
-                let left = swarms.map(|swarm| swarm.leave(now, known.peer, &mut self.rng));
-                self.swarms.left(swarm);
+            Stage::Joined { known, room } => {
+                let swarm = self.swarms.room_mut(room);
+                let left = swarm.map(|swarm| swarm.leave(now, known.peer, &mut self.rng));
+                self.swarms.left(room);
                 left.unwrap_or_default()
             }
             Stage::Open { .. } | Stage::Greeted(_) | Stage::Left { .. } => Notices::new(),

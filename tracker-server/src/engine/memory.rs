@@ -13,6 +13,7 @@ use swarm_core::{SwarmId, Timestamp};
 use tokio::sync::mpsc;
 
 use super::{Beat, Change, Claim, Engine, EngineError, Home, Inbox, News, Publication, TrackerId};
+use crate::decision::Room;
 use crate::limits::{AGREED_FOR, CHANGES_MAX, CHANGES_PAGE_MAX, INBOX_FRAMES_MAX, REMOVAL_SHARED_FOR};
 
 /// What is shared, at a time that the caller tells.
@@ -20,7 +21,7 @@ use crate::limits::{AGREED_FOR, CHANGES_MAX, CHANGES_PAGE_MAX, INBOX_FRAMES_MAX,
 pub struct Ledger {
     /// Until when each lease stands, and the record of its tracker.
     trackers: BTreeMap<TrackerId, (Timestamp, Bytes)>,
-    homes: HashMap<SwarmId, Home>,
+    homes: HashMap<Room, Home>,
     /// The latest epoch.
     epoch: u64,
     /// Whose secret all have, and until when that is remembered.
@@ -50,8 +51,9 @@ impl Ledger {
     }
 
     /// See [`Engine::claim`].
-    pub fn claim(&mut self, now: Timestamp, me: TrackerId, swarm: SwarmId) -> Claim {
-        if let Some(home) = self.homes.get(&swarm)
+    pub fn claim(&mut self, now: Timestamp, me: TrackerId, room: impl Into<Room>) -> Claim {
+        let room = room.into();
+        if let Some(home) = self.homes.get(&room)
             && (home.tracker == me || self.has_lease(now, home.tracker))
         {
             return Claim::Home(*home);
@@ -59,19 +61,21 @@ impl Ledger {
         if !self.has_lease(now, me) {
             return Claim::NoLease;
         }
-        Claim::Home(self.set_home(swarm, me))
+        Claim::Home(self.set_home(room, me))
     }
 
     /// See [`Engine::hand_over`].
-    pub fn hand_over(&mut self, me: TrackerId, to: TrackerId, swarm: SwarmId) -> Option<Home> {
-        let is_own = self.homes.get(&swarm).is_some_and(|home| home.tracker == me);
-        is_own.then(|| self.set_home(swarm, to))
+    pub fn hand_over(&mut self, me: TrackerId, to: TrackerId, room: impl Into<Room>) -> Option<Home> {
+        let room = room.into();
+        let is_own = self.homes.get(&room).is_some_and(|home| home.tracker == me);
+        is_own.then(|| self.set_home(room, to))
     }
 
     /// See [`Engine::release`].
-    pub fn release(&mut self, me: TrackerId, swarm: SwarmId) {
-        if self.homes.get(&swarm).is_some_and(|home| home.tracker == me) {
-            self.homes.remove(&swarm);
+    pub fn release(&mut self, me: TrackerId, room: impl Into<Room>) {
+        let room = room.into();
+        if self.homes.get(&room).is_some_and(|home| home.tracker == me) {
+            self.homes.remove(&room);
         }
     }
 
@@ -175,10 +179,10 @@ impl Ledger {
         self.trackers.get(&tracker).is_some_and(|(until, _)| *until > now)
     }
 
-    fn set_home(&mut self, swarm: SwarmId, tracker: TrackerId) -> Home {
+    fn set_home(&mut self, room: Room, tracker: TrackerId) -> Home {
         self.epoch += 1;
         let home = Home { tracker, epoch: self.epoch };
-        self.homes.insert(swarm, home);
+        self.homes.insert(room, home);
         home
     }
 }
@@ -255,24 +259,24 @@ impl Engine for MemoryEngine {
         self.with(|ledger, _| ledger.retire(me))
     }
 
-    async fn claim(&self, me: TrackerId, swarms: &[SwarmId]) -> Result<Vec<Claim>, EngineError> {
-        self.with(|ledger, now| swarms.iter().map(|swarm| ledger.claim(now, me, *swarm)).collect())
+    async fn claim(&self, rooms: &[(Room, TrackerId)]) -> Result<Vec<Claim>, EngineError> {
+        self.with(|ledger, now| rooms.iter().map(|(room, named)| ledger.claim(now, *named, *room)).collect())
     }
 
     async fn hand_over(
         &self,
         me: TrackerId,
         to: TrackerId,
-        swarms: &[SwarmId],
-    ) -> Result<Vec<(SwarmId, Home)>, EngineError> {
+        rooms: &[Room],
+    ) -> Result<Vec<(Room, Home)>, EngineError> {
         self.with(|ledger, _| {
-            let given = |swarm: &SwarmId| Some((*swarm, ledger.hand_over(me, to, *swarm)?));
-            swarms.iter().filter_map(given).collect()
+            let given = |room: &Room| Some((*room, ledger.hand_over(me, to, *room)?));
+            rooms.iter().filter_map(given).collect()
         })
     }
 
-    async fn release(&self, me: TrackerId, swarms: &[SwarmId]) -> Result<(), EngineError> {
-        self.with(|ledger, _| swarms.iter().for_each(|swarm| ledger.release(me, *swarm)))
+    async fn release(&self, me: TrackerId, rooms: &[Room]) -> Result<(), EngineError> {
+        self.with(|ledger, _| rooms.iter().for_each(|room| ledger.release(me, *room)))
     }
 
     async fn send(&self, frames: &[(TrackerId, Bytes)]) -> Result<Vec<bool>, EngineError> {

@@ -1,4 +1,4 @@
-//! What several trackers share, behind a narrow trait: who is alive, which tracker is the home of which swarm, frames from
+//! What several trackers share, behind a narrow trait: who is alive, which tracker is the home of which room of a swarm, frames from
 //! tracker to tracker, and the list of what is published.
 //!
 //! | engine | for |
@@ -7,7 +7,7 @@
 //! | [`memory`] | several trackers in one process: tests, and programs that embed trackers |
 //! | [`redis`] | several trackers anywhere, around one Redis or Valkey |
 //!
-//! An engine decides nothing about peers. Its one decision is who is the home of a swarm, and that is a *lease*: each
+//! An engine decides nothing about peers. Its one decision is who is the home of a room, and that is a *lease*: each
 //! tracker has one lease, which it renews by [`Engine::beat`]; the homes it was given are its own for as long as the lease
 //! stands. A home has an *epoch* that grows with each change, so that frames of an earlier home are told apart.
 
@@ -24,8 +24,10 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use swarm_core::SwarmId;
 
+use crate::decision::Room;
+
 /// Names one life of one tracker. Drawn at random at its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct TrackerId(pub u64);
 
 impl fmt::Display for TrackerId {
@@ -42,7 +44,7 @@ impl FromStr for TrackerId {
     }
 }
 
-/// Which tracker is the home of a swarm.
+/// Which tracker is the home of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Home {
     /// The tracker.
@@ -54,9 +56,9 @@ pub struct Home {
 /// What became of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// This is the home: the one that was, or who claimed.
+    /// This is the home: the one that was, or the one that was named.
     Home(Home),
-    /// The lease of who claimed is over: beat first.
+    /// The lease of the tracker that was named is over: it is to beat first.
     NoLease,
 }
 
@@ -158,11 +160,10 @@ pub trait Engine: Send + Sync + 'static {
     /// Ends the lease of a tracker that stops.
     fn retire(&self, me: TrackerId) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Finds the home of each of these swarms. One without a home whose lease stands gets `me`.
+    /// Finds the home of each of these rooms. One without a home whose lease stands gets the tracker that is named with it.
     fn claim(
         &self,
-        me: TrackerId,
-        swarms: &[SwarmId],
+        rooms: &[(Room, TrackerId)],
     ) -> impl Future<Output = Result<Vec<Claim>, EngineError>> + Send;
 
     /// Gives the homes that `me` has to another tracker. Returns the new homes of those that were its own.
@@ -170,15 +171,11 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         me: TrackerId,
         to: TrackerId,
-        swarms: &[SwarmId],
-    ) -> impl Future<Output = Result<Vec<(SwarmId, Home)>, EngineError>> + Send;
+        rooms: &[Room],
+    ) -> impl Future<Output = Result<Vec<(Room, Home)>, EngineError>> + Send;
 
-    /// Gives up the homes that `me` has of swarms without peers.
-    fn release(
-        &self,
-        me: TrackerId,
-        swarms: &[SwarmId],
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Gives up the homes that `me` has of rooms without peers.
+    fn release(&self, me: TrackerId, rooms: &[Room]) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Sends frames to inboxes. Returns for each whether a tracker was subscribed to it.
     fn send(

@@ -3,7 +3,7 @@
 //! ```text
 //! tributary:tracker:ID       record of a tracker; lives as long as its lease
 //! tributary:trackers         sorted set of tracker ids, by the time of the last beat
-//! tributary:home:SWARM       "ID EPOCH"
+//! tributary:home:SWARM       "ID EPOCH"; of a further room of the swarm tributary:home:SWARM.NUMBER
 //! tributary:inbox:ID         channel of frames to a tracker
 //! tributary:publication:SWARM  what is published, for as long as it is refreshed
 //! tributary:removal:SWARM    whose title was removed
@@ -11,7 +11,7 @@
 //! tributary:revision, tributary:life, tributary:check
 //! ```
 //!
-//! Who is the home of a swarm is decided by scripts, which Redis runs one at a time. An epoch is the time of the Redis
+//! Who is the home of a room is decided by scripts, which Redis runs one at a time. An epoch is the time of the Redis
 //! server in µs, or one more than the last, so that it grows even if Redis forgets everything. So is a revision.
 //!
 //! Redis may have a limit on its memory. A key that it evicted means that nothing is known; only the record of a removal
@@ -33,6 +33,7 @@ use swarm_core::SwarmId;
 use self::answers::{failed, home, is_unknown_script, life, news, nothing};
 use self::scripts::{AGREE, ALLOW_OOM, BEAT, CLAIM, GIVE, NOTE, PUBLISH, REFRESH, REMOVE};
 use super::{Beat, Change, Claim, Engine, EngineError, Home, Inbox, News, Publication, TrackerId};
+use crate::decision::Room;
 use crate::limits::{
     AGREED_FOR, CHANGES_MAX, CHANGES_PAGE_MAX, ENGINE_CONNECT_TIMEOUT, ENGINE_RETRY_MAX, ENGINE_TIMEOUT,
     HOME_FORGOTTEN_AFTER, PUBLICATION_SHARED_FOR, REMOVAL_SHARED_FOR,
@@ -177,12 +178,12 @@ impl Engine for RedisEngine {
         self.ask::<u64>(&pipeline).await.map(drop).map_err(failed)
     }
 
-    async fn claim(&self, me: TrackerId, swarms: &[SwarmId]) -> Result<Vec<Claim>, EngineError> {
-        let call = |swarm: &SwarmId| {
-            let keys = vec![format!("{HOME}{swarm}"), format!("{TRACKER}{me}")];
-            (keys, vec![me.to_string().into(), TRACKER.into(), forgotten_after()])
+    async fn claim(&self, rooms: &[(Room, TrackerId)]) -> Result<Vec<Claim>, EngineError> {
+        let call = |(room, named): &(Room, TrackerId)| {
+            let keys = vec![format!("{HOME}{room}"), format!("{TRACKER}{named}")];
+            (keys, vec![named.to_string().into(), TRACKER.into(), forgotten_after()])
         };
-        let found: Vec<Vec<String>> = self.run(&self.claim, swarms.iter().map(call)).await?;
+        let found: Vec<Vec<String>> = self.run(&self.claim, rooms.iter().map(call)).await?;
         found.iter().map(|found| Ok(home(found)?.map_or(Claim::NoLease, Claim::Home))).collect()
     }
 
@@ -190,25 +191,25 @@ impl Engine for RedisEngine {
         &self,
         me: TrackerId,
         to: TrackerId,
-        swarms: &[SwarmId],
-    ) -> Result<Vec<(SwarmId, Home)>, EngineError> {
-        let call = |swarm: &SwarmId| {
+        rooms: &[Room],
+    ) -> Result<Vec<(Room, Home)>, EngineError> {
+        let call = |room: &Room| {
             let arguments = vec![me.to_string().into(), to.to_string().into(), forgotten_after()];
-            (vec![format!("{HOME}{swarm}")], arguments)
+            (vec![format!("{HOME}{room}")], arguments)
         };
-        let found: Vec<Vec<String>> = self.run(&self.give, swarms.iter().map(call)).await?;
+        let found: Vec<Vec<String>> = self.run(&self.give, rooms.iter().map(call)).await?;
         let mut given = Vec::new();
-        for (swarm, found) in swarms.iter().zip(&found) {
-            given.extend(home(found)?.map(|home| (*swarm, home)));
+        for (room, found) in rooms.iter().zip(&found) {
+            given.extend(home(found)?.map(|home| (*room, home)));
         }
         Ok(given)
     }
 
-    async fn release(&self, me: TrackerId, swarms: &[SwarmId]) -> Result<(), EngineError> {
-        let call = |swarm: &SwarmId| {
-            (vec![format!("{HOME}{swarm}")], vec![me.to_string().into(), Bytes::new(), forgotten_after()])
+    async fn release(&self, me: TrackerId, rooms: &[Room]) -> Result<(), EngineError> {
+        let call = |room: &Room| {
+            (vec![format!("{HOME}{room}")], vec![me.to_string().into(), Bytes::new(), forgotten_after()])
         };
-        self.run::<Vec<String>>(&self.give, swarms.iter().map(call)).await.map(drop)
+        self.run::<Vec<String>>(&self.give, rooms.iter().map(call)).await.map(drop)
     }
 
     async fn send(&self, frames: &[(TrackerId, Bytes)]) -> Result<Vec<bool>, EngineError> {

@@ -7,29 +7,33 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use swarm_core::SwarmId;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Engine, EngineError, TrackerId};
-use crate::hub::{Hub, Telling};
+use crate::decision::Room;
+use crate::hub::{Hub, Questions, Telling};
 use crate::limits::{
     BEAT_INTERVAL, ENGINE_RETRY_MAX, HAND_OVER_TIMEOUT, LEASE, PROBE_TIMEOUT, REFRESH_INTERVAL, REFRESH_PAGE,
-    TICK_INTERVAL,
+    ROOM_INTERVAL, TICK_INTERVAL,
 };
 
 /// Swarms without a manifest here that the engine is asked about at the same time.
 const UNKNOWN_AT_ONCE: usize = 64;
+
+/// A room, and the tracker that is to be its home if it has none.
+type Named = (Room, TrackerId);
 
 /// Runs until it is dropped.
 pub(crate) async fn run(hub: Arc<Hub>, engine: Arc<impl Engine>, me: TrackerId) {
     tokio::join!(
         beat(&hub, &*engine),
         send(&hub, &*engine),
-        ask(&hub, &*engine, me),
+        ask(&hub, &*engine),
         receive(&hub, &*engine, me),
         share(&hub, &*engine),
         refresh(&hub, &*engine),
         tick(&hub),
+        look_after_rooms(&hub),
     );
 }
 
@@ -136,52 +140,50 @@ async fn send(hub: &Hub, engine: &impl Engine) {
 }
 
 /// Asks who the homes of swarms are, and gives up those that nobody needs.
-async fn ask(hub: &Hub, engine: &impl Engine, me: TrackerId) {
+async fn ask(hub: &Hub, engine: &impl Engine) {
     loop {
-        let (asks, unknown) = hub.take_asks();
-        if asks.claims.is_empty() && asks.releases.is_empty() {
+        let Questions { me, claims, releases, unknown } = hub.take_asks();
+        if claims.is_empty() && releases.is_empty() {
             hub.due.asks.notified().await;
             continue;
         }
-        hub.metrics.count_engine_operations(unknown.len() + asks.claims.len() + asks.releases.len());
-        let unknown: BTreeSet<SwarmId> = unknown.into_iter().collect();
+        hub.metrics.count_engine_operations(unknown.len() + claims.len() + releases.len());
         // Joins of swarms that nobody knows must not delay the others, however many there are.
-        let (first, later): (Vec<SwarmId>, Vec<SwarmId>) =
-            asks.claims.iter().partition(|swarm| !unknown.contains(*swarm));
+        let (first, later): (Vec<Named>, Vec<Named>) =
+            claims.into_iter().partition(|(room, _)| !unknown.contains(&room.swarm));
         let later = later.chunks(UNKNOWN_AT_ONCE).map(|claims| (claims, false));
         for (claims, is_known) in std::iter::once((&first[..], true)).chain(later) {
-            if let Err(error) = claim(hub, engine, me, (claims, is_known)).await {
+            if let Err(error) = claim(hub, engine, (claims, is_known)).await {
                 hub.metrics.count_engine_failure();
                 tracing::debug!("homes were not found: {error}");
                 hub.asks_failed(claims);
             }
         }
         // What is not given up now is taken over when the lease is over, or found empty by the next that asks.
-        _ = engine.release(me, &asks.releases).await;
+        _ = engine.release(me, &releases).await;
     }
 }
 
-/// Claims swarms; of those that are not known here, what is published about them is read first.
+/// Claims rooms; of those that are not known here, what is published about them is read first.
 async fn claim(
     hub: &Hub,
     engine: &impl Engine,
-    me: TrackerId,
-    (swarms, is_known): (&[SwarmId], bool),
+    (rooms, is_known): (&[Named], bool),
 ) -> Result<(), EngineError> {
-    if swarms.is_empty() {
+    if rooms.is_empty() {
         return Ok(());
     }
     if !is_known {
         // Without its manifest nobody can be let into a swarm.
-        let published = join_all(swarms.iter().map(|swarm| engine.publication(*swarm))).await;
-        for (swarm, bytes) in swarms.iter().zip(published) {
+        let published = join_all(rooms.iter().map(|(room, _)| engine.publication(room.swarm))).await;
+        for ((room, _), bytes) in rooms.iter().zip(published) {
             if let Some(bytes) = bytes? {
-                hub.learn_publication(*swarm, &bytes).await;
+                hub.learn_publication(room.swarm, &bytes).await;
             }
         }
     }
-    let claims = engine.claim(me, swarms).await?;
-    hub.claimed(swarms.iter().copied().zip(claims));
+    let claims = engine.claim(rooms).await?;
+    hub.claimed(rooms.iter().copied().zip(claims));
     Ok(())
 }
 
@@ -258,5 +260,15 @@ async fn tick(hub: &Hub) {
     loop {
         ticks.tick().await;
         hub.tick();
+    }
+}
+
+/// Looks after rooms. A tracker that is alone does it, too.
+pub(crate) async fn look_after_rooms(hub: &Hub) {
+    let mut ticks = interval(ROOM_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        hub.tick_rooms();
     }
 }

@@ -2,13 +2,12 @@
 //!
 //! Also how a swarm changes its place: its peers go from the decisions here to those elsewhere, or the other way.
 
-use swarm_core::SwarmId;
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody};
 
 use super::requests::id_of;
 use super::{Hub, State, file};
 use crate::cluster::seats::Place;
-use crate::decision::{CloseReason, ConnectionId, LinkNote};
+use crate::decision::{CloseReason, ConnectionId, LinkNote, Room};
 use crate::engine::Home;
 
 /// What a peer hears whose requests cannot be passed on.
@@ -27,18 +26,22 @@ impl Hub {
         let now = self.now();
         let State { tracker, cluster: Some(cluster), .. } = &mut *state else { return false };
         let is_member = cluster.is_member(connection);
+        let number = tracker.room_number(connection);
         let refused = match &request.body {
             PeerRequestBody::Hello { .. } => return false,
             _ if is_member => tracker.charge(now, connection, (request.id, &request.body)).err(),
-            PeerRequestBody::Join { swarm, role, .. } if !cluster.is_decided_here(*swarm) => {
+            PeerRequestBody::Join { swarm, role, .. }
+                if !cluster.is_decided_here(Room::new(*swarm, number)) =>
+            {
+                let room = Room::new(*swarm, number);
                 let charged = tracker.charge(now, connection, (request.id, &request.body));
                 let asked = (request.id, *swarm, *role);
                 match charged.and_then(|()| tracker.passport(now, connection, asked)) {
                     Ok(passport) => {
-                        cluster.enlist(connection, (*swarm, passport), None);
-                        match cluster.seats.place(*swarm) {
+                        cluster.enlist(connection, (room, passport), None);
+                        match cluster.seats.place(room) {
                             Some(_) => cluster.attach(connection),
-                            None => cluster.seats.ask(*swarm),
+                            None => cluster.seats.ask(room),
                         }
                         None
                     }
@@ -71,10 +74,12 @@ impl Hub {
         connection: ConnectionId,
         (answers, note, text): (Option<u32>, LinkNote, String),
     ) {
-        let State { cluster: Some(cluster), lines, .. } = &mut *state else { return };
+        let Some(cluster) = &mut state.cluster else { return };
         if !cluster.heard(home, connection, Some((answers, note))) {
             return self.metrics.count_late();
         }
+        let Some(connection) = Self::hearer(state, connection, note) else { return };
+        let lines = &state.lines;
         let Some(outbox) = lines.get(&connection).and_then(|line| line.outbox.as_ref()) else { return };
         if note == LinkNote::Signal && !outbox.has_signal_room(text.len(), None) {
             // The sender cannot be told any more; a connection that is being built survives the loss of a signal.
@@ -92,54 +97,68 @@ impl Hub {
         connection: ConnectionId,
         reason: CloseReason,
     ) {
-        let State { cluster: Some(cluster), lines, .. } = &mut *state else { return };
+        let Some(cluster) = &mut state.cluster else { return };
         if !cluster.heard(home, connection, None) {
             return self.metrics.count_late();
         }
+        if state.visits.owner(connection).is_some() {
+            return self.end_visit(state, connection);
+        }
+        self.end_visits(state, connection);
+        let lines = &state.lines;
         if let Some(outbox) = lines.get(&connection).and_then(|line| line.outbox.as_ref()) {
             outbox.close(reason);
         }
     }
 
-    /// A swarm is decided upon at `place` from now on. Its peers go there with what they said, and notice nothing.
-    pub(super) fn settle(&self, state: &mut State, swarm: SwarmId, place: Place) {
+    /// A home names the rooms that one of its peers with a socket here is to visit.
+    pub(super) fn hear_visit(&self, state: &mut State, home: Home, connection: ConnectionId, rooms: &[Room]) {
+        let Some(cluster) = &mut state.cluster else { return };
+        if !cluster.heard(home, connection, None) {
+            return self.metrics.count_late();
+        }
+        self.visit(state, connection, rooms);
+    }
+
+    /// A room is decided upon at `place` from now on. Its peers go there with what they said, and notice nothing.
+    pub(super) fn settle(&self, state: &mut State, room: Room, place: Place) {
         let State { tracker, cluster: Some(cluster), .. } = &mut *state else { return };
-        let before = cluster.seats.place(swarm);
-        cluster.seats.set(swarm, place);
+        let before = cluster.seats.place(room);
+        cluster.seats.set(room, place);
         if before != Some(place) {
             self.metrics.count_move();
-            tracing::debug!(%swarm, ?before, ?place, "a swarm has a new place");
+            tracing::debug!(%room, ?before, ?place, "a room has a new place");
         }
         match place {
             Place::Asked => {}
             Place::There(_) => {
-                for (connection, passport, said) in tracker.evacuate(swarm) {
+                for (connection, passport, said) in tracker.evacuate(room) {
                     if cluster.guests.of(connection).is_none() {
-                        cluster.enlist(connection, (swarm, passport), Some(said));
+                        cluster.enlist(connection, (room, passport), Some(said));
                     }
                 }
-                cluster.members_of(swarm).into_iter().for_each(|member| cluster.attach(member));
-                let guests = cluster.guests.which(|guest| guest.swarm == swarm);
+                cluster.members_of(room).into_iter().for_each(|member| cluster.attach(member));
+                let guests = cluster.guests.which(|guest| guest.room == room);
                 self.drop_guests(state, guests);
             }
             Place::Here(epoch) => {
-                let strangers = cluster.guests.which(|guest| guest.swarm == swarm && guest.epoch != epoch);
+                let strangers = cluster.guests.which(|guest| guest.room == room && guest.epoch != epoch);
                 self.drop_guests(state, strangers);
-                self.take_in(state, swarm);
+                self.take_in(state, room);
             }
-            Place::Alone => self.take_in(state, swarm),
+            Place::Alone => self.take_in(state, room),
         }
     }
 
-    /// Members of a swarm are decided for here from now on.
-    fn take_in(&self, state: &mut State, swarm: SwarmId) {
+    /// Members of a room are decided for here from now on.
+    fn take_in(&self, state: &mut State, room: Room) {
         let now = self.now();
         let Some(cluster) = &state.cluster else { return };
-        for connection in cluster.members_of(swarm) {
+        for connection in cluster.members_of(room) {
             let taken = state.cluster.as_mut().and_then(|cluster| cluster.take_member(connection));
             let Some((said, unanswered)) = taken else { continue };
             if let Some(said) = said {
-                let outgoing = state.tracker.rejoin(now, connection, (swarm, said));
+                let outgoing = state.tracker.rejoin(now, connection, (room, said));
                 self.deliver(state, outgoing);
             }
             for text in unanswered {

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
-use swarm_core::{SwarmId, Timestamp};
+use swarm_core::Timestamp;
+use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, TrackerMessage};
 
 use super::requests::id_of;
 use super::{Hub, Line, State};
@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::cluster::guests::Guest;
 use crate::cluster::seats::Place;
 use crate::cluster::wire::{Attach, Message};
-use crate::decision::{CloseReason, ConnectionId};
+use crate::decision::{CloseReason, ConnectionId, Room};
 use crate::engine::{Home, TrackerId};
 
 impl Hub {
@@ -59,25 +59,32 @@ impl Hub {
             Message::Close { member, epoch, reason } => {
                 self.hear_close(state, Home { tracker: from, epoch }, ConnectionId(member), reason);
             }
-            Message::NotHome { swarm, epoch } => {
+            Message::NotHome { room, epoch } => {
                 let (now, home) = (self.now(), Home { tracker: from, epoch });
-                state.cluster.iter_mut().for_each(|cluster| cluster.seats.not_home(now, swarm, home));
+                state.cluster.iter_mut().for_each(|cluster| cluster.seats.not_home(now, room, home));
             }
-            Message::Moved { swarm, home } => self.hear_moved(state, from, swarm, home),
+            Message::Moved { room, home } => self.hear_moved(state, from, room, home),
+            Message::Visit { member, epoch, rooms } => {
+                self.hear_visit(state, Home { tracker: from, epoch }, ConnectionId(member), &rooms);
+            }
+            Message::Opened { room } => {
+                state.cluster.iter_mut().for_each(|cluster| cluster.directed.opened(room));
+                self.arrange(state, room.swarm);
+            }
             Message::Resync => state.cluster.iter_mut().for_each(|cluster| cluster.replay(from)),
             Message::Probe => {}
         }
     }
 
     /// A home was handed over: to this tracker, or from one where it has members.
-    fn hear_moved(&self, state: &mut State, from: TrackerId, swarm: SwarmId, home: Home) {
+    fn hear_moved(&self, state: &mut State, from: TrackerId, room: Room, home: Home) {
         let Some(cluster) = &mut state.cluster else { return };
         if home.tracker == cluster.me {
-            return cluster.seats.ask(swarm);
+            return cluster.seats.ask(room);
         }
-        let was_there = matches!(cluster.seats.place(swarm), Some(Place::There(old)) if old.tracker == from && old.epoch < home.epoch);
+        let was_there = matches!(cluster.seats.place(room), Some(Place::There(old)) if old.tracker == from && old.epoch < home.epoch);
         if was_there {
-            self.settle(state, swarm, Place::There(home));
+            self.settle(state, room, Place::There(home));
         }
     }
 
@@ -85,17 +92,18 @@ impl Hub {
     fn attach(&self, state: &mut State, from: TrackerId, attach: Attach) {
         let now = self.now();
         let Some(cluster) = &mut state.cluster else { return };
-        let Attach { member, swarm, epoch, .. } = attach;
-        if !cluster.is_leased() || cluster.seats.place(swarm) != Some(Place::Here(epoch)) {
+        let Attach { member, room, epoch, .. } = attach;
+        if !cluster.is_leased() || cluster.seats.place(room) != Some(Place::Here(epoch)) {
             // It may have been handed to this tracker a moment ago.
-            cluster.send(from, Message::NotHome { swarm, epoch });
+            cluster.send(from, Message::NotHome { room, epoch });
             if cluster.is_leased() {
-                cluster.seats.ask(swarm);
+                cluster.seats.ask(room);
             }
             return;
         }
-        let guest = Guest { tracker: from, member, swarm, epoch };
+        let guest = Guest { tracker: from, member, room, epoch };
         let (passport, said) = attach.into_parts();
+        let is_visitor = said.as_ref().is_some_and(|said| said.is_visitor);
         let known = cluster.guests.connection(from, member);
         let connection = match known {
             Some(connection) => connection,
@@ -107,15 +115,26 @@ impl Hub {
         cluster.guests.admit(connection, guest);
         if known.is_none() {
             state.lines.insert(connection, Line { outbox: None, relays_due: Timestamp::ZERO });
-            let outgoing = state.tracker.connected(now, connection, passport.address);
-            self.deliver(state, outgoing);
-            let outgoing = state.tracker.adopt(now, connection, passport);
-            self.deliver(state, outgoing);
+            if is_visitor {
+                state.tracker.adopt_visitor(now, connection, passport);
+            } else {
+                let outgoing = state.tracker.connected(now, connection, passport.address);
+                self.deliver(state, outgoing);
+                let outgoing = state.tracker.adopt(now, connection, passport);
+                self.deliver(state, outgoing);
+                state.tracker.direct(connection, room.number);
+            }
         }
         if let Some(said) = said {
-            let outgoing = state.tracker.rejoin(now, connection, (swarm, said));
+            let outgoing = state.tracker.rejoin(now, connection, (room, said));
             self.deliver(state, outgoing);
         }
+        if is_visitor && state.tracker.joined_room(connection).is_none() {
+            let outgoing = state.tracker.disconnected(now, connection);
+            self.deliver(state, outgoing);
+            close_guest(state, connection, CloseReason::Full);
+        }
+        self.arrange_after_join(state, connection, None);
     }
 
     fn hear_guest(&self, state: &mut State, (from, member): (TrackerId, u64), epoch: u64, text: &str) {
@@ -125,7 +144,13 @@ impl Hub {
         });
         let Some(connection) = found else { return self.metrics.count_late() };
         match PeerRequest::decode(text) {
-            Ok(request) => self.decide(state, connection, request, text.len()),
+            Ok(request) => {
+                let is_join = matches!(request.body, PeerRequestBody::Join { .. });
+                self.decide(state, connection, request, text.len());
+                if is_join {
+                    self.arrange_after_join(state, connection, None);
+                }
+            }
             Err(error) => {
                 let outgoing = state.tracker.handle_undecodable(self.now(), connection, id_of(text), &error);
                 self.deliver(state, outgoing);

@@ -1,16 +1,31 @@
 //! The hub and the engine: beats, leases, homes, and the way to stop.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use swarm_core::{SwarmId, Timestamp};
 
 use super::{Hub, State};
 use crate::cluster::record::{Homed, Record, State as Standing};
-use crate::cluster::seats::{Asks, Place};
+use crate::cluster::seats::Place;
 use crate::cluster::wire::Message;
+use crate::decision::Room;
 use crate::engine::{Beat, Claim, EngineError, Home, TrackerId};
 
 /// Why a tracker does not act as one with the others.
 pub(crate) const OTHER_SECRET: &str = "the trackers around this engine have another --secret";
+
+/// What the engine is to be asked.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    pub(crate) me: TrackerId,
+    /// Rooms whose homes are asked for, each with the tracker that is to be its home if it has none.
+    pub(crate) claims: Vec<(Room, TrackerId)>,
+    /// Rooms without peers whose homes are given up.
+    pub(crate) releases: Vec<Room>,
+    /// Swarms of these rooms that are not known here.
+    pub(crate) unknown: BTreeSet<SwarmId>,
+}
 
 impl Hub {
     /// What the other trackers are to know of this one.
@@ -18,9 +33,9 @@ impl Hub {
         let state = self.lock();
         let cluster = state.cluster.as_ref()?;
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let homed = |swarm: SwarmId| {
-            let (seeders, leechers) = state.tracker.counts(swarm);
-            Homed { swarm, seeders, leechers }
+        let homed = |room: Room| {
+            let (seeders, leechers) = state.tracker.room_counts(room);
+            Homed { room, seeders, leechers }
         };
         let (members, guests) = cluster.counts();
         let record = Record {
@@ -30,7 +45,7 @@ impl Hub {
             connections: count(state.lines.len() - guests),
             guests: count(guests),
             members: count(members),
-            swarms: cluster.seats.homes().into_iter().map(homed).collect(),
+            rooms: cluster.seats.homes().into_iter().map(homed).collect(),
         };
         Some((cluster.me, record.encode()))
     }
@@ -112,8 +127,8 @@ impl Hub {
         }
         let (elsewhere, guests) = cluster.detach();
         self.drop_guests(state, guests);
-        for swarm in elsewhere {
-            self.settle(state, swarm, Place::Alone);
+        for room in elsewhere {
+            self.settle(state, room, Place::Alone);
         }
     }
 
@@ -134,37 +149,47 @@ impl Hub {
         self.lock().cluster.iter_mut().for_each(|cluster| cluster.note_all_lost());
     }
 
-    /// What the engine is to be asked, and which of the swarms are not known here.
-    pub(crate) fn take_asks(&self) -> (Asks, Vec<SwarmId>) {
+    /// What the engine is to be asked.
+    pub(crate) fn take_asks(&self) -> Questions {
         let mut state = self.lock();
-        let State { cluster: Some(cluster), tracker, .. } = &mut *state else { return Default::default() };
+        let State { cluster: Some(cluster), tracker, .. } = &mut *state else { return Questions::default() };
         let asks = cluster.take_asks();
-        let unknown = asks.claims.iter().copied().filter(|swarm| !tracker.is_joinable(*swarm)).collect();
-        (asks, unknown)
+        let swarms = asks.claims.iter().map(|room| room.swarm);
+        let unknown = swarms.filter(|swarm| !tracker.is_joinable(*swarm)).collect();
+        let claims = asks.claims.iter().map(|room| (*room, cluster.home_for(*room))).collect();
+        Questions { claims, releases: asks.releases, unknown, me: cluster.me }
     }
 
-    /// The engine said who the homes of swarms are.
-    pub(crate) fn claimed(&self, claims: impl IntoIterator<Item = (SwarmId, Claim)>) {
+    /// The engine said who the homes of rooms are. With each comes the tracker that was to have it if there was none.
+    pub(crate) fn claimed(&self, claims: impl IntoIterator<Item = ((Room, TrackerId), Claim)>) {
         let now = self.now();
         let mut state = self.lock();
-        for (swarm, claim) in claims {
+        for ((room, named), claim) in claims {
             let Some(cluster) = &mut state.cluster else { return };
-            if let Some(place) = cluster.claimed(now, swarm, claim) {
-                self.settle(&mut state, swarm, place);
+            let place = cluster.claimed(now, room, claim);
+            if let Some(Place::There(home)) = place
+                && home.tracker == named
+            {
+                // It may not know yet.
+                cluster.send(named, Message::Moved { room, home });
+            }
+            if let Some(place) = place {
+                self.settle(&mut state, room, place);
             }
         }
         self.wake(&state);
     }
 
     /// The engine could not be asked.
-    pub(crate) fn asks_failed(&self, claims: &[SwarmId]) {
+    pub(crate) fn asks_failed(&self, claims: &[(Room, TrackerId)]) {
         let now = self.now();
-        self.lock().cluster.iter_mut().for_each(|cluster| cluster.seats.asks_failed(now, claims));
+        let rooms: Vec<Room> = claims.iter().map(|(room, _)| *room).collect();
+        self.lock().cluster.iter_mut().for_each(|cluster| cluster.seats.asks_failed(now, &rooms));
     }
 
     /// Begins to drain: no new sockets and no new swarms. Returns this tracker, the one that its homes are to go to, and the
     /// homes.
-    pub(crate) fn drain(&self) -> Option<(TrackerId, TrackerId, Vec<SwarmId>)> {
+    pub(crate) fn drain(&self) -> Option<(TrackerId, TrackerId, Vec<Room>)> {
         self.stopping.cancel();
         let mut state = self.lock();
         let cluster = state.cluster.as_mut()?;
@@ -175,11 +200,11 @@ impl Hub {
     }
 
     /// Homes were handed over: their peers go on there.
-    pub(crate) fn handed_over(&self, homes: Vec<(SwarmId, Home)>) {
+    pub(crate) fn handed_over(&self, homes: Vec<(Room, Home)>) {
         let mut state = self.lock();
-        for (swarm, home) in homes {
+        for (room, home) in homes {
             let Some(cluster) = &mut state.cluster else { return };
-            let guests = cluster.guests.which(|guest| guest.swarm == swarm);
+            let guests = cluster.guests.which(|guest| guest.room == room);
             let mut told: Vec<TrackerId> = guests
                 .iter()
                 .filter_map(|guest| cluster.guests.of(*guest))
@@ -190,9 +215,9 @@ impl Hub {
             // The new home first: it is to know that it is one before the others come.
             told.retain(|tracker| *tracker != home.tracker);
             for tracker in [home.tracker].into_iter().chain(told) {
-                cluster.send(tracker, Message::Moved { swarm, home });
+                cluster.send(tracker, Message::Moved { room, home });
             }
-            self.settle(&mut state, swarm, Place::There(home));
+            self.settle(&mut state, room, Place::There(home));
         }
         self.wake(&state);
     }
@@ -205,8 +230,8 @@ impl Hub {
         };
         let tracker = |(id, record): (TrackerId, &Record)| {
             let swarm = |homed: &Homed| {
-                let Homed { swarm, seeders, leechers } = homed;
-                serde_json::json!({"swarm": swarm, "seeders": seeders, "leechers": leechers})
+                let Homed { room: Room { swarm, number }, seeders, leechers } = homed;
+                serde_json::json!({"swarm": swarm, "room": number, "seeders": seeders, "leechers": leechers})
             };
             serde_json::json!({
                 "id": id.to_string(),
@@ -216,7 +241,7 @@ impl Hub {
                 "connections": record.connections,
                 "members": record.members,
                 "guests": record.guests,
-                "swarms": record.swarms.iter().map(swarm).collect::<Vec<_>>(),
+                "swarms": record.rooms.iter().map(swarm).collect::<Vec<_>>(),
             })
         };
         let trackers: Vec<_> = cluster.records.iter().map(tracker).collect();

@@ -31,10 +31,16 @@ impl Hub {
         if let Some(permission) = permission {
             state.tracker.permit(connection, permission);
         }
+        let is_join = matches!(request.body, PeerRequestBody::Join { .. });
+        let opened = self.direct(&mut state, connection, &request);
         if !self.pass_to_siblings(&mut state, connection, &request)
+            && !self.pass_to_visits(&mut state, connection, &request)
             && !self.bridge(&mut state, connection, &request, text)
         {
             self.decide(&mut state, connection, request, text.len());
+        }
+        if is_join {
+            self.arrange_after_join(&mut state, connection, opened);
         }
         self.wake(&state);
     }
@@ -62,9 +68,11 @@ impl Hub {
     ) {
         let began = Instant::now();
         let receiver = state.tracker.receiver(connection, &request.body);
-        // Of a guest, the tracker that has its socket looks after this.
-        let outbox = receiver
-            .and_then(|receiver| Some((receiver, state.lines.get(&receiver.connection)?.outbox.clone()?)));
+        // Of a guest, the tracker that has its socket looks after this. A visitor reads with its own socket.
+        let socket = |connection| state.visits.owner(connection).unwrap_or(connection);
+        let outbox = receiver.and_then(|receiver| {
+            Some((receiver, state.lines.get(&socket(receiver.connection))?.outbox.clone()?))
+        });
         let is_busy = |(receiver, outbox): &(Receiver, Arc<Outbox>)| {
             !outbox.has_signal_room(frame_bytes, Some(receiver.sender))
         };

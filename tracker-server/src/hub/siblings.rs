@@ -62,12 +62,14 @@ impl Hub {
         let mut state = self.lock();
         let State { tracker, lines, siblings, .. } = &mut *state;
         if !siblings.hosts.is_empty() {
-            let mut occupied = tracker.occupied();
-            occupied.truncate(SIBLING_SWARMS_MAX);
+            // The first room of a swarm stands for it: siblings know of no others.
+            let occupied = tracker.occupied().into_iter().filter(|room| room.number == 0);
+            let occupied: Vec<SwarmId> = occupied.map(|room| room.swarm).take(SIBLING_SWARMS_MAX).collect();
             siblings.hosts.tell(&occupied);
         }
         for envoy in &mut siblings.envoys {
-            let shared: Vec<SwarmId> = envoy.hosted().filter(|swarm| tracker.has_peers(*swarm)).collect();
+            let shared: Vec<SwarmId> =
+                envoy.hosted().filter(|swarm| tracker.is_occupied((*swarm).into())).collect();
             for swarm in shared {
                 let missing = SIBLING_AMBASSADORS_MAX.saturating_sub(envoy.count(swarm));
                 if missing == 0 {

@@ -15,7 +15,7 @@ pub(crate) struct ClusterLevels {
     pub(crate) is_engine_up: bool,
     /// Trackers whose lease stands, this one included.
     pub(crate) trackers: usize,
-    /// Swarms that this one is the home of.
+    /// Rooms that this one is the home of.
     pub(crate) homes: usize,
     /// Own peers that another tracker decides for.
     pub(crate) members: usize,
@@ -63,7 +63,7 @@ impl ClusterMetrics {
         let help = "Publications kept here that the engine does not have";
         let unshared = gauge("unshared_publications", help);
         let trackers = gauge("trackers", "Trackers that act as one, this one included");
-        let homes = gauge("homes", "Swarms that this tracker decides upon for all trackers");
+        let homes = gauge("homes", "Rooms of swarms that this tracker decides upon for all trackers");
         let members = gauge("members", "Own peers that another tracker decides for");
         let guests = gauge("guests", "Peers of other trackers that this one decides for");
         let mut counter = |name: &str, help: &str| {

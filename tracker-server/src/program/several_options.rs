@@ -8,7 +8,7 @@ use clap::Args;
 use crate::ServerConfig;
 use crate::engine::Choice;
 use crate::engine::redis::RedisAddress;
-use crate::limits::SIBLINGS_MAX;
+use crate::limits::{ROOM_PEERS_MAX, SIBLINGS_MAX};
 use crate::named_file;
 use crate::siblings::{SiblingAddress, SiblingKey, Siblings};
 
@@ -25,6 +25,11 @@ pub(crate) struct SeveralOptions {
     #[arg(long, value_name = "URL", requires = "engine")]
     public_url: Option<SiblingAddress>,
 
+    /// Peers of one swarm above which it is cut into rooms of about that many, which are spread over the trackers of --engine. Give
+    /// all trackers the same number.
+    #[arg(long, value_name = "COUNT", default_value_t = ROOM_PEERS_MAX, value_parser = clap::value_parser!(u32).range(2..))]
+    room_peers_max: u32,
+
     /// A tracker that shares nothing with this one, such as wss://HOST/: where both have peers of the same content, their peers are
     /// linked across; may be repeated. It takes --sibling-key, there as here.
     #[arg(long = "sibling", value_name = "URL", requires = "sibling_key")]
@@ -40,6 +45,7 @@ impl SeveralOptions {
     /// Puts what the flags mean into `config`.
     pub(crate) fn apply(&self, config: &mut ServerConfig, has_secret: bool) -> anyhow::Result<()> {
         config.engine = self.engine(has_secret)?;
+        config.room_peers_max = self.room_peers_max;
         config.public_url = self.public_url.as_ref().map(SiblingAddress::peers_url);
         if self.siblings.len() > SIBLINGS_MAX {
             bail!("--sibling can be given {SIBLINGS_MAX} times at most");
@@ -86,6 +92,13 @@ mod tests {
         let mut config = ServerConfig::new(1, b"");
         line.several.apply(&mut config, true).map_err(|error| format!("{error:#}"))?;
         Ok(config)
+    }
+
+    #[test]
+    fn a_room_has_places_for_two_at_least() {
+        assert_eq!(config(&[]).unwrap().room_peers_max, ROOM_PEERS_MAX);
+        assert_eq!(config(&["--room-peers-max", "4"]).unwrap().room_peers_max, 4);
+        assert!(config(&["--room-peers-max", "1"]).is_err());
     }
 
     #[test]

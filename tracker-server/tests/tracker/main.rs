@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod proxies;
 mod publisher;
+mod rooms;
 mod session;
 mod several;
 mod siblings;

@@ -7,6 +7,7 @@ use swarm_core::publisher::Action;
 use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessageBody};
 use swarm_core::{PeerId, SwarmId};
+use tracker_server::ServerConfig;
 use tracker_server::engine::memory::MemoryEngine;
 use tracker_server::engine::{Choice, Engine};
 
@@ -14,6 +15,14 @@ use crate::harness::{PATIENCE, Server, Socket, code_of, key, manifest};
 
 /// Trackers around one engine, each of which knows of all.
 async fn trackers(count: usize) -> anyhow::Result<(MemoryEngine, Vec<Server>)> {
+    trackers_with(count, |_| {}).await
+}
+
+/// The same with something else in their configuration.
+pub(crate) async fn trackers_with(
+    count: usize,
+    configure: impl Fn(&mut ServerConfig),
+) -> anyhow::Result<(MemoryEngine, Vec<Server>)> {
     let engine = MemoryEngine::default();
     let mut servers = Vec::new();
     for seed in 1..=count {
@@ -22,6 +31,7 @@ async fn trackers(count: usize) -> anyhow::Result<(MemoryEngine, Vec<Server>)> {
             Server::start_with(|config| {
                 config.tracker.seed = seed as u64;
                 config.engine = Choice::Memory(engine);
+                configure(config);
             })
             .await?,
         );
@@ -46,7 +56,7 @@ fn report() -> PeerRequestBody {
 }
 
 /// Reports until the swarm has so many seeders and leechers.
-async fn wait_for_counts(socket: &mut Socket, expected: (u32, u32)) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_counts(socket: &mut Socket, expected: (u32, u32)) -> anyhow::Result<()> {
     let wait = async {
         loop {
             let answer = socket.ask(report()).await?;

@@ -7,13 +7,12 @@ use crate::tidy::Finding;
 use crate::tidy::source::{Language, Line, Source};
 
 /// Words that are refused in names and in comments, and the word to use.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, &str); 8] = [
     ("torrent", "swarm"),
     ("piece", "group, segment or range"),
     ("pieces", "groups, segments or ranges"),
     ("chunk", "group, segment or part"),
     ("chunks", "groups, segments or parts"),
-    ("rooms", "swarms"),
     ("downloader", "leecher or peer"),
     ("uploader", "peer"),
     ("client", "peer"),

@@ -45,6 +45,11 @@ impl Graph {
         }
     }
 
+    /// The number of viewers from which on they are linked with one another.
+    pub const fn viewers_min(&self) -> usize {
+        self.apart.viewers_min
+    }
+
     /// Whether there are enough viewers for links among them.
     pub(super) fn is_crowd(&self) -> bool {
         self.apart.addresses.len() >= self.apart.viewers_min

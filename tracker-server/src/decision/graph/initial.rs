@@ -212,7 +212,9 @@ impl Graph {
 
     /// Whether an initial peer has a place, and a viewer is in want of one there.
     pub(super) fn has_place(&self, initial: PeerId, viewer: PeerId) -> bool {
-        self.places(initial) < self.places_max(initial)
+        let is_visitor = self.nodes.get(&viewer).is_some_and(|node| node.is_visitor);
+        !is_visitor
+            && self.places(initial) < self.places_max(initial)
             && self.initial_count(viewer) < INITIAL_PER_VIEWER_MAX
             && self.kind(viewer, initial) != Some(Kind::Initial)
     }

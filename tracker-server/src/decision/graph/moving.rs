@@ -12,9 +12,18 @@ impl Graph {
         self.wiring
     }
 
-    /// Enters a peer without giving it links; `places` are those of an initial peer.
-    pub fn enter_with_links(&mut self, now: Timestamp, peer: PeerId, subnet: Subnet, places: Option<usize>) {
+    /// Enters a peer without giving it links; `places` are those of an initial peer. It may be a viewer of another room.
+    pub fn enter_with_links(
+        &mut self,
+        now: Timestamp,
+        (peer, is_visitor): (PeerId, bool),
+        subnet: Subnet,
+        places: Option<usize>,
+    ) {
         self.enter(now, peer, subnet, places.is_some());
+        if is_visitor && places.is_none() {
+            self.set_visitor(peer);
+        }
         if let Some((node, places)) = self.nodes.get_mut(&peer).zip(places) {
             node.places_max = places;
         }

@@ -33,7 +33,7 @@ impl Graph {
             self.link(now, taker, provider, Kind::Initial);
             return Some(self.take_changes());
         }
-        let provider_max = if is_initial { INITIAL_WANTED_MAX } else { WANTED_MAX };
+        let provider_max = if is_initial { self.initial_wanted_max() } else { WANTED_MAX };
         let ways =
             [(taker, self.way(now, taker, WANTED_MAX)?), (provider, self.way(now, provider, provider_max)?)];
         self.link(now, taker, provider, Kind::Wanted);
@@ -44,6 +44,15 @@ impl Graph {
             }
         }
         Some(self.take_changes())
+    }
+
+    /// From now on initial peers share their links on top among so many rooms.
+    pub fn set_rooms(&mut self, rooms: u32) {
+        self.rooms = usize::try_from(rooms).unwrap_or(usize::MAX);
+    }
+
+    fn initial_wanted_max(&self) -> usize {
+        (INITIAL_WANTED_MAX / self.rooms.max(1)).max(1)
     }
 
     fn way(&self, now: Timestamp, peer: PeerId, max: usize) -> Option<Way> {

@@ -16,7 +16,8 @@ impl Swarm {
         count: usize,
         eligible: impl Fn(ConnectionId) -> bool,
     ) -> Vec<(ConnectionId, Standing)> {
-        let eligible = self.directory.iter().filter(|(_, record)| eligible(record.connection));
+        let eligible =
+            self.directory.iter().filter(|(_, record)| !record.is_visitor && eligible(record.connection));
         let mut found: Vec<_> = eligible.collect();
         found.sort_unstable_by_key(|(peer, record)| {
             (Reverse(record.role == Role::Initial), Reverse(record.uplink_bps), *peer)

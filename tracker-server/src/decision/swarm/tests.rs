@@ -21,6 +21,7 @@ fn viewer(peer: u64, have: &[SegmentRun]) -> Newcomer {
         uplink_bps: 10_000_000,
         playhead: None,
         site: Site::of(Ipv4Addr::LOCALHOST.into()),
+        is_visitor: false,
     }
 }
 

@@ -9,7 +9,7 @@ use swarm_core::tracker_message::Role;
 use swarm_core::{PeerId, Timestamp};
 
 use super::super::balance::{Balance, Part};
-use super::super::directory::Directory;
+use super::super::directory::{Directory, Record};
 use super::super::graph::{Change, Need, places_for};
 use super::super::success::SUCCESS_MAX;
 use super::Swarm;
@@ -24,7 +24,9 @@ pub(super) fn need(directory: &Directory, balance: &Balance, peer: PeerId) -> Ne
 impl Swarm {
     /// Brings the sums up to date with what is known of a peer.
     pub(super) fn reassess(&mut self, peer: PeerId) {
-        let part = self.directory.record(peer).map(|record| Part {
+        // A viewer that visits is counted in its own room.
+        let is_counted = |record: &&Record| record.role == Role::Initial || !record.is_visitor;
+        let part = self.directory.record(peer).filter(is_counted).map(|record| Part {
             uplink_bps: self.believed_bps(peer, record.role, record.uplink_bps),
             is_initial: record.role == Role::Initial,
             is_playing: record.is_playing(),
@@ -38,10 +40,19 @@ impl Swarm {
         self.bounded_bps(peer, role, said_bps).saturating_mul(success) / u64::from(SUCCESS_MAX)
     }
 
-    /// A viewer's word as far as it is within what receivers saw. A usual viewer carries a player.
+    /// The links that an initial peer is to have here: over all rooms as many as its uplink carries.
+    pub(super) fn places(&self, initial: PeerId) -> usize {
+        let rooms = self.around.rooms.max(1);
+        let uplink_bps = self.balance.uplink_bps(initial).saturating_mul(u64::from(rooms));
+        let places = places_for(uplink_bps, self.balance.media_bps());
+        (places / usize::try_from(rooms).unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// A viewer's word as far as it is within what receivers saw, and this room's share of what an initial peer carries. A
+    /// usual viewer carries a player.
     pub(super) fn bounded_bps(&self, peer: PeerId, role: Role, said_bps: u64) -> u64 {
         if role == Role::Initial {
-            return said_bps;
+            return said_bps / u64::from(self.around.rooms.max(1));
         }
         let usual_bps = UPLINK_UNKNOWN_BPS.max(self.balance.media_bps());
         let seen_bps = self.successes.seen_bps(peer).unwrap_or(0);
@@ -55,13 +66,16 @@ impl Swarm {
         peer: PeerId,
         rng: &mut fastrand::Rng,
     ) -> Vec<Change> {
+        let places = self.places(peer);
         let (directory, balance, graph) = (&self.directory, &self.balance, &mut self.graph);
         let need = |peer| need(directory, balance, peer);
         let Some(record) = directory.record(peer) else { return Vec::new() };
         let mut changes = graph.rotate(now, need, rng);
         if record.role == Role::Initial {
-            let places = places_for(balance.uplink_bps(peer), balance.media_bps());
             changes.extend(graph.widen(now, peer, places, need, rng));
+            return changes;
+        }
+        if record.is_visitor {
             return changes;
         }
         // Where the publisher carries everybody, nobody depends on strong neighbours.

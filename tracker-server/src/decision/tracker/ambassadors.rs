@@ -22,7 +22,7 @@ pub struct Standing {
 pub type Candidate = (ConnectionId, Passport, Standing);
 
 impl Tracker {
-    /// The peers of a swarm that connect two groups of peers best: initial peers, then those with the largest uplinks. At most
+    /// The peers of a swarm's first room that connect two groups of peers best: initial peers, then those with the largest uplinks. At most
     /// `count` of those that are `eligible`.
     pub fn ambassadors(
         &self,
@@ -30,7 +30,7 @@ impl Tracker {
         count: usize,
         eligible: impl Fn(ConnectionId) -> bool,
     ) -> Vec<Candidate> {
-        let Some(swarm) = self.swarms.get(swarm_id) else { return Vec::new() };
+        let Some(swarm) = self.swarms.get(swarm_id.into()) else { return Vec::new() };
         let best = swarm.best(count, eligible).into_iter();
         best.filter_map(|(connection, standing)| match self.stages.get(&connection)? {
             Stage::Joined { known, .. } => Some((connection, known.passport(), standing)),

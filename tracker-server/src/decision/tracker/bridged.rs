@@ -15,6 +15,7 @@ use super::super::directory::Newcomer;
 use super::super::network::Site;
 use super::super::outgoing::{ConnectionId, Outgoing};
 use super::super::refusal::Refusal;
+use super::super::room::Room;
 use super::permits::check_permission;
 use super::stage::{Known, Permission, Stage};
 use super::{Tracker, cost};
@@ -49,6 +50,16 @@ pub struct Said {
     pub ahead_ms: Option<u32>,
     /// Its neighbours.
     pub links: Vec<PeerId>,
+    /// Whether it takes part in the room beside its own.
+    pub is_visitor: bool,
+}
+
+impl Said {
+    /// What another room is told of it.
+    #[must_use]
+    pub fn visiting(self) -> Self {
+        Self { links: Vec::new(), is_visitor: true, ..self }
+    }
 }
 
 /// What is to be done, in order.
@@ -120,7 +131,8 @@ impl Tracker {
         let Passport { peer, uplink_bps, name, challenge, .. } = passport;
         // Permission and consent were checked where its socket is.
         let (permission, is_consenting) = (Permission::All, true);
-        let known = Known { peer, site: *site, uplink_bps, name, permission, is_consenting, challenge };
+        let (site, room) = (*site, 0);
+        let known = Known { peer, site, uplink_bps, name, permission, is_consenting, challenge, room };
         let mut outgoing = Vec::new();
         self.replace(now, peer, &mut outgoing);
         self.connections.insert(peer, connection);
@@ -128,49 +140,61 @@ impl Tracker {
         outgoing
     }
 
-    /// Takes a peer into a swarm in which it was under another home, with what it said there. It is told nothing but
-    /// its links. A peer that is in the swarm already is brought up to date.
+    /// Takes a peer into a room in which it was under another home, with what it said there. It is told nothing but
+    /// its links. A peer that is in the room already is brought up to date. A visitor without links is given some.
     pub fn rejoin(
         &mut self,
         now: Timestamp,
         connection: ConnectionId,
-        (swarm_id, said): (SwarmId, Said),
+        (room, said): (impl Into<Room>, Said),
     ) -> Outgoings {
+        let room = room.into();
         let stage = self.stages.get(&connection).copied();
         let known = match stage {
             Some(Stage::Greeted(known)) => known,
-            Some(Stage::Joined { known, swarm }) if swarm == swarm_id => known,
+            Some(Stage::Joined { known, room: joined }) if joined == room => known,
             Some(Stage::Open { .. } | Stage::Joined { .. } | Stage::Left { .. }) | None => return Vec::new(),
         };
         let is_new = matches!(stage, Some(Stage::Greeted(_)));
-        let Said { role, have, uplink_bps, playhead, ahead_ms, links } = said;
+        let Said { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor } = said;
+        let peer = known.peer;
+        let mut outgoing = match self.make_way(now, room, (peer, connection, is_visitor)) {
+            Ok(outgoing) => outgoing,
+            Err(refusal) => return self.refuse_known(now, connection, None, refusal),
+        };
         // A swarm whose publisher removed it goes on for those who are in it.
-        let swarm = match self.swarms.known_mut(swarm_id) {
+        let swarm = match self.swarms.opened(room) {
             Some(swarm) if !is_new || swarm.has_room(role) => swarm,
             Some(_) => {
                 return self.refuse_known(now, connection, None, Refusal::swarm_full(role == Role::Initial));
             }
-            None => return self.refuse_known(now, connection, None, Refusal::unknown_swarm(swarm_id)),
+            None => return self.refuse_known(now, connection, None, Refusal::unknown_swarm(room.swarm)),
         };
-        let peer = known.peer;
         if is_new {
             if role == Role::Initial {
                 self.admission.widen(now, connection);
             }
             let Known { site, .. } = known;
-            swarm.enter(now, Newcomer { peer, connection, role, have, uplink_bps, playhead, site });
-            self.stages.insert(connection, Stage::Joined { known, swarm: swarm_id });
+            let newcomer = Newcomer { peer, connection, role, have, uplink_bps, playhead, site, is_visitor };
+            self.stages.insert(connection, Stage::Joined { known, room });
+            if is_visitor && links.is_empty() {
+                let notices = swarm.join(now, newcomer, &mut self.rng);
+                outgoing.extend(notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))));
+                return outgoing;
+            }
+            swarm.enter(now, newcomer);
         } else {
             swarm.change(peer, &have, &[]);
         }
         let notices = swarm.restore(now, peer, (uplink_bps, playhead, ahead_ms), &links);
-        notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))).collect()
+        outgoing.extend(notices.into_iter().map(|(to, body)| (to, Outgoing::notice(body))));
+        outgoing
     }
 
-    /// Gives up a swarm, whose home is elsewhere from now on: returns its peers with what they said. Nobody is told
+    /// Gives up a room, whose home is elsewhere from now on: returns its peers with what they said. Nobody is told
     /// anything; the connections can join again, here or there. The swarm stays known.
-    pub fn evacuate(&mut self, swarm_id: SwarmId) -> Vec<(ConnectionId, Passport, Said)> {
-        let Some(swarm) = self.swarms.emptied(swarm_id) else { return Vec::new() };
+    pub fn evacuate(&mut self, room: impl Into<Room>) -> Vec<(ConnectionId, Passport, Said)> {
+        let Some(swarm) = self.swarms.emptied(room.into()) else { return Vec::new() };
         let mut peers = Vec::new();
         for (connection, peer, said) in swarm.said() {
             let Some(stage) = self.stages.get_mut(&connection) else { continue };
@@ -183,8 +207,8 @@ impl Tracker {
         peers
     }
 
-    /// The swarms that have peers, in order.
-    pub fn occupied(&self) -> Vec<SwarmId> {
+    /// The rooms that have peers, in order.
+    pub fn occupied(&self) -> Vec<Room> {
         self.swarms.occupied()
     }
 

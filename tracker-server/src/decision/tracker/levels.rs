@@ -7,9 +7,11 @@ use super::super::swarm::Swarm;
 use super::Tracker;
 
 impl Tracker {
-    /// Seeders and leechers of a swarm.
+    /// Seeders and leechers of a swarm, in all rooms that are decided upon here.
     pub fn counts(&self, swarm: SwarmId) -> (u32, u32) {
-        self.swarms.get(swarm).map_or((0, 0), Swarm::counts)
+        let add =
+            |sum: (u32, u32), room: (u32, u32)| (sum.0.saturating_add(room.0), sum.1.saturating_add(room.1));
+        self.rooms(swarm).map(|(_, counts)| counts).fold((0, 0), add)
     }
 
     /// What the peers of all swarms can send together and what their players need, bits a second; and how many swarms have

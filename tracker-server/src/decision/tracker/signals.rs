@@ -29,19 +29,19 @@ pub struct Receiver {
 impl Tracker {
     /// Whether the connections of a peer that joined must go through relays: a viewer's, if the operator asks for that.
     pub fn is_relay_required(&self, connection: ConnectionId) -> bool {
-        let Some(Stage::Joined { known, swarm }) = self.stages.get(&connection) else { return false };
-        let role = self.swarms.get(*swarm).and_then(|swarm| swarm.role(known.peer));
+        let Some(Stage::Joined { known, room }) = self.stages.get(&connection) else { return false };
+        let role = self.swarms.get(*room).and_then(|swarm| swarm.role(known.peer));
         self.config.privacy.is_relay_required && role == Some(Role::Viewer)
     }
 
     /// What a request would be passed on to: a neighbour which is sent a signal.
     pub fn receiver(&self, connection: ConnectionId, body: &PeerRequestBody) -> Option<Receiver> {
-        let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { known, swarm })) =
+        let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { known, room })) =
             (body, self.stages.get(&connection))
         else {
             return None;
         };
-        let receiver = self.swarms.get(*swarm)?.neighbour(known.peer, *to)?;
+        let receiver = self.swarms.get(*room)?.neighbour(known.peer, *to)?;
         Some(Receiver { peer: *to, connection: receiver, sender: known.site.subnet() })
     }
 

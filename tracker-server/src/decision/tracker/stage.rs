@@ -5,6 +5,7 @@ use swarm_core::tracker_message::Role;
 use swarm_core::{Challenge, PeerId, SwarmId, Timestamp};
 
 use super::super::network::Site;
+use super::super::room::Room;
 
 /// What the token of a connection lets it do, as the edge of the tracker found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct Known {
     pub(super) is_consenting: bool,
     /// What an initial peer signs.
     pub(super) challenge: Challenge,
+    /// Number of the room to which it was sent.
+    pub(super) room: u32,
 }
 
 /// How far a connection has come. `name` is what the peer calls the tracker by.
@@ -42,7 +45,7 @@ pub(super) enum Stage {
     /// The peer is known; it may join a swarm.
     Greeted(Known),
     /// The peer is in a swarm.
-    Joined { known: Known, swarm: SwarmId },
+    Joined { known: Known, room: Room },
     /// The peer was in a swarm.
     Left { peer: PeerId },
 }

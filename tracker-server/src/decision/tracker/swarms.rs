@@ -1,4 +1,4 @@
-//! The swarms that a tracker knows, whose they are, and who may join them as what.
+//! The swarms that a tracker knows, their rooms, whose they are, and who may join them as what.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,32 @@ use swarm_core::publisher::{Signature, Statement, TrackerName};
 use swarm_core::{Challenge, PublisherKey, SwarmId};
 
 use super::super::refusal::Refusal;
+use super::super::room::{ROOMS_MAX, Room};
 use super::super::swarm::Swarm;
 
 /// One swarm.
 #[derive(Debug)]
 struct Known {
-    swarm: Swarm,
+    /// The first one is always there; the others are while they have peers.
+    rooms: BTreeMap<u32, Swarm>,
     publisher: PublisherKey,
     /// Nobody may join it any more: it is forgotten when its peers have left.
     is_retired: bool,
+}
+
+impl Known {
+    fn has_peers(&self) -> bool {
+        self.rooms.values().any(|room| !room.is_empty())
+    }
+
+    /// A room, which is made if it is not there.
+    fn opened(&mut self, number: u32) -> Option<&mut Swarm> {
+        if number < ROOMS_MAX && !self.rooms.contains_key(&number) {
+            let room = self.rooms.get(&0)?.emptied();
+            self.rooms.insert(number, room);
+        }
+        self.rooms.get_mut(&number)
+    }
 }
 
 /// All swarms.
@@ -24,8 +41,11 @@ pub(super) struct Swarms(BTreeMap<SwarmId, Known>);
 impl Swarms {
     /// Makes a swarm known; one that was retired can be joined again.
     pub(super) fn add(&mut self, id: SwarmId, publisher: PublisherKey, swarm: impl FnOnce() -> Swarm) {
-        let known =
-            self.0.entry(id).or_insert_with(|| Known { swarm: swarm(), publisher, is_retired: false });
+        let known = self.0.entry(id).or_insert_with(|| Known {
+            rooms: BTreeMap::from([(0, swarm())]),
+            publisher,
+            is_retired: false,
+        });
         known.is_retired = false;
     }
 
@@ -43,10 +63,14 @@ impl Swarms {
         }
     }
 
-    /// Forgets a swarm if it is retired and its last peer has left.
-    pub(super) fn left(&mut self, id: SwarmId) {
-        if self.0.get(&id).is_some_and(|known| known.is_retired) {
-            self.remove(id);
+    /// Closes a room that has no peers any more, and forgets the swarm if it is retired and was left by its last peer.
+    pub(super) fn left(&mut self, room: Room) {
+        let Some(known) = self.0.get_mut(&room.swarm) else { return };
+        if room.number > 0 && known.rooms.get(&room.number).is_some_and(Swarm::is_empty) {
+            known.rooms.remove(&room.number);
+        }
+        if known.is_retired {
+            self.remove(room.swarm);
         }
     }
 
@@ -56,37 +80,60 @@ impl Swarms {
     }
 
     pub(super) fn has_peers(&self, id: SwarmId) -> bool {
-        self.get(id).is_some_and(|swarm| !swarm.is_empty())
+        self.0.get(&id).is_some_and(Known::has_peers)
     }
 
-    /// The swarms that have peers, in order.
-    pub(super) fn occupied(&self) -> Vec<SwarmId> {
-        self.0.iter().filter(|(_, known)| !known.swarm.is_empty()).map(|(swarm, _)| *swarm).collect()
+    /// The rooms that have peers, in order.
+    pub(super) fn occupied(&self) -> Vec<Room> {
+        let of_swarm = |(swarm, known): (&SwarmId, &Known)| {
+            let occupied = known.rooms.iter().filter(|(_, room)| !room.is_empty());
+            occupied.map(|(number, _)| Room::new(*swarm, *number)).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of_swarm).collect()
     }
 
-    pub(super) fn get(&self, id: SwarmId) -> Option<&Swarm> {
-        self.0.get(&id).map(|known| &known.swarm)
+    /// The rooms of a swarm, in order.
+    pub(super) fn rooms(&self, id: SwarmId) -> impl Iterator<Item = (u32, &Swarm)> {
+        let rooms = self.0.get(&id).into_iter().flat_map(|known| known.rooms.iter());
+        rooms.map(|(number, room)| (*number, room))
+    }
+
+    pub(super) fn get(&self, room: Room) -> Option<&Swarm> {
+        self.0.get(&room.swarm)?.rooms.get(&room.number)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Swarm> {
-        self.0.values().map(|known| &known.swarm)
+        self.0.values().flat_map(|known| known.rooms.values())
     }
 
-    pub(super) fn known_mut(&mut self, id: SwarmId) -> Option<&mut Swarm> {
-        self.0.get_mut(&id).map(|known| &mut known.swarm)
+    pub(super) fn room_mut(&mut self, room: Room) -> Option<&mut Swarm> {
+        self.0.get_mut(&room.swarm)?.rooms.get_mut(&room.number)
     }
 
-    /// Takes the state of a swarm and leaves it without peers.
-    pub(super) fn emptied(&mut self, id: SwarmId) -> Option<Swarm> {
-        let known = self.0.get_mut(&id)?;
-        let emptied = known.swarm.emptied();
-        Some(std::mem::replace(&mut known.swarm, emptied))
+    /// A room of a swarm that is known, retired or not.
+    pub(super) fn opened(&mut self, room: Room) -> Option<&mut Swarm> {
+        self.0.get_mut(&room.swarm)?.opened(room.number)
     }
 
-    /// The swarm, for somebody who wants to join it.
-    pub(super) fn joinable(&mut self, id: SwarmId) -> Result<&mut Swarm, Refusal> {
-        let known = self.0.get_mut(&id).ok_or_else(|| Refusal::unknown_swarm(id))?;
-        if known.is_retired { Err(Refusal::removed(id)) } else { Ok(&mut known.swarm) }
+    /// Takes the state of a room and leaves it without peers.
+    pub(super) fn emptied(&mut self, room: Room) -> Option<Swarm> {
+        let known = self.0.get_mut(&room.swarm)?;
+        if room.number > 0 {
+            return known.rooms.remove(&room.number);
+        }
+        let first = known.rooms.get_mut(&0)?;
+        let emptied = first.emptied();
+        Some(std::mem::replace(first, emptied))
+    }
+
+    /// The room, for somebody who wants to join it.
+    pub(super) fn joinable(&mut self, room: Room) -> Result<&mut Swarm, Refusal> {
+        let unknown = || Refusal::unknown_swarm(room.swarm);
+        let known = self.0.get_mut(&room.swarm).ok_or_else(unknown)?;
+        if known.is_retired {
+            return Err(Refusal::removed(room.swarm));
+        }
+        known.opened(room.number).ok_or_else(unknown)
     }
 
     /// Anybody may be a viewer; an initial peer shows that the publisher's key is its own.

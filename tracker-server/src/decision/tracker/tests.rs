@@ -4,6 +4,7 @@ mod abuse;
 mod moving;
 mod privacy;
 mod roles;
+mod rooms;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};

@@ -18,7 +18,7 @@ end
 return {had, redis.call('GET', KEYS[3]), redis.call('GET', KEYS[4]) or '0', found}
 ";
 
-/// Finds or takes a home. Keys: the home, own record. Arguments: own id, prefix of records, ms until it is forgotten.
+/// Finds or takes a home. Keys: the home, the record of who is to have it. Arguments: the id of that one, prefix of records, ms until it is forgotten.
 pub(super) const CLAIM: &str = r"#!lua flags=allow-oom
 local held = redis.call('GET', KEYS[1])
 local owner, epoch

@@ -29,7 +29,7 @@ fn a_signal_to_another_swarm_or_to_nobody_is_refused() {
 /// Twenty viewers of one swarm; the first, and one that it was not introduced to.
 fn strangers(tracker: &mut Tracker) -> (PeerId, PeerId) {
     let peers: Vec<PeerId> = (1..=20).map(|connection| enter(tracker, connection, SWARM)).collect();
-    let swarm = tracker.swarms.get(SWARM).unwrap();
+    let swarm = tracker.swarms.get(SWARM.into()).unwrap();
     let stranger = peers[1..].iter().find(|peer| swarm.neighbour(peers[0], **peer).is_none()).unwrap();
     (peers[0], *stranger)
 }
