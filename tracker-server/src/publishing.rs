@@ -90,19 +90,17 @@ pub(crate) async fn publish(
     if is_proven && proof.is_some_and(|proof| !hub.is_latest(&proof, swarm)) {
         return try_later(SUPERSEDED);
     }
-    if is_proven && wish.again && hub.is_removed(swarm) {
-        return refuse(
-            StatusCode::GONE,
-            "its publisher took this off the tracker while it was being seeded; start `seed` again to bring it back",
-        );
+    let is_brought_back = is_proven && !wish.again;
+    if !is_brought_back && hub.is_removed(swarm) {
+        return removed(is_proven);
     }
-    if !is_proven && hub.is_removed(swarm) {
-        return refuse(
-            StatusCode::GONE,
-            "its publisher took this off the tracker; nobody else can bring it back",
-        );
+    let provenance = (provenance, is_proven);
+    let put = hub.publish_everywhere(swarm, &manifest, bytes, provenance, is_brought_back).await;
+    // Another tracker may have known of a removal that this one had not read yet.
+    if !is_brought_back && hub.is_removed(swarm) {
+        return removed(is_proven);
     }
-    match hub.publish_everywhere(swarm, &manifest, bytes, (provenance, is_proven)).await {
+    match put {
         Put::Added(_) => {
             tracing::info!(%swarm, name = manifest.name, is_listed = wish.list, "a manifest was published");
             refuse(StatusCode::CREATED, "published")
@@ -123,6 +121,16 @@ pub(crate) async fn publish(
             "the tracker has no room on its disk, so that it would forget this when it restarts; try again later, or tell its operator",
         ),
     }
+}
+
+/// 410: the publisher removed it. `is_by_publisher`: a running `seed` of the publisher asks.
+fn removed(is_by_publisher: bool) -> Response {
+    let text = if is_by_publisher {
+        "its publisher took this off the tracker while it was being seeded; start `seed` again to bring it back"
+    } else {
+        "its publisher took this off the tracker; nobody else can bring it back"
+    };
+    refuse(StatusCode::GONE, text)
 }
 
 /// 507: what was asked for is not on the disk.

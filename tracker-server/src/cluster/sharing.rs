@@ -13,6 +13,8 @@ pub(crate) enum Why {
     Missing,
     /// It was published or removed here.
     Changed,
+    /// Its publisher published it here, and showed that it is the publisher. A removal that stands is over.
+    BroughtBack,
 }
 
 /// Tells one note about a swarm from a later one.
@@ -55,7 +57,7 @@ impl Sharing {
 
     /// Whether the engine does not know yet what was published or removed here.
     pub(crate) fn is_unshared(&self, swarm: SwarmId) -> bool {
-        self.unshared.get(&swarm).is_some_and(|(why, _)| *why == Why::Changed)
+        self.unshared.get(&swarm).is_some_and(|(why, _)| *why != Why::Missing)
     }
 
     /// Why the engine is to be told of a swarm.

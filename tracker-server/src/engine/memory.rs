@@ -90,8 +90,11 @@ impl Ledger {
     }
 
     /// See [`Engine::publish`].
-    pub fn publish(&mut self, now: Timestamp, swarm: SwarmId, publication: &Publication) {
-        let Publication { bytes, life, let_go } = publication;
+    pub fn publish(&mut self, now: Timestamp, swarm: SwarmId, publication: &Publication) -> bool {
+        let Publication { bytes, life, let_go, is_brought_back } = publication;
+        if !is_brought_back && self.removals.get(&swarm).is_some_and(|(_, until)| *until > now) {
+            return false;
+        }
         self.publications.insert(swarm, (bytes.clone(), now + *life));
         self.removals.remove(&swarm);
         self.note(swarm);
@@ -99,6 +102,7 @@ impl Ledger {
             self.publications.remove(gone);
             self.note(*gone);
         }
+        true
     }
 
     /// See [`Engine::remove`].
@@ -298,7 +302,7 @@ impl Engine for MemoryEngine {
         Ok(frames.boxed())
     }
 
-    async fn publish(&self, swarm: SwarmId, publication: &Publication) -> Result<(), EngineError> {
+    async fn publish(&self, swarm: SwarmId, publication: &Publication) -> Result<bool, EngineError> {
         if self.lock().is_full {
             return Err(EngineError::Full("it is told to be full".into()));
         }
@@ -386,8 +390,10 @@ mod tests {
         let swarm = |number: u8| SwarmId([number; 32]);
         let bytes = Bytes::from_static(b"film");
         let life = Duration::from_millis(100);
-        let publication = |let_go| Publication { bytes: bytes.clone(), life, let_go };
-        (1..=3).for_each(|number| ledger.publish(at(0), swarm(number), &publication(vec![])));
+        let publication = |let_go| Publication { bytes: bytes.clone(), life, let_go, is_brought_back: false };
+        for number in 1..=3 {
+            assert!(ledger.publish(at(0), swarm(number), &publication(vec![])));
+        }
         ledger.remove(at(0), swarm(1), Bytes::from_static(b"owner"));
         let changes = |ledger: &Ledger, now, after| -> Vec<(u64, char)> {
             let letter = |news: &News| match news {
@@ -410,10 +416,27 @@ mod tests {
     }
 
     #[test]
+    fn a_removal_stands_until_its_publisher_brings_the_title_back() {
+        let mut ledger = Ledger::default();
+        let (life, bytes) = (Duration::from_millis(100), Bytes::from_static(b"film"));
+        let publication =
+            |is_brought_back| Publication { bytes: bytes.clone(), life, let_go: vec![], is_brought_back };
+        assert!(ledger.publish(at(0), SWARM, &publication(false)));
+        ledger.remove(at(1), SWARM, Bytes::new());
+        assert!(!ledger.publish(at(2), SWARM, &publication(false)));
+        assert_eq!(ledger.publication(at(2), SWARM), None);
+        assert!(
+            ledger.publish(at(3), SWARM, &publication(true))
+                && ledger.publish(at(4), SWARM, &publication(false))
+        );
+    }
+
+    #[test]
     fn what_is_refreshed_lives_on_and_comes_into_the_list_again() {
         let mut ledger = Ledger::default();
         let life = Duration::from_millis(100);
-        let publication = Publication { bytes: Bytes::from_static(b"film"), life, let_go: vec![] };
+        let bytes = Bytes::from_static(b"film");
+        let publication = Publication { bytes, life, let_go: vec![], is_brought_back: false };
         ledger.publish(at(0), SWARM, &publication);
         ledger.changes.clear();
         let news = ledger.refresh(at(90), SWARM, Some(life));

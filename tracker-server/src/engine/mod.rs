@@ -117,6 +117,9 @@ pub struct Publication {
     pub life: Duration,
     /// Publications that the engine gives up for it.
     pub let_go: Vec<SwarmId>,
+    /// Whether its publisher brings it back: then the record of a removal goes. Otherwise the removal stands, also one that
+    /// the tracker which publishes has not read yet.
+    pub is_brought_back: bool,
 }
 
 /// An engine does not answer, or not as it should. The operation may have been done or not; try again later.
@@ -186,12 +189,13 @@ pub trait Engine: Send + Sync + 'static {
     /// Subscribes to one's own inbox.
     fn subscribe(&self, me: TrackerId) -> impl Future<Output = Result<Inbox, EngineError>> + Send;
 
-    /// Publishes what a swarm is about, in place of what was published before and of the record of a removal.
+    /// Publishes what a swarm is about, in place of what was published before. `false` if its publisher removed it, and
+    /// that stands: then nothing changes.
     fn publish(
         &self,
         swarm: SwarmId,
         publication: &Publication,
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    ) -> impl Future<Output = Result<bool, EngineError>> + Send;
 
     /// Removes a publication, and keeps a record of that.
     fn remove(&self, swarm: SwarmId, owner: Bytes) -> impl Future<Output = Result<(), EngineError>> + Send;

@@ -236,12 +236,14 @@ impl Engine for RedisEngine {
             .boxed())
     }
 
-    async fn publish(&self, swarm: SwarmId, publication: &Publication) -> Result<(), EngineError> {
-        let Publication { bytes, life, let_go } = publication;
+    async fn publish(&self, swarm: SwarmId, publication: &Publication) -> Result<bool, EngineError> {
+        let Publication { bytes, life, let_go, is_brought_back } = publication;
         let (keys, mut arguments) = noted(swarm);
-        arguments.extend([bytes.clone(), millis(*life), PUBLICATION.into()]);
+        let brought_back = Bytes::from_static(if *is_brought_back { b"1" } else { b"" });
+        arguments.extend([bytes.clone(), millis(*life), PUBLICATION.into(), brought_back]);
         arguments.extend(let_go.iter().map(|swarm| swarm.to_string().into()));
-        self.run::<u8>(&self.publish, [(keys, arguments)]).await.map(drop)
+        let done = self.run::<u8>(&self.publish, [(keys, arguments)]).await?;
+        Ok(done.first() == Some(&1))
     }
 
     async fn remove(&self, swarm: SwarmId, owner: Bytes) -> Result<(), EngineError> {

@@ -216,11 +216,12 @@ async fn share(hub: &Hub, engine: &impl Engine) {
             hub.metrics.count_engine_operations(1);
             let told = match &telling {
                 Telling::Publish(publication) => engine.publish(swarm, publication).await,
-                Telling::Remove(owner) => engine.remove(swarm, owner.clone()).await,
-                Telling::Forget => engine.forget(swarm).await,
+                Telling::Remove(owner) => engine.remove(swarm, owner.clone()).await.map(|()| true),
+                Telling::Forget => engine.forget(swarm).await.map(|()| true),
             };
             match told {
-                Ok(()) => hub.told(swarm, &telling, number),
+                Ok(true) => hub.told(swarm, &telling, number),
+                Ok(false) => hub.learn_that_it_was_removed(swarm, number).await,
                 Err(error) => {
                     hub.not_told(swarm, &error);
                     break;

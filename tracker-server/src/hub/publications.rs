@@ -7,6 +7,7 @@ use swarm_core::{Challenge, Manifest, PublisherKey, SwarmId};
 use super::sharing::owner_of;
 use super::{Hub, State, media_bps};
 use crate::archive::{Saved, Slot, Written};
+use crate::cluster::sharing::Why;
 use crate::decision::Wish;
 use crate::manifests::{CatalogueEntry, Poster, Provenance, Put};
 use crate::proof::Proof;
@@ -74,21 +75,22 @@ impl Hub {
     /// Removes a manifest here and at all trackers. Whether that is on disk here.
     pub(crate) async fn remove_everywhere(&self, swarm: SwarmId) -> bool {
         let is_saved = self.remove(swarm, Owner::default()).await;
-        self.share(swarm).await;
+        self.share(swarm, Why::Changed).await;
         is_saved
     }
 
-    /// Publishes here and at all trackers.
+    /// Publishes here and at all trackers. `is_brought_back`: its publisher wants it there, whether or not it was removed.
     pub(crate) async fn publish_everywhere(
         &self,
         swarm: SwarmId,
         manifest: &Manifest,
         bytes: Bytes,
         provenance: (Provenance, bool),
+        is_brought_back: bool,
     ) -> Put {
         let put = self.publish(swarm, manifest, bytes, (provenance, self.shared_number())).await;
         if let Put::Added(_) | Put::Unsaved | Put::Known { is_listing_changed: true } = put {
-            self.share(swarm).await;
+            self.share(swarm, if is_brought_back { Why::BroughtBack } else { Why::Changed }).await;
         }
         put
     }
@@ -219,7 +221,7 @@ mod tests {
         let (swarm, manifest, bytes) = film();
         let publisher = Some(Site::of(Ipv4Addr::LOCALHOST.into()));
         let provenance = (Provenance { publisher, is_listed: true }, true);
-        let publish = || hub.publish_everywhere(swarm, &manifest, bytes.clone(), provenance);
+        let publish = || hub.publish_everywhere(swarm, &manifest, bytes.clone(), provenance, true);
         assert_eq!(publish().await, Put::Unsaved);
         assert_eq!(publish().await, Put::Unsaved, "it is asked for again, and still not there");
         assert!(hub.manifest(swarm).is_some(), "who comes meanwhile finds it");

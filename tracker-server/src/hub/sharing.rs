@@ -39,9 +39,9 @@ impl Hub {
     }
 
     /// Tells the other trackers of a publication or a removal. Waits until they can know of it, but not for long.
-    pub(super) async fn share(&self, swarm: SwarmId) {
+    pub(super) async fn share(&self, swarm: SwarmId, why: Why) {
         let deadline = Instant::now() + SHARING_PATIENCE;
-        let is_noted = self.with_sharing(|sharing| sharing.note(swarm, Why::Changed)).is_some();
+        let is_noted = self.with_sharing(|sharing| sharing.note(swarm, why)).is_some();
         while is_noted && self.with_sharing(|sharing| sharing.is_unshared(swarm)) == Some(true) {
             let shared = self.due.shared.notified();
             self.due.lists.notify_one();
@@ -79,8 +79,9 @@ impl Hub {
                 let known = sharing.shelf.life(now, swarm).filter(|_| why == Why::Missing && !is_in_use);
                 let life = known.unwrap_or(PUBLICATION_SHARED_FOR);
                 let room = sharing.shelf.make_room(swarm, (provenance.publisher, bytes.len()));
-                let room = room.ok().filter(|let_go| why == Why::Changed || let_go.is_empty());
-                room.map(|let_go| Telling::Publish(Publication { bytes, life, let_go }))
+                let room = room.ok().filter(|let_go| why != Why::Missing || let_go.is_empty());
+                let is_brought_back = why == Why::BroughtBack;
+                room.map(|let_go| Telling::Publish(Publication { bytes, life, let_go, is_brought_back }))
             }
             (None, Some(owner)) => Some(Telling::Remove(encode_owner(0, owner).into())),
             // Its removal had to go for another one; a title that had to is left to the other trackers.
@@ -103,7 +104,7 @@ impl Hub {
         let Some(cluster) = &mut state.cluster else { return };
         let sharing = &mut cluster.sharing;
         match telling {
-            Telling::Publish(Publication { bytes, life, let_go }) => {
+            Telling::Publish(Publication { bytes, life, let_go, .. }) => {
                 let_go.iter().for_each(|gone| sharing.shelf.miss(*gone));
                 sharing.shelf.put(swarm, Holding::Title { site, bytes: bytes.len() }, now + *life);
                 if std::mem::take(&mut sharing.is_engine_full) {
@@ -117,6 +118,17 @@ impl Hub {
         }
         sharing.shared(swarm, number);
         drop(state);
+        self.due.shared.notify_waiters();
+    }
+
+    /// The engine was told of a publication that its publisher removed at another tracker, before this one could know of it.
+    pub(crate) async fn learn_that_it_was_removed(&self, swarm: SwarmId, number: NoteNumber) {
+        let now = self.now();
+        _ = self.remove(swarm, Owner::default()).await;
+        self.with_sharing(|sharing| {
+            sharing.shelf.put(swarm, Holding::Removal, now + REMOVAL_SHARED_FOR);
+            sharing.shared(swarm, number);
+        });
         self.due.shared.notify_waiters();
     }
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use swarm_core::publisher::Action;
-use swarm_core::publisher::{Statement, TrackerName};
+use swarm_core::publisher::{Action, Statement, TrackerName};
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessageBody};
 use swarm_core::{PeerId, SwarmId};
 use tracker_server::ServerConfig;
@@ -322,6 +321,30 @@ async fn a_publication_that_the_engine_lost_is_no_removal_and_may_be_put_again()
     let again = late.put(&format!("/v1/manifests/{lost}"), bytes).await?;
     assert_eq!(again.status, 201, "{}", again.text());
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_stands_against_a_tracker_that_has_not_read_it() -> anyhow::Result<()> {
+    let (engine, servers) = trackers(2).await?;
+    let removed = servers[0].publish("removed").await?;
+    // Not asked for with `remove` at a tracker: so neither tracker has read it when the title comes again.
+    engine.remove(removed, bytes::Bytes::new()).await?;
+    let (_, bytes) = manifest("removed")?;
+    let late = join_engine(&engine, 9).await?;
+    let path = format!("/v1/manifests/{removed}");
+    let by_stranger = late.put(&path, bytes.clone()).await?;
+    assert_eq!(by_stranger.status, 410, "{}", by_stranger.text());
+    assert!(engine.publication(removed).await?.is_none());
+    for server in servers.iter().chain([&late]) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while server.get(&path).await?.status != 404 {
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "it is still there");
+            tokio::task::yield_now().await;
+        }
+    }
+    // Its publisher brings it back.
+    assert_eq!(late.publish("removed").await?, removed);
+    wait_shown(&servers[1], removed).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

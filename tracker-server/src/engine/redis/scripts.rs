@@ -76,14 +76,16 @@ local function note(swarm)
 end
 ";
 
-/// Publishes. More arguments: bytes, ms until they are forgotten, prefix of publications, swarms that are let go. Without any
-/// to let go, the first write is that of the bytes, which Redis refuses when it has no memory left.
+/// Publishes; 0 if a removal stands. More arguments: bytes, ms until they are forgotten, prefix of publications, `1` if the
+/// publisher brings it back, swarms that are let go. Without any to let go, the first write is that of the bytes, which Redis
+/// refuses when it has no memory left.
 pub(super) const PUBLISH: &str = r"
-for at = 6, #ARGV do redis.call('DEL', ARGV[5] .. ARGV[at]) end
+if ARGV[6] ~= '1' and redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+for at = 7, #ARGV do redis.call('DEL', ARGV[5] .. ARGV[at]) end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 redis.call('DEL', KEYS[2])
 note(ARGV[1])
-for at = 6, #ARGV do note(ARGV[at]) end
+for at = 7, #ARGV do note(ARGV[at]) end
 return 1
 ";
 
