@@ -28,7 +28,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use swarm_core::ContentRoot;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
 use crate::store::FileStamp;
@@ -41,6 +43,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_MAX: Duration = Duration::from_secs(600);
 /// A reader that takes nothing for this long is dropped. A slow one stays: it takes something in this time.
 const STALL: Duration = Duration::from_secs(15);
+/// Connections that are told at a time that there is no place for them; others are closed without a word.
+const REFUSALS_MAX: usize = 64;
+/// Each of them for no longer than this, and no more of its request is read.
+const REFUSAL_MAX: Duration = Duration::from_secs(2);
+const REFUSED_BYTES_MAX: u64 = 8 * 1024;
+/// What they are told.
+const NO_PLACE: &str = "HTTP/1.1 503 Service Unavailable\r\naccess-control-allow-origin: *\r\nretry-after: 10\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 79\r\nconnection: close\r\n\r\n\
+    your address or network has all the connections that this mirror gives to one.\n";
 /// Bytes read and sent at a time.
 const PART_BYTES: u64 = 64 * 1024;
 
@@ -124,11 +135,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
                 if let Some(place) = shared.places.take(from.ip()) {
                     tokio::spawn(serve(stream, Arc::clone(&shared), place));
+                } else if let Ok(turn) = Arc::clone(&refusals).try_acquire_owned() {
+                    tokio::spawn(refuse(stream, turn));
                 }
             }
             // Too many open files, say: it passes.
@@ -138,6 +152,18 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// Says that there is no place. What has come of the request is read: a connection that is closed before loses the answer.
+async fn refuse(mut stream: TcpStream, turn: OwnedSemaphorePermit) {
+    let talk = async {
+        stream.write_all(NO_PLACE.as_bytes()).await?;
+        stream.shutdown().await?;
+        stream.take(REFUSED_BYTES_MAX).read_to_end(&mut Vec::new()).await
+    };
+    // Who does not listen is not waited for.
+    _ = tokio::time::timeout(REFUSAL_MAX, talk).await;
+    drop(turn);
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>, place: Place) {
@@ -310,7 +336,6 @@ mod tests {
     use std::path::Path;
 
     use futures_util::FutureExt;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -383,6 +408,28 @@ mod tests {
         }
         assert!(read < 4 << 20, "{read} bytes: it was not slow");
         assert!(!server.shared.places.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_has_all_connections_of_its_address_is_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, path) = mirror(folder.path(), 32 << 20, Duration::from_secs(60)).await;
+        let mut readers = Vec::new();
+        let answer = loop {
+            let mut next = reader(&server, &path).await;
+            let mut line = [0; 12];
+            next.read_exact(&mut line).await.unwrap();
+            if &line != b"HTTP/1.1 200" {
+                let mut rest = String::new();
+                next.read_to_string(&mut rest).await.unwrap();
+                break format!("{}{rest}", String::from_utf8_lossy(&line));
+            }
+            readers.push(next);
+            assert!(readers.len() < 100, "nobody is refused");
+        };
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503") && body.starts_with("your address"), "{answer}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
     }
 
     #[test]

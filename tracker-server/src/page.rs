@@ -31,7 +31,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// Addresses of pages without the ending of their files.
 const PAGES: [(&str, &str); 2] = [("/embed", "/embed.html"), ("/try-embed", "/try-embed.html")];
 
-const NOT_BUILT: &str = "the page is not built: run `cargo xtask build`\n";
+const NOT_BUILT: &str = "the page is not there: name the directory of a built page with --www, or make it with `cargo xtask page`\n";
 const NOT_INSIDE: &str = "this program was built without the page: run `cargo xtask page`, then build it again, or name \
     the directory of a built page with --www\n";
 const NOT_FOUND: &str = "there is no such page\n";
@@ -51,7 +51,7 @@ impl Page {
         match self {
             Self::Directory(directory) => (!directory.is_dir()).then(|| {
                 format!(
-                    "{} is missing: the page is not served until `cargo xtask build` made it",
+                    "{} is missing: no page is served until a built page is there (`cargo xtask page` makes one)",
                     directory.display()
                 )
             }),

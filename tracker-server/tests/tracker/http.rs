@@ -292,7 +292,10 @@ async fn a_page_that_is_not_built_says_how_to_build_it() -> anyhow::Result<()> {
     let server = Server::start().await?;
     let answer = server.get("/").await?;
     assert_eq!(answer.status, 404);
-    assert_eq!(answer.text(), "the page is not built: run `cargo xtask build`\n");
+    assert_eq!(
+        answer.text(),
+        "the page is not there: name the directory of a built page with --www, or make it with `cargo xtask page`\n"
+    );
     Ok(())
 }
 
