@@ -168,7 +168,7 @@ impl Manifests {
             site: kept.provenance.publisher,
             bytes: kept.usage().bytes,
             used: kept.used,
-            may_go: !has_peers(*swarm),
+            has_peers: has_peers(*swarm),
         });
         let new = (kept.provenance.publisher, kept.usage().bytes);
         let evicted = match make_room(stored, new, (self.count_max, self.bytes_max)) {
@@ -454,6 +454,31 @@ mod tests {
             Put::Added(vec![manifest("fourth").swarm_id().unwrap()])
         );
         assert_eq!(store.len(), 3);
+    }
+
+    #[test]
+    fn subnets_that_join_their_own_titles_keep_nobody_out() {
+        let mut store = Manifests::default();
+        let (honest, _) = put(&mut store, "idle", &[]);
+        let mut refused = 0;
+        for number in 0..70 {
+            let mut manifest = manifest("pinned");
+            manifest.created_s = number;
+            let swarm = manifest.swarm_id().unwrap();
+            // Nine addresses of five subnets; every title has a peer.
+            let address = format!("203.0.{}.{}", number % 5, number % 2);
+            let outcome =
+                store.put(swarm, &manifest, vec![0; 1 << 20].into(), (from(&address), true), |_| true);
+            refused += usize::from(!matches!(outcome, Put::Added(_)));
+        }
+        assert!(refused > 0 && store.bytes(honest).is_some(), "{refused}");
+        let mut newcomer = manifest("newcomer");
+        newcomer.created_s = 1_000;
+        let swarm = newcomer.swarm_id().unwrap();
+        let bytes = vec![0; 1 << 20].into();
+        let outcome = store.put(swarm, &newcomer, bytes, (from("198.51.100.7"), true), |_| true);
+        assert!(matches!(&outcome, Put::Added(evicted) if evicted.len() == 1), "{outcome:?}");
+        assert!(store.bytes(honest).is_some() && store.bytes(swarm).is_some());
     }
 
     #[test]

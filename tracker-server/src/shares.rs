@@ -4,8 +4,9 @@
 //! several trackers keep in their engine (`cluster::shelf`).
 //!
 //! 1. A publisher beyond the share of its address or subnet gives up its own oldest titles, or is refused.
-//! 2. If the store is full, the subnet that takes most of it makes room. That may be the publisher's own.
-//! 3. If no other subnet takes more than the publisher's would, and it has nothing to give up, it is refused.
+//! 2. If the store is full, the subnet that takes most of it makes room, if it takes more than the publisher's would: a title
+//!    without peers, or else one with peers. Who joins its own titles would otherwise keep everybody out.
+//! 3. If no subnet takes more than the publisher's would, that gives up a title without peers, or the publisher is refused.
 //!
 //! Publishers that presented the operator's token have no share and count together as one. Keys of publishers do not
 //! count: a key costs nothing, and anyone who has the bytes may bring a manifest back.
@@ -63,8 +64,8 @@ pub(crate) struct Stored {
     pub(crate) bytes: usize,
     /// Grows with each use: the smallest goes first.
     pub(crate) used: u64,
-    /// Whether it may go: it has no peers.
-    pub(crate) may_go: bool,
+    /// Whether it has peers.
+    pub(crate) has_peers: bool,
 }
 
 impl Stored {
@@ -103,17 +104,23 @@ pub(crate) fn make_room(
     while !eviction.total.fits(bytes, count_max, bytes_max) {
         let own = eviction.of_subnet(subnet).weight() + Usage::of(bytes).weight();
         let weight = |subnet: &Option<Subnet>| eviction.of_subnet(*subnet).weight();
-        let heaviest = eviction.idle.iter().map(Stored::subnet).max_by_key(weight).ok_or(NoRoom::Full)?;
-        let loser = if eviction.of_subnet(heaviest).weight() > own { heaviest } else { subnet };
-        eviction.evict(|stored| stored.subnet() == loser).ok_or(NoRoom::Full)?;
+        let all = eviction.idle.iter().chain(&eviction.busy);
+        let heaviest = all.map(Stored::subnet).max_by_key(weight).ok_or(NoRoom::Full)?;
+        if weight(&heaviest) > own {
+            eviction.evict_of_heaviest(heaviest).ok_or(NoRoom::Full)?;
+        } else {
+            eviction.evict(|stored| stored.subnet() == subnet).ok_or(NoRoom::Full)?;
+        }
     }
     Ok(eviction.evicted)
 }
 
 #[derive(Debug, Default)]
 struct Eviction {
-    /// Titles that may go, the one used longest ago last.
+    /// Titles without peers, the one used longest ago last.
     idle: Vec<Stored>,
+    /// Titles with peers, in the same order.
+    busy: Vec<Stored>,
     /// What is taken after the evictions found so far.
     total: Usage,
     sites: HashMap<Site, Usage>,
@@ -131,11 +138,12 @@ impl Eviction {
             if let Some(site) = stored.site {
                 eviction.sites.entry(site).or_default().add(usage);
             }
-            if stored.may_go {
-                eviction.idle.push(stored);
-            }
+            let list = if stored.has_peers { &mut eviction.busy } else { &mut eviction.idle };
+            list.push(stored);
         }
-        eviction.idle.sort_by_key(|stored| std::cmp::Reverse(stored.used));
+        for list in [&mut eviction.idle, &mut eviction.busy] {
+            list.sort_by_key(|stored| std::cmp::Reverse(stored.used));
+        }
         eviction
     }
 
@@ -147,9 +155,24 @@ impl Eviction {
         self.subnets.get(&subnet).copied().unwrap_or_default()
     }
 
-    /// Gives up the title used longest ago that is `meant`.
+    /// Gives up the title without peers used longest ago that is meant.
     fn evict(&mut self, is_meant: impl Fn(&Stored) -> bool) -> Option<()> {
         let stored = self.idle.remove(self.idle.iter().rposition(is_meant)?);
+        self.gave_up(stored);
+        Some(())
+    }
+
+    /// Gives up a title of the subnet that takes most. Those of the operator's publishers stay while they have peers.
+    fn evict_of_heaviest(&mut self, subnet: Option<Subnet>) -> Option<()> {
+        if self.evict(|stored| stored.subnet() == subnet).is_none() {
+            let is_meant = |stored: &Stored| subnet.is_some() && stored.subnet() == subnet;
+            let stored = self.busy.remove(self.busy.iter().rposition(is_meant)?);
+            self.gave_up(stored);
+        }
+        Some(())
+    }
+
+    fn gave_up(&mut self, stored: Stored) {
         let usage = Usage::of(stored.bytes);
         self.evicted.push(stored.swarm);
         self.total.subtract(usage);
@@ -159,6 +182,5 @@ impl Eviction {
         if let Some(taken) = stored.site.and_then(|site| self.sites.get_mut(&site)) {
             taken.subtract(usage);
         }
-        Some(())
     }
 }

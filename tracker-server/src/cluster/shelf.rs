@@ -77,7 +77,7 @@ impl Shelf {
         let stored = others.filter_map(|(swarm, held)| {
             let Holding::Title { site, bytes } = held.holding else { return None };
             let used = held.until.as_micros();
-            Some(Stored { swarm: *swarm, site, bytes, used, may_go: true })
+            Some(Stored { swarm: *swarm, site, bytes, used, has_peers: false })
         });
         make_room(stored, (site, bytes), (MANIFESTS_MAX, MANIFESTS_BYTES_MAX))
     }

@@ -143,7 +143,9 @@ impl Hub {
         let evicted = match &put {
             Put::Added(evicted) => {
                 for evicted in evicted {
-                    tracker.remove_swarm(*evicted);
+                    if !tracker.remove_swarm(*evicted) {
+                        tracker.retire_swarm(*evicted);
+                    }
                     unsaved.remove(evicted);
                 }
                 number.into_iter().for_each(|number| manifests.renumber(swarm, number));
