@@ -28,7 +28,7 @@ pub(crate) const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What every browser is started with: quiet, without a screen, playing without a click, and with candidates
 /// that name addresses, since nothing here answers for `.local` names.
-const FLAGS: [&str; 11] = [
+const FLAGS: [&str; 12] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -40,12 +40,16 @@ const FLAGS: [&str; 11] = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
     "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--enable-logging=stderr",
 ];
+
+/// Lines of the browsers' logs that are shown of a test that failed.
+const LOG_LINES_SHOWN: usize = 40;
 
 /// The program that starts browsers.
 #[derive(Debug)]
 pub struct Driver {
-    pub(crate) _program: Program,
+    pub(crate) program: Program,
     pub(crate) url: String,
 }
 
@@ -53,22 +57,33 @@ impl Driver {
     /// Starts it on a free port.
     pub fn start() -> Result<Self> {
         let (program, port) = Self::program(&mut Command::new(system_program(&["chromedriver"])?))?;
-        Ok(Self { _program: program, url: format!("http://127.0.0.1:{port}") })
+        Ok(Self { program, url: format!("http://127.0.0.1:{port}") })
     }
 
     /// Starts it on a host of its own; so are its browsers.
     pub fn start_on(host: &Host) -> Result<Self> {
         let (program, port) = Self::program(&mut host.command(system_program(&["chromedriver"])?))?;
-        Ok(Self { _program: program, url: format!("http://{}", host.door(port)?) })
+        Ok(Self { program, url: format!("http://{}", host.door(port)?) })
     }
 
     fn program(command: &mut Command) -> Result<(Program, u16)> {
-        let program = Program::start("chromedriver", command.arg("--port=0"))?;
+        let program = Program::start("chromedriver", command.args(["--port=0", "--enable-chrome-logs"]))?;
         let port = program.wait_stdout("the port", START_TIMEOUT, |line| {
             let (_, port) = line.split_once("started successfully on port ")?;
             port.trim_end_matches('.').parse::<u16>().ok()
         })?;
         Ok((program, port))
+    }
+}
+
+impl Driver {
+    /// What its browsers logged last of what went wrong with themselves: why a tab crashed, say.
+    pub fn complaints(&self) -> Vec<String> {
+        let is_complaint = |line: &String| [":ERROR:", ":FATAL:"].iter().any(|mark| line.contains(mark));
+        let mut lines = self.program.stderr();
+        lines.extend(self.program.stdout());
+        lines.retain(is_complaint);
+        lines.split_off(lines.len().saturating_sub(LOG_LINES_SHOWN))
     }
 }
 

@@ -93,6 +93,9 @@ impl Scene {
     }
 
     async fn show(&self) {
+        for line in self.distant.iter().chain([&self.driver]).flat_map(Driver::complaints) {
+            eprintln!("  {line}");
+        }
         for tab in &self.tabs {
             eprintln!("--- {}: {} ---", self.name, tab.name());
             for line in tab.console().await {
