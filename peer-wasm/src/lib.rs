@@ -29,8 +29,7 @@ use std::rc::Rc;
 
 use js_sys::Promise;
 use serde::Deserialize;
-use swarm_core::peer::{Appetite, Consent, Economy, MirrorUse, PeerConfig, UploadLimit};
-use swarm_core::tracker_message::Role;
+use swarm_core::peer::{Appetite, Consent, MirrorUse, PeerConfig};
 use swarm_core::web_address::WebAddress;
 use swarm_core::{Input, SwarmId};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -89,17 +88,10 @@ pub fn start(wishes: &str, socket: Option<WebSocket>, manifest: Option<Promise>)
     let mut seed = [0; 8];
     scope.crypto()?.get_random_values_with_u8_array(&mut seed)?;
     let config = PeerConfig {
-        swarm,
-        role: Role::Viewer,
-        manifest: None,
-        publisher: None,
-        seed: u64::from_le_bytes(seed),
         appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX, is_kept: false },
-        upload: UploadLimit::Unlimited,
         token: token.clone(),
-        uplink_hint: None,
-        economy: Economy::default(),
         mirrors: mirrors(&scope),
+        ..PeerConfig::viewer(swarm, u64::from_le_bytes(seed))
     };
     let start_ms = time.as_deref().and_then(start::parse);
     if time.is_some() && start_ms.is_none() {

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use swarm_core::manifest::{Mirrors, Period, Seal, Segment, SegmentKind};
-use swarm_core::peer::{Appetite, Economy, MirrorUse, UploadLimit};
 use swarm_core::peer_message::{PEER_VERSION, PeerMessage, RejectReason, Serving, Standing};
 use swarm_core::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
 use swarm_core::{
@@ -86,19 +85,8 @@ struct Viewer {
 impl Viewer {
     fn new(is_watching: bool) -> Self {
         let manifest = Arc::new(manifest());
-        let config = PeerConfig {
-            swarm: manifest.swarm_id().expect("it is a manifest"),
-            role: Role::Viewer,
-            manifest: Some(Arc::clone(&manifest)),
-            publisher: None,
-            seed: 1,
-            appetite: Appetite::Everything,
-            upload: UploadLimit::Unlimited,
-            uplink_hint: None,
-            token: None,
-            economy: Economy::default(),
-            mirrors: MirrorUse::Off,
-        };
+        let swarm = manifest.swarm_id().expect("it is a manifest");
+        let config = PeerConfig { manifest: Some(Arc::clone(&manifest)), ..PeerConfig::viewer(swarm, 1) };
         let mut viewer =
             Self { peer: Peer::new(config), now: Timestamp::from_millis(1), requests: VecDeque::new() };
         viewer.tell(Input::Start);

@@ -64,8 +64,7 @@ fn a_peer_of_a_content_that_claims_64_gib_takes_less_than_2_mib() {
     use std::sync::Arc;
     use swarm_core::limits::CONTENT_BYTES_MAX;
     use swarm_core::manifest::{PRIORITY_DEFAULT, Period, Segment, SegmentKind};
-    use swarm_core::peer::{Appetite, Economy, Input, MirrorUse, Peer, PeerConfig, UploadLimit};
-    use swarm_core::tracker_message::Role;
+    use swarm_core::peer::{Appetite, Input, Peer, PeerConfig};
     use swarm_core::{HashTree, Timestamp};
 
     let mut manifest = crate::fixture::manifest(CONTENT_BYTES_MAX, "video/mp4");
@@ -75,18 +74,11 @@ fn a_peer_of_a_content_that_claims_64_gib_takes_less_than_2_mib() {
     manifest.segments = vec![Segment { group_count, kind, priority, period, time_ms, duration_ms }];
     let (geometry, root) = (manifest.geometry(), manifest.root);
     let before = core::arch::wasm32::memory_size::<0>();
+    let swarm = manifest.swarm_id().unwrap();
     let mut peer = Peer::new(PeerConfig {
-        swarm: manifest.swarm_id().unwrap(),
-        role: Role::Viewer,
         manifest: Some(Arc::new(manifest)),
-        publisher: None,
-        seed: 1,
         appetite: Appetite::Viewer { budget_bytes: STORE_BYTES_MAX, is_kept: false },
-        upload: UploadLimit::Unlimited,
-        uplink_hint: None,
-        token: None,
-        economy: Economy::Thrifty,
-        mirrors: MirrorUse::Off,
+        ..PeerConfig::viewer(swarm, 1)
     });
     peer.handle_input(Timestamp::ZERO, Input::Start);
     let store = Store::new(geometry, STORE_BYTES_MAX);

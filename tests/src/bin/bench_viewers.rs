@@ -21,7 +21,7 @@ use peer_native::address::ContentAddress;
 use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
 use serde::Serialize;
 use swarm_core::limits::GROUP_BYTES;
-use swarm_core::peer::{Appetite, Economy, Event, LinkState, MirrorUse, PeerConfig, UploadLimit};
+use swarm_core::peer::{Appetite, Event, LinkState, PeerConfig, UploadLimit};
 use swarm_core::player::{Playback, Player, RATE_GUESS, Reading};
 use swarm_core::tracker_message::Role;
 use swarm_core::{Manifest, ReaderId};
@@ -185,17 +185,9 @@ impl Viewer {
     fn start(number: usize, link: &str, copy: PathBuf, is_over: Arc<AtomicBool>) -> Result<Self> {
         let address: ContentAddress = link.parse()?;
         let config = PeerConfig {
-            swarm: address.swarm,
-            role: Role::Viewer,
-            manifest: None,
-            publisher: None,
-            seed: number as u64,
             appetite: Appetite::Viewer { budget_bytes: BUDGET_BYTES, is_kept: false },
             upload: UploadLimit::Off,
-            token: None,
-            uplink_hint: None,
-            economy: Economy::default(),
-            mirrors: MirrorUse::Off,
+            ..PeerConfig::viewer(address.swarm, number as u64)
         };
         let driver = DriverOptions {
             peer: config,

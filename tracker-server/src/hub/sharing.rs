@@ -124,6 +124,11 @@ impl Hub {
     /// The engine was told of a publication that its publisher removed at another tracker, before this one could know of it.
     pub(crate) async fn learn_that_it_was_removed(&self, swarm: SwarmId, number: NoteNumber) {
         let now = self.now();
+        // Its publisher may have brought it back here since: then the engine is told of that next.
+        let latest = self.with_sharing(|sharing| sharing.noted(swarm)).flatten();
+        if latest.is_some_and(|(_, latest)| latest != number) {
+            return;
+        }
         _ = self.remove(swarm, Owner::default()).await;
         self.with_sharing(|sharing| {
             sharing.shelf.put(swarm, Holding::Removal, now + REMOVAL_SHARED_FOR);

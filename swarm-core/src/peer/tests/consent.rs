@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use super::net::Net;
 use crate::manifest::tests::key;
-use crate::peer::{
-    Appetite, Consent, Economy, Event, Input, MirrorUse, Output, Peer, PeerConfig, UploadLimit,
-};
+use crate::peer::{Consent, Event, Input, MirrorUse, Output, Peer, PeerConfig};
 use crate::time::Timestamp;
 use crate::tracker_message::{
-    CONSENT, ErrorCode, PeerRequest, PeerRequestBody, Role, TrackerMessage, TrackerMessageBody,
+    CONSENT, ErrorCode, PeerRequest, PeerRequestBody, TrackerMessage, TrackerMessageBody,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1);
@@ -21,18 +19,11 @@ const NOW: Timestamp = Timestamp::from_millis(1);
 fn viewer(consent: Consent) -> Peer {
     let net = Net::new(4 * 16384);
     let manifest = Arc::new((*net.manifest).clone().signed_by(&key()).unwrap());
+    let swarm = manifest.swarm_id().unwrap();
     let mut peer = Peer::new(PeerConfig {
-        swarm: manifest.swarm_id().unwrap(),
-        role: Role::Viewer,
         manifest: Some(manifest),
-        publisher: None,
-        seed: 1,
-        appetite: Appetite::Everything,
-        upload: UploadLimit::Unlimited,
-        uplink_hint: None,
-        token: None,
-        economy: Economy::Thrifty,
         mirrors: MirrorUse::All,
+        ..PeerConfig::viewer(swarm, 1)
     });
     peer.handle_input(NOW, Input::Consent(consent));
     peer

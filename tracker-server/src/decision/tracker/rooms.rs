@@ -52,7 +52,7 @@ impl Tracker {
         self.swarms.get(room).map_or((0, 0), Swarm::counts)
     }
 
-    /// Whether anybody is in a room, visitors included.
+    /// Whether a room has peers, visitors included.
     pub fn is_occupied(&self, room: Room) -> bool {
         self.swarms.get(room).is_some_and(|swarm| !swarm.is_empty())
     }

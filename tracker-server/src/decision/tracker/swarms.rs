@@ -126,7 +126,7 @@ impl Swarms {
         Some(std::mem::replace(first, emptied))
     }
 
-    /// The room, for somebody who wants to join it.
+    /// The room, for a peer that wants to join it.
     pub(super) fn joinable(&mut self, room: Room) -> Result<&mut Swarm, Refusal> {
         let unknown = || Refusal::unknown_swarm(room.swarm);
         let known = self.0.get_mut(&room.swarm).ok_or_else(unknown)?;
