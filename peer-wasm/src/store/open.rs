@@ -36,6 +36,11 @@ const RELOAD_PATIENCE_MS: u32 = 4000;
 /// How long any other page waits, ms: a tab of the same content may have the lock for hours.
 const PATIENCE_MS: u32 = 250;
 
+/// The worker of the page before may let go of its lock some ms before its files. How often they are asked for, and how long
+/// after one another, ms: two seconds.
+const FILE_ATTEMPTS: u32 = 100;
+const FILE_PAUSE_MS: i32 = 20;
+
 /// Contents that are listed at most.
 const FOLDERS_MAX: usize = 1000;
 
@@ -104,25 +109,41 @@ pub(crate) async fn open(
         return None;
     }
     let device: StorageManager = device.unchecked_into();
-    open_content(&device, swarm).await.ok()
+    open_content(&scope, &device, swarm).await.ok()
 }
 
-async fn open_content(device: &StorageManager, swarm: SwarmId) -> Result<Storage, JsValue> {
+async fn open_content(
+    scope: &DedicatedWorkerGlobalScope,
+    device: &StorageManager,
+    swarm: SwarmId,
+) -> Result<Storage, JsValue> {
     // Each answer of the browser takes some ms, and playback waits for the last: what can be asked at once is.
     let estimate = device.estimate()?;
     let root: FileSystemDirectoryHandle = JsFuture::from(device.get_directory()).await?.dyn_into()?;
     let root = folder_in(&root, FOLDER).await?;
     let name = swarm.to_string();
     let own = folder_in(&root, &name).await?;
-    let [content, index0, index1, about] =
-        ["content", "index0", "index1", "about"].map(|name| open_file(own.clone(), name));
-    let others = stored_in(&root, &name).await?;
-    let (content, about) = (opened(content).await?, opened(about).await?);
-    let index = [opened(index0).await?, opened(index1).await?];
+    // Who has the first file has them all. If all were asked for at once while a page before has them, each would fail.
+    let content = first_file(scope, &own).await?;
+    let rest = ["index0", "index1", "about"].map(|name| open_file(own.clone(), name));
+    let others = stored_in(&root, &name).await;
+    let quota_bytes = quota_bytes(estimate).await;
+    let [index0, index1, about] = rest;
+    let (index0, index1, about) = (opened(index0).await, opened(index1).await, opened(about).await);
+    let (others, quota_bytes, index, about) = match (others, quota_bytes, index0, index1, about) {
+        (Ok(others), Ok(quota_bytes), Ok(index0), Ok(index1), Ok(about)) => {
+            (others, quota_bytes, [index0, index1], about)
+        }
+        (_, _, index0, index1, about) => {
+            // A file that is not closed stays open for as long as the browser likes.
+            [Ok(content), index0, index1, about].into_iter().flatten().for_each(|file| file.close());
+            return Err("the files of this content cannot be opened".into());
+        }
+    };
     let is_kept = about_of(&*about).is_some_and(|about| about.is_kept);
     let files = Files { content, index, about };
     let saved = files.saved();
-    let total_bytes_max = (quota_bytes(estimate).await? / QUOTA_SHARE).min(STORED_BYTES_MAX);
+    let total_bytes_max = (quota_bytes / QUOTA_SHARE).min(STORED_BYTES_MAX);
     let cap_bytes = room(total_bytes_max, &others);
     let given = Given { files, saved, cap_bytes, is_kept };
     Ok(Storage { given, folder: root, swarm, others, total_bytes_max })
@@ -203,6 +224,32 @@ fn open_file(folder: FileSystemDirectoryHandle, name: &'static str) -> Promise {
         let handle: FileSystemFileHandle = handle.dyn_into()?;
         JsFuture::from(handle.create_sync_access_handle()).await
     })
+}
+
+/// The file that is opened before the others.
+async fn first_file(
+    scope: &DedicatedWorkerGlobalScope,
+    folder: &FileSystemDirectoryHandle,
+) -> Result<Box<dyn File>, JsValue> {
+    let mut attempts = 1;
+    loop {
+        match opened(open_file(folder.clone(), "content")).await {
+            Err(error) if attempts < FILE_ATTEMPTS && is_in_use(&error) => {
+                attempts += 1;
+                let pause = Promise::new(&mut |resolve, _| {
+                    _ = scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, FILE_PAUSE_MS);
+                });
+                JsFuture::from(pause).await?;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Whether a file cannot be opened because it is open elsewhere.
+fn is_in_use(error: &JsValue) -> bool {
+    let name = Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
+    name.as_deref() == Some("NoModificationAllowedError")
 }
 
 async fn opened(file: Promise) -> Result<Box<dyn File>, JsValue> {
