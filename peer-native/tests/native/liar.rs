@@ -119,7 +119,8 @@ impl Liar {
             }
             TrackerMessageBody::Signal { from, signal } => {
                 let link = self.links.values().find(|(peer, _)| *peer == from);
-                link.into_iter().for_each(|(_, link)| link.signal(signal.clone()).unwrap());
+                // A link that the other side has just closed takes no signal any more.
+                link.into_iter().for_each(|(_, link)| _ = link.signal(signal.clone()));
             }
             _ => {}
         }
