@@ -2,8 +2,9 @@
 //!
 //! Viewers and attackers speak the tracker's protocol over real sockets; no content and no WebRTC is involved. So this
 //! measures what the tracker gives to each viewer, and nothing else. [`honest`] is a viewer, [`hostile`] an attacker,
-//! [`socket`] the connection of both.
+//! [`audience`] many viewers that stay, leave and come back, [`socket`] the connection of all.
 
+pub mod audience;
 pub mod honest;
 pub mod hostile;
 pub mod socket;
@@ -123,8 +124,8 @@ pub async fn round(plan: Plan) -> Result<Round> {
     Ok(round)
 }
 
-/// Viewers are spread over many subnets, as an audience is.
-fn address_of(viewer: usize) -> IpAddr {
+/// The address of a viewer: they are spread over many subnets, as an audience is.
+pub fn address_of(viewer: usize) -> IpAddr {
     let place = viewer / VIEWERS_PER_ADDRESS;
     let [high, low] = u16::try_from(place).unwrap_or(u16::MAX).to_be_bytes();
     Ipv4Addr::new(127, 100 + high % 100, low, 1).into()

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: measurements of the real programs on this machine.
 //!
 //! Each subcommand has a module. [`page`] measures the time to the first frame in a browser, [`viewers`] the cost of
-//! a viewer to the seeder, [`tracker`] the cost of a connection to the tracker, [`several`] what a bridge
+//! a viewer to the seeder, [`tracker`] the cost of a connection to the tracker, [`audience`] how
+//! trackers serve viewers that come and go, [`several`] what a bridge
 //! from tracker to tracker costs, [`restart`] what peers notice of a rolling restart, [`hostile`] what a hostile crowd costs
 //! other viewers; they run a [`measuring`] program of the `tests` crate. [`swarm`] measures a whole swarm in
 //! network namespaces:
@@ -14,6 +15,7 @@
 //!                          └→ record ─→ report    pure: bound, timeline, JSON
 //! ```
 
+mod audience;
 mod bound;
 mod content;
 mod faults;
@@ -54,6 +56,8 @@ pub(crate) enum Bench {
     Hostile(hostile::HostileOptions),
     /// What a connection and a message cost the tracker: memory and processor time
     Tracker(tracker::TrackerOptions),
+    /// How one tracker, or several, serve viewers that come, build links, leave and come back together
+    Audience(audience::AudienceOptions),
     /// What it costs that several trackers act as one: time of a bridged signal, operations of Redis
     Several(several::SeveralOptions),
     /// What peers notice when several trackers are restarted one after the other
@@ -68,6 +72,7 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
         Bench::Viewers(options) => viewers::run(workspace, options),
         Bench::Hostile(options) => hostile::run(workspace, options),
         Bench::Tracker(options) => tracker::run(workspace, options),
+        Bench::Audience(options) => audience::run(workspace, options),
         Bench::Several(options) => several::run(workspace, options),
         Bench::Restart(options) => restart::run(workspace, options),
     }
