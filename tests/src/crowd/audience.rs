@@ -29,7 +29,7 @@ const HAVE_INTERVAL: Duration = Duration::from_secs(1);
 const REPLACED_AFTER: Duration = Duration::from_secs(1);
 
 /// Viewers that lost their tracker come back after a random time up to this, as peers do.
-const STORM: Duration = Duration::from_secs(2);
+pub const STORM: Duration = Duration::from_secs(2);
 
 /// Pause after an attempt to join that failed.
 const RETRY: Duration = Duration::from_secs(1);
