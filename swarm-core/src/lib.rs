@@ -21,6 +21,7 @@ pub mod publisher;
 pub mod relays;
 pub mod segmentation;
 pub mod time;
+pub mod token;
 mod tracker_error;
 pub mod tracker_list;
 pub mod tracker_message;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use swarm_core::manifest::MirrorPolicy;
 use swarm_core::peer::Economy;
+use swarm_core::token::{fault_in_header, fault_in_link};
 
 use crate::data_dir::DataDir;
 use crate::{Network, PortError};
@@ -113,7 +114,7 @@ pub struct Seed {
     pub(crate) list: bool,
 
     /// Permission to publish, on a tracker that asks for it.
-    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true, value_parser = token)]
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true, value_parser = publish_token)]
     pub(crate) publish_token: Option<String>,
 
     #[command(flatten)]
@@ -345,17 +346,18 @@ pub struct Inspect {
 #[derive(Debug, Args)]
 pub(crate) struct Access {
     /// Permission to use a closed tracker. Default: what the link says.
-    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TOKEN", hide_env_values = true, value_parser = token)]
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_TOKEN", hide_env_values = true, value_parser = viewer_token)]
     pub(crate) token: Option<String>,
 }
 
-/// A token. An empty one is a mistake: a variable of the environment, say, that was left empty.
-fn token(text: &str) -> Result<String, &'static str> {
-    if text.trim().is_empty() {
-        Err("it is empty; give it a text, or leave it out")
-    } else {
-        Ok(text.to_owned())
-    }
+/// A token for viewers, which links carry.
+fn viewer_token(text: &str) -> Result<String, &'static str> {
+    fault_in_link(text).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+/// A token for publishers, which requests carry.
+pub(crate) fn publish_token(text: &str) -> Result<String, &'static str> {
+    fault_in_header(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 /// How much to upload.

@@ -20,7 +20,7 @@ use crate::PortError;
 use crate::address::TrackerAddress;
 use crate::key;
 use crate::network_addresses;
-use crate::program::cli::{Access, Data, Reach, Signing};
+use crate::program::cli::{Access, Data, Reach, Signing, publish_token};
 use crate::program::ending::Ending;
 use crate::program::publishing;
 use crate::program::report::{Event, Reporter};
@@ -41,7 +41,7 @@ pub struct Doctor {
     stun: Vec<String>,
 
     /// Permission to publish, on a tracker that asks for it.
-    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TEXT", env = "TRIBUTARY_PUBLISH_TOKEN", hide_env_values = true, value_parser = publish_token)]
     publish_token: Option<String>,
 
     #[command(flatten)]

@@ -18,6 +18,7 @@ use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use swarm_core::SwarmId;
 use swarm_core::limits::ICE_SERVERS_MAX;
+use swarm_core::token::{fault_in_header, fault_in_link};
 use swarm_core::tracker_message::{IceServer, Role};
 
 /// Characters of a secret that strangers could try to guess, at least.
@@ -274,6 +275,14 @@ impl TrackerOptions {
         ] {
             if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
                 bail!("{flag} is empty: give it a text, or leave out {flag} and {variable}");
+            }
+        }
+        for (flag, fault) in [
+            ("--token", self.token.as_deref().and_then(fault_in_link)),
+            ("--publish-token", self.publish_token.as_deref().and_then(fault_in_header)),
+        ] {
+            if let Some(fault) = fault {
+                bail!("{flag} cannot be used: {fault}");
             }
         }
         // What follows from these is shown to strangers, who can try out short ones by themselves.

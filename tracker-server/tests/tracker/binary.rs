@@ -169,6 +169,20 @@ async fn an_empty_token_closes_nothing_and_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_token_that_links_or_requests_change_is_refused() -> anyhow::Result<()> {
+    for (flag, text, words) in [
+        ("--token", "salt&pepper", "in a link"),
+        ("--token", "two words", "a space, a line break"),
+        ("--publish-token", "read from a file\n", "a space, a line break"),
+        ("--publish-token", "schlüssel", "beyond ASCII"),
+    ] {
+        let line = refused(&["--listen", "127.0.0.1:0", flag, text]).await?;
+        assert!(line.contains(&format!("{flag} cannot be used")) && line.contains(words), "{line}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_said_in_one_line() -> anyhow::Result<()> {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
