@@ -420,8 +420,8 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_token_is_a_mistake() {
-        for flag in ["--token=", "--publish-token= "] {
+    fn a_token_that_links_or_requests_change_is_a_mistake() {
+        for flag in ["--token=", "--publish-token= ", "--publish-token=a b", "--token=a&b"] {
             assert!(Cli::try_parse_from(["seeder", "seed", "f", flag]).is_err(), "{flag}");
         }
     }
