@@ -26,8 +26,11 @@ pub(crate) struct NoteNumber(u64);
 pub(crate) struct Sharing {
     /// What the engine holds.
     pub(crate) shelf: Shelf,
-    /// Whether the engine has no memory for more publications.
-    pub(crate) is_engine_full: bool,
+    /// Whether the engine has no memory for more publications. At the limit there is room for one more now and then, so this
+    /// ends only when nothing was refused between two refreshes.
+    is_engine_full: bool,
+    /// Whether the engine refused a publication for want of memory since the last refresh.
+    was_refused: bool,
     /// Which life of the engine was read last.
     life: Option<u64>,
     /// The last change that was read.
@@ -46,6 +49,23 @@ impl Sharing {
         self.number += 1;
         let before = self.unshared.get(&swarm).map_or(why, |(before, _)| *before);
         self.unshared.insert(swarm, (why.max(before), NoteNumber(self.number)));
+    }
+
+    /// The engine had no memory for a publication. Whether that is new.
+    pub(crate) fn refused(&mut self) -> bool {
+        self.was_refused = true;
+        !std::mem::replace(&mut self.is_engine_full, true)
+    }
+
+    /// Whether the engine has no memory for more publications.
+    pub(crate) fn is_engine_full(&self) -> bool {
+        self.is_engine_full
+    }
+
+    /// A refresh begins. Whether the engine, which had no memory, has some again.
+    pub(crate) fn has_memory_again(&mut self) -> bool {
+        let was_refused = std::mem::take(&mut self.was_refused);
+        !was_refused && std::mem::take(&mut self.is_engine_full)
     }
 
     /// The engine was told what a note was about. A later note stands.
@@ -109,6 +129,20 @@ mod tests {
     fn share(sharing: &mut Sharing, swarm: SwarmId) {
         let (_, number) = sharing.noted(swarm).unwrap();
         sharing.shared(swarm, number);
+    }
+
+    #[test]
+    fn an_engine_has_memory_again_when_nothing_was_refused_between_two_refreshes() {
+        let mut sharing = Sharing::default();
+        assert!(!sharing.has_memory_again(), "it always had");
+        assert!(sharing.refused() && sharing.is_engine_full());
+        assert!(!sharing.refused(), "that is known");
+        assert!(!sharing.has_memory_again(), "something was refused since the last refresh");
+        assert!(!sharing.refused(), "room for one more came and went");
+        assert!(!sharing.has_memory_again());
+        assert!(sharing.has_memory_again() && !sharing.is_engine_full());
+        assert!(!sharing.has_memory_again(), "that is known");
+        assert!(sharing.refused());
     }
 
     #[test]

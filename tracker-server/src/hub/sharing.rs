@@ -107,11 +107,6 @@ impl Hub {
             Telling::Publish(Publication { bytes, life, let_go, .. }) => {
                 let_go.iter().for_each(|gone| sharing.shelf.miss(*gone));
                 sharing.shelf.put(swarm, Holding::Title { site, bytes: bytes.len() }, now + *life);
-                if std::mem::take(&mut sharing.is_engine_full) {
-                    tracing::info!(
-                        "the engine has memory again: publications are shared with the other trackers"
-                    );
-                }
             }
             Telling::Remove(_) => sharing.shelf.put(swarm, Holding::Removal, now + REMOVAL_SHARED_FOR),
             Telling::Forget => sharing.shelf.miss(swarm),
@@ -144,8 +139,7 @@ impl Hub {
         if !matches!(error, EngineError::Full(_)) {
             return;
         }
-        let was_full = self.with_sharing(|sharing| std::mem::replace(&mut sharing.is_engine_full, true));
-        if was_full == Some(false) {
+        if self.with_sharing(Sharing::refused) == Some(true) {
             tracing::warn!(
                 "the engine has no memory left: publications are kept here and not shared with the other trackers until it \
                  has; give it more (`maxmemory` of Redis) ({error})"
@@ -205,6 +199,9 @@ impl Hub {
         if !state.cluster.as_ref().is_some_and(|cluster| cluster.is_leased()) {
             return Vec::new();
         }
+        if state.cluster.as_mut().is_some_and(|cluster| cluster.sharing.has_memory_again()) {
+            tracing::info!("the engine has memory again: publications are shared with the other trackers");
+        }
         state.cluster.iter_mut().for_each(|cluster| cluster.sharing.shelf.prune(now));
         let life = |swarm| is_in_use(&state, swarm).then_some(PUBLICATION_SHARED_FOR);
         let kept = state.manifests.swarms().map(|swarm| (swarm, life(swarm)));
@@ -243,7 +240,7 @@ impl Hub {
         let shelf = &cluster.sharing.shelf;
         let is_shared = |swarm: &SwarmId| matches!(shelf.holding(*swarm), Some(Holding::Title { .. }));
         let unshared = state.manifests.swarms().filter(|swarm| !is_shared(swarm)).count();
-        (unshared, cluster.sharing.is_engine_full)
+        (unshared, cluster.sharing.is_engine_full())
     }
 
     /// Removals that are not remembered any more: the engine is to forget them, too.

@@ -1,0 +1,51 @@
+//! Texts that permit something: `--token`, which links carry, and `--publish-token`, which only requests carry.
+//!
+//! ```
+//! use swarm_core::token;
+//! assert_eq!(token::fault_in_link("eyJhbGciOiJFZERTQSJ9.e30.c2ln"), None);
+//! assert!(token::fault_in_link("salt&pepper").is_some());
+//! assert_eq!(token::fault_in_header("salt&pepper"), None);
+//! ```
+
+/// Why an `Authorization` header cannot carry a text; `None` if it can.
+pub fn fault_in_header(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        Some("it is empty; give it a text, or leave it out")
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Some(
+            "it has a space, a line break or a character beyond ASCII, which a request cannot carry; take another text",
+        )
+    } else {
+        None
+    }
+}
+
+/// Why a link (`#SWARM&token=TEXT`) or a header cannot carry a text; `None` if both can.
+pub fn fault_in_link(text: &str) -> Option<&'static str> {
+    fault_in_header(text).or_else(|| {
+        // The first two end it, and browsers decode the others.
+        let is_changed = text.contains(['&', '#', '%', '+']);
+        is_changed.then_some("it has one of & # % +, which means something else in a link; take another text")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_headers_and_links_change_is_no_token() {
+        for text in ["", " ", "\t\n"] {
+            assert!(fault_in_header(text).unwrap().starts_with("it is empty"), "{text:?}");
+        }
+        for text in ["a b", "a\n", "a\0b", "schlüssel", "a\u{202e}b", "\u{7f}"] {
+            assert!(fault_in_header(text).unwrap().contains("cannot carry"), "{text:?}");
+            assert!(fault_in_link(text).is_some(), "{text:?}");
+        }
+        for text in ["a&b", "#a", "50%", "q+w"] {
+            assert_eq!(fault_in_header(text), None, "{text:?}");
+            assert!(fault_in_link(text).unwrap().contains("in a link"), "{text:?}");
+        }
+        assert_eq!(fault_in_link("aZ09-._~=/:!$()*,;?@[]"), None);
+    }
+}
