@@ -382,6 +382,7 @@ impl<'a> World<'a> {
             | Output::DisconnectTracker
             | Output::FetchManifest
             | Output::PublishManifest(_)
+            | Output::Move(_)
             | Output::Outpost(..) => {}
         }
     }

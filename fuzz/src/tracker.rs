@@ -292,6 +292,7 @@ impl<'a> World<'a> {
             TrackerMessageBody::Error { text, .. } => self.seen.note(text),
             TrackerMessageBody::Swarm { .. }
             | TrackerMessageBody::Peers { .. }
+            | TrackerMessageBody::Move { .. }
             | TrackerMessageBody::Connect { .. }
             | TrackerMessageBody::Unlink { .. }
             | TrackerMessageBody::Assign { .. }

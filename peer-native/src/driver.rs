@@ -11,6 +11,7 @@
 //! ```
 
 mod mirroring;
+mod moving;
 mod outposts;
 mod storing;
 mod tracking;
@@ -99,8 +100,9 @@ pub(crate) struct Driver {
 
     links: HashMap<LinkId, Link>,
     link_events: mpsc::Sender<(LinkId, LinkEvent)>,
-    tracker: Option<Tracker>,
-    tracker_number: u64,
+    /// The socket in use, with its number.
+    tracker: Option<(u64, Tracker)>,
+    moving: moving::Moving,
     /// How many sockets to trackers were opened.
     sockets: u64,
     tracker_events: mpsc::Sender<(u64, TrackerEvent)>,
@@ -157,7 +159,7 @@ impl Driver {
             links: HashMap::new(),
             link_events,
             tracker: None,
-            tracker_number: 0,
+            moving: moving::Moving::default(),
             sockets: 0,
             tracker_events,
             closing: Vec::new(),
@@ -241,9 +243,8 @@ impl Driver {
             Output::ConnectTracker => self.connect_tracker(),
             Output::DisconnectTracker => self.give_up_tracker(),
             Output::Tracker(request) => {
-                if self.tracker.as_ref().is_some_and(|tracker| !tracker.send(request)) {
-                    self.disconnect_tracker();
-                    self.inputs.push_back(Input::TrackerClosed("the tracker does not keep up".into()));
+                if self.tracker.as_ref().is_some_and(|(_, tracker)| !tracker.send(request)) {
+                    self.tracker_ended("the tracker does not keep up".into());
                 }
             }
             Output::FetchManifest => {
@@ -254,6 +255,7 @@ impl Driver {
                 });
             }
             Output::PublishManifest(bytes) => self.publish(bytes),
+            Output::Move(output) => self.act_on_move(output),
             Output::Outpost(id, output) => self.act_at_outpost(id, output),
             Output::Connect { link, is_offerer, ice_servers } => {
                 let (is_local, network) = (self.trackers.current().is_local(), self.network.clone());
@@ -376,6 +378,7 @@ impl Driver {
         self.settle();
         self.save();
         self.disconnect_tracker();
+        self.disconnect_moving();
         self.disconnect_outposts();
         self.links.clear();
         drop(self.link_events);

@@ -60,6 +60,7 @@ impl State {
             Output::PublishManifest(_) => self.input(now, cannot_publish()),
             // A page is never an initial peer.
             Output::Outpost(..) => {}
+            Output::Move(output) => self.act_on_move(now, output),
             Output::Connect { link, is_offerer, ice_servers } => {
                 self.links.insert(link, Link::new(link));
                 let Relays { servers, is_required } = &self.relays;

@@ -15,6 +15,7 @@ mod fixture;
 mod keeping;
 mod link;
 mod mirror;
+mod moving;
 pub mod origins;
 mod page;
 pub mod range;

@@ -134,10 +134,13 @@ impl State {
             Happening::Tracker(serial, input) if self.tracker.is_current(serial) => {
                 self.tracker_told(now, input);
             }
-            Happening::Relays(serial, relays) if self.tracker.is_current(serial) => {
-                self.relays.update(relays)
+            Happening::Tracker(serial, input) => self.other_socket_told(now, serial, input),
+            Happening::Relays(serial, relays) => {
+                if self.tracker.is_current(serial) || self.tracker.is_next(serial) {
+                    self.relays.update(relays);
+                }
             }
-            Happening::Tracker(..) | Happening::Relays(..) | Happening::Done => {}
+            Happening::Done => {}
             Happening::Fetched(fetch, result) => {
                 if self.fetches.remove(&fetch).is_some() {
                     self.input(now, Input::Fetched(fetch, result));
@@ -169,13 +172,17 @@ impl State {
         match refusal(&input) {
             Some(ErrorCode::UnknownSwarm) => self.bring_back(now),
             // What the link's tracker refuses ends the peer. Another one that refuses is left.
-            Some(ErrorCode::Forbidden | ErrorCode::UnsupportedVersion) if !self.trackers.is_own() => {
+            Some(ErrorCode::Forbidden | ErrorCode::UnsupportedVersion)
+                if self.trackers.is_left_if_it_refuses() =>
+            {
                 input = Input::TrackerClosed("the tracker refuses this peer".to_owned());
             }
             _ if is_joined(&input) => self.trackers.joined(),
             _ => {}
         }
-        if let Input::TrackerClosed(reason) = &input {
+        if let Input::TrackerClosed(reason) = &input
+            && !self.go_on_where_it_moves()
+        {
             self.tracker.disconnect();
             let advised = advice_of(reason).map(|address| Place::Listed(address.to_owned()));
             let is_advised = advised.is_some_and(|place| self.trackers.advised(now, &place));
@@ -196,6 +203,9 @@ impl State {
 
     /// The core gives up on the connection.
     pub(crate) fn give_up_tracker(&mut self, now: Timestamp) {
+        if self.go_on_where_it_moves() {
+            return;
+        }
         let has_moved = self.tracker.is_open() && self.trackers.ended(now);
         self.note_move(now, has_moved);
         self.tracker.disconnect();

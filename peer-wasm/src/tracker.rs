@@ -72,12 +72,17 @@ pub(crate) struct Tracker {
     /// A socket that the loader began to open while this module was still compiling.
     early: Option<WebSocket>,
     socket: Option<Socket>,
+    /// The socket that is opened beside it for a move, and where to.
+    next: Option<(Socket, Place)>,
+    /// The socket that was left, for what is under way to it.
+    left: Option<Socket>,
     /// Counts sockets, so that what an old one says is not taken for the new one's.
     serial: u32,
 }
 
 /// One WebSocket. Closed and deaf once dropped.
 struct Socket {
+    serial: u32,
     socket: WebSocket,
     /// Kept for as long as the socket may call them.
     _on_open: Closure<dyn FnMut(Event)>,
@@ -87,17 +92,35 @@ struct Socket {
 
 impl Tracker {
     pub(crate) fn new(base: String, early: Option<WebSocket>, listener: Listener) -> Self {
-        Self { base, listener, early, socket: None, serial: 0 }
+        Self { base, listener, early, socket: None, next: None, left: None, serial: 0 }
     }
 
     /// Whether this is the number of the socket in use.
-    pub(crate) const fn is_current(&self, serial: u32) -> bool {
-        self.serial == serial && self.socket.is_some()
+    pub(crate) fn is_current(&self, serial: u32) -> bool {
+        self.socket.as_ref().is_some_and(|socket| socket.serial == serial)
+    }
+
+    /// Whether this is the number of the socket that is opened for a move.
+    pub(crate) fn is_next(&self, serial: u32) -> bool {
+        self.next.as_ref().is_some_and(|(socket, _)| socket.serial == serial)
+    }
+
+    /// Whether this is the number of the socket that was left.
+    pub(crate) fn is_left(&self, serial: u32) -> bool {
+        self.left.as_ref().is_some_and(|socket| socket.serial == serial)
     }
 
     /// The address of the tracker that served the page.
     pub(crate) fn own_address(&self) -> String {
         socket_address(&self.base)
+    }
+
+    /// The address of the WebSocket of one of the trackers.
+    pub(crate) fn address(&self, place: &Place) -> String {
+        match place {
+            Place::Own => self.own_address(),
+            Place::Listed(address) => address.clone(),
+        }
     }
 
     /// The address of a manifest at one of the trackers.
@@ -111,13 +134,42 @@ impl Tracker {
         self.serial = self.serial.wrapping_add(1);
         let usable = |socket: &WebSocket| socket.ready_state() <= WebSocket::OPEN;
         let early = self.early.take().filter(|socket| usable(socket) && *address == Place::Own);
-        let socket = match (early, address) {
-            (Some(socket), _) => socket,
-            (None, Place::Own) => WebSocket::new(&self.own_address()).map_err(words)?,
-            (None, Place::Listed(address)) => WebSocket::new(address).map_err(words)?,
+        let socket = match early {
+            Some(socket) => socket,
+            None => WebSocket::new(&self.address(address)).map_err(words)?,
         };
         self.socket = Some(Socket::new(socket, self.serial, &self.listener));
         Ok(())
+    }
+
+    /// Opens a socket beside the one in use; the error in words.
+    pub(crate) fn connect_next(&mut self, address: String) -> Result<(), String> {
+        self.serial = self.serial.wrapping_add(1);
+        let socket = WebSocket::new(&address).map_err(words)?;
+        self.next = Some((Socket::new(socket, self.serial, &self.listener), Place::Listed(address)));
+        Ok(())
+    }
+
+    /// Sends a message on it if it is open.
+    pub(crate) fn send_next(&self, request: &PeerRequest) {
+        self.next.iter().for_each(|(socket, _)| socket.send(request));
+    }
+
+    /// Closes it.
+    pub(crate) fn abandon_next(&mut self) {
+        self.next = None;
+    }
+
+    /// It is the one in use from now on. The other one is kept, to be left. Returns where it leads.
+    pub(crate) fn switch(&mut self) -> Option<Place> {
+        let (socket, place) = self.next.take()?;
+        self.left = self.socket.replace(socket);
+        Some(place)
+    }
+
+    /// Closes the one that was in use before.
+    pub(crate) fn leave(&mut self) {
+        self.left = None;
     }
 
     /// Whether there is a socket, open or about to be.
@@ -132,12 +184,7 @@ impl Tracker {
 
     /// Sends a message if the socket is open.
     pub(crate) fn send(&self, request: &PeerRequest) {
-        if let Some(socket) = &self.socket
-            && socket.socket.ready_state() == WebSocket::OPEN
-        {
-            // A send to an open socket fails only when the browser gives up on it, which `close` follows.
-            let _ = socket.socket.send_with_str(&request.encode());
-        }
+        self.socket.iter().for_each(|socket| socket.send(request));
     }
 }
 
@@ -171,7 +218,15 @@ impl Socket {
         if socket.ready_state() == WebSocket::OPEN {
             listener(serial, Told::Input(Input::TrackerOpen));
         }
-        Self { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close }
+        Self { serial, socket, _on_open: on_open, _on_message: on_message, _on_close: on_close }
+    }
+
+    /// Sends a message if the socket is open.
+    fn send(&self, request: &PeerRequest) {
+        if self.socket.ready_state() == WebSocket::OPEN {
+            // A send to an open socket fails only when the browser gives up on it, which `close` follows.
+            let _ = self.socket.send_with_str(&request.encode());
+        }
     }
 }
 

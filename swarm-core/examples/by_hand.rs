@@ -136,6 +136,7 @@ fn carry_out(now: Timestamp, nodes: &mut [Node; 2], me: usize, output: Output, m
         // A real driver closes sockets, gets ranges from mirrors, and forgets groups.
         Output::DisconnectTracker
         | Output::PublishManifest(_)
+        | Output::Move(_)
         | Output::Outpost(..)
         | Output::RemoteSignal(..)
         | Output::LowWater(..)

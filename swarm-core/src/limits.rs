@@ -3,6 +3,8 @@
 //! A value from the network is compared with one of these before it is used for arithmetic, indexing or
 //! allocation. A queue that reaches its limit refuses the newcomer and says so.
 
+use std::time::Duration;
+
 /// Bytes in a group: the unit of verification, of `have` and of forwarding.
 ///
 /// 16 BLAKE3 chunks; small enough to be forwarded after 13 ms at 10 Mbit/s, large enough that one tree
@@ -22,7 +24,7 @@ pub const MANIFEST_BYTES_MAX: usize = 1024 * 1024;
 /// Segments in one manifest, at most; with 20 bytes each they fit a manifest three times over.
 pub const SEGMENTS_MAX: usize = 16_384;
 
-/// Bytes of a name, a media type, an author or a tracker address in a manifest.
+/// Bytes of a name, a media type, an author or a tracker address in a manifest, and of the address that a tracker sends a viewer to.
 pub const TEXT_BYTES_MAX: usize = 1024;
 
 /// Addresses of trackers in one manifest: a connection to each is kept.
@@ -92,6 +94,10 @@ pub const PEERS_PER_MESSAGE_MAX: usize = 64;
 
 /// ICE servers that a tracker may name.
 pub const ICE_SERVERS_MAX: usize = 8;
+
+/// A viewer that tried to follow its tracker to another one is sent again after this time at the earliest: trackers that send
+/// viewers to one another cost each of them a connection in some minutes.
+pub const MOVE_INTERVAL: Duration = Duration::from_secs(3 * 60);
 
 /// ICE candidates of the other side that one link takes, those in its description included. A host with four addresses
 /// has about twelve; each makes a peer send up to a hundred packets to an address that the other side chose.

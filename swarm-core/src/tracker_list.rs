@@ -3,6 +3,9 @@
 //! A viewer begins at the tracker of its link. The manifest lists more. It keeps one tracker for as long as that one answers,
 //! and goes to the next when a connection fails before it is in the swarm. Drivers open the sockets; this says where to.
 //!
+//! The tracker in use may send the viewer to another one of its cluster. That one is no entry of the list: it is used until its
+//! connection ends. Then the viewer is back at the one that sent it, with all that the cluster gave it.
+//!
 //! Links between neighbours stay while a viewer moves, and playback does not wait for it.
 
 use std::time::Duration;
@@ -37,6 +40,8 @@ impl<A> Entry<A> {
 pub struct TrackerList<A> {
     entries: Vec<Entry<A>>,
     current: usize,
+    /// Where the tracker in use sent the viewer, if it went there.
+    moved: Option<A>,
     /// Whether the connection in use brought the viewer into the swarm.
     is_joined: bool,
     chance: Chance,
@@ -45,7 +50,13 @@ pub struct TrackerList<A> {
 impl<A: PartialEq> TrackerList<A> {
     /// The tracker of a link. The seed spreads the viewers of a tracker that fails over the others.
     pub fn new(own: A, seed: u64) -> Self {
-        Self { entries: vec![Entry::new(own)], current: 0, is_joined: false, chance: Chance::new(seed) }
+        Self {
+            entries: vec![Entry::new(own)],
+            current: 0,
+            moved: None,
+            is_joined: false,
+            chance: Chance::new(seed),
+        }
     }
 
     /// What the manifest lists, in an order of this viewer's own.
@@ -66,12 +77,23 @@ impl<A: PartialEq> TrackerList<A> {
     /// The tracker in use.
     pub fn current(&self) -> &A {
         // There is one from the start on, and none is removed.
-        &self.entries[self.current.min(self.entries.len() - 1)].address
+        let listed = &self.entries[self.current.min(self.entries.len() - 1)].address;
+        self.moved.as_ref().unwrap_or(listed)
     }
 
-    /// Whether the tracker in use is that of the link.
+    /// Whether the tracker in use is that of the link, or acts as one with it.
     pub const fn is_own(&self) -> bool {
         self.current == 0
+    }
+
+    /// Whether a refusal of the tracker in use means that it is left for another one, not that the viewer ends.
+    pub const fn is_left_if_it_refuses(&self) -> bool {
+        !self.is_own() || (self.moved.is_some() && !self.is_joined)
+    }
+
+    /// The viewer followed the tracker in use to another one of its cluster; `is_joined`: which took it into the swarm.
+    pub fn moved(&mut self, to: A, is_joined: bool) {
+        (self.moved, self.is_joined) = (Some(to), is_joined);
     }
 
     /// A socket is to be opened: goes on to another tracker if the one in use is to be left alone. Whether it went on.
@@ -83,15 +105,16 @@ impl<A: PartialEq> TrackerList<A> {
     /// The tracker took the viewer into the swarm.
     pub fn joined(&mut self) {
         self.is_joined = true;
-        if let Some(entry) = self.entries.get_mut(self.current) {
+        if let Some(entry) = self.entries.get_mut(self.current).filter(|_| self.moved.is_none()) {
             (entry.failures, entry.rests_until) = (0, Timestamp::ZERO);
         }
     }
 
     /// The connection ended. Whether the next one goes to another tracker. A tracker that had taken the viewer in is tried again
-    /// first: it may have started again.
+    /// first: it may have started again. One that the viewer was sent to is left for the one that sent it.
     pub fn ended(&mut self, now: Timestamp) -> bool {
-        if std::mem::take(&mut self.is_joined) {
+        let has_moved = self.moved.take().is_some();
+        if std::mem::take(&mut self.is_joined) || has_moved {
             return false;
         }
         let rest = |failures: u32| REST_FIRST.saturating_mul(1 << failures.min(10)).min(REST_MAX);
@@ -110,6 +133,10 @@ impl<A: PartialEq> TrackerList<A> {
     pub fn advised(&mut self, now: Timestamp, address: &A) -> bool {
         let is_usable = |entry: &Entry<A>| entry.address == *address && entry.rests_until <= now;
         let Some(at) = self.entries.iter().position(is_usable) else { return false };
+        if self.moved.is_some() && at == self.current {
+            return false;
+        }
+        self.moved = None;
         self.is_joined = false;
         std::mem::replace(&mut self.current, at) != at
     }
@@ -230,6 +257,22 @@ mod tests {
         assert!(!list.advised(at(30), &2), "it is there already");
         assert_eq!(advice_of("closed: move to wss://a/v1/swarm"), Some("wss://a/v1/swarm"));
         assert_eq!(advice_of("the tracker is stopping"), None);
+    }
+
+    #[test]
+    fn a_viewer_that_followed_its_tracker_is_back_there_when_that_connection_ends() {
+        let mut list = list(3, 1);
+        list.begin(at(0));
+        list.joined();
+        list.moved(77, true);
+        assert!(*list.current() == 77 && list.is_own() && !list.is_left_if_it_refuses());
+        assert!(!list.ended(at(10)) && !list.begin(at(20)), "what its tracker gave is good for both");
+        assert_eq!((*list.current(), list.is_own()), (0, true));
+        list.moved(77, false);
+        assert!(list.is_left_if_it_refuses() && !list.ended(at(30)) && *list.current() == 0);
+        list.moved(77, true);
+        assert!(!list.advised(at(40), &0), "the one that sent it is where it goes anyway");
+        assert!(list.advised(at(40), &2) && *list.current() == 2);
     }
 
     #[test]

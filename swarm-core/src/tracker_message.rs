@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Challenge, PeerId, SwarmId};
-use crate::limits::{RUNS_MAX, TRACKER_MESSAGE_BYTES_MAX};
+use crate::limits::{RUNS_MAX, TEXT_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
 use crate::publisher::Signature;
 
 pub use crate::tracker_error::ErrorCode;
@@ -19,6 +19,13 @@ pub use signal::Signal;
 
 /// The capability by which a viewer says that its person agreed to connections with other peers.
 pub const CONSENT: &str = "consent";
+
+/// The capability by which a viewer says that it follows [`TrackerMessageBody::Move`].
+pub const MOVE: &str = "move";
+
+/// The capability of a connection that follows it: the peer keeps its links, and the connection that it has elsewhere until this
+/// one is in the swarm.
+pub const MOVING: &str = "moving";
 
 /// Version of the tracker protocol that this crate speaks.
 pub const TRACKER_VERSION: u16 = 2;
@@ -282,6 +289,11 @@ pub enum TrackerMessageBody {
         /// The peer.
         peer: PeerId,
     },
+    /// The tracker that decides for this peer is another one, which peers reach at this address. To those that said [`MOVE`].
+    Move {
+        /// Address of its WebSocket.
+        to: String,
+    },
     /// Done.
     Ok,
     /// Refused.
@@ -328,6 +340,11 @@ impl TrackerMessage {
         Self { id: None, body }
     }
 
+    /// Whether it answers no request and is no error. Such a message means the same on whatever connection of a peer it comes.
+    pub const fn is_notice(&self) -> bool {
+        self.id.is_none() && !matches!(self.body, TrackerMessageBody::Error { .. })
+    }
+
     /// Reads a text frame that a tracker sent.
     pub fn decode(text: &str) -> Result<Self, TrackerDecodeError> {
         let message: Self = decode(text)?;
@@ -340,6 +357,11 @@ impl TrackerMessage {
             && at_risk.len() > RUNS_MAX
         {
             return Err(TrackerDecodeError::Invalid("a list has more than 4096 entries"));
+        }
+        if let TrackerMessageBody::Move { to } = &message.body
+            && to.len() > TEXT_BYTES_MAX
+        {
+            return Err(TrackerDecodeError::Invalid("an address is too long"));
         }
         Ok(message)
     }
@@ -413,6 +435,13 @@ mod tests {
         let text = r#"{"id":7,"type":"swarm","seeders":1,"leechers":4,"at_risk":[[7,2]]}"#;
         assert_eq!(swarm.encode(), text);
         assert_eq!(TrackerMessage::decode(text).unwrap(), swarm);
+        let to = "wss://one.example.org/v1/swarm".to_owned();
+        let moving = TrackerMessage::notice(TrackerMessageBody::Move { to });
+        let text = r#"{"type":"move","to":"wss://one.example.org/v1/swarm"}"#;
+        assert_eq!(moving.encode(), text);
+        assert_eq!(TrackerMessage::decode(text).unwrap(), moving);
+        let long = format!(r#"{{"type":"move","to":"wss://{}/"}}"#, "x".repeat(TEXT_BYTES_MAX));
+        assert!(matches!(TrackerMessage::decode(&long), Err(TrackerDecodeError::Invalid(_))));
         let error = r#"{"id":4,"type":"error","code":"teapot","text":"no","retry_after_ms":5}"#;
         let TrackerMessageBody::Error { code, .. } = TrackerMessage::decode(error).unwrap().body else {
             panic!("not an error")

@@ -246,8 +246,8 @@ impl World {
                 self.later(node, 1.5, Input::ManifestFetched(result));
             }
             Output::PublishManifest(_) => self.publish(node),
-            // Simulated publishers serve at one tracker.
-            Output::Outpost(..) => {}
+            // Simulated publishers serve at one tracker, which sends nobody to another one.
+            Output::Outpost(..) | Output::Move(_) => {}
             Output::Connect { link, is_offerer, .. } => self.connect(node, link, is_offerer),
             Output::RemoteSignal(link, signal) => self.signalled(node, link, &signal),
             Output::CloseLink(link, _) => self.close(node, link),

@@ -9,6 +9,7 @@ mod doctor;
 mod encrypted;
 mod engine;
 mod flag_file;
+mod homing;
 mod hostile;
 mod media;
 mod mirrors;

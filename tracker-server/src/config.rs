@@ -14,8 +14,8 @@ use crate::decision::{Permission, Privacy, ResumeKey, TrackerConfig, Wiring};
 use crate::engine;
 use crate::limits::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKE_BURST,
-    HANDSHAKE_RATE_PER_S, HEADER_TIMEOUT, HELLO_TIMEOUT, PING_INTERVAL, PLAIN_TIMEOUT, REQUEST_BURST,
-    REQUEST_RATE_PER_S, ROOM_PEERS_MAX, SEND_TIMEOUT, STOP_TIMEOUT, UNFINISHED_TIMEOUT,
+    HANDSHAKE_RATE_PER_S, HEADER_TIMEOUT, HELLO_TIMEOUT, HOME_PATIENCE, PING_INTERVAL, PLAIN_TIMEOUT,
+    REQUEST_BURST, REQUEST_RATE_PER_S, ROOM_PEERS_MAX, SEND_TIMEOUT, STOP_TIMEOUT, UNFINISHED_TIMEOUT,
 };
 use crate::page::Page;
 use crate::proxies::TrustedProxies;
@@ -61,6 +61,8 @@ pub struct ServerConfig {
     pub engine: engine::Choice,
     /// Address of the WebSocket by which peers reach this tracker and none that acts as one with it.
     pub public_url: Option<String>,
+    /// How long a home of a room, and a viewer in it whose socket is elsewhere, are left alone before the viewer is sent there.
+    pub home_patience: Duration,
     /// About how many peers a room of a swarm takes. A swarm with more is cut into rooms.
     pub room_peers_max: u32,
     /// Trackers that share nothing with this one but links between their peers.
@@ -100,6 +102,7 @@ impl ServerConfig {
             connections_max: CONNECTIONS_MAX,
             engine: engine::Choice::Alone,
             public_url: None,
+            home_patience: HOME_PATIENCE,
             room_peers_max: ROOM_PEERS_MAX,
             siblings: Siblings::default(),
             tls: None,

@@ -5,6 +5,7 @@
 
 mod bridge;
 mod guests;
+mod homing;
 mod leases;
 mod publications;
 mod requests;
@@ -45,7 +46,7 @@ use crate::removed::Removed;
 use crate::siblings::greetings::Greetings;
 use crate::socket::MessageRoom;
 use crate::turns::Turns;
-use guests::{close_guest, deliver_to_guest};
+use guests::deliver_to_guest;
 pub(crate) use leases::{OTHER_SECRET, Questions};
 use rooms::{counts, rooms_of_cut_swarms};
 pub(crate) use sharing::Telling;
@@ -329,7 +330,7 @@ impl Hub {
                 }
                 Outgoing::Close(reason) => match &line.outbox {
                     Some(outbox) => outbox.close(reason),
-                    None => close_guest(state, connection, reason),
+                    None => self.close_guest(state, connection, reason),
                 },
             }
         }

@@ -150,6 +150,7 @@ impl Metrics {
             CloseReason::Unfinished => "unfinished",
             CloseReason::NoMessageRoom => "no_message_room",
             CloseReason::Expired => "expired",
+            CloseReason::Moved => "moved",
         };
         self.closes.get_or_create(&[("reason", reason)]).inc();
     }

@@ -1,7 +1,7 @@
 //! What neighbours and a tracker say, out of an input's bytes: sensible numbers mostly, so that it leads somewhere.
 
 use swarm_core::group::GroupRange;
-use swarm_core::peer::{FetchError, OutpostId, OutpostInput, PublishError, UploadLimit};
+use swarm_core::peer::{FetchError, MoveInput, OutpostId, OutpostInput, PublishError, UploadLimit};
 use swarm_core::peer_message::{Class, DataMessage, PeerMessage, Playing, RejectReason, Serving, Standing};
 use swarm_core::tracker_message::{
     Role, SegmentRun, Share, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
@@ -92,7 +92,7 @@ pub(super) fn some_message(source: &mut Source<'_>) -> PeerMessage {
 pub(super) fn some_tracker_message(source: &mut Source<'_>) -> TrackerMessageBody {
     let peer = PeerId(u64::from(source.byte() % 10));
     let run = SegmentRun(source.number(), source.number());
-    match source.byte() % 8 {
+    match source.byte() % 9 {
         0 => TrackerMessageBody::Unlink { peer },
         1 => TrackerMessageBody::Gone { peer },
         2 => TrackerMessageBody::Signal {
@@ -112,6 +112,7 @@ pub(super) fn some_tracker_message(source: &mut Source<'_>) -> TrackerMessageBod
             share: Some(Share { index: source.number(), count: source.number() }),
             scarcity: None,
         },
+        8 => TrackerMessageBody::Move { to: "wss://tracker.example/v1/swarm".to_owned() },
         _ => TrackerMessageBody::Connect { peer, role: Role::Viewer, offer: source.byte() & 1 == 1 },
     }
 }
@@ -173,7 +174,12 @@ pub(super) fn some_input(kind: u8, source: &mut Source<'_>) -> Input {
         }
         7 => Input::ReaderClosed(ReaderId(u32::from(source.byte() % 3))),
         8 => Input::Outpost(OutpostId(usize::from(source.byte() & 1)), some_outpost_input(source)),
-        9 => Input::TrackerMoved { token: None },
+        9 => match source.byte() % 5 {
+            0 => Input::TrackerMoved { token: None },
+            1 => Input::Move(MoveInput::Open),
+            2 => Input::Move(MoveInput::Closed),
+            _ => Input::Move(MoveInput::Message(TrackerMessage::notice(some_tracker_message(source)))),
+        },
         _ => Input::Upload(match source.byte() % 3 {
             0 => UploadLimit::Off,
             1 => UploadLimit::Unlimited,

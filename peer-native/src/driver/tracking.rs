@@ -24,19 +24,32 @@ impl Driver {
         let has_moved = self.trackers.begin(self.now());
         self.note_move(has_moved);
         self.disconnect_tracker();
+        let address = self.trackers.current().clone();
+        self.tracker = Some(self.open_socket(&address));
+    }
+
+    /// Opens a socket, with a number of its own.
+    pub(super) fn open_socket(&mut self, address: &TrackerAddress) -> (u64, Tracker) {
         self.sockets += 1;
-        self.tracker_number = self.sockets;
-        let (events, address) = (self.tracker_events.clone(), self.trackers.current());
-        self.tracker = Some(Tracker::connect(&self.runtime, address, self.tracker_number, events));
+        let events = self.tracker_events.clone();
+        (self.sockets, Tracker::connect(&self.runtime, address, self.sockets, events))
     }
 
     pub(super) fn disconnect_tracker(&mut self) {
+        let socket = self.tracker.take();
+        self.close_socket(socket);
+    }
+
+    pub(super) fn close_socket(&mut self, socket: Option<(u64, Tracker)>) {
         self.closing.retain(|task| !task.is_finished());
-        self.closing.extend(self.tracker.take().map(Tracker::close));
+        self.closing.extend(socket.map(|(_, tracker)| tracker.close()));
     }
 
     /// The core gives up on the connection.
     pub(super) fn give_up_tracker(&mut self) {
+        if self.go_on_where_it_moves() {
+            return;
+        }
         let has_moved = self.tracker.is_some() && self.trackers.ended(self.now());
         self.note_move(has_moved);
         self.disconnect_tracker();
@@ -100,9 +113,8 @@ impl Driver {
     }
 
     pub(super) fn tracker_event(&mut self, number: u64, event: TrackerEvent) {
-        // What a socket says that was given up on does not matter any more.
-        if number != self.tracker_number || self.tracker.is_none() {
-            return self.outpost_event(number, event);
+        if self.tracker.as_ref().is_none_or(|(current, _)| *current != number) {
+            return self.move_event(number, event);
         }
         let input = match event {
             TrackerEvent::Relays(relays) => {
@@ -131,11 +143,15 @@ impl Driver {
     /// What the link's tracker refuses ends the peer. Another one that refuses is left.
     fn is_refused_elsewhere(&self, message: &TrackerMessage) -> bool {
         let TrackerMessageBody::Error { code, .. } = message.body else { return false };
-        !self.trackers.is_own() && matches!(code, ErrorCode::Forbidden | ErrorCode::UnsupportedVersion)
+        self.trackers.is_left_if_it_refuses()
+            && matches!(code, ErrorCode::Forbidden | ErrorCode::UnsupportedVersion)
     }
 
     /// The connection ended. If it never brought the peer into the swarm, the next tracker is tried.
-    fn tracker_ended(&mut self, reason: String) {
+    pub(super) fn tracker_ended(&mut self, reason: String) {
+        if self.go_on_where_it_moves() {
+            return self.inputs.push_back(Input::TrackerClosed(reason));
+        }
         self.disconnect_tracker();
         let advised = advice_of(&reason).and_then(|address| address.parse().ok());
         let is_advised = advised.is_some_and(|address| self.trackers.advised(self.now(), &address));

@@ -164,6 +164,17 @@ pub enum OutpostInput {
     Published(Result<(), PublishError>),
 }
 
+/// Something that happened on the connection of a move.
+#[derive(Debug, Clone)]
+pub enum MoveInput {
+    /// The socket that was asked for is open.
+    Open,
+    /// The tracker there sent a message.
+    Message(TrackerMessage),
+    /// The socket closed, could not be opened, or may not be: the address is not to be trusted.
+    Closed,
+}
+
 /// Something that happened outside.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -185,6 +196,8 @@ pub enum Input {
         /// Permission to use it, if it is closed.
         token: Option<String>,
     },
+    /// Something happened on the way to the tracker that the tracker in use names.
+    Move(MoveInput),
     /// Something happened at a tracker of [`Publisher::outposts`].
     Outpost(OutpostId, OutpostInput),
     /// Answers `FetchManifest`.

@@ -63,12 +63,12 @@ use bytes::Bytes;
 
 pub use chance::Chance;
 pub use input::{
-    Appetite, Consent, Economy, FetchError, Input, MirrorUse, OutpostInput, PeerConfig, PublishError,
-    Publisher, UploadLimit,
+    Appetite, Consent, Economy, FetchError, Input, MirrorUse, MoveInput, OutpostInput, PeerConfig,
+    PublishError, Publisher, UploadLimit,
 };
 pub use mirrors::{AnswerHead, FetchId, MirrorError, RangeFetch};
 pub use outposts::OutpostId;
-pub use output::{Event, OutpostOutput, Output};
+pub use output::{Event, MoveOutput, OutpostOutput, Output};
 pub use stats::{LinkState, LinkStats, MirrorState, MirrorStats, Stats};
 
 use crate::group_set::GroupSet;
@@ -158,7 +158,7 @@ impl Peer {
             chance,
             outposts,
             outputs: VecDeque::new(),
-            tracker: TrackerSide::new(config.token.clone()),
+            tracker: TrackerSide::new(config.token.clone(), config.role == Role::Viewer),
             manifest: KnownManifest::default(),
             live: None,
             neighbours: Neighbours::default(),
@@ -187,6 +187,7 @@ impl Peer {
             Input::TrackerClosed(reason) => self.tracker_lost(now, reason),
             Input::Tracker(message) => self.tracker_message(now, message),
             Input::TrackerMoved { token } => self.tracker.session.moved(token),
+            Input::Move(input) => self.move_told(now, input),
             Input::Outpost(outpost, input) => self.outpost_told(now, outpost, input),
             Input::ManifestFetched(result) => self.manifest_fetched(now, result),
             Input::ManifestPublished(result) => self.manifest_published(now, result),

@@ -26,12 +26,29 @@ pub enum OutpostOutput {
     Publish(Bytes),
 }
 
+/// Something the driver is to do to move to another tracker, which the tracker in use names.
+#[derive(Debug)]
+pub enum MoveOutput {
+    /// Open a WebSocket to this address beside the one in use; answer `Open` or `Closed`. Trust it as far as
+    /// [`is_usable`](crate::tracker_list::is_usable) does, or answer `Closed`. What the tracker in use is shown may be shown there.
+    Connect(String),
+    /// Send this on it.
+    Request(PeerRequest),
+    /// Close it. No answer is expected.
+    Abandon,
+    /// It is the one in use from now on. Of the other one, only notices are told further, as those of a tracker.
+    Switch,
+    /// Close the one that was in use before.
+    Leave,
+}
+
 /// Something the driver is to do, in the order polled.
 #[derive(Debug)]
 pub enum Output {
     /// Open a WebSocket to the tracker; answer `TrackerOpen` or `TrackerClosed`.
     ConnectTracker,
-    /// Close the WebSocket if it is open. No answer is expected.
+    /// Close the WebSocket if it is open. No answer is expected. If one is opened beside it for a move, that one is in use from now
+    /// on, as it is if the tracker closes the WebSocket.
     DisconnectTracker,
     /// Send this on the open WebSocket. If it is not open, drop it.
     Tracker(PeerRequest),
@@ -39,6 +56,8 @@ pub enum Output {
     FetchManifest,
     /// Put the manifest's canonical bytes to the tracker over HTTP; answer `ManifestPublished`.
     PublishManifest(Bytes),
+    /// Do this to move to another tracker.
+    Move(MoveOutput),
     /// Do this at a tracker of [`Publisher::outposts`](crate::peer::Publisher::outposts).
     Outpost(OutpostId, OutpostOutput),
 

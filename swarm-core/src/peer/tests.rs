@@ -6,6 +6,7 @@ mod consent;
 mod coordination;
 mod fault;
 mod hostile;
+mod moving;
 mod net;
 mod outposts;
 pub(crate) mod scene;

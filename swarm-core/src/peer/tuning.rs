@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::limits::GROUP_BYTES;
+use crate::limits::{GROUP_BYTES, MOVE_INTERVAL};
 
 /// Bytes in a full group.
 pub(crate) const GROUP: u64 = GROUP_BYTES as u64;
@@ -321,6 +321,14 @@ pub(crate) const RESEND_MAX: Duration = Duration::from_secs(10);
 pub(crate) const TRACKER_ANSWER: Duration = Duration::from_secs(15);
 /// So does a minute without any message, since reports are answered.
 pub(crate) const TRACKER_SILENCE: Duration = Duration::from_secs(60);
+/// A viewer that is told to move does so within this time, drawn at random: others were told in the same second.
+pub(crate) const MOVE_SPREAD: Duration = Duration::from_secs(3);
+/// What the tracker that was left has still to deliver comes within this time: it is told of the move by way of the engine.
+pub(crate) const MOVE_LINGER: Duration = Duration::from_secs(2);
+/// Each move doubles the time until the next one, from [`MOVE_INTERVAL`] up to 16 times of it, …
+pub(crate) const MOVE_DOUBLINGS_MAX: u32 = 4;
+/// … until this time has passed without one.
+pub(crate) const MOVE_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
 const fn ms(duration: Duration) -> u128 {
     duration.as_millis()
@@ -349,6 +357,7 @@ const _: () = {
     assert!(ms(SILENT_MIN) > ms(LATE_SLACK), "late requests move before their sender counts as silent");
     assert!(ms(ANNOUNCE_TIMEOUT) > ms(NEWS_PATIENCE), "a push must outlast the wait of its announcement");
     assert!(ms(RESEND_MAX) < ms(CONNECT_TIMEOUT), "what leaves again finds its attempt under way");
+    assert!(ms(MOVE_SPREAD) + ms(MOVE_LINGER) < ms(MOVE_INTERVAL), "one move ends before the next one");
     assert!(ms(TRACKER_ANSWER) < ms(TRACKER_SILENCE), "a lost answer is noticed before silence is");
     assert!(ms(PONG_TIMEOUT) > ms(PING_INTERVAL), "a ping has time to be answered");
     assert!(ms(OPEN_LONG) > ms(RETRY_FIRST) << RETRIES_MAX, "links that end at once are given up");

@@ -200,6 +200,7 @@ impl Session {
             }
             TrackerMessageBody::Welcome { .. }
             | TrackerMessageBody::Peers { .. }
+            | TrackerMessageBody::Move { .. }
             | TrackerMessageBody::Connect { .. }
             | TrackerMessageBody::Unlink { .. }
             | TrackerMessageBody::Assign { .. }

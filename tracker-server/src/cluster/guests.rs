@@ -1,6 +1,6 @@
 //! Members of other trackers, at the home of their swarm.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::decision::{ConnectionId, Room};
 use crate::engine::TrackerId;
@@ -20,6 +20,8 @@ pub(crate) struct Guest {
 pub(crate) struct Guests {
     guests: HashMap<ConnectionId, Guest>,
     connections: HashMap<(TrackerId, u64), ConnectionId>,
+    /// Members that came here with a socket of their own. Their trackers were told, and have not said yet that they are gone.
+    moved: BTreeSet<(TrackerId, u64)>,
 }
 
 impl Guests {
@@ -50,6 +52,21 @@ impl Guests {
         let mut meant: Vec<ConnectionId> = meant.map(|(connection, _)| *connection).collect();
         meant.sort_unstable();
         meant
+    }
+
+    /// A guest came here with a socket of its own.
+    pub(super) fn note_moved(&mut self, guest: Guest) {
+        self.moved.insert((guest.tracker, guest.member));
+    }
+
+    /// Whether a member of another tracker came here with a socket of its own.
+    pub(crate) fn has_moved(&self, tracker: TrackerId, member: u64) -> bool {
+        self.moved.contains(&(tracker, member))
+    }
+
+    /// Forgets those that moved and of which their trackers know no more.
+    pub(crate) fn forget_moved(&mut self, is_gone: impl Fn(TrackerId, u64) -> bool) {
+        self.moved.retain(|(tracker, member)| !is_gone(*tracker, *member));
     }
 
     /// Forgets a guest.

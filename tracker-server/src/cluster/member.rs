@@ -139,6 +139,12 @@ impl Member {
         Some(Said { role, have, uplink_bps, playhead, ahead_ms, links, is_visitor })
     }
 
+    /// Whether it is a viewer that is in this room as its own.
+    pub(super) fn is_own_viewer(&self) -> bool {
+        let is_viewer = self.standing.as_ref().is_some_and(|standing| standing.role == Role::Viewer);
+        self.is_joined && is_viewer && !self.is_visitor
+    }
+
     /// Whether it is linked with a peer.
     pub(super) fn is_linked(&self, peer: PeerId) -> bool {
         self.links.contains(&peer)

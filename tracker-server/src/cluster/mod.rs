@@ -28,6 +28,7 @@
 
 pub(crate) mod directed;
 pub(crate) mod guests;
+mod homing;
 mod member;
 pub(crate) mod record;
 pub(crate) mod seats;
@@ -44,6 +45,8 @@ use swarm_core::{PeerId, SwarmId, Timestamp};
 
 use self::directed::Directed;
 use self::guests::{Guest, Guests};
+use self::homing::Homing;
+pub(crate) use self::homing::Manners;
 use self::member::Member;
 use self::record::Records;
 use self::seats::{Asks, Place, Seats};
@@ -64,6 +67,7 @@ pub(crate) struct Cluster {
     pub(crate) directed: Directed,
     pub(crate) guests: Guests,
     pub(crate) is_draining: bool,
+    homing: Homing,
     wires: Wires,
     members: HashMap<ConnectionId, Member>,
     /// Until when this tracker may be the home for others; none while the engine is away.
@@ -82,6 +86,7 @@ impl Cluster {
             directed: Directed::default(),
             guests: Guests::default(),
             is_draining: false,
+            homing: Homing::default(),
             wires: Wires::new(me, key),
             members: HashMap::new(),
             lease: None,
@@ -122,6 +127,7 @@ impl Cluster {
         self.directed.turn();
         let records = &self.records;
         self.wires.retain(|tracker| records.contains(tracker));
+        self.guests.forget_moved(|tracker, _| !records.contains(tracker));
         if is_back || beat.has_lapsed {
             self.seats.reclaim(sent_at, occupied);
         }
@@ -235,6 +241,27 @@ impl Cluster {
         Some((member.passport, member.said()?.visiting()))
     }
 
+    /// Members that are to be told where their home is, now, with its address. `can_move` says who follows.
+    pub(crate) fn send_home(
+        &mut self,
+        now: Timestamp,
+        manners: Manners<'_>,
+        can_move: impl Fn(ConnectionId) -> bool,
+    ) -> Vec<(ConnectionId, String)> {
+        if self.is_draining || !self.is_leased() {
+            return Vec::new();
+        }
+        let movable = self
+            .members
+            .iter()
+            .filter(|(connection, member)| member.is_own_viewer() && can_move(**connection));
+        let seated = movable.filter_map(|(connection, member)| match self.seats.place(member.room)? {
+            Place::There(home) => Some((*connection, (member.room, home))),
+            Place::Asked | Place::Here(_) | Place::Alone => None,
+        });
+        self.homing.choose(now, manners, (&self.records, self.me), seated)
+    }
+
     /// Whether the room of a member links it with a peer.
     pub(crate) fn is_linked(&self, connection: ConnectionId, peer: PeerId) -> bool {
         self.members.get(&connection).is_some_and(|member| member.is_linked(peer))
@@ -308,7 +335,11 @@ impl Cluster {
 
     /// Has the socket of a guest closed.
     pub(crate) fn close_guest(&mut self, connection: ConnectionId, reason: CloseReason) {
-        if let Some(Guest { tracker, member, epoch, .. }) = self.guests.forget(connection) {
+        if let Some(guest) = self.guests.forget(connection) {
+            let Guest { tracker, member, epoch, .. } = guest;
+            if reason == CloseReason::Moved {
+                self.guests.note_moved(guest);
+            }
             self.wires.push(tracker, Message::Close { member, epoch, reason });
         }
     }

@@ -187,6 +187,13 @@ impl Directory {
         Some(record)
     }
 
+    /// A peer is reached on another connection from now on.
+    pub fn reconnect(&mut self, peer: PeerId, connection: ConnectionId) {
+        if let Some(record) = self.peers.get_mut(&peer) {
+            record.connection = connection;
+        }
+    }
+
     /// Notes what a peer gained and dropped. An initial peer always holds everything.
     pub fn change(&mut self, peer: PeerId, gained: &[SegmentRun], dropped: &[SegmentRun]) {
         let Some(record) = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer) else {

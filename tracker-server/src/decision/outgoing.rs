@@ -55,13 +55,15 @@ pub enum CloseReason {
     NoMessageRoom,
     /// The permission that it came with is over.
     Expired,
+    /// The peer is in the swarm on another connection, which it opened for that.
+    Moved,
 }
 
 impl CloseReason {
     /// The status of the close frame (RFC 6455, §7.4.1).
     pub const fn code(self) -> u16 {
         match self {
-            Self::Stopping => 1001,
+            Self::Stopping | Self::Moved => 1001,
             Self::Version | Self::NoHello => 1002,
             Self::TooLong => 1009,
             Self::Full | Self::NoMessageRoom => 1013,
@@ -95,6 +97,7 @@ impl CloseReason {
                 "your address or network sends too many long messages at once; try again later"
             }
             Self::Expired => "the permission to watch has expired",
+            Self::Moved => "the peer is connected with another tracker now",
         }
     }
 }
@@ -120,6 +123,7 @@ mod tests {
             CloseReason::Unfinished,
             CloseReason::NoMessageRoom,
             CloseReason::Expired,
+            CloseReason::Moved,
         ] {
             assert!(reason.text().len() <= 123);
             assert!((1000..5000).contains(&reason.code()));

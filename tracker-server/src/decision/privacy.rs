@@ -3,7 +3,7 @@
 //! A peer sees the network address of every peer that it is connected with. The tracker decides who is introduced to whom,
 //! so it can keep viewers apart; what their browsers tell each other once they are connected is not its affair.
 
-use swarm_core::tracker_message::{CONSENT, Role};
+use swarm_core::tracker_message::Role;
 
 use super::refusal::Refusal;
 
@@ -30,9 +30,4 @@ impl Privacy {
             Role::Viewer => Ok(()),
         }
     }
-}
-
-/// Whether a `hello` says that the person agreed to connections with other peers.
-pub(super) fn is_consenting(capabilities: &[String]) -> bool {
-    capabilities.iter().any(|capability| capability == CONSENT)
 }

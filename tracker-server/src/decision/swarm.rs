@@ -165,6 +165,13 @@ impl Swarm {
         self.tell(&changes)
     }
 
+    /// A viewer that is in the swarm is reached on another connection, on which it said what it holds.
+    pub(super) fn reconnect(&mut self, peer: PeerId, connection: ConnectionId, have: &[SegmentRun]) {
+        self.directory.reconnect(peer, connection);
+        // What it said on the connection before may have been lost on the way.
+        self.directory.change(peer, have, &[SegmentRun(0, u32::MAX)]);
+    }
+
     /// Enters a peer in everything but the graph.
     fn list(&mut self, newcomer: Newcomer) {
         let Newcomer { peer, site, role, is_visitor, .. } = newcomer;

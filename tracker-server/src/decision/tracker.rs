@@ -1,9 +1,11 @@
 //! The tracker as a pure function from what a connection says to what connections are to be sent.
 
+mod abilities;
 mod ambassadors;
 mod bridged;
 mod cost;
 mod greeting;
+mod joining;
 mod levels;
 mod permits;
 mod rooms;
@@ -15,16 +17,16 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use swarm_core::limits::{ICE_SERVERS_MAX, SEGMENTS_MAX};
-use swarm_core::publisher::{Signature, TrackerName};
+use swarm_core::publisher::TrackerName;
 use swarm_core::tracker_message::{
-    IceServer, PeerRequest, PeerRequestBody, Role, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
+    IceServer, PeerRequest, PeerRequestBody, TrackerDecodeError, TrackerMessage, TrackerMessageBody,
 };
 use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
+use self::abilities::Abilities;
 pub use self::ambassadors::{Candidate, Standing};
 pub use self::bridged::{LinkNote, Passport, Said};
 use self::cost::cost;
-use self::permits::check_permission;
 pub use self::signals::Receiver;
 use self::signals::relay;
 pub use self::stage::Permission;
@@ -35,7 +37,7 @@ use super::directory::Newcomer;
 use super::graph::Wiring;
 use super::network::Site;
 use super::outgoing::{CloseReason, ConnectionId, Outgoing};
-use super::privacy::{Privacy, is_consenting};
+use super::privacy::Privacy;
 use super::rarity::Wish;
 use super::refusal::Refusal;
 use super::resume::ResumeKey;
@@ -255,27 +257,22 @@ impl Tracker {
                 Stage::Open { site, name, permission },
             ) => {
                 self.check_hello(version, token.as_deref(), permission)?;
-                let peer = self.identify(now, resume.as_deref(), outgoing);
-                self.connections.insert(peer, connection);
+                let abilities = Abilities::of(&capabilities);
+                let way = (connection, abilities.is_moving);
+                let peer = self.identify(now, way, resume.as_deref(), outgoing);
                 let challenge = self.config.resume_key.challenge(self.config.seed, connection);
-                let is_consenting = is_consenting(&capabilities);
-                let known =
-                    Known { peer, site, uplink_bps, name, permission, is_consenting, challenge, room: 0 };
+                let known = Known { peer, site, uplink_bps, name, permission, abilities, challenge, room: 0 };
                 self.stages.insert(connection, Stage::Greeted(known));
                 Ok((self.welcome(peer, challenge), Notices::new()))
             }
             (PeerRequestBody::Hello { .. }, _) => Err(Refusal::bad_request("hello was said already")),
             (_, Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             (PeerRequestBody::Join { swarm, role, have, playhead, proof }, Stage::Greeted(known)) => {
-                check_permission(now, known.permission, swarm, role)?;
-                self.config.privacy.check(role, known.is_consenting)?;
-                let Known { peer, site, uplink_bps, room, .. } = known;
+                let Known { peer, site, uplink_bps, .. } = known;
                 let is_visitor = false;
                 let newcomer =
                     Newcomer { peer, connection, role, have, uplink_bps, playhead, site, is_visitor };
-                let room = Room::new(swarm, room);
-                outgoing.extend(self.make_way(now, room, (peer, connection, is_visitor))?);
-                self.join(now, room, newcomer, (known, proof))
+                self.let_in(now, (swarm, newcomer), (known, proof), outgoing)
             }
             (PeerRequestBody::Join { .. }, _) => {
                 Err(Refusal::bad_request("a connection joins one swarm, once; open another"))
@@ -319,32 +316,6 @@ impl Tracker {
             }
         }
         Ok((TrackerMessageBody::Ok, Notices::new()))
-    }
-
-    fn join(
-        &mut self,
-        now: Timestamp,
-        room: Room,
-        newcomer: Newcomer,
-        (known, proof): (Known, Option<Signature>),
-    ) -> Met {
-        let Newcomer { peer, connection, role, site, .. } = newcomer;
-        if role == Role::Initial {
-            self.swarms.check_initial(room.swarm, known.name, known.challenge, proof)?;
-        }
-        let swarm = self.swarms.joinable(room)?;
-        if !swarm.has_room(role) {
-            return Err(Refusal::swarm_full(role == Role::Initial));
-        }
-        if !swarm.has_room_for(site) {
-            return Err(Refusal::crowded());
-        }
-        if role == Role::Initial {
-            self.admission.widen(now, connection);
-        }
-        let notices = swarm.join(now, newcomer, &mut self.rng);
-        self.stages.insert(connection, Stage::Joined { known, room });
-        Ok((swarm.state(now, peer), notices))
     }
 
     fn leave_swarm(&mut self, now: Timestamp, stage: Stage) -> Notices {

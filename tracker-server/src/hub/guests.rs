@@ -41,13 +41,15 @@ impl Hub {
             Message::Attach(attach) => self.attach(state, from, *attach),
             Message::Request { member, epoch, text } => self.hear_guest(state, (from, member), epoch, &text),
             Message::Detach { member } => {
-                let found =
-                    state.cluster.as_ref().and_then(|cluster| cluster.guests.connection(from, member));
+                let Some(cluster) = &mut state.cluster else { return };
+                cluster.guests.forget_moved(|tracker, moved| (tracker, moved) == (from, member));
+                let found = cluster.guests.connection(from, member);
                 self.drop_guests(state, found);
             }
             Message::Present { members } => {
-                let Some(cluster) = &state.cluster else { return };
+                let Some(cluster) = &mut state.cluster else { return };
                 let members: HashSet<u64> = members.into_iter().collect();
+                cluster.guests.forget_moved(|tracker, moved| tracker == from && !members.contains(&moved));
                 let gone =
                     cluster.guests.which(|guest| guest.tracker == from && !members.contains(&guest.member));
                 self.drop_guests(state, gone);
@@ -101,6 +103,10 @@ impl Hub {
             }
             return;
         }
+        if cluster.guests.has_moved(from, member) {
+            // It was told again before its tracker knew that the peer has a socket here.
+            return cluster.send(from, Message::Close { member, epoch, reason: CloseReason::Moved });
+        }
         let guest = Guest { tracker: from, member, room, epoch };
         let (passport, said) = attach.into_parts();
         let is_visitor = said.as_ref().is_some_and(|said| said.is_visitor);
@@ -132,7 +138,7 @@ impl Hub {
         if is_visitor && state.tracker.joined_room(connection).is_none() {
             let outgoing = state.tracker.disconnected(now, connection);
             self.deliver(state, outgoing);
-            close_guest(state, connection, CloseReason::Full);
+            self.close_guest(state, connection, CloseReason::Full);
         }
         self.arrange_after_join(state, connection, None);
     }
@@ -158,6 +164,15 @@ impl Hub {
         }
     }
 
+    /// Has the socket of a member of another tracker closed. The decisions have forgotten it.
+    pub(super) fn close_guest(&self, state: &mut State, connection: ConnectionId, reason: CloseReason) {
+        if reason == CloseReason::Moved {
+            self.metrics.count_moved();
+        }
+        state.cluster.iter_mut().for_each(|cluster| cluster.close_guest(connection, reason));
+        state.lines.remove(&connection);
+    }
+
     /// Guests are gone, or can no longer be served. Nobody tells their trackers.
     pub(super) fn drop_guests(&self, state: &mut State, guests: impl IntoIterator<Item = ConnectionId>) {
         for connection in guests {
@@ -180,10 +195,4 @@ pub(super) fn deliver_to_guest(
     if let Some(guest) = cluster.guests.of(connection) {
         cluster.deliver(guest, message, text);
     }
-}
-
-/// Has the socket of a member of another tracker closed. The decisions have forgotten it.
-pub(super) fn close_guest(state: &mut State, connection: ConnectionId, reason: CloseReason) {
-    state.cluster.iter_mut().for_each(|cluster| cluster.close_guest(connection, reason));
-    state.lines.remove(&connection);
 }

@@ -104,7 +104,8 @@ impl Hub {
         let old = state.returning.room(peer, swarm);
         let old = old.filter(|number| filled.get(number).is_some_and(|peers| *peers < peers_max));
         let filled: Vec<(u32, u32)> = filled.into_iter().collect();
-        let number = old.unwrap_or_else(|| choose(&filled, peers_max));
+        let moving = state.tracker.room_of_moving(connection, swarm).map(|room| room.number);
+        let number = moving.or(old).unwrap_or_else(|| choose(&filled, peers_max));
         let room = Room::new(swarm, number);
         state.tracker.direct(connection, number);
         state.returning.note(peer, room);
@@ -145,6 +146,7 @@ impl Hub {
         for visit in state.visits.stale(self.now()) {
             self.end_visit(&mut state, visit);
         }
+        self.send_home(&mut state);
         self.wake(&state);
     }
 

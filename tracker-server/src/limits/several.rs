@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use swarm_core::limits::MOVE_INTERVAL;
+
 use super::{MANIFESTS_MAX, REMOVED_MAX};
 
 /// How long a tracker is the home of its swarms without a sign of life to the engine. Another one takes them over after
@@ -107,6 +109,22 @@ pub const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Peers of a room by default: a second's joins of a large audience fit in, and a tracker carries some rooms.
 pub const ROOM_PEERS_MAX: u32 = 10_000;
+
+/// Viewers that all trackers together send to one home in a second: each costs it a TLS handshake, about a millisecond of a core.
+pub const MOVES_PER_S: u32 = 100;
+
+/// A home is a home, and a viewer is in its room, for so long before the viewer is sent there: a few beats, so that a second
+/// failure is over, and longer than a player takes to start.
+pub const HOME_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A viewer that did not follow is told again after this time, which doubles as often as the next constant says, up to about an hour.
+pub const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(4 * 60);
+
+/// See [`TOLD_AGAIN_AFTER`].
+pub const TOLD_DOUBLINGS_MAX: u32 = 4;
+
+const _: () =
+    assert!(TOLD_AGAIN_AFTER.as_secs() > MOVE_INTERVAL.as_secs(), "who moved lately follows the next time");
 
 /// When what several trackers could not agree upon may be tried again, ms.
 pub const UNAVAILABLE_RETRY_MS: u32 = 1_000;

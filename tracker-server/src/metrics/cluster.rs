@@ -46,6 +46,8 @@ pub(super) struct ClusterMetrics {
     mended: Counter,
     late: Counter,
     moves: Counter,
+    sent_home: Counter,
+    moved_here: Counter,
     engine_failures: Counter,
     engine_operations: Counter,
     send_seconds: Histogram,
@@ -81,6 +83,8 @@ impl ClusterMetrics {
         let mended = counter("mended", "Times that two trackers told one another again what they know");
         let late = counter("late_messages", "Messages of an earlier home, or answers given twice, dropped");
         let moves = counter("moves", "Times that a swarm got another place");
+        let sent_home = counter("sent_home", "Times that a viewer was told to move to the home of its room");
+        let moved_here = counter("moved_here", "Viewers that moved here, to the home of their room");
         let engine_failures = counter("engine_failures", "Operations that the engine did not answer");
         let engine_operations = counter("engine_operations", "Operations that the engine was asked for");
         // 10 µs to 2.6 s.
@@ -105,6 +109,8 @@ impl ClusterMetrics {
             mended,
             late,
             moves,
+            sent_home,
+            moved_here,
             engine_failures,
             engine_operations,
             send_seconds,
@@ -158,6 +164,14 @@ impl Metrics {
 
     pub(crate) fn count_move(&self) {
         self.cluster.moves.inc();
+    }
+
+    pub(crate) fn count_sent_home(&self, viewers: usize) {
+        self.cluster.sent_home.inc_by(viewers as u64);
+    }
+
+    pub(crate) fn count_moved(&self) {
+        self.cluster.moved_here.inc();
     }
 
     pub(crate) fn count_engine_failure(&self) {

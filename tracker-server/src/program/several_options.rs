@@ -20,8 +20,8 @@ pub(crate) struct SeveralOptions {
     #[arg(long, value_name = "URL", env = "TRIBUTARY_ENGINE", hide_env_values = true)]
     engine: Option<String>,
 
-    /// Where peers reach this one of several trackers and no other, such as wss://one.example.org/v1/swarm: a tracker that stops sends
-    /// its peers there, if their publisher lists that address.
+    /// Where peers reach this one of several trackers and no other, such as wss://one.example.org/v1/swarm: viewers whose swarm is decided
+    /// upon here move here from other trackers, and a tracker that stops sends its peers here, if their publisher lists that address.
     #[arg(long, value_name = "URL", requires = "engine")]
     public_url: Option<SiblingAddress>,
 

@@ -161,6 +161,7 @@ impl Envoy {
             TrackerMessageBody::Welcome { .. }
             | TrackerMessageBody::Swarm { .. }
             | TrackerMessageBody::Peers { .. }
+            | TrackerMessageBody::Move { .. }
             | TrackerMessageBody::Assign { .. }
             | TrackerMessageBody::Ok
             | TrackerMessageBody::Error { .. } => None,

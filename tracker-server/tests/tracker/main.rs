@@ -7,6 +7,7 @@ mod document;
 mod embedding;
 mod encrypted;
 mod harness;
+mod homing;
 mod hostile;
 mod http;
 mod proxies;

@@ -16,13 +16,15 @@ use crate::manifest::Mirrors;
 use crate::manifest::tests::key;
 use crate::peer::stats::LinkState;
 use crate::peer::{
-    Appetite, Economy, Event, FetchId, Input, MirrorUse, OutpostOutput, Output, Peer, PeerConfig, Publisher,
-    RangeFetch, UploadLimit,
+    Appetite, Economy, Event, FetchId, Input, MirrorUse, MoveOutput, OutpostOutput, Output, Peer, PeerConfig,
+    Publisher, RangeFetch, UploadLimit,
 };
 use crate::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Standing};
 use crate::publisher::{Statement, TrackerName};
 use crate::time::Timestamp;
-use crate::tracker_message::{Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody};
+use crate::tracker_message::{
+    PeerRequest, Role, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
+};
 use crate::tree::{HashTree, Proof};
 
 /// Outputs that may follow from one input: a message to each neighbour, a rejection of each group, and some.
@@ -46,6 +48,12 @@ pub(crate) struct Alone {
     pub(crate) buffered: BTreeMap<LinkId, u64>,
     /// What was asked for at outposts and has not been looked at.
     pub(crate) at_outposts: Vec<OutpostOutput>,
+    /// What was asked for to move to another tracker and has not been looked at.
+    pub(crate) moves: Vec<MoveOutput>,
+    /// What the tracker in use was told and has not been looked at.
+    pub(crate) told: Vec<PeerRequest>,
+    /// Sockets to the tracker that were asked for.
+    pub(crate) tracker_connects: usize,
     /// Connections that were asked for.
     pub(crate) connects: usize,
     /// What mirrors are asked for and have not answered.
@@ -110,6 +118,9 @@ impl Alone {
             sent: Vec::new(),
             buffered: BTreeMap::new(),
             at_outposts: Vec::new(),
+            moves: Vec::new(),
+            told: Vec::new(),
+            tracker_connects: 0,
             connects: 0,
             fetches: Vec::new(),
             aborted: Vec::new(),
@@ -299,15 +310,16 @@ impl Alone {
             Output::CloseLink(link, _) => drop(self.buffered.remove(&link)),
             Output::Event(event) => self.events.push(event),
             Output::Outpost(_, output) => self.at_outposts.push(output),
+            Output::Move(output) => self.moves.push(output),
+            Output::Tracker(request) => self.told.push(request),
+            Output::ConnectTracker => self.tracker_connects += 1,
             Output::Connect { .. } => self.connects += 1,
             Output::FetchRange(fetch) => self.fetches.push(fetch),
             Output::AbortFetch(id) => {
                 self.fetches.retain(|fetch| fetch.fetch != id);
                 self.aborted.push(id);
             }
-            Output::ConnectTracker
-            | Output::DisconnectTracker
-            | Output::Tracker(_)
+            Output::DisconnectTracker
             | Output::FetchManifest
             | Output::PublishManifest(_)
             | Output::RemoteSignal(..)

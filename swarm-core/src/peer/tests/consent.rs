@@ -10,7 +10,7 @@ use crate::manifest::tests::key;
 use crate::peer::{Consent, Event, Input, MirrorUse, Output, Peer, PeerConfig};
 use crate::time::Timestamp;
 use crate::tracker_message::{
-    CONSENT, ErrorCode, PeerRequest, PeerRequestBody, TrackerMessage, TrackerMessageBody,
+    CONSENT, ErrorCode, MOVE, PeerRequest, PeerRequestBody, TrackerMessage, TrackerMessageBody,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1);
@@ -55,14 +55,14 @@ fn without_peers_no_tracker_is_asked_until_the_person_agrees() {
     let mut peer = viewer(Consent::Refused);
     assert!(!connects(&outputs(&mut peer, Input::Start)));
     assert!(connects(&outputs(&mut peer, Input::Consent(Consent::Given))));
-    assert_eq!(capabilities(&outputs(&mut peer, Input::TrackerOpen)), [CONSENT]);
+    assert_eq!(capabilities(&outputs(&mut peer, Input::TrackerOpen)), [CONSENT, MOVE]);
 }
 
 #[test]
 fn a_tracker_that_requires_consent_is_asked_again_once_it_is_given() {
     let mut peer = viewer(Consent::Open);
     assert!(connects(&outputs(&mut peer, Input::Start)));
-    assert_eq!(capabilities(&outputs(&mut peer, Input::TrackerOpen)), [""; 0]);
+    assert_eq!(capabilities(&outputs(&mut peer, Input::TrackerOpen)), [MOVE]);
     let refused = TrackerMessageBody::Error {
         code: ErrorCode::ConsentRequired,
         text: "ask first".into(),
@@ -87,7 +87,7 @@ fn a_tracker_that_requires_consent_is_asked_again_once_it_is_given() {
     let later: Vec<Output> = std::iter::from_fn(|| peer.poll_output()).collect();
     assert!(!connects(&later), "{later:?}");
     assert!(connects(&outputs(&mut peer, Input::Consent(Consent::Given))));
-    assert_eq!(capabilities(&outputs(&mut peer, Input::TrackerOpen)), [CONSENT]);
+    assert_eq!(capabilities(&outputs(&mut peer, Input::TrackerOpen)), [CONSENT, MOVE]);
 }
 
 #[test]

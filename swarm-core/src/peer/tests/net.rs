@@ -287,7 +287,8 @@ impl Net {
             | Output::RemoteSignal(..)
             | Output::LowWater(..)
             | Output::FetchRange(_)
-            | Output::AbortFetch(_) => {}
+            | Output::AbortFetch(_)
+            | Output::Move(_) => {}
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod advice;
 mod manifest;
+mod moving;
 mod session;
 mod signals;
 mod wants;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub(crate) use advice::Advice;
 pub(crate) use manifest::{ManifestSource, Progress, part_of};
+pub(crate) use moving::Moving;
 pub(crate) use session::{Refusal, Session, State};
 pub(crate) use signals::Signals;
 pub(crate) use wants::{Wants, millis};
@@ -28,6 +30,7 @@ pub(crate) struct TrackerSide {
     pub(crate) wants: Wants,
     pub(crate) advice: Advice,
     pub(crate) signals: Signals,
+    pub(crate) moving: Moving,
     /// Whether segments may have become whole or broken since the tracker was told.
     has_segment_news: bool,
     /// Viewers that lack something, as it said last.
@@ -37,12 +40,14 @@ pub(crate) struct TrackerSide {
 }
 
 impl TrackerSide {
-    pub(crate) fn new(token: Option<String>) -> Self {
+    /// `can_move`: follows the tracker to another one.
+    pub(crate) fn new(token: Option<String>, can_move: bool) -> Self {
         Self {
-            session: Session::new(token),
+            session: Session::new(token).moving_when_told(can_move),
             wants: Wants::default(),
             advice: Advice::default(),
             signals: Signals::default(),
+            moving: Moving::default(),
             has_segment_news: false,
             leechers: 0,
             scarcity: None,
@@ -81,7 +86,7 @@ impl TrackerSide {
 
     /// Whether the tracker is to hear of segments now.
     pub(crate) fn take_segments_due(&mut self, now: Timestamp) -> bool {
-        self.has_segment_news && self.session.take_have_due(now)
+        self.has_segment_news && !self.moving.is_joining() && self.session.take_have_due(now)
     }
 
     /// All news was told.
@@ -91,8 +96,9 @@ impl TrackerSide {
 
     /// When something here is due by itself.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        let news = (self.has_segment_news && self.session.is_joined()).then_some(self.session.next_have);
+        let has_news = self.has_segment_news && !self.moving.is_joining() && self.session.is_joined();
+        let news = has_news.then_some(self.session.next_have);
         let signals = self.signals.deadline().filter(|_| self.session.is_joined());
-        [self.session.deadline(), news, signals].into_iter().flatten().min()
+        [self.session.deadline(), news, signals, self.moving.deadline()].into_iter().flatten().min()
     }
 }

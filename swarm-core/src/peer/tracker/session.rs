@@ -24,7 +24,7 @@ use crate::peer::chance::Chance;
 use crate::peer::input::Consent;
 use crate::peer::tuning::{TRACKER_ANSWER, TRACKER_SILENCE};
 use crate::time::Timestamp;
-use crate::tracker_message::{CONSENT, ErrorCode, IceServer, PeerRequest, PeerRequestBody};
+use crate::tracker_message::{CONSENT, ErrorCode, IceServer, MOVE, MOVING, PeerRequest, PeerRequestBody};
 
 /// Unanswered requests that are remembered; the oldest decides.
 const UNANSWERED_MAX: usize = 64;
@@ -72,7 +72,7 @@ pub(crate) enum Refusal {
 }
 
 /// The state of the conversation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) state: State,
     /// Our id, as of the last welcome.
@@ -82,6 +82,10 @@ pub(crate) struct Session {
     pub(crate) challenge: Challenge,
     /// What the person said about connections with other peers.
     pub(crate) consent: Consent,
+    /// Whether this peer follows the tracker to another one.
+    can_move: bool,
+    /// Whether this is the conversation of a move: the peer is in the swarm on another connection.
+    is_moving: bool,
     token: Option<String>,
     resume: Option<String>,
     backoff: Backoff,
@@ -107,6 +111,8 @@ impl Session {
             ice_servers: Arc::new([]),
             challenge: Challenge::default(),
             consent: Consent::default(),
+            can_move: false,
+            is_moving: false,
             token,
             resume: None,
             backoff: Backoff::of_crowd(),
@@ -122,11 +128,21 @@ impl Session {
         }
     }
 
+    /// The same of a peer that follows the tracker to another one, or does not.
+    pub(crate) fn moving_when_told(self, can_move: bool) -> Self {
+        Self { can_move, ..self }
+    }
+
     /// The next socket is to another tracker, which gets nothing that the last one gave.
     pub(crate) fn moved(&mut self, token: Option<String>) {
         (self.token, self.resume) = (token, None);
         self.backoff.reset();
         self.is_uplink_told = false;
+    }
+
+    /// The conversation on a second connection, to a tracker that honours what this one gave.
+    pub(crate) fn for_move(&self) -> Self {
+        Self { is_moving: true, unanswered: VecDeque::new(), ..self.clone() }
     }
 
     /// Whether the tracker knows us.
@@ -179,10 +195,10 @@ impl Session {
         self.unanswered.clear();
         self.heard_at = now;
         let (token, resume) = (self.token.clone(), self.resume.clone());
-        let capabilities = match self.consent {
-            Consent::Given => vec![CONSENT.to_owned()],
-            Consent::Open | Consent::Refused => Vec::new(),
-        };
+        let said =
+            [(CONSENT, self.consent == Consent::Given), (MOVE, self.can_move), (MOVING, self.is_moving)];
+        let capabilities =
+            said.into_iter().filter(|(_, is_so)| *is_so).map(|(name, _)| name.to_owned()).collect();
         self.request(now, PeerRequestBody::Hello { version, capabilities, uplink_bps, token, resume })
     }
 
@@ -202,6 +218,7 @@ impl Session {
         self.ice_servers = ice_servers.into();
         self.report_interval = Duration::from_millis(u64::from(report_interval_ms.clamp(low, high)));
         self.next_report = now + self.report_interval;
+        self.is_moving = false;
         self.backoff.reset();
     }
 
@@ -228,6 +245,7 @@ impl Session {
     /// The connection is lost; returns how long until the next attempt.
     pub(crate) fn lost(&mut self, now: Timestamp, chance: &mut Chance) -> Duration {
         let wait = self.backoff.next(chance);
+        self.is_moving = false;
         self.state = State::Waiting(now + wait);
         wait
     }

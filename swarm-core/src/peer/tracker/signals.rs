@@ -53,6 +53,15 @@ impl Signals {
         self.due.get_or_insert(now + retry_after.clamp(RESEND_MIN, RESEND_MAX));
     }
 
+    /// The connection that carried them was left for another one: those without an answer leave again on that, before others.
+    pub(crate) fn resend(&mut self, now: Timestamp) {
+        for (_, link, signal) in std::mem::take(&mut self.sent).into_iter().rev() {
+            self.waiting.push_front((link, signal));
+        }
+        self.waiting.truncate(SIGNALS_KEPT_MAX);
+        self.due = (!self.waiting.is_empty()).then_some(now);
+    }
+
     /// What leaves again now.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> VecDeque<(LinkId, Signal)> {
         if self.due.take_if(|due| now >= *due).is_none() {
@@ -113,6 +122,21 @@ mod tests {
         assert!(signals.take_due(Timestamp::ZERO).is_empty());
         assert_eq!(signals.take_due(due), [(LINK, signal(1)), (LINK, signal(3)), (LINK, signal(4))]);
         assert!(signals.deadline().is_none() && !signals.take_behind(LINK, &signal(6)));
+    }
+
+    #[test]
+    fn what_was_not_answered_when_the_connection_changed_leaves_first_on_the_next_one() {
+        let mut signals = Signals::default();
+        (1..=4).for_each(|id| signals.left(id, LINK, signal(id as usize)));
+        signals.answered(1);
+        signals.refused(Timestamp::ZERO, 4, RESEND_MIN);
+        signals.resend(Timestamp::ZERO);
+        assert_eq!(
+            signals.take_due(Timestamp::ZERO),
+            [(LINK, signal(2)), (LINK, signal(3)), (LINK, signal(4))]
+        );
+        signals.resend(Timestamp::ZERO);
+        assert_eq!(signals.deadline(), None, "nothing is left");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod links;
 mod manifest;
 mod messages;
 mod mirrors;
+mod moving;
 mod outposts;
 mod sending;
 mod tracker;

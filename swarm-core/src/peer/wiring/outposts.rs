@@ -188,7 +188,9 @@ impl Peer {
                 }
             }
             // An initial peer lacks nothing.
-            TrackerMessageBody::Assign { .. } | TrackerMessageBody::Peers { .. } => {}
+            TrackerMessageBody::Assign { .. }
+            | TrackerMessageBody::Peers { .. }
+            | TrackerMessageBody::Move { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::group_set::GroupSet;
-use crate::id::{LinkId, PeerId};
+use crate::id::{Challenge, LinkId, PeerId};
 use crate::limits::RUNS_MAX;
 use crate::peer::content::Content;
 use crate::peer::inject::Inject;
@@ -69,10 +69,16 @@ impl Peer {
             let leave = self.tracker.session.request(now, PeerRequestBody::Leave);
             self.outputs.push_back(Output::Tracker(leave));
         }
-        self.outputs.push_back(Output::DisconnectTracker);
-        self.tracker.session.state = State::Idle;
+        self.part_from_tracker(State::Idle);
         let ids: Vec<LinkId> = self.neighbours.iter().map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.close_link(now, id, "leaving"));
+    }
+
+    /// Ends the conversation with the tracker, and with the one that it named. It does not begin again by itself.
+    fn part_from_tracker(&mut self, state: State) {
+        self.abandon_move();
+        self.outputs.push_back(Output::DisconnectTracker);
+        self.tracker.session.state = state;
     }
 
     fn connect_tracker(&mut self, now: Timestamp) {
@@ -94,6 +100,9 @@ impl Peer {
         if matches!(self.tracker.session.state, State::Idle | State::Withheld | State::Waiting(_)) {
             return;
         }
+        if self.arrive(now) {
+            return;
+        }
         let wait = self.tracker.session.lost(now, &mut self.chance);
         self.tracker.signals.forget();
         let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -101,6 +110,7 @@ impl Peer {
     }
 
     pub(in crate::peer) fn tracker_timeout(&mut self, now: Timestamp) {
+        self.move_timeout(now);
         if self.tracker.session.is_silent(now) {
             self.outputs.push_back(Output::DisconnectTracker);
             return self.tracker_lost(now, "the tracker has gone silent".to_owned());
@@ -157,6 +167,10 @@ impl Peer {
             TrackerMessageBody::Assign { segments, source, lease_ms } => {
                 self.assigned(now, &segments, source, lease_ms);
             }
+            TrackerMessageBody::Move { to } => self.told_to_move(now, to),
+            // It precedes the close of the connection that is being left.
+            TrackerMessageBody::Error { .. }
+                if message.id.is_none() && self.tracker.moving.is_under_way() => {}
             TrackerMessageBody::Error { code, text, retry_after_ms } => {
                 let retry_after = Duration::from_millis(u64::from(retry_after_ms.unwrap_or(1000)));
                 self.tracker_refused(now, message.id, code, text, retry_after);
@@ -202,14 +216,12 @@ impl Peer {
                 self.tracker_lost(now, text);
             }
             Refusal::Withheld => {
-                self.outputs.push_back(Output::DisconnectTracker);
-                self.tracker.session.state = State::Withheld;
+                self.part_from_tracker(State::Withheld);
                 let is_consent_required = code == ErrorCode::ConsentRequired;
                 self.event(Event::PeersWithheld { is_consent_required, reason: text });
             }
             Refusal::Never if self.config.role == Role::Viewer && self.tracker.session.is_joined() => {
-                self.outputs.push_back(Output::DisconnectTracker);
-                self.tracker.session.state = State::Idle;
+                self.part_from_tracker(State::Idle);
                 self.tracker.signals.forget();
                 self.event(Event::Dismissed { reason: text });
             }
@@ -228,8 +240,7 @@ impl Peer {
 
     /// The tracker will never take us: asking again is of no use.
     fn tracker_refuses(&mut self, reason: String) {
-        self.outputs.push_back(Output::DisconnectTracker);
-        self.tracker.session.state = State::Idle;
+        self.part_from_tracker(State::Idle);
         self.event(Event::Failed(reason));
     }
 
@@ -256,7 +267,8 @@ impl Peer {
     /// Tells the tracker what is looked for, if that is news or cannot be had in time.
     pub(in crate::peer) fn look_for(&mut self, now: Timestamp) {
         self.tracker.advice.pass(now);
-        if !self.tracker.session.is_joined() || !self.tracker.wants.is_open(now) || self.is_complete_told {
+        let can_ask = self.tracker.session.is_joined() && !self.tracker.moving.is_joining();
+        if !can_ask || !self.tracker.wants.is_open(now) || self.is_complete_told {
             return;
         }
         let mut wants = std::mem::take(&mut self.tracker.wants);
@@ -297,18 +309,22 @@ impl Peer {
     }
 
     fn join(&mut self, now: Timestamp) {
+        let body = self.join_body(self.tracker.session.challenge);
+        let join = self.tracker.session.join(now, body);
+        self.outputs.push_back(Output::Tracker(join));
+    }
+
+    /// What is said to a tracker that knows nothing of this peer. What is held counts as told.
+    pub(in crate::peer) fn join_body(&mut self, challenge: Challenge) -> PeerRequestBody {
         let have = self.live.as_mut().map_or_else(Vec::new, |live| live.content.tell_segments());
         // Runs that did not fit the message follow as news.
         self.tracker.note_segments();
         let playhead = self.playhead_segment();
         let (swarm, role) = (self.config.swarm, self.config.role);
-        let challenge = self.tracker.session.challenge;
         let proof = self.config.publisher.as_ref().map(|publisher| {
             publisher.key.sign(&Statement::Join { swarm, tracker: publisher.tracker, challenge })
         });
-        let body = PeerRequestBody::Join { swarm, role, have, playhead, proof };
-        let join = self.tracker.session.join(now, body);
-        self.outputs.push_back(Output::Tracker(join));
+        PeerRequestBody::Join { swarm, role, have, playhead, proof }
     }
 
     fn playhead_segment(&self) -> Option<u32> {
@@ -329,15 +345,7 @@ impl Peer {
     /// Tells the tracker what is due: segments gained, and how transfers went.
     pub(in crate::peer) fn tell_tracker(&mut self, now: Timestamp) {
         if self.tracker.take_segments_due(now) {
-            let news = self.live.as_mut().map(|live| live.content.take_segment_news());
-            match news.filter(|(gained, dropped)| !gained.is_empty() || !dropped.is_empty()) {
-                None => self.tracker.segments_told(),
-                Some((gained, dropped)) => {
-                    let body = PeerRequestBody::Have { gained, dropped };
-                    let request = self.tracker.session.request(now, body);
-                    self.outputs.push_back(Output::Tracker(request));
-                }
-            }
+            self.tell_segments(now);
         }
         if self.tracker.session.take_report_due(now, self.uplink_bps() > 0) {
             let received = self.received_by(None);
@@ -346,6 +354,19 @@ impl Peer {
             let body = PeerRequestBody::Report { received, uplink_bps, playhead, ahead_ms };
             let request = self.tracker.session.request(now, body);
             self.outputs.push_back(Output::Tracker(request));
+        }
+    }
+
+    /// Tells which segments became whole, and which no longer are.
+    pub(in crate::peer) fn tell_segments(&mut self, now: Timestamp) {
+        let news = self.live.as_mut().map(|live| live.content.take_segment_news());
+        match news.filter(|(gained, dropped)| !gained.is_empty() || !dropped.is_empty()) {
+            None => self.tracker.segments_told(),
+            Some((gained, dropped)) => {
+                let body = PeerRequestBody::Have { gained, dropped };
+                let request = self.tracker.session.request(now, body);
+                self.outputs.push_back(Output::Tracker(request));
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use super::super::network::Site;
 use super::super::outgoing::{ConnectionId, Outgoing};
 use super::super::refusal::Refusal;
 use super::super::room::Room;
+use super::abilities::Abilities;
 use super::permits::check_permission;
 use super::stage::{Known, Permission, Stage};
 use super::{Tracker, cost};
@@ -103,7 +104,7 @@ impl Tracker {
     ) -> Result<Passport, Outgoings> {
         let passport = match self.stages.get(&connection) {
             Some(Stage::Greeted(known)) => check_permission(now, known.permission, swarm, role)
-                .and_then(|()| self.config.privacy.check(role, known.is_consenting))
+                .and_then(|()| self.config.privacy.check(role, known.abilities.is_consenting))
                 .map(|()| known.passport()),
             Some(Stage::Open { .. }) => Err(Refusal::bad_request("say hello first")),
             Some(Stage::Joined { .. } | Stage::Left { .. }) => {
@@ -111,7 +112,14 @@ impl Tracker {
             }
             None => return Err(Vec::new()),
         };
-        passport.map_err(|refusal| self.refuse_known(now, connection, Some(id), refusal))
+        match passport {
+            Ok(passport) => {
+                // One that moves here stands for its peer from now on. The home ends the other connection.
+                self.connections.insert(passport.peer, connection);
+                Ok(passport)
+            }
+            Err(refusal) => Err(self.refuse_known(now, connection, Some(id), refusal)),
+        }
     }
 
     /// Refuses a request that cannot be passed on at the moment.
@@ -130,9 +138,9 @@ impl Tracker {
         let Some(Stage::Open { site, .. }) = self.stages.get(&connection) else { return Vec::new() };
         let Passport { peer, uplink_bps, name, challenge, .. } = passport;
         // Permission and consent were checked where its socket is.
-        let (permission, is_consenting) = (Permission::All, true);
+        let (permission, abilities) = (Permission::All, Abilities::elsewhere());
         let (site, room) = (*site, 0);
-        let known = Known { peer, site, uplink_bps, name, permission, is_consenting, challenge, room };
+        let known = Known { peer, site, uplink_bps, name, permission, abilities, challenge, room };
         let mut outgoing = Vec::new();
         self.replace(now, peer, &mut outgoing);
         self.connections.insert(peer, connection);
@@ -224,6 +232,7 @@ impl Tracker {
             TrackerMessageBody::Welcome { .. }
             | TrackerMessageBody::Peers { .. }
             | TrackerMessageBody::Assign { .. }
+            | TrackerMessageBody::Move { .. }
             | TrackerMessageBody::Ok
             | TrackerMessageBody::Error { .. } => LinkNote::Nothing,
         }

@@ -1,5 +1,7 @@
 //! Greetings: who may come in, under which id, and what it is told.
 
+use std::collections::hash_map::Entry;
+
 use swarm_core::tracker_message::{TRACKER_VERSION, TrackerMessageBody};
 use swarm_core::{Challenge, PeerId, Timestamp};
 
@@ -31,20 +33,26 @@ impl Tracker {
         }
     }
 
-    /// The id of the peer: its old one if it can show that, which ends an old connection; else a new one.
+    /// The id of the peer: its old one if it can show that, which ends an old connection; else a new one. The old connection of
+    /// a peer that moves stands until it joins.
     pub(super) fn identify(
         &mut self,
         now: Timestamp,
+        (connection, is_moving): (ConnectionId, bool),
         resume: Option<&str>,
         outgoing: &mut Vec<(ConnectionId, Outgoing)>,
     ) -> PeerId {
         if let Some(peer) = resume.and_then(|token| self.config.resume_key.peer(token)) {
-            self.replace(now, peer, outgoing);
+            if !is_moving {
+                self.replace(now, peer, outgoing);
+            }
+            self.connections.entry(peer).or_insert(connection);
             return peer;
         }
         loop {
             let peer = PeerId(self.rng.u64(..));
-            if !self.connections.contains_key(&peer) {
+            if let Entry::Vacant(free) = self.connections.entry(peer) {
+                free.insert(connection);
                 return peer;
             }
         }

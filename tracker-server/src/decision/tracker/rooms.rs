@@ -9,6 +9,7 @@ use super::super::outgoing::{ConnectionId, Outgoing};
 use super::super::refusal::Refusal;
 use super::super::room::{Around, Room};
 use super::super::swarm::Swarm;
+use super::abilities::Abilities;
 use super::stage::{Known, Permission, Stage};
 use super::{Passport, Said, Tracker};
 
@@ -27,6 +28,14 @@ impl Tracker {
             Some(Stage::Joined { room, .. }) => room.number,
             Some(Stage::Open { .. } | Stage::Left { .. }) | None => 0,
         }
+    }
+
+    /// Whether the peer of a connection goes to another tracker when it is told to.
+    pub fn can_move(&self, connection: ConnectionId) -> bool {
+        let Some(Stage::Greeted(known) | Stage::Joined { known, .. }) = self.stages.get(&connection) else {
+            return false;
+        };
+        known.abilities.can_move
     }
 
     /// The peer that a connection stands for, once it has greeted.
@@ -120,8 +129,8 @@ impl Tracker {
     pub fn adopt_visitor(&mut self, now: Timestamp, connection: ConnectionId, passport: Passport) {
         let Passport { peer, address, uplink_bps, name, challenge } = passport;
         self.admission.connect_through_another(now, connection);
-        let (site, permission, is_consenting) = (Site::of(address), Permission::All, true);
-        let known = Known { peer, site, uplink_bps, name, permission, is_consenting, challenge, room: 0 };
+        let (site, permission, abilities) = (Site::of(address), Permission::All, Abilities::elsewhere());
+        let known = Known { peer, site, uplink_bps, name, permission, abilities, challenge, room: 0 };
         self.stages.insert(connection, Stage::Greeted(known));
     }
 }

@@ -6,6 +6,7 @@ use swarm_core::{Challenge, PeerId, SwarmId, Timestamp};
 
 use super::super::network::Site;
 use super::super::room::Room;
+use super::abilities::Abilities;
 
 /// What the token of a connection lets it do, as the edge of the tracker found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,7 @@ pub(super) struct Known {
     /// What the peer calls the tracker by.
     pub(super) name: TrackerName,
     pub(super) permission: Permission,
-    /// Whether its person agreed to connections with other peers.
-    pub(super) is_consenting: bool,
+    pub(super) abilities: Abilities,
     /// What an initial peer signs.
     pub(super) challenge: Challenge,
     /// Number of the room to which it was sent.

@@ -11,7 +11,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use swarm_core::SecretKey;
 use swarm_core::manifest::Period;
-use swarm_core::tracker_message::{ErrorCode, Received, SegmentRun, Signal, TRACKER_VERSION, Want};
+use swarm_core::publisher::Signature;
+use swarm_core::tracker_message::{
+    ErrorCode, MOVE, MOVING, Received, Role, SegmentRun, Signal, TRACKER_VERSION, Want,
+};
 
 use super::*;
 use crate::limits::{CONNECTION_BURST, REFUSALS_MAX, WANT_COST};

@@ -97,3 +97,81 @@ fn a_flood_is_refused_before_it_is_passed_on() {
     let closed = (ConnectionId(1), Outgoing::Close(CloseReason::Flooding));
     assert!(last.contains(&closed), "who does not listen is closed: {last:?}");
 }
+
+/// A greeting of a peer that comes from another tracker, where it still is.
+fn moving(resume: String) -> PeerRequestBody {
+    PeerRequestBody::Hello {
+        version: TRACKER_VERSION,
+        capabilities: vec![MOVE.into(), MOVING.into()],
+        uplink_bps: 0,
+        token: None,
+        resume: Some(resume),
+    }
+}
+
+/// A home with some peers and a guest, connection 50; the guest's id, its resume token, and what it says on connection 51.
+fn home_with_guest() -> (Tracker, PeerId, String) {
+    let mut home = tracker();
+    (1..=5).for_each(|connection| _ = enter(&mut home, connection, SWARM));
+    let peer = enter(&mut home, 50, SWARM);
+    let gained = vec![SegmentRun(0, 10)];
+    ask(&mut home, 50, PeerRequestBody::Have { gained, dropped: vec![] });
+    let resume = home.config.resume_key.token(peer);
+    connect(&mut home, 51);
+    let outgoing = send(&mut home, 51, moving(resume.clone()));
+    assert_eq!(outgoing.len(), 1, "the guest stands: {outgoing:?}");
+    (home, peer, resume)
+}
+
+#[test]
+fn a_viewer_that_moves_to_the_home_keeps_its_place_and_its_links() {
+    let (mut home, peer, _) = home_with_guest();
+    let before: BTreeSet<PeerId> =
+        (1..=5).map(|connection| home.joined_peer(ConnectionId(connection)).unwrap()).collect();
+    assert_eq!(
+        (home.counts(SWARM), home.room_of_moving(ConnectionId(51), SWARM)),
+        ((1, 5), Some(Room::new(SWARM, 0)))
+    );
+    assert_eq!(home.room_of_moving(ConnectionId(51), OTHER_SWARM), None);
+    let (answer, outgoing) = ask(&mut home, 51, join(SWARM));
+    assert!(
+        matches!(answer, TrackerMessageBody::Swarm { leechers: 6, .. }),
+        "what it holds is what it says now: {answer:?}"
+    );
+    assert_eq!(outgoing, [(ConnectionId(50), Outgoing::Close(CloseReason::Moved))], "nobody else is told");
+    assert!(home.disconnected(NOW, ConnectionId(50)).is_empty());
+    let linked: BTreeSet<PeerId> =
+        before.iter().copied().filter(|other| home.is_linked(ConnectionId(51), *other)).collect();
+    assert_eq!(linked, before);
+    let (_, outgoing) = ask(&mut home, 1, signal(peer));
+    assert!(matches!(outgoing[..], [(ConnectionId(51), Outgoing::Send(_))]), "{outgoing:?}");
+    home.disconnected(NOW, ConnectionId(51));
+    assert_eq!((home.counts(SWARM), home.peer_count()), ((0, 5), 5));
+}
+
+#[test]
+fn a_move_that_does_not_come_to_a_join_leaves_the_peer_where_it_is() {
+    let (mut home, peer, resume) = home_with_guest();
+    assert!(home.disconnected(NOW, ConnectionId(51)).is_empty());
+    let (answer, _) = ask(&mut home, 1, signal(peer));
+    assert_eq!((answer, home.counts(SWARM)), (TrackerMessageBody::Ok, (1, 5)));
+    // A greeting without a move still ends the other connection.
+    connect(&mut home, 52);
+    let outgoing = send(&mut home, 52, hello(Some(resume)));
+    assert!(outgoing.contains(&(ConnectionId(50), Outgoing::Close(CloseReason::Replaced))), "{outgoing:?}");
+}
+
+#[test]
+fn a_move_to_another_swarm_or_from_none_is_a_join_like_any_other() {
+    let (mut home, peer, resume) = home_with_guest();
+    let (_, outgoing) = ask(&mut home, 51, join(OTHER_SWARM));
+    assert!(outgoing.contains(&(ConnectionId(50), Outgoing::Close(CloseReason::Replaced))), "{outgoing:?}");
+    assert_eq!((home.counts(SWARM), home.counts(OTHER_SWARM)), ((0, 5), (0, 1)));
+    home.disconnected(NOW, ConnectionId(51));
+    connect(&mut home, 52);
+    ask(&mut home, 52, moving(resume));
+    let (answer, outgoing) = ask(&mut home, 52, join(SWARM));
+    assert!(matches!(answer, TrackerMessageBody::Swarm { leechers: 6, .. }), "{answer:?}");
+    assert!(outgoing.len() > 1, "it is introduced");
+    assert_eq!(home.joined_peer(ConnectionId(52)), Some(peer));
+}
