@@ -273,7 +273,8 @@ impl Session<'_> {
             | TrackerMessageBody::Connect { .. }
             | TrackerMessageBody::Unlink { .. }
             | TrackerMessageBody::Assign { .. }
-            | TrackerMessageBody::Gone { .. } => Ok(()),
+            | TrackerMessageBody::Gone { .. }
+            | TrackerMessageBody::Move { .. } => Ok(()),
         }
     }
 
