@@ -32,8 +32,8 @@ struct Base {
 }
 
 impl Base {
-    /// The rate at which a train of frames arrives, bytes a second, if this frame belongs to one. Each frame of a train from the
-    /// second on gives a rate.
+    /// The rate at which a train of frames arrives, bytes a second, if this frame belongs to one. Each frame of a train
+    /// from the second on gives a rate.
     fn train(&mut self, now: Timestamp, sent_ms: u32, bytes: u64) -> Option<u64> {
         match &mut self.train {
             Some((left, came, after)) if sent_ms.wrapping_sub(*left) <= TRAIN_MS => {
@@ -171,9 +171,9 @@ impl Credit {
         self.bound(queue);
     }
 
-    /// While a queue shows, the credit is at most the bytes that arrive during the path and the middle of the two delays, plus two
-    /// groups. With the two groups, peers that share one sender's queue converge to equal rates, because each keeps the same
-    /// number of bytes in that queue beyond its rate (TCP Vegas, Brakmo and Peterson 1995).
+    /// While a queue shows, the credit is at most the bytes that arrive during the path and the middle of the two delays,
+    /// plus two groups. With the two groups, peers that share one sender's queue converge to equal rates, because each
+    /// keeps the same number of bytes in that queue beyond its rate (TCP Vegas, Brakmo and Peterson 1995).
     fn bound(&mut self, queue: Duration) {
         let most = self.downlink.capacity.most();
         if most > 0 && queue >= DELAY_LOW {

@@ -178,7 +178,8 @@ impl Ledger {
         source.rtt = rtt;
         let is_limit = source.outstanding.iter().sum::<u64>() + bytes + GROUP > source.window.bytes();
         source.window.delivered(bytes, rtt, waited, is_limit);
-        // A publisher's pushes leave before its answers, so a wait of its answers says nothing about the path, which carries both.
+        // A publisher's pushes leave before its answers, so a wait of its answers says nothing about the path, which
+        // carries both.
         source.window.fits(bytes_in(source.rate.bytes_per_s(), rtt + DELAY_LOW));
         if class != Class::Urgent {
             source.response = Some(source.response.map_or(response, |usual| (usual * 7 + response) / 8));
@@ -222,8 +223,8 @@ impl Ledger {
         self.sources.value_mut(link).map_or(0, |source| std::mem::take(&mut source.failures))
     }
 
-    /// Finds neighbours that became silent, removes all their requests, and returns these, to be cancelled. A neighbour that has
-    /// been silent for long enough is asked again.
+    /// Finds neighbours that became silent, removes all their requests, and returns these, to be cancelled. A neighbour
+    /// that has been silent for long enough is asked again.
     pub(crate) fn silence(
         &mut self,
         now: Timestamp,
