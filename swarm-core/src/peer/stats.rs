@@ -30,7 +30,7 @@ pub struct Stats {
     pub proof_bytes: u64,
     /// Whether the tracker's socket is open and it knows us.
     pub is_tracker_up: bool,
-    /// What the swarm can send and what its players need, if that is more.
+    /// Supply and demand of the swarm, if the demand is greater.
     pub scarcity: Option<Scarcity>,
     /// The measured uplink, bytes a second; 0 if not known.
     pub uplink: u64,
@@ -72,7 +72,7 @@ pub struct MirrorStats {
     pub received: u64,
     /// Measured rate at which it sends, bytes a second; 0 while not known.
     pub rate: u64,
-    /// What failed last, if it has sent nothing since.
+    /// Its last failure, if it has sent nothing since.
     pub word: Option<String>,
 }
 
@@ -102,7 +102,7 @@ pub enum LinkState {
     Open,
 }
 
-/// What came on one link, payload bytes.
+/// Payload bytes that came on one link.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
     /// Verified, and not held before.
