@@ -61,7 +61,7 @@ pub(crate) fn feeder_uplink_min(media: Option<u64>, uplinks: impl Iterator<Item 
 }
 
 /// Twice the usual urgent backlog, ms, from each viewer's backlog and uplink. Viewers with at most the usual backlog have half
-/// of all uplink. A backlog longer than twice this is far longer than usual. So at least half of the uplink is used however
+/// of all uplink. A backlog longer than the result is far longer than usual. So at least half of the uplink is used however
 /// long all backlogs are, and a strong viewer is not left out because all ask it.
 pub(crate) fn usual_backlog_max(mut viewers: Vec<(u32, u64)>) -> u32 {
     viewers.sort_unstable();
