@@ -54,13 +54,13 @@ pub const RULES_MAX: usize = 1024;
 /// A place where playback can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keyframe {
-    /// Where its bytes start, with what must be read before them (a fragment's or cluster's header).
+    /// Where its bytes start, including the header of its fragment or cluster, which must be read before them.
     pub offset: u64,
     /// Presentation time, ms.
     pub time_ms: u64,
 }
 
-/// What is known of a content's media. The default is a content without media structure.
+/// The known structure of a content's media. The default is a content without media structure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Structure {
     /// Byte ranges of container headers, without which nothing plays.

@@ -1,4 +1,4 @@
-//! What a driver tells the peer.
+//! The inputs that a driver gives the peer.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ pub enum Consent {
     Refused,
 }
 
-/// What an initial peer proves its role with.
+/// The key with which an initial peer proves its role, and its trackers.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     /// The key that the manifest names.
@@ -89,7 +89,7 @@ pub struct Publisher {
 pub struct PeerConfig {
     /// The swarm to join.
     pub swarm: SwarmId,
-    /// What the peer is in it.
+    /// The peer's role in the swarm.
     pub role: Role,
     /// The manifest, if it is known already (always, for an initial peer).
     pub manifest: Option<Arc<Manifest>>,
@@ -232,7 +232,7 @@ pub enum Input {
     ReaderClosed(ReaderId),
     /// The person or program changed how much may be uploaded.
     Upload(UploadLimit),
-    /// What the person says about connections with other peers. Before `Start`: what was said earlier.
+    /// The person's choice about connections with other peers. Before `Start`: an earlier choice.
     Consent(Consent),
     /// The person began or ceased to keep the content, or the size of the storage has changed.
     Appetite(Appetite),

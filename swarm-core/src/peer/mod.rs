@@ -297,7 +297,7 @@ impl Peer {
         }
     }
 
-    /// What the other side of a link is; `None` if there is no such link.
+    /// The role of a link's neighbour; `None` if there is no such link.
     pub fn role(&self, link: LinkId) -> Option<Role> {
         self.neighbours.get(link).map(|link| link.role)
     }

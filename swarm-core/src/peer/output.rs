@@ -1,4 +1,4 @@
-//! What the peer asks of its driver.
+//! The outputs of a peer, which its driver carries out.
 
 use std::sync::Arc;
 
@@ -103,7 +103,7 @@ pub enum Event {
         /// For what, in words.
         reason: String,
     },
-    /// The tracker connects this viewer with no peer. Mirrors are used all the same.
+    /// The tracker connects this viewer with no peer. Mirrors are used in any case.
     PeersWithheld {
         /// Whether it would connect the viewer if the person agreed: answer with `Input::Consent`.
         is_consent_required: bool,

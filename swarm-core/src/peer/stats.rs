@@ -47,13 +47,13 @@ pub struct LinkStats {
     pub link: LinkId,
     /// The other side.
     pub peer: PeerId,
-    /// What it says it is.
+    /// Its role.
     pub kind: Role,
     /// Estimated rate at which it sends to us, bytes a second; 0 while not known.
     pub rate: u64,
     /// Round-trip time, ms; `None` while not measured.
     pub rtt_ms: Option<u32>,
-    /// Where the link stands.
+    /// The state of the link.
     pub state: LinkState,
     /// Verified payload bytes it sent to us.
     pub received: u64,
@@ -66,7 +66,7 @@ pub struct LinkStats {
 pub struct MirrorStats {
     /// The host that serves the file.
     pub host: String,
-    /// Where it stands.
+    /// The state of the mirror.
     pub state: MirrorState,
     /// Verified bytes that it sent.
     pub received: u64,
@@ -76,13 +76,13 @@ pub struct MirrorStats {
     pub word: Option<String>,
 }
 
-/// Where a mirror stands.
+/// The state of a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MirrorState {
-    /// Nothing is asked of it.
+    /// No fetch is in progress.
     Idle,
-    /// Something is under way.
+    /// A fetch is in progress.
     Fetching,
     /// It failed, and is asked again after a while.
     Failing,
@@ -90,7 +90,7 @@ pub enum MirrorState {
     Lost,
 }
 
-/// Where a link stands.
+/// The state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {

@@ -74,7 +74,7 @@ pub(crate) struct Inject {
     frames: u64,
     turns_given: u64,
     was_injecting: bool,
-    /// Whether background was declined when last looked at.
+    /// Whether background was declined at the last decision.
     was_sparing: bool,
     /// Bytes of the fresh groups that go before requests.
     pressing_bytes: u64,

@@ -16,7 +16,7 @@ use crate::peer_message::Serving;
 /// Number of pushes that did not spread after which a viewer is doubted.
 const KEPT_MAX: u32 = 3;
 
-/// What is known of one viewer.
+/// The evidence about one viewer.
 #[derive(Debug, Default)]
 pub(crate) struct Reputation {
     /// Pushes to it of which no other viewer announced any group.

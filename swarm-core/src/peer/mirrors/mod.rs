@@ -153,7 +153,7 @@ impl Mirrors {
         usable.min_by_key(|server| server.load()).map(|server| server.link)
     }
 
-    /// Groups are asked of a mirror, with the pages of the tree that they need, at a rate expected in bytes a second.
+    /// Requests groups from a mirror, with the pages of the tree that they need, at an expected rate in bytes a second.
     pub(crate) fn begin(
         &mut self,
         now: Timestamp,

@@ -293,7 +293,7 @@ impl Ledger {
         assert_eq!(in_flight_bytes, self.in_flight_bytes);
     }
 
-    /// Which neighbour a group was asked of.
+    /// The neighbour from which a group is requested.
     pub(crate) fn owner(&self, group: u32) -> Option<(LinkId, Ask)> {
         if !self.asked.has(group) {
             return None;

@@ -74,7 +74,7 @@ pub(super) struct Outlets {
     /// Since this time, bytes have left or begun to wait on each channel with bytes. So none is stuck before [`CHANNEL_STUCK`]
     /// has passed.
     drained_since: Timestamp,
-    /// Outlets whose channel changed since their low-water marks were looked at.
+    /// Outlets whose channel changed since their low-water marks were examined.
     touched: Vec<LinkId>,
 }
 
