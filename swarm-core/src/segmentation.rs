@@ -1,7 +1,7 @@
 //! How a content is cut into segments of varied length.
 //!
 //! A pure function over plain data: how long the content is, what is known of its media ([`Structure`]) and what
-//! the author wants ([`Rule`]). Reading files and rules is the publisher's; what peers make of the table is in
+//! the author wants ([`Rule`]). The publisher's program reads files and rules. How peers use the table is in
 //! [`peer`](crate::peer).
 //!
 //! ```text
@@ -13,14 +13,14 @@
 //!
 //! * **Headers and indexes** come first in priority wherever they lie, so that an MP4 with its `moov` at the end
 //!   starts as fast as one with it at the front. They own every group that has a byte of them.
-//! * **The first GOP** is what a player shows first.
+//! * **The first GOP** is shown first.
 //! * **The rest** has lengths that double from 64 KiB to 4 MiB, each cut at the last keyframe before its target
-//!   length: what is needed soon travels in small units, the bulk in few. A GOP longer than its target is one
-//!   segment if it fits 4 MiB.
+//!   length. So early parts, which are needed soon, are small units, and the long rest has few. A GOP longer than
+//!   its target is one segment if it fits 4 MiB.
 //!
 //! A boundary lies before the group in which a keyframe's bytes start. So a group with the end of one GOP and the
-//! start of the next belongs to the later segment: whoever starts or seeks there needs that segment alone, while
-//! whoever plays on from the earlier one needs the later one next in any case.
+//! start of the next belongs to the later segment. A viewer that starts or seeks there needs only that segment. A
+//! viewer that plays on from the earlier segment needs the later one next in any case.
 
 mod cutting;
 mod rule;
@@ -45,29 +45,29 @@ const FIRST_GROUPS: u32 = 64 * 1024 / GROUP_BYTES;
 /// Groups in the longest ordinary segment: 4 MiB.
 const LONGEST_GROUPS: u32 = 4 * 1024 * 1024 / GROUP_BYTES;
 
-/// Headers and indexes that are told apart, at most; further ones travel with the media around them.
+/// Most headers and indexes that get segments of their own. Further ones belong to the media around them.
 pub const LANDMARKS_MAX: usize = 256;
 
-/// Rules for one content, at most.
+/// Most rules for one content.
 pub const RULES_MAX: usize = 1024;
 
 /// A place where playback can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keyframe {
-    /// Where its bytes start, with what must be read before them (a fragment's or cluster's header).
+    /// Where its bytes start, including the header of its fragment or cluster, which must be read before them.
     pub offset: u64,
     /// Presentation time, ms.
     pub time_ms: u64,
 }
 
-/// What is known of a content's media. The default is a content without media structure.
+/// The known structure of a content's media. The default is a content without media structure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Structure {
     /// Byte ranges of container headers, without which nothing plays.
     pub headers: Vec<Range<u64>>,
     /// Byte ranges of indexes.
     pub indexes: Vec<Range<u64>>,
-    /// Keyframes in the order of their bytes. Those whose times run backwards are passed over.
+    /// Keyframes in the order of their bytes. Those whose times run backwards are ignored.
     pub keyframes: Vec<Keyframe>,
     /// Duration, ms, where known.
     pub duration_ms: Option<u64>,
@@ -86,9 +86,9 @@ impl Structure {
 
 /// Cuts a content into segments.
 ///
-/// Rules apply in their order, each to what those before it left: the last one that names a group decides, its
-/// priority and its period separately. Rules force boundaries, so that each covers exactly the groups it names,
-/// and so do chapters. A rule that names nothing has no effect; ask [`Structure::groups`] to tell the author.
+/// Rules apply in their order. For each group the last rule that names it decides, separately for priority and for
+/// period. Rules and chapters force boundaries, so that a rule covers exactly the groups that it names. A rule that
+/// names no group has no effect; a caller finds such rules with [`Structure::groups`] and tells the author.
 ///
 /// The segments tile the content, at most [`SEGMENTS_MAX`](crate::limits::SEGMENTS_MAX) of them: for a content
 /// that would need more, the longest length doubles until they suffice.
@@ -118,7 +118,7 @@ pub fn segments(geometry: Geometry, structure: &Structure, rules: &[Rule]) -> Ve
     cuts.into_iter().map(|cut| cut.segment).collect()
 }
 
-/// Cuts a content without media structure into segments of doubling length; the last one is what remains.
+/// Cuts a content without media structure into segments of doubling length. The last one has the remaining groups.
 pub fn doubling(geometry: Geometry) -> Vec<Segment> {
     segments(geometry, &Structure::default(), &[])
 }

@@ -11,10 +11,11 @@
 //! groups      0     1            2
 //! ```
 //!
-//! **A node is learnt with its sibling.** Verifying anything below a parent takes both its children, so a
-//! peer knows either both children of a node or neither. Hence a peer that holds any group below a parent
-//! knows both of that parent's children: a sender can tell what a receiver knows from its `have` and from
-//! what it sent before, and a [`Proof`] carries just the nodes between the range and the first known one.
+//! **A node is learnt with its sibling.** To verify a group below a parent, a peer needs both children of the
+//! parent, so it knows either both children of a node or neither. A peer that holds any group below a parent
+//! therefore knows both of that parent's children. So a sender can tell which nodes a receiver knows by its
+//! `have` and by the groups sent before. A [`Proof`] carries only the nodes between the range and the first
+//! known node.
 
 mod saved;
 pub mod sidecar;
@@ -32,16 +33,16 @@ use crate::limits::FRAME_GROUPS_MAX;
 /// Chaining value of a node, or the content root at the top.
 pub type NodeHash = [u8; 32];
 
-/// Levels above the groups, at most: [`GROUPS_MAX`](crate::limits::GROUPS_MAX) is 2^22.
+/// Most levels above the groups: [`GROUPS_MAX`](crate::limits::GROUPS_MAX) is 2^22.
 pub const LEVELS_MAX: u8 = 22;
 
-/// Hashes in one proof, at most: two a level.
+/// Most hashes in one proof: two for each level.
 pub const PROOF_HASHES_MAX: usize = 2 * LEVELS_MAX as usize;
 
 /// Tree nodes that let a receiver verify a range by itself.
 ///
-/// Going up from the range's groups, each level gives first the sibling left of the range, then the one
-/// right of it, where the range's edge has one; the climb ends below `top`, whose nodes the receiver knows.
+/// Levels go up from the groups of the range. Each level gives first the sibling to the left of the range, then the one
+/// to the right, if there is one. The last level is the one below `top`, whose nodes the receiver knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The level whose nodes the receiver is expected to know.
@@ -57,12 +58,12 @@ pub enum VerifyError {
     /// Ban the sender: these are not the bytes of the content.
     #[error("the bytes are not those of the content")]
     Corrupt,
-    /// Ban the sender: the proof has the wrong shape, or starts at nodes we never said we know.
+    /// Ban the sender: the proof has the wrong shape, or starts at nodes that we never said we know.
     #[error("the proof does not reach a node that is known")]
     BadProof,
 }
 
-/// Bytes of a range that are those of the content. Only [`HashTree::verify`] makes one.
+/// Bytes of a range that are verified as those of the content. Only [`HashTree::verify`] makes one.
 #[derive(Debug, Clone)]
 pub struct Verified {
     range: GroupRange,
@@ -81,10 +82,10 @@ impl Verified {
     }
 }
 
-/// Nodes of one level that are kept together. Even, so that siblings are.
+/// Number of nodes of one level in a page. It is even, so that siblings are in the same page.
 const PAGE_NODES: u32 = 16;
 
-/// Nodes next to each other in one level, of which at least one is known.
+/// A page: consecutive nodes of one level, of which at least one is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Page {
     /// Which of them are known, least significant bit first.
@@ -92,7 +93,7 @@ struct Page {
     hashes: Box<[NodeHash]>,
 }
 
-/// The tree of one content as far as it is known. The root always is.
+/// The known part of the tree of one content. The root is always known.
 ///
 /// Memory grows with the nodes that were learnt, not with the length that a manifest claims.
 #[derive(Debug, Clone)]
@@ -154,10 +155,11 @@ impl HashTree {
         }
     }
 
-    /// Proof of `range` for a receiver that knows the nodes for which `knows` says so of their parent's groups.
+    /// Proof of `range` for a receiver.
     ///
-    /// `knows(groups)`: whether the receiver holds, or was sent, any of these groups. `None` if a node that
-    /// the proof needs is not known here, which cannot be for a range that is held.
+    /// `knows(groups)`: whether the receiver holds, or was sent, any of these groups. If so for the groups below a parent,
+    /// the receiver knows that parent's children. `None` if a node that the proof needs is not known here, which cannot
+    /// happen for a range that is held.
     pub fn prove(&self, range: GroupRange, knows: impl Fn(GroupRange) -> bool) -> Option<Proof> {
         let mut hashes = Vec::new();
         let (mut first, mut last, mut level) = (range.start, range.end.checked_sub(1)?, 0);
@@ -182,7 +184,7 @@ impl HashTree {
 
     /// Verifies `bytes` as the content of `range` and learns the nodes that the proof brought.
     ///
-    /// Costs one BLAKE3 pass over the bytes. Nothing is learnt unless everything verifies.
+    /// Takes one BLAKE3 pass over the bytes. Learns nothing unless everything verifies.
     pub fn verify(
         &mut self,
         range: GroupRange,
@@ -294,7 +296,7 @@ impl TreeBuilder {
         self.length_bytes += bytes.len() as u64;
     }
 
-    /// The tree of everything pushed; `None` for nothing at all.
+    /// The tree of all groups that were pushed; `None` if there were none.
     pub fn finish(self) -> Option<HashTree> {
         let first = ContentRoot(*self.first?.as_bytes());
         let mut tree = HashTree::unknown(Geometry::new(self.length_bytes), first);
@@ -480,7 +482,7 @@ mod tests {
                 let verified = receiver.verify(range, &proof, slice(&bytes, &full, range));
                 prop_assert!(verified.is_ok(), "{range:?} {proof:?}");
                 held.insert(range);
-                // What it knows is enough to serve the range on to somebody who knows nothing.
+                // What it knows is enough to serve the range to a peer that knows nothing.
                 let onward = receiver.prove(range, |_| false).unwrap();
                 let mut third = HashTree::unknown(full.geometry(), full.root());
                 prop_assert!(third.verify(range, &onward, slice(&bytes, &full, range)).is_ok());

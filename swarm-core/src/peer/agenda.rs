@@ -1,35 +1,35 @@
-//! What is to be looked at again after an input.
+//! Which decisions have to be made again after an input.
 //!
-//! Most inputs change little: a neighbour gained a group, a ping came. To weigh all links after each would cost more than
-//! everything else together, so the handler of an input notes what depends on it. A timeout looks at everything, so that
-//! what time alone changes is found, too.
+//! Most inputs change little: a neighbour gained a group, a ping came. To examine all links after each of them would cost
+//! more than everything else together, so the handler of an input notes which decisions depend on it. A timeout examines
+//! everything, because time alone changes some decisions, too.
 
 use std::time::Duration;
 
 use crate::id::LinkId;
 use crate::time::Timestamp;
 
-/// An initial peer looks at its swarm again after this long even if no neighbour changed: its own uplink does.
+/// An initial peer surveys its swarm again after this long even if no neighbour changed, because its own uplink changes.
 const SURVEY_INTERVAL: Duration = Duration::from_millis(100);
-/// With more links than this a survey waits a little for further changes: each looks at all links, and each link changes
-/// about once a second.
+/// With more links than this, a survey waits a little for further changes: each survey examines all links, and each link
+/// changes about once a second.
 const SURVEYED_AT_ONCE_MAX: u32 = 128;
-/// How long it waits, for each link: a survey of a thousand links takes about a hundredth of this.
+/// Wait for each link. A survey of a thousand links takes about a hundredth of its wait.
 const SURVEY_WAIT_PER_LINK: Duration = Duration::from_micros(50);
 
-/// Of which links something may be asked that could not be asked before.
+/// The links at which new requests may be possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Asking {
     /// None.
     #[default]
     Nothing,
-    /// This one: it gained groups, or has room. Whether any is needed soon is to be looked at, too, if `true`.
+    /// This one: it gained groups, or has room. `true`: players may need some of them soon.
     Link(LinkId, bool),
     /// All.
     Everything,
 }
 
-/// What is to be looked at again.
+/// The decisions to make again.
 #[derive(Debug, Default)]
 pub(crate) struct Agenda {
     asking: Asking,
@@ -46,12 +46,12 @@ impl Agenda {
         self.is_serving = true;
     }
 
-    /// Any link may be asked for more.
+    /// New requests may be possible at any link.
     pub(crate) const fn asking(&mut self) {
         self.asking = Asking::Everything;
     }
 
-    /// One link may be asked for more; `is_needed`: for what is needed soon, too.
+    /// New requests may be possible at one link. `is_needed`: also for groups that players need soon.
     pub(crate) fn asking_of(&mut self, link: LinkId, is_needed: bool) {
         self.asking = match self.asking {
             Asking::Nothing => Asking::Link(link, is_needed),
@@ -60,12 +60,12 @@ impl Agenda {
         };
     }
 
-    /// What is known of the swarm has changed.
+    /// The knowledge about the swarm has changed.
     pub(crate) const fn surveying(&mut self) {
         self.is_surveying = true;
     }
 
-    /// Whether the swarm is to be looked at; there are so many links.
+    /// Whether to survey the swarm now, with this many links.
     pub(crate) fn take_surveying(&mut self, now: Timestamp, links: u32) -> bool {
         let wait = if links > SURVEYED_AT_ONCE_MAX { SURVEY_WAIT_PER_LINK * links } else { Duration::ZERO };
         let is_due = (self.is_surveying && now >= self.surveyed_at + wait) || now >= self.next_survey;
@@ -77,17 +77,17 @@ impl Agenda {
         is_due
     }
 
-    /// Something more may leave.
+    /// Another frame may leave.
     pub(crate) const fn serving(&mut self) {
         self.is_serving = true;
     }
 
-    /// What is to be asked; it is looked at now.
+    /// Takes the links at which requests may be possible: the caller examines them now.
     pub(crate) fn take_asking(&mut self) -> Asking {
         std::mem::take(&mut self.asking)
     }
 
-    /// Whether something may leave; it is looked at now.
+    /// Takes whether a frame may leave: the caller examines it now.
     pub(crate) fn take_serving(&mut self) -> bool {
         std::mem::take(&mut self.is_serving)
     }

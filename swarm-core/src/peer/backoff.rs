@@ -9,7 +9,7 @@ const FIRST_MS: u64 = 500;
 /// Longest wait: a viewer whose tracker comes back notices within half a minute.
 const LONGEST_MS: u64 = 30_000;
 
-/// First wait of those who all failed in the same instant: at least this…
+/// First wait of peers that all failed in the same instant: at least this…
 const CROWD_FIRST_MS: u64 = 100;
 /// … and up to this much longer. 10,000 peers of a proxy that reloads then come back at 5 in a millisecond.
 const CROWD_SPREAD_MS: u32 = 2_000;

@@ -1,4 +1,4 @@
-//! Choices by chance, reproducible from the seed that the driver drew.
+//! Random choices, reproducible from the seed that the driver drew.
 
 /// A SplitMix64 sequence (Steele, Lea, Flood 2014): small, fast, the same on every target. Not for secrets.
 #[derive(Debug, Clone)]

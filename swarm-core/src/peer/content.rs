@@ -1,6 +1,6 @@
-//! The content as far as it is here: manifest, verified groups, hash tree, and what is still to be announced.
+//! The local part of the content: manifest, verified groups, hash tree, and changes that are not announced yet.
 //!
-//! What has been asked for belongs to `receive`.
+//! Open requests belong to `receive`.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::manifest::{Manifest, Period};
 use crate::tracker_message::{SegmentRun, Share};
 use crate::tree::{HashTree, Proof, Verified, VerifyError};
 
-/// Groups of equal standing by the author's word, in the order in which they are wanted.
+/// Groups to which the author gave the same period and priority.
 #[derive(Debug)]
 pub(crate) struct Tier {
     /// When the author wants them.
@@ -24,7 +24,7 @@ pub(crate) struct Tier {
     pub(crate) groups: GroupSet,
 }
 
-/// The content as far as it is here.
+/// The local part of the content.
 #[derive(Debug)]
 pub(crate) struct Content {
     manifest: Arc<Manifest>,
@@ -38,7 +38,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// What a store holds already. The sets are cut to the content.
+    /// A content with the groups that a store holds already. The sets are cut to the content's length.
     pub(crate) fn new(manifest: Arc<Manifest>, held: &GroupSet, tree: HashTree) -> Self {
         let count = manifest.geometry().group_count();
         let mut own = GroupSet::empty(count);
@@ -92,12 +92,12 @@ impl Content {
         self.tree.verify(range, proof, bytes)
     }
 
-    /// Learns pages of the tree file. What does not lead to the root is refused.
+    /// Learns pages of the tree file. Pages that do not lead to the root are refused.
     pub(crate) fn learn_pages(&mut self, pages: GroupRange, bytes: &[u8]) -> Result<(), VerifyError> {
         self.tree.learn_pages(pages, bytes)
     }
 
-    /// A verified range is in the store; returns how many of its bytes were new.
+    /// A verified range is in the store. Returns how many of its bytes were new.
     pub(crate) fn gain(&mut self, range: GroupRange) -> u64 {
         let fresh: Vec<GroupRange> =
             range.iter().filter(|group| !self.held.has(*group)).map(GroupRange::one).collect();
@@ -111,7 +111,7 @@ impl Content {
         bytes
     }
 
-    /// What a neighbour that knows of nothing is to hear of.
+    /// The groups to announce to a neighbour in a greeting.
     pub(crate) fn announced(&self) -> Vec<GroupRange> {
         self.held.runs(self.geometry().all()).collect()
     }
@@ -126,7 +126,7 @@ impl Content {
         }
     }
 
-    /// The changes since the last call, in messages' worth of runs: `(gained, dropped)` each.
+    /// The changes since the last call, `(gained, dropped)` for each message, with as many runs as one message holds.
     pub(crate) fn take_news(&mut self) -> Vec<(Vec<GroupRange>, Vec<GroupRange>)> {
         let all = self.geometry().all();
         let gained: Vec<GroupRange> = self.gained.runs(all).collect();
@@ -138,8 +138,8 @@ impl Content {
         gained.chain(dropped).collect()
     }
 
-    /// Segments that are whole, as runs, to a tracker that knows of none; it is taken to know them from now
-    /// on. What does not fit one message is news.
+    /// Segments that are whole, as runs, for a tracker that knows of none. From now on they count as announced. Runs that do
+    /// not fit one message follow as news.
     pub(crate) fn tell_segments(&mut self) -> Vec<SegmentRun> {
         self.told_segments.fill(false);
         self.take_segment_news().0
@@ -287,7 +287,7 @@ mod tests {
         content.lose(GroupRange::new(6, 41));
         let dropped = [GroupRange::new(6, 7), GroupRange::new(9, 10), GroupRange::one(40)];
         assert_eq!(content.take_news(), [(vec![], dropped.to_vec())]);
-        // Dropped and gained again before anybody heard of it.
+        // Dropped and gained again before any neighbour heard of it.
         content.lose(GroupRange::one(3));
         content.gain(GroupRange::one(3));
         assert_eq!(content.take_news(), [(vec![GroupRange::one(3)], vec![])]);

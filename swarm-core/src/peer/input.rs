@@ -1,4 +1,4 @@
-//! What a driver tells the peer.
+//! The inputs that a driver gives the peer.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::tree::HashTree;
 pub enum Appetite {
     /// All of it.
     Everything,
-    /// What is played, and beyond it a look-ahead or what `budget_bytes` of storage can hold, whichever is less.
+    /// A look-ahead from the playhead on, or as much of it as `budget_bytes` of storage can hold.
     Viewer {
         /// Bytes that may be held at a time.
         budget_bytes: u64,
@@ -42,7 +42,7 @@ pub enum UploadLimit {
 /// How much of its uplink an initial peer gives. Deadlines of players are met in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Economy {
-    /// Beyond 1⅛ copies, background is left to viewers.
+    /// Beyond 1⅛ copies it leaves background to viewers.
     #[default]
     Thrifty,
     /// All of the uplink.
@@ -55,26 +55,25 @@ pub enum MirrorUse {
     /// None.
     #[default]
     Off,
-    /// Those that are not in a private network, as far as their addresses tell: a stranger's manifest does not choose
-    /// what is asked there.
+    /// Those whose addresses are not in a private network: a stranger's manifest must not cause requests there.
     Public,
     /// All.
     All,
 }
 
-/// What the person said about connections with other peers, who then see this device's network address.
+/// What the person said about connections with other peers, which then see this device's network address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Consent {
-    /// They are welcome; a tracker that asks for consent is told so.
+    /// The person agrees; a tracker that asks for consent is told so.
     #[default]
     Given,
     /// The person has not been asked. Most trackers do not require it.
     Open,
-    /// There are to be none: no tracker is connected to, and mirrors alone are used.
+    /// The person refuses: the peer connects to no tracker and uses only mirrors.
     Refused,
 }
 
-/// What an initial peer proves its role with.
+/// The key with which an initial peer proves its role, and its trackers.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     /// The key that the manifest names.
@@ -85,12 +84,12 @@ pub struct Publisher {
     pub outposts: Vec<TrackerName>,
 }
 
-/// What makes this peer this peer. Fixed for its lifetime.
+/// The configuration of a peer. Fixed for its lifetime.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
     /// The swarm to join.
     pub swarm: SwarmId,
-    /// What the peer is in it.
+    /// The peer's role in the swarm.
     pub role: Role,
     /// The manifest, if it is known already (always, for an initial peer).
     pub manifest: Option<Arc<Manifest>>,
@@ -102,7 +101,7 @@ pub struct PeerConfig {
     pub appetite: Appetite,
     /// How much may be uploaded.
     pub upload: UploadLimit,
-    /// What is known of the upload capacity from earlier, bytes a second.
+    /// Upload capacity known from an earlier run, bytes a second.
     pub uplink_hint: Option<u64>,
     /// Permission to use a closed tracker.
     pub token: Option<String>,
@@ -136,7 +135,7 @@ impl PeerConfig {
 pub enum FetchError {
     /// The tracker answered that it has none of this id.
     NotFound,
-    /// It never will: who asks has no right to it. In words that say what to do.
+    /// It never will be: this peer has no right to it. In words that say what to do.
     Refused(String),
     /// Anything else, in words.
     Failed(String),
@@ -147,7 +146,7 @@ pub enum FetchError {
 pub enum PublishError {
     /// It never will be: the publisher lacks a right, or its manifest is no good. In words that say what to do.
     Refused(String),
-    /// It may be later; in words.
+    /// It may be published later; in words.
     Failed(String),
 }
 
@@ -180,8 +179,7 @@ pub enum MoveInput {
 pub enum Input {
     /// Begin: connect to the tracker and get the manifest. Once, first.
     Start,
-    /// Leave the swarm: close links, tell the tracker. Nothing is asked of the driver afterwards but to
-    /// carry out what is polled.
+    /// Leave the swarm: close links, tell the tracker. Afterwards the driver only carries out the outputs that it polls.
     Stop,
 
     /// The socket that `ConnectTracker` asked for is open.
@@ -190,8 +188,8 @@ pub enum Input {
     TrackerClosed(String),
     /// The tracker sent a message.
     Tracker(TrackerMessage),
-    /// The next socket will be to another tracker than the last one, with this permission. Nothing that the last one gave is
-    /// shown to it.
+    /// The next socket will be to another tracker than the last one, with this permission. The new tracker sees nothing
+    /// that the last one gave.
     TrackerMoved {
         /// Permission to use it, if it is closed.
         token: Option<String>,
@@ -247,14 +245,15 @@ pub enum Input {
     ReaderClosed(ReaderId),
     /// The person or program changed how much may be uploaded.
     Upload(UploadLimit),
-    /// What the person says about connections with other peers. Before `Start`: what was said earlier.
+    /// The person's choice about connections with other peers. Before `Start`: an earlier choice.
     Consent(Consent),
-    /// The person keeps the content or no longer does, or the storage has another size than was thought.
+    /// The person began or ceased to keep the content, or the size of the storage has changed.
     Appetite(Appetite),
 }
 
 impl Input {
-    /// Whether an input comes by the thousand and changes little: its handler schedules what is to be looked at again.
+    /// Whether an input comes by the thousand and changes little. Its handler then notes in the agenda which decisions
+    /// depend on it.
     pub(in crate::peer) const fn schedules_own_work(&self) -> bool {
         matches!(
             self,

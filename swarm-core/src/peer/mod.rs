@@ -16,20 +16,20 @@
 //! # Where things are
 //!
 //! [`Peer`] wires components and holds little else. A component has private fields, reads others through `&` views and
-//! returns what is to be done.
+//! returns actions.
 //!
 //! | component | owns |
 //! |---|---|
 //! | `neighbours` | links, who holds what, copies, round trips, bans |
-//! | `content` | manifest, hash tree, held groups, what is to be announced |
-//! | `receive` | readers and deadlines, what is asked of whom, credit, repair |
-//! | `mirrors` | what is under way from HTTP servers, how each did |
+//! | `content` | manifest, hash tree, held groups, changes that are not announced yet |
+//! | `receive` | readers and deadlines, open requests, credit, repair |
+//! | `mirrors` | fetches from HTTP servers, their successes and failures |
 //! | `send` | queues of requests, data channels, uplink, upload limit |
 //! | `inject` | an initial peer's first push of each group |
 //! | `tracker` | the conversation with the tracker and its advice; how a manifest is found |
-//! | `outposts` | of an initial peer, conversations with further trackers |
-//! | `news` | when neighbours hear of what was gained |
-//! | `wiring` | from an input to the component that it concerns: the tracker's messages, links, their messages, sending |
+//! | `outposts` | an initial peer's conversations with further trackers |
+//! | `news` | when neighbours hear of gained groups |
+//! | `wiring` | passes each input to its component: the tracker's messages, links, their messages, sending |
 //! | `tuning` | every constant of the method |
 
 mod agenda;
@@ -103,26 +103,26 @@ struct KnownManifest {
     source: ManifestSource,
 }
 
-/// What exists once the store is open.
+/// State that exists once the store is open.
 #[derive(Debug)]
 struct Live {
     content: Content,
     receive: Receive,
     mirrors: Mirrors,
-    /// Of an initial peer.
+    /// Only at an initial peer.
     inject: Option<Inject>,
 }
 
-/// When to look again, beside what components ask for.
+/// Deadlines beside those of components.
 #[derive(Debug, Default)]
 struct Timers {
     /// When the upload limit admits the next frame, if one waits for it.
     serve_at: Option<Timestamp>,
-    /// When to look at deadlines again, while somebody reads.
+    /// When to examine deadlines again, while a reader is open.
     tick_at: Option<Timestamp>,
-    /// When to look over requests again.
+    /// When to examine requests again.
     receive_at: Option<Timestamp>,
-    /// When to look at mirrors again.
+    /// When to examine mirrors again.
     mirrors_at: Option<Timestamp>,
 }
 
@@ -241,7 +241,7 @@ impl Peer {
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();
         if output.is_none() && self.outputs.capacity() > OUTPUTS_KEPT {
-            // A burst, such as a greeting to all neighbours, is rare: its room is given back.
+            // A burst, such as a greeting to all neighbours, is rare, so its memory is given back.
             self.outputs = VecDeque::new();
         }
         output
@@ -298,7 +298,7 @@ impl Peer {
         }
     }
 
-    /// What the other side of a link is; `None` if there is no such link.
+    /// The role of a link's neighbour; `None` if there is no such link.
     pub fn role(&self, link: LinkId) -> Option<Role> {
         self.neighbours.get(link).map(|link| link.role)
     }
@@ -324,7 +324,7 @@ impl Peer {
         self.live.as_ref().map(|live| live.content.tree())
     }
 
-    /// What follows from any change: news is told, requests are made, requests are served.
+    /// Follows up any change: sends news, makes requests, answers requests.
     fn settle(&mut self, now: Timestamp) {
         self.tell_news(now);
         self.tell_tracker(now);
@@ -342,7 +342,7 @@ impl Peer {
         self.tell_completion();
     }
 
-    /// Looks at all links.
+    /// Examines all links.
     fn look_around(&mut self, now: Timestamp) {
         self.retire_links(now);
         self.look_for(now);
@@ -356,14 +356,14 @@ impl Peer {
         let live = self.live.as_ref();
         let is_reading = live.is_some_and(|live| live.receive.demand().has_readers());
         self.timers.tick_at = (is_reading && !self.is_complete_told).then(|| now + READING_TICK);
-        // A request that moved may have brought the deadline of the others before this moment: it is not missed, but it is
-        // not due again in the same moment either.
+        // A request that moved may have set the deadline of others to before this moment. They are still examined, but not
+        // again in the same moment.
         let receive_at = self.viewing(now).and_then(|(receive, view)| receive.deadline(&view));
         self.timers.receive_at = receive_at.map(|at| at.max(now + Duration::from_micros(1)));
         self.timers.mirrors_at = self.mirrors_deadline(now).map(|at| at.max(now + Duration::from_micros(1)));
     }
 
-    /// The receiving half with all that it reads.
+    /// The receiving half, with the state that it reads.
     fn receiving(&mut self, now: Timestamp) -> Option<(&mut Receive, View<'_>, &mut Chance)> {
         let Live { content, receive, .. } = self.live.as_mut()?;
         let wanted = appetite::wanted(self.config.appetite, content, receive.demand());
@@ -371,7 +371,7 @@ impl Peer {
         Some((receive, View { now, content, neighbours, advice, wanted }, &mut self.chance))
     }
 
-    /// The same, to look at only.
+    /// The same, read only.
     fn viewing(&self, now: Timestamp) -> Option<(&Receive, View<'_>)> {
         let Live { content, receive, .. } = self.live.as_ref()?;
         let wanted = appetite::wanted(self.config.appetite, content, receive.demand());

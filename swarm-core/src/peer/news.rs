@@ -1,9 +1,9 @@
-//! When neighbours hear of what was gained and dropped.
+//! When neighbours hear of gained and dropped groups.
 //!
-//! A neighbour that lacks a group may ask for it, so it hears at once; so does an initial peer, since injection follows
-//! from it. A neighbour that holds the group already uses the news only to know how rare it is, and hears of many groups
-//! together: in a swarm that is half of all news, and on slow uplinks a small message with its acknowledgement costs as
-//! much as a fiftieth of a group.
+//! A neighbour that lacks a group may request it, so it hears of the group at once. So does an initial peer, because
+//! announcements decide its injection. A neighbour that holds the group already uses the news only to know how rare the group
+//! is, so it hears of many groups together. Half of all news in a swarm is of this kind, and on slow uplinks a small message
+//! with its acknowledgement costs as much as a fiftieth of a group.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,24 +18,24 @@ use crate::peer_message::PeerMessage;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
-/// What one neighbour has not been told yet.
+/// Changes that one neighbour has not been told yet.
 #[derive(Debug)]
 struct Untold {
     gained: Vec<GroupRange>,
     due: Timestamp,
 }
 
-/// What neighbours have yet to hear.
+/// Changes that neighbours have not been told yet.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    /// When the next news is told, if there is some.
+    /// When the next news is sent, if there is any.
     at: Option<Timestamp>,
     next: Timestamp,
     untold: BTreeMap<LinkId, Untold>,
 }
 
 impl News {
-    /// Groups were gained or dropped. `is_urgent`: neighbours that came at the same time need them, too.
+    /// Groups were gained or dropped. `is_urgent`: neighbours that joined at the same time need them, too.
     pub(crate) fn changed(&mut self, now: Timestamp, is_urgent: bool) {
         if is_urgent {
             self.at = Some(now);
@@ -52,7 +52,7 @@ impl News {
         self.untold.values().map(|untold| untold.due).chain(self.at).min()
     }
 
-    /// Whether what changed is to be told now. `uplink`: bytes a second, if known.
+    /// Whether to announce the changes now. `uplink`: bytes a second, if known.
     pub(crate) fn is_due(&mut self, now: Timestamp, uplink: Option<u64>) -> bool {
         let is_due = self.at.take_if(|at| now >= *at).is_some();
         if is_due {
@@ -61,7 +61,7 @@ impl News {
         is_due
     }
 
-    /// Tells what changed to those that have a use for it, and to others what has waited long enough.
+    /// Announces the changes to neighbours that can use them, and to others once the changes have waited long enough.
     pub(crate) fn tell(
         &mut self,
         now: Timestamp,
@@ -90,13 +90,13 @@ impl News {
     }
 }
 
-/// Between two messages of news, at an upload rate in bytes a second, if that is known.
+/// Time between two messages of news, at an uplink in bytes a second, if that is known.
 fn interval(uplink: Option<u64>) -> Duration {
     let worth = |rate: u64| Duration::from_micros(NEWS_GROUPS * GROUP * 1_000_000 / rate.max(1));
     uplink.map_or(NEWS_MIN, worth).clamp(NEWS_MIN, NEWS_MAX)
 }
 
-/// As few messages as the limit on ranges allows.
+/// Divides the news into as few messages as the limit on ranges allows.
 fn haves(id: LinkId, gained: Vec<GroupRange>, dropped: &[GroupRange]) -> Vec<(LinkId, PeerMessage)> {
     let have = |gained: &[GroupRange], dropped: &[GroupRange]| {
         (id, PeerMessage::Have { gained: gained.to_vec(), dropped: dropped.to_vec() })
@@ -106,7 +106,7 @@ fn haves(id: LinkId, gained: Vec<GroupRange>, dropped: &[GroupRange]) -> Vec<(Li
     gained.chain(dropped.chunks(RUNS_MAX).map(|runs| have(&[], runs))).collect()
 }
 
-/// Whether a neighbour may act upon groups that this peer gained.
+/// Whether a neighbour can use the news that this peer gained groups.
 fn has_use_for(link: &Link, gained: &[GroupRange]) -> bool {
     let Some(have) = link.have().filter(|_| link.is_open() && link.role == Role::Viewer) else { return true };
     !gained.iter().all(|range| have.has_all(*range))

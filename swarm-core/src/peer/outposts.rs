@@ -1,8 +1,8 @@
-//! The trackers beside the first one at which an initial peer serves as well.
+//! Outposts: further trackers at which an initial peer serves, beside the first one.
 //!
-//! Each has a conversation of its own. Ids of peers are a tracker's: those of an outpost are *masked*, which makes them differ
-//! from those that the first tracker gives, so that the rest of the peer need not know where a neighbour was met. A neighbour
-//! that is met twice is found by its certificate, and has one link.
+//! Each has a conversation of its own. Each tracker gives its own ids to peers. Ids from an outpost are *masked*, which makes
+//! them differ from those of the first tracker, so the rest of the peer need not know which tracker introduced a neighbour. A
+//! neighbour that two trackers introduce is recognised by its certificate, and has one link.
 
 use std::collections::BTreeMap;
 
@@ -23,21 +23,21 @@ pub(crate) struct Outpost {
     pub(crate) name: TrackerName,
     pub(crate) session: Session,
     pub(crate) signals: Signals,
-    /// Viewers that lack something, as it said last.
+    /// Number of viewers that lack something, by its last word.
     pub(crate) leechers: u32,
-    /// What the application was told last: why it does not serve there.
+    /// What the application was told last: why the peer does not serve there.
     pub(crate) told: Option<String>,
     mask: u64,
 }
 
 impl Outpost {
-    /// How a peer of this tracker is called here, or one from here there.
+    /// The local id of a peer of this tracker, or the tracker's id of a local one.
     pub(crate) const fn masked(&self, peer: PeerId) -> PeerId {
         PeerId(peer.0 ^ self.mask)
     }
 }
 
-/// All of them, and which of them introduced whom.
+/// All outposts, and which of them introduced which peer.
 #[derive(Debug, Default)]
 pub(crate) struct Outposts {
     posts: Vec<Outpost>,
@@ -70,7 +70,7 @@ impl Outposts {
         self.posts.get_mut(id.0)
     }
 
-    /// Where a peer was met; none if by the first tracker.
+    /// The outpost that introduced a peer; none if the first tracker did.
     pub(crate) fn met_at(&self, peer: PeerId) -> Option<OutpostId> {
         self.met_at.get(&peer).copied()
     }
@@ -83,12 +83,12 @@ impl Outposts {
         self.met_at.insert(peer, id);
     }
 
-    /// Viewers that lack something, at all of them.
+    /// Number of viewers that lack something, at all outposts.
     pub(crate) fn leechers(&self) -> u32 {
         self.posts.iter().map(|post| post.leechers).fold(0, u32::saturating_add)
     }
 
-    /// When something is due by itself.
+    /// When an outpost needs attention without an input.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let deadline = |post: &Outpost| {
             let signals = post.signals.deadline().filter(|_| post.session.is_joined());

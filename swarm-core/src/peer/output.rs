@@ -1,4 +1,4 @@
-//! What the peer asks of its driver.
+//! The outputs of a peer, which its driver carries out.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ pub enum Output {
     CloseLink(LinkId, String),
     /// Send on the link's control channel.
     Control(LinkId, PeerMessage),
-    /// Read the groups of `head.range` from the store, append them to the head, send on the data channel.
+    /// Read the groups of `head.range` from the store, append them to the head, and send both on the data channel.
     Data(LinkId, DataHead),
     /// Set the low-water mark of the link's data channel, in bytes, at which `Buffered` is told.
     LowWater(LinkId, u64),
@@ -101,7 +101,7 @@ pub enum Event {
     ManifestReady(Arc<Manifest>),
     /// The tracker's socket is open and it knows us.
     TrackerUp,
-    /// The tracker cannot be reached; it is tried again.
+    /// The tracker cannot be reached; the peer tries again.
     TrackerDown {
         /// Why, in words.
         reason: String,
@@ -115,31 +115,31 @@ pub enum Event {
         /// Why it does not.
         reason: Option<String>,
     },
-    /// Neither the tracker nor a neighbour has a manifest of this swarm; it is tried again.
+    /// Neither the tracker nor a neighbour has a manifest of this swarm; the peer tries again.
     UnknownSwarm,
-    /// The tracker or the manifest cannot be had just now; it is tried again.
+    /// The tracker or the manifest cannot be used just now; the peer tries again.
     Waiting {
         /// For what, in words.
         reason: String,
     },
-    /// The tracker connects this viewer with no peer. Mirrors are used all the same.
+    /// The tracker connects this viewer with no peer. Mirrors are used in any case.
     PeersWithheld {
-        /// Whether it would if the person agreed: answer with `Input::Consent`.
+        /// Whether it would connect the viewer if the person agreed: answer with `Input::Consent`.
         is_consent_required: bool,
         /// Why, in words.
         reason: String,
     },
-    /// The tracker let a viewer in and takes it no longer, as when its permission is over. Its links stay, and what they send goes
-    /// on; no new ones come.
+    /// The tracker let a viewer in and now refuses it, for example because its permission has ended. Its links stay and go on
+    /// sending, but no new ones come.
     Dismissed {
         /// Why, in words.
         reason: String,
     },
     /// Everything wanted is held and verified.
     Complete,
-    /// The swarm can send less than its players need, by these numbers; `None`: it can again.
+    /// The swarm can send less than its players need, by these numbers. `None`: it can send enough again.
     Scarcity(Option<Scarcity>),
-    /// A counterpart broke the rules and lost its link; groups it corrupted were not stored.
+    /// A neighbour broke the rules and lost its link. Groups that it corrupted were not stored.
     Banned {
         /// The link.
         link: LinkId,

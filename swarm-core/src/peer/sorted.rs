@@ -1,20 +1,20 @@
-//! Small maps as sorted lists: something for each link, or for each group that was asked for.
+//! Small maps as sorted lists: a value for each link, or for each requested group.
 //!
-//! A peer has a dozen links, each with a kilobyte of state and a handful of requests, and most work looks at all of them.
-//! Keys are kept apart from the values, so that a look-up reads one cache line; both lists grow by little, so that little
-//! memory lies idle. Ids of links are given in ascending order, so their insertion moves nothing.
+//! A peer has a dozen links, each with a kilobyte of state and a handful of requests, and most work goes through all of
+//! them. Keys are kept apart from the values, so that a look-up reads one cache line. Both lists grow in small steps, so that
+//! little memory is unused. Ids of links ascend, so insertion moves no entry.
 
 use crate::group::GroupRange;
 use crate::id::LinkId;
 
-/// Places for which room is made at a time, at least.
+/// Least number of places by which a map grows.
 const ROOM: usize = 2;
 /// Places that an empty map keeps.
 const KEPT: usize = 8;
 
-/// Something for each link, in the order of their ids.
+/// A value for each link, in the order of their ids.
 pub(crate) type ByLink<T> = Sorted<LinkId, T>;
-/// Something for each of some groups, in their order.
+/// A value for each of some groups, in their order.
 pub(crate) type ByGroup<T> = Sorted<u32, T>;
 
 /// See the [module](self).
@@ -55,7 +55,7 @@ impl<K: Ord + Copy, T> Sorted<K, T> {
         self.values.get_mut(self.keys.binary_search(&key).ok()?)
     }
 
-    /// The value of a key; a new one if it has none.
+    /// The value of a key, which is made if there is none.
     pub(crate) fn entry(&mut self, key: K, make: impl FnOnce() -> T) -> &mut T {
         let at = self.keys.binary_search(&key).unwrap_or_else(|at| {
             if self.keys.len() == self.keys.capacity() {
@@ -96,7 +96,7 @@ impl<K: Ord + Copy, T> Sorted<K, T> {
         self.keys.iter().copied().zip(&mut self.values)
     }
 
-    /// All, from the one after `last` on.
+    /// All entries once, beginning after `last`.
     pub(crate) fn turn(&self, last: Option<K>) -> impl Iterator<Item = (K, &T)> {
         let first = last.map_or(0, |last| self.keys.partition_point(|key| *key <= last));
         let (keys_before, keys_after) = self.keys.split_at(first);
@@ -107,7 +107,7 @@ impl<K: Ord + Copy, T> Sorted<K, T> {
 }
 
 impl<T> ByGroup<T> {
-    /// Those of a range.
+    /// The entries of a range.
     pub(crate) fn within(&self, range: GroupRange) -> &[u32] {
         let from = self.keys.partition_point(|group| *group < range.start);
         let rest = &self.keys[from..];

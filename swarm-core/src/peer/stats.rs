@@ -30,7 +30,7 @@ pub struct Stats {
     pub proof_bytes: u64,
     /// Whether the tracker's socket is open and it knows us.
     pub is_tracker_up: bool,
-    /// What the swarm can send and what its players need, if that is more.
+    /// Supply and demand of the swarm, if the demand is greater.
     pub scarcity: Option<Scarcity>,
     /// The measured uplink, bytes a second; 0 if not known.
     pub uplink: u64,
@@ -47,13 +47,13 @@ pub struct LinkStats {
     pub link: LinkId,
     /// The other side.
     pub peer: PeerId,
-    /// What it says it is.
+    /// Its role.
     pub kind: Role,
     /// Estimated rate at which it sends to us, bytes a second; 0 while not known.
     pub rate: u64,
     /// Round-trip time, ms; `None` while not measured.
     pub rtt_ms: Option<u32>,
-    /// Where the link stands.
+    /// The state of the link.
     pub state: LinkState,
     /// Verified payload bytes it sent to us.
     pub received: u64,
@@ -66,23 +66,23 @@ pub struct LinkStats {
 pub struct MirrorStats {
     /// The host that serves the file.
     pub host: String,
-    /// Where it stands.
+    /// The state of the mirror.
     pub state: MirrorState,
     /// Verified bytes that it sent.
     pub received: u64,
     /// Measured rate at which it sends, bytes a second; 0 while not known.
     pub rate: u64,
-    /// What failed last, if it has sent nothing since.
+    /// Its last failure, if it has sent nothing since.
     pub word: Option<String>,
 }
 
-/// Where a mirror stands.
+/// The state of a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MirrorState {
-    /// Nothing is asked of it.
+    /// No fetch is in progress.
     Idle,
-    /// Something is under way.
+    /// A fetch is in progress.
     Fetching,
     /// It failed, and is asked again after a while.
     Failing,
@@ -90,7 +90,7 @@ pub enum MirrorState {
     Lost,
 }
 
-/// Where a link stands.
+/// The state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {
@@ -102,7 +102,7 @@ pub enum LinkState {
     Open,
 }
 
-/// What came on one link, payload bytes.
+/// Payload bytes that came on one link.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
     /// Verified, and not held before.

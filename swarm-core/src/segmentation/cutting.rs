@@ -1,4 +1,4 @@
-//! Where the boundaries lie.
+//! Where the boundaries of segments lie.
 
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
@@ -9,7 +9,7 @@ use crate::manifest::{PRIORITY_DEFAULT, PRIORITY_MAX, Period, Segment, SegmentKi
 use crate::segmentation::timeline::{Timeline, group_of};
 use crate::segmentation::{FIRST_GROUPS, LANDMARKS_MAX, LONGEST_GROUPS, Structure};
 
-/// Priority of the first GOP: after headers, before all that the author did not mark as high.
+/// Priority of the first GOP: below headers, above everything that the author did not raise.
 const PRIORITY_FIRST: u8 = 6;
 
 /// A segment and where it lies.
@@ -19,28 +19,28 @@ pub(super) struct Cut {
     pub(super) segment: Segment,
     /// Time of the keyframe that it starts at.
     pub(super) keyframe_ms: Option<u64>,
-    /// Groups in which something may begin that this segment starts with: its first group, and those of a header
-    /// before it that took the group where its first keyframe begins.
+    /// Groups in which the first keyframe or chapter of this segment may begin: its first group, and groups of a header
+    /// before it, if that header owns the group where the keyframe begins.
     pub(super) starts: RangeInclusive<u32>,
 }
 
-/// A run of groups between boundaries that always stand.
+/// A run of groups between two forced boundaries.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     range: GroupRange,
     kind: SegmentKind,
 }
 
-/// A group at which a segment had best start.
+/// A group at which a segment should start.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     group: u32,
     time_ms: u64,
-    /// The group where the keyframe's bytes start; not `group` where that one belongs to a header.
+    /// The group where the keyframe's bytes start. It differs from `group` if it belongs to a header.
     origin: u32,
 }
 
-/// All that decides where the boundaries lie.
+/// Everything that decides where the boundaries lie.
 #[derive(Debug)]
 pub(super) struct Plan {
     group_count: u32,
@@ -48,7 +48,7 @@ pub(super) struct Plan {
     runs: Vec<Run>,
     /// In order, each group once.
     candidates: Vec<Candidate>,
-    /// Boundaries that stand whatever the lengths.
+    /// Forced boundaries, which stand at any length of segments.
     forced: BTreeSet<u32>,
 }
 
@@ -88,12 +88,12 @@ impl Plan {
         self.force(groups.into_iter());
     }
 
-    /// The segments with as small a longest length as the table can hold.
+    /// The segments, with the smallest longest length for which the table can hold them.
     pub(super) fn cuts(&self) -> Vec<Cut> {
         let mut longest = LONGEST_GROUPS;
         loop {
             let cuts = self.cuts_up_to(longest);
-            // With a length of the whole content only headers, indexes and forced boundaries remain, which are few.
+            // If the longest length is that of the content, only headers, indexes and forced boundaries remain, which are few.
             if cuts.len() <= SEGMENTS_MAX || longest >= self.group_count {
                 return cuts;
             }
@@ -139,7 +139,8 @@ impl Plan {
         GroupRange::new(start, end.min(start.saturating_add(longest)).min(run.range.end))
     }
 
-    /// The last keyframe up to the target; or else the next one that is not too far; or else the target.
+    /// The last keyframe up to the target. If there is none, the next one within the longest length. If there is none, the
+    /// target.
     fn media_end(&self, at: u32, target: u32, longest: u32) -> u32 {
         let wanted = at.saturating_add(target);
         let after = self.candidates.partition_point(|candidate| candidate.group <= wanted);
@@ -163,7 +164,7 @@ impl Plan {
             SegmentKind::Media | SegmentKind::Data => (PRIORITY_DEFAULT, Period::Playback),
         };
         let found = self.candidates.binary_search_by_key(&range.start, |candidate| candidate.group).ok();
-        // What lies before the first keyframe belongs to its GOP.
+        // Media before the first keyframe belongs to its GOP.
         let found = found.or_else(|| {
             self.candidates.first().filter(|first| is_first_gop && range.has(first.group)).map(|_| 0)
         });
@@ -184,7 +185,7 @@ fn covering(geometry: Geometry, span: &Range<u64>) -> Option<GroupRange> {
     (span.start < end).then(|| GroupRange::new(group_of(span.start), group_of(end - 1).saturating_add(1)))
 }
 
-/// Adds what of `range` is not taken yet, keeping the runs in order.
+/// Adds the part of `range` that no run has yet, keeping the runs in order.
 fn add(runs: &mut Vec<Run>, range: GroupRange, kind: SegmentKind) {
     let mut free = vec![range];
     for run in runs.iter() {
@@ -203,7 +204,7 @@ fn add(runs: &mut Vec<Run>, range: GroupRange, kind: SegmentKind) {
     runs.sort_unstable_by_key(|run| run.range.start);
 }
 
-/// The runs with what lies between them.
+/// The runs, and the gaps between them.
 fn filled(taken: Vec<Run>, group_count: u32) -> Vec<Run> {
     let mut runs = Vec::with_capacity(taken.len() * 2 + 1);
     let mut at = 0;
@@ -219,8 +220,8 @@ fn filled(taken: Vec<Run>, group_count: u32) -> Vec<Run> {
     runs
 }
 
-/// The first group from `group` on that belongs to no header or index. A keyframe whose first group does goes on
-/// there.
+/// The first group from `group` on that belongs to no header or index. A keyframe that starts inside a header or index
+/// continues there.
 fn media_from(runs: &[Run], group: u32) -> u32 {
     let after = runs.partition_point(|run| run.range.start <= group);
     let Some(from) = after.checked_sub(1).and_then(|index| runs.get(index..)) else { return group };

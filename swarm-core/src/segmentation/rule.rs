@@ -1,4 +1,4 @@
-//! What an author wants of a part of a content (M8). How authors write it down is the publisher's.
+//! An author's rule for a part of a content (M8). The publisher's program defines how authors write it down.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::manifest::{Chapter, PRIORITY_MAX, Period, Segment, SegmentKind};
 use crate::segmentation::cutting::Cut;
 use crate::segmentation::timeline::{Timeline, group_of};
 
-/// Segments told apart by what they hold.
+/// Kinds of segments that a rule can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -23,7 +23,7 @@ pub enum Kind {
     Chapter,
 }
 
-/// What a rule is about.
+/// The part of the content that a rule names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -31,10 +31,10 @@ pub enum Scope {
     Time {
         /// First moment.
         start_ms: u64,
-        /// First moment that is not meant any more.
+        /// First moment after the part.
         end_ms: Option<u64>,
     },
-    /// Byte offsets, to the end where that lies beyond the content.
+    /// Byte offsets. An end beyond the content means its end.
     Bytes(Range<u64>),
     /// The first chapter of this name. Media only, like a time.
     Chapter(String),
@@ -42,10 +42,10 @@ pub enum Scope {
     Kind(Kind),
 }
 
-/// What the author wants of a part of the content.
+/// Priority and period that the author gives to a part of the content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
-    /// Of which part.
+    /// Which part.
     pub scope: Scope,
     /// The priority to give it, at most [`PRIORITY_MAX`].
     pub priority: Option<u8>,
@@ -54,7 +54,7 @@ pub struct Rule {
 }
 
 impl Scope {
-    /// Whether the scope is a stretch of time, so that what has no time is not in it.
+    /// Whether the scope is a stretch of time. Headers and indexes have no time, so they are not in it.
     pub(super) const fn has_times(&self) -> bool {
         matches!(self, Self::Time { .. } | Self::Chapter(_))
     }
@@ -83,7 +83,7 @@ impl Scope {
 }
 
 impl Rule {
-    /// Whether the rule means a segment. `named` are the groups of its scope; they do not cross a cut.
+    /// Whether the rule applies to a segment. `named`: the groups of its scope; they begin and end at boundaries.
     pub(super) fn is_about(&self, cut: &Cut, named: Option<GroupRange>, chapter_groups: &[u32]) -> bool {
         let is_named = named.is_some_and(|range| range.has(cut.range.start));
         let is_media = !matches!(cut.segment.kind, SegmentKind::Header | SegmentKind::Index);

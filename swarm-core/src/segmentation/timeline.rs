@@ -1,4 +1,4 @@
-//! Where in the content which moment lies: between byte offsets, groups and presentation times.
+//! Converts between byte offsets, groups and presentation times.
 
 use crate::group::{Geometry, GroupRange};
 use crate::limits::{GROUP_BYTES, MEDIA_MS_MAX};
@@ -6,7 +6,7 @@ use crate::manifest::SegmentKind;
 use crate::segmentation::cutting::Cut;
 use crate::segmentation::{Keyframe, Structure};
 
-/// Keyframes that can be relied on: offsets rise, times do not fall, both are within the content.
+/// Keyframes that are usable: offsets rise, times do not fall, both are within the content.
 #[derive(Debug)]
 pub(super) struct Timeline {
     keyframes: Vec<Keyframe>,
@@ -33,8 +33,8 @@ impl Timeline {
         &self.keyframes
     }
 
-    /// The group where the keyframe starts from which the moment `time_ms` plays; the first one for a moment before
-    /// all of them. `None` if no times are known.
+    /// The group where that keyframe starts from which a player plays the moment `time_ms`. Before all keyframes it is the
+    /// first one. `None` if no times are known.
     pub(super) fn group_before(&self, time_ms: u64) -> Option<u32> {
         let later = self.keyframes.partition_point(|keyframe| keyframe.time_ms <= time_ms);
         self.keyframes.get(later.saturating_sub(1)).map(|keyframe| group_of(keyframe.offset))
@@ -51,13 +51,13 @@ impl Timeline {
             let earlier = self.keyframes.partition_point(|keyframe| keyframe.time_ms < end_ms);
             self.keyframes.get(earlier)
         });
-        // As everywhere, the group in which a keyframe starts belongs to what starts there; but no stretch is nothing.
+        // As everywhere, the group in which a keyframe starts belongs to that keyframe. A stretch has at least one group.
         let end = first_after.map_or(self.geometry.group_count(), |keyframe| group_of(keyframe.offset));
         Some(GroupRange::new(start, end.max(start.saturating_add(1))))
     }
 
-    /// The moment at an offset: between two keyframes in proportion to the bytes. `None` before the first one, and
-    /// after the last one where the duration is not known.
+    /// The moment at an offset, between two keyframes in proportion to the bytes. `None` before the first keyframe, and
+    /// after the last one if the duration is not known.
     fn time_at(&self, offset: u64) -> Option<u64> {
         let next = self.keyframes.partition_point(|keyframe| keyframe.offset <= offset);
         let before = *self.keyframes.get(next.checked_sub(1)?)?;
@@ -74,8 +74,8 @@ impl Timeline {
         Some(before.time_ms + u64::try_from(passed_ms).unwrap_or(0))
     }
 
-    /// Gives the segments of media their times: that of the keyframe they start at, or else of the place they are
-    /// cut at. Each lasts until the next one starts.
+    /// Gives the segments of media their times: that of the keyframe at which a segment starts, or else the time at its
+    /// boundary. Each lasts until the next one starts.
     pub(super) fn set_times(&self, geometry: Geometry, cuts: &mut [Cut]) {
         let mut end_ms = self.duration_ms;
         for cut in cuts.iter_mut().rev() {

@@ -1,4 +1,5 @@
-//! A tree as bytes, for a store that wants to resume: what is known goes out, and only what the root proves comes back.
+//! A tree as bytes, for a store that wants to resume. All known nodes are written; only nodes that the root proves are read
+//! back.
 
 use super::{HashTree, NodeHash, PAGE_NODES};
 use crate::group::Geometry;
@@ -45,7 +46,7 @@ impl HashTree {
 
     /// Reads what [`HashTree::export`] wrote, keeping only what verifies from the root down.
     ///
-    /// Bytes cut short or damaged lose the nodes they no longer prove, nothing else.
+    /// If the bytes are cut short or damaged, only the nodes that they no longer prove are lost.
     pub fn import(geometry: Geometry, root: ContentRoot, bytes: &[u8]) -> Self {
         let mut claimed = Self::unknown(geometry, root);
         claimed.take_in(bytes);
@@ -66,7 +67,7 @@ impl HashTree {
         tree
     }
 
-    /// Learns what exported bytes claim, as far as they can be read.
+    /// Learns the nodes of exported bytes, as far as they can be read.
     fn take_in(&mut self, mut bytes: &[u8]) {
         while let Some(([level, a, b, c, d, low, high], rest)) = bytes.split_first_chunk::<PAGE_HEAD_BYTES>()
         {

@@ -7,10 +7,10 @@
 //! page 1 …
 //! ```
 //!
-//! A page proves its 256 groups (4 MiB) by itself, and pages lie in the order of their groups. So one range of this file,
-//! whose place follows from the range of groups alone, verifies any range of the content. Every path has as many places;
-//! a place without a node, at the right edge of the tree, is zero. The file has 0.21 % of the content's length, and less
-//! than 9 KiB have to be read before the first group can be verified.
+//! A page proves its 256 groups (4 MiB) by itself, and pages lie in the order of their groups. So one range of this file
+//! verifies a range of the content, and its place follows from the range of groups alone. All paths have the same number of
+//! places; a place without a node, at the right edge of the tree, is zero. The file has 0.21 % of the content's length. Less
+//! than 9 KiB of it have to be read before the first group can be verified.
 
 use std::ops::Range;
 
@@ -18,9 +18,9 @@ use super::{HashTree, NodeHash, VerifyError, width_at};
 use crate::group::{Geometry, GroupRange};
 use crate::id::ContentRoot;
 
-/// What the file begins with; the digit is the version.
+/// The first bytes of the file. The digit is the version.
 pub const MAGIC: &[u8; 8] = b"TRBTREE1";
-/// What a file of any version begins with.
+/// The first bytes of a file of any version.
 pub const MAGIC_OF_ALL_VERSIONS: &[u8] = b"TRBTREE";
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;
@@ -35,7 +35,7 @@ const NODE: u64 = size_of::<NodeHash>() as u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SidecarError {
-    /// Write it again: another kind of file, or another version.
+    /// Write the file again: it is of another kind, or of another version.
     #[error("this is not a tree file of a version this program knows")]
     NotATree,
 }
@@ -70,7 +70,7 @@ pub fn header(geometry: Geometry, root: ContentRoot) -> [u8; HEADER_BYTES] {
     header
 }
 
-/// The length and the root of the content that a header is about.
+/// The length and the root of the content that a header describes.
 pub fn read_header(bytes: &[u8]) -> Result<(u64, ContentRoot), SidecarError> {
     let parts = bytes.split_first_chunk::<8>().and_then(|(magic, rest)| {
         let (length, rest) = rest.split_first_chunk::<8>()?;

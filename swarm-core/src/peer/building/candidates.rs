@@ -1,5 +1,5 @@
-//! Candidates of the other side wait for their turn (RFC 8445, section 14.2): each makes this peer send packets to an address
-//! that the other side chose, which may be a third party's.
+//! ICE candidates of the other side wait for their turn (RFC 8445, section 14.2), because each makes this peer send packets to
+//! an address that the other side chose, which may be that of a third party.
 //!
 //! Candidates inside a session description are taken out of it and wait like the others.
 
@@ -10,19 +10,19 @@ use crate::peer::tuning::{CANDIDATE_PACE, CANDIDATES_AT_ONCE};
 use crate::time::Timestamp;
 use crate::tracker_message::Signal;
 
-/// What waits for one link. The link takes no more candidates and signals than its limits.
+/// Signals that wait for one link. The limits of the link bound their number.
 #[derive(Debug)]
 struct Queue {
     link: LinkId,
     waiting: VecDeque<Signal>,
     /// How many may still pass without a wait.
     at_once: u32,
-    /// When the next may pass, if none may at once.
+    /// When the next candidate may pass, if none may at once.
     next: Timestamp,
 }
 
 impl Queue {
-    /// What may pass now. The end of candidates passes with the last of them.
+    /// The signals that may pass now. The end of candidates passes with the last candidate.
     fn take(&mut self, now: Timestamp) -> Option<Signal> {
         let is_candidate = matches!(self.waiting.front()?, Signal::Candidate { .. });
         if is_candidate && self.at_once > 0 {
@@ -38,7 +38,7 @@ impl Queue {
     }
 }
 
-/// What waits for all links.
+/// Signals that wait, of all links.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     queues: Vec<Queue>,
@@ -72,7 +72,7 @@ impl Candidates {
     }
 }
 
-/// A session description without its candidates, and these as if they had come one by one.
+/// A session description without its candidates, and the candidates as signals of their own.
 pub(crate) fn without_candidates(sdp: &str) -> (String, Vec<Signal>) {
     let (mut rest, mut candidates) = (String::with_capacity(sdp.len()), Vec::new());
     // The media section that the line is in; lines before the first belong to it.

@@ -1,6 +1,6 @@
-//! Which connections are built again because they failed or ended, and which candidates of the other side wait their turn.
+//! Which connections are built again because they failed or ended, and which candidates of the other side wait for their turn.
 //!
-//! Owns when something is due. Links themselves belong to `neighbours`; what is due is carried out by `wiring`.
+//! Owns the times of these actions. Links belong to `neighbours`, and `wiring` carries the actions out.
 
 mod candidates;
 mod retries;
@@ -17,7 +17,7 @@ use crate::tracker_message::{Role, Signal};
 use candidates::Candidates;
 use retries::Retries;
 
-/// All connections of one peer that are being built or failed.
+/// All connections of one peer that are being built or have failed.
 #[derive(Debug, Default)]
 pub(crate) struct Building {
     retries: Retries,
@@ -35,7 +35,7 @@ impl Building {
         self.retries.opened(now, peer);
     }
 
-    /// The pair is not to be connected any more.
+    /// The pair shall not be connected any more.
     pub(crate) fn forget_peer(&mut self, peer: PeerId) {
         self.retries.forget(peer);
     }
@@ -45,7 +45,7 @@ impl Building {
         self.retries.failed(now, peer, chance);
     }
 
-    /// Whether a new offer of this peer begins another attempt, and of what role it is.
+    /// Whether a new offer of this peer begins another attempt. If so, the peer's role.
     pub(crate) fn takes_offer(&self, peer: PeerId) -> Option<Role> {
         self.retries.takes_offer(peer)
     }
@@ -70,12 +70,12 @@ impl Building {
         self.candidates.take_due(now)
     }
 
-    /// A link is no more, or is open and needs no more candidates.
+    /// A link has closed, or is open and needs no more candidates.
     pub(crate) fn forget_link(&mut self, link: LinkId) {
         self.candidates.forget(link);
     }
 
-    /// When something is due.
+    /// When the next action is due.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         [self.retries.deadline(), self.candidates.deadline()].into_iter().flatten().min()
     }

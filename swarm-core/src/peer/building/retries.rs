@@ -1,4 +1,4 @@
-//! Pairs of peers that the tracker made, and when the connection of each is built again.
+//! Pairs of peers that the tracker wants connected, and when the connection of each is built again.
 //!
 //! ```text
 //! connect ─→ attempt ─→ open ─→ unlink, gone, a broken rule: the pair is forgotten
@@ -7,8 +7,8 @@
 //!   offerer: waits, doubling ─→ builds a connection and offers, at most RETRIES_MAX times in a row
 //!   other side: an offer of a pair that it remembers begins the attempt there
 //! ```
-//! A link that was open for [`OPEN_LONG`] counts as a success: attempts after it are counted from zero. Links that open and
-//! end at once, whatever the cause, are built again ever more rarely and then no more.
+//! A link that was open for [`OPEN_LONG`] counts as a success: attempts after it are counted from zero. A link that opens
+//! and ends at once, whatever the cause, is built again after longer and longer waits, and at last not any more.
 //! The tracker takes no part: it passes signals on along the links that it made.
 
 use super::wait;
@@ -44,7 +44,7 @@ impl Retries {
         self.forget(peer);
         self.pairs.push(Pair { peer, role, is_offerer, failures: 0, open_since: None, at: None });
         if self.pairs.len() > PAIRS_MAX {
-            // Pairs that are connected may never need what is remembered of them.
+            // A pair that is connected may never need its entry again.
             let oldest = self.pairs.iter().position(|pair| pair.open_since.is_some());
             self.pairs.remove(oldest.unwrap_or(0));
         }
@@ -80,7 +80,7 @@ impl Retries {
 
     pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<Pair> {
         let is_due = |pair: &Pair| pair.at.is_some_and(|at| at <= now);
-        // An offer that did not come is not waited for any longer.
+        // The time to wait for an offer is over.
         self.pairs.retain(|pair| pair.is_offerer || !is_due(pair));
         let mut due = Vec::new();
         for pair in self.pairs.iter_mut().filter(|pair| is_due(pair)) {
@@ -157,7 +157,7 @@ mod tests {
         assert!((0..100).all(|_| end_after(&mut retries, OPEN_LONG)), "it worked each time");
         let short = OPEN_LONG / 2;
         let again = (0..100).filter(|_| end_after(&mut retries, short)).count();
-        // The first counts as the first failure after the long ones, which were forgiven.
+        // This counts as the first failure, because long links reset the count.
         assert_eq!(again, RETRIES_MAX as usize - 1);
     }
 

@@ -1,4 +1,4 @@
-//! What an end of a path carries at most, as far as was seen: of the uplink as of the downlink.
+//! The highest measured rate of one end of a path: of the uplink or of the downlink.
 
 use crate::peer::tuning::CAPACITY_FALL;
 
@@ -10,12 +10,13 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
-    /// `most`: what is known from earlier, 0 if nothing is.
+    /// `most`: the rate known from an earlier run, 0 if none is.
     pub(crate) const fn new(most: u64) -> Self {
         Self { last: 0, most }
     }
 
-    /// A sample was carried at a rate; `is_fed`: enough was on its way to carry the most, so that it carries less by now.
+    /// A sample was carried at a rate. `is_fed`: enough was in flight for the highest rate, so a lower one means that the end
+    /// has become slower.
     pub(crate) fn sample(&mut self, rate: u64, is_fed: bool) {
         let fallen = if is_fed { self.most - self.most / CAPACITY_FALL } else { self.most };
         self.most = rate.max(fallen);
@@ -27,12 +28,12 @@ impl Capacity {
         self.last
     }
 
-    /// The highest rate of late.
+    /// The highest recent rate.
     pub(crate) const fn most(&self) -> u64 {
         self.most
     }
 
-    /// Whether at least half of the most was carried last: where less was, there is no queue in front of this end.
+    /// Whether the last sample had at least half of the highest rate. If not, there is no queue in front of this end.
     pub(crate) const fn is_busy(&self) -> bool {
         self.last * 2 >= self.most
     }

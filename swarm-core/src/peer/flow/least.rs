@@ -1,10 +1,10 @@
-//! The least of what was seen lately: queueing delay without the peaks, a path without its queues.
+//! The least of recent measurements: queueing delay without the peaks, a path without its queues.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// The least of what was seen within two buckets of time.
+/// The least measurement within two buckets of time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LeastLately {
     bucket: Duration,
@@ -27,12 +27,12 @@ impl LeastLately {
         self.current = Some(self.current.map_or(value, |least| least.min(value)));
     }
 
-    /// The least of all that is remembered; what is too old is forgotten when something new comes.
+    /// The least of all remembered measurements. Old ones are forgotten when a new one comes.
     pub(crate) fn least(&self) -> Option<i64> {
         self.current.into_iter().chain(self.before).min()
     }
 
-    /// The least of what was seen within two buckets before now.
+    /// The least measurement within the two buckets before now.
     pub(crate) fn least_at(&self, now: Timestamp) -> Option<i64> {
         let passed = now.since(self.since);
         let current = self.current.filter(|_| passed < self.bucket * 2);

@@ -1,5 +1,5 @@
-//! Flow control by queueing delay. One law holds in four places: a receiver's credit, the window at one sender, what may
-//! wait on one data channel, and what may be on its way from one uplink. Pure.
+//! Flow control by queueing delay. One law governs four windows: a receiver's credit, the window at one sender, the
+//! window of one data channel, and the window of one uplink. Pure.
 
 mod capacity;
 mod least;
@@ -13,7 +13,7 @@ pub(crate) use window::DelayWindow;
 
 use crate::time::micros;
 
-/// Bytes that go at a rate, bytes a second, in a time.
+/// Bytes that leave at a rate, in bytes a second, within a time.
 pub(crate) fn bytes_in(rate: u64, time: Duration) -> u64 {
     rate.saturating_mul(micros(time)) / 1_000_000
 }

@@ -1,5 +1,5 @@
-//! A window in bytes that follows a queueing delay: the law of the receiver's credit, of what may be outstanding at one
-//! sender, and of what may be on its way from one uplink. LEDBAT (RFC 6817) aims at a delay in the same way; one cut a
+//! A window in bytes that follows a queueing delay: the law of the receiver's credit, and of the windows at one sender, of
+//! one data channel and of one uplink. LEDBAT (RFC 6817) aims at a delay in the same way; one cut a
 //! round trip is Swift's (Kumar et al., SIGCOMM 2020).
 //!
 //! ```text
@@ -7,9 +7,9 @@
 //! delay < target         it grows by one group a window
 //! delay above            it is cut to where the delay would be the target, by half at most
 //! ```
-//! After a cut a window's worth must be delivered before the delay shows what the cut did: until then it neither shrinks
-//! nor grows. After the first cut it grows half as fast: it is near what the path carries. It grows only while it is what
-//! limits. Integers only: the same bits natively and in a browser.
+//! After a cut the window neither shrinks nor grows until a window's worth of bytes has been delivered: only then does the
+//! delay show the effect of the cut. After the first cut it grows half as fast, because it is near the rate of the path. It
+//! grows only while it limits what is in flight. Integers only: the same bits natively and in a browser.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct DelayWindow {
 }
 
 impl DelayWindow {
-    /// A window of so many bytes, within bounds, for delays between low and target.
+    /// A window of this many bytes, within bounds, for delays between low and target.
     pub(crate) fn new(bytes: u64, bounds: RangeInclusive<u64>, delays: Range<Duration>) -> Self {
         let (min, max) = bounds.into_inner();
         Self {
@@ -49,8 +49,8 @@ impl DelayWindow {
         self.bytes
     }
 
-    /// `bytes` were delivered over a path with this round trip, after a queueing delay; `is_limit`: nearly all of the window
-    /// was in use.
+    /// `bytes` were delivered over a path with this round trip, after a queueing delay. `is_limit`: nearly the whole window was
+    /// in use.
     pub(crate) fn delivered(&mut self, bytes: u64, path: Duration, delay: Duration, is_limit: bool) {
         self.delivered_after(bytes, path, (delay, delay), is_limit);
     }
@@ -66,7 +66,7 @@ impl DelayWindow {
         if self.settling > 0 {
             self.settling = self.settling.saturating_sub(bytes);
         } else if cut > self.target {
-            // The window spans the path and the queue; what is too much of the queue goes.
+            // The window covers the path and the queue. The cut removes the part of the queue beyond the target.
             let excess = u128::from(micros(cut - self.target));
             let span = u128::from(micros(cut)) + u128::from(micros(path));
             let queued = u64::try_from(u128::from(self.bytes) * excess / span).unwrap_or(u64::MAX);
@@ -82,7 +82,7 @@ impl DelayWindow {
         }
     }
 
-    /// Whether a queue has shown that the path carries no more.
+    /// Whether a queue has shown the limit of the path.
     pub(crate) const fn was_cut(&self) -> bool {
         self.was_cut
     }
@@ -92,12 +92,12 @@ impl DelayWindow {
         self.bytes <= self.min
     }
 
-    /// At least so many bytes fit the path.
+    /// The path holds at least this many bytes.
     pub(crate) fn fits(&mut self, bytes: u64) {
         self.bytes = self.bytes.max(bytes.min(self.max));
     }
 
-    /// No more than these bytes fit the path and its queue. From here on the window grows as after a cut.
+    /// The path and its queue hold no more than these bytes. From here on the window grows as after a cut.
     pub(crate) fn at_most(&mut self, bytes: u64) {
         self.bytes = self.bytes.min(bytes.max(self.min));
         self.was_cut = true;

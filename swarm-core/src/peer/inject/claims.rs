@@ -1,7 +1,7 @@
-//! Weighs what a viewer claims to hold although it never left this initial peer.
+//! Judges viewers that claim to hold groups which never left this initial peer.
 //!
-//! Where one initial peer injects alone, every group in the swarm has left it. A viewer that claims another group lies, unless
-//! another viewer holds the group, too, or it had the group from a viewer that was doubted for the same claim.
+//! If only one initial peer injects, every group in the swarm has left it. A viewer that claims another group lies, unless
+//! another viewer holds the group, too, or the group came from a viewer that was doubted for the same claim.
 
 use super::Field;
 use super::order::Order;
@@ -10,8 +10,8 @@ use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 use crate::id::LinkId;
 
-/// A viewer announced groups, in its greeting or later: doubts it, or believes viewers that it proves right. Whether a
-/// reputation may have changed.
+/// A viewer announced groups, in its greeting or later. Doubts it, or believes viewers whose claims it confirms. Returns
+/// whether a reputation may have changed.
 pub(super) fn weigh(
     field: &Field<'_>,
     order: &Order,

@@ -1,11 +1,12 @@
 //! How much an initial peer gives, and at what pace it injects.
 //!
-//! * *Pace*: everybody can have everything after N·F / (us + Σu), so injection that goes at 1.1 × (us + Σu) / N is never
-//!   what the swarm waits for. Behind that pace fresh groups go before requests.
-//! * *Rich*: a publisher whose uplink is 1.1 times what its viewers play serves deadlines first; injection cannot be late.
-//! * *Spare*: a thrifty publisher sends an eighth of what it injected again as background, so that its uplink is of use
-//!   when all is injected. Where its viewers together upload less than it does and could not play from one another,
-//!   thrift would only make them wait: then it serves background like a generous one.
+//! * *Pace*: all viewers can have everything after N·F / (us + Σu), so the swarm never waits for an injection at the rate
+//!   1.1 × (us + Σu) / N. While injection is behind that pace, fresh groups go before requests.
+//! * *Rich*: a publisher whose uplink is 1.1 times the rate of all its players serves deadlines first. Its injection cannot
+//!   be late.
+//! * *Spare*: a thrifty publisher sends an eighth of the injected bytes again as background, to use its uplink when all is
+//!   injected. If its viewers together upload less than it does and cannot play from one another, thrift would only make
+//!   them wait. It then serves background like a generous publisher.
 
 use crate::peer::input::Economy;
 use crate::peer::tuning::{GROUP, PACE_TENTHS, RICH_TENTHS, SPARE_SHARE, SPARE_WORTHWHILE};
@@ -16,13 +17,13 @@ use crate::time::Timestamp;
 pub(crate) struct Swarm {
     /// Uplinks of all initial peers together.
     pub(crate) own: u64,
-    /// Viewers that lack something.
+    /// Number of viewers that lack something.
     pub(crate) viewers: u64,
     /// Uplinks of all viewers together.
     pub(crate) uplinks: u64,
     /// Whether the uplinks of most viewers are known.
     pub(crate) is_known: bool,
-    /// Rate of the media, where it plays.
+    /// Rate of the media, if the content is media.
     pub(crate) media: Option<u64>,
 }
 
@@ -43,15 +44,15 @@ impl Swarm {
         self.is_carrying(2 * 10)
     }
 
-    /// Whether the initial peers carry all playback `tenths` / 10 times.
+    /// Whether the uplinks of the initial peers are at least `tenths` / 10 of all playback.
     fn is_carrying(&self, tenths: u64) -> bool {
         self.media.is_some_and(|media| {
             self.own.saturating_mul(10) >= media.saturating_mul(self.viewers).saturating_mul(tenths)
         })
     }
 
-    /// Rate at which groups must enter the swarm, bytes a second. While most uplinks are not known it is unlimited: at the
-    /// start of a swarm nothing is worth as much as first copies.
+    /// Rate at which groups must enter the swarm, bytes a second. It is unlimited while most uplinks are not known: at the
+    /// start of a swarm first copies help most.
     fn pace(&self) -> u64 {
         if !self.is_known {
             return u64::MAX;
@@ -84,7 +85,7 @@ impl Account {
         }
     }
 
-    /// Time has passed in a swarm.
+    /// Time has passed: the pace moves on.
     pub(crate) fn pass(&mut self, now: Timestamp, swarm: &Swarm) {
         let pace = swarm.pace();
         let passed_us = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX).min(1_000_000);
@@ -96,7 +97,7 @@ impl Account {
         }
     }
 
-    /// Bytes left; `is_first`: no viewer held them.
+    /// Bytes were sent. `is_first`: no viewer held them.
     pub(crate) const fn sent(&mut self, bytes: u64, is_first: bool) {
         if is_first {
             self.injected_bytes += bytes;
@@ -115,7 +116,7 @@ impl Account {
         if self.behind_bytes >= GROUP { self.behind_bytes } else { 0 }
     }
 
-    /// Whether background is served once all is injected; `asked_bytes` of it are asked for already.
+    /// Whether background is served once all is injected. `asked_bytes`: bytes of background that are requested already.
     pub(crate) fn serves_background(&mut self, swarm: &Swarm, asked_bytes: u64) -> bool {
         let spare = (self.injected_bytes / SPARE_SHARE).saturating_sub(self.repeated_bytes + asked_bytes);
         let least = if self.is_told { 0 } else { SPARE_WORTHWHILE };

@@ -1,4 +1,4 @@
-//! Which viewers groups are pushed to, and whose copies count.
+//! Which viewers get pushes, and whose copies count.
 
 use super::spread::can_pass_on;
 use super::{Field, Inject};
@@ -7,7 +7,7 @@ use crate::peer::neighbours::{Counts, Link};
 use crate::peer::tuning::{FEEDER_BACKLOG_MS, HOLDER_BACKLOG_MS};
 
 impl Inject {
-    /// Whether a viewer passes on what it is given, as far as is known, and soon.
+    /// How far a viewer's copies count: whether it passes groups on, as far as is known, and whether it does so soon.
     pub(super) fn counts_of(&self, id: LinkId, link: &Link) -> Counts {
         let is_able = can_pass_on(link.standing().serving, link.uplink_known(), self.uplink_min);
         match link.backlog_ms() <= self.usual_backlog_max.max(HOLDER_BACKLOG_MS) {
@@ -21,7 +21,7 @@ impl Inject {
         self.trials.believed(id, link.uplink_or(self.usual_uplink))
     }
 
-    /// Viewers that groups are pushed to.
+    /// The viewers that get pushes.
     pub(super) fn targets<'a>(&'a self, field: &Field<'a>) -> impl Iterator<Item = (LinkId, &'a Link)> {
         let backlog_max = self.usual_backlog_max.max(FEEDER_BACKLOG_MS);
         field.neighbours.viewers().filter(move |(_, link)| {

@@ -1,4 +1,4 @@
-//! What an injecting peer reads.
+//! The state that injection reads.
 
 use crate::id::LinkId;
 use crate::peer::content::Content;

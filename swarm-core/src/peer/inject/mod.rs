@@ -1,11 +1,11 @@
 //! Injection: an initial peer's first push of each group, once, to one viewer, in the author's order.
 //!
-//! While some wanted group is held by no viewer, the initial peer does not wait to be asked. It pushes the next such
-//! group to the viewer that was given least for its uplink, and the viewers spread it among themselves. What is injected
-//! follows from what viewers announce, so it mends itself: a group whose last holder leaves, or that was pushed and is not
-//! announced in time, is next again.
+//! While no viewer holds some wanted group, the initial peer does not wait for requests. It pushes the next such group to
+//! the viewer that was given least for its uplink, and the viewers spread it among themselves. Announcements of viewers
+//! decide which group is next, so injection repairs itself: a group whose last holder leaves, or that was pushed and is not
+//! announced in time, is pushed again.
 //!
-//! Viewers that the others do not feed are pushed what they lack after that ([`unfed`]).
+//! After that, viewers that other viewers do not feed get the groups that they lack ([`unfed`]).
 //!
 //! Several initial peers take turns by segment; one that has finished its own helps the others from the end.
 
@@ -41,7 +41,7 @@ use crate::peer_message::Serving;
 use crate::time::Timestamp;
 use crate::tracker_message::Share;
 
-/// Others that were there and wanted a group: only then it means something that none of them has it.
+/// Least number of other viewers that were linked and wanted a group: with fewer, it proves nothing that none has the group.
 const OTHERS_MIN: usize = 2;
 
 /// The injection of one initial peer.
@@ -50,33 +50,33 @@ pub(crate) struct Inject {
     order: Order,
     shares: Shares,
     trials: Trials,
-    /// Of a thrifty publisher.
+    /// Only for a thrifty publisher.
     unfed: Option<Unfed>,
     account: Account,
     swarm: Swarm,
     share: Option<Share>,
-    /// Viewers of the whole swarm that lack something, by the tracker.
+    /// Viewers of the whole swarm that lack something, by the tracker's word.
     viewers_told: u64,
     /// Uplink of a viewer that has not announced one, bytes a second.
     usual_uplink: u64,
     uplink_min: u64,
-    /// Longer urgent backlogs than this are far longer than usual, ms.
+    /// An urgent backlog longer than this, ms, is far longer than usual.
     usual_backlog_max: u32,
     /// Groups that players need soon, fresh or not.
     due: Vec<GroupRange>,
-    /// Groups that are wanted by viewers that are injected to.
+    /// Groups that feeders want.
     wanted: Vec<GroupRange>,
-    /// Uplinks of the viewers that are injected to, together.
+    /// Uplinks of all feeders together.
     feeders_uplink: u64,
     /// When fresh groups were pushed last.
     pushed_at: Option<Timestamp>,
-    /// Frames that left while injection went first, and turns of urgent requests among them.
+    /// Frames sent while injection went first, and how many of them answered urgent requests.
     frames: u64,
     turns_given: u64,
     was_injecting: bool,
-    /// Whether background was declined when last looked at.
+    /// Whether background was declined at the last decision.
     was_sparing: bool,
-    /// Bytes of fresh groups that go before requests.
+    /// Bytes of the fresh groups that go before requests.
     pressing_bytes: u64,
 }
 
@@ -106,7 +106,7 @@ impl Inject {
         }
     }
 
-    /// The tracker says how many viewers lack something, and which part of the content is this peer's to inject.
+    /// The tracker says how many viewers lack something, and which part of the content this peer injects first.
     pub(crate) fn told(&mut self, viewers: u32, share: Option<Share>, content: &Content) {
         self.viewers_told = u64::from(viewers);
         if let Some(share) = share.filter(|share| self.share != Some(*share) && share.count > 0) {
@@ -115,23 +115,23 @@ impl Inject {
         }
     }
 
-    /// Neighbours changed: works out what the swarm can do, and which viewers are injected to. Returns the viewers whose
-    /// copies begin or cease to count.
+    /// Neighbours changed: computes the uplinks and demands of the swarm, and which viewers are feeders. Returns the viewers
+    /// whose copies begin or cease to count.
     pub(crate) fn survey(&mut self, field: &Field<'_>) -> Vec<(LinkId, Counts)> {
         let viewers = || field.neighbours.viewers();
         let linked = viewers().count() as u64;
         let incomplete = viewers().filter(|(_, link)| !is_complete(link)).count() as u64;
         let mut known: Vec<(u64, LinkId)> =
             viewers().filter_map(|(id, link)| Some((link.uplink_known()?, id))).collect();
-        // A viewer that does not know had less to upload than it could: it counts as one of the better ones.
+        // A viewer with an unknown uplink was never busy, so it counts as one of the stronger viewers.
         self.usual_uplink = self.trials.judge(&mut known, linked, incomplete).max(1000);
-        // Where only slow viewers know their uplinks, what the others uploaded so far shows that they are faster.
+        // If only slow viewers know their uplinks, the rates of the others so far show that these are faster.
         let seen = viewers().filter(|(_, link)| link.standing().uplink > 0);
         let seen = seen.map(|(id, link)| self.trials.believed(id, link.uplink_or(0)));
         let able: Vec<(u32, u64)> =
             viewers().map(|(id, link)| (link.backlog_ms(), self.uplink_of(id, link))).collect();
         let sum = able.iter().fold(0, |sum: u64, (_, uplink)| sum.saturating_add(*uplink));
-        // Of those that are about to greet, few have much.
+        // Few of the viewers that are about to greet hold much.
         let present = incomplete + field.neighbours.opening_viewers();
         let lacking = present.max(self.viewers_told.saturating_sub(linked - incomplete)).max(1);
         let media = field.content.manifest().rate_bytes_per_s();
@@ -141,7 +141,7 @@ impl Inject {
         self.swarm = Swarm {
             own: field.sender.uplink_estimate().saturating_mul(count),
             viewers: lacking,
-            // Viewers without a link are taken to be like those with one.
+            // Viewers without a link are assumed to be like those with one.
             is_known: known.len() as u64 * 2 >= linked,
             uplinks: sum.saturating_mul(lacking.max(linked)) / linked.max(1),
             media,
@@ -164,7 +164,7 @@ impl Inject {
         changes
     }
 
-    /// Whether some wanted group is held by no viewer that passes it on, and there is a viewer to push it to.
+    /// Whether a feeder wants a group that no feeder holds.
     pub(crate) fn is_injecting(&self, field: &Field<'_>) -> bool {
         let present = field.neighbours.copies().present();
         if field.sender.is_off() || present.is_full() {
@@ -173,17 +173,17 @@ impl Inject {
         Order::lacking_count(field, &self.wanted) > 0
     }
 
-    /// Whether the initial peers carry all playback by themselves.
+    /// Whether the initial peers can carry all playback by themselves.
     pub(crate) fn is_rich(&self) -> bool {
         self.swarm.is_rich()
     }
 
-    /// Whether there was something to inject when last looked at.
+    /// Whether there was something to inject at the last decision.
     pub(crate) const fn was_injecting(&self) -> bool {
         self.was_injecting
     }
 
-    /// What is served just now.
+    /// Which classes of requests are served now.
     pub(crate) fn serving(&mut self, field: &Field<'_>) -> Serving {
         let serving = self.decide_serving(field);
         self.was_sparing = serving == Serving::Deadlines;
@@ -198,8 +198,8 @@ impl Inject {
         if !self.was_injecting && Order::is_lacking(field) {
             return Serving::Everything;
         }
-        // Pushes leave before background, so a generous publisher answers that with whatever pushes leave of its uplink. What a
-        // thrifty one injected last is on its way through the swarm: it is not to be asked for it.
+        // Pushes leave before background, so a generous publisher answers background only with the rest of its uplink. The
+        // groups that a thrifty publisher injected last are on their way through the swarm and must not be requested here.
         let is_spreading = self.pushed_at.is_some_and(|at| field.now < at + SPREAD_TIME);
         let is_sparing =
             self.account.is_thrifty() && (self.was_injecting || (is_spreading && !self.swarm.is_rich()));
@@ -220,19 +220,19 @@ impl Inject {
         self.pressing_bytes = 0;
         self.account.pass(field.now, &self.swarm);
         let wanted = &self.wanted;
-        // What players need soon goes before the author's order.
+        // Groups that players need soon go before the author's order.
         let due = self.due.iter().flat_map(|due| wanted.iter().map(|wanted| due.and(*wanted)));
         let ranges: Vec<GroupRange> = due.collect();
         let due = self.order.first_in(field, &ranges);
         let Some(first) = due.or_else(|| self.order.next(field, wanted)) else {
-            // Where background is served, those that lack something ask for it.
+            // If background is served, unfed viewers request the groups themselves.
             let unfed = self.unfed.as_ref().filter(|_| self.was_sparing);
             return unfed.and_then(|unfed| unfed.next(field, &self.shares));
         };
         let due_bytes = match due {
             None => 0,
             Some(_) if self.swarm.is_ample() => u64::from(self.order.fresh_count(field, &ranges)) * GROUP,
-            // Each answer delays the injection: viewers are to ask one another.
+            // Each answer delays the injection, so viewers should ask one another.
             Some(_) => u64::MAX,
         };
         let behind_bytes = if self.swarm.is_rich() { 0 } else { self.account.behind_bytes() };
@@ -246,8 +246,8 @@ impl Inject {
         let receivers = takers.into_iter().filter(|(id, link)| {
             self.shares.start_of(*id) <= latest && self.has_room((*id, link), field, due.is_some())
         });
-        // What players need soon goes to as many viewers as possible, which then pass it on all at once. Otherwise siblings
-        // go together.
+        // Groups that players need soon go to as many viewers as possible, which then pass them on at the same time. Of other
+        // groups, siblings go to the same viewer.
         let queued = |id| if due.is_some() { self.shares.under_way(id) } else { 0 };
         let is_alone = |id| due.is_some() || !self.shares.has_sibling(id, first);
         let (id, link) =
@@ -260,15 +260,15 @@ impl Inject {
         Some(Departure { link: id, range, waited: Duration::ZERO })
     }
 
-    /// Whether another push may be under way to a viewer: what its share of the uplink carries until it announces the
-    /// first, and no more than it accepts. Until a round trip is known the first push goes alone: of many that arrive
-    /// together the first is not to be given the beginning of everything.
+    /// Whether another push may be under way to a viewer: as much as its share of the uplink carries until it announces the
+    /// first one, and no more than it accepts. Until a round trip is known, one push goes at a time: if many viewers arrive
+    /// together, the first must not get the beginning of everything.
     fn has_room(&self, (id, link): (LinkId, &Link), field: &Field<'_>, is_due: bool) -> bool {
         let share = self.uplink_of(id, link).min(self.feeders_uplink);
         let rate = u128::from(field.sender.uplink_estimate()) * u128::from(share)
             / u128::from(self.feeders_uplink.max(1));
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
-        // A waiting player keeps its credit for what it needs; this is that.
+        // A waiting player keeps its credit for the groups that it needs, and these are such groups.
         let accepted = u64::from(link.standing().credit).max(if is_due { CREDIT_FIRST / 2 } else { 0 });
         let window = bytes_in(rate, link.rtt_or_guess() + PUSH_TIME).min(accepted);
         let is_known = field.sender.is_channel_empty(id) || link.rtt.smoothed().is_some();
@@ -278,8 +278,8 @@ impl Inject {
             && (self.shares.under_way(id) + 1) * GROUP <= window.max(PUSH_MIN.min(accepted))
     }
 
-    /// Whether the next frame is a push: while injection goes first, one frame in `every` is for urgent requests all the
-    /// same. Where no answer may leave now, their turns wait.
+    /// Whether the next frame is a push. While injection goes first, one frame in `every` is still for urgent requests. If no
+    /// answer may leave now, their turns wait.
     pub(crate) const fn takes_turn(&mut self, every: u64, may_answer: bool) -> bool {
         self.frames += 1;
         let is_answer = may_answer && self.frames / every > self.turns_given;
@@ -289,7 +289,7 @@ impl Inject {
         !is_answer
     }
 
-    /// Groups leave for a neighbour, pushed or asked for.
+    /// Groups leave for a neighbour, pushed or requested.
     pub(crate) fn departed(&mut self, field: &Field<'_>, departure: &Departure, bytes: u64, is_push: bool) {
         let Departure { link: id, range, .. } = *departure;
         let is_first =
@@ -302,7 +302,7 @@ impl Inject {
         let Some(link) = field.viewer(id) else { return };
         self.unfed.iter_mut().for_each(|unfed| unfed.given(field.now, id, range));
         if is_first || is_push {
-            // An answer counts as injected only where the asker passes it on.
+            // An answer counts as injected only if the viewer that asked passes it on.
             if link.counts() == Counts::Fully {
                 self.order.pushed(range);
             }
@@ -320,7 +320,7 @@ impl Inject {
         self.shares.is_under_way(id, group)
     }
 
-    /// A viewer announced groups. Claims of what never left this peer are weighed. Whether a reputation changed.
+    /// A viewer announced groups. Judges claims of groups that never left this peer. Returns whether a reputation changed.
     pub(crate) fn announced(
         &mut self,
         field: &Field<'_>,
@@ -329,21 +329,21 @@ impl Inject {
         is_greeting: bool,
     ) -> bool {
         self.trials.announced(id, gained);
-        // What arrived is no longer on its way. Where its holder passes nothing on, it is fresh again.
+        // A group that arrived is no longer under way. If its holder passes nothing on, it is fresh again.
         self.shares
             .announced(field.now, id, gained)
             .into_iter()
             .for_each(|group| self.order.given_up(GroupRange::one(group)));
         let Some(link) = field.viewer(id) else { return false };
         self.unfed.iter_mut().for_each(|unfed| unfed.gained(field.now, (id, link), gained));
-        // Other initial peers inject, too: what they gave cannot be told from what is made up.
+        // If other initial peers inject, too, a group from them cannot be told from a false claim.
         if self.share.is_some_and(|share| share.count > 1) {
             return false;
         }
         claims::weigh(field, &self.order, &mut self.shares, (id, gained, is_greeting))
     }
 
-    /// Judges pushes that are old enough to tell what became of them.
+    /// Judges pushes that are old enough to have spread.
     pub(crate) fn handle_timeout(&mut self, field: &Field<'_>) {
         self.unfed.iter_mut().for_each(|unfed| unfed.check(field));
         self.pushed_at.take_if(|at| field.now >= *at + SPREAD_TIME);
@@ -370,7 +370,7 @@ impl Inject {
         [self.shares.deadline(), self.pushed_at.map(|at| at + SPREAD_TIME), unfed].into_iter().flatten().min()
     }
 
-    /// A link closed: what was on its way there is next again.
+    /// A link closed: groups that were under way there are pushed again.
     pub(crate) fn link_closed(&mut self, id: LinkId) {
         self.trials.closed(id);
         self.unfed.iter_mut().for_each(|unfed| unfed.closed(id));

@@ -8,7 +8,7 @@ use crate::peer::receive::Demand;
 use crate::peer::tuning::{FRESH_HORIZON, START_BUFFER};
 use crate::peer_message::Playing;
 
-/// What has left for a viewer that has yet to announce it, what ever left, and what is this peer's to inject.
+/// Groups under way to a viewer, groups that ever left, and the groups that this peer injects first.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     under_way: GroupSet,
@@ -41,15 +41,15 @@ impl Order {
         self.left.has_all(range)
     }
 
-    /// Whether a group is held here, and neither held by a viewer nor on its way to one.
+    /// Whether a group is held here, and neither held by a feeder nor under way to one.
     pub(super) fn is_fresh(&self, group: u32, field: &Field<'_>) -> bool {
         field.content.held().has(group)
             && !field.neighbours.copies().present().has(group)
             && !self.under_way.has(group)
     }
 
-    /// The first fresh group that a viewer wants. Of groups that other initial peers have yet to inject, the last: the
-    /// two meet once.
+    /// The first fresh group that a viewer wants. Among the groups of other initial peers it is the last one: they begin at
+    /// the front, so this peer meets them only once.
     pub(super) fn next(&self, field: &Field<'_>, wanted: &[GroupRange]) -> Option<u32> {
         let tiers = field.content.tiers();
         let own = tiers.iter().find_map(|tier| {
@@ -65,7 +65,8 @@ impl Order {
         })
     }
 
-    /// The first group of these ranges that is this peer's to inject and that no viewer holds which can pass it on soon.
+    /// The first group of these ranges that this peer injects first, that is not under way, and that no viewer holds which can
+    /// pass it on soon.
     pub(super) fn first_in(&self, field: &Field<'_>, ranges: &[GroupRange]) -> Option<u32> {
         let sets = [field.content.held(), &self.own];
         let prompt = field.neighbours.prompt_copies().present();
@@ -74,7 +75,7 @@ impl Order {
         group_of(index, word.trailing_zeros())
     }
 
-    /// How many there are of these.
+    /// How many such groups there are.
     pub(super) fn fresh_count(&self, field: &Field<'_>, ranges: &[GroupRange]) -> u32 {
         let sets = [field.content.held(), &self.own];
         let prompt = field.neighbours.prompt_copies().present();
@@ -82,15 +83,15 @@ impl Order {
         words.map(|(_, word)| word.count_ones()).sum()
     }
 
-    /// Groups that a viewer wants and none holds, on their way or not.
+    /// Number of wanted groups that no feeder holds, under way or not.
     pub(super) fn lacking_count(field: &Field<'_>, wanted: &[GroupRange]) -> u32 {
         let present = field.neighbours.copies().present();
         let all = GroupRange::new(0, present.capacity());
         wanted.iter().map(|range| range.and(all).len() - present.count_in(*range)).sum()
     }
 
-    /// Whether a viewer wants a group that no viewer holds which passes it on. Where no viewer is trusted to pass it on, it
-    /// can be had from here only.
+    /// Whether a viewer wants a group that no feeder holds. If no viewer is trusted to pass it on, viewers can get it only
+    /// here.
     pub(super) fn is_lacking(field: &Field<'_>) -> bool {
         if field.neighbours.copies().present().is_full() {
             return false;
@@ -109,7 +110,7 @@ impl Order {
         self.lacking(sets, (field, field.neighbours.copies().present()), range)
     }
 
-    /// The same of groups that are not on their way, whether held by viewers or not, except those of `covered`.
+    /// The same for groups that are not under way, whether held by viewers or not, except those of `covered`.
     fn lacking<'a>(
         &'a self,
         sets: [&'a GroupSet; 2],

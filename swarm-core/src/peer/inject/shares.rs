@@ -1,5 +1,5 @@
-//! To whom the next push goes: to the viewer that was given least for its uplink (start-time fair queueing, Goyal, Vin,
-//! Cheng 1996). A viewer that comes later starts at the present clock, not at nothing.
+//! Which viewer gets the next push: the one that was given least for its uplink (start-time fair queueing, Goyal, Vin, Cheng
+//! 1996). A viewer that comes later starts at the present clock, not at zero.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,7 @@ use crate::peer::neighbours::Link;
 use crate::peer::tuning::{ANNOUNCE_TIMEOUT, PUSH_TIME};
 use crate::time::Timestamp;
 
-/// Groups on their way to a viewer.
+/// Groups that were pushed to a viewer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Push {
     pub(crate) at: Timestamp,
@@ -27,7 +27,7 @@ struct Receiver {
     served: u64,
     /// Pushed and not announced yet.
     under_way: BTreeSet<u32>,
-    /// When it announced something last, or the first group under way left.
+    /// When it announced something last, or when the first group under way left.
     progress_at: Timestamp,
     reputation: Reputation,
 }
@@ -75,9 +75,9 @@ impl Shares {
         (!receiver.under_way.is_empty()).then_some(receiver.progress_at)
     }
 
-    /// When the first turn of these viewers begins, on the virtual clock. While the publisher's uplink is scarce, no other
-    /// turn begins much later: a strong viewer that has no room for a moment is waited for. A group that a weak one was given
-    /// instead would spread as slowly as it uploads.
+    /// When the first turn of these viewers begins, on the virtual clock. While the publisher's uplink is scarce, no other turn
+    /// begins much later: the publisher waits for a strong viewer that has no room for a moment. If a weak viewer got the
+    /// group instead, it would spread at that viewer's low rate.
     pub(super) fn first_turn(&self, now: Timestamp, takers: &[(LinkId, &Link)]) -> Option<u64> {
         let is_waited_for = |(id, link): &&(LinkId, &Link)| {
             self.waits_since(*id).is_none_or(|at| now < at + link.rtt_or_guess() + PUSH_TIME)
@@ -97,13 +97,13 @@ impl Shares {
         self.pushes.push_back(push);
     }
 
-    /// A group leaves again: its later holders may not have it from its first receiver.
+    /// A group leaves again: later holders may have it from another viewer than its first receiver.
     pub(super) fn repeated(&mut self, range: GroupRange) {
         let earlier = self.pushes.iter_mut().filter(|push| push.is_only && !push.range.and(range).is_empty());
         earlier.for_each(|push| push.is_only = false);
     }
 
-    /// A viewer announced groups: those that were on their way to it.
+    /// A viewer announced groups. Returns those that were under way to it.
     pub(super) fn announced(&mut self, now: Timestamp, link: LinkId, gained: &[GroupRange]) -> Vec<u32> {
         let Some(receiver) = self.receivers.get_mut(&link) else { return Vec::new() };
         receiver.progress_at = now;
@@ -115,7 +115,7 @@ impl Shares {
         self.pushes.back().is_some_and(|push| push.to == link && push.range.has(group ^ 1))
     }
 
-    /// Pushes that are old enough to judge what became of them.
+    /// Pushes that are old enough to judge whether they spread.
     pub(super) fn expired(&mut self, now: Timestamp) -> Vec<Push> {
         let mut expired = Vec::new();
         while let Some(push) = self.pushes.pop_front_if(|push| now >= push.at + ANNOUNCE_TIMEOUT) {
@@ -137,7 +137,7 @@ impl Shares {
         self.pushes.iter().filter(move |push| push.to == link)
     }
 
-    /// A viewer left: what was on its way there.
+    /// A viewer left. Returns the groups that were under way to it.
     pub(super) fn closed(&mut self, link: LinkId) -> Vec<Push> {
         self.receivers.remove(&link);
         let (lost, live): (VecDeque<_>, _) = self.pushes.drain(..).partition(|push| push.to == link);

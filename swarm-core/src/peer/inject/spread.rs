@@ -1,32 +1,32 @@
-//! Which viewers pass on what they are given: an initial peer's only evidence.
+//! Which viewers pass groups on, as far as an initial peer can see from announcements.
 //!
-//! A viewer that keeps to itself what it is given looks like any other to the initial peer: it asks, takes and announces.
-//! But no other viewer comes to hold what only it was given. Nothing more is injected to such a viewer, and what it holds
-//! does not count as a copy. This also finds viewers that no other viewer can reach.
+//! A viewer that uploads nothing looks like any other to the initial peer: it requests, receives and announces. But the
+//! groups that only it was given never appear at other viewers. Such a viewer gets no more pushes, and its groups do not
+//! count as copies. This also finds viewers that no other viewer can reach.
 //!
-//! And it finds those that claim what they cannot have. Everything in a swarm once left an initial peer. A viewer that
-//! claims a group that never left this one has it from an earlier time, or lies. It is believed once another viewer holds
-//! such a group, which only those that claimed it can have sent.
+//! It also finds viewers that claim groups which they cannot have. Every group in a swarm once left an initial peer. A
+//! viewer that claims a group that never left this one has it from an earlier time, or lies. It is believed once another
+//! viewer holds such a group, which only viewers that claimed it can have sent.
 //!
-//! Two kinds of viewers are honest and do not count either: one whose uplink is far below the others', and one whose
-//! urgent backlog is far longer than the others', for as long as it is.
+//! Two kinds of honest viewers do not count either: a viewer whose uplink is far below those of others; and a viewer whose
+//! urgent backlog is far longer than those of others, while it is.
 
 use crate::peer_message::Serving;
 
-/// Pushes of which none spread, after which a viewer counts as one that keeps to itself.
+/// Number of pushes that did not spread after which a viewer is doubted.
 const KEPT_MAX: u32 = 3;
 
-/// What is known of one viewer.
+/// The evidence about one viewer.
 #[derive(Debug, Default)]
 pub(crate) struct Reputation {
-    /// Pushes to it of which no other viewer came to hold anything.
+    /// Pushes to it of which no other viewer announced any group.
     kept: u32,
     has_spread: bool,
     is_doubted: bool,
 }
 
 impl Reputation {
-    /// What became of a push: whether another viewer holds some of it, and whether others were there that wanted it.
+    /// Judges a push. `has_spread`: another viewer holds a group of it. `has_others`: enough other viewers wanted it.
     pub(crate) fn judge(&mut self, has_spread: bool, has_others: bool) {
         self.has_spread |= has_spread;
         self.kept += u32::from(has_others);
@@ -35,12 +35,12 @@ impl Reputation {
         }
     }
 
-    /// It claims what it cannot have from here.
+    /// It claims groups that it cannot have from here.
     pub(crate) const fn doubt(&mut self) {
         self.is_doubted = !self.has_spread;
     }
 
-    /// Another viewer holds what it claimed.
+    /// Another viewer holds a group that it claimed.
     pub(crate) const fn believe(&mut self) {
         self.is_doubted = false;
         self.has_spread = true;
@@ -51,7 +51,7 @@ impl Reputation {
     }
 }
 
-/// Least uplink, bytes a second, of a viewer that is injected to: three tenths of the media's rate, or half of the
+/// Least uplink, bytes a second, of a feeder: three tenths of the media's rate, or half of the
 /// viewers' mean if that is less.
 pub(crate) fn feeder_uplink_min(media: Option<u64>, uplinks: impl Iterator<Item = u64>) -> u64 {
     let (sum, count) =
@@ -60,9 +60,9 @@ pub(crate) fn feeder_uplink_min(media: Option<u64>, uplinks: impl Iterator<Item 
     media.map_or(half_of_mean, |media| half_of_mean.min(media / 10 * 3))
 }
 
-/// Twice the urgent backlog, ms, within which half of all uplink lies; of each viewer its backlog and its uplink. A longer
-/// backlog is far longer than usual. So at least half of the uplink is used however long all backlogs are, and a strong
-/// viewer is not left out because all ask it.
+/// Twice the usual urgent backlog, ms, from each viewer's backlog and uplink. Viewers with at most the usual backlog have half
+/// of all uplink. A backlog longer than the result is far longer than usual. So at least half of the uplink is used however
+/// long all backlogs are, and a strong viewer is not left out because all ask it.
 pub(crate) fn usual_backlog_max(mut viewers: Vec<(u32, u64)>) -> u32 {
     viewers.sort_unstable();
     let half = viewers.iter().fold(0u64, |sum, (_, uplink)| sum.saturating_add(*uplink)) / 2;
@@ -74,8 +74,7 @@ pub(crate) fn usual_backlog_max(mut viewers: Vec<(u32, u64)>) -> u32 {
     middle.map_or(u32::MAX, |(backlog, _)| backlog.saturating_mul(2))
 }
 
-/// Whether a viewer that stands like this can pass on what it is given. One whose uplink is not known can: it had less
-/// to upload than it could.
+/// Whether a viewer with this standing can pass groups on. A viewer with an unknown uplink can: it was never busy.
 pub(crate) fn can_pass_on(serving: Serving, uplink: Option<u64>, uplink_min: u64) -> bool {
     serving != Serving::Nothing && uplink.is_none_or(|uplink| uplink >= uplink_min)
 }

@@ -1,10 +1,10 @@
 //! How much of an announced uplink counts.
 //!
-//! A viewer announces what it likes, up to the largest number. An uplink of a few medians is believed: the honest are
-//! that different. A larger one is believed at first and tried. Groups that left for such a viewer only must come to the
-//! others. What each of the others got of them is counted; at least half of the others must have got a small part. So
-//! the viewer itself, and viewers that vouch for one another, change nothing while they are fewer than half. One that is
-//! not proven counts for the few medians.
+//! A viewer can announce any number as its uplink. An uplink of a few medians is believed, because honest viewers differ by
+//! that much. A larger one is believed at first and tried. Groups that left for such a viewer only must reach the other
+//! viewers. For each of them, the groups that it announced are counted; at least half of the others must have announced a
+//! small part. So the viewer itself, and viewers that confirm one another's claims, change nothing while they are fewer than
+//! half. An uplink that fails the trial counts as those few medians.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer::tuning::{BELIEVED_TIMES, TRIAL_GROUPS, TRIAL_GROUPS_MAX, TRIAL_SHARE, UPLINK_GUESS};
 
-/// What is known of one viewer that announces much.
+/// The trial of one viewer that announces a large uplink.
 #[derive(Debug, Default)]
 struct Trial {
-    /// Groups that left for it only.
+    /// Number of groups that left for it only.
     given: u32,
     /// How many of them each other viewer announced.
     gained: BTreeMap<LinkId, u32>,
@@ -28,17 +28,17 @@ pub(super) struct Trials {
     by_viewer: BTreeMap<LinkId, Trial>,
     /// Groups that left for one of them only.
     only: BTreeMap<u32, LinkId>,
-    /// What is believed without a trial, bytes a second.
+    /// Largest uplink that is believed without a trial, bytes a second.
     believed: u64,
 }
 
 impl Trials {
-    /// Judges all again, by what linked viewers announce that know their uplinks, how many are linked, and how many of them
-    /// lack something. Returns the third quartile of what is believed, bytes a second.
+    /// Judges all trials again, by the known uplinks that linked viewers announce, the number of linked viewers, and how many
+    /// of them lack something. Returns the third quartile of the believed uplinks, bytes a second.
     pub(super) fn judge(&mut self, known: &mut [(u64, LinkId)], linked: u64, lacking: u64) -> u64 {
         known.sort_unstable();
         let median = known.get(known.len() / 2).map_or(UPLINK_GUESS, |(uplink, _)| *uplink);
-        // While few know their uplinks, the median says little of the others.
+        // While few viewers know their uplinks, the median says little about the others.
         let is_known = known.len() as u64 * 2 >= linked.max(1);
         let scale = median.max(if is_known { 1000 } else { UPLINK_GUESS });
         self.believed = scale.saturating_mul(BELIEVED_TIMES);
@@ -53,7 +53,7 @@ impl Trials {
         known.get(known.len() * 3 / 4).map_or(UPLINK_GUESS, |(uplink, _)| *uplink)
     }
 
-    /// What counts of the uplink that a viewer announces, bytes a second.
+    /// How much of an announced uplink counts, bytes a second.
     pub(super) fn believed(&self, link: LinkId, announced: u64) -> u64 {
         let is_unproven = self.by_viewer.get(&link).is_some_and(|trial| trial.is_unproven);
         if is_unproven { announced.min(self.believed) } else { announced }
@@ -66,7 +66,7 @@ impl Trials {
         }
         let trial = self.by_viewer.entry(link).or_default();
         trial.given = trial.given.saturating_add(range.len());
-        // The past is forgotten, and what is kept is bounded.
+        // The past counts less, and memory is bounded.
         if trial.given > TRIAL_GROUPS_MAX {
             trial.given /= 2;
             trial.gained.values_mut().for_each(|gained| *gained /= 2);
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(believed(&mut trials), BOAST);
         trials.closed(LinkId(5));
         assert_eq!(believed(&mut trials), 400_000);
-        // Where few lack anything, few can tell.
+        // If few viewers lack anything, few can announce the groups.
         trials.judge(&mut known(), 9, 5);
         assert_eq!(trials.believed(BOASTER, BOAST), BOAST);
     }

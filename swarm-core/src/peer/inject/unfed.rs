@@ -1,15 +1,15 @@
 //! Viewers that the other viewers do not feed.
 //!
 //! A thrifty initial peer sends each group about once and leaves the rest to the viewers. That presumes that viewers pass
-//! groups on. Where they do not (they claim what they do not have, their uplinks are spent, or no connection to them can be
-//! built), a viewer without deadlines would wait for ever.
+//! groups on. If they do not, because they claim groups that they do not hold, their uplinks are busy, or no connection can
+//! be built, a viewer without deadlines would wait for ever.
 //!
-//! So the initial peer watches what each viewer gains. A viewer that lacks something and for [`UNFED_AFTER`] has gained
-//! nothing from elsewhere is unfed. The groups that it lacks are pushed to it whenever no fresh group is to be pushed.
-//! Several unfed viewers are given different groups, which they can exchange; what they have of one another does not count
-//! as from elsewhere.
+//! So the initial peer watches which groups each viewer gains. A viewer is unfed if it lacks something and for
+//! [`UNFED_AFTER`] has gained no group that another peer sent it. It gets pushes of the groups that it lacks whenever there is
+//! no fresh group to push. Several unfed viewers get different groups, which they can exchange. Groups that they have from
+//! one another do not end the state.
 //!
-//! No claim of another viewer enters into this: liars that vouch for one another cannot starve a viewer. A viewer that
+//! Claims of other viewers do not matter here, so liars that confirm one another's claims cannot starve a viewer. A viewer that
 //! hides what it gains draws a share of the spare uplink, as every viewer of a generous publisher may.
 
 use std::collections::BTreeMap;
@@ -28,9 +28,10 @@ use crate::time::Timestamp;
 /// One viewer.
 #[derive(Debug, Clone, Copy)]
 struct Viewer {
-    /// When it gained a group from elsewhere, or began to lack something.
+    /// When it gained a group that another peer sent it, or began to lack something. While it is unfed, groups that unfed
+    /// viewers were given do not count.
     fed_at: Timestamp,
-    /// When it gained a group that another viewer sent, be it one that came from here.
+    /// When it last gained a group from another viewer, even if that viewer had it from here.
     exchanged_at: Timestamp,
     is_unfed: bool,
 }
@@ -43,9 +44,9 @@ pub(super) struct Unfed {
     given: GroupSet,
     /// When a group was added to `given`.
     given_at: Timestamp,
-    /// When the viewers were looked at.
+    /// When the viewers were examined last.
     checked_at: Option<Timestamp>,
-    /// When they are to be looked at again, if one lacks something.
+    /// When to examine them again, if one lacks something.
     check_at: Option<Timestamp>,
 }
 
@@ -82,14 +83,14 @@ impl Unfed {
         self.viewers.values().any(|viewer| viewer.is_unfed)
     }
 
-    /// What was given is forgotten once no viewer is unfed.
+    /// Forgets the given groups once no viewer is unfed.
     fn forget_given(&mut self) {
         if !self.has_unfed() {
             self.given = GroupSet::empty(self.given.capacity());
         }
     }
 
-    /// Looks at all viewers, at most once in [`UNFED_CHECK`].
+    /// Examines all viewers, at most once in [`UNFED_CHECK`].
     pub(super) fn check(&mut self, field: &Field<'_>) {
         let now = field.now;
         if self.checked_at.is_some_and(|at| now < at + UNFED_CHECK) {
@@ -153,8 +154,8 @@ impl Unfed {
         Some(Departure { link: id, range, waited: Duration::ZERO })
     }
 
-    /// The first group to push to an unfed viewer: one that no unfed viewer was given. What another one was given may be on
-    /// its way from there. It is pushed once that has not arrived for as long as it takes to call a viewer unfed.
+    /// The first group to push to an unfed viewer: one that no unfed viewer was given. A group that another unfed viewer was
+    /// given may be on its way from there. It is pushed, too, if for [`UNFED_AFTER`] nothing has come from others.
     fn first(
         &self,
         (id, link): (LinkId, &Link),
@@ -192,7 +193,7 @@ fn lacks(link: &Link, field: &Field<'_>) -> bool {
     masks(range).any(|(index, mask)| held.word(index) & mask & !have.word(index) != 0)
 }
 
-/// Whether another push may be under way to a viewer: what it accepts, and what its channel takes.
+/// Whether another push may be under way to a viewer: its credit and its channel must have room.
 fn has_room((id, link): (LinkId, &Link), field: &Field<'_>, shares: &Shares) -> bool {
     let accepted = u64::from(link.standing().credit);
     !link.is_retiring()

@@ -6,13 +6,13 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MirrorError {
-    /// Another mirror; it may be a network that fails for a while.
+    /// Use another mirror. The network may have failed for a while.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// Another mirror.
+    /// Use another mirror.
     #[error("took longer than it may")]
     Slow,
-    /// Another mirror; the connection ended early.
+    /// Use another mirror: the connection ended early.
     #[error("sent {came} of {expected} bytes")]
     Short {
         /// Bytes asked for.
@@ -20,25 +20,25 @@ pub enum MirrorError {
         /// Bytes that came.
         came: u64,
     },
-    /// Another mirror: it has no such file, or does not give it.
+    /// Use another mirror: this one has no such file, or does not give it.
     #[error("answers with HTTP status {0}")]
     Status(u16),
-    /// Another mirror: where it leads is not what the publisher named.
+    /// Use another mirror: the redirect leads to an address that the publisher did not name.
     #[error("redirects elsewhere; redirects are not followed")]
     Redirect,
-    /// Another mirror: a server without ranges would send everything each time.
+    /// Use another mirror: a server without ranges would send the whole file each time.
     #[error("answers 200 to a range; it sends whole files only")]
     Whole,
-    /// Another mirror: an error page, or the page of a portal.
+    /// Use another mirror: the answer is an error page, or the page of a portal.
     #[error("answers with a web page instead of the file")]
     Page,
-    /// Another mirror: it encodes what it sends, so that ranges mean something else.
+    /// Use another mirror: this one encodes the file, so that ranges mean something else.
     #[error("sends the file in the encoding {0}")]
     Encoded(String),
-    /// Another mirror: an older version, or another file.
+    /// Use another mirror: this one has an older version, or another file.
     #[error("answers with another range, or its file has another length")]
     OtherFile,
-    /// Never again in this session.
+    /// Do not use this mirror again in this session.
     #[error("sent bytes that are not those of the content")]
     Corrupt,
 }

@@ -1,8 +1,8 @@
-//! Mirrors: HTTP servers as neighbours of another kind. What is under way from each, how it did, who lost its place.
+//! Mirrors: HTTP servers as neighbours of another kind. Owns the fetches from each, and which mirrors are still used.
 //!
-//! Which groups are asked of a mirror is decided by `receive`, and its ledger counts them like requests of a link: each
-//! mirror has a [`LinkId`] there. This component owns the fetches. A group that came is verified by the tree, whose pages
-//! are fetched beside it. A failure ends all fetches of its mirror, which then waits; wrong bytes cost it its place.
+//! `receive` decides which groups are requested from a mirror. Its ledger counts them like requests of a link: each mirror has
+//! a [`LinkId`] there. The tree verifies a group that came, with pages of the tree file that are fetched beside it. A failure
+//! ends all fetches of its mirror, which is not asked for a while. A mirror that sends wrong bytes is not used any more.
 
 mod error;
 mod server;
@@ -36,11 +36,11 @@ pub struct FetchId(pub u64);
 /// One range of one file over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RangeFetch {
-    /// By which it is answered.
+    /// Its id, which the answer repeats.
     pub fetch: FetchId,
     /// Address of the file.
     pub url: Arc<str>,
-    /// Bytes of the file; never none.
+    /// Range of bytes of the file; never empty.
     pub bytes: Range<u64>,
     /// Length of the whole file.
     pub file_bytes: u64,
@@ -48,10 +48,10 @@ pub struct RangeFetch {
     pub timeout: Duration,
 }
 
-/// What a fetch is to bring.
+/// The purpose of a fetch.
 #[derive(Debug)]
 enum Part {
-    /// Groups; with their bytes once those are here and wait for the tree.
+    /// Groups, with their bytes once these have come and wait for the tree.
     Groups(GroupRange, Option<Bytes>),
     /// Pages of the tree.
     Pages(GroupRange),
@@ -66,7 +66,7 @@ struct Fetch {
     expires_at: Timestamp,
 }
 
-/// What followed from an answer.
+/// What follows from an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// Groups that came, each with the mirror that sent them.
@@ -86,9 +86,9 @@ pub(crate) struct Mirrors {
     servers: Vec<Server>,
     fetches: BTreeMap<FetchId, Fetch>,
     last_fetch: u64,
-    /// Since when no link was open.
+    /// Since when no link has been open.
     alone_since: Option<Timestamp>,
-    /// The peer left: nothing is asked any more.
+    /// The peer left: no fetch begins any more.
     has_left: bool,
 }
 
@@ -127,7 +127,7 @@ impl Mirrors {
         std::mem::take(&mut self.fetches).into_keys().collect()
     }
 
-    /// Notes whether a link is open; how long none has been.
+    /// Notes whether a link is open. Returns for how long none has been.
     pub(crate) fn alone_for(&mut self, now: Timestamp, is_alone: bool) -> Duration {
         if !is_alone {
             self.alone_since = None;
@@ -136,7 +136,7 @@ impl Mirrors {
         now.since(*self.alone_since.get_or_insert(now))
     }
 
-    /// The mirror to ask next: of those that may be asked, the one that was asked least for its weight.
+    /// The mirror to ask next: among those that may be asked, the one that was asked for least in proportion to its weight.
     pub(crate) fn choose(&self, now: Timestamp) -> Option<LinkId> {
         let has_room = |place: usize| {
             let open = self.fetches.values().filter(|fetch| fetch.server == place);
@@ -147,13 +147,13 @@ impl Mirrors {
         usable.min_by_key(|(place, server)| (server.load(), *place)).map(|(_, server)| server.link)
     }
 
-    /// A mirror that may be asked, perhaps only after what it is busy with.
+    /// A mirror that may be asked, perhaps only after its present fetches.
     pub(crate) fn usable(&self, now: Timestamp) -> Option<LinkId> {
         let usable = self.servers.iter().filter(|server| server.is_usable(now) && !self.has_left);
         usable.min_by_key(|server| server.load()).map(|server| server.link)
     }
 
-    /// Groups are asked of a mirror, with the pages of the tree that they need, at a rate expected in bytes a second.
+    /// Requests groups from a mirror, with the pages of the tree that they need, at an expected rate in bytes a second.
     pub(crate) fn begin(
         &mut self,
         now: Timestamp,
@@ -197,7 +197,7 @@ impl Mirrors {
         .any(|pages| pages.and(range) == range)
     }
 
-    /// A fetch was answered. What came is verified; nothing else leaves here.
+    /// A fetch was answered. Only verified bytes leave this component.
     pub(crate) fn fetched(
         &mut self,
         now: Timestamp,
@@ -205,7 +205,7 @@ impl Mirrors {
         content: &mut Content,
         chance: &mut Chance,
     ) -> Outcome {
-        // What was given up may still be answered.
+        // A fetch that was given up may still be answered.
         let Some(fetch) = self.fetches.get_mut(&id) else { return Outcome::default() };
         let place = fetch.server;
         let result = result.and_then(|bytes| {
@@ -233,7 +233,7 @@ impl Mirrors {
         }
     }
 
-    /// Verifies what is here from a mirror and needs no further page.
+    /// Verifies the groups from a mirror that need no further page.
     fn verify(
         &mut self,
         now: Timestamp,
@@ -273,7 +273,7 @@ impl Mirrors {
         outcome
     }
 
-    /// A mirror failed: everything that is under way from it is given up.
+    /// A mirror failed: all its fetches are given up.
     fn failed(&mut self, now: Timestamp, place: usize, error: MirrorError, chance: &mut Chance) -> Outcome {
         let mut outcome = Outcome::default();
         let Some(server) = self.servers.get_mut(place) else { return outcome };
@@ -295,7 +295,7 @@ impl Mirrors {
         outcome
     }
 
-    /// What took too long fails.
+    /// Fetches that took too long fail.
     pub(crate) fn expire(&mut self, now: Timestamp, chance: &mut Chance) -> Vec<Outcome> {
         let mut late: Vec<usize> =
             self.fetches.values().filter(|fetch| now >= fetch.expires_at).map(|fetch| fetch.server).collect();
@@ -303,7 +303,7 @@ impl Mirrors {
         late.into_iter().map(|place| self.failed(now, place, MirrorError::Slow, chance)).collect()
     }
 
-    /// Gives up the fetches of a mirror of which nothing is awaited any more.
+    /// Gives up the fetches of a mirror for which no group is awaited any more.
     pub(crate) fn give_up(&mut self, link: LinkId, is_awaited: impl Fn(GroupRange) -> bool) -> Vec<FetchId> {
         let Some(place) = self.servers.iter().position(|server| server.link == link) else {
             return Vec::new();
@@ -318,7 +318,7 @@ impl Mirrors {
         idle
     }
 
-    /// When something is to be looked at again.
+    /// When the next deadline is.
     pub(crate) fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
         if self.has_left {
             return None;
@@ -331,7 +331,7 @@ impl Mirrors {
         expiries.chain(resumptions).chain(stages.filter(|at| *at > now)).min()
     }
 
-    /// What is said about each mirror; `rate`: what it was measured to send, bytes a second.
+    /// The statistics of each mirror. `rate`: its measured rate, bytes a second.
     pub(crate) fn stats(&self, rate: impl Fn(LinkId) -> Option<u64>) -> Vec<MirrorStats> {
         let is_open = |place| self.fetches.values().any(|fetch| fetch.server == place);
         let state = |(place, server): (usize, &Server)| match server {

@@ -1,4 +1,4 @@
-//! One mirror: where it is, how it did, and whether it is asked again.
+//! One mirror: its address, its successes and failures, and whether it is asked again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::time::Timestamp;
 /// One mirror.
 #[derive(Debug)]
 pub(super) struct Server {
-    /// By which the ledger calls it.
+    /// Its name in the ledger.
     pub(super) link: LinkId,
     pub(super) host: String,
     pub(super) file_url: Arc<str>,
     pub(super) tree_url: Arc<str>,
     weight: u64,
-    /// Bytes that it was asked for, by which the next one is chosen.
+    /// Bytes requested from it, by which the next mirror is chosen.
     asked_bytes: u64,
     /// Verified bytes that it sent.
     pub(super) received_bytes: u64,
     failures: u32,
     backoff: Backoff,
     idle_until: Timestamp,
-    /// What failed last.
+    /// Its last failure.
     pub(super) word: Option<MirrorError>,
     pub(super) is_lost: bool,
 }
@@ -54,12 +54,12 @@ impl Server {
         !self.is_lost && now >= self.idle_until
     }
 
-    /// When it may be asked again, if it has to wait for that.
+    /// When it may be asked again, if it has to wait.
     pub(super) fn resumes_at(&self, now: Timestamp) -> Option<Timestamp> {
         (!self.is_lost && self.idle_until > now).then_some(self.idle_until)
     }
 
-    /// What it was asked for, relative to its weight.
+    /// Bytes requested from it, relative to its weight.
     pub(super) const fn load(&self) -> u64 {
         self.asked_bytes / self.weight
     }
@@ -76,7 +76,7 @@ impl Server {
         self.word = None;
     }
 
-    /// A fetch failed: it waits, or loses its place.
+    /// A fetch failed: the mirror has to wait, or is not used any more.
     pub(super) fn failed(&mut self, now: Timestamp, error: MirrorError, chance: &mut Chance) {
         self.failures += 1;
         let failures_max = if error.is_transient() { MIRROR_OUTAGES_MAX } else { MIRROR_FAILURES_MAX };

@@ -6,7 +6,7 @@
 use crate::group::GroupRange;
 use crate::group_set::GroupSet;
 
-/// Groups that are counted together while their counts are equal; 2 KiB once they are not.
+/// Groups of a page, which are counted together while their counts are equal. Otherwise a page takes 2 KiB.
 const PAGE_GROUPS: u32 = 1024;
 
 /// The counts of some groups.
@@ -17,7 +17,7 @@ enum Page {
 }
 
 impl Page {
-    /// Adds one to the counts of `part`, or takes one off; `len`: groups of the page.
+    /// Adds one to the counts of `part`, or subtracts one. `len`: groups of the page.
     fn change(&mut self, part: GroupRange, len: u32, is_added: bool) {
         let step = |count: u16| if is_added { count.saturating_add(1) } else { count.saturating_sub(1) };
         match self {
@@ -70,7 +70,7 @@ impl Copies {
         self.change(range, false);
         let mut at = range.start;
         while at < range.end {
-            // What is counted together is present or not together.
+            // Groups that are counted together are all present or all absent.
             let end = match self.pages.get((at / PAGE_GROUPS) as usize) {
                 Some(Page::Uniform(_)) => (at / PAGE_GROUPS + 1) * PAGE_GROUPS,
                 Some(Page::Mixed(_)) => at + 1,
@@ -108,12 +108,12 @@ impl Copies {
     }
 }
 
-/// How far what a viewer holds counts.
+/// How far the groups that a viewer holds count.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counts {
     /// Not at all: it passes nothing on.
     No,
-    /// As a copy, but not where a player needs the group soon: it has too much to send before.
+    /// As a copy, but not for a group that a player needs soon: the viewer has too much to send before.
     Later,
     #[default]
     Fully,
@@ -140,7 +140,8 @@ impl Tally {
         self.prompt.as_ref().unwrap_or(&self.all)
     }
 
-    /// A viewer that counted like `from` counts like `to` with these groups: from or to `No` when it gains or drops them.
+    /// A viewer's copies of these groups counted like `from` and now count like `to`. `from` is `No` when it gains them,
+    /// `to` is `No` when it drops them.
     pub(super) fn change(&mut self, range: GroupRange, from: Counts, to: Counts) {
         if to == Counts::Later && self.prompt.is_none() {
             self.prompt = Some(self.all.clone());

@@ -1,6 +1,6 @@
 //! One link: who the neighbour is, how it stands, what it holds, and how long the path takes.
 //!
-//! What we asked of it belongs to `receive`, what it asked of us to `send`, what is pushed to it to `inject`.
+//! Our requests to it belong to `receive`, its requests to us to `send`, and pushes to it to `inject`.
 
 use core::net::IpAddr;
 use std::time::Duration;
@@ -19,19 +19,19 @@ use crate::publisher::Signature;
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
-/// What a neighbour said that it holds.
+/// The groups that a neighbour claims to hold.
 #[derive(Debug, Default)]
 struct Claims {
-    /// What it holds; `None` until the geometry is known.
+    /// Groups that it holds; `None` until the geometry is known.
     have: Option<GroupSet>,
-    /// What it ever held or was sent: it knows the tree above these groups.
+    /// Groups that it ever held or was sent: it knows the tree above them.
     knows: Option<GroupSet>,
     /// Announcements from before the geometry was known.
     early: Vec<GroupRange>,
 }
 
-/// Where a candidate makes us send packets to: the address in `candidate:F COMPONENT TRANSPORT PRIORITY ADDRESS PORT …`. An
-/// address can be written in several ways; all of them are the same one here.
+/// The address to which a candidate makes us send packets, in `candidate:F COMPONENT TRANSPORT PRIORITY ADDRESS PORT …`. All
+/// ways to write an address count as the same address.
 fn address_of(candidate: &str) -> Box<str> {
     let candidate = candidate.trim().to_lowercase();
     let candidate = candidate.strip_prefix("a=").unwrap_or(&candidate).trim_start();
@@ -56,15 +56,15 @@ struct Identity {
 /// One link.
 #[derive(Debug)]
 pub(crate) struct Link {
-    /// Who the tracker says it is.
+    /// Its id, by the tracker's word.
     pub(crate) peer: PeerId,
-    /// What it is: a viewer until it has proven more.
+    /// Its role: a viewer until it has proven more.
     pub(crate) role: Role,
     identity: Identity,
     state: LinkState,
     /// When the state was entered, or when the link began to retire.
     since: Timestamp,
-    /// How it says that it stands.
+    /// Its standing, by its own word.
     standing: Standing,
     /// How long its urgent backlog takes to leave, ms, as it told last.
     backlog_ms: u32,
@@ -75,14 +75,14 @@ pub(crate) struct Link {
     signals: usize,
     candidates: Vec<Box<str>>,
     pace: Pace,
-    /// The part of the manifest that it may ask for next, and whether it does.
+    /// The part of the manifest that it may ask for next, and whether it has asked.
     next_part: u16,
     asks_part: bool,
     claims: Claims,
     /// Payload that overtook the greeting: the two channels are not ordered against one another.
     early_data: Vec<DataMessage>,
     pub(crate) rtt: RoundTrip,
-    /// The ping under way: nonce and when it left.
+    /// The unanswered ping: its nonce, and when it left.
     ping: Option<(u32, Timestamp)>,
     next_ping: Timestamp,
 }
@@ -152,8 +152,8 @@ impl Link {
         self.identity.other
     }
 
-    /// A session description of our end, or of the other, names its certificate. `false` if there was one before: a
-    /// connection keeps its certificates.
+    /// A session description of one end names that end's certificate. `false` if one was named before: a connection keeps its
+    /// certificates.
     pub(super) fn described(&mut self, is_own: bool, fingerprint: Fingerprint) -> bool {
         let end = if is_own { &mut self.identity.own } else { &mut self.identity.other };
         let is_first = end.is_none();
@@ -189,7 +189,7 @@ impl Link {
         self.counts = counts;
     }
 
-    /// Whether groups can be asked of it.
+    /// Whether groups can be requested from it.
     pub(crate) fn is_provider(&self) -> bool {
         self.is_open() && self.standing.serving != Serving::Nothing && !self.is_retiring
     }
@@ -203,8 +203,8 @@ impl Link {
         self.have().is_some_and(|have| have.has(group))
     }
 
-    /// What its uplink may carry, bytes a second. One that was never busy carries more than it was seen to: twice that is
-    /// assumed, or the usual if that is more. Where that is too much it becomes busy, and known.
+    /// What its uplink may carry, bytes a second. An uplink that was never busy carries more than its measured rate: twice that
+    /// rate is assumed, or the usual uplink if that is more. If that is too much, the uplink becomes busy, and then known.
     pub(crate) fn uplink_or(&self, usual: u64) -> u64 {
         let uplink = self.standing.uplink;
         let assumed =
@@ -241,8 +241,8 @@ impl Link {
         self.pace.admit(now, message, group_count)
     }
 
-    /// It asks for a part of the manifest. Each is sent once, in their order. Whether it is to be answered, and waits from
-    /// now on.
+    /// It asks for a part of the manifest. Each part is sent once, in order. Returns whether the request is accepted and waits
+    /// from now on.
     pub(super) const fn ask_part(&mut self, part: u16) -> bool {
         let is_new = part == self.next_part && !self.asks_part;
         self.asks_part |= is_new;
@@ -254,7 +254,7 @@ impl Link {
         self.next_part
     }
 
-    /// It was answered; `is_part`: with the part that it asked for.
+    /// Its request for a part was answered. `is_part`: with that part.
     pub(super) fn part_answered(&mut self, is_part: bool) {
         self.asks_part = false;
         self.next_part = self.next_part.saturating_add(u16::from(is_part));
@@ -278,7 +278,7 @@ impl Link {
         self.backlog_ms = backlog_ms;
     }
 
-    /// It turned down requests of a class that it said it serves. Several of one class say no more than one does.
+    /// It rejected requests of a class that it said it serves. Several rejections of one class count as one.
     pub(super) const fn serves_not(&mut self, class: Class) {
         self.standing.serving = match (self.standing.serving, class) {
             (_, Class::Urgent) | (Serving::Nothing, _) => Serving::Nothing,
@@ -322,7 +322,7 @@ impl Link {
         true
     }
 
-    /// It announced that it no longer holds these groups. What it knows of the tree it goes on knowing.
+    /// It announced that it no longer holds these groups. It still knows the tree above them.
     pub(super) fn dropped(&mut self, range: GroupRange) {
         self.claims.have.iter_mut().for_each(|have| _ = have.remove(range));
     }
@@ -349,7 +349,7 @@ impl Link {
         self.early_data.len() <= EARLY_DATA_MAX
     }
 
-    /// What overtook the greeting.
+    /// Takes the payload that overtook the greeting.
     pub(super) fn take_early(&mut self) -> Vec<DataMessage> {
         std::mem::take(&mut self.early_data)
     }
@@ -387,7 +387,7 @@ impl Link {
         true
     }
 
-    /// When the link needs attention by itself.
+    /// When the link needs attention without an input.
     pub(super) fn deadline(&self) -> Timestamp {
         if !self.is_open() {
             return self.since + CONNECT_TIMEOUT;

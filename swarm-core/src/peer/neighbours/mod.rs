@@ -26,7 +26,7 @@ use crate::publisher::Signature;
 use crate::time::Timestamp;
 use crate::tracker_message::{Role, Signal};
 
-/// What becomes of a connection that has opened.
+/// What follows when a connection has opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opening {
     /// Nothing: there is no such link, or it was open already.
@@ -37,7 +37,7 @@ pub(crate) enum Opening {
     Closed(&'static str),
 }
 
-/// What becomes of a greeting.
+/// What follows a greeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Greeting {
     /// The link is open.
@@ -46,7 +46,7 @@ pub(crate) enum Greeting {
     Closed(&'static str),
 }
 
-/// What the tracker's introduction leads to.
+/// What follows the tracker's introduction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Introduction {
     /// Nothing: the link stands, or there is no room for it.
@@ -72,7 +72,7 @@ pub(crate) struct Neighbours {
     copies: Tally,
     /// Certificates of neighbours that broke the rules.
     banned: VecDeque<Fingerprint>,
-    /// Who waits for a part of the manifest, in the order in which they asked.
+    /// Links that wait for a part of the manifest, in the order in which they asked.
     part_asks: VecDeque<LinkId>,
     /// Earliest link timeout (approximate, never late).
     due: Option<Timestamp>,
@@ -115,7 +115,7 @@ impl Neighbours {
         self.copies.all()
     }
 
-    /// The same, without copies at viewers that have too much to send before.
+    /// The same, without copies at viewers that have too much to send before them.
     pub(crate) fn prompt_copies(&self) -> &Copies {
         self.copies.prompt()
     }
@@ -180,7 +180,7 @@ impl Neighbours {
         link.is_some_and(|link| signal.candidates().all(|line| link.admit_candidate(line)))
     }
 
-    /// Counts a message of a neighbour; `false` if it sends more than any work needs.
+    /// Counts a message of a neighbour. `false` if the neighbour sends faster than any work needs.
     pub(crate) fn admit_message(&mut self, now: Timestamp, id: LinkId, message: &PeerMessage) -> bool {
         self.links.value_mut(id).is_none_or(|link| link.admit_message(now, message))
     }
@@ -233,8 +233,8 @@ impl Neighbours {
         let peer = link.peer;
         self.set_role(id, role);
         if let Some(older) = twin.and_then(|twin| self.links.value_mut(twin)) {
-            // The same neighbour under a new id, after a tracker lost its memory. The side with the smaller fingerprint
-            // closes the newer link; both go on calling it by the newer id.
+            // The same neighbour has a new id, because a tracker lost its memory. The side with the smaller fingerprint closes
+            // the newer link. Both sides use the newer id from then on.
             older.peer = peer;
             if own < other {
                 return Greeting::Closed("linked already");
@@ -244,7 +244,7 @@ impl Neighbours {
         Greeting::Welcome
     }
 
-    /// A neighbour has proven what it is.
+    /// A neighbour has proven its role.
     pub(crate) fn set_role(&mut self, id: LinkId, role: Role) {
         self.links.value_mut(id).into_iter().for_each(|link| link.role = role);
         if role == Role::Initial {
@@ -257,13 +257,13 @@ impl Neighbours {
         self.links.value_mut(id).into_iter().for_each(|link| link.set_unchecked(proof));
     }
 
-    /// The proofs that were kept.
+    /// Takes the proofs that were kept.
     pub(crate) fn take_proofs(&mut self) -> Vec<(LinkId, Signature)> {
         let taken = self.links.iter_mut().filter_map(|(id, link)| Some((id, link.take_unchecked()?)));
         taken.collect()
     }
 
-    /// A neighbour says how it stands, and how long its urgent backlog takes to leave.
+    /// A neighbour tells its standing, and how long its urgent backlog takes to leave.
     pub(crate) fn stands(&mut self, id: LinkId, standing: Standing, backlog_ms: u32) {
         self.links.value_mut(id).into_iter().for_each(|link| link.stands(standing, backlog_ms));
     }
@@ -337,7 +337,7 @@ impl Neighbours {
         self.links.value_mut(id).is_none_or(|link| link.keep_early(message))
     }
 
-    /// Payload that overtook a greeting.
+    /// Takes the payload that overtook a greeting.
     pub(crate) fn take_early(&mut self, id: LinkId) -> Vec<DataMessage> {
         self.links.value_mut(id).map_or_else(Vec::new, Link::take_early)
     }
@@ -358,7 +358,7 @@ impl Neighbours {
         self.links.remove(id)
     }
 
-    /// What links need because time has passed.
+    /// The actions that links need because time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Timestamp) -> Vec<Due> {
         if self.due.is_none_or(|due| now < due) {
             return Vec::new();
@@ -390,7 +390,7 @@ impl Neighbours {
     }
 }
 
-/// What a neighbour holds.
+/// The groups that a neighbour holds.
 fn runs(link: &Link) -> impl Iterator<Item = GroupRange> + '_ {
     link.have().into_iter().flat_map(|have| have.runs(GroupRange::new(0, have.capacity())))
 }

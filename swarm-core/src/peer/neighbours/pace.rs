@@ -13,12 +13,13 @@ use crate::time::Timestamp;
 /// The clock of one neighbour.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// When everything so far would have been sent at exactly the greatest rate.
+    /// Time at which all messages so far would have been sent at exactly the greatest rate.
     paid_until: Timestamp,
 }
 
 impl Pace {
-    /// Counts a message. Whether its sender keeps the pace; a content of many groups is announced whole now and then.
+    /// Counts a message. Returns whether its sender keeps the pace. The bound grows with the content, because a neighbour may
+    /// announce the whole content now and then.
     pub(super) fn admit(&mut self, now: Timestamp, message: &PeerMessage, group_count: u32) -> bool {
         let groups = |ranges: &[GroupRange]| {
             let named =

@@ -6,9 +6,9 @@ use crate::time::Timestamp;
 
 /// Busy time over which the average forgets: 1 s.
 const WINDOW_S: f64 = 1.0;
-/// Busy time that the first guess counts for, so that it yields to measurement within a few frames.
+/// The first guess counts like this much busy time, so that measurements replace it within a few frames.
 const GUESS_S: f64 = 0.05;
-/// Bytes are gathered for this long before they count, so that one burst out of a socket is no sample.
+/// Bytes are collected for this long before they count, so that one burst from a socket is not a sample.
 const SAMPLE: Duration = Duration::from_millis(10);
 
 /// Exponentially weighted mean of bytes a second, over busy time only.
@@ -40,7 +40,7 @@ impl Rate {
         self.is_measured
     }
 
-    /// A better guess; what was measured stays.
+    /// Replaces the guess. A measured rate stays.
     pub(crate) fn expect(&mut self, guess: u64) {
         if !self.is_measured {
             self.bytes_per_s = guess as f64;

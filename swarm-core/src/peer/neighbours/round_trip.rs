@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::peer::tuning::{PING_INTERVAL, PING_INTERVAL_EARLY};
 
-/// Until something was measured: an ordinary path across a country.
+/// Assumed until a ping was answered: an ordinary path across a country.
 const GUESS: Duration = Duration::from_millis(50);
-/// Pings of a new link that follow one another closely: the first meet two ends that are busy starting.
+/// Number of pings of a new link that follow one another closely: the first ones are delayed, because both ends are busy
+/// starting.
 const EARLY_PINGS: u32 = 6;
 
 /// The round-trip time of one link.
@@ -22,22 +23,22 @@ impl RoundTrip {
     pub(crate) fn measured(&mut self, sample: Duration) {
         // The usual smoothing of round-trip times (RFC 6298 §2.3).
         self.smoothed = Some(self.smoothed.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
-        // Rises by a sixteenth a ping, so that a path that became longer is found out.
+        // Grows by a sixteenth with each ping, so that a longer path is noticed.
         self.least = Some(self.least.map_or(sample, |least| sample.min(least * 17 / 16)));
         self.pongs = self.pongs.saturating_add(1);
     }
 
-    /// What is usual, with what waits on the path.
+    /// Smoothed round trip, queues on the path included.
     pub(crate) const fn smoothed(&self) -> Option<Duration> {
         self.smoothed
     }
 
-    /// What is usual, or a guess.
+    /// Smoothed round trip, or a guess.
     pub(crate) fn or_guess(&self) -> Duration {
         self.smoothed.unwrap_or(GUESS)
     }
 
-    /// The path's own, without what waits on it: about the least measured lately.
+    /// Round trip of the path without queues: about the least recent measurement.
     pub(crate) const fn least(&self) -> Option<Duration> {
         self.least
     }

@@ -16,8 +16,8 @@ use crate::peer::content::Content;
 use crate::peer::input::Appetite;
 use crate::peer::tuning::{AHEAD_SHARE, APPETITE_STEP_GROUPS, GROUP, LOOK_AHEAD, LOOK_AHEAD_BYTES};
 
-/// What is requested of the look-ahead. Neighbours hear of it in steps, so what they push may begin a step before it: both
-/// together stay within the bound.
+/// Bytes of the look-ahead that are requested. Neighbours hear of the look-ahead in steps, so they may push up to one step
+/// beside it. Requested and pushed groups together stay within [`LOOK_AHEAD_BYTES`].
 const LOOKED_AHEAD_BYTES: u64 = LOOK_AHEAD_BYTES - APPETITE_STEP_GROUPS as u64 * GROUP;
 
 /// The groups that are wanted at all.
@@ -35,8 +35,8 @@ pub(crate) fn wanted(appetite: Appetite, content: &Content, demand: &Demand) -> 
     }
 }
 
-/// What neighbours are told is wanted: a limited appetite moves on in steps, so that they hear of a step, not of every
-/// group. It has one step at least, since nothing is pushed to a peer that wants nothing.
+/// The wanted groups that neighbours are told. A limited appetite moves on in steps, so that neighbours hear of each step and
+/// not of each group. It has at least one step, because nothing is pushed to a peer that wants nothing.
 pub(crate) fn told(appetite: Appetite, content: &Content, demand: &Demand) -> GroupRange {
     let wanted = wanted(appetite, content, demand);
     let all = content.geometry().all();
@@ -52,8 +52,8 @@ pub(crate) fn told(appetite: Appetite, content: &Content, demand: &Demand) -> Gr
     GroupRange::new(start, end.max(start.saturating_add(APPETITE_STEP_GROUPS))).and(all)
 }
 
-/// What a peer beyond its budget forgets next: what it played longest ago, then what lies farthest ahead. Headers stay: a
-/// player that has nothing to play needs them before all else, and would fetch them for ever.
+/// The groups that a peer beyond its budget forgets next: first those played longest ago, then those farthest ahead. Headers
+/// stay: a player that has nothing to play needs them before all else, so the peer would fetch them again and again.
 pub(crate) fn excess(appetite: Appetite, content: &Content, demand: &Demand) -> Option<GroupRange> {
     let Appetite::Viewer { budget_bytes, .. } = appetite else { return None };
     let budget = u32::try_from(budget_bytes / u64::from(GROUP_BYTES)).unwrap_or(u32::MAX);

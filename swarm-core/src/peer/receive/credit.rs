@@ -1,14 +1,14 @@
 //! How much may be in flight towards this peer, asked for or pushed (receiver-driven flow control).
 //!
 //! The bottleneck is often the viewer's own downlink, which a dozen neighbours fill together without knowing of one
-//! another. The queue in front of it is what this module measures and bounds: frames and pings say when they left, so
-//! each link shows its one-way delay, and the excess over the link's base delay is time spent in queues. A queue at one
-//! sender delays that sender's frames; a queue at the downlink delays all. So the least excess of the last tenth of a
-//! second or two is the downlink's. As in LEDBAT (RFC 6817) clocks need not agree.
+//! another. This module measures and bounds the queue in front of it. Frames and pings say when they left, so each link
+//! shows its one-way delay. The excess over the link's base delay is time spent in queues. A queue at one sender delays
+//! that sender's frames; a queue at the downlink delays all frames. So the least excess of the last 100 to 200 ms is the
+//! queue at the downlink. As in LEDBAT (RFC 6817) clocks need not agree.
 //!
-//! A delay shows too late that too much was asked for: on a long path, a window that doubles fills the queue before the
-//! first frame that waited arrives, and what does not fit the queue is lost. So the rate at which payload arrives counts,
-//! too: while a queue shows, what may be in flight is bounded by what arrives during the path and a short queue.
+//! On a long path, a delay shows too late that too much was requested: a window that doubles fills the queue before the
+//! first frame that waited arrives, and frames that do not fit the queue are lost. So the rate of arrival counts, too. While
+//! a queue shows, the credit is bounded by the bytes that arrive during the path and a short queue.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ struct Base {
 }
 
 impl Base {
-    /// The rate at which a train of frames arrives, bytes a second, if this frame belongs to one. Each train counts once
-    /// per frame, from its second on.
+    /// The rate at which a train of frames arrives, bytes a second, if this frame belongs to one. Each frame of a train
+    /// from the second on gives a rate.
     fn train(&mut self, now: Timestamp, sent_ms: u32, bytes: u64) -> Option<u64> {
         match &mut self.train {
             Some((left, came, after)) if sent_ms.wrapping_sub(*left) <= TRAIN_MS => {
@@ -49,8 +49,8 @@ impl Base {
     }
 }
 
-/// The rate at which payload arrives, in samples. A sample lasts a tenth of a second or a round trip, whichever is longer:
-/// what waited for a lost packet arrives at once with it.
+/// The rate at which payload arrives, in samples. A sample lasts a tenth of a second or a round trip, whichever is longer,
+/// because bytes that waited for a lost packet arrive all at once.
 #[derive(Debug, Default)]
 struct Arrivals {
     since: Timestamp,
@@ -59,7 +59,7 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    /// `bytes` came over a path with this round trip; `is_fed`: enough was on its way to carry such a rate.
+    /// `bytes` came over a path with this round trip. `is_fed`: enough was in flight to keep the downlink busy.
     fn add(&mut self, now: Timestamp, bytes: u64, path: Duration, is_fed: impl Fn(u64) -> bool) {
         self.bytes += bytes;
         let span = now.since(self.since);
@@ -104,7 +104,7 @@ impl Credit {
         self.window.bytes()
     }
 
-    /// Bytes of urgent requests that may be added to these.
+    /// Bytes of urgent requests that may be added to those in flight.
     pub(crate) const fn urgent_room(&self, outstanding: u64) -> u64 {
         (self.window.bytes() + CREDIT_URGENT_EXTRA).saturating_sub(outstanding)
     }
@@ -117,20 +117,20 @@ impl Credit {
         Duration::from_millis(self.excess.least_at(now).map_or(0, |least| u64::try_from(least).unwrap_or(0)))
     }
 
-    /// Most that came in a tenth of a second of late, bytes a second; 0 if not known.
+    /// Highest recent rate of a sample, bytes a second; 0 if not known.
     pub(crate) const fn downlink(&self) -> u64 {
         self.downlink.capacity.most()
     }
 
-    /// A ping or its answer came that left at `sent_ms` on the other side's clock. It tells the path's own delay, not the
-    /// queue's: small packets may overtake payload.
+    /// A ping or its answer came that left at `sent_ms` on the other side's clock. Its delay shows the path and not the queue,
+    /// because small packets may overtake payload.
     pub(crate) fn control(&mut self, now: Timestamp, link: LinkId, sent_ms: u32) {
         self.base(link).control.add(now, one_way(now, sent_ms));
     }
 
     /// A frame of `bytes` came that left at `sent_ms` and waited for `queued_ms` at its sender's uplink, which carries
     /// `uplink` bytes a second; the round trip takes `path`.
-    /// `in_flight`: what was on its way to us because we asked for it, with this frame; `is_push`: nobody asked for it.
+    /// `in_flight`: requested bytes that were in flight to us, this frame included. `is_push`: we did not request the frame.
     pub(crate) fn data(
         &mut self,
         now: Timestamp,
@@ -144,8 +144,8 @@ impl Credit {
         };
         let delay = one_way(now, sent_ms);
         let slack = transmission(bytes, uplink) + i64::try_from(BASE_SLACK.as_millis()).unwrap_or(i64::MAX);
-        // What waited at the sender, and what a long frame takes more than a short one, is no queue of ours. A sender counts our
-        // queue as its own where all its receivers are slow, so only what it aims at is believed.
+        // The wait at the sender and the longer transmission of a long frame are not our queue. If all receivers of a sender
+        // are slow, it takes their queues for its own, so we believe only the delay that it aims at.
         let queued = i64::from(queued_ms.min(QUEUED_MS_MAX));
         let own = queued + transmission(bytes.saturating_sub(GROUP), self.downlink.capacity.most());
         let base = self.base(link);
@@ -158,8 +158,8 @@ impl Credit {
         let rate = self.base(link).train(now, sent_ms, bytes);
         self.received_bytes += bytes;
         if let Some(rate) = rate.filter(|_| self.received_bytes <= CREDIT_FIRST) {
-            // The first train comes as fast as the path carries it: the window need not find that out by doubling. Later
-            // ones may have been held back for a lost packet, and come together.
+            // The first train arrives at the rate of the path, so the window need not find that rate by doubling. Later trains
+            // may have waited for a lost packet and arrive all at once.
             self.window.fits(bytes_in(rate, path + DELAY_LOW));
         }
         let is_limit = in_flight + self.pushed(now, bytes, path, is_push) + GROUP > self.window.bytes();
@@ -171,9 +171,9 @@ impl Credit {
         self.bound(queue);
     }
 
-    /// While a queue shows, what may be in flight is what arrives during the path and the middle of the two delays, and two
-    /// groups more. The two groups make peers that share one sender's queue converge to equal rates: each keeps as much in
-    /// it beyond its rate as any other (TCP Vegas, Brakmo and Peterson 1995).
+    /// While a queue shows, the credit is at most the bytes that arrive during the path and the middle of the two delays,
+    /// plus two groups. With the two groups, peers that share one sender's queue converge to equal rates, because each
+    /// keeps the same number of bytes in that queue beyond its rate (TCP Vegas, Brakmo and Peterson 1995).
     fn bound(&mut self, queue: Duration) {
         let most = self.downlink.capacity.most();
         if most > 0 && queue >= DELAY_LOW {
@@ -182,8 +182,8 @@ impl Credit {
         }
     }
 
-    /// The part of the window that a push of these bytes shows to be in use. Pushes have half of the window, and each is
-    /// under way until its publisher hears that it has come: for a round trip, and until news is told.
+    /// The part of the window that a push of these bytes shows to be in use. Pushes have half of the window. Each is under way
+    /// until its publisher hears of its arrival: for a round trip, plus the wait until news is sent.
     fn pushed(&mut self, now: Timestamp, bytes: u64, path: Duration, is_push: bool) -> u64 {
         if !is_push {
             return 0;
@@ -295,7 +295,7 @@ mod tests {
         assert!((1_500_000..1_700_000).contains(&credit.downlink()), "{}", credit.downlink());
         assert_eq!(frames(&mut credit, (3000, 4000), 19, 600, GROUP), Duration::from_millis(590));
         let bytes = credit.bytes();
-        // A third of it: what is late waited elsewhere, and the credit is not cut.
+        // A third of the rate: late frames waited elsewhere, and the credit is not cut.
         frames(&mut credit, (4000, 4100), 30, 600, GROUP);
         let bytes = bytes.min(credit.bytes());
         assert_eq!(frames(&mut credit, (4120, 6000), 30, 600, GROUP), Duration::ZERO);
@@ -308,7 +308,7 @@ mod tests {
         frames(&mut credit, (2000, 3000), 10, 10, CREDIT_FIRST);
         assert_eq!(frames(&mut credit, (3000, 3500), 40, 600, CREDIT_FIRST), Duration::ZERO);
         assert_eq!(frames(&mut credit, (3500, 6000), 40, 600, CREDIT_FIRST), Duration::from_millis(590));
-        // Where little is on its way, that little comes says nothing about the downlink.
+        // If little is in flight, a low rate of arrival says nothing about the downlink.
         let mut credit = self::credit();
         frames(&mut credit, (2000, 3000), 10, 10, CREDIT_FIRST);
         assert_eq!(frames(&mut credit, (3000, 6000), 40, 600, GROUP), Duration::ZERO);

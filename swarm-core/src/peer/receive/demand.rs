@@ -1,11 +1,11 @@
 //! What players need, and how soon.
 //!
-//! A group's deadline is when its reader runs out of media before it: what the player has buffered plus the media
+//! A group's deadline is the time at which the player reaches it: after the media that the player has buffered and the media
 //! between the reader's position and the group, by the times of the segments (`media_times`). A player that has nothing
 //! to play needs its whole start buffer at once.
 //!
-//! Headers and indexes have no time. A reader that has nothing to play needs them at once, wherever they lie: a player
-//! asks for those at the end only after it has seen the beginning, which is a round trip too late.
+//! Headers and indexes have no time. A reader that has nothing to play needs them at once, wherever they lie. A player asks
+//! for those at the end only after it has read the beginning, which is a round trip too late.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::peer::tuning::{ANSWERED_AHEAD_GROUPS, START_BUFFER, URGENT_HORIZON};
 use crate::peer_message::Playing;
 use crate::time::Timestamp;
 
-/// Headers and indexes that are needed at once: groups of all together (4 MiB), and stretches of them. No player that
-/// browsers have needs more to begin, and not every manifest is honest.
+/// Bounds of the headers and indexes that are needed at once: their groups together (4 MiB), and their stretches. No player
+/// in a browser needs more to begin, and a hostile manifest could name more.
 const HEADER_GROUPS_MAX: u32 = 256;
 const HEADERS_MAX: usize = 8;
-/// Readers at a time; a browser opens two or three, older ones are forgotten first.
+/// Most readers at a time. A browser opens two or three. The oldest is forgotten first.
 const READERS_MAX: usize = 16;
 
 #[derive(Debug, Clone, Copy)]
@@ -33,20 +33,20 @@ struct Reader {
     ahead: Duration,
     /// When the reader said so.
     at: Timestamp,
-    /// Where it was when its player began to wait for its start buffer. `None`: the player has media.
+    /// Where the reader was when its player began to wait for its start buffer. `None`: the player has media.
     waits_from: Option<u32>,
 }
 
-/// The needs of one reader as of some moment.
+/// The needs of one reader at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Need {
     /// Groups that are due within the urgent horizon, from the reader's position on.
     pub(crate) urgent: GroupRange,
-    /// Of these, groups that are due at once, since the player waits for them.
+    /// Of these, groups that are due at once because the player waits for them.
     pub(crate) overdue: GroupRange,
     /// Time until the reader's position is due.
     pub(crate) slack: Duration,
-    /// When the reader's position plays, in the time of the media.
+    /// Media time at which the reader's position plays.
     position: Duration,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Demand {
     readers: BTreeMap<ReaderId, Reader>,
     /// The reader that spoke last before all readers ended. A player that has enough may end its reader for a while.
     left: Option<Reader>,
-    /// Whether the content plays. What does not is a download.
+    /// Whether the content is media. If not, it is a download.
     is_media: bool,
 }
 
@@ -87,8 +87,8 @@ impl Demand {
         }
     }
 
-    /// Where the player of a reader that is at `group` began to wait. What came since is part of its start buffer. A player
-    /// that waits although it has that much needs more; one that went elsewhere begins again.
+    /// Where the player of a reader that is at `group` began to wait. Groups that came since are part of its start buffer. A
+    /// player that still waits with a full start buffer needs another one. A player that seeks begins a new one.
     fn waits_from(&self, reader: ReaderId, group: u32) -> u32 {
         let before = self.readers.get(&reader).and_then(|reader| reader.waits_from);
         let is_part = |from: &u32| {
@@ -109,7 +109,7 @@ impl Demand {
         !self.readers.is_empty()
     }
 
-    /// The position of the reader that spoke last: what is shown as the playhead.
+    /// The position of the reader that spoke last, which is shown as the playhead.
     pub(crate) fn playhead(&self) -> Option<u32> {
         self.last_reader().map(|reader| reader.group)
     }
@@ -169,7 +169,7 @@ impl Demand {
         })
     }
 
-    /// The beginning of what a waiting player waits for: a rich publisher sends it before it is asked.
+    /// The first groups for which a waiting player waits. A rich publisher sends them before a request.
     pub(crate) fn answered_ahead(&self, playing: Playing) -> GroupRange {
         if playing.ahead_ms > 0 {
             return GroupRange::new(playing.group, playing.group);
@@ -178,7 +178,7 @@ impl Demand {
         first.and(GroupRange::new(playing.group, self.first_due_after(playing, START_BUFFER)))
     }
 
-    /// The needs of every reader, most pressing first; of readers that have nothing to play, headers before all.
+    /// The needs of every reader, most pressing first. If a reader has nothing to play, headers come before all.
     pub(crate) fn needs(&self, now: Timestamp) -> Vec<Need> {
         let mut needs: Vec<Need> = self.readers.values().map(|reader| self.need(now, *reader)).collect();
         needs.sort_by_key(|need| need.slack);
@@ -188,7 +188,7 @@ impl Demand {
         needs
     }
 
-    /// What a player needs that is about to open: everything from the beginning, headers before all.
+    /// The needs of a player that is about to open: everything from the beginning, headers before all.
     pub(crate) fn opening(&self, now: Timestamp) -> Vec<Need> {
         let headers = self.headers.iter().map(|header| self.need_of_header(*header));
         headers

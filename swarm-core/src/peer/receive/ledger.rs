@@ -1,7 +1,7 @@
-//! What was asked of whom and has not come yet.
+//! Open requests: which group is requested from which neighbour.
 //!
-//! The only writer of the set of groups that have a live request. A group is asked of one neighbour at a time; an answer
-//! that was taken back may still come, and is no broken rule.
+//! The only writer of the set of groups that have a live request. A group is requested from one neighbour at a time. The
+//! answer to a cancelled request may still come, which breaks no rule.
 
 mod source;
 
@@ -18,18 +18,18 @@ use crate::peer::tuning::{DELAY_LOW, GROUP, PROBATION};
 use crate::peer_message::Class;
 use crate::time::Timestamp;
 
-/// What a payload answers.
+/// Which request a payload answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// A live request, made at this time in this class.
     Asked(Timestamp, Class),
-    /// A request that was taken back.
+    /// A cancelled request.
     Cancelled,
-    /// Nothing that was asked for.
+    /// No request.
     Unasked,
 }
 
-/// What was asked of all neighbours.
+/// Open requests at all neighbours.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     geometry: Geometry,
@@ -56,7 +56,7 @@ impl Ledger {
         self.outstanding_bytes
     }
 
-    /// Of these, those that may be on their way.
+    /// Of these, the bytes that count as in flight.
     pub(crate) const fn in_flight_bytes(&self) -> u64 {
         self.in_flight_bytes
     }
@@ -75,7 +75,7 @@ impl Ledger {
         self.sources.iter()
     }
 
-    /// Begins to keep account of a link, with a first window and an expected rate, bytes and bytes a second.
+    /// Begins to keep account of a link, with its first window in bytes and its expected rate in bytes a second.
     pub(crate) fn opened(&mut self, now: Timestamp, link: LinkId, window: u64, rate: u64) {
         self.sources.entry(link, || Source::new(now, window, rate));
     }
@@ -85,12 +85,12 @@ impl Ledger {
         self.sources.value_mut(link).into_iter().for_each(|source| source.ahead = ahead);
     }
 
-    /// A better guess of a link's rate, bytes a second; what was measured stays.
+    /// A better guess of a link's rate, bytes a second. A measured rate stays.
     pub(crate) fn expect(&mut self, link: LinkId, rate: u64) {
         self.sources.value_mut(link).into_iter().for_each(|source| source.rate.expect(rate));
     }
 
-    /// Groups are asked of a link, or asked again in another class; an answer is expected in `eta`.
+    /// Groups are requested from a link, or requested again in another class. The answer is expected in `eta`.
     pub(crate) fn ask(
         &mut self,
         now: Timestamp,
@@ -109,7 +109,7 @@ impl Ledger {
             match source.asks.value_mut(group) {
                 Some(ask) => {
                     source.outstanding[ask.class as usize] -= ask.bytes;
-                    // A promoted request is measured from its promotion: the sender served it in turn until then.
+                    // The wait of a promoted request counts from its promotion: until then the sender served it in turn.
                     *ask = Ask { class, at: now, expected, ..*ask };
                 }
                 None => {
@@ -123,7 +123,7 @@ impl Ledger {
         source.weigh(&mut self.in_flight_bytes);
     }
 
-    /// Strikes groups off that were asked of a link; their payload may still come if `may_come`.
+    /// Removes requests for groups from a link. If `may_come`, their payload may still come.
     pub(crate) fn strike(&mut self, now: Timestamp, link: LinkId, range: GroupRange, may_come: bool) {
         let Some(source) = self.sources.value_mut(link) else { return };
         let groups: Vec<u32> = source.asks.within(range).to_vec();
@@ -142,7 +142,7 @@ impl Ledger {
         source.weigh(&mut self.in_flight_bytes);
     }
 
-    /// Payload came from a link: what its first group answers. All its groups are struck off.
+    /// Payload came from a link. Returns which request its first group answers. Removes the requests for all its groups.
     pub(crate) fn came(&mut self, now: Timestamp, link: LinkId, range: GroupRange) -> Answer {
         let bytes = self.geometry.len_bytes(range);
         let Some(source) = self.sources.value_mut(link) else { return Answer::Unasked };
@@ -152,7 +152,7 @@ impl Ledger {
         let first = source.asks.get(range.start).copied();
         let is_any = |group: u32| source.asks.has(group) || source.cancelled.contains(&group);
         let is_all = range.iter().all(is_any);
-        // A group that was taken back and asked for again may come twice.
+        // A group whose request was cancelled and made again may come twice.
         for group in range.iter() {
             if !source.asks.has(group) {
                 source.cancelled.remove(&group);
@@ -178,7 +178,8 @@ impl Ledger {
         source.rtt = rtt;
         let is_limit = source.outstanding.iter().sum::<u64>() + bytes + GROUP > source.window.bytes();
         source.window.delivered(bytes, rtt, waited, is_limit);
-        // A publisher's pushes leave before its answers. That they wait says nothing of the path, which carries both.
+        // A publisher's pushes leave before its answers, so a wait of its answers says nothing about the path, which
+        // carries both.
         source.window.fits(bytes_in(source.rate.bytes_per_s(), rtt + DELAY_LOW));
         if class != Class::Urgent {
             source.response = Some(source.response.map_or(response, |usual| (usual * 7 + response) / 8));
@@ -186,7 +187,7 @@ impl Ledger {
         source.weigh(&mut self.in_flight_bytes);
     }
 
-    /// A neighbour said how long its urgent backlog is, at a time of its clock. What it said earlier may come later.
+    /// A neighbour said how long its urgent backlog is, at a time of its clock. An earlier statement may arrive later.
     pub(crate) fn backlogged(&mut self, now: Timestamp, link: LinkId, sent_ms: u32, backlog: Duration) {
         let Some(source) = self.sources.value_mut(link) else { return };
         if source.backlog_at.is_none_or(|at| sent_ms.wrapping_sub(at).cast_signed() >= 0) {
@@ -197,7 +198,7 @@ impl Ledger {
         }
     }
 
-    /// Works out again what may be on its way, from how long requests have waited.
+    /// Computes again how many bytes count as in flight, by the age of the requests.
     pub(crate) fn look_over(&mut self, now: Timestamp) {
         for (_, source) in self.sources.iter_mut() {
             source.look_over(now);
@@ -222,8 +223,8 @@ impl Ledger {
         self.sources.value_mut(link).map_or(0, |source| std::mem::take(&mut source.failures))
     }
 
-    /// Finds neighbours that became silent: everything that they owe is struck off and returned, to be taken back.
-    /// Those that were silent for long get another chance.
+    /// Finds neighbours that became silent, removes all their requests, and returns these, to be cancelled. A neighbour
+    /// that has been silent for long enough is asked again.
     pub(crate) fn silence(
         &mut self,
         now: Timestamp,
@@ -272,7 +273,7 @@ impl Ledger {
         self.sources.remove(link);
     }
 
-    /// What is asked, and how many bytes that is, are sums over the sources; and no group is asked of two.
+    /// The set and the bytes of open requests are sums over the sources, and no group is requested from two sources.
     #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         let mut asked = GroupSet::empty(self.geometry.group_count());
@@ -292,7 +293,7 @@ impl Ledger {
         assert_eq!(in_flight_bytes, self.in_flight_bytes);
     }
 
-    /// Which neighbour a group was asked of.
+    /// The neighbour from which a group is requested.
     pub(crate) fn owner(&self, group: u32) -> Option<(LinkId, Ask)> {
         if !self.asked.has(group) {
             return None;

@@ -1,11 +1,11 @@
-//! When which group plays: from the times that the manifest gives its segments, so that a quiet beginning or a loud
-//! end does not move deadlines. Pure; what is done with these times is the business of `demand`.
+//! The media time at which each group plays, by the times of the segments in the manifest. With a mean rate, a quiet beginning
+//! would move all deadlines. Pure. `demand` makes deadlines of these times.
 //!
 //! Media is counted in µs from the beginning of the content, segment after segment:
 //!
 //! * a segment lasts as long as the manifest says, and inside it time goes in proportion to the bytes;
-//! * one of which that is not known lasts as long as its bytes do at the content's mean rate;
-//! * headers and indexes last no time: a reader needs all of them before the media behind them.
+//! * a segment of unknown duration lasts as long as its bytes do at the content's mean rate;
+//! * headers and indexes last only as long as their bytes do at [`RATE_MAX`]: a reader needs them before the media behind them.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::limits::GROUP_BYTES;
 use crate::manifest::{Manifest, Segment, SegmentKind};
 use crate::time::micros;
 
-/// Rate of media whose duration is not known, bytes a second: 4 Mbit/s.
+/// Assumed rate of media of unknown duration, bytes a second: 4 Mbit/s.
 const RATE_GUESS: u64 = 500_000;
-/// No segment plays faster than this, bytes a second: 1 Gbit/s, beyond all that is streamed. Whatever a manifest
-/// says, what is due within two seconds has a bound; and time never stands still, so that every moment has one place.
+/// No segment plays faster than this, bytes a second: 1 Gbit/s, more than any film. So whatever a manifest says, the groups
+/// that are due within two seconds have a bound, and each moment has one place, because no segment lasts no time.
 const RATE_MAX: u64 = 125_000_000;
 
 /// One segment on the clock of its media.

@@ -1,7 +1,7 @@
-//! Which groups are asked of a mirror: those that no neighbour will deliver in time, and at the start the first ones.
+//! Which groups are requested from a mirror: those that no neighbour will deliver in time, and at the start the first ones.
 //!
-//! A mirror is asked as late as it can answer, so that neighbours have the time that they need: the point is peers. What
-//! neighbours will deliver is taken from what they were asked for, their queues and their round trips, as everywhere.
+//! A mirror is asked as late as it can still answer, so that peers upload as much as they can. When neighbours will deliver
+//! follows from the open requests, their queues and their round trips, as everywhere.
 
 use std::time::Duration;
 
@@ -18,21 +18,21 @@ use crate::peer::tuning::{
 use crate::peer_message::Class;
 use crate::time::Timestamp;
 
-/// How things stand when a mirror is asked.
+/// The situation in which a mirror is asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Situation {
     /// No neighbour has sent anything yet, and the policy lets the first groups come from a mirror.
     pub(crate) is_start: bool,
-    /// No link has been open for a while: nobody else delivers.
+    /// No link has been open for a while, so no neighbour delivers.
     pub(crate) is_alone: bool,
-    /// Background is wanted from the mirror, too.
+    /// The mirror is also asked for background.
     pub(crate) is_background: bool,
-    /// Nobody reads yet, but a player is about to.
+    /// No reader is open yet, but a player is about to open one.
     pub(crate) expects_reader: bool,
 }
 
 impl Receive {
-    /// A mirror is there to be asked.
+    /// A mirror can be asked.
     pub(crate) fn mirror_known(&mut self, now: Timestamp, mirror: LinkId) {
         self.ledger.opened(now, mirror, MIRROR_WINDOW, MIRROR_RATE_GUESS);
     }
@@ -42,18 +42,19 @@ impl Receive {
         self.mirror = mirror.map(|mirror| self.mirror_eta(mirror, 1));
     }
 
-    /// Whether a group is not asked of a neighbour that would answer in `eta`: that is too late, and a mirror is sooner. The
-    /// neighbour's uplink is for what comes in time; what it sends too late would come twice.
+    /// Whether a group is not requested from a neighbour that would answer in `eta`, because that is too late and a mirror is
+    /// sooner. The group would then come twice, and the neighbour's uplink is better used for groups that come in time.
     pub(super) fn is_left_to_mirror(&self, need: &Need, group: u32, eta: Duration) -> bool {
         self.mirror.is_some_and(|mirror| eta > self.patience(need, group, mirror).max(mirror))
     }
 
-    /// How long a group may take. A player that waits is not helped by a mirror that is hardly sooner than a neighbour.
+    /// How long a group may take. For a player that waits it is more than nothing: a mirror that is hardly sooner than a
+    /// neighbour does not help it.
     fn patience(&self, need: &Need, group: u32, mirror_eta: Duration) -> Duration {
         if need.overdue.has(group) { MISS.max(mirror_eta) } else { self.demand.time_left(need, group) }
     }
 
-    /// The next groups to ask of a mirror, neighbouring ones. What neighbours are asked for among them is taken back.
+    /// The next consecutive groups to request from a mirror. Requests for them at neighbours are cancelled.
     pub(crate) fn plan_mirror(
         &mut self,
         view: &View<'_>,
@@ -93,27 +94,27 @@ impl Receive {
         self.ledger.strike(now, mirror, range, false);
     }
 
-    /// How many groups one fetch may have: about what comes in a second, and what the credit or the window leave.
+    /// How many groups one fetch may have: about as many as come in a second, within the credit or the mirror's window.
     fn mirror_room(&self, mirror: LinkId) -> Option<u32> {
         let source = self.ledger.source(mirror)?;
         let rate = source.rate().measured().unwrap_or(0);
         let worth = u32::try_from(rate / GROUP).unwrap_or(u32::MAX);
         let credit = self.credit.urgent_room(self.ledger.in_flight_bytes());
-        // HTTP has a flow control of its own, so a little may be on its way whatever neighbours send.
+        // HTTP has its own flow control, so a little may be in flight whatever neighbours send.
         let window = MIRROR_WINDOW.saturating_sub(source.outstanding_bytes());
         let room = u32::try_from(credit.max(window) / GROUP).unwrap_or(u32::MAX);
         let groups = worth.clamp(MIRROR_GROUPS_MIN, MIRROR_GROUPS_MAX).min(room);
         (groups > 0).then_some(groups)
     }
 
-    /// Time until so many more groups come.
+    /// Time until the mirror has delivered this many further groups.
     fn mirror_eta(&self, mirror: LinkId, groups: u64) -> Duration {
         let Some(source) = self.ledger.source(mirror) else { return Duration::MAX };
         let bytes = source.outstanding_bytes() + groups * GROUP;
         MIRROR_PATH + Duration::from_micros(bytes * 1_000_000 / source.rate().bytes_per_s())
     }
 
-    /// The first groups that the mirror is to bring in time.
+    /// The first groups that the mirror has to deliver for the player.
     fn needed_of_mirror(
         &self,
         view: &View<'_>,
@@ -126,7 +127,7 @@ impl Receive {
         } else {
             self.demand.needs(view.now)
         };
-        // What has no room in the credit now is not late for that.
+        // A group that only lacks room in the credit is not late.
         let candidates = Candidates::new(view, &self.ledger, u64::MAX);
         let eta = self.mirror_eta(mirror, 1);
         let within = view.content.geometry().all();
@@ -180,18 +181,18 @@ impl Receive {
                 let before = before.map_or(0, |(_, (_, before))| before);
                 left(view, (link, source), (ask, before), LATE_SLACK, is_stopgap)
             }),
-            // It is due and no neighbour was asked, for want of room there.
+            // It is due, and no neighbour was asked because none had room.
             None if remaining < eta && !is_due_at_once => None,
             None => candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta),
         };
         let patience = self.patience(need, group, eta);
-        // What was asked for may come later than expected. There must be time left to ask the mirror then.
+        // A requested group may come later than expected. There must be time left to ask the mirror then.
         let patience =
             if owner.is_some() && !is_due_at_once { patience.saturating_sub(eta) } else { patience };
         expected.is_none_or(|expected| expected > patience)
     }
 
-    /// The next groups that nobody was asked for, from where a reader is, and round.
+    /// The next groups that are not requested, from a reader's position on, and then from the beginning.
     fn next_free(&self, view: &View<'_>, groups_max: u32) -> Option<GroupRange> {
         let at = self.demand.playhead().unwrap_or(0).clamp(view.wanted.start, view.wanted.end);
         let parts = [GroupRange::new(at, view.wanted.end), GroupRange::new(view.wanted.start, at)];

@@ -1,6 +1,7 @@
-//! Receiving: what is needed, of whom it is asked, how much may be in flight, and what is mended.
+//! Receiving: which groups are needed, from which neighbour they are requested, how much may be in flight, and which
+//! requests move.
 //!
-//! [`Receive`] owns the readers ([`demand`]), what is asked of whom ([`ledger`]) and the credit ([`credit`]). It reads
+//! [`Receive`] owns the readers ([`demand`]), the open requests ([`ledger`]) and the credit ([`credit`]). It reads
 //! content and neighbours through a [`View`] and returns [`Order`]s; `Peer` turns these into messages.
 
 pub(crate) mod appetite;
@@ -51,7 +52,7 @@ pub(crate) struct Receive {
     ledger: Ledger,
     credit: Credit,
     next_repair: Timestamp,
-    /// Time in which a mirror would bring a group, while one may be asked.
+    /// Time in which a mirror would deliver a group, while one may be asked.
     mirror: Option<Duration>,
 }
 
@@ -74,13 +75,13 @@ impl Receive {
         self.ledger.source(link)
     }
 
-    /// Most that was received of late, bytes a second.
+    /// Highest recent rate of arrival, bytes a second.
     pub(crate) fn downlink(&self) -> u64 {
         self.credit.downlink()
     }
 
-    /// Bytes that a publisher may have under way towards this peer, pushed or asked for: what requests of viewers leave of
-    /// the credit, at least half of it. While a player waits, half of what its own groups leave.
+    /// Bytes that a publisher may have in flight to this peer, pushed or requested: the credit less the bytes in flight from
+    /// viewers, but at least half of it. While a player waits, half of the credit less the groups for which it waits.
     pub(crate) fn push_credit(&self, now: Timestamp, content: &Content, neighbours: &Neighbours) -> u32 {
         let held = content.held();
         let waiting = self.demand.needs(now).iter().map(|need| need.overdue).collect::<Vec<_>>();
@@ -115,14 +116,14 @@ impl Receive {
         let rate = link.uplink_known().or(expected).unwrap_or_else(|| link.uplink_or(usual)) / DEGREE;
         let window = bytes_in(rate, link.rtt_or_guess() + DELAY_TARGET);
         self.ledger.opened(now, id, window, rate);
-        // A viewer that calls itself rich would draw the beginning of everything.
+        // Otherwise a viewer that calls itself rich would keep others from being asked for the first groups.
         let is_rich = link.role == Role::Initial && link.standing().is_rich;
         if let Some(playing) = self.demand.playing(now).filter(|_| is_rich) {
             self.ledger.sends_ahead(id, self.demand.answered_ahead(playing));
         }
     }
 
-    /// A link closed: what was asked there is free again.
+    /// A link closed: groups requested there are free again.
     pub(crate) fn link_closed(&mut self, now: Timestamp, id: LinkId) {
         self.ledger.closed(now, id);
         self.credit.closed(id);
@@ -143,7 +144,7 @@ impl Receive {
         self.ledger.backlogged(now, id, sent_ms, Duration::from_millis(u64::from(backlog_ms)));
     }
 
-    /// Payload of `bytes` came on a link; what it answers.
+    /// Payload of `bytes` came on a link. Returns which request it answers.
     pub(crate) fn data_came(
         &mut self,
         now: Timestamp,
@@ -165,7 +166,7 @@ impl Receive {
         answer
     }
 
-    /// Groups are held: requests for them elsewhere are taken back.
+    /// Groups are held: other requests for them are cancelled.
     pub(crate) fn gained(&mut self, now: Timestamp, range: GroupRange) -> Vec<Order> {
         if !self.ledger.asked().has_any(range) {
             return Vec::new();
@@ -179,7 +180,7 @@ impl Receive {
         orders
     }
 
-    /// The class of the first of these groups that is asked of a neighbour.
+    /// The class of the first of these groups that is requested from a neighbour.
     pub(crate) fn class_asked(&self, id: LinkId, range: GroupRange) -> Option<Class> {
         self.ledger.source(id)?.class_of(range)
     }
@@ -200,19 +201,19 @@ impl Receive {
         self.ledger.take_failures(id)
     }
 
-    /// Whether a group of these is lacking and not asked for.
+    /// Whether one of these groups is lacking and not requested.
     pub(crate) fn has_free(&self, view: &View<'_>, range: GroupRange) -> bool {
         self.free(view, range).any(|(_, word)| word != 0)
     }
 
-    /// Requests whatever is needed and can be asked for now.
+    /// Makes all requests that are needed and possible now.
     pub(crate) fn plan(&mut self, view: &View<'_>, chance: &mut Chance) -> Vec<Order> {
         let needs = self.demand.needs(view.now);
         let mut orders = Vec::new();
         self.request_urgent(view, &needs, &mut orders);
         let barred = Self::urgent_ranges(&needs);
         let ids: Vec<LinkId> = view.neighbours.open().map(|(id, _)| id).collect();
-        // Each neighbour in turn, from a random one on: the first would otherwise take all of the credit.
+        // Neighbours take turns, from a random one on. Otherwise the first one would always take the whole credit.
         let first = chance.below(u32::try_from(ids.len()).unwrap_or(u32::MAX)) as usize;
         for id in ids.iter().skip(first).chain(ids.iter().take(first)) {
             self.request_background(view, *id, (&needs, &barred), chance, &mut orders);
@@ -221,7 +222,7 @@ impl Receive {
         joined(orders)
     }
 
-    /// Requests what one neighbour can be asked for now; `is_needed`: perhaps what players need soon, too.
+    /// Makes the requests that are possible at one neighbour now. `is_needed`: it may hold groups that players need soon.
     pub(crate) fn plan_link(
         &mut self,
         view: &View<'_>,
@@ -244,7 +245,7 @@ impl Receive {
         merged(needs.iter().map(|need| need.urgent))
     }
 
-    /// Urgent groups, the earliest deadline first, each of the neighbour that would deliver it soonest.
+    /// Requests urgent groups, the earliest deadline first, each from the neighbour that is expected to deliver it first.
     fn request_urgent(&mut self, view: &View<'_>, needs: &[Need], orders: &mut Vec<Order>) {
         if needs.iter().all(|need| !self.has_free(view, need.urgent)) {
             return;
@@ -260,7 +261,7 @@ impl Receive {
             let free: Vec<u32> = free.flat_map(|(index, word)| bits(index, word)).collect();
             for group in free {
                 let bytes = view.content.geometry().len_bytes(GroupRange::one(group));
-                // What a player waits for has all of the credit, what it needs afterwards half of it.
+                // Groups for which a player waits may use the whole credit, later ones half of it.
                 let is_spare = is_waiting && !need.overdue.has(group);
                 let in_flight = self.ledger.in_flight_bytes();
                 let spared = if is_spare { self.credit.bytes() / 2 + CREDIT_URGENT_EXTRA } else { 0 };
@@ -281,7 +282,7 @@ impl Receive {
         }
     }
 
-    /// Fills a neighbour's window with background.
+    /// Fills a neighbour's window with background requests.
     fn request_background(
         &mut self,
         view: &View<'_>,
@@ -292,7 +293,7 @@ impl Receive {
     ) {
         let Some(link) = view.neighbours.get(id) else { return };
         let is_starting = needs.iter().any(|need| !need.overdue.is_empty());
-        // Until the first frame the publisher sends only what the player needs.
+        // While a player waits, the publisher sends only groups that the player needs.
         if is_starting && link.role == Role::Initial {
             return;
         }
@@ -319,13 +320,13 @@ impl Receive {
         }
     }
 
-    /// Credit that is left free for what a player waits for and nobody was asked for yet.
+    /// Credit that is kept free for groups for which a player waits and which are not requested yet.
     fn reserve(&self, view: &View<'_>, need: &Need) -> u64 {
         let free: u32 = self.free(view, need.overdue).map(|(_, word)| word.count_ones()).sum();
         u64::from(free) * GROUP
     }
 
-    /// Words of the groups of a range that are lacking and not asked for.
+    /// Words of the groups of a range that are lacking and not requested.
     fn free<'a>(&'a self, view: &View<'a>, range: GroupRange) -> impl Iterator<Item = (usize, u64)> + 'a {
         let (held, asked) = (view.content.held(), self.ledger.asked());
         masks(range.and(view.content.geometry().all()))
@@ -342,7 +343,7 @@ impl Receive {
         orders.push(Order::Request { link, range, class, remaining });
     }
 
-    /// Time until a neighbour answers background, as it did last or as an urgent request would be answered.
+    /// Time until a neighbour answers a background request: its usual response, or else that of an urgent request.
     fn usual_response(&self, view: &View<'_>, id: LinkId) -> Duration {
         let (Some(link), Some(source)) = (view.neighbours.get(id), self.ledger.source(id)) else {
             return Duration::ZERO;
@@ -363,7 +364,7 @@ impl Receive {
         [silence, repair].into_iter().flatten().min()
     }
 
-    /// Looks over what is asked for. Whether anything became free is seen from the orders.
+    /// Examines open requests. The orders show whether a group became free.
     pub(crate) fn handle_timeout(&mut self, view: &View<'_>) -> Vec<Order> {
         let mut orders: Vec<Order> = Vec::new();
         for (link, range) in self.ledger.silence(view.now, |link| rtt(view, link)) {
@@ -377,8 +378,8 @@ impl Receive {
         joined(orders)
     }
 
-    /// Looks over requests at intervals, for the first time as soon as there is a reason: a reader opens, or everything
-    /// has been asked for.
+    /// Examines requests at intervals. The first time is as soon as there is a reason: a reader opens, or all lacking groups
+    /// have been requested.
     fn repair_if_due(&mut self, view: &View<'_>, orders: &mut Vec<Order>) {
         if self.is_repairing(view) && view.now >= self.next_repair {
             self.next_repair = view.now + REPAIR_INTERVAL;

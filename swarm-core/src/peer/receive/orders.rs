@@ -1,4 +1,4 @@
-//! What the receiving half wants to be said to neighbours, and how little of it says all.
+//! The messages that the receiving half wants to send to neighbours, joined into as few as possible.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::peer_message::Class;
 /// A message that follows from a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Ask for groups, which are due in this time if a player waits for them.
+    /// Request groups, which are due in this time if they are urgent.
     Request { link: LinkId, range: GroupRange, class: Class, remaining: Option<Duration> },
-    /// Say that groups asked for have become urgent.
+    /// Say that requested groups have become urgent.
     Hasten { link: LinkId, range: GroupRange, remaining: Duration },
-    /// Take a request back.
+    /// Cancel a request.
     Cancel { link: LinkId, range: GroupRange },
 }
 
-/// Requests of neighbouring groups that follow one another become one message.
+/// Joins orders that follow one another and concern consecutive groups.
 pub(super) fn joined(orders: Vec<Order>) -> Vec<Order> {
     let mut joined: Vec<Order> = Vec::with_capacity(orders.len());
     for order in orders {
@@ -33,8 +33,8 @@ pub(super) fn joined(orders: Vec<Order>) -> Vec<Order> {
     joined
 }
 
-/// Two orders as one message, if one can say both. A message says when its first group is due: no later one is due
-/// before it.
+/// Two orders as one message, if one message can say both. A message says when its first group is due, so no later group of
+/// it may be due before that.
 fn both(first: Order, second: Order) -> Option<Order> {
     let unite = |left: GroupRange, right: GroupRange| {
         let both = GroupRange::new(left.start, right.end);

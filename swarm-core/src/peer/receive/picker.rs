@@ -1,9 +1,9 @@
-//! Which group to ask of which neighbour. Pure choices over plain data.
+//! Which group to request from which neighbour. Pure choices over plain data.
 //!
 //! * An urgent group goes to the holder that is expected to deliver it soonest. The publisher is spared: see
 //!   [`Candidates::choose`].
 //! * Background groups are chosen for a neighbour that has room: the author's order, then the rarest of a sample that
-//!   starts at a random place, so that no two viewers ask for the same groups in the same order.
+//!   starts at a random place, so that no two viewers request the same groups in the same order.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use crate::peer_message::{Class, Serving};
 use crate::time::Timestamp;
 use crate::tracker_message::Role;
 
-/// Everything a choice reads.
+/// Everything that a choice reads.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) now: Timestamp,
     pub(crate) content: &'a Content,
     pub(crate) neighbours: &'a Neighbours,
-    /// What the tracker advised.
+    /// The tracker's advice.
     pub(crate) advice: &'a Advice,
     /// The groups that this peer's appetite covers.
     pub(crate) wanted: GroupRange,
@@ -42,17 +42,17 @@ struct Candidate<'a> {
     id: LinkId,
     peer: PeerId,
     have: &'a GroupSet,
-    /// Expected time until an answer, were it asked now.
+    /// Expected time until an answer to a request that is made now.
     eta: Duration,
-    /// By how much that grows with each group asked of it.
+    /// Time by which that grows with each group that is requested from it.
     group_time: Duration,
-    /// Groups that may still be asked of it.
+    /// Groups that may still be requested from it.
     room: u64,
     is_initial: bool,
     is_rich: bool,
     /// Whether its uplink is more than a guess.
     is_known: bool,
-    /// What it sends before it is asked.
+    /// Groups that it sends before a request.
     ahead: GroupRange,
 }
 
@@ -72,7 +72,8 @@ impl<'a> Candidates<'a> {
         let greeting = view.neighbours.iter().filter(|(_, link)| is_greeting(link)).count() as u64;
         let usual = usual_uplink(view.neighbours);
         let providers = view.neighbours.open().filter(|(_, link)| link.is_provider()).count() as u64;
-        // What is about to greet is left its part: the first to greet would otherwise be asked for everything.
+        // Neighbours that are about to greet keep their part of the credit. Otherwise the first to greet would be asked for
+        // everything.
         let part = if greeting > 0 { (credit / GROUP).div_ceil(greeting + providers) } else { u64::MAX };
         let open = view.neighbours.open().filter(|(_, link)| link.is_provider());
         let candidates = open.filter_map(|(id, link)| {
@@ -83,7 +84,7 @@ impl<'a> Candidates<'a> {
                 id,
                 peer: link.peer,
                 have: link.have()?,
-                // A neighbour that owes something and is silent will be silent for as long again.
+                // A neighbour that owes groups and is silent is expected to be silent for as long again.
                 eta: expected.max(source.silence(view.now)),
                 group_time,
                 room: part.saturating_sub(source.urgent_bytes() / GROUP),
@@ -105,11 +106,11 @@ impl<'a> Candidates<'a> {
         self.list.iter().fold(0, |word, candidate| word | candidate.have.word(index))
     }
 
-    /// Whom to ask for a group that is due in `remaining`, with the expected time.
+    /// The neighbour to ask for a group that is due in `remaining`, with the expected time.
     ///
-    /// The publisher that sends it before it is asked: what another sends as well would come twice. Else a viewer, the
-    /// soonest. A publisher if it is rich; if no viewer holds the group and it is due soon; or if the
-    /// viewers would be late and the publisher sooner.
+    /// A publisher that sends the group before a request: from another neighbour it would come twice. Otherwise the viewer
+    /// with the least expected time. A publisher is asked instead if it is rich; if no viewer holds the group and it is due
+    /// soon; or if the viewers would be late and the publisher sooner.
     pub(crate) fn choose(
         &self,
         group: u32,
@@ -130,7 +131,7 @@ impl<'a> Candidates<'a> {
             let assigned = advice.source(group).and_then(|source| {
                 holders().find(|candidate| candidate.peer == source && !candidate.is_initial)
             });
-            // The tracker sees who else was sent there; we see our own queue.
+            // The tracker knows who else it sent to this source; we know our own queue there.
             assigned.filter(|assigned| assigned.eta < best.eta * 2).unwrap_or(best)
         });
         if let Some(publisher) = others().find(|candidate| candidate.ahead.has(group)) {
@@ -145,7 +146,7 @@ impl<'a> Candidates<'a> {
             }
             (Some(viewer), Some(publisher)) => {
                 let may = (publisher.is_rich && is_due) || viewer.eta > remaining;
-                // What a viewer uploads that has not sent anything yet is a guess; a rich publisher carries all.
+                // The rate of a viewer that has sent nothing yet is a guess, and a rich publisher can serve all viewers.
                 let is_sure = publisher.is_rich && is_due && !viewer.is_known;
                 if may && (is_sure || publisher.eta < viewer.eta) { publisher } else { viewer }
             }
@@ -154,7 +155,7 @@ impl<'a> Candidates<'a> {
         Some((chosen.id, chosen.eta))
     }
 
-    /// A group was asked of a candidate.
+    /// A group was requested from a candidate.
     pub(crate) fn asked(&mut self, id: LinkId) {
         if let Some(candidate) = self.list.iter_mut().find(|candidate| candidate.id == id) {
             candidate.eta += candidate.group_time;
@@ -181,12 +182,12 @@ pub(crate) fn usual_uplink(neighbours: &Neighbours) -> u64 {
     uplinks.get(uplinks.len() / 2).copied().unwrap_or(UPLINK_GUESS)
 }
 
-/// What one neighbour may be asked for in the background, as word operations over bitmaps.
+/// The background groups that one neighbour may be asked for, as word operations over bitmaps.
 pub(crate) struct Background<'a> {
     have: &'a GroupSet,
     held: &'a GroupSet,
     asked: &'a GroupSet,
-    /// Groups that are due too soon to be asked for here.
+    /// Groups that are due too soon to be requested as background here.
     barred: &'a [GroupRange],
 }
 
@@ -237,7 +238,7 @@ impl<'a> Background<'a> {
         self.barred.iter().any(|range| range.has(group))
     }
 
-    /// The barred groups of a word. A run that begins barred goes on behind that.
+    /// The barred groups of a word. A run that begins with barred groups begins after them.
     fn barred_in(&self, index: usize) -> u64 {
         let start = u32::try_from(index).map_or(u32::MAX, |index| index.saturating_mul(u64::BITS));
         let word = GroupRange::new(start, start.saturating_add(u64::BITS));
@@ -245,7 +246,7 @@ impl<'a> Background<'a> {
         barred.fold(0, |barred, (_, mask)| barred | mask)
     }
 
-    /// First groups of runs inside `wanted`, going round once from `start`. Runs end with their word.
+    /// First groups of the runs inside `wanted`, once round from `start`. No run crosses the end of a word.
     fn runs(&self, tier: &Tier, wanted: GroupRange, start: u32) -> impl Iterator<Item = u32> {
         let parts = [GroupRange::new(start, wanted.end), GroupRange::new(wanted.start, start)];
         let words = parts.into_iter().flat_map(masks);

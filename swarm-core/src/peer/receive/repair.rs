@@ -1,11 +1,11 @@
-//! Mending what was asked for, ten times a second while something is urgent or the content is nearly complete.
+//! Repair of open requests, ten times a second while a reader is open or the content is nearly complete.
 //!
-//! 1. *Promotion*: a background request whose group came into the urgent horizon becomes urgent where it was asked
-//!    for. A request at a publisher becomes urgent where an urgent request would be made.
+//! 1. *Promotion*: a background request whose group has come into the urgent horizon becomes urgent at the same neighbour.
+//!    If that is a publisher, the rules for urgent requests choose the neighbour.
 //! 2. *Late moves*: an urgent request whose answer is expected after its deadline moves to a neighbour that is expected to
 //!    be sooner by more than a cancellation takes.
-//! 3. *Endgame*: once everything that is lacking has been asked for, all requests become urgent where they are. So they move,
-//!    too, and the last groups do not wait for the slowest neighbour.
+//! 3. *Endgame*: once all lacking groups have been requested, all requests become urgent at their neighbours. Then they can
+//!    move, too, and the last groups do not wait for the slowest neighbour.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::peer_message::Class;
 use crate::tracker_message::Role;
 
 impl Receive {
-    /// Whether requests are to be looked over at intervals.
+    /// Whether requests are examined at intervals.
     pub(super) fn is_repairing(&self, view: &View<'_>) -> bool {
         self.ledger.outstanding_bytes() > 0 && (self.demand.has_readers() || self.is_endgame(view))
     }
 
-    /// Whether everything that is lacking has been asked for. The end of a look-ahead is not the end of the content: what
-    /// lies there is not urgent.
+    /// Whether all lacking groups have been requested. Not at the end of a look-ahead that is not the end of the content:
+    /// groups there are not urgent.
     fn is_endgame(&self, view: &View<'_>) -> bool {
         if view.wanted.end < view.content.geometry().group_count() {
             return false;
@@ -56,8 +56,8 @@ impl Receive {
                 continue;
             };
             let mut chosen = (id, eta(link, source, group_time(link, usual)));
-            // A publisher that answers background is still the last to be asked for what viewers hold. In the endgame
-            // all requests stay where they are.
+            // Even a publisher that answers background is asked last for groups that viewers hold. In the endgame all
+            // requests stay at their neighbours.
             if is_stopgap(link) && !is_endgame {
                 let Some(choice) = candidates.choose(group, remaining, view.advice, None) else { continue };
                 candidates.asked(choice.0);
@@ -85,7 +85,7 @@ impl Receive {
                 found.extend(needed.map(|(group, _)| (link, group, self.demand.time_left(need, group))));
             }
             if is_endgame {
-                // After what a player waits for.
+                // Groups that a player needs come before these.
                 found.extend(background().map(|(group, _)| (link, group, URGENT_HORIZON)));
             }
         }
@@ -107,14 +107,14 @@ impl Receive {
             );
         }
         late.retain(|(.., left)| !left.is_zero());
-        // What would take longest gains most.
+        // The requests that would take longest gain most.
         late.sort_by_key(|(.., left)| Reverse(*left));
         if !late.is_empty() {
             self.move_to_sooner(view, late, orders);
         }
     }
 
-    /// A neighbour gained groups: what was asked of a publisher for want of another is asked of it, if it is sooner.
+    /// A neighbour gained groups: requests for them at a publisher that was only a stopgap move to it, if it is sooner.
     pub(crate) fn offered(&mut self, view: &View<'_>, gained: &[GroupRange]) -> Vec<Order> {
         let stopgaps = view.neighbours.open().filter(|(_, link)| is_stopgap(link));
         let asks =
@@ -143,7 +143,7 @@ impl Receive {
                 Some(backlog.max(silence).max(rtt(view, link).saturating_sub(view.now.since(ask.at))))
             }
             None => {
-                // What has no room in the credit now is not missed for that.
+                // A group that only lacks room in the credit is not a miss.
                 let candidates = Candidates::new(view, &self.ledger, u64::MAX);
                 candidates.choose(group, Duration::ZERO, view.advice, None).map(|(_, eta)| eta)
             }
@@ -154,8 +154,8 @@ impl Receive {
     /// Moves urgent requests, each with the time that it is expected to take where it is, to neighbours that are much
     /// sooner.
     ///
-    /// What a viewer uploads that has sent nothing yet is a guess. A rich publisher answers without it, so such viewers are
-    /// asked for one group at a time, all together, of what is due soon.
+    /// The rate of a viewer that has sent nothing yet is a guess, and a rich publisher answers in any case. So all such viewers
+    /// together are asked for only one at a time of the groups that are due soon.
     fn move_to_sooner(
         &mut self,
         view: &View<'_>,
@@ -173,7 +173,7 @@ impl Receive {
             let due = remaining.unwrap_or(Duration::ZERO);
             let answers = |id, class| view.neighbours.get(id).is_some_and(|link| link.answers(class));
             let class = if remaining.is_some() { Class::Urgent } else { Class::Background };
-            // A publisher that serves deadlines only is not asked for what no player waits for.
+            // A publisher that serves deadlines only is not asked for groups that no player needs.
             let chosen = candidates.choose(group, due, view.advice, Some(link));
             let chosen = chosen
                 .filter(|(other, _)| answers(*other, class))
@@ -197,7 +197,7 @@ impl Receive {
         }
     }
 
-    /// Whether nothing is known of what a viewer uploads: it has not told, and has sent nothing.
+    /// Whether the rate of a viewer is unknown: it has told no uplink, and has sent nothing.
     fn is_untried(&self, view: &View<'_>, id: LinkId) -> bool {
         let link = view.neighbours.get(id);
         let is_untold = link.is_some_and(|link| link.role == Role::Viewer && link.uplink_known().is_none());
@@ -206,8 +206,8 @@ impl Receive {
 }
 
 /// How much longer the answer to a request is likely to take. A neighbour that has been silent for longer than its path and
-/// `slack` explain is expected to stay silent for as long as it was too long. A publisher also serves all others: its
-/// backlog counts.
+/// `slack` explain is expected to stay silent for that excess again. At a stopgap the whole backlog counts, because it
+/// serves all other viewers, too.
 pub(super) fn left(
     view: &View<'_>,
     (id, source): (LinkId, &Source),
@@ -221,18 +221,18 @@ pub(super) fn left(
     } else {
         Duration::ZERO
     });
-    // Before it became urgent, it was served in turn.
+    // Silence counts from the time when the request became urgent: before that it was served in turn.
     let silence = source.silence(view.now).min(view.now.since(ask.at));
     left.max(silence.saturating_sub(path + slack))
 }
 
-/// Whether a neighbour is asked for want of another: an initial peer that does not carry all playback by itself. Its answers
-/// are not waited for.
+/// Whether a neighbour is a stopgap, asked only if no viewer can answer: an initial peer that cannot carry all playback by
+/// itself. Its requests move without slack.
 pub(super) fn is_stopgap(link: &Link) -> bool {
     link.role == Role::Initial && !link.standing().is_rich
 }
 
-/// Whether a neighbour is an initial peer that carries all playback by itself.
+/// Whether a neighbour is an initial peer that can carry all playback by itself.
 fn is_rich_publisher(link: &Link) -> bool {
     link.role == Role::Initial && link.standing().is_rich
 }

@@ -44,7 +44,7 @@ impl Budget {
         }
     }
 
-    /// What may be uploaded of what could be, bytes a second.
+    /// A rate, bytes a second, cut to the upload limit.
     pub(crate) fn within(&self, bytes_per_s: u64) -> u64 {
         match self.limit {
             UploadLimit::Off => 0,
@@ -53,7 +53,7 @@ impl Budget {
         }
     }
 
-    /// The limit, bytes a second, where there is one.
+    /// The limit, bytes a second, if there is one.
     pub(crate) const fn limit_bytes_per_s(&self) -> Option<u64> {
         match self.limit {
             UploadLimit::BitsPerSecond(bits) => Some(bits / 8),
@@ -63,7 +63,7 @@ impl Budget {
 }
 
 impl super::Sender {
-    /// Bytes left beside the queues; the upload limit takes them into account.
+    /// Bytes left that were not in a queue. They count against the upload limit.
     pub(crate) fn sent_beside(&mut self, now: Timestamp, bytes: u64) {
         self.budget.spend(now, bytes);
     }

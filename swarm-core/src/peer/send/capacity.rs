@@ -1,4 +1,4 @@
-//! What a sender says of its uplink: how much it carries, and how long frames wait for it.
+//! What a sender tells about its uplink: how much it carries, and how long frames wait for it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Sender {
         }
     }
 
-    /// The same, or the most that was uploaded so far; with whether it is the capacity.
+    /// The upload capacity and `true`; while it is not known, the highest rate of a sample and `false`.
     pub(crate) fn uplink_seen(&self, now: Timestamp, neighbours: &Neighbours) -> (u64, bool) {
         if let Some(bound) = self.bound(now, neighbours) {
             return (self.budget.within(bound), true);
@@ -28,21 +28,21 @@ impl Sender {
         }
     }
 
-    /// What the uplink carries at most, if a frame has been on its way for so long that this is less than was assumed.
+    /// Upper bound of the uplink, if a frame has been in flight for so long that it shows one.
     fn bound(&self, now: Timestamp, neighbours: &Neighbours) -> Option<u64> {
-        // Rarely has a frame waited for long: only then all links are looked at.
+        // Frames rarely wait for long. Only then are all links examined.
         self.uplink.bound(now, Duration::ZERO)?;
         let path = neighbours.open().filter_map(|(_, link)| link.rtt.least()).max().unwrap_or(PATH_GUESS);
         self.uplink.bound(now, path)
     }
 
-    /// Upload capacity as far as it was seen, or a guess.
+    /// Upload capacity as far as it was measured, or a guess.
     pub(crate) fn uplink_estimate(&self) -> u64 {
         self.budget.within(self.uplink.bytes_per_s())
     }
 
-    /// Upload capacity, or what was carried within one sample where that is more than a viewer is expected to carry; 0 if
-    /// not known. A strong viewer whose neighbours want little of it never measures its capacity.
+    /// Upload capacity; while it is not known, the measured rate if that is more than the uplink assumed of a viewer, else
+    /// 0. A strong viewer whose neighbours want little of it never measures its capacity.
     pub(crate) fn uplink_at_least(&self) -> u64 {
         match self.uplink() {
             0 => Some(self.uplink_estimate()).filter(|seen| *seen > UPLINK_GUESS).unwrap_or(0),
@@ -55,15 +55,15 @@ impl Sender {
         self.uplink.settled()
     }
 
-    /// How long the frame that was handed over last to a channel waits for the uplink: in one queue of all channels, or
-    /// for its channel's turn.
+    /// How long the frame that was handed to a channel last waits for the uplink: in one queue for all channels, or for the
+    /// turn of its channel.
     pub(crate) fn queue_before(&self, id: LinkId, path: Duration) -> Duration {
         let turn = self.outlets.get(id).map_or(Duration::ZERO, |outlet| outlet.channel.turn());
-        // What is on the path waits no more.
+        // Bytes on the path do not wait any more.
         self.uplink.queue().max(turn.saturating_sub(path))
     }
 
-    /// Whether no more is on its way than the uplink carries during a round trip and the delay aimed at.
+    /// Whether no more is in flight than the uplink carries during a round trip and the target delay.
     pub(crate) fn is_queue_short(&mut self, now: Timestamp) -> bool {
         let waiting = self.waiting_bytes(now);
         self.uplink.is_queue_short(waiting)

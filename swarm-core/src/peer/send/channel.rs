@@ -1,4 +1,4 @@
-//! One neighbour's data channel: what waits there, how fast it leaves, and how much may wait.
+//! One neighbour's data channel: the bytes that wait there, how fast they leave, and how many may wait.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::time::{Timestamp, micros};
 pub(crate) struct Channel {
     buffered_bytes: u64,
     rate: Rate,
-    /// When bytes last left, or began to wait, and what all channels had carried by then.
+    /// When bytes last left, or began to wait; and the bytes that all channels had carried by then.
     last_drain: Timestamp,
     carried_before: u64,
     /// The low-water mark that the driver was told.
@@ -27,7 +27,7 @@ pub(crate) struct Channel {
     carried: u64,
     /// Frames that have not left.
     frames: VecDeque<Frame>,
-    /// Least time lately from handing a frame over to hearing that it has left, µs.
+    /// Recent least time from handing a frame over to hearing that it has left, µs.
     base: LeastLately,
     window: DelayWindow,
 }
@@ -38,15 +38,15 @@ struct Frame {
     at: Timestamp,
     /// Bytes handed over up to its end.
     handed: u64,
-    /// How long it waits for its turn at the uplink, by what is known.
+    /// Expected wait for its turn at the uplink.
     turn: Duration,
 }
 
-/// What has left a channel.
+/// The bytes that have left a channel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Drained {
     pub(crate) bytes: u64,
-    /// How much longer than at best a frame was on its way, if one has left whole.
+    /// By how much the time of a frame exceeded the least time, if a whole frame has left.
     pub(crate) delay: Option<Duration>,
 }
 
@@ -74,8 +74,8 @@ impl Channel {
         self.buffered_bytes
     }
 
-    /// A frame is handed to the channel; `carried`: by all channels since the start; `turn`: how long an uplink that serves
-    /// its channels in turn takes to send what waits on this one.
+    /// A frame is handed to the channel. `carried`: bytes that all channels have carried since the start. `turn`: how long an
+    /// uplink that serves its channels in turn takes to send the bytes that wait on this one.
     pub(crate) fn handed_over(&mut self, now: Timestamp, bytes: u64, carried: u64, turn: Duration) {
         self.rate.begin(now);
         if self.buffered_bytes == 0 {
@@ -87,8 +87,8 @@ impl Channel {
         self.frames.push_back(Frame { at: now, handed: self.handed, turn });
     }
 
-    /// The driver says how much still waits; what has left. `rtt`: the link's round trip; `path`: what a frame takes on an
-    /// idle path, as far as is known; `uplink_queue`: how long frames of all channels wait; `carried`: by all channels.
+    /// The driver says how much still waits. Returns the bytes that have left. `rtt`: the link's round trip. `path`: time of a
+    /// frame on an idle path, if known. `uplink_queue`: how long frames of all channels wait. `carried`: bytes of all channels.
     pub(crate) fn drained(
         &mut self,
         now: Timestamp,
@@ -112,7 +112,7 @@ impl Channel {
         while let Some(frame) = self.frames.pop_front_if(|frame| frame.handed <= self.carried) {
             newest = Some(frame);
         }
-        // The first frame of a channel whose path is not known tells nothing: it may have waited behind those of others.
+        // The first frame of a channel with an unknown path shows nothing: it may have waited behind frames of other channels.
         let delay = newest.and_then(|frame| {
             let delay = i64::try_from(micros(now.since(frame.at))).unwrap_or(i64::MAX);
             let path = path.map(|path| i64::try_from(micros(path)).unwrap_or(i64::MAX));
@@ -122,7 +122,7 @@ impl Channel {
         });
         if let Some(delay) = delay {
             let is_limit = self.buffered_bytes + bytes + GROUP > self.window.bytes();
-            // What waits at the uplink, in one queue of all channels or for its channel's turn, is no fault of the receiver.
+            // The wait at the uplink, in one queue for all channels or for the channel's turn, is not due to the receiver.
             let turn = newest.map_or(Duration::ZERO, |frame| frame.turn);
             let own = delay.saturating_sub(uplink_queue.max(turn));
             self.window.delivered(bytes, rtt, own, is_limit);
@@ -130,8 +130,9 @@ impl Channel {
         Drained { bytes, delay }
     }
 
-    /// Whether nothing has left for a while although other channels have carried much since. A stuck channel holds up no
-    /// other. `carried`: by all channels since the start. On a slow uplink alone it would only wait for its turn.
+    /// Whether nothing has left for a while, although other channels have carried much since. A stuck channel does not hold up
+    /// others. `carried`: bytes of all channels since the start. The bytes are compared, too, because on a slow uplink a
+    /// channel waits long for its turn.
     pub(crate) fn is_stuck(&self, now: Timestamp, carried: u64) -> bool {
         now >= self.last_drain + CHANNEL_STUCK && carried >= self.carried_before + CHANNEL_STUCK_BYTES
     }
@@ -141,12 +142,12 @@ impl Channel {
         (self.buffered_bytes > 0).then_some(self.last_drain)
     }
 
-    /// How long the frame that was handed over last waits for its turn.
+    /// Expected wait of the frame that was handed over last for its turn.
     pub(crate) fn turn(&self) -> Duration {
         self.frames.back().map_or(Duration::ZERO, |frame| frame.turn)
     }
 
-    /// Most bytes that may wait. What waits here cannot be cancelled, promoted or overtaken.
+    /// Most bytes that may wait. Bytes here cannot be cancelled, promoted or overtaken.
     pub(crate) const fn bytes_max(&self) -> u64 {
         self.window.bytes()
     }
@@ -156,8 +157,8 @@ impl Channel {
         frame_groups(self.rate.bytes_per_s())
     }
 
-    /// A new low-water mark for the driver, if it differs by a quarter: three quarters of what waits or may wait, so
-    /// that of two frames the first is reported.
+    /// A new low-water mark for the driver, if it differs by a quarter. It is three quarters of the bytes that wait or may
+    /// wait, so that of two frames the departure of the first is reported.
     pub(crate) fn new_low_water(&mut self, bytes_max: u64) -> Option<u64> {
         let wanted = bytes_max.min(self.buffered_bytes) / 4 * 3;
         let is_news =

@@ -1,8 +1,8 @@
-//! Sending: what neighbours asked for, whose turn it is, and what uplink and upload limit admit.
+//! Sending: the requests of neighbours, whose turn it is, and when uplink and upload limit admit a frame.
 //!
 //! [`Sender`] owns the queues, the data channels, the measured uplink and the budget. Urgent groups leave first, by
-//! deadline; then what the author marked; then the rest, each neighbour in turn. What is pushed without being asked for
-//! is the business of `inject`.
+//! deadline; then groups that the author marked; then the rest, each neighbour in turn. Pushes without a request are
+//! decided in `inject`.
 
 mod budget;
 mod capacity;
@@ -68,7 +68,7 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// `hint`: what is known of the uplink from earlier, bytes a second.
+    /// `hint`: uplink known from an earlier run, bytes a second.
     pub(crate) fn new(limit: UploadLimit, hint: Option<u64>) -> Self {
         Self {
             outlets: Outlets::default(),
@@ -88,7 +88,7 @@ impl Sender {
         self.budget.is_off()
     }
 
-    /// This many bytes of fresh groups go before urgent requests, which get one frame in [`URGENT_EVERY`] meanwhile.
+    /// This many bytes of fresh groups go before urgent requests, which meanwhile get one frame in [`URGENT_EVERY`].
     pub(crate) const fn set_pressing_bytes(&mut self, bytes: u64) {
         self.pressing_bytes = bytes;
     }
@@ -111,7 +111,7 @@ impl Sender {
         self.outlets.sums().groups > 0
     }
 
-    /// Whether somebody waits whose channel has room.
+    /// Whether a neighbour waits whose channel has room.
     pub(crate) fn has_open_requests(&self, neighbours: &Neighbours) -> bool {
         let is_open =
             |id: LinkId, outlet: &Outlet| neighbours.get(id).is_some_and(|link| outlet.has_room(link));
@@ -119,12 +119,12 @@ impl Sender {
             && self.outlets.iter().any(|(id, outlet)| !outlet.queue.is_empty() && is_open(id, outlet))
     }
 
-    /// Background groups that were asked for, bytes.
+    /// Bytes of background groups that are requested.
     pub(crate) fn background_bytes(&self) -> u64 {
         (self.outlets.sums().groups - self.outlets.sums().urgent) * GROUP
     }
 
-    /// A neighbour asks for groups that are held. The groups for which there is no room are returned.
+    /// A neighbour requests groups that are held. Returns the groups for which its queue has no room.
     pub(crate) fn requested(
         &mut self,
         now: Timestamp,
@@ -135,12 +135,12 @@ impl Sender {
         self.outlets.change(id, |outlet| outlet.requested(now, range, urgency)).unwrap_or_default()
     }
 
-    /// A group that a neighbour is about to ask for goes to it at once; its request for it is then answered already.
+    /// A group that a neighbour is about to request goes to it at once. The request, when it comes, counts as answered.
     pub(crate) fn answers_ahead(&mut self, now: Timestamp, id: LinkId, group: u32) {
         self.outlets.change(id, |outlet| outlet.answers_ahead(now, group));
     }
 
-    /// Groups that a neighbour asked for have become urgent, as far as they still wait.
+    /// Groups that a neighbour requested, and that still wait, have become urgent.
     pub(crate) fn hastened(&mut self, now: Timestamp, id: LinkId, range: GroupRange, due: Timestamp) {
         self.outlets.change(id, |outlet| outlet.hastened(now, range, due));
     }
@@ -149,17 +149,17 @@ impl Sender {
         self.outlets.change(id, |outlet| outlet.queue.remove_all(range));
     }
 
-    /// Groups that wait and are no longer held are dropped from all queues; what each neighbour is to hear.
+    /// Drops groups that are no longer held from all queues. Returns the groups to reject, for each neighbour.
     pub(crate) fn lost(&mut self, range: GroupRange) -> Vec<(LinkId, GroupRange)> {
         self.outlets.drop_where(|group, _| range.has(group))
     }
 
-    /// Requests of a class that are no longer answered are dropped; what each neighbour is to hear.
+    /// Drops the requests of a class that is no longer answered. Returns the groups to reject, for each neighbour.
     pub(crate) fn drop_background(&mut self) -> Vec<(LinkId, GroupRange)> {
         self.outlets.drop_where(|_, class| class != Class::Urgent)
     }
 
-    /// All requests are dropped.
+    /// Drops all requests.
     pub(crate) fn drop_all(&mut self) -> Vec<(LinkId, GroupRange)> {
         self.outlets.drop_where(|_, _| true)
     }
@@ -180,13 +180,13 @@ impl Sender {
         self.uplink.set_blocked(is_blocked);
     }
 
-    /// What is on its way over all channels; a stuck channel holds up no other.
+    /// Bytes in flight over all channels, except stuck ones: these do not hold up others.
     fn waiting_bytes(&mut self, now: Timestamp) -> u64 {
         self.outlets.waiting_bytes(now, self.uplink.carried_bytes())
     }
 
-    /// One channel's share of what may be on its way over so many. What a channel holds beyond its share only waits there
-    /// for the others.
+    /// One channel's share of the bytes that may be in flight, for a number of channels. Bytes on a channel beyond its share
+    /// only wait there for those of others.
     fn channel_share(&self, channels: u64) -> u64 {
         (self.uplink.window_bytes() / channels.max(1)).max(CHANNEL_MIN)
     }
@@ -206,7 +206,7 @@ impl Sender {
         self.outlets.get(id).is_some_and(|outlet| outlet.channel.buffered_bytes() == 0)
     }
 
-    /// What is on its way to a neighbour, asked for or pushed.
+    /// Bytes in flight to a neighbour, requested or pushed.
     pub(crate) fn buffered_bytes(&self, id: LinkId) -> u64 {
         self.outlets.get(id).map_or(0, |outlet| outlet.channel.buffered_bytes())
     }
@@ -216,7 +216,7 @@ impl Sender {
         self.outlets.get(id).map_or(1, |outlet| outlet.channel.frame_groups())
     }
 
-    /// The next urgent frame: the earliest deadline; of what is due together the group that fewest viewers hold.
+    /// The next urgent frame: the earliest deadline; among groups due together, the one with the fewest copies.
     pub(crate) fn next_urgent(&self, now: Timestamp, neighbours: &Neighbours) -> Option<Departure> {
         let copies = neighbours.copies();
         let with_urgent = self.outlets.sums().with_urgent;
@@ -245,7 +245,7 @@ impl Sender {
         let copies = neighbours.copies();
         let viewers = neighbours.viewers().count() as u64;
         let share = self.share();
-        // What waits twice as long as the whole queue takes has been passed over too often.
+        // A request that has waited twice as long as the whole queue takes has been passed over too often.
         let queue =
             Duration::from_micros(self.background_bytes() * 1_000_000 / self.uplink_estimate().max(1000));
         let aged = AGED.max(queue * 2);
@@ -260,7 +260,7 @@ impl Sender {
             let waiting = open.flat_map(|(id, outlet, held)| {
                 outlet.queue.firsts(class, RAREST_OF).map(move |waiting| (id, outlet, held, waiting))
             });
-            // What has waited for long goes first, or a common group would wait for ever.
+            // Requests that have waited for long go first. Otherwise a common group might wait for ever.
             let rank = |held: u64, waiting: &Waiting| {
                 let age = now.since(waiting.since);
                 let copies = u64::from(copies.of(waiting.group)) * SCALE / viewers.max(1);
@@ -273,7 +273,7 @@ impl Sender {
         })
     }
 
-    /// All neighbours, from the one after the last on.
+    /// All neighbours, beginning with the one after the neighbour served last.
     fn turn(&self) -> impl Iterator<Item = (LinkId, &Outlet)> {
         self.outlets.turn(self.last)
     }
@@ -323,8 +323,8 @@ impl Sender {
         }
     }
 
-    /// What a frame of one group takes on an idle path: the round trip, and its transmission at both ends as far as their
-    /// rates are known.
+    /// Time of a frame of one group on an idle path: the round trip, and the transmission at both ends as far as their rates
+    /// are known.
     fn path(&self, link: &Link) -> Option<Duration> {
         let transmission =
             |rate: u64| Duration::from_micros((GROUP * 1_000_000).checked_div(rate).unwrap_or(0));

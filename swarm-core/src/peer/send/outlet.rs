@@ -1,4 +1,4 @@
-//! One neighbour as a receiver of groups: what waits for it, and its data channel.
+//! One neighbour as a receiver of groups: the groups that wait for it, and its data channel.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub(super) struct Outlet {
     pub(super) queue: Queue,
     pub(super) channel: Channel,
     pub(super) sent_bytes: u64,
-    /// Groups that are sent before they are asked for, until they are.
+    /// Groups that were sent before a request, until the request comes.
     ahead: BTreeSet<u32>,
 }
 
@@ -31,7 +31,7 @@ impl Outlet {
         }
     }
 
-    /// The neighbour asks for groups, which are due by then if they are urgent. Those for which there is no room.
+    /// The neighbour requests groups, with their deadline if they are urgent. Returns those for which there is no room.
     pub(super) fn requested(
         &mut self,
         now: Timestamp,
@@ -43,7 +43,7 @@ impl Outlet {
         merged(refused.map(GroupRange::one))
     }
 
-    /// Groups that the neighbour asked for have become urgent, as far as they still wait.
+    /// Groups that the neighbour requested, and that still wait, have become urgent.
     pub(super) fn hastened(&mut self, now: Timestamp, range: GroupRange, due: Timestamp) {
         for group in range.iter() {
             if self.queue.is_waiting(group) {
@@ -52,14 +52,14 @@ impl Outlet {
         }
     }
 
-    /// A group that the neighbour is about to ask for goes to it at once.
+    /// A group that the neighbour is about to request goes to it at once.
     pub(super) fn answers_ahead(&mut self, now: Timestamp, group: u32) {
         if self.queue.add(now, group, Class::Urgent, now) {
             self.ahead.insert(group);
         }
     }
 
-    /// Whether something waits for the neighbour, here or on its channel.
+    /// Whether a group waits for the neighbour, here or on its channel.
     pub(super) fn is_used(&self) -> bool {
         !self.queue.is_empty() || self.channel.buffered_bytes() > 0
     }

@@ -1,7 +1,8 @@
 //! All neighbours as receivers of groups, and sums over them.
 //!
-//! A publisher with a thousand viewers hands over thousands of frames a second: what each frame needs of all outlets is
-//! kept as sums. [`Outlets::change`] is the only way to an outlet that may change, so it is the only writer of the sums.
+//! A publisher with a thousand viewers hands over thousands of frames a second. So the values over all outlets that each
+//! frame needs are kept as sums. [`Outlets::change`] is the only way to an outlet that may change, so it is the only writer
+//! of the sums.
 
 use std::ops::{AddAssign, SubAssign};
 
@@ -16,7 +17,7 @@ use crate::time::Timestamp;
 /// Sums over outlets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Sums {
-    /// Groups that were asked for and wait.
+    /// Requested groups that wait.
     pub(super) groups: u64,
     /// Of these, urgent ones.
     pub(super) urgent: u64,
@@ -70,9 +71,10 @@ impl SubAssign for Sums {
 pub(super) struct Outlets {
     outlets: ByLink<Outlet>,
     sums: Sums,
-    /// All channels with bytes have drained since then, or began to wait: none is stuck before [`CHANNEL_STUCK`] has passed.
+    /// Since this time, bytes have left or begun to wait on each channel with bytes. So none is stuck before [`CHANNEL_STUCK`]
+    /// has passed.
     drained_since: Timestamp,
-    /// Outlets whose channel changed since their low-water marks were looked at.
+    /// Outlets whose channel changed since their low-water marks were examined.
     touched: Vec<LinkId>,
 }
 
@@ -124,7 +126,7 @@ impl Outlets {
         Some(result)
     }
 
-    /// Groups are dropped from all queues; which they are in each.
+    /// Drops groups from all queues. Returns the dropped ones of each.
     pub(super) fn drop_where(&mut self, is_meant: impl Fn(u32, Class) -> bool) -> Vec<(LinkId, GroupRange)> {
         let waiting = self.outlets.iter().filter(|(_, outlet)| !outlet.queue.is_empty());
         let ids: Vec<LinkId> = waiting.map(|(id, _)| id).collect();
@@ -142,8 +144,7 @@ impl Outlets {
         dropped
     }
 
-    /// What is on its way over all channels, of which `carried` bytes have left since the start; a stuck channel does not
-    /// count.
+    /// Bytes in flight over all channels that are not stuck. `carried`: bytes that have left all channels since the start.
     pub(super) fn waiting_bytes(&mut self, now: Timestamp, carried: u64) -> u64 {
         if now < self.drained_since + CHANNEL_STUCK {
             return self.sums.buffered_bytes;
@@ -169,7 +170,7 @@ impl Outlets {
         marks
     }
 
-    /// The sums are those of the outlets, and what waits on channels that move is what a look at all of them says.
+    /// The sums equal those computed from all outlets, also for the bytes on channels that are not stuck.
     #[cfg(test)]
     pub(super) fn check_invariants(&mut self, now: Timestamp, carried: u64) {
         let mut sums = Sums::default();

@@ -1,4 +1,4 @@
-//! What one neighbour asked of us and has not been sent: urgent groups by deadline, the others in the order asked.
+//! The requests of one neighbour that are not answered yet: urgent groups by deadline, the others in the order of requests.
 
 use crate::group::GroupRange;
 use crate::limits::QUEUED_GROUPS_MAX;
@@ -15,7 +15,7 @@ pub(crate) struct Waiting {
     pub(crate) group: u32,
     /// Deadline by the asker's word, µs, of an urgent group.
     pub(crate) due_us: u64,
-    /// When it was asked for first.
+    /// When it was requested first.
     pub(crate) since: Timestamp,
 }
 
@@ -46,7 +46,7 @@ impl Queue {
         self.urgent_count
     }
 
-    /// A group is asked for, or asked for again in another class. `false` if too many wait.
+    /// A group is requested, or requested again in another class. `false` if too many wait.
     pub(crate) fn add(&mut self, now: Timestamp, group: u32, class: Class, due: Timestamp) -> bool {
         let since = self.remove(group);
         if self.groups.len() >= QUEUED_GROUPS_MAX {
@@ -61,7 +61,7 @@ impl Queue {
         true
     }
 
-    /// A group was sent or taken back; when it was asked for.
+    /// A group was sent or cancelled. Returns when it was requested.
     pub(crate) fn remove(&mut self, group: u32) -> Option<Timestamp> {
         let (place, since) = self.groups.remove(group)?;
         self.places.remove((place, group));
@@ -69,7 +69,7 @@ impl Queue {
         Some(since)
     }
 
-    /// Groups of a range were sent or taken back.
+    /// Groups of a range were sent or cancelled.
     pub(crate) fn remove_all(&mut self, range: GroupRange) {
         let groups = self.groups.within(range).to_vec();
         for group in groups {

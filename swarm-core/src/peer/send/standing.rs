@@ -1,4 +1,4 @@
-//! When neighbours hear how this peer stands: at once what it serves, the rest at most once a second.
+//! When neighbours hear of this peer's standing: at once when it serves something else, otherwise at most once a second.
 
 use crate::peer::tuning::{BACKLOG_CHANGE, BACKLOG_MS, STATUS_INTERVAL, UPLINK_CHANGE};
 use crate::peer_message::Standing;
@@ -43,7 +43,7 @@ impl StandingTold {
     }
 }
 
-/// Whether something else is served, or to other effect.
+/// Whether a standing serves something else, or serves it in a way that changes what neighbours do.
 fn is_other_service(told: Standing, now: Standing) -> bool {
     told.serving != now.serving
         || told.is_rich != now.is_rich

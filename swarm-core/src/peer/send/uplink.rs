@@ -1,13 +1,13 @@
-//! What may be on its way from this peer, over all channels together, and what the uplink carries.
+//! How much may be in flight from this peer over all channels together, and how much the uplink carries.
 //!
 //! A queue in front of the uplink delays the frames of all channels; a slow receiver delays its own. So the least delay
 //! beyond a channel's best, over all channels of the last tenth of a second or two, is the uplink's queue, and the window
 //! follows it. Without that distinction a publisher whose viewers have slow downlinks takes their queues for its own and
 //! sends at a fraction of its rate.
 //!
-//! The capacity is measured only while the uplink is what holds frames back: more would leave at once if the window let it,
-//! and what is on its way is more than the path alone holds at that rate (Little's law), or one frame at a time. A lack of
-//! demand is no lack of capacity.
+//! The capacity is measured only while the uplink holds frames back: a frame waits only for room in the window, and either
+//! more is in flight than the path alone holds at that rate (Little's law), or the window is at its minimum. A lack of
+//! demand says nothing about the capacity.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ use crate::time::{Timestamp, micros};
 pub(crate) struct Uplink {
     window: DelayWindow,
     delay: LeastLately,
-    /// Begin of the sample, bytes carried in it, and the least that was on its way while something waited for room; 0 if
-    /// nothing did for a moment.
+    /// Begin of the sample; bytes carried in it; and the fewest bytes in flight during it, or 0 if at some moment no frame
+    /// waited for room.
     sample_since: Timestamp,
     sample_bytes: u64,
     sample_waiting: u64,
@@ -63,30 +63,30 @@ impl Uplink {
         }
     }
 
-    /// What may be on its way over all channels. The least delay of a frame is that of a channel which is served at once;
-    /// other frames wait behind their own channel's. So while a queue shows, no more may wait than the uplink carries during
-    /// a round trip and the delay aimed at.
+    /// Bytes that may be in flight over all channels. The least delay of a frame is that of a channel which is served at once;
+    /// other frames wait behind those of their own channel. So while a queue shows, no more may be in flight than the uplink
+    /// carries during a round trip and the target delay.
     pub(crate) fn window_bytes(&self) -> u64 {
         if self.has_queue() { self.window.bytes().min(self.short_queue_bytes()) } else { self.window.bytes() }
     }
 
-    /// What the uplink carries during a round trip and the delay aimed at.
+    /// Bytes that the uplink carries during a round trip and the target delay.
     fn short_queue_bytes(&self) -> u64 {
         bytes_in(self.capacity.most(), self.path + UPLINK_DELAY_TARGET).max(UPLINK_MIN)
     }
 
-    /// Whether even the channel that is served soonest waits.
+    /// Whether even the frames of the channel that is served soonest wait.
     fn has_queue(&self) -> bool {
         let low = i64::try_from(micros(UPLINK_DELAY_LOW)).unwrap_or(i64::MAX);
         self.window.was_cut() && self.delay.least().is_some_and(|least| least >= low)
     }
 
-    /// Whether no more is on its way than the uplink carries during a round trip and the delay aimed at.
+    /// Whether no more is in flight than the uplink carries during a round trip and the target delay.
     pub(crate) fn is_queue_short(&self, waiting_bytes: u64) -> bool {
         waiting_bytes < self.short_queue_bytes()
     }
 
-    /// Whether another frame may be handed over while this much is on its way.
+    /// Whether another frame may be handed over while this much is in flight.
     pub(crate) fn has_room(&self, waiting_bytes: u64) -> bool {
         waiting_bytes < self.window_bytes()
     }
@@ -94,8 +94,8 @@ impl Uplink {
     /// A frame is handed over, the first after a pause if `waiting_bytes` is 0.
     pub(crate) fn handed_over(&mut self, now: Timestamp, waiting_bytes: u64) {
         if waiting_bytes == 0 {
-            // With its pauses a sample is a lower bound. On a fast path every frame has left before the next is handed
-            // over: if the sample began again each time, nothing would ever be measured.
+            // A sample with pauses is a lower bound of the rate, but it is kept: on a fast path every frame has left before the
+            // next is handed over, so a sample that began again after each pause would never end.
             self.sample_waiting = 0;
             let span = now.since(self.sample_since);
             if self.sample_bytes == 0 || span >= UPLINK_SAMPLE {
@@ -116,7 +116,7 @@ impl Uplink {
         self.sample_waiting = if self.is_blocked { u64::MAX } else { 0 };
     }
 
-    /// Whether something would leave at once if there were room for it in the window.
+    /// Sets whether a frame would leave at once if the window had room for it.
     pub(crate) const fn set_blocked(&mut self, is_blocked: bool) {
         self.is_blocked = is_blocked;
         if !is_blocked {
@@ -124,8 +124,8 @@ impl Uplink {
         }
     }
 
-    /// Bytes have left. `delay`: how much longer than at best one of their frames was on its way; `rtt`: the link's round
-    /// trip; `waiting_bytes`: what was on its way until now; `is_wanted`: whether more would have been sent.
+    /// Bytes have left. `delay`: by how much the time of one of their frames exceeded the least time. `rtt`: the link's round
+    /// trip. `waiting_bytes`: bytes in flight until now. `is_wanted`: whether more would have been sent.
     pub(crate) fn carried(
         &mut self,
         now: Timestamp,
@@ -144,7 +144,7 @@ impl Uplink {
         }
         let queue = self.queue();
         let is_limit = is_wanted && waiting_bytes + GROUP > self.window.bytes();
-        // A frame that waited tells of a queue at once; that none waited less, only after a while.
+        // One frame that waited shows a queue at once; the least wait of all frames shows it only after a while.
         self.window.delivered_after(bytes, rtt, (queue, delay.unwrap_or(queue)), is_limit);
         self.sample_waiting = self.sample_waiting.min(waiting_bytes);
         let span = now.since(self.sample_since);
@@ -161,7 +161,7 @@ impl Uplink {
         self.capacity.sample(rate, is_fed);
         let is_queued = self.sample_waiting >= bytes_in(rate, self.path + UPLINK_DELAY_LOW);
         if self.sample_waiting > 0 && (is_queued || self.window.is_least()) {
-            // The first sample replaces the guess; later ones count for what they last, of the last half second.
+            // The first sample replaces the guess. Later ones count by their length, in a mean over about half a second.
             let known = self.busy.min((UPLINK_SAMPLE * 4).max(span));
             let (known, span_us) = (micros(known), micros(span));
             self.bytes_per_s = (self.bytes_per_s * known + rate * span_us) / (known + span_us).max(1);
@@ -171,7 +171,7 @@ impl Uplink {
         }
     }
 
-    /// Most that was carried within one sample, bytes a second.
+    /// Highest recent rate of a sample, bytes a second.
     pub(crate) const fn most_bytes_per_s(&self) -> u64 {
         self.capacity.most()
     }
@@ -181,8 +181,8 @@ impl Uplink {
         self.carried_bytes
     }
 
-    /// How long frames wait in front of the uplink. Where it carries less than half of what it can, the queues that frames
-    /// wait in are their receivers'.
+    /// How long frames wait in front of the uplink. Zero if it carried less than half of its highest rate: then frames wait
+    /// for their receivers.
     pub(super) fn queue(&self) -> Duration {
         if !self.capacity.is_busy() {
             return Duration::ZERO;
@@ -190,13 +190,13 @@ impl Uplink {
         Duration::from_micros(self.delay.least().map_or(0, |least| u64::try_from(least).unwrap_or(0)))
     }
 
-    /// Bytes a second as far as was seen, at least 1 kB/s so that estimates of time stay finite.
+    /// Measured bytes a second, at least 1 kB/s so that estimates of time stay finite.
     pub(crate) fn bytes_per_s(&self) -> u64 {
         self.bytes_per_s.max(1000)
     }
 
-    /// What the uplink carries at most, bytes a second, if a frame has been on its way for so long that this says
-    /// something: a slow uplink is known before its first frame has left. `path`: the longest round trip.
+    /// Upper bound of the uplink, bytes a second, if a frame has been in flight for so long that it shows one. So a slow
+    /// uplink is noticed before its first frame has left. `path`: the longest round trip.
     pub(crate) fn bound(&self, now: Timestamp, path: Duration) -> Option<u64> {
         let waited = now.since(self.progress_at).checked_sub(path).filter(|_| self.is_waiting)?;
         let bound = GROUP * 1_000_000 / micros(waited).max(1);

@@ -1,4 +1,4 @@
-//! Connections are built: introductions, signals, and what is tried again.
+//! How connections are built: introductions, signals, and further attempts.
 
 use crate::fingerprint;
 use crate::id::{LinkId, PeerId};
@@ -23,7 +23,7 @@ impl Peer {
         }
     }
 
-    /// Begins to build a connection in place of one that did not open; whether it does.
+    /// Begins to build a connection in place of one that did not open. Returns whether it did.
     fn attempt(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) -> bool {
         let links_max = if self.config.role == Role::Initial { INITIAL_LINKS_MAX } else { LINKS_MAX };
         let (introduction, replaced) = self.neighbours.introduced(now, peer, role, links_max);
@@ -46,7 +46,7 @@ impl Peer {
         self.drop_link(now, id);
     }
 
-    /// What is due of connections that are being built.
+    /// Carries out the due actions of connections that are being built.
     pub(in crate::peer) fn building_timeout(&mut self, now: Timestamp) {
         for pair in self.building.take_retries(now) {
             if !self.is_reachable(pair.peer) {
@@ -63,8 +63,8 @@ impl Peer {
         self.outputs.extend(due.into_iter().map(|(link, signal)| Output::RemoteSignal(link, signal)));
     }
 
-    /// The other side offers again: its last attempt failed or its link ended, whatever became of ours. A new link takes the
-    /// offer.
+    /// The other side offers again, because its last attempt failed or its link ended, even if ours still looks good. A new
+    /// link takes the offer.
     fn offered_again(&mut self, now: Timestamp, from: PeerId) {
         let Some(role) = self.building.takes_offer(from) else { return };
         let known = self.neighbours.named(from);
@@ -90,7 +90,7 @@ impl Peer {
         }
         let Some(link) = self.neighbours.signalled(from) else { return };
         if !self.neighbours.admit_candidates(link, &signal) {
-            // Trickled ones beyond the limit are left out; a description cannot be used without those in it.
+            // Single candidates beyond the limit are left out. A description cannot be used without the candidates in it.
             if signal.description().is_some() {
                 self.close_link(now, link, "its session description has too many candidates");
             }
@@ -100,7 +100,7 @@ impl Peer {
             let Some(fingerprint) = fingerprint::of_description(sdp) else {
                 return self.close_link(now, link, "its session description names no certificate by SHA-256");
             };
-            // The connection is checked against the first description. Another must not change who it is with.
+            // The connection is checked against the first description. A later one must not change the neighbour.
             if !self.neighbours.described(link, false, fingerprint) {
                 return;
             }

@@ -1,4 +1,4 @@
-//! Links come and go.
+//! How links begin and end.
 
 use crate::fingerprint;
 use crate::group::GroupRange;
@@ -29,7 +29,8 @@ impl Peer {
         }
     }
 
-    /// The tracker no longer knows a peer. An open link outlives that; one being built cannot, and none is built again.
+    /// The tracker no longer knows a peer. An open link stays. A link that is being built cannot open any more, and none is
+    /// built again.
     pub(in crate::peer) fn gone(&mut self, now: Timestamp, peer: PeerId) {
         self.building.forget_peer(peer);
         let link = self.neighbours.named(peer).filter(|(_, link)| link.state() == LinkState::Connecting);
@@ -38,7 +39,7 @@ impl Peer {
         }
     }
 
-    /// Closes links that were taken out of the graph and have nothing under way.
+    /// Closes links that were taken out of the graph and have no open requests.
     pub(in crate::peer) fn retire_links(&mut self, now: Timestamp) {
         let is_idle = |id: LinkId| {
             let source = self.live.as_ref().and_then(|live| live.receive.source(id));
@@ -68,7 +69,7 @@ impl Peer {
         }
     }
 
-    /// Signals that the tracker refused for now leave again, if their connections are still being built.
+    /// Sends signals again that the tracker refused for now, if their connections are still being built.
     pub(in crate::peer) fn resend_signals(&mut self, now: Timestamp) {
         for (id, signal) in self.tracker.signals.take_due(now) {
             if self.neighbours.get(id).is_some_and(|link| !link.is_open()) {
@@ -109,7 +110,7 @@ impl Peer {
         }
     }
 
-    /// What proves to a neighbour that we are an initial peer, if we are one.
+    /// The proof for a neighbour that this is an initial peer, if it is one.
     fn own_proof(&self, id: LinkId) -> Option<Signature> {
         let publisher = self.config.publisher.as_ref()?;
         let (signer, verifier) = self.neighbours.get(id)?.fingerprints()?;
@@ -124,7 +125,7 @@ impl Peer {
         Some(publisher.has_signed(&statement, proof))
     }
 
-    /// The manifest is known: proofs that came before it are checked.
+    /// The manifest is known: checks the proofs that came before it.
     pub(in crate::peer) fn check_proofs(&mut self, now: Timestamp) {
         for (id, proof) in self.neighbours.take_proofs() {
             match self.is_proven(id, &proof) {
@@ -173,8 +174,8 @@ impl Peer {
         self.answer_ahead(now, id);
     }
 
-    /// A publisher that is rich sends a waiting player the beginning of what it waits for before it has asked: the request
-    /// is on its way and would take half a round trip longer.
+    /// A rich publisher sends a waiting player the first groups for which it waits before a request comes: the request is on
+    /// its way and would take half a round trip longer.
     fn answer_ahead(&mut self, now: Timestamp, id: LinkId) {
         self.survey(now);
         let (Some(live), Some(link)) = (&self.live, self.neighbours.get(id)) else { return };
@@ -189,7 +190,7 @@ impl Peer {
         self.agenda.serving();
     }
 
-    /// Begins to keep account of what is asked of a link.
+    /// Begins to keep account of a link's requests.
     pub(in crate::peer) fn account_for(&mut self, now: Timestamp, id: LinkId) {
         let (Some(live), Some(link)) = (&mut self.live, self.neighbours.get(id)) else { return };
         let expected = self.tracker.advice.expected(link.peer);
@@ -227,7 +228,7 @@ impl Peer {
         self.event(Event::Banned { link: id, reason });
     }
 
-    /// Forgets a link; what was asked of it may be asked elsewhere.
+    /// Forgets a link. Groups requested from it may be requested elsewhere.
     pub(in crate::peer) fn drop_link(&mut self, now: Timestamp, id: LinkId) {
         if self.neighbours.remove(id).is_none() {
             return;
@@ -245,12 +246,12 @@ impl Peer {
         self.note_neighbours();
     }
 
-    /// Neighbours changed: what an initial peer knows of its swarm is worked out again.
+    /// Neighbours changed: an initial peer surveys its swarm again.
     pub(in crate::peer) fn note_neighbours(&mut self) {
         self.agenda.surveying();
     }
 
-    /// What links need because time has passed.
+    /// Carries out the actions that links need because time has passed.
     pub(in crate::peer) fn link_timeouts(&mut self, now: Timestamp) {
         for due in self.neighbours.handle_timeout(now) {
             match due {

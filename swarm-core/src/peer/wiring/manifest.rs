@@ -1,4 +1,4 @@
-//! The manifest: from the tracker over HTTP, or in parts from a neighbour; what follows when it is known.
+//! The manifest: how it comes from the tracker over HTTP or in parts from a neighbour, and what follows when it is known.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Peer {
         self.ask_links_for_manifest(now);
     }
 
-    /// With HTTP out of reach, open links are asked, one after another.
+    /// If HTTP fails, asks open links, one after another.
     pub(in crate::peer) fn ask_links_for_manifest(&mut self, now: Timestamp) {
         if self.manifest.manifest.is_some() {
             return;
@@ -78,8 +78,8 @@ impl Peer {
         }
     }
 
-    /// Sends one neighbour the part that it asked for; whether there was one that waits. The caller has seen that the
-    /// upload limit and the uplink admit it. A peer without a manifest, or that uploads nothing, says so at once.
+    /// Sends one waiting neighbour the part that it asked for. Returns whether one waited. The caller has checked that upload
+    /// limit and uplink admit it. A peer that has no manifest or uploads nothing says so at once.
     pub(in crate::peer) fn send_part(&mut self, now: Timestamp) -> bool {
         let Some((id, part)) = self.neighbours.part_asked() else { return false };
         let own = if self.sender.is_off() { &Bytes::new() } else { &self.manifest.bytes };
@@ -95,7 +95,7 @@ impl Peer {
         true
     }
 
-    /// Answers everybody who asks for what is not to be had here. That costs nothing worth waiting for.
+    /// Tells all neighbours that ask for parts that there are none here. The answer is so small that it need not wait.
     pub(in crate::peer) fn decline_parts(&mut self, now: Timestamp) {
         while (self.sender.is_off() || self.manifest.bytes.is_empty()) && self.send_part(now) {}
     }

@@ -1,4 +1,4 @@
-//! Messages of links: what neighbours announce, ask and send.
+//! Messages of links: announcements, requests and payload of neighbours.
 
 use std::time::Duration;
 
@@ -86,10 +86,10 @@ impl Peer {
         }
     }
 
-    /// Schedules what depends on a neighbour's having gained groups.
+    /// Notes the decisions that depend on the groups that a neighbour gained.
     fn schedule_for(&mut self, now: Timestamp, id: LinkId, gained: &[GroupRange]) {
         if self.config.role == Role::Initial {
-            // What is injected follows from what viewers announce.
+            // Announcements of viewers decide what is injected.
             self.agenda.serving();
         }
         if let Some((receive, view, _)) = self.receiving(now) {
@@ -115,7 +115,7 @@ impl Peer {
         dropped: &[GroupRange],
         is_greeting: bool,
     ) {
-        // Claims are weighed before they count: what only this neighbour claims is explained by nobody else.
+        // Claims are judged before they count as copies: otherwise this neighbour's own claim would confirm itself.
         let is_possible = self.neighbours.get(id).is_some_and(|link| link.may_hold(gained));
         if is_possible && let Some(Live { content, receive, inject: Some(inject), .. }) = &mut self.live {
             let (neighbours, sender) = (&self.neighbours, &self.sender);
@@ -173,7 +173,7 @@ impl Peer {
         }
     }
 
-    /// A neighbour will not serve a request of ours.
+    /// A neighbour rejects a request of ours.
     fn rejected(&mut self, now: Timestamp, id: LinkId, range: GroupRange, reason: RejectReason) {
         let Some(live) = &mut self.live else { return };
         let class = live.receive.class_asked(id, range);
@@ -182,7 +182,7 @@ impl Peer {
             RejectReason::NotServing => {
                 class.into_iter().for_each(|class| self.neighbours.serves_not(id, class));
             }
-            // What it does not hold after all is not asked of it again.
+            // Groups that it does not hold after all are not requested from it again.
             RejectReason::NotHeld => {
                 live.receive.failed(id);
                 let range = range.and(live.content.geometry().all());
@@ -193,7 +193,7 @@ impl Peer {
         self.agenda.asking();
     }
 
-    /// Payload arrived: verified here or not at all.
+    /// Payload arrived. Nothing is stored unless it is verified here.
     pub(in crate::peer) fn data_message(&mut self, now: Timestamp, id: LinkId, message: DataMessage) {
         let (Some(link), Some(live)) = (self.neighbours.get(id), &mut self.live) else { return };
         if !link.is_open() {
@@ -232,7 +232,7 @@ impl Peer {
         self.stored(now, verified);
     }
 
-    /// Verified groups go into the store; what follows from holding them.
+    /// Puts verified groups into the store, and follows up the gain.
     pub(in crate::peer) fn stored(&mut self, now: Timestamp, verified: Verified) {
         let range = verified.range();
         self.outputs.push_back(Output::Store(verified));
@@ -277,7 +277,7 @@ impl Peer {
         }
     }
 
-    /// Something may be asked of one link that could not be asked before; `is_needed`: perhaps what players need soon.
+    /// New requests may be possible at one link. `is_needed`: it may hold groups that players need soon.
     pub(in crate::peer) fn request_of(&mut self, now: Timestamp, id: LinkId, is_needed: bool) {
         if self.is_complete_told {
             return;
@@ -289,13 +289,13 @@ impl Peer {
         self.attend_requests(now);
     }
 
-    /// Looks over requests in time.
+    /// Examines requests when that is due.
     fn attend_requests(&mut self, now: Timestamp) {
         self.timers.receive_at = self.viewing(now).and_then(|(receive, view)| receive.deadline(&view));
     }
 
-    /// Looks over what is asked for. Whether that is due is not taken from the timer: a deadline that follows from a
-    /// round trip may have come nearer since.
+    /// Examines open requests. Does not rely on the timer: a deadline that depends on a round trip may have come nearer
+    /// since it was set.
     pub(in crate::peer) fn receive_timeout(&mut self, now: Timestamp) {
         if let Some((receive, view, _)) = self.receiving(now) {
             let orders = receive.handle_timeout(&view);

@@ -1,4 +1,4 @@
-//! Mirrors: what is fetched from them, and what came.
+//! Mirrors: fetches and their answers.
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use crate::peer::{Live, Peer};
 use crate::time::Timestamp;
 
 impl Peer {
-    /// Asks mirrors for what nobody else will deliver in time.
+    /// Asks mirrors for groups that no neighbour will deliver in time.
     pub(in crate::peer) fn attend_mirrors(&mut self, now: Timestamp) {
         if self.is_complete_told {
             return;
@@ -63,7 +63,7 @@ impl Peer {
         self.take_outcome(now, outcome);
     }
 
-    /// What took too long is given up.
+    /// Gives up fetches that took too long.
     pub(in crate::peer) fn mirrors_timeout(&mut self, now: Timestamp) {
         let Some(live) = &mut self.live else { return };
         for outcome in live.mirrors.expire(now, &mut self.chance) {
@@ -96,7 +96,7 @@ impl Peer {
         self.outputs.extend(outcome.liar.map(|host| Output::Event(Event::MirrorLost { host })));
     }
 
-    /// When mirrors are to be looked at again.
+    /// When to examine mirrors again.
     pub(in crate::peer) fn mirrors_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         self.live.as_ref().filter(|_| !self.is_complete_told)?.mirrors.deadline(now)
     }
@@ -106,7 +106,7 @@ impl Peer {
         mirrors.stats(|mirror| receive.source(mirror)?.rate().measured())
     }
 
-    /// Groups are no longer awaited from a mirror: a fetch that is for nothing else is given up.
+    /// Groups are no longer awaited from a mirror. A fetch that has no other purpose is given up.
     pub(in crate::peer) fn taken_from_mirror(&mut self, mirror: LinkId) {
         let Some(Live { receive, mirrors, .. }) = &mut self.live else { return };
         let is_awaited = |range: GroupRange| receive.is_owed(mirror, range);

@@ -1,4 +1,4 @@
-//! From inputs to components, and from what components return to outputs. No policy is decided here.
+//! Passes inputs to components, and turns the actions that components return into outputs. No policy is decided here.
 
 mod building;
 mod links;

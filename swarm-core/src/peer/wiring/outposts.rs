@@ -1,4 +1,4 @@
-//! What an initial peer says to the trackers beside the first one, and what it hears from them.
+//! The conversations of an initial peer with its outposts, the trackers beside the first one.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Peer {
         self.outposts.ids().for_each(|id| self.connect_outpost(now, id));
     }
 
-    /// Takes leave everywhere.
+    /// Leaves the swarm at all outposts.
     pub(in crate::peer) fn stop_outposts(&mut self, now: Timestamp) {
         for id in self.outposts.ids() {
             if self.outposts.get(id).is_some_and(|post| post.session.is_up()) {
@@ -53,7 +53,7 @@ impl Peer {
         }
     }
 
-    /// What is due at outposts because time has passed.
+    /// Carries out actions that are due at outposts because time has passed.
     pub(in crate::peer) fn outposts_timeout(&mut self, now: Timestamp) {
         for id in self.outposts.ids() {
             let Some(post) = self.outposts.get(id) else { continue };
@@ -77,7 +77,7 @@ impl Peer {
         }
     }
 
-    /// Tells outposts what is due: how transfers with the peers went that they introduced.
+    /// Sends due reports to outposts, about transfers with the peers that each introduced.
     pub(in crate::peer) fn tell_outposts(&mut self, now: Timestamp) {
         let uplink_bps = self.uplink_bps();
         for id in self.outposts.ids() {
@@ -90,7 +90,7 @@ impl Peer {
         }
     }
 
-    /// What came from the peers that an outpost introduced, or the first tracker, since it was last told.
+    /// Bytes received since the last report from the peers that one tracker introduced: an outpost or the first tracker.
     pub(in crate::peer) fn received_by(&mut self, introduced_by: Option<OutpostId>) -> Vec<Received> {
         let mut received = Vec::new();
         for (id, link) in self.neighbours.iter() {
@@ -117,7 +117,7 @@ impl Peer {
         }
     }
 
-    /// A signal of our own connection goes the way of an outpost.
+    /// Sends a signal of our own connection by way of an outpost.
     pub(in crate::peer) fn signal_by_outpost(
         &mut self,
         now: Timestamp,
@@ -260,7 +260,7 @@ impl Peer {
         self.say_of_outpost(id, Some(reason));
     }
 
-    /// It will never take us. The other trackers do, so the peer goes on.
+    /// The outpost will never admit this peer. The other trackers do, so the peer goes on.
     fn outpost_refuses(&mut self, id: OutpostId, reason: String) {
         self.leave_outpost(id);
         self.say_of_outpost(id, Some(format!("it refuses: {reason}")));
@@ -274,7 +274,7 @@ impl Peer {
         self.outputs.push_back(Output::Outpost(id, OutpostOutput::Disconnect));
     }
 
-    /// Tells the application, once, that a tracker is lost, or why, or that it is back.
+    /// Tells the application, once, that a tracker is lost and why, or that it is back.
     fn say_of_outpost(&mut self, id: OutpostId, reason: Option<String>) {
         let Some(post) = self.outposts.post_mut(id).filter(|post| post.told != reason) else { return };
         post.told.clone_from(&reason);

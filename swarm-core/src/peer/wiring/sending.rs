@@ -1,5 +1,5 @@
-//! Frames leave while somebody waits or something is to be injected, channels have room and the limit admits it; and
-//! neighbours hear how this peer stands and what it gained.
+//! Sends frames while a neighbour waits or a group is to be injected, as far as channels, uplink and upload limit admit.
+//! Sends the standing and news to neighbours.
 
 use crate::group::GroupRange;
 use crate::id::LinkId;
@@ -15,16 +15,16 @@ use crate::peer_message::{DataHead, PeerMessage, RejectReason, Serving, Standing
 use crate::time::Timestamp;
 use crate::tree::NodeHash;
 
-/// What leaves next.
+/// The frame that leaves next.
 enum Next {
-    /// A push that nobody asked for.
+    /// A push.
     Push(Departure),
     /// An answer to a request.
     Answer(Departure),
 }
 
 impl Peer {
-    /// Sends as much as can be sent now.
+    /// Sends all frames that can be sent now.
     pub(in crate::peer) fn serve(&mut self, now: Timestamp) {
         self.timers.serve_at = None;
         self.decline_parts(now);
@@ -44,7 +44,7 @@ impl Peer {
                     break;
                 }
             }
-            // One part of the manifest and one frame in turn: many who ask for it do not keep players waiting.
+            // One part of the manifest and one frame take turns, so that many requests for the manifest do not delay players.
             let has_sent_part = self.send_part(now);
             match self.next(now) {
                 Some(next) => self.depart(now, &next),
@@ -67,7 +67,8 @@ impl Peer {
             || inject.as_mut().is_some_and(|inject| inject.next(&field).is_some())
     }
 
-    /// A fresh group that presses, but for one urgent request in ten; urgent requests; fresh groups; background.
+    /// The order: a fresh group that presses, with one urgent request in ten frames; urgent requests; other fresh groups;
+    /// background.
     fn next(&mut self, now: Timestamp) -> Option<Next> {
         let is_queue_short = self.sender.is_queue_short(now);
         let Some(Live { content, receive, inject, .. }) = &mut self.live else { return None };
@@ -75,8 +76,8 @@ impl Peer {
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
         let fresh = inject.as_mut().and_then(|inject| inject.next(&field)).map(Next::Push);
         let pressing_bytes = inject.as_ref().map_or(0, Inject::pressing_bytes);
-        // While a fresh group presses but has no receiver with room, answers leave the queue in front of the uplink short: the
-        // next push would wait behind them. A rich publisher has time for both.
+        // If a fresh group presses but no feeder has room, answers may leave only while the queue in front of the uplink is
+        // short: the next push would wait behind them. A rich publisher has time for both.
         let is_rich = inject.as_ref().is_some_and(Inject::is_rich);
         let may_answer = pressing_bytes == 0 || is_rich || is_queue_short;
         let urgent = || sender.next_urgent(now, neighbours).map(Next::Answer);
@@ -105,7 +106,7 @@ impl Peer {
         let Some(Live { content, receive, inject, .. }) = &mut self.live else { return };
         let Some(link) = self.neighbours.get(id) else { return };
         let Some(proof) = content.tree().prove(range, |groups| link.knows(groups)) else {
-            // It cannot be for groups that are held. Nobody is to wait for them for ever.
+            // This cannot happen for held groups. If it did, the neighbour must not wait for ever.
             self.sender.cancelled(id, range);
             return self.reject(&[(id, range)], RejectReason::NotHeld);
         };
@@ -131,7 +132,7 @@ impl Peer {
         self.outputs.push_back(Output::Data(id, head));
     }
 
-    /// Some of what waited on a channel has left.
+    /// Some bytes that waited on a channel have left.
     pub(in crate::peer) fn drained(&mut self, now: Timestamp, id: LinkId, buffered_bytes: u64) {
         let Some(link) = self.neighbours.get(id) else { return };
         let injects = self.live.as_ref().and_then(|live| live.inject.as_ref());
@@ -143,7 +144,7 @@ impl Peer {
         }
     }
 
-    /// How this peer stands now.
+    /// The present standing of this peer.
     pub(in crate::peer) fn standing_now(&mut self, now: Timestamp) -> Standing {
         let (uplink, is_uplink_known) = self.sender.uplink_seen(now, &self.neighbours);
         let serving = if self.sender.is_off() { Serving::Nothing } else { Serving::Everything };
@@ -174,7 +175,7 @@ impl Peer {
         }
     }
 
-    /// Tells neighbours how this peer stands when that has changed.
+    /// Tells neighbours the standing of this peer when it has changed.
     pub(in crate::peer) fn tell_standing(&mut self, now: Timestamp) {
         let standing = self.standing_now(now);
         let backlog_ms = self.sender.backlog_ms(now, &self.neighbours);
@@ -194,7 +195,7 @@ impl Peer {
         }
     }
 
-    /// An initial peer works out again what its swarm can do, if neighbours changed.
+    /// An initial peer surveys its swarm again, if neighbours changed.
     pub(in crate::peer) fn survey(&mut self, now: Timestamp) {
         let links = u32::try_from(self.neighbours.len()).unwrap_or(u32::MAX);
         if !Agenda::take_surveying(&mut self.agenda, now, links) {
@@ -217,7 +218,7 @@ impl Peer {
         self.agenda.surveying();
     }
 
-    /// Tells neighbours of what was gained and dropped.
+    /// Tells neighbours about gained and dropped groups.
     pub(in crate::peer) fn tell_news(&mut self, now: Timestamp) {
         let Some(live) = &mut self.live else { return };
         let is_due = self.news.is_due(now, self.sender.uplink_settled());

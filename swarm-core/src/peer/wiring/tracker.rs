@@ -1,4 +1,4 @@
-//! What the tracker says and what it is told; what follows from an open store.
+//! Messages from and to the tracker, and what follows when the store is open.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::tracker_message::{
 };
 use crate::tree::HashTree;
 
-/// What a publisher is told that a closed tracker does not let in.
+/// Text for a publisher that a closed tracker does not admit.
 const WITHOUT_TOKEN: &str = "publishing here takes the tracker's publish token (--publish-token) or its token for all (--token); ask its operator";
 const WRONG_TOKEN: &str = "publishing here takes its publish token (--publish-token) or a permission for initial peers (--token), and what was \
      shown is neither";
@@ -41,7 +41,7 @@ impl Peer {
         self.start_outposts(now);
     }
 
-    /// The person says whether other peers may be connected with. Without them, mirrors go on.
+    /// The person says whether this peer may connect with others. If not, it goes on with mirrors.
     pub(in crate::peer) fn consent(&mut self, now: Timestamp, consent: Consent) {
         self.tracker.session.consent = consent;
         match (consent, self.tracker.session.state) {
@@ -55,7 +55,7 @@ impl Peer {
         }
     }
 
-    /// Leaves: the tracker hears it first, so that nobody is sent here any more.
+    /// Leaves. The tracker hears of it first, so that it introduces no more peers to this one.
     pub(in crate::peer) fn stop(&mut self, now: Timestamp) {
         self.leave_peers(now);
         self.stop_outposts(now);
@@ -180,7 +180,7 @@ impl Peer {
         }
     }
 
-    /// How many viewers lack something, what is rare, and which part of the injection is ours.
+    /// The tracker's message `swarm`: how many viewers lack something, which segments are rare, and our part of the injection.
     fn swarm_state(&mut self, leechers: u32, at_risk: &[SegmentRun], share: Option<Share>) {
         self.tracker.leechers = leechers;
         let Some(Live { content, inject, .. }) = &mut self.live else { return };
@@ -227,7 +227,7 @@ impl Peer {
             }
             Refusal::Never => {
                 let is_publisher = self.config.role == Role::Initial && code == ErrorCode::Forbidden;
-                // A tracker that greets does not know yet who it talks to, and speaks to viewers.
+                // A tracker that greets does not know yet that this is a publisher. Its words are for viewers.
                 let text = match &self.config.token {
                     None if is_publisher => WITHOUT_TOKEN.to_owned(),
                     Some(_) if is_publisher => format!("{WRONG_TOKEN}; to viewers it says: {text}"),
@@ -238,13 +238,13 @@ impl Peer {
         }
     }
 
-    /// The tracker will never take us: asking again is of no use.
+    /// The tracker will never admit this peer, so it does not ask again.
     fn tracker_refuses(&mut self, reason: String) {
         self.part_from_tracker(State::Idle);
         self.event(Event::Failed(reason));
     }
 
-    /// A lease: until it ends its source is asked for these groups before others.
+    /// A lease: until it ends, these groups are requested from its source first.
     fn assigned(&mut self, now: Timestamp, segments: &[SegmentRun], source: PeerId, lease_ms: u32) {
         let Some(content) = self.live.as_ref().map(|live| &live.content) else { return };
         let until = now + Duration::from_millis(u64::from(lease_ms));
@@ -252,7 +252,7 @@ impl Peer {
         self.tracker.advice.assigned(groups, source, until);
     }
 
-    /// Who provides what we look for, and who looks for it, too.
+    /// The peers that provide the segments that we look for, and the peers that look for them, too.
     fn listed(&mut self, providing: &[PeerEntry], looking: &[PeerEntry]) {
         let advice = &mut self.tracker.advice;
         advice.listed(providing, looking);
@@ -264,7 +264,7 @@ impl Peer {
         }
     }
 
-    /// Tells the tracker what is looked for, if that is news or cannot be had in time.
+    /// Tells the tracker which segments this peer looks for, if they are new or cannot come in time.
     pub(in crate::peer) fn look_for(&mut self, now: Timestamp) {
         self.tracker.advice.pass(now);
         let can_ask = self.tracker.session.is_joined() && !self.tracker.moving.is_joining();
@@ -284,7 +284,7 @@ impl Peer {
         }
     }
 
-    /// An initial peer first makes sure that the tracker has the manifest; others join at once.
+    /// An initial peer first makes sure that the tracker has the manifest. Others join at once.
     fn publish_or_join(&mut self, now: Timestamp) {
         if self.config.role == Role::Initial && !self.manifest.bytes.is_empty() {
             self.tracker.session.state = State::Publishing;
@@ -332,7 +332,7 @@ impl Peer {
         live.content.segment_of(live.receive.demand().playhead()?)
     }
 
-    /// Media from the playhead to the first group that is lacking.
+    /// Media from the playhead to the first lacking group.
     fn ahead_ms(&self, now: Timestamp) -> Option<u32> {
         let live = self.live.as_ref()?;
         Some(millis(live.receive.demand().ahead(now, live.content.held())?))
@@ -342,7 +342,7 @@ impl Peer {
         self.sender.uplink_at_least().saturating_mul(8)
     }
 
-    /// Tells the tracker what is due: segments gained, and how transfers went.
+    /// Sends due messages to the tracker: gained segments, and reports about transfers.
     pub(in crate::peer) fn tell_tracker(&mut self, now: Timestamp) {
         if self.tracker.take_segments_due(now) {
             self.tell_segments(now);
@@ -403,6 +403,6 @@ impl Peer {
             }
         }
         self.note_neighbours();
-        // `settle` tells neighbours that there is somewhere to put what is pushed.
+        // `settle` tells neighbours that this peer can store pushes now.
     }
 }

@@ -1,4 +1,4 @@
-//! One neighbour as a source of groups: what was asked of it, how much may be, and when it counts as silent.
+//! One neighbour as a source of groups: its open requests, its window, and when it counts as silent.
 //!
 //! Only the [ledger](super) changes it.
 
@@ -13,7 +13,7 @@ use crate::peer::tuning::{DELAY_LOW, DELAY_TARGET, GROUP, PATH_GUESS, SILENT_MIN
 use crate::peer_message::Class;
 use crate::time::{Timestamp, micros};
 
-/// One group that was asked for.
+/// The request for one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ask {
     pub(crate) class: Class,
@@ -27,19 +27,19 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(super) asks: ByGroup<Ask>,
-    /// Taken back, and perhaps on the way.
+    /// Groups whose requests were cancelled, and which may still come.
     pub(super) cancelled: BTreeSet<u32>,
     /// What it sends before it is asked.
     pub(super) ahead: GroupRange,
-    /// Bytes asked for by class.
+    /// Bytes requested, by class.
     pub(super) outstanding: [u64; 3],
-    /// Of these, those that may be on their way.
+    /// Of these, the bytes that count as in flight.
     pub(super) in_flight_bytes: u64,
     pub(super) window: DelayWindow,
     pub(super) rate: Rate,
     /// Usual time from a background request to its answer.
     pub(super) response: Option<Duration>,
-    /// How long its background requests had waited on average when they were looked over last.
+    /// Mean age of its background requests when they were examined last.
     pub(super) waiting: Duration,
     pub(super) rtt: Duration,
     /// Its urgent backlog, as it said last.
@@ -102,22 +102,21 @@ impl Source {
         self.outstanding.iter().sum()
     }
 
-    /// Of the bytes asked for, those that may be on their way, by Little's law: an answer spends a round trip and the
-    /// queues that the windows allow on its way. The rest of its time it waits for the sender's uplink, and takes no room
-    /// at our downlink.
+    /// The requested bytes that count as in flight, by Little's law: an answer is on its way for a round trip and the queues
+    /// that the windows allow. For the rest of its time it waits for the sender's uplink, and takes no room at our downlink.
     pub(super) fn on_their_way_bytes(&self) -> u64 {
         let on_its_way = micros(self.rtt + DELAY_TARGET * 2);
         let part =
             |bytes: u64, response: Duration| bytes * on_its_way / micros(response).max(on_its_way).max(1);
         let urgent = self.urgent_bytes();
         let background = self.outstanding_bytes() - urgent;
-        // Urgent answers wait behind the urgent backlog alone, which the sender tells.
+        // Urgent answers wait only behind the urgent backlog, which the sender tells.
         let response = self.response.unwrap_or_default().max(self.waiting);
         part(urgent, self.rtt + self.backlog) + part(background, response)
     }
 
-    /// Works out how long background requests have waited. A publisher that injects answers none for seconds: the usual
-    /// response is then out of date.
+    /// Computes the mean age of background requests. A publisher that injects answers none of them for seconds, and then the
+    /// usual response is out of date.
     pub(super) fn look_over(&mut self, now: Timestamp) {
         let background = || self.asks.iter().filter(|(_, ask)| ask.class != Class::Urgent);
         let waited: Duration = background().map(|(_, ask)| now.since(ask.at)).sum();
@@ -125,7 +124,7 @@ impl Source {
         self.waiting = waited.checked_div(count).unwrap_or_default();
     }
 
-    /// What is asked, the path or the usual response changed: works out again what is in flight, and keeps the sum over all
+    /// Requests, the path or the usual response changed: computes again the bytes in flight, and corrects the sum over all
     /// sources.
     pub(super) fn weigh(&mut self, sum_bytes: &mut u64) {
         let in_flight_bytes = self.on_their_way_bytes();
@@ -137,7 +136,7 @@ impl Source {
         self.outstanding[Class::Urgent as usize]
     }
 
-    /// Bytes of background that may be asked for now.
+    /// Bytes of background that may be requested now.
     pub(crate) fn room_bytes(&self) -> u64 {
         self.window.bytes().saturating_sub(self.outstanding_bytes())
     }
@@ -154,9 +153,9 @@ impl Source {
         self.backlog
     }
 
-    /// How much longer the answer to a request is likely to take: until it is expected, and then, if it is later than
-    /// `slack` and the backlog explain, as long again as it is late. With the request comes the number of our urgent ones before it. A sender that keeps telling a short backlog has passed
-    /// the request over: it is late all the same.
+    /// How much longer the answer to a request is likely to take: the time until it is expected. If it is later than `slack`
+    /// and the backlog explain, the time by which it is late instead: a sender that keeps telling a short backlog has passed
+    /// the request over. `before`: number of our urgent requests before this one.
     pub(crate) fn left(&self, (ask, before): (Ask, u32), now: Timestamp, slack: Duration) -> Duration {
         let late = now.since(ask.expected);
         if late > slack + self.backlog {
@@ -170,8 +169,8 @@ impl Source {
         ask.expected.max(turn).since(now)
     }
 
-    /// After which part of its backlog it is likely to answer an urgent request with this many before it. It answers ours in their
-    /// order, so the last one waits for all of the backlog.
+    /// The part of the sender's backlog after which it is likely to answer an urgent request that has this many of ours before
+    /// it. It answers ours in their order, so the last one waits for the whole backlog.
     fn turn_in_backlog(&self, before: u32) -> Duration {
         let count = u32::try_from(self.urgent_bytes().div_ceil(GROUP)).unwrap_or(u32::MAX).max(1);
         // The middle of the group's own part.
@@ -183,12 +182,13 @@ impl Source {
         self.silent_since.is_some()
     }
 
-    /// How long it has owed something without sending anything.
+    /// How long it has owed groups without sending anything.
     pub(crate) fn silence(&self, now: Timestamp) -> Duration {
         if self.asks.is_empty() { Duration::ZERO } else { now.since(self.last_progress) }
     }
 
-    /// When it counts as silent if nothing comes: background may wait for a while behind the requests of others.
+    /// When it counts as silent if nothing comes. The time is generous, because background may wait behind the requests of
+    /// others.
     pub(super) fn silent_at(&self, rtt: Duration) -> Timestamp {
         let expected = Duration::from_micros(self.outstanding_bytes() * 1_000_000 / self.rate.bytes_per_s());
         let patience = SILENT_MIN.max(rtt * 4).max(expected * 2).max(self.response.unwrap_or_default() * 3);
