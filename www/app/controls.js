@@ -3,6 +3,7 @@
 // own controls are there.
 
 import { element, setText } from "./dom.js";
+import { language } from "./language.js";
 import { icon, make } from "./make.js";
 import { Settings } from "./settings.js";
 import { say } from "./words.js";
@@ -24,7 +25,11 @@ const GEAR = "M10.6 2h2.8l.4 2.6 1.6.7 2.2-1.6 2 2-1.6 2.2.7 1.6 2.6.4v2.8l-2.6.
 
 /** Loads the library, which defines its elements; those that are in the page come to life. */
 export async function loadLibrary() {
-  await import(LIBRARY);
+  const { tag, translation } = language;
+  const { addTranslation, setLanguage } = await import(LIBRARY);
+  if (translation) addTranslation(tag, translation.PLAYER);
+  // Of itself, the library would speak the first of the browser's languages.
+  setLanguage(tag);
 }
 
 export class Controls {
@@ -45,7 +50,9 @@ export class Controls {
   constructor(video, bar, chapters) {
     const controller = /** @type {HTMLElement} */ (video.parentElement);
     this.#controller = controller;
-    for (const [name, value] of [["nohotkeys", ""], ["novolumepref", ""], ["nomutedpref", ""], ["nosubtitleslangpref", ""],
+    // The library named it before it knew the language.
+    controller.setAttribute("aria-label", say("player_video"));
+    for (const [name, value] of [["lang", language.tag], ["nohotkeys", ""], ["novolumepref", ""], ["nomutedpref", ""], ["nosubtitleslangpref", ""],
       ["autohide", "3"]]) {
       controller.setAttribute(name, value);
     }

@@ -7,8 +7,9 @@ import { byId, element, setText } from "./dom.js";
 import { readOptions } from "./embed-options.js";
 import { methods, playbackState, status } from "./embed-player.js";
 import { recall, remember } from "./memory.js";
+import { reason, translatePage } from "./say.js";
 import { Watching } from "./watch.js";
-import { say } from "./first_words.js";
+import { say } from "./words.js";
 
 /** @import { Content, PeerStats } from "./types.js" */
 
@@ -77,17 +78,18 @@ class Embed {
     try {
       const peers = this.#hasPeers = hasPeers ? answer() : false;
       const watching = this.#watching = new Watching(/** @type {string} */ (swarm), { token, start: start?.toString(), peers });
-      watching.addEventListener("failed", (event) => this.#fatal(detailOf(event).reason));
-      watching.addEventListener("waiting", (event) => this.#waiting(`${capital(detailOf(event).reason)} …`));
+      watching.addEventListener("failed", (event) => this.#fatal(reason(detailOf(event).reason)));
+      watching.addEventListener("waiting", (event) => this.#waiting(
+        say("embed_waiting", { reason: capital(reason(detailOf(event).reason)) })));
       watching.addEventListener("withheld", (event) => this.#withheld(detailOf(event).isConsentRequired));
       watching.addEventListener("stats", (event) => this.#account(detailOf(event)));
       const content = await watching.ready;
       this.#show(content);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const why = reason(error instanceof Error ? error.message : String(error));
       // Browsers that separate sites by refusing throw one of these when the service worker is registered.
       const isRefused = error instanceof DOMException && ["SecurityError", "NotSupportedError", "InvalidStateError"].includes(error.name);
-      this.#fatal(isRefused ? say("embed_refused_storage", { reason }) : reason);
+      this.#fatal(isRefused ? say("embed_refused_storage", { reason: why }) : why);
       throw error;
     }
   }
@@ -109,7 +111,7 @@ class Embed {
     media.loop = isLooping && stop === undefined;
     media.setAttribute("aria-label", content.title || content.name);
     if (media instanceof HTMLVideoElement) media.playsInline = true;
-    this.#watching?.attach(media);
+    this.#watching?.attach(media, (number) => say("subtitles_number", { number }));
     media.defaultPlaybackRate = media.playbackRate = rate;
     if (subtitle) showSubtitle(media, subtitle);
     if (stop !== undefined) stopAt(media, stop, isLooping ? (start ?? 0) : undefined);
@@ -137,9 +139,8 @@ class Embed {
     media.addEventListener("playing", () => this.#waiting(""));
     media.addEventListener("volumechange", () => this.#api.tell("volumeChange", media.muted ? 0 : media.volume));
     media.addEventListener("error", () => {
-      const reason = media.error?.message || "the browser cannot decode it";
       if (!byId("word").hidden || !media.src) return;
-      this.#fatal(say("embed_stopped", { reason }));
+      this.#fatal(say("embed_stopped", { reason: media.error?.message || say("cannot_decode") }));
     });
     if (this.#media instanceof HTMLAudioElement) return;
     setInterval(() => this.#api.tell("playbackStatusUpdate", this.#status()), STATUS_INTERVAL_MS);
@@ -293,4 +294,5 @@ function stopAt(media, end, again) {
   });
 }
 
+translatePage();
 new Embed().start();

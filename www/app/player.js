@@ -3,9 +3,12 @@
 // first frame, stalls, what plays and how much media lies ahead.
 
 import { posterUrl, tracks } from "./attachments.js";
-import { element } from "./dom.js";
+import { element, setText } from "./dom.js";
+import { say } from "./first_words.js";
 import { recall } from "./memory.js";
+import { reason } from "./say.js";
 
+/** @import { Words } from "./dom.js" */
 /** @import { Content, PlaybackStats } from "./types.js" */
 
 /** Text shown at most. */
@@ -81,7 +84,7 @@ export class Player {
       case "text":
         if (subtype === "plain" || subtype === "markdown") return this.#text(content);
     }
-    this.#say("This kind of content cannot be shown here. It can be saved.", true);
+    this.#say(() => say("kind_not_shown"));
   }
 
   /**
@@ -105,13 +108,12 @@ export class Player {
     this.#measure(media, startSeconds);
     media.addEventListener("error", () => {
       if (this.#isOver || this.#tryAgain(media, content)) return;
-      const reason = media.error?.message || "the browser cannot decode it";
-      this.#say(`Playback stopped: ${reason}. The file can still be saved.`, true);
+      this.#say(() => say("playback_stopped", { reason: media.error?.message || say("cannot_decode") }));
     });
     // The browser seeks to the fragment's time as soon as it knows the media's index.
     const fragment = content.start_ms === null ? "" : `#t=${startSeconds}`;
     media.src = `${contentUrl(content)}${fragment}`;
-    media.append(...tracks(content.attachments));
+    media.append(...tracks(content.attachments, (number) => say("subtitles_number", { number })));
     if (kind === "audio") {
       this.#replace(media);
     } else {
@@ -151,7 +153,8 @@ export class Player {
     } catch (error) {
       if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || media.muted) return;
       media.muted = true;
-      const unmute = element("button", { className: "unmute", text: "Turn sound on" });
+      const unmute = element("button", { className: "unmute" });
+      setText(unmute, () => say("sound_on"));
       unmute.type = "button";
       unmute.onclick = () => { media.muted = false; };
       media.addEventListener("volumechange", () => { if (!media.muted) unmute.remove(); });
@@ -223,7 +226,7 @@ export class Player {
       await image.decode();
       this.#shown(image);
     } catch {
-      this.#say("The browser cannot show this picture. It can be saved.", true);
+      this.#say(() => say("picture_not_shown"));
     }
   }
 
@@ -239,7 +242,7 @@ export class Player {
       pre.tabIndex = 0;
       this.#shown(pre);
     } catch (error) {
-      this.#say(error instanceof Error ? error.message : String(error), true);
+      this.#say(() => reason(error instanceof Error ? error.message : String(error)));
     }
   }
 
@@ -257,13 +260,10 @@ export class Player {
     this.#stage.replaceChildren(node);
   }
 
-  /**
-   * @param {string} words
-   * @param {boolean} isStill
-   */
-  #say(words, isStill) {
-    const note = element("p", { className: "stage-note", text: words });
-    note.classList.toggle("is-still", isStill);
+  /** @param {Words} words what there is to say instead of something to see */
+  #say(words) {
+    const note = element("p", { className: "stage-note is-still" });
+    setText(note, words);
     this.#stage.classList.remove("is-video");
     this.#stage.replaceChildren(note);
     this.onFirst();

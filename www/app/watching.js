@@ -10,6 +10,7 @@ import { byId, element } from "./dom.js";
 import { formatDuration } from "./format.js";
 import { helpDialog } from "./help.js";
 import { Keys } from "./keys.js";
+import { offerLanguages } from "./language_choice.js";
 import { button, make } from "./make.js";
 import { tellSystem } from "./media_session.js";
 import { remember } from "./memory.js";
@@ -43,6 +44,7 @@ export class Watching {
    * @param {Visit} visit
    */
   constructor(content, visit) {
+    offerLanguages();
     const { media } = visit;
     const isVideo = media instanceof HTMLVideoElement && media.parentElement?.localName === "media-controller";
     const bar = new Bar(isVideo);
