@@ -16,7 +16,7 @@ export const LANGUAGES = {
 export const CHOICE = "lang";
 
 /** A language that is not here after this long is not waited for: the page then stays English. */
-const PATIENCE_MS = 4000;
+const PATIENCE_MS = 10_000;
 
 const picked = pick();
 

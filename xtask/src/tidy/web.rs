@@ -43,7 +43,10 @@ pub(super) fn styles_name_no_sides(source: &Source) -> Vec<Finding> {
                 && uneven(&value.split_whitespace().collect::<Vec<_>>());
             let is_aligned = name.trim() == "text-align" && is_side(value.trim());
             if is_named || is_four || is_aligned {
-                let what = format!("`{}` differs from left to right; name start and end (inline)", declaration.trim());
+                let what = format!(
+                    "`{}` differs from left to right; name start and end (inline)",
+                    declaration.trim()
+                );
                 findings.push(Finding::new(&source.path, number, what));
             }
         }
@@ -63,8 +66,11 @@ mod tests {
     #[test]
     fn sides_in_styles_are_found() {
         let rule = styles_name_no_sides;
-        let good = "a { margin: 1px 2px 3px 2px; inset-inline-end: 0; text-align: end; }\n@media (x: left) {}\n";
-        assert!(rule(&Source::fake("www/a.css", "a { margin-inline: 0 auto; padding: 1px 2px 3px; }")).is_empty());
+        let good =
+            "a { margin: 1px 2px 3px 2px; inset-inline-end: 0; text-align: end; }\n@media (x: left) {}\n";
+        assert!(
+            rule(&Source::fake("www/a.css", "a { margin-inline: 0 auto; padding: 1px 2px 3px; }")).is_empty()
+        );
         assert_eq!(rule(&Source::fake("www/a.css", good)).len(), 0);
         let bad = "a { margin-left: 1px; left: 0; }\nb { text-align: right; }\nc { padding: 0 1px 0 2px; }\n";
         let findings = rule(&Source::fake("www/a.css", bad));
