@@ -22,7 +22,7 @@ const STATS_INTERVAL_MS = 1000;
 class Embed {
   #options = readOptions(location.search, location.hash);
   #root = byId("embed");
-  #media = /** @type {HTMLMediaElement} */ (element("video"));
+  #media = element("video");
   /** @type {Watching | undefined} */
   #watching;
   /** What holds about connections with other peers; undefined: nobody was asked. @type {boolean | undefined} */
@@ -41,7 +41,7 @@ class Embed {
 
   start() {
     addEventListener("hashchange", () => location.reload());
-    const { swarm, hasControls, hasTitle, isMuted, isAutoplaying } = this.#options;
+    const { swarm, hasControls, isMuted, isAutoplaying } = this.#options;
     byId("word-link", HTMLAnchorElement).href = byId("title", HTMLAnchorElement).href = this.#pageAddress();
     if (!swarm) return this.#fatal(say("embed_bad_link"));
     this.#media.muted = isMuted;
@@ -49,7 +49,6 @@ class Embed {
     byId("play").addEventListener("click", () => void this.play());
     if (!hasControls) byId("stage").addEventListener("click", () => void this.#toggle());
     byId("play").hidden = isAutoplaying || !hasControls;
-    byId("heading").hidden = !hasTitle;
     this.#listenToConsent();
     void this.#describe();
     if (isAutoplaying) void this.play().catch(() => {});
@@ -60,12 +59,18 @@ class Embed {
     byId("play").hidden = true;
     this.#begun ??= this.#begin();
     await this.#begun;
+    this.#focus();
     await this.#media.play().catch(async (error) => {
       // Sound takes a click; a player that starts by itself starts without.
       if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.#media.muted) throw error;
       this.#media.muted = true;
       await this.#media.play();
     });
+  }
+
+  /** The button that was pressed is gone; the keys are the player's now. Inside another page, only if the person is here. */
+  #focus() {
+    if (document.hasFocus() && document.activeElement === document.body) this.#media.focus({ preventScroll: true });
   }
 
   #toggle() {
@@ -96,35 +101,26 @@ class Embed {
 
   /** @param {Content} content */
   #show(content) {
-    setText(byId("title"), content.title || content.name);
-    document.title = content.title || content.name;
+    this.#entitle(content.title || content.name);
     const kind = content.media_type.split("/", 1)[0];
     if (kind !== "video" && kind !== "audio") {
       this.#waiting("");
       return this.#fatal(say("embed_kind"));
     }
-    if (kind === "audio") this.#replaceMedia();
+    // A video element plays sound as well, and shows the cover meanwhile.
+    byId("stage").classList.toggle("is-audio", kind === "audio");
     const { hasControls, isLooping, rate, start, stop, subtitle } = this.#options;
     const media = this.#media;
     media.controls = hasControls;
     media.preload = "auto";
     media.loop = isLooping && stop === undefined;
     media.setAttribute("aria-label", content.title || content.name);
-    if (media instanceof HTMLVideoElement) media.playsInline = true;
+    media.playsInline = true;
     this.#watching?.attach(media, (number) => say("subtitles_number", { number }));
     media.defaultPlaybackRate = media.playbackRate = rate;
     if (subtitle) showSubtitle(media, subtitle);
     if (stop !== undefined) stopAt(media, stop, isLooping ? (start ?? 0) : undefined);
     byId("stage").replaceChildren(media);
-  }
-
-  /** Sound alone is shown by another element. */
-  #replaceMedia() {
-    const video = this.#media;
-    this.#media = element("audio");
-    this.#media.muted = video.muted;
-    this.#media.volume = video.volume;
-    this.#listen();
   }
 
   #listen() {
@@ -142,7 +138,6 @@ class Embed {
       if (!byId("word").hidden || !media.src) return;
       this.#fatal(say("embed_stopped", { reason: media.error?.message || say("cannot_decode") }));
     });
-    if (this.#media instanceof HTMLAudioElement) return;
     setInterval(() => this.#api.tell("playbackStatusUpdate", this.#status()), STATUS_INTERVAL_MS);
     setInterval(() => {
       const stats = this.#watching?.stats();
@@ -152,6 +147,13 @@ class Embed {
 
   #status() {
     return status(this.#media);
+  }
+
+  /** @param {string} title which is the link to the film's own page: there is none before it has words */
+  #entitle(title) {
+    setText(byId("title"), title);
+    document.title = title;
+    byId("heading").hidden = !this.#options.hasTitle;
   }
 
   /** A title and a picture, from the tracker alone. */
@@ -164,8 +166,7 @@ class Embed {
     const answer = await fetch(`oembed?url=${encodeURIComponent(link.href)}`, request).catch(() => undefined);
     if (!answer?.ok || this.#watching?.content) return;
     const { title, has_poster } = await answer.json();
-    setText(byId("title"), title);
-    document.title = title;
+    this.#entitle(title);
     if (!has_poster) return;
     const picture = await fetch(`v1/manifests/${swarm}/poster`, request).catch(() => undefined);
     if (!picture?.ok || this.#watching?.content) return;
@@ -190,6 +191,7 @@ class Embed {
     byId("consent").hidden = true;
     this.#hasPeers = isGiven;
     this.#watching?.consent(isGiven);
+    this.#focus();
   }
 
   /** @param {boolean} isConsentRequired */
