@@ -18,6 +18,7 @@ mod reading;
 mod relays;
 mod searching;
 mod several;
+mod sound;
 mod sharing;
 mod starting;
 mod storage;

@@ -37,8 +37,8 @@ export class Player {
   stats = { first_frame_ms: null, first_frame_at_s: null, stalls: 0, stall_ms: 0 };
   #stage;
   #onPlaying;
-  /** What plays, if anything does. A video lies in a `media-controller`, which is nothing yet until app/controls.js is there.
-   * @type {HTMLMediaElement | undefined} */
+  /** What plays, if anything does: a video element, for sound too, where it shows the cover. It lies in a `media-controller`, which
+   * is nothing yet until app/controls.js is there. @type {HTMLVideoElement | undefined} */
   media;
   /** Called once something is seen or heard, or will not be. @type {() => void} */
   onFirst = () => {};
@@ -92,20 +92,18 @@ export class Player {
    * @param {Content} content
    */
   #play(kind, content) {
-    const media = this.media = element(kind);
+    const media = this.media = element("video");
     media.controls = true;
     media.preload = "auto";
-    if (media instanceof HTMLVideoElement) {
-      media.playsInline = true;
-      const poster = posterUrl(content.attachments);
-      if (poster) media.poster = poster;
-    }
+    media.playsInline = true;
+    const poster = posterUrl(content.attachments);
+    if (poster) media.poster = poster;
     media.setAttribute("aria-label", content.title || content.name);
     const volume = Number(recall("volume") ?? 1);
     media.volume = volume >= 0 && volume <= 1 ? volume : 1;
     media.muted = recall("muted") === "on";
     const startSeconds = (content.start_ms ?? 0) / 1000;
-    this.#measure(media, startSeconds);
+    this.#measure(media, kind, startSeconds);
     media.addEventListener("error", () => {
       if (this.#isOver || this.#tryAgain(media, content)) return;
       this.#say(() => say("playback_stopped", { reason: media.error?.message || say("cannot_decode") }));
@@ -114,14 +112,10 @@ export class Player {
     const fragment = content.start_ms === null ? "" : `#t=${startSeconds}`;
     media.src = `${contentUrl(content)}${fragment}`;
     media.append(...tracks(content.attachments, (number) => say("subtitles_number", { number })));
-    if (kind === "audio") {
-      this.#replace(media);
-    } else {
-      media.slot = "media";
-      const controller = document.createElement("media-controller");
-      controller.append(media);
-      this.#replace(controller);
-    }
+    media.slot = "media";
+    const controller = document.createElement("media-controller");
+    controller.append(media);
+    this.#replace(controller, kind === "video" ? "is-video" : poster ? "is-audio has-cover" : "is-audio");
     this.#begin(media);
   }
 
@@ -164,10 +158,11 @@ export class Player {
   }
 
   /**
-   * @param {HTMLMediaElement} media
+   * @param {HTMLVideoElement} media
+   * @param {"video" | "audio"} kind
    * @param {number} startSeconds where playback begins
    */
-  #measure(media, startSeconds) {
+  #measure(media, kind, startSeconds) {
     /** @param {number} seconds where the media begins to be seen or heard */
     const first = (seconds) => {
       if (this.stats.first_frame_ms !== null) return;
@@ -175,7 +170,7 @@ export class Player {
       this.stats.first_frame_at_s = seconds;
       this.onFirst();
     };
-    const showsFrames = media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media;
+    const showsFrames = kind === "video" && "requestVideoFrameCallback" in media;
     let hasSought = false;
     media.addEventListener("seeked", () => { hasSought = true; });
     // A busy browser may present the frame at 0 before it seeks to the start: that is not the frame the
@@ -250,13 +245,15 @@ export class Player {
   #shown(node) {
     this.stats.first_frame_ms ??= Math.round(performance.now());
     this.onFirst();
-    this.#stage.classList.add("is-plain");
-    this.#replace(node);
+    this.#replace(node, "is-plain");
   }
 
-  /** @param {HTMLElement} node */
-  #replace(node) {
-    this.#stage.classList.toggle("is-video", node.localName === "media-controller");
+  /**
+   * @param {HTMLElement} node
+   * @param {string} kind classes of the stage
+   */
+  #replace(node, kind) {
+    this.#stage.className = `stage ${kind}`;
     this.#stage.replaceChildren(node);
   }
 
@@ -264,8 +261,7 @@ export class Player {
   #say(words) {
     const note = element("p", { className: "stage-note is-still" });
     setText(note, words);
-    this.#stage.classList.remove("is-video");
-    this.#stage.replaceChildren(note);
+    this.#replace(note, "");
     this.onFirst();
   }
 }

@@ -152,6 +152,7 @@ export const MESSAGES = {
 
   // Player
   player_video: "Videoplayer",
+  player_audio: "Audioplayer",
   theatre: "Kinomodus",
   theatre_end: "Kinomodus verlassen",
   settings: "Einstellungen",

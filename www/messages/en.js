@@ -151,6 +151,7 @@ export const REST = {
 
   // Player
   player_video: "video player",
+  player_audio: "audio player",
   theatre: "Theatre mode",
   theatre_end: "Leave theatre mode",
   settings: "Settings",

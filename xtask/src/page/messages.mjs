@@ -34,7 +34,7 @@ const EXCEPTED = new Set([
   "too many questions at a time", // a script that asks
   "a content is named by 64 hexadecimal digits", "Subtitles {}", "not ready", // sites that build a player
   "the mirror {} sent wrong bytes",
-  "(prefers-color-scheme: dark)", "input[type=text], input:not([type]), select, textarea, [contenteditable]",
+  "(prefers-color-scheme: dark)", "is-audio has-cover", "input[type=text], input:not([type]), select, textarea, [contenteditable]",
   "<iframe src=\"{}\" width=\"640\" height=\"360\" allow=\"{}\" allowfullscreen></iframe>",
   "<script type=\"module\" src=\"{}\"></script>\n<tributary-player{}></tributary-player>",
   "video::cue { font-size: {}; background: {}; color: #fff; {} }", "text-shadow: 0 0 4px #000, 0 0 2px #000;",
