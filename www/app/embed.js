@@ -11,10 +11,13 @@ import { reason, translatePage } from "./say.js";
 import { Watching } from "./watch.js";
 import { say } from "./words.js";
 
-/** @import { Content, PeerStats } from "./types.js" */
+/** @import { Content, PeerStats, Stored } from "./types.js" */
 
 /** How often the page around hears where playback is; PeerTube's interval. */
 const STATUS_INTERVAL_MS = 500;
+
+/** How long the player says where kept films are listed. */
+const KEPT_WORDS_MS = 8000;
 
 /** How often the page around hears what came from where. */
 const STATS_INTERVAL_MS = 1000;
@@ -87,6 +90,7 @@ class Embed {
       watching.addEventListener("waiting", (event) => this.#waiting(
         say("embed_waiting", { reason: capital(reason(detailOf(event).reason)) })));
       watching.addEventListener("withheld", (event) => this.#withheld(detailOf(event).isConsentRequired));
+      watching.addEventListener("storage", (event) => this.#stored(detailOf(event)));
       watching.addEventListener("stats", (event) => this.#account(detailOf(event)));
       const content = await watching.ready;
       this.#show(content);
@@ -154,6 +158,25 @@ class Embed {
     setText(byId("title"), title);
     document.title = title;
     byId("heading").hidden = !this.#options.hasTitle;
+  }
+
+  /**
+   * Offers to keep the film, where the browser stores it.
+   * @param {Stored} stored
+   */
+  #stored({ is_on_disk, is_kept }) {
+    const keep = byId("keep", HTMLButtonElement);
+    keep.hidden = !is_on_disk || !this.#options.hasControls;
+    keep.setAttribute("aria-pressed", String(is_kept));
+    setText(keep, say(is_kept ? "kept" : "keep"));
+    keep.onclick = () => {
+      this.#watching?.keep(!is_kept);
+      if (is_kept) return this.#waiting("");
+      // Asked for now, when the person sees why: the browser then does not clear the site's files by itself.
+      void navigator.storage.persist().catch(() => {});
+      this.#waiting(say(isOwnSite() ? "embed_kept" : "embed_kept_apart"));
+      setTimeout(() => this.#waiting(""), KEPT_WORDS_MS);
+    };
   }
 
   /** A title and a picture, from the tracker alone. */
@@ -256,6 +279,13 @@ class Embed {
 function answer() {
   const said = recall("peers");
   return said === null ? undefined : said === "on";
+}
+
+/** Whether this player stores where the tracker's own pages do: browsers give players inside each other site a storage of its own. */
+function isOwnSite() {
+  if (window.parent === window) return true;
+  const around = [...(location.ancestorOrigins ?? [])];
+  return around.length > 0 && around.every((origin) => origin === location.origin);
 }
 
 /** @param {Event} event */

@@ -127,6 +127,8 @@ export const MESSAGES = {
   embed_joining: "Verbinden …",
   embed_waiting: "{reason} …",
   embed_open: "Auf eigener Seite öffnen",
+  embed_kept: "Wird behalten. Die Seite des Trackers zeigt den Film unter „Auf diesem Gerät“.",
+  embed_kept_apart: "Wird für Player auf dieser Website behalten. Die Seite des Trackers zeigt den Film nicht, denn Browser speichern ihn getrennt.",
   embed_kind: "Inhalte dieser Art werden hier nicht abgespielt.",
   embed_stopped: "Wiedergabe abgebrochen: {reason}.",
   embed_refused_storage: "Dieser Browser lässt den Player nicht in einer anderen Website arbeiten: {reason}",

@@ -126,6 +126,8 @@ export const REST = {
   embed_joining: "Joining …",
   embed_waiting: "{reason} …",
   embed_open: "Open it on its own page",
+  embed_kept: "Kept. The tracker's page lists it under “On this device”.",
+  embed_kept_apart: "Kept for players on this site. The tracker's page does not list it, as browsers store it apart.",
   embed_kind: "This kind of content is not played here.",
   embed_stopped: "Playback stopped: {reason}.",
   embed_refused_storage: "This browser keeps this player from working inside another site: {reason}",
