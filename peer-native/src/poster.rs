@@ -1,4 +1,4 @@
-//! A picture of a film, or the cover of a piece of music, made by ffmpeg where that is installed. Everything about it may fail; then there is none.
+//! A picture of a film, or the cover of a file of sound, made by ffmpeg where that is installed. Everything about it may fail; then there is none.
 
 use std::fs::File;
 use std::io::Read;

@@ -210,6 +210,7 @@ async fn a_film_is_kept_from_the_embed_which_says_where_it_is_listed() -> Result
         let is_kept = "document.getElementById('keep').ariaPressed === 'true'";
         tab.wait_for("a kept film", TIMEOUT, is_kept).await?;
         tab.wait_words("lists it under “on this device”", TIMEOUT).await?;
+        tab.open("about:blank").await?;
         tab.open(&tracker.http("/")).await?;
         tab.wait_words("a river at night", TIMEOUT).await?;
         tab.wait_words("· kept", TIMEOUT).await

@@ -76,11 +76,13 @@ async fn a_german_viewer_reads_german_everywhere_and_can_choose_otherwise() -> R
         tab.press("?").await?;
         // A comma between whole and part.
         let size: String = tab.value("document.getElementById('facts').textContent").await?;
-        ensure!(size.contains(',') && !size.contains('.'), "{size}");
+        ensure!(size.contains("30,9"), "{size}");
         wait_german(&tab, "panel, settings and keys", "leertaste").await?;
         read_from_right_to_left(&tab).await?;
 
-        // A choice holds from visit to visit; the address counts more.
+        // A choice holds from visit to visit; the address counts more. A browser that leaves a playing page for another one of
+        // the same site crashes now and then.
+        tab.open("about:blank").await?;
         tab.open(&tracker.http("/")).await?;
         tab.wait_for("the choice", TIMEOUT, "!document.getElementById('language-choice').hidden").await?;
         let choose = "(choice => { choice.value = 'en'; choice.dispatchEvent(new Event('change')); })(document.getElementById('language'))";

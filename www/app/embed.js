@@ -73,7 +73,10 @@ class Embed {
 
   /** The button that was pressed is gone; the keys are the player's now. Inside another page, only if the person is here. */
   #focus() {
-    if (document.hasFocus() && document.activeElement === document.body) this.#media.focus({ preventScroll: true });
+    const held = document.activeElement;
+    // A browser takes the focus from what was hidden only when it draws again.
+    const isLost = held === document.body || held?.closest("[hidden]");
+    if (document.hasFocus() && isLost) this.#media.focus({ preventScroll: true });
   }
 
   #toggle() {
