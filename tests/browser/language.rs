@@ -43,7 +43,7 @@ async fn wait_german(tab: &Tab, state: &str, words: &str) -> Result<()> {
 }
 
 async fn run(tab: &Tab, script: &str) -> Result<()> {
-    tab.value::<Option<bool>>(&format!("{script} ?? null")).await.map(drop)
+    tab.value::<Option<bool>>(&format!("(({script}), null)")).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,10 @@ import { say } from "./words.js";
 /** How often the page around hears where playback is; PeerTube's interval. */
 const STATUS_INTERVAL_MS = 500;
 
+/** How often a film that fails is read again, and how long after. */
+const ATTEMPTS_MAX = 3;
+const AGAIN_MS = 300;
+
 /** How long the player says where kept films are listed. */
 const KEPT_WORDS_MS = 8000;
 
@@ -31,6 +35,7 @@ class Embed {
   /** What holds about connections with other peers; undefined: nobody was asked. @type {boolean | undefined} */
   #hasPeers;
   #isOffered = false;
+  #attempts = 0;
   /** Whether the tracker connects no viewers at all. */
   #isMirrorsOnly = false;
   /** Set once a person wants to play. @type {Promise<void> | undefined} */
@@ -49,7 +54,7 @@ class Embed {
     if (!swarm) return this.#fatal(say("embed_bad_link"));
     this.#media.muted = isMuted;
     this.#listen();
-    byId("play").addEventListener("click", () => void this.play());
+    byId("play").addEventListener("click", () => void this.play().catch(() => {})); // what fails is said by then
     if (!hasControls) byId("stage").addEventListener("click", () => void this.#toggle());
     byId("play").hidden = isAutoplaying || !hasControls;
     this.#listenToConsent();
@@ -142,7 +147,7 @@ class Embed {
     media.addEventListener("playing", () => this.#waiting(""));
     media.addEventListener("volumechange", () => this.#api.tell("volumeChange", media.muted ? 0 : media.volume));
     media.addEventListener("error", () => {
-      if (!byId("word").hidden || !media.src) return;
+      if (!byId("word").hidden || !media.src || this.#tryAgain()) return;
       this.#fatal(say("embed_stopped", { reason: media.error?.message || say("cannot_decode") }));
     });
     setInterval(() => this.#api.tell("playbackStatusUpdate", this.#status()), STATUS_INTERVAL_MS);
@@ -150,6 +155,23 @@ class Embed {
       const stats = this.#watching?.stats();
       if (stats) this.#api.tell("stats", stats);
     }, STATS_INTERVAL_MS);
+  }
+
+  /**
+   * Reads the film again from where it is: on a busy machine, Chromium now and then fails a read that the service worker answers.
+   * @returns {boolean} whether it is tried
+   */
+  #tryAgain() {
+    const { url } = this.#watching ?? {};
+    if (this.#attempts >= ATTEMPTS_MAX || !url) return false;
+    this.#attempts += 1;
+    const media = this.#media;
+    const seconds = media.currentTime || (this.#options.start ?? 0);
+    setTimeout(() => {
+      media.src = `${url}#t=${seconds}`;
+      void media.play().catch(() => {});
+    }, AGAIN_MS);
+    return true;
   }
 
   #status() {

@@ -15,7 +15,7 @@ export const LANGUAGES = {
 /** The name under which the viewer's choice is remembered. */
 export const CHOICE = "lang";
 
-/** A language that is not here after this long is not waited for: the page then stays English. */
+/** A language that is not here after this long is not waited for: what is loaded after the first frame then speaks English. */
 const PATIENCE_MS = 10_000;
 
 const picked = pick();
@@ -34,12 +34,13 @@ export const language = {
 /** Resolves once the words are here, or will not be. @type {Promise<void>} */
 export const settled = settle();
 
+/** The same, but no later than a viewer waits. @type {Promise<void>} */
+export const settledSoon = language.isSettled ? settled : Promise.race([settled, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+
 async function settle() {
   const load = LANGUAGES[picked]?.load;
   if (!load) return;
-  /** @type {Promise<undefined>} */
-  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
-  const translation = await Promise.race([load().catch(() => undefined), late]);
+  const translation = await load().catch(() => undefined);
   if (translation) Object.assign(language, { tag: picked, locale: regional(picked), translation });
   language.isSettled = true;
 }

@@ -2,9 +2,9 @@
 // Says every message of the page. Scripts that import this run only once the viewer's language is here.
 
 import { FIRST, REST } from "../messages/en.js";
-import { settled } from "./language.js";
+import { settledSoon } from "./language.js";
 import { speaker } from "./say.js";
 
-await settled;
+await settledSoon;
 
 export const say = speaker({ ...FIRST, ...REST });
