@@ -156,7 +156,7 @@ async fn inspect_with_keys(tab: &Tab) -> Result<()> {
     tab.value::<bool>(&press("End")).await?;
     let last = text(tab, "bar-words").await?;
     let expected =
-        "Segment 7 of 7: media · 0:50–1:00 · 1.64 MB · priority 1, with spare capacity only · 0 % here";
+        "Segment 7 of 7: media · 0:50–1:00 · 1.64 MB · priority 1, with spare capacity only · 0% here";
     ensure!(last == expected, "{last}");
     tab.value::<bool>(&press("ArrowLeft")).await?;
     let before = text(tab, "bar-words").await?;
