@@ -6,7 +6,7 @@
 /** Attributes that become parameters of the embed's address, with the names that these have there. */
 const PARAMETERS = /** @type {const} */ ({
   start: "start", stop: "stop", controls: "controls", muted: "muted", loop: "loop", subtitle: "subtitle",
-  autoplay: "autoplay", playbackrate: "playbackRate", showtitle: "title", p2p: "p2p",
+  autoplay: "autoplay", playbackrate: "playbackRate", showtitle: "title", p2p: "p2p", lang: "lang",
 });
 
 /** What the frame of a player may do. */

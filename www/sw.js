@@ -10,6 +10,26 @@ const SILENCE_MS = 15_000;
 
 const scope = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 
+/** What a person reads in place of a file, by language; reasons come from a page, which says them in its own. */
+const WORDS = {
+  en: {
+    refused: "This content cannot be had: {reason}.",
+    no_page: "open the page that plays this content, and leave it open",
+    page_gone: "its page is gone",
+    page_silent: "its page no longer answers",
+  },
+  de: {
+    refused: "Dieser Inhalt ist nicht zu haben: {reason}.",
+    no_page: "Öffne die Seite, die ihn abspielt, und lass sie offen",
+    page_gone: "Seine Seite ist geschlossen",
+    page_silent: "Seine Seite antwortet nicht mehr",
+  },
+};
+
+/** In the first language of the browser that is there. @type {typeof WORDS.en} */
+const words = scope.navigator.languages.map((tag) => Object.entries(WORDS).find(([own]) => tag.split("-")[0] === own)?.[1])
+  .find((own) => own !== undefined) ?? WORDS.en;
+
 /** The address in front of every content. */
 const CONTENTS = new URL("content/", scope.location.href).href;
 
@@ -45,7 +65,7 @@ async function answer(asker, ask) {
   const own = asker ? await scope.clients.get(asker) : undefined;
   // A navigation (a download) has no page of its own: any page that plays this content may answer.
   const pages = own ? [own] : await scope.clients.matchAll({ type: "window" });
-  let reason = "open the page that plays this content, and leave it open";
+  let reason = words.no_page;
   for (const page of pages) {
     try {
       return await read(page, ask);
@@ -53,7 +73,7 @@ async function answer(asker, ask) {
       reason = error instanceof Error ? error.message : String(error);
     }
   }
-  return new Response(`This content cannot be had: ${reason}.\n`, {
+  return new Response(`${words.refused.replace("{reason}", () => reason)}\n`, {
     status: 503,
     headers: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
   });
@@ -93,7 +113,7 @@ class Source {
   constructor(port) {
     this.#port = port;
     port.onmessage = (event) => this.#hear(event.data);
-    port.addEventListener("close", () => this.#fail("its page is gone"));
+    port.addEventListener("close", () => this.#fail(words.page_gone));
   }
 
   /** @returns {Promise<{status: number, headers: [string, string][]}>} */
@@ -124,7 +144,7 @@ class Source {
 
   #listen() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#fail("its page no longer answers"), SILENCE_MS);
+    this.#timer = setTimeout(() => this.#fail(words.page_silent), SILENCE_MS);
   }
 
   /** @param {ReadAnswer} data */

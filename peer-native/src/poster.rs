@@ -1,4 +1,4 @@
-//! A picture of a film, made by ffmpeg where that is installed. Everything about it may fail; then there is none.
+//! A picture of a film, or the cover of a file of sound, made by ffmpeg where that is installed. Everything about it may fail; then there is none.
 
 use std::fs::File;
 use std::io::Read;
@@ -24,9 +24,18 @@ const JPEG_START: [u8; 3] = [0xff, 0xd8, 0xff];
 
 /// A picture of a film of this duration.
 pub(crate) fn of_film(path: &Path, duration_ms: Option<u64>) -> Option<Attachment> {
+    picture(path, Some(duration_ms.unwrap_or(0) as f64 / 1000.0 * POSITION))
+}
+
+/// The cover inside a file of sound.
+pub(crate) fn of_sound(path: &Path) -> Option<Attachment> {
+    // A cover has no time; ffmpeg finds none where it is to begin at one.
+    picture(path, None)
+}
+
+fn picture(path: &Path, position_s: Option<f64>) -> Option<Attachment> {
     let format = format_of(path)?;
     let deadline = Instant::now() + TIMEOUT;
-    let position_s = duration_ms.unwrap_or(0) as f64 / 1000.0 * POSITION;
     let fitting = |(width, quality)| {
         let bytes = frame((path, format), position_s, (width, quality), deadline)?;
         (bytes.starts_with(&JPEG_START) && bytes.len() <= POSTER_BYTES_MAX).then_some(bytes)
@@ -50,13 +59,15 @@ fn format_of(path: &Path) -> Option<&'static str> {
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => Some("mov"),
         [0x1a, 0x45, 0xdf, 0xa3, ..] => Some("matroska"),
         [b'O', b'g', b'g', b'S', ..] => Some("ogg"),
+        [b'I', b'D', b'3', ..] => Some("mp3"),
+        [b'f', b'L', b'a', b'C', ..] => Some("flac"),
         [_, ..] => None,
     }
 }
 
 fn frame(
     (path, format): (&Path, &str),
-    position_s: f64,
+    position_s: Option<f64>,
     (width, quality): (u32, u32),
     deadline: Instant,
 ) -> Option<Vec<u8>> {
@@ -65,7 +76,8 @@ fn frame(
     input.push(path);
     let mut child = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file"])
-        .args(["-ss", &format!("{position_s:.3}"), "-f", format, "-i"])
+        .args(position_s.map(|seconds| ["-ss".to_owned(), format!("{seconds:.3}")]).into_iter().flatten())
+        .args(["-f", format, "-i"])
         .arg(input)
         .args(["-frames:v", "1", "-vf", &format!("scale='min({width},iw)':-2")])
         .args(["-q:v", &quality.to_string(), "-c:v", "mjpeg", "-f", "image2pipe", "pipe:1"])
@@ -118,6 +130,8 @@ mod tests {
         assert_eq!(format(b"\0\0\0\x20ftypisom\0\0\x02\0"), Some("mov"));
         assert_eq!(format(b"\x1a\x45\xdf\xa3 matroska"), Some("matroska"));
         assert_eq!(format(b"OggS\0\x02 theora"), Some("ogg"));
+        assert_eq!(format(b"ID3\x03\0\0\0\x01=8TS"), Some("mp3"));
+        assert_eq!(format(b"fLaC\0\0\0\x22\x12\0\x12\0"), Some("flac"));
         for playlist in ["#EXTM3U\n#EXTINF:2,\n/etc/hostname\n", "ffconcat version 1.0\nfile other.png\n", ""]
         {
             assert_eq!(format(playlist.as_bytes()), None, "{playlist}");

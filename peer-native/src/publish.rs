@@ -306,8 +306,11 @@ impl About<'_> {
             structure.chapters = self.statement.chapters().to_vec();
         }
         remarks.extend(self.statement.check(geometry, &structure)?.into_iter().map(Remark::Warning));
-        let is_video = self.media_type.starts_with("video/");
-        let poster = if is_video { poster::of_film(self.path, structure.duration_ms) } else { None };
+        let poster = match self.media_type.split('/').next() {
+            Some("video") => poster::of_film(self.path, structure.duration_ms),
+            Some("audio") => poster::of_sound(self.path),
+            Some(_) | None => None,
+        };
         let mut manifest = Manifest {
             seal: Seal::default(),
             name,

@@ -11,22 +11,28 @@ use tests::places::root;
 use tests::scene::Scene;
 use tests::{Seeder, Tab, Tracker};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Keys without a letter, as WebDriver names them.
-const TAB: &str = "\u{e004}";
-const ENTER: &str = "\u{e007}";
+pub(crate) const TAB: &str = "\u{e004}";
+pub(crate) const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
 const RIGHT: &str = "\u{e014}";
 
 /// A screen of 1,280 by 800 pixels with everything twice as large.
-const ZOOMED: u32 = 640;
+pub(crate) const ZOOMED: u32 = 640;
 
 /// Stops of the focus after which a walk through the page is taken for endless.
 const STOPS_MAX: usize = 60;
 
 /// The rules of WCAG 2.2 A and AA, and what else its authors advise.
 const RULES: &str = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']";
+
+/// The script of axe.
+pub(crate) fn axe() -> Result<String> {
+    fs::read_to_string(root().join("node_modules/axe-core/axe.min.js"))
+        .context("axe is not installed; `cargo xtask page` installs it")
+}
 
 /// What axe finds wrong with the page as it is, one line each.
 async fn findings(tab: &Tab) -> Result<Vec<String>> {
@@ -39,7 +45,7 @@ async fn findings(tab: &Tab) -> Result<Vec<String>> {
 }
 
 /// Fails if axe finds something in this state.
-async fn examine(tab: &Tab, state: &str) -> Result<()> {
+pub(crate) async fn examine(tab: &Tab, state: &str) -> Result<()> {
     let found = findings(tab).await?;
     ensure!(found.is_empty(), "{state}: {}", found.join("\n"));
     Ok(())
@@ -54,7 +60,7 @@ async fn open_paused(tab: &Tab, link: &str) -> Result<()> {
     tab.wait_for("a pause", TIMEOUT, "document.querySelector('media-controller[mediapaused]')").await
 }
 
-async fn emulate(tab: &Tab, scheme: &str, width: u32) -> Result<()> {
+pub(crate) async fn emulate(tab: &Tab, scheme: &str, width: u32) -> Result<()> {
     let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
     tab.command("Emulation.setEmulatedMedia", features).await?;
     let height = if width == ZOOMED { 400 } else { 800 };
@@ -64,8 +70,7 @@ async fn emulate(tab: &Tab, scheme: &str, width: u32) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Result<()> {
-    let axe = fs::read_to_string(root().join("node_modules/axe-core/axe.min.js"))
-        .context("axe is not installed; `cargo xtask page` installs it")?;
+    let axe = axe()?;
     let folder = tempfile::tempdir()?;
     let (film, rules) = described_film(folder.path())?;
     let empty = Tracker::start()?;
@@ -137,11 +142,13 @@ async fn nothing_moves_by_itself_for_those_who_asked_for_less_motion() -> Result
     .await
 }
 
-/// The element that has the focus, through shadow roots; its name, and whether a person sees that it has it.
+/// The element that has the focus, through frames and shadow roots; its name, and whether a person sees that it has it.
 const FOCUSED: &str = "(() => { \
     let inner = document.activeElement; \
-    while (inner?.shadowRoot?.activeElement) inner = inner.shadowRoot.activeElement; \
-    const outer = document.activeElement; \
+    const below = (element) => (element?.shadowRoot ?? element?.contentDocument)?.activeElement; \
+    while (below(inner)) inner = below(inner); \
+    let outer = inner; \
+    while (outer?.getRootNode().host?.localName.startsWith('media-')) outer = outer.getRootNode().host; \
     if (!outer || outer === document.body) return null; \
     const look = (element, pseudo) => { const style = getComputedStyle(element, pseudo); \
         return style.outlineStyle !== 'none' || style.boxShadow !== 'none'; }; \
@@ -152,7 +159,7 @@ const FOCUSED: &str = "(() => { \
     return [name, seen]; })()";
 
 /// The names of all stops of a walk from the top of the page.
-async fn walk(tab: &Tab) -> Result<BTreeSet<String>> {
+pub(crate) async fn walk(tab: &Tab) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for _ in 0..STOPS_MAX {
         tab.press(TAB).await?;

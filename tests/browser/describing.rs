@@ -136,7 +136,7 @@ async fn title_poster_subtitles_chapters_and_segments_are_shown() -> Result<()> 
         let chapters = text(&tab, "chapters-list").await?;
         ensure!(chapters.split_whitespace().eq(["0:00", "Spring", "0:30", "Chapter", "2"]), "{chapters}");
         tab.value::<bool>("document.getElementById('proof').open = true").await?;
-        tab.wait_words("7 segments · 0 % here", TIMEOUT).await?;
+        tab.wait_words("7 segments · 0% here", TIMEOUT).await?;
         let legend = text(&tab, "bar-legend").await?;
         for words in ["Not here yet", "Spare capacity only", "Gap: chapter", "Taller"] {
             ensure!(legend.contains(words), "no `{words}` in the legend: {legend}");
@@ -156,7 +156,7 @@ async fn inspect_with_keys(tab: &Tab) -> Result<()> {
     tab.value::<bool>(&press("End")).await?;
     let last = text(tab, "bar-words").await?;
     let expected =
-        "Segment 7 of 7: media · 0:50–1:00 · 1.64 MB · priority 1, with spare capacity only · 0 % here";
+        "Segment 7 of 7: media · 0:50–1:00 · 1.64 MB · priority 1, with spare capacity only · 0% here";
     ensure!(last == expected, "{last}");
     tab.value::<bool>(&press("ArrowLeft")).await?;
     let before = text(tab, "bar-words").await?;

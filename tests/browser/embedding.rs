@@ -194,3 +194,26 @@ async fn the_page_for_trying_out_shows_the_player_and_what_a_site_has_to_write()
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_is_kept_from_the_embed_which_says_where_it_is_listed() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start()?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--title", "A river at night"])?;
+    Scene::play("kept", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(&tracker.http(&format!("/embed?autoplay=1#{}", seeder.swarm()))).await?;
+        tab.wait_playing_beyond(0.5, TIMEOUT).await?;
+        tab.wait_for("the offer", TIMEOUT, "!document.getElementById('keep').hidden").await?;
+        tab.value::<Option<bool>>("document.getElementById('keep').click() ?? null").await?;
+        let is_kept = "document.getElementById('keep').ariaPressed === 'true'";
+        tab.wait_for("a kept film", TIMEOUT, is_kept).await?;
+        tab.wait_words("lists it under “on this device”", TIMEOUT).await?;
+        tab.open("about:blank").await?;
+        tab.open(&tracker.http("/")).await?;
+        tab.wait_words("a river at night", TIMEOUT).await?;
+        tab.wait_words("· kept", TIMEOUT).await
+    })
+    .await
+}

@@ -129,7 +129,7 @@ async fn the_panel_shows_who_sent_what_and_how_and_a_report_can_be_copied() -> R
         second.run_first(CATCH_COPIES).await?;
         second.open(seeder.link()).await?;
         second.wait_stats("the whole film", WHOLE_TIMEOUT, |stats| stats.is_complete()).await?;
-        second.wait_words("100 % of what you watched came from other viewers.", TIMEOUT).await?;
+        second.wait_words("100% of what you watched came from other viewers.", TIMEOUT).await?;
         first.wait_words("you passed on", TIMEOUT).await?;
         second.value::<bool>("document.getElementById('proof').open = true").await?;
         second.wait_words("direct (udp)", TIMEOUT).await?;

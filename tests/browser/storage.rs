@@ -240,7 +240,7 @@ async fn a_budget_for_what_is_passed_on_is_shown_remembered_and_kept_to() -> Res
                      (new Date()) ?? null";
         first.value::<Option<bool>>(spend).await?;
         first.reload().await?;
-        first.wait_words("sent 0 b this visit, 1.00 gb of 1.00 gb this month: that is all", TIMEOUT).await?;
+        first.wait_words("sent 0 bytes this visit, 1.00 gb of 1.00 gb this month: that is all", TIMEOUT).await?;
         let second = scene.tab().await?;
         second.open(seeder.link()).await?;
         let account = whole(&second).await?;

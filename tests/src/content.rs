@@ -99,6 +99,34 @@ pub fn film_at_rate(bits_per_s: u64, seconds: u64) -> Result<PathBuf> {
     })
 }
 
+/// Seconds of [`sound`].
+pub const SOUND_SECONDS: f64 = 60.0;
+
+/// A note of 60 s in `folder`, as ffmpeg writes the format, and with a cover of 600 by 600 pixels inside if that is asked for.
+pub fn sound(folder: &Path, format: &str, has_cover: bool) -> Result<PathBuf> {
+    let name = if has_cover { format!("sound-60s-cover.{format}") } else { format!("sound-60s.{format}") };
+    let kept = kept(&name, 50_000..2_000_000, |command| {
+        command.args(["-f", "lavfi", "-i", "sine=frequency=440:duration=60"]);
+        if has_cover {
+            command.args([
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc2=size=600x600:rate=1:duration=1",
+                "-map",
+                "0:a",
+                "-map",
+                "1:v",
+            ]);
+            command.args(["-c:v", "mjpeg", "-frames:v", "1", "-disposition:v:0", "attached_pic"]);
+        }
+        Ok(())
+    })?;
+    let path = folder.join(format!("note.{format}"));
+    fs::copy(kept, &path).context("cannot copy the sound")?;
+    Ok(path)
+}
+
 /// The kept film `name`. If it is missing, ffmpeg makes it with the arguments that `describe` adds.
 fn kept(
     name: &str,

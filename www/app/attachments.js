@@ -20,16 +20,17 @@ export function posterUrl(attachments) {
 }
 
 /**
- * The subtitles for the player's menu; none is shown until somebody asks.
+ * The subtitles for the player's menu; none is shown until the viewer asks.
  * @param {Attachment[]} attachments
+ * @param {(number: number) => string} nameless the label of a track that has no name and no language
  */
-export function tracks(attachments) {
+export function tracks(attachments, nameless) {
   return attachments.filter(({ kind }) => kind === "subtitles").map((attachment, index) => {
     const track = element("track");
     track.kind = "subtitles";
     track.src = url(attachment);
     track.srclang = attachment.language ?? "";
-    track.label = attachment.label ?? languageName(attachment.language) ?? `Subtitles ${index + 1}`;
+    track.label = attachment.label ?? languageName(attachment.language) ?? nameless(index + 1);
     return track;
   });
 }
@@ -38,7 +39,7 @@ export function tracks(attachments) {
 function languageName(tag) {
   if (!tag) return undefined;
   try {
-    return new Intl.DisplayNames(navigator.languages, { type: "language" }).of(tag);
+    return new Intl.DisplayNames([document.documentElement.lang, ...navigator.languages].filter(Boolean), { type: "language" }).of(tag);
   } catch {
     return undefined; // no language tag
   }

@@ -3,7 +3,7 @@
 // what plays and what is at risk. The same in words beside it. In the player the scale is time, elsewhere it is bytes.
 
 import { element, setText } from "./dom.js";
-import { formatBytes, formatCount, formatDuration, formatShare } from "./format.js";
+import { formatBytes, formatDuration, formatShare } from "./format.js";
 import { draw } from "./picture.js";
 import { say } from "./words.js";
 
@@ -203,7 +203,7 @@ export class Bar {
 
   #summary() {
     const { cells } = this.#levels;
-    const words = [formatCount(this.#segments.length, say("segment"), say("segments"))];
+    const words = [say("segments", { count: this.#segments.length })];
     const held = cells.reduce((sum, cell) => sum + cell, 0) / Math.max(cells.length * 255, 1);
     words.push(say("here", { share: formatShare(held) }));
     const playing = this.#playing();
@@ -218,7 +218,7 @@ export class Bar {
     const segment = this.#segments[index];
     if (!segment) return "";
     const kind = say(`kind_${segment.kind}`);
-    const words = [say("segment_of", { number: index + 1, count: this.#segments.length, kind })];
+    const words = [say("segment_of", { number: index + 1, total: this.#segments.length, kind })];
     if (segment.time_ms !== null) {
       const end = segment.duration_ms === null ? "" : `–${formatDuration(segment.time_ms + segment.duration_ms)}`;
       words.push(`${formatDuration(segment.time_ms)}${end}`);

@@ -4,7 +4,8 @@
 import { byId, element, setText } from "./dom.js";
 import { formatBytes, formatDuration } from "./format.js";
 import { recall, remember } from "./memory.js";
-import { say } from "./first_words.js";
+import { reason } from "./say.js";
+import { say } from "./words.js";
 
 /**
  * A page of GET /v1/swarms. `next` names the one after it.
@@ -85,7 +86,10 @@ export function startCatalogue() {
 function restart() {
   pages = 1;
   const words = byId("catalogue-search", HTMLInputElement).value.trim();
-  history.replaceState(null, "", words === "" ? "./" : `./?q=${encodeURIComponent(words)}`);
+  const query = new URLSearchParams(location.search);
+  if (words === "") query.delete("q");
+  else query.set("q", words);
+  history.replaceState(null, "", query.size > 0 ? `./?${query}` : "./");
   void refresh();
 }
 
@@ -108,10 +112,10 @@ async function refresh() {
     if (error instanceof Refusal) {
       isClosed = true;
       byId("catalogue-form").hidden = true;
-      return note([say("catalogue_closed", { reason: error.message })]);
+      return note([say("catalogue_closed", { reason: reason(error.message) })]);
     }
-    const reason = error instanceof TypeError ? say("catalogue_unreachable") : error instanceof Error ? error.message : String(error);
-    note([say("catalogue_failed", { reason, seconds: REFRESH_MS / 1000 })]);
+    const why = error instanceof TypeError ? say("catalogue_unreachable") : error instanceof Error ? error.message : String(error);
+    note([say("catalogue_failed", { reason: why, seconds: REFRESH_MS / 1000 })]);
   }
 }
 
@@ -139,7 +143,7 @@ async function read(words, sort) {
     if (all.next) query.set("after", all.next);
     const response = await fetch(query.size > 0 ? `v1/swarms?${query}` : "v1/swarms");
     if (response.status === 401) throw new Refusal((await response.text()).trim());
-    if (!response.ok) throw new Error(say("catalogue_status", { status: response.status }));
+    if (!response.ok) throw new Error(say("catalogue_status", { status: String(response.status) }));
     /** @type {Page} */
     const { swarms, next } = await response.json();
     all.swarms.push(...swarms);

@@ -30,7 +30,7 @@ const SMALLEST_TOP = 50_000;
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {Sample[]} samples one a second, the last is now
- * @param {{now: string, ago: string, received: string, sent: string, rate: (bytes: number) => string}} words
+ * @param {{now: string, ago: string, received: (rate: number) => string, sent: (rate: number) => string}} words
  */
 export function drawChart(canvas, samples, words) {
   const context = canvas.getContext("2d");
@@ -66,11 +66,12 @@ export function drawChart(canvas, samples, words) {
   area("sent", samples.map(() => 0), samples.map(({ sent }) => -sent));
   context.fillStyle = colour("quiet");
   context.fillRect(0, line, width, 1);
+  context.direction = "ltr";
   context.font = `12px ${style.fontFamily}`;
   context.textBaseline = "top";
-  context.fillText(`${words.received}, ${words.rate(top)}`, 4, 2);
+  context.fillText(words.received(top), 4, 2);
   context.textBaseline = "bottom";
-  context.fillText(`${words.sent}, ${words.rate(below)}`, 4, room - 2);
+  context.fillText(words.sent(below), 4, room - 2);
   context.fillText(words.ago, 4, height);
   context.textAlign = "right";
   context.fillText(words.now, width - 4, height);

@@ -4,7 +4,7 @@
 
 import { byId, notice, setText } from "./dom.js";
 import { recall, remember } from "./memory.js";
-import { say } from "./first_words.js";
+import { say } from "./words.js";
 
 /** @import { PeerStats } from "./types.js" */
 
@@ -65,7 +65,7 @@ export class Consent {
     this.#isGiven = isGiven;
     byId("consent").hidden = true;
     this.#peer.consent(isGiven);
-    if (isGiven) this.#tell(say("consent_connecting"));
+    if (isGiven) this.#tell(say("tracker_connecting"));
     this.#show();
   }
 

@@ -2,7 +2,8 @@
 // The player's controls over the video: elements of Media Chrome around the timeline of segments. Without them, the browser's
 // own controls are there.
 
-import { element, setText } from "./dom.js";
+import { byId, element, setText } from "./dom.js";
+import { language } from "./language.js";
 import { icon, make } from "./make.js";
 import { Settings } from "./settings.js";
 import { say } from "./words.js";
@@ -12,6 +13,10 @@ import { say } from "./words.js";
 
 /** Made by xtask/src/page/bundle.mjs. */
 const LIBRARY = "../vendor/media-chrome.js";
+
+/** Values of `autohide`: seconds until the controls go away, or never. */
+const HIDES = "3";
+const STAYS = "-1";
 
 /** How long words about what a key did stay. */
 const SAID_MS = 1200;
@@ -24,7 +29,11 @@ const GEAR = "M10.6 2h2.8l.4 2.6 1.6.7 2.2-1.6 2 2-1.6 2.2.7 1.6 2.6.4v2.8l-2.6.
 
 /** Loads the library, which defines its elements; those that are in the page come to life. */
 export async function loadLibrary() {
-  await import(LIBRARY);
+  const { tag, translation } = language;
+  const { addTranslation, setLanguage } = await import(LIBRARY);
+  if (translation) addTranslation(tag, translation.PLAYER);
+  // Of itself, the library would speak the first of the browser's languages.
+  setLanguage(tag);
 }
 
 export class Controls {
@@ -33,33 +42,39 @@ export class Controls {
   /** @type {number | undefined} */
   #saidTimer;
   #theatre;
+  #isAudio;
   settings;
   /** Called when the person asks for the list of keys. */
   onHelp = () => {};
 
   /**
    * @param {HTMLVideoElement} video
-   * @param {Bar} bar
+   * @param {Bar | undefined} bar what lies behind the timeline
    * @param {Chapter[]} chapters
    */
   constructor(video, bar, chapters) {
     const controller = /** @type {HTMLElement} */ (video.parentElement);
     this.#controller = controller;
-    for (const [name, value] of [["nohotkeys", ""], ["novolumepref", ""], ["nomutedpref", ""], ["nosubtitleslangpref", ""],
-      ["autohide", "3"]]) {
+    // The library named it before it knew the language.
+    this.#isAudio = byId("stage").classList.contains("is-audio");
+    controller.setAttribute("aria-label", say(this.#isAudio ? "player_audio" : "player_video"));
+    for (const [name, value] of [["lang", language.tag], ["nohotkeys", ""], ["novolumepref", ""], ["nomutedpref", ""], ["nosubtitleslangpref", ""],
+      ["autohide", this.#rest()]]) {
       controller.setAttribute(name, value);
     }
     if (chapters.length > 0) video.append(chapterTrack(chapters));
-    this.settings = new Settings(video, (isOpen) => controller.setAttribute("autohide", isOpen ? "-1" : "3"));
+    this.settings = new Settings(video, (isOpen) => controller.setAttribute("autohide", isOpen ? STAYS : this.#rest()));
     this.#theatre = own("theatre", [icon(WIDE)], () => this.toggleTheatre());
     const help = own("help", [make("span", { class: "help-mark", "aria-hidden": "true" }, text("?"))], () => this.onHelp());
     const settings = own("settings", [icon(GEAR)], () => this.settings.toggle());
     this.settings.opener = settings;
     const captions = video.textTracks.length > 0 ? [make("media-captions-button")] : [];
+    // Sound alone fills no screen.
+    const screens = this.#isAudio ? [] : [make("media-pip-button"), this.#theatre, make("media-fullscreen-button")];
     const strip = make("media-control-bar", {},
       make("media-play-button"), make("media-mute-button"), make("media-volume-range"),
       make("media-time-display", { showduration: "", notoggle: "" }), make("span", { class: "gap" }),
-      ...captions, settings, help, make("media-pip-button"), this.#theatre, make("media-fullscreen-button"));
+      ...captions, settings, help, ...screens);
     const spinner = element("span", { className: "spinner" });
     spinner.slot = "icon";
     controller.append(
@@ -75,12 +90,19 @@ export class Controls {
     document.addEventListener("fullscreenchange", () => void turn(document.fullscreenElement !== null));
   }
 
+  /** How long the controls stay without a movement. Over sound there is nothing that they hide. */
+  #rest() {
+    return this.#isAudio ? STAYS : HIDES;
+  }
+
   /** @param {string} name of a request that the library understands */
   ask(name) {
+    if (this.#isAudio) return;
     this.#controller.dispatchEvent(new CustomEvent(name, { composed: true, bubbles: true }));
   }
 
   toggleTheatre() {
+    if (this.#isAudio) return;
     const isTheatre = document.body.classList.toggle("is-theatre");
     const words = say(isTheatre ? "theatre_end" : "theatre");
     this.#theatre.setAttribute("aria-label", words);
@@ -114,12 +136,13 @@ export class Controls {
 
 /**
  * The segments with the player's own slider over them.
- * @param {Bar} bar
+ * @param {Bar | undefined} bar
  */
 function timeline(bar) {
   const hover = make("div", { slot: "preview", class: "hover" });
   const range = make("media-time-range", {}, make("media-preview-chapter-display", { slot: "preview" }),
     make("media-preview-time-display", { slot: "preview" }), hover);
+  if (!bar) return make("div", { class: "timeline" }, range);
   range.addEventListener("pointermove", ({ clientX }) => {
     const { left, width } = bar.canvas.getBoundingClientRect();
     setText(hover, bar.hover(Math.min(Math.max((clientX - left) / width, 0), 1)));

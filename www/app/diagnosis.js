@@ -2,6 +2,7 @@
 // Says which ways bring the film to this page (a direct connection, a relay, a mirror) and why the others do not. Draws its
 // conclusions from what connections and mirrors told; tries nothing itself.
 
+import { reason } from "./say.js";
 import { say } from "./words.js";
 
 /** @import { Diagnosis, Finding, MirrorStats, Network, PeerStats, Way } from "./types.js" */
@@ -82,7 +83,7 @@ function byMirror({ known: { stats: { mirrors } }, direct, relayed }) {
   const source = sender(mirrors);
   if (source) return finding("works", "sends", say("mirror_works", { host: source.host }));
   if (mirrors.length === 0) return finding("unused", "none", say("mirror_none"));
-  const failed = mirrors.filter(({ word }) => word !== null).map(({ host, word }) => `${host} ${word}`);
+  const failed = mirrors.filter(({ word }) => word !== null).map(({ host, word }) => say("mirror_reason", { host, word: reason(word ?? "") }));
   if (failed.length > 0) return finding("fails", "failing", say("mirror_fails", { reasons: failed.join("; ") }));
   return direct + relayed > 0 ? finding("unused", "unneeded", say("mirror_unneeded")) : finding("trying", "trying", say("mirror_trying"));
 }

@@ -1,6 +1,18 @@
 // @ts-check
 // The few things the page does with its document. Text only ever enters as text.
 
+import { language, settled } from "./language.js";
+
+/** @typedef {string | (() => string)} Words a function where they may have to be said again once the viewer's language is here */
+
+/** What was said before that. @type {Map<HTMLElement, () => string>} */
+const early = new Map();
+
+void settled.then(() => {
+  for (const [target, words] of early) target.textContent = words();
+  early.clear();
+});
+
 /**
  * The element of that id; the page is written so that it is there.
  * @template {HTMLElement} T
@@ -32,16 +44,21 @@ export function element(name, options = {}, ...children) {
 /**
  * Writes only what changed, so that a screen reader is not told the same again.
  * @param {HTMLElement} target
- * @param {string} text
+ * @param {Words} words
  */
-export function setText(target, text) {
+export function setText(target, words) {
+  const text = typeof words === "string" ? words : words();
+  early.delete(target);
+  // From here on it says something else than what the page began with.
+  delete target.dataset.say;
+  if (typeof words !== "string" && !language.isSettled) early.set(target, words);
   if (target.textContent !== text) target.textContent = text;
 }
 
 /**
  * Says something in words above the content, in place of what `topic` said before. Empty words take it away.
  * @param {string} topic
- * @param {string} words
+ * @param {Words} words
  * @param {boolean} [isFatal]
  */
 export function notice(topic, words, isFatal = false) {

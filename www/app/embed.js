@@ -7,13 +7,21 @@ import { byId, element, setText } from "./dom.js";
 import { readOptions } from "./embed-options.js";
 import { methods, playbackState, status } from "./embed-player.js";
 import { recall, remember } from "./memory.js";
+import { reason, translatePage } from "./say.js";
 import { Watching } from "./watch.js";
-import { say } from "./first_words.js";
+import { say } from "./words.js";
 
-/** @import { Content, PeerStats } from "./types.js" */
+/** @import { Content, PeerStats, Stored } from "./types.js" */
 
 /** How often the page around hears where playback is; PeerTube's interval. */
 const STATUS_INTERVAL_MS = 500;
+
+/** How often a film that fails is read again, and how long after. */
+const ATTEMPTS_MAX = 3;
+const AGAIN_MS = 300;
+
+/** How long the player says where kept films are listed. */
+const KEPT_WORDS_MS = 8000;
 
 /** How often the page around hears what came from where. */
 const STATS_INTERVAL_MS = 1000;
@@ -21,12 +29,13 @@ const STATS_INTERVAL_MS = 1000;
 class Embed {
   #options = readOptions(location.search, location.hash);
   #root = byId("embed");
-  #media = /** @type {HTMLMediaElement} */ (element("video"));
+  #media = element("video");
   /** @type {Watching | undefined} */
   #watching;
   /** What holds about connections with other peers; undefined: nobody was asked. @type {boolean | undefined} */
   #hasPeers;
   #isOffered = false;
+  #attempts = 0;
   /** Whether the tracker connects no viewers at all. */
   #isMirrorsOnly = false;
   /** Set once a person wants to play. @type {Promise<void> | undefined} */
@@ -40,15 +49,14 @@ class Embed {
 
   start() {
     addEventListener("hashchange", () => location.reload());
-    const { swarm, hasControls, hasTitle, isMuted, isAutoplaying } = this.#options;
+    const { swarm, hasControls, isMuted, isAutoplaying } = this.#options;
     byId("word-link", HTMLAnchorElement).href = byId("title", HTMLAnchorElement).href = this.#pageAddress();
     if (!swarm) return this.#fatal(say("embed_bad_link"));
     this.#media.muted = isMuted;
     this.#listen();
-    byId("play").addEventListener("click", () => void this.play());
+    byId("play").addEventListener("click", () => void this.play().catch(() => {})); // what fails is said by then
     if (!hasControls) byId("stage").addEventListener("click", () => void this.#toggle());
     byId("play").hidden = isAutoplaying || !hasControls;
-    byId("heading").hidden = !hasTitle;
     this.#listenToConsent();
     void this.#describe();
     if (isAutoplaying) void this.play().catch(() => {});
@@ -59,12 +67,21 @@ class Embed {
     byId("play").hidden = true;
     this.#begun ??= this.#begin();
     await this.#begun;
+    this.#focus();
     await this.#media.play().catch(async (error) => {
       // Sound takes a click; a player that starts by itself starts without.
       if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.#media.muted) throw error;
       this.#media.muted = true;
       await this.#media.play();
     });
+  }
+
+  /** The button that was pressed is gone; the keys are the player's now. Inside another page, only if the person is here. */
+  #focus() {
+    const held = document.activeElement;
+    // A browser takes the focus from what was hidden only when it draws again.
+    const isLost = held === document.body || held?.closest("[hidden]");
+    if (document.hasFocus() && isLost) this.#media.focus({ preventScroll: true });
   }
 
   #toggle() {
@@ -77,52 +94,45 @@ class Embed {
     try {
       const peers = this.#hasPeers = hasPeers ? answer() : false;
       const watching = this.#watching = new Watching(/** @type {string} */ (swarm), { token, start: start?.toString(), peers });
-      watching.addEventListener("failed", (event) => this.#fatal(detailOf(event).reason));
-      watching.addEventListener("waiting", (event) => this.#waiting(`${capital(detailOf(event).reason)} …`));
+      watching.addEventListener("failed", (event) => this.#fatal(reason(detailOf(event).reason)));
+      watching.addEventListener("waiting", (event) => this.#waiting(
+        say("embed_waiting", { reason: capital(reason(detailOf(event).reason)) })));
       watching.addEventListener("withheld", (event) => this.#withheld(detailOf(event).isConsentRequired));
+      watching.addEventListener("storage", (event) => this.#stored(detailOf(event)));
       watching.addEventListener("stats", (event) => this.#account(detailOf(event)));
       const content = await watching.ready;
       this.#show(content);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const why = reason(error instanceof Error ? error.message : String(error));
       // Browsers that separate sites by refusing throw one of these when the service worker is registered.
       const isRefused = error instanceof DOMException && ["SecurityError", "NotSupportedError", "InvalidStateError"].includes(error.name);
-      this.#fatal(isRefused ? say("embed_refused_storage", { reason }) : reason);
+      this.#fatal(isRefused ? say("embed_refused_storage", { reason: why }) : why);
       throw error;
     }
   }
 
   /** @param {Content} content */
   #show(content) {
-    setText(byId("title"), content.title || content.name);
-    document.title = content.title || content.name;
+    this.#entitle(content.title || content.name);
     const kind = content.media_type.split("/", 1)[0];
     if (kind !== "video" && kind !== "audio") {
       this.#waiting("");
       return this.#fatal(say("embed_kind"));
     }
-    if (kind === "audio") this.#replaceMedia();
+    // A video element plays sound as well, and shows the cover meanwhile.
+    byId("stage").classList.toggle("is-audio", kind === "audio");
     const { hasControls, isLooping, rate, start, stop, subtitle } = this.#options;
     const media = this.#media;
     media.controls = hasControls;
     media.preload = "auto";
     media.loop = isLooping && stop === undefined;
     media.setAttribute("aria-label", content.title || content.name);
-    if (media instanceof HTMLVideoElement) media.playsInline = true;
-    this.#watching?.attach(media);
+    media.playsInline = true;
+    this.#watching?.attach(media, (number) => say("subtitles_number", { number }));
     media.defaultPlaybackRate = media.playbackRate = rate;
     if (subtitle) showSubtitle(media, subtitle);
     if (stop !== undefined) stopAt(media, stop, isLooping ? (start ?? 0) : undefined);
     byId("stage").replaceChildren(media);
-  }
-
-  /** Sound alone is shown by another element. */
-  #replaceMedia() {
-    const video = this.#media;
-    this.#media = element("audio");
-    this.#media.muted = video.muted;
-    this.#media.volume = video.volume;
-    this.#listen();
   }
 
   #listen() {
@@ -137,11 +147,9 @@ class Embed {
     media.addEventListener("playing", () => this.#waiting(""));
     media.addEventListener("volumechange", () => this.#api.tell("volumeChange", media.muted ? 0 : media.volume));
     media.addEventListener("error", () => {
-      const reason = media.error?.message || "the browser cannot decode it";
-      if (!byId("word").hidden || !media.src) return;
-      this.#fatal(say("embed_stopped", { reason }));
+      if (!byId("word").hidden || !media.src || this.#tryAgain()) return;
+      this.#fatal(say("embed_stopped", { reason: media.error?.message || say("cannot_decode") }));
     });
-    if (this.#media instanceof HTMLAudioElement) return;
     setInterval(() => this.#api.tell("playbackStatusUpdate", this.#status()), STATUS_INTERVAL_MS);
     setInterval(() => {
       const stats = this.#watching?.stats();
@@ -149,8 +157,51 @@ class Embed {
     }, STATS_INTERVAL_MS);
   }
 
+  /**
+   * Reads the film again from where it is: on a busy machine, Chromium now and then fails a read that the service worker answers.
+   * @returns {boolean} whether it is tried
+   */
+  #tryAgain() {
+    const { url } = this.#watching ?? {};
+    if (this.#attempts >= ATTEMPTS_MAX || !url) return false;
+    this.#attempts += 1;
+    const media = this.#media;
+    const seconds = media.currentTime || (this.#options.start ?? 0);
+    setTimeout(() => {
+      media.src = `${url}#t=${seconds}`;
+      void media.play().catch(() => {});
+    }, AGAIN_MS);
+    return true;
+  }
+
   #status() {
     return status(this.#media);
+  }
+
+  /** @param {string} title which is the link to the film's own page: there is none before it has words */
+  #entitle(title) {
+    setText(byId("title"), title);
+    document.title = title;
+    byId("heading").hidden = !this.#options.hasTitle;
+  }
+
+  /**
+   * Offers to keep the film, where the browser stores it.
+   * @param {Stored} stored
+   */
+  #stored({ is_on_disk, is_kept }) {
+    const keep = byId("keep", HTMLButtonElement);
+    keep.hidden = !is_on_disk || !this.#options.hasControls;
+    keep.setAttribute("aria-pressed", String(is_kept));
+    setText(keep, say(is_kept ? "kept" : "keep"));
+    keep.onclick = () => {
+      this.#watching?.keep(!is_kept);
+      if (is_kept) return this.#waiting("");
+      // Asked for now, when the person sees why: the browser then does not clear the site's files by itself.
+      void navigator.storage.persist().catch(() => {});
+      this.#waiting(say(isOwnSite() ? "embed_kept" : "embed_kept_apart"));
+      setTimeout(() => this.#waiting(""), KEPT_WORDS_MS);
+    };
   }
 
   /** A title and a picture, from the tracker alone. */
@@ -163,8 +214,7 @@ class Embed {
     const answer = await fetch(`oembed?url=${encodeURIComponent(link.href)}`, request).catch(() => undefined);
     if (!answer?.ok || this.#watching?.content) return;
     const { title, has_poster } = await answer.json();
-    setText(byId("title"), title);
-    document.title = title;
+    this.#entitle(title);
     if (!has_poster) return;
     const picture = await fetch(`v1/manifests/${swarm}/poster`, request).catch(() => undefined);
     if (!picture?.ok || this.#watching?.content) return;
@@ -189,6 +239,7 @@ class Embed {
     byId("consent").hidden = true;
     this.#hasPeers = isGiven;
     this.#watching?.consent(isGiven);
+    this.#focus();
   }
 
   /** @param {boolean} isConsentRequired */
@@ -255,6 +306,13 @@ function answer() {
   return said === null ? undefined : said === "on";
 }
 
+/** Whether this player stores where the tracker's own pages do: browsers give players inside each other site a storage of its own. */
+function isOwnSite() {
+  if (window.parent === window) return true;
+  const around = [...(location.ancestorOrigins ?? [])];
+  return around.length > 0 && around.every((origin) => origin === location.origin);
+}
+
 /** @param {Event} event */
 function detailOf(event) {
   return /** @type {CustomEvent} */ (event).detail;
@@ -293,4 +351,5 @@ function stopAt(media, end, again) {
   });
 }
 
+translatePage();
 new Embed().start();

@@ -3,6 +3,7 @@
 
 import { element } from "./dom.js";
 import { LIST, areUsed, use } from "./keys.js";
+import { language } from "./language.js";
 import { button } from "./make.js";
 import { say } from "./words.js";
 
@@ -15,16 +16,15 @@ export function helpDialog() {
   const check = element("input");
   check.type = "checkbox";
   check.onchange = () => use(check.checked);
+  const either = new Intl.ListFormat(language.locale, { type: "disjunction" });
   const rows = LIST.map(([keys, what]) => {
-    const shown = keys.flatMap((key, index) => {
-      const cap = element("kbd", { text: key });
-      return index === 0 ? [cap] : [document.createTextNode(` ${what === "key_digits" ? "…" : say("key_or")} `), cap];
-    });
-    return element("div", {}, element("dt", {}, ...shown), element("dd", { text: say(what) }));
+    const parts = what === "key_digits" ? keys.flatMap((key, index) => (index === 0 ? [cap(key)] : [text(" … "), cap(key)]))
+      : either.formatToParts(keys).map(({ type, value }) => (type === "element" ? cap(value) : text(value)));
+    return element("div", {}, element("dt", {}, ...parts), element("dd", { text: say(what) }));
   });
   const list = element("dl", {}, ...rows);
   list.tabIndex = 0;
-  const use_ = element("label", { className: "switch" }, check, document.createTextNode(` ${say("keys_use")}`));
+  const use_ = element("label", { className: "switch" }, check, text(` ${say("keys_use")}`));
   const foot = element("div", { className: "dialog-foot" }, use_, button(say("close"), () => dialog.close()));
   dialog.append(title, list, foot);
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
@@ -33,4 +33,14 @@ export function helpDialog() {
     check.checked = areUsed();
     dialog.showModal();
   };
+}
+
+/** @param {string} key */
+function cap(key) {
+  return element("kbd", { text: key });
+}
+
+/** @param {string} words */
+function text(words) {
+  return document.createTextNode(words);
 }

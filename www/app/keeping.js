@@ -2,6 +2,7 @@
 // The person's word on keeping and forgetting what plays. What is stored is shown by app/library.js.
 
 import { byId, setText } from "./dom.js";
+import { say } from "./first_words.js";
 
 /** @import { Session } from "./session.js" */
 
@@ -19,7 +20,7 @@ export function controlKeeping(session, swarm) {
   session.onStorage = ({ is_on_disk, is_kept }) => {
     keep.hidden = forget.hidden = !is_on_disk;
     keep.setAttribute("aria-pressed", String(is_kept));
-    setText(keep, is_kept ? "Kept on this device" : "Keep on this device");
+    setText(keep, () => say(is_kept ? "kept" : "keep"));
   };
   keep.addEventListener("click", () => {
     const isKept = keep.getAttribute("aria-pressed") !== "true";

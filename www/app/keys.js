@@ -1,7 +1,7 @@
 // @ts-check
 // What keys do while watching. A person can turn them off (WCAG 2.1.4); `?` always opens the list, where they are turned on.
 
-import { formatDuration } from "./format.js";
+import { formatDuration, formatShare } from "./format.js";
 import { recall, remember } from "./memory.js";
 import { SPEEDS } from "./settings.js";
 import { say } from "./words.js";
@@ -115,7 +115,7 @@ export class Keys {
   #louder(by) {
     this.#video.volume = Math.min(Math.max(this.#video.volume + by, 0), 1);
     if (by > 0) this.#video.muted = false;
-    this.#controls.say(say("volume_is", { percent: Math.round(this.#video.volume * 100) }));
+    this.#controls.say(say("volume_is", { share: formatShare(this.#video.volume + 0.001) }));
   }
 
   #mute() {

@@ -5,7 +5,7 @@
 import { byId, element, notice, setText } from "./dom.js";
 import { formatBytes } from "./format.js";
 import { FORGET } from "./keeping.js";
-import { say } from "./first_words.js";
+import { say } from "./words.js";
 
 /** The folder of all contents in the origin-private file system. */
 const FOLDER = "tributary";
@@ -93,9 +93,9 @@ function item(root, swarm, { name, title, length_bytes, held_bytes, is_kept }) {
   const words = title || name;
   const link = element("a", { text: words });
   link.href = `./#${swarm}`;
-  const size = held_bytes < length_bytes ? say("library_part", { held: formatBytes(held_bytes), of: formatBytes(length_bytes) }) : formatBytes(held_bytes);
+  const size = held_bytes < length_bytes ? say("part_of", { part: formatBytes(held_bytes), whole: formatBytes(length_bytes) }) : formatBytes(held_bytes);
   const facts = element("span", { className: "quiet", text: is_kept ? say("library_kept", { size }) : size });
-  const forget = element("button", { className: "button", text: say("library_forget") });
+  const forget = element("button", { className: "button", text: say("page_forget") });
   forget.type = "button";
   forget.setAttribute("aria-label", say("library_forget_named", { title: words }));
   forget.addEventListener("click", async () => {

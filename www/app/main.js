@@ -3,19 +3,24 @@
 // its own, so that it works below any path.
 
 import { byId, notice } from "./dom.js";
+import { say } from "./first_words.js";
 import { controlKeeping } from "./keeping.js";
+import { settled } from "./language.js";
 import { recall } from "./memory.js";
 import { refuseReads, startService } from "./service.js";
 import { Reach } from "./reach.js";
+import { translatePage } from "./say.js";
 import { Session } from "./session.js";
 import { Sharing } from "./sharing.js";
 import { started } from "./start.js";
 import { View } from "./view.js";
 
+/** @import { Words } from "./dom.js" */
 /** @import { Stats } from "./types.js" */
 
 const fragment = location.hash.slice(1);
 addEventListener("hashchange", () => location.reload());
+void settled.then(translatePage);
 
 if (fragment === "") void list();
 else watch(fragment);
@@ -24,7 +29,9 @@ async function list() {
   refuseReads();
   // The page has its heading at once.
   byId("catalogue").hidden = false;
-  const [{ startCatalogue }, { startLibrary }] = await Promise.all([import("./catalogue.js"), import("./library.js")]);
+  const [{ startCatalogue }, { startLibrary }, { offerLanguages }] = await Promise.all(
+    [import("./catalogue.js"), import("./library.js"), import("./language_choice.js")]);
+  offerLanguages();
   startCatalogue();
   await startLibrary();
 }
@@ -32,13 +39,13 @@ async function list() {
 /** @param {string} link what follows the # */
 function watch(link) {
   if (!/^[0-9a-f]{64}(&|$)/i.test(link)) {
-    notice("fatal", "Bad link: after the # there must be 64 hexadecimal digits. Ask for the link again.", true);
+    notice("fatal", () => say("bad_link"), true);
     return void list();
   }
   const view = new View();
   if (!started) {
-    const lacking = typeof RTCPeerConnection === "function" ? "WebAssembly" : "WebRTC";
-    return view.fatal(`This browser has no ${lacking}, or it is turned off. Turn it on, or use another browser.`);
+    const feature = typeof RTCPeerConnection === "function" ? "WebAssembly" : "WebRTC";
+    return view.fatal(() => say("lacking", { feature }));
   }
   const session = new Session(started, view, byId("stage"));
   view.reach = new Reach(() => session.diagnose());
@@ -78,7 +85,7 @@ function askConsent(session, view) {
   /** @type {Promise<import("./consent.js").Consent> | undefined} */
   let loading;
   const load = () => (loading ??= import("./consent.js").then(
-    ({ Consent }) => new Consent(session, (words) => view.tracker("connecting", words)),
+    ({ Consent }) => new Consent(session, (/** @type {Words} */ words) => view.tracker("connecting", words)),
   ));
   session.onWithheld = async (isRequired) => (await load()).withheld(isRequired);
   session.onAccount = async (stats) => (await loading)?.account(stats);

@@ -2,7 +2,7 @@
 // Who one is connected with, how, at what rates; and with whom not, and why.
 
 import { element, setText } from "./dom.js";
-import { formatBytes, formatDuration, formatRate } from "./format.js";
+import { formatAgo, formatBytes, formatMs, formatRate } from "./format.js";
 import { say } from "./words.js";
 
 /** @import { Failure, LinkStats, PeerStats, Way } from "./types.js" */
@@ -60,8 +60,8 @@ export class Peers {
     });
     this.#failed.hidden = failures.length === 0;
     const lines = failures.slice(-5).reverse().map(({ link, at_ms, why }) => say("failed", {
-      peer: this.#names.get(link) ?? say("somewhere"),
-      time: formatDuration(Date.now() - at_ms),
+      peer: this.#names.get(link) ?? say("some_peer"),
+      ago: formatAgo(Date.now() - at_ms),
       why: say(`why_${why}`),
     }));
     this.#failures.replaceChildren(...lines.map((text) => element("li", { text })));
@@ -86,8 +86,8 @@ export class Peers {
     const seconds = Math.max((performance.now() - at) / 1000, 0.1);
     const [down, up] = [(received - before.received) / seconds, (sent - before.sent) / seconds];
     const how = way ? `${say(way.is_relayed ? "way_relayed" : "way_direct")} (${way.protocol.toUpperCase()})` : say(`state_${state}`);
-    return [peer.slice(0, 8), say(`kind_${kind}`), how, formatRate(down), formatRate(up),
-      rtt_ms === null ? "–" : `${rtt_ms} ms`, formatBytes(received), formatBytes(sent)];
+    return [peer.slice(0, 8), say(`peer_${kind}`), how, formatRate(down), formatRate(up),
+      rtt_ms === null ? "–" : formatMs(rtt_ms), formatBytes(received), formatBytes(sent)];
   }
 }
 

@@ -3,9 +3,12 @@
 // first frame, stalls, what plays and how much media lies ahead.
 
 import { posterUrl, tracks } from "./attachments.js";
-import { element } from "./dom.js";
+import { element, setText } from "./dom.js";
+import { say } from "./first_words.js";
 import { recall } from "./memory.js";
+import { reason } from "./say.js";
 
+/** @import { Words } from "./dom.js" */
 /** @import { Content, PlaybackStats } from "./types.js" */
 
 /** Text shown at most. */
@@ -34,8 +37,8 @@ export class Player {
   stats = { first_frame_ms: null, first_frame_at_s: null, stalls: 0, stall_ms: 0 };
   #stage;
   #onPlaying;
-  /** What plays, if anything does. A video lies in a `media-controller`, which is nothing yet until app/controls.js is there.
-   * @type {HTMLMediaElement | undefined} */
+  /** What plays, if anything does: a video element, for sound too, where it shows the cover. It lies in a `media-controller`, which
+   * is nothing yet until app/controls.js is there. @type {HTMLVideoElement | undefined} */
   media;
   /** Called once something is seen or heard, or will not be. @type {() => void} */
   onFirst = () => {};
@@ -81,7 +84,7 @@ export class Player {
       case "text":
         if (subtype === "plain" || subtype === "markdown") return this.#text(content);
     }
-    this.#say("This kind of content cannot be shown here. It can be saved.", true);
+    this.#say(() => say("kind_not_shown"));
   }
 
   /**
@@ -89,37 +92,30 @@ export class Player {
    * @param {Content} content
    */
   #play(kind, content) {
-    const media = this.media = element(kind);
+    const media = this.media = element("video");
     media.controls = true;
     media.preload = "auto";
-    if (media instanceof HTMLVideoElement) {
-      media.playsInline = true;
-      const poster = posterUrl(content.attachments);
-      if (poster) media.poster = poster;
-    }
+    media.playsInline = true;
+    const poster = posterUrl(content.attachments);
+    if (poster) media.poster = poster;
     media.setAttribute("aria-label", content.title || content.name);
     const volume = Number(recall("volume") ?? 1);
     media.volume = volume >= 0 && volume <= 1 ? volume : 1;
     media.muted = recall("muted") === "on";
     const startSeconds = (content.start_ms ?? 0) / 1000;
-    this.#measure(media, startSeconds);
+    this.#measure(media, kind, startSeconds);
     media.addEventListener("error", () => {
       if (this.#isOver || this.#tryAgain(media, content)) return;
-      const reason = media.error?.message || "the browser cannot decode it";
-      this.#say(`Playback stopped: ${reason}. The file can still be saved.`, true);
+      this.#say(() => say("playback_stopped", { reason: media.error?.message || say("cannot_decode") }));
     });
     // The browser seeks to the fragment's time as soon as it knows the media's index.
     const fragment = content.start_ms === null ? "" : `#t=${startSeconds}`;
     media.src = `${contentUrl(content)}${fragment}`;
-    media.append(...tracks(content.attachments));
-    if (kind === "audio") {
-      this.#replace(media);
-    } else {
-      media.slot = "media";
-      const controller = document.createElement("media-controller");
-      controller.append(media);
-      this.#replace(controller);
-    }
+    media.append(...tracks(content.attachments, (number) => say("subtitles_number", { number })));
+    media.slot = "media";
+    const controller = document.createElement("media-controller");
+    controller.append(media);
+    this.#replace(controller, kind === "video" ? "is-video" : poster ? "is-audio has-cover" : "is-audio");
     this.#begin(media);
   }
 
@@ -151,7 +147,8 @@ export class Player {
     } catch (error) {
       if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || media.muted) return;
       media.muted = true;
-      const unmute = element("button", { className: "unmute", text: "Turn sound on" });
+      const unmute = element("button", { className: "unmute" });
+      setText(unmute, () => say("sound_on"));
       unmute.type = "button";
       unmute.onclick = () => { media.muted = false; };
       media.addEventListener("volumechange", () => { if (!media.muted) unmute.remove(); });
@@ -161,10 +158,11 @@ export class Player {
   }
 
   /**
-   * @param {HTMLMediaElement} media
+   * @param {HTMLVideoElement} media
+   * @param {"video" | "audio"} kind
    * @param {number} startSeconds where playback begins
    */
-  #measure(media, startSeconds) {
+  #measure(media, kind, startSeconds) {
     /** @param {number} seconds where the media begins to be seen or heard */
     const first = (seconds) => {
       if (this.stats.first_frame_ms !== null) return;
@@ -172,7 +170,7 @@ export class Player {
       this.stats.first_frame_at_s = seconds;
       this.onFirst();
     };
-    const showsFrames = media instanceof HTMLVideoElement && "requestVideoFrameCallback" in media;
+    const showsFrames = kind === "video" && "requestVideoFrameCallback" in media;
     let hasSought = false;
     media.addEventListener("seeked", () => { hasSought = true; });
     // A busy browser may present the frame at 0 before it seeks to the start: that is not the frame the
@@ -223,7 +221,7 @@ export class Player {
       await image.decode();
       this.#shown(image);
     } catch {
-      this.#say("The browser cannot show this picture. It can be saved.", true);
+      this.#say(() => say("picture_not_shown"));
     }
   }
 
@@ -239,7 +237,7 @@ export class Player {
       pre.tabIndex = 0;
       this.#shown(pre);
     } catch (error) {
-      this.#say(error instanceof Error ? error.message : String(error), true);
+      this.#say(() => reason(error instanceof Error ? error.message : String(error)));
     }
   }
 
@@ -247,25 +245,23 @@ export class Player {
   #shown(node) {
     this.stats.first_frame_ms ??= Math.round(performance.now());
     this.onFirst();
-    this.#stage.classList.add("is-plain");
-    this.#replace(node);
-  }
-
-  /** @param {HTMLElement} node */
-  #replace(node) {
-    this.#stage.classList.toggle("is-video", node.localName === "media-controller");
-    this.#stage.replaceChildren(node);
+    this.#replace(node, "is-plain");
   }
 
   /**
-   * @param {string} words
-   * @param {boolean} isStill
+   * @param {HTMLElement} node
+   * @param {string} kind classes of the stage
    */
-  #say(words, isStill) {
-    const note = element("p", { className: "stage-note", text: words });
-    note.classList.toggle("is-still", isStill);
-    this.#stage.classList.remove("is-video");
-    this.#stage.replaceChildren(note);
+  #replace(node, kind) {
+    this.#stage.className = `stage ${kind}`;
+    this.#stage.replaceChildren(node);
+  }
+
+  /** @param {Words} words what there is to say instead of something to see */
+  #say(words) {
+    const note = element("p", { className: "stage-note is-still" });
+    setText(note, words);
+    this.#replace(note, "");
     this.onFirst();
   }
 }

@@ -4,7 +4,7 @@
 import { SAMPLES_MAX, drawChart, spanSeconds } from "./chart.js";
 import { copyButton } from "./copying.js";
 import { element, setText } from "./dom.js";
-import { formatBytes, formatDuration, formatRate, formatShare } from "./format.js";
+import { formatAgo, formatBytes, formatNow, formatRate, formatShare, formatSpan } from "./format.js";
 import { make } from "./make.js";
 import { Peers } from "./peers.js";
 import { ReachLines } from "./reach_lines.js";
@@ -130,12 +130,15 @@ export class Proof {
     }
     this.#peers.show(this.#stats, this.#ways, this.#visit.failures());
     this.#table(this.#stats);
-    const ago = say("chart_ago", { time: formatDuration(spanSeconds(this.#samples.length) * 1000) });
+    const ago = formatAgo(spanSeconds(this.#samples.length) * 1000);
     // This second is not over.
-    drawChart(this.#canvas, this.#samples.slice(0, -1),
-      { now: say("chart_now"), ago, received: say("chart_in"), sent: say("chart_out"), rate: formatRate });
+    drawChart(this.#canvas, this.#samples.slice(0, -1), {
+      now: formatNow(), ago,
+      received: (rate) => say("chart_in", { rate: formatRate(rate) }),
+      sent: (rate) => say("chart_out", { rate: formatRate(rate) }),
+    });
     const sum = (/** @type {keyof Sample} */ key) => formatBytes(this.#samples.reduce((all, sample) => all + sample[key], 0));
-    const time = formatDuration(this.#samples.length * 1000);
+    const time = formatSpan(this.#samples.length * 1000);
     this.#canvas.setAttribute("aria-label", say("chart_label",
       { time, publisher: sum("publisher"), viewers: sum("viewers"), mirrors: sum("mirrors"), sent: sum("sent") }));
   }

@@ -4,8 +4,10 @@
 
 import { Connections } from "./connections.js";
 import { notice } from "./dom.js";
+import { say } from "./first_words.js";
 import { recall } from "./memory.js";
 import { Player, contentUrl } from "./player.js";
+import { reason } from "./say.js";
 
 /** @import { Content, Diagnosis, FromWorker, PeerStats, ReadAsk, Stats, Stored, ToWorker, Upload } from "./types.js" */
 /** @import { View } from "./view.js" */
@@ -90,7 +92,7 @@ export class Session {
   /** @param {MessageEvent | ErrorEvent} event */
   #take(event) {
     if (event instanceof MessageEvent) return this.#hear(event.data);
-    this.#view.fatal(`The peer stopped: ${event.message || "its script cannot be loaded"}. Reload the page.`);
+    this.#view.fatal(() => say("peer_stopped", { reason: event.message || say("peer_no_script") }));
   }
 
   /**
@@ -99,7 +101,7 @@ export class Session {
    */
   await(service) {
     this.#service = service;
-    service.catch((error) => this.#view.fatal(error instanceof Error ? error.message : String(error)));
+    service.catch((error) => this.#view.fatal(() => reason(error instanceof Error ? error.message : String(error))));
   }
 
   /**
@@ -194,7 +196,7 @@ export class Session {
       case "signal": return this.#connections.signal(message.link, message.signal);
       case "close": return this.#connections.close(message.link);
       case "content": return void this.#show(message);
-      case "bad_start": return notice("start", `${capital(message.reason)}.`);
+      case "bad_start": return notice("start", () => say("start_ignored", { reason: capital(reason(message.reason)) }));
       case "stats":
         this.#stats = message.stats;
         this.#view.stats(message.stats, message);
@@ -207,12 +209,12 @@ export class Session {
       case "digest": return this.#settle(message.id, message.digest);
       case "tracker_up":
         this.#tracker = "up";
-        return this.#view.tracker("up", "Tracker connected");
+        return this.#view.tracker("up", () => say("tracker_up"));
       case "tracker_down":
         this.#tracker = "down";
         return this.#view.trackerDown(message.reason, message.retry_ms);
       case "unknown_swarm": return this.#view.unknown();
-      case "waiting": return this.#view.waiting(message.reason);
+      case "waiting": return this.#view.waiting(() => reason(message.reason));
       case "peers_withheld":
         this.#isWithheld = true;
         return this.onWithheld(message.is_consent_required, message.reason);
@@ -224,11 +226,10 @@ export class Session {
         this.#bannedCount += 1;
         return notice("banned", banned(this.#bannedCount, message.reason));
       case "mirror_lost":
-        return notice("mirror-lost", `The mirror ${message.host} sent wrong bytes. None were kept or played, and it is ` +
-          "not asked again.");
+        return notice("mirror-lost", () => say("mirror_lost", { host: message.host }));
       case "failed":
         this.#player.end();
-        return this.#view.fatal(message.reason);
+        return this.#view.fatal(() => reason(message.reason));
     }
   }
 
@@ -256,9 +257,11 @@ function capital(words) {
 
 /**
  * @param {number} count
- * @param {string} reason
+ * @param {string} why
  */
-function banned(count, reason) {
-  const others = count > 1 ? ` It was the ${count}th to be sent away.` : "";
-  return `A peer was sent away: ${reason}. Nothing it sent in error was kept or played.${others}`;
+function banned(count, why) {
+  return () => {
+    const words = say("banned", { reason: reason(why) });
+    return count > 1 ? `${words} ${say("banned_count", { count })}` : words;
+  };
 }

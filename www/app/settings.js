@@ -10,9 +10,11 @@ export const SPEEDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2];
 
 /** Sizes of captions, in parts of the usual one. @type {Record<string, string>} */
 const SIZES = { small: "75%", normal: "100%", large: "150%", huge: "200%" };
+const SIZE_NAMES = /** @type {const} */ (["small", "normal", "large", "huge"]);
 
 /** What lies behind captions. @type {Record<string, string>} */
 const GROUNDS = { solid: "#000", half: "rgb(0 0 0 / .6)", none: "transparent" };
+const GROUND_NAMES = /** @type {const} */ (["solid", "half", "none"]);
 
 /** @typedef {{value: string, words: string}} Choice */
 
@@ -84,7 +86,7 @@ export class Settings {
     const focused = document.activeElement;
     const name = focused instanceof HTMLInputElement && this.panel.contains(focused) ? focused.name : "";
     const tracks = captionTracks(this.#video);
-    const groups = [this.#choice("speed", SPEEDS.map((speed) => ({ value: String(speed), words: `${speed}×` })),
+    const groups = [this.#choice("speed", SPEEDS.map((speed) => ({ value: String(speed), words: say("speed_times", { rate: speed }) })),
       String(this.#video.playbackRate), (speed) => { this.#video.playbackRate = Number(speed); })];
     if (tracks.length > 0) {
       const shown = tracks.findIndex(({ mode }) => mode === "showing");
@@ -93,8 +95,8 @@ export class Settings {
       groups.push(
         this.#choice("captions", [{ value: "-1", words: say("captions_off") }, ...offered], String(shown),
           (index) => this.#showCaptions(tracks[Number(index)])),
-        this.#remembered("caption_size", ["small", "normal", "large", "huge"], "size", "normal"),
-        this.#remembered("caption_ground", ["solid", "half", "none"], "ground", "half"),
+        this.#remembered("caption_size", SIZE_NAMES.map((value) => ({ value, words: say(`size_${value}`) })), "normal"),
+        this.#remembered("caption_ground", GROUND_NAMES.map((value) => ({ value, words: say(`ground_${value}`) })), "half"),
       );
     }
     this.panel.replaceChildren(...groups);
@@ -105,12 +107,10 @@ export class Settings {
   /**
    * A choice of how captions look.
    * @param {"caption_size" | "caption_ground"} key
-   * @param {string[]} values
-   * @param {"size" | "ground"} prefix
+   * @param {Choice[]} choices
    * @param {string} usual
    */
-  #remembered(key, values, prefix, usual) {
-    const choices = values.map((value) => ({ value, words: say(/** @type {"size_small"} */ (`${prefix}_${value}`)) }));
+  #remembered(key, choices, usual) {
     return this.#choice(key, choices, recall(key) ?? usual, (value) => {
       remember(key, value);
       this.#style();

@@ -3,6 +3,7 @@
 // nothing is passed on until the person turns it on.
 
 import { byId, notice, setText } from "./dom.js";
+import { say } from "./first_words.js";
 import { formatBytes } from "./format.js";
 import { recall, remember } from "./memory.js";
 
@@ -76,7 +77,7 @@ export class Sharing {
     const isMetered = isConnectionMetered();
     this.#on.checked = (recall("sharing") ?? (isMetered ? "off" : "on")) === "on";
     const isHeld = isMetered && !this.#on.checked;
-    notice("metered", isHeld ? "This connection looks metered, so nothing is passed on. You can turn it on below." : "");
+    notice("metered", isHeld ? () => say("sharing_metered") : "");
     this.#change();
   }
 
@@ -94,8 +95,8 @@ export class Sharing {
     const visit = part(this.#sentBytes, "sharing-visit");
     const ofMonth = part(monthBytes, "sharing-month");
     const isSpent = visit.isSpent || ofMonth.isSpent;
-    setText(byId("sharing-sent"), `Sent ${visit.words} this visit, ${ofMonth.words} this month${isSpent ? ": that is all" : ""}` +
-      ` · Received ${formatBytes(this.#receivedBytes)} this visit`);
+    setText(byId("sharing-sent"), () => say(isSpent ? "sharing_spent" : "sharing_sent",
+      { visit: visit.words(), month: ofMonth.words(), received: formatBytes(this.#receivedBytes) }));
     const isPaused = this.#hidden.checked && document.hidden;
     const bits = Number(byId("sharing-cap", HTMLSelectElement).value);
     byId("sharing-cap", HTMLSelectElement).disabled = !this.#on.checked;
@@ -116,7 +117,7 @@ export class Sharing {
  */
 function part(bytes, id) {
   const budget = Number(byId(id, HTMLSelectElement).value);
-  const words = budget > 0 ? `${formatBytes(bytes)} of ${formatBytes(budget)}` : formatBytes(bytes);
+  const words = () => (budget > 0 ? say("part_of", { part: formatBytes(bytes), whole: formatBytes(budget) }) : formatBytes(bytes));
   return { words, isSpent: budget > 0 && bytes >= budget };
 }
 

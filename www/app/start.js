@@ -1,6 +1,8 @@
 // @ts-check
-// Loaded first and alone: sets going what takes longest, while the rest of the page is still being fetched. That is the peer's
-// worker, its module and the service worker.
+// Loaded first and alone, as vendor/start.js: sets going what takes longest, while the rest of the page is still being fetched.
+// That is the peer's worker, its module, the service worker and the viewer's language.
+
+import "./language.js";
 
 /** @import { Started } from "./types.js" */
 

@@ -3,7 +3,8 @@
 
 import "../embed.js";
 import { byId, element, setText } from "./dom.js";
-import { say } from "./first_words.js";
+import { translatePage } from "./say.js";
+import { say } from "./words.js";
 
 /** @typedef {HTMLElement & {player?: import("../embed.js").TributaryPlayer}} PlayerElement */
 
@@ -24,6 +25,7 @@ const link = byId("link", HTMLInputElement);
 /** @type {PlayerElement | undefined} */
 let shown;
 
+translatePage();
 link.value = location.hash.slice(1);
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("change", show);

@@ -180,6 +180,13 @@
  * @property {Worker} worker
  * @property {boolean} isResumed whether playback begins where an earlier visit ended
  * @property {(MessageEvent | ErrorEvent)[]} early what the worker has said so far
+ *
+ * @typedef {string | ({other: string} & Partial<Record<Intl.LDMLPluralRule, string>>)} Message in words, with forms where it counts
+ *
+ * @typedef {object} Translation what a file of messages/ has, but English
+ * @property {Record<string, Message>} MESSAGES
+ * @property {Record<string, string>} REASONS what comes in English, by its English words
+ * @property {Record<string, string>} PLAYER words of the player library, by its English ones
  */
 
 export {};

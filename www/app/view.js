@@ -3,8 +3,11 @@
 // when there is something to watch.
 
 import { byId, notice, setText } from "./dom.js";
-import { formatBytes, formatDuration } from "./format.js";
+import { say } from "./first_words.js";
+import { formatBytes, formatDuration, formatMegabits } from "./format.js";
+import { reason } from "./say.js";
 
+/** @import { Words } from "./dom.js" */
 /** @import { Content, Levels, PeerStats } from "./types.js" */
 /** @import { Visit, Watching } from "./watching.js" */
 
@@ -27,7 +30,7 @@ export class View {
 
   constructor() {
     byId("watch").hidden = false;
-    this.tracker("connecting", "Connecting to the tracker …");
+    this.tracker("connecting", () => say("tracker_connecting"));
   }
 
   /** @param {Content} content */
@@ -36,11 +39,13 @@ export class View {
     const title = content.title || content.name;
     document.title = `${title} · Tributary`;
     setText(byId("title"), title);
-    const facts = [formatBytes(content.length_bytes), content.media_type];
-    if (content.duration_ms) facts.unshift(formatDuration(content.duration_ms));
-    if (content.author) facts.unshift(`by ${content.author}`);
-    if (title !== content.name) facts.push(content.name);
-    setText(byId("facts"), facts.join(" · "));
+    setText(byId("facts"), () => {
+      const facts = [formatBytes(content.length_bytes), content.media_type];
+      if (content.duration_ms) facts.unshift(formatDuration(content.duration_ms));
+      if (content.author) facts.unshift(say("facts_author", { author: content.author }));
+      if (title !== content.name) facts.push(content.name);
+      return facts.join(" · ");
+    });
     this.#content = content;
   }
 
@@ -56,7 +61,7 @@ export class View {
       for (const { at, stats, levels } of this.#early.splice(0)) watching.stats(at, stats, levels);
       this.#watching = watching;
     })
-      .catch(() => notice("late", "The controls of this page cannot be loaded; the browser's own are shown."));
+      .catch(() => notice("late", say("controls_lacking")));
   }
 
   /**
@@ -69,7 +74,7 @@ export class View {
 
   /**
    * @param {"connecting" | "up" | "down"} state
-   * @param {string} words
+   * @param {Words} words
    */
   tracker(state, words) {
     clearInterval(this.#countdown);
@@ -82,53 +87,51 @@ export class View {
 
   /**
    * Says that the tracker is away and counts down to the next attempt.
-   * @param {string} reason
+   * @param {string} why
    * @param {number} retryMs
    */
-  trackerDown(reason, retryMs) {
+  trackerDown(why, retryMs) {
     const due = performance.now() + retryMs;
     const words = () => {
       const seconds = Math.max(0, Math.ceil((due - performance.now()) / 1000));
-      return `Tracker lost: ${reason}. ${seconds > 0 ? `Trying again in ${seconds} s` : "Trying again"} …`;
+      return say(seconds > 0 ? "tracker_lost" : "tracker_lost_now", { reason: reason(why), seconds });
     };
-    this.tracker("down", words());
+    this.tracker("down", words);
     const line = byId("tracker");
     this.#countdown = setInterval(() => setText(line, words()), 1000);
   }
 
   /**
    * The tracker takes this viewer no longer; those already connected go on.
-   * @param {string} reason
+   * @param {string} why
    */
-  dismissed(reason) {
-    this.tracker("down", "Stopped");
-    notice("dismissed", `The tracker ends this visit: ${reason}. The film goes on with what is stored here and what ` +
-      "those already connected send.");
+  dismissed(why) {
+    this.tracker("down", () => say("tracker_stopped"));
+    notice("dismissed", () => say("tracker_dismissed", { reason: reason(why) }));
   }
 
   /** Says that nobody knows the swarm; forgotten when somebody does. */
   unknown() {
-    notice("unknown", "Nobody here knows this content: the link is wrong, or its publisher is away. " +
-      "It is asked for again from time to time.");
-    this.waiting("Waiting for somebody who has it …");
+    notice("unknown", () => say("unknown"));
+    this.waiting(() => say("unknown_waiting"));
   }
 
-  /** @param {string} words */
+  /** @param {Words} words */
   waiting(words) {
     const note = document.getElementById("stage-note");
     if (note) setText(note, words);
   }
 
-  /** @param {string} words */
+  /** @param {Words} words */
   fatal(words) {
     notice("fatal", words, true);
     const note = document.getElementById("stage-note");
     if (note) {
       note.classList.add("is-still");
-      setText(note, "Nothing to play.");
+      setText(note, () => say("nothing_to_play"));
       // Nothing is tried any more, so nothing may say that it is.
-      this.tracker("down", "Stopped");
-      setText(byId("title"), "Not joined");
+      this.tracker("down", () => say("tracker_stopped"));
+      setText(byId("title"), () => say("not_joined"));
     }
   }
 
@@ -141,16 +144,8 @@ export class View {
     if (this.#watching) this.#watching.stats(now, stats, levels);
     else if (this.#early.push({ at: now, stats, levels }) > EARLY_MAX) this.#early.shift();
     this.reach?.account(now, stats);
-    notice("scarce", stats.scarcity ? scarcityWords(stats.scarcity) : "");
+    const { scarcity } = stats;
+    notice("scarce", scarcity ? () => say("scarce",
+      { supply: formatMegabits(scarcity.supply_bps), demand: formatMegabits(scarcity.demand_bps) }) : "");
   }
-}
-
-/**
- * What viewers read while the swarm can send less than they need.
- * @param {{supply_bps: number, demand_bps: number}} scarcity
- */
-function scarcityWords({ supply_bps, demand_bps }) {
-  const [supply, demand] = [supply_bps, demand_bps].map((bps) => (bps / 1e6).toFixed(1));
-  return `The publisher and the viewers together can send ${supply} of the ${demand} Mbit/s that all viewers need, ` +
-    "so playback may pause.";
 }

@@ -116,14 +116,15 @@ export class Watching extends EventTarget {
   /**
    * Has an element play it, and tells the peer where it is. A player that does not use this calls `playing`.
    * @param {HTMLMediaElement} media
+   * @param {(number: number) => string} [nameless] the label of subtitles that have neither a name nor a language
    */
-  attach(media) {
+  attach(media, nameless = (number) => `Subtitles ${number}`) {
     if (!this.content || !this.url) throw new Error("not ready");
     const poster = posterUrl(this.content.attachments);
     if (media instanceof HTMLVideoElement && poster && !media.poster) media.poster = poster;
     const { start_ms } = this.content;
     media.src = start_ms === null ? this.url : `${this.url}#t=${start_ms / 1000}`;
-    media.append(...tracks(this.content.attachments));
+    media.append(...tracks(this.content.attachments, nameless));
     let told = "";
     clearInterval(this.#telling);
     this.#telling = setInterval(() => {

@@ -10,6 +10,7 @@ import { byId, element } from "./dom.js";
 import { formatDuration } from "./format.js";
 import { helpDialog } from "./help.js";
 import { Keys } from "./keys.js";
+import { offerLanguages } from "./language_choice.js";
 import { button, make } from "./make.js";
 import { tellSystem } from "./media_session.js";
 import { remember } from "./memory.js";
@@ -21,7 +22,7 @@ import { say } from "./words.js";
 
 /**
  * @typedef {object} Visit what the parts that are loaded late can ask of the session
- * @property {HTMLMediaElement | undefined} media
+ * @property {HTMLVideoElement | undefined} media
  * @property {boolean} isResumed whether the start is where an earlier visit ended
  * @property {(seconds: number) => void} seek
  * @property {() => Promise<Stats>} fresh
@@ -43,9 +44,11 @@ export class Watching {
    * @param {Visit} visit
    */
   constructor(content, visit) {
+    offerLanguages();
     const { media } = visit;
-    const isVideo = media instanceof HTMLVideoElement && media.parentElement?.localName === "media-controller";
-    const bar = new Bar(isVideo);
+    // Of many kinds of files, no times are known; then the segments lie below the player, by bytes.
+    const isOfTime = media !== undefined && content.segments.some(({ time_ms }) => time_ms !== null);
+    const bar = new Bar(isOfTime);
     this.#bar = bar;
     this.#proof = new Proof(visit, bar.caption);
     bar.onSeek = this.#chapters.onSeek = visit.seek;
@@ -53,8 +56,8 @@ export class Watching {
     byId("late").replaceChildren(this.#proof.panel, this.#chapters.section);
     // The controls come to life with their style, not before it.
     void styled().then(async () => {
-      if (isVideo) await this.#control(media, content);
-      else byId("late").prepend(element("figure", { className: "bar" }, bar.canvas));
+      if (!isOfTime) byId("late").prepend(element("figure", { className: "bar" }, bar.canvas));
+      if (media) await this.#control(media, content, isOfTime ? bar : undefined);
       bar.content(content);
     });
     if (media) accompany(media, content, visit);
@@ -78,10 +81,11 @@ export class Watching {
   /**
    * @param {HTMLVideoElement} video
    * @param {Content} content
+   * @param {Bar | undefined} bar what lies behind the timeline
    */
-  async #control(video, content) {
+  async #control(video, content, bar) {
     await loadLibrary();
-    const controls = new Controls(video, this.#bar, content.chapters);
+    const controls = new Controls(video, bar, content.chapters);
     const help = helpDialog();
     controls.onHelp = help;
     new Keys(video, controls, help);
@@ -90,7 +94,7 @@ export class Watching {
 
 /**
  * What goes along with anything that plays: memory, links, the system's keys.
- * @param {HTMLMediaElement} media
+ * @param {HTMLVideoElement} media
  * @param {Content} content
  * @param {Visit} visit
  */

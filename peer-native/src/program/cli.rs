@@ -350,14 +350,12 @@ pub(crate) struct Access {
     pub(crate) token: Option<String>,
 }
 
-/// A token for viewers, which links carry.
 fn viewer_token(text: &str) -> Result<String, &'static str> {
-    fault_in_link(text).map_or_else(|| Ok(text.to_owned()), Err)
+    fault_in_link(text).map_or(Ok(text.to_owned()), Err)
 }
 
-/// A token for publishers, which requests carry.
 pub(crate) fn publish_token(text: &str) -> Result<String, &'static str> {
-    fault_in_header(text).map_or_else(|| Ok(text.to_owned()), Err)
+    fault_in_header(text).map_or(Ok(text.to_owned()), Err)
 }
 
 /// How much to upload.

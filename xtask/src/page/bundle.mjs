@@ -1,5 +1,5 @@
-// Makes two files in www/vendor/: main.js, which is www/app/main.js with all that it needs before the first frame, and
-// media-chrome.js, the player library. `cargo xtask page` runs this, and Trunk by its hook.
+// Makes three files in www/vendor/: start.js and main.js, which are those of www/app/ with all that they need before the first
+// frame, and media-chrome.js, the player library. `cargo xtask page` runs this, and Trunk by its hook.
 //
 // The library writes its styles into `<style>` elements of shadow roots, which need `style-src 'unsafe-inline'`. Three
 // kinds of its lines are replaced, so that the page's Content-Security-Policy stays strict; see shadow_styles.js. A
@@ -49,16 +49,16 @@ const strictStyles = {
 const onlyFirst = {
   name: "only-first",
   setup(run) {
-    run.onResolve({ filter: /^\.\// }, ({ path, kind }) => {
-      const isApart = kind === "dynamic-import" || path === "./start.js";
-      return isApart ? { path: path.replace("./", "../app/"), external: true } : undefined;
+    run.onResolve({ filter: /^\.\.?\// }, ({ path, kind }) => {
+      if (path === "./start.js") return { path, external: true };
+      return kind === "dynamic-import" ? { path: path.replace(/^\.\//, "../app/"), external: true } : undefined;
     });
   },
 };
 
 const first = await build({
-  entryPoints: [here("../../../www/app/main.js")],
-  outfile: here("../../../www/vendor/main.js"),
+  entryPoints: ["start", "main"].map((name) => here(`../../../www/app/${name}.js`)),
+  outdir: here("../../../www/vendor"),
   bundle: true,
   minify: true,
   format: "esm",
@@ -83,7 +83,6 @@ const result = await build({
 for (const { from, expected, count } of CHANGES) {
   if (count !== expected) throw new Error(`Media Chrome has this line ${count} times, not ${expected}: ${from}`);
 }
-for (const [name, { metafile }] of [["first scripts", first], ["player library", result]]) {
-  const [{ bytes }] = Object.values(metafile.outputs);
-  console.error(`${name}: ${bytes} bytes`);
+for (const { metafile } of [first, result]) {
+  for (const [path, { bytes }] of Object.entries(metafile.outputs)) console.error(`${path}: ${bytes} bytes`);
 }

@@ -15,3 +15,5 @@ import "media-chrome/media-fullscreen-button";
 import "media-chrome/media-loading-indicator";
 import "media-chrome/media-gesture-receiver";
 import "media-chrome/media-chrome-button";
+
+export { addTranslation, setLanguage } from "media-chrome/utils/i18n";

@@ -48,7 +48,7 @@ impl fmt::Display for Finding {
 /// Looks at one file and says what is wrong in it.
 type Rule = fn(&Source) -> Vec<Finding>;
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     docs::opens_with_module_docs,
     docs::links_lead_somewhere,
     docs::architecture_is_short,
@@ -62,6 +62,7 @@ const RULES: [Rule; 13] = [
     size::files_are_short,
     vocabulary::one_word_per_idea,
     web::scripts_are_checked_and_build_no_html,
+    web::styles_name_no_sides,
 ];
 
 /// Runs every rule over every file; an error if one is broken.
