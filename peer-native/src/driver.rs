@@ -10,6 +10,7 @@
 //! clock ─────────────┘                                  └─→ notices ─→ handle
 //! ```
 
+mod linking;
 mod mirroring;
 mod moving;
 mod outposts;
@@ -36,7 +37,7 @@ use tokio::time::timeout;
 
 use crate::address::TrackerAddress;
 use crate::handle::{Command, Content, DriverOptions, Notice};
-use crate::link::{Link, LinkEvent, LinkOptions, Overflow};
+use crate::link::{Link, LinkEvent, LinkOptions};
 use crate::network::Network;
 use crate::publications::{self, Credentials};
 use crate::store::{Opened, Store, StoreError};
@@ -314,33 +315,6 @@ impl Driver {
             }
             Answer::Opened(Err(error)) => self.notice(Notice::StoreFailed(error.to_string())),
         }
-    }
-
-    fn with_link(&mut self, id: LinkId, act: impl FnOnce(&Link) -> Result<(), Overflow>) {
-        if let Some(link) = self.links.get(&id)
-            && let Err(error) = act(link)
-        {
-            self.links.remove(&id);
-            self.inputs.push_back(Input::LinkClosed(id, error.to_string()));
-        }
-    }
-
-    fn link_event(&mut self, id: LinkId, event: LinkEvent) {
-        // What a link says that the core gave up does not matter any more.
-        let Some(link) = self.links.get(&id) else { return };
-        self.inputs.push_back(match event {
-            LinkEvent::Signal(signal) => Input::LocalSignal(id, signal),
-            LinkEvent::Open => Input::LinkOpen(id),
-            LinkEvent::Control(message) => Input::Control(id, message),
-            LinkEvent::Data(message) => Input::Data(id, message),
-            LinkEvent::Malformed(error) => Input::Malformed(id, error),
-            LinkEvent::Drained => Input::Buffered(id, link.buffered_bytes()),
-            LinkEvent::Closed(reason) => {
-                tracing::debug!(link = id.0, reason, "a link closed");
-                self.links.remove(&id);
-                Input::LinkClosed(id, reason)
-            }
-        });
     }
 
     fn event(&mut self, event: Event) {

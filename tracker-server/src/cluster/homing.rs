@@ -135,7 +135,7 @@ mod tests {
             .filter_map(|second| {
                 let members = (0..count).map(|number| (ConnectionId(number), (ROOM, home)));
                 let chosen = homing.choose(at(second), manners, (records, ME), members);
-                assert!(chosen.iter().all(|(_, to)| to == "wss://home/"), "{chosen:?}");
+                assert!(chosen.iter().all(|(_, to)| to == "wss://home.example/"), "{chosen:?}");
                 (!chosen.is_empty()).then_some((second, chosen.len()))
             })
             .collect()
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn members_are_told_after_a_while_and_less_and_less_often_if_they_stay() {
-        let records = records(&[record(Some("wss://home/"), State::Serving)]);
+        let records = records(&[record(Some("wss://home.example/"), State::Serving)]);
         let mut homing = Homing::default();
         let times = told(&mut homing, &records, 1, HOME, 0..20_000);
         let times: Vec<u64> = times.into_iter().map(|(second, _)| second).collect();
@@ -160,7 +160,7 @@ mod tests {
         for home in [
             record(None, State::Serving),
             record(Some("wss://me/"), State::Serving),
-            record(Some("wss://home/"), State::Draining),
+            record(Some("wss://home.example/"), State::Draining),
         ] {
             let records = records(&[home]);
             assert_eq!(told(&mut Homing::default(), &records, 5, HOME, 0..60), []);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_home_takes_so_many_a_second_of_all_trackers_together() {
-        let home = record(Some("wss://home/"), State::Serving);
+        let home = record(Some("wss://home.example/"), State::Serving);
         let (two, five) = (
             records(std::slice::from_ref(&home)),
             records(&[
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_home_that_has_changed_is_left_alone_for_a_while() {
-        let records = records(&[record(Some("wss://home/"), State::Serving)]);
+        let records = records(&[record(Some("wss://home.example/"), State::Serving)]);
         let mut homing = Homing::default();
         assert_eq!(told(&mut homing, &records, 1, HOME, 0..9), []);
         let next = Home { epoch: 8, ..HOME };

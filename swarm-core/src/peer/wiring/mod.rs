@@ -8,4 +8,5 @@ mod mirrors;
 mod moving;
 mod outposts;
 mod sending;
+mod store;
 mod tracker;

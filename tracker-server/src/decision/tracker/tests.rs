@@ -160,24 +160,6 @@ fn another_version_is_told_which_one_is_spoken_and_closed() {
 }
 
 #[test]
-fn a_closed_tracker_asks_for_its_token() {
-    let mut tracker = Tracker::new(TrackerConfig { token: Some("open".into()), ..config(1) });
-    let with = |token: Option<&str>| PeerRequestBody::Hello {
-        version: TRACKER_VERSION,
-        capabilities: vec![],
-        uplink_bps: 0,
-        token: token.map(str::to_owned),
-        resume: None,
-    };
-    for (connection, token) in [(1, None), (2, Some("wrong"))] {
-        connect(&mut tracker, connection);
-        assert_eq!(error_code(&ask(&mut tracker, connection, with(token)).0), ErrorCode::Forbidden);
-    }
-    connect(&mut tracker, 3);
-    assert!(matches!(ask(&mut tracker, 3, with(Some("open"))).0, TrackerMessageBody::Welcome { .. }));
-}
-
-#[test]
 fn an_unknown_swarm_may_be_tried_again_on_the_same_connection() {
     let mut tracker = tracker();
     connect(&mut tracker, 1);

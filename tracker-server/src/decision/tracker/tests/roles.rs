@@ -1,4 +1,4 @@
-//! Who is initial: who proves it, for this connection and this tracker.
+//! Who may take part in which role: who proves to be initial, for this connection and this tracker, and who has a token.
 
 use swarm_core::Challenge;
 use swarm_core::publisher::{Statement, TrackerName};
@@ -77,4 +77,22 @@ fn a_swarm_that_was_taken_off_is_joined_by_nobody_and_goes_with_its_last_peer() 
     assert!(!tracker.remove_swarm(SWARM), "it is gone already");
     tracker.add_swarm(SWARM, key().public(), [PLAIN; 10], 0);
     assert!(matches!(ask(&mut tracker, 2, join(SWARM)).0, TrackerMessageBody::Swarm { .. }));
+}
+
+#[test]
+fn a_closed_tracker_asks_for_its_token() {
+    let mut tracker = Tracker::new(TrackerConfig { token: Some("open".into()), ..config(1) });
+    let with = |token: Option<&str>| PeerRequestBody::Hello {
+        version: TRACKER_VERSION,
+        capabilities: vec![],
+        uplink_bps: 0,
+        token: token.map(str::to_owned),
+        resume: None,
+    };
+    for (connection, token) in [(1, None), (2, Some("wrong"))] {
+        connect(&mut tracker, connection);
+        assert_eq!(error_code(&ask(&mut tracker, connection, with(token)).0), ErrorCode::Forbidden);
+    }
+    connect(&mut tracker, 3);
+    assert!(matches!(ask(&mut tracker, 3, with(Some("open"))).0, TrackerMessageBody::Welcome { .. }));
 }
