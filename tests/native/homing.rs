@@ -105,7 +105,7 @@ async fn fetchers_at_other_trackers_end_at_the_home_with_their_ids_and_links() -
         ensure!(lost.is_empty(), "links were lost: {lost:?}");
     }
     ensure_complete(&fetches, &file)?;
-    ensure!(home.metric("tributary_tracker_moved_here_total").await? == 4, "somebody moved again");
+    ensure!(home.metric("tributary_tracker_moved_here_total").await? == 4, "a fetcher moved again");
     Ok(())
 }
 
