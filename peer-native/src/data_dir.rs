@@ -303,6 +303,10 @@ impl DataDir {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
+    // A pipe would be waited for, for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     let mut text = Vec::new();
     File::open(path)?.take(ENTRY_BYTES_MAX).read_to_end(&mut text)?;
     serde_json::from_slice(&text).map_err(io::Error::other)
@@ -311,6 +315,19 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_data_directory_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let (told, is_read) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(read_json::<u64>(&path).map_err(|error| error.to_string())));
+        let read = is_read.recv_timeout(std::time::Duration::from_secs(10)).expect("it is waited for");
+        assert_eq!(read, Err("it is no file".to_owned()));
+    }
 
     #[test]
     fn a_file_remembers_the_latest_of_what_it_was_published_as() {

@@ -8,6 +8,7 @@
 
 mod attachment;
 mod mirrors;
+mod picture;
 pub mod text;
 
 use serde::{Deserialize, Serialize};
@@ -388,13 +389,16 @@ pub(crate) mod tests {
         }
     }
 
+    /// The beginning of a PNG of one pixel.
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01";
+
     fn poster(media_type: &str) -> Attachment {
         Attachment {
             kind: AttachmentKind::Poster,
             media_type: media_type.into(),
             language: None,
             label: None,
-            bytes: b"picture".as_slice().into(),
+            bytes: PNG.into(),
         }
     }
 
@@ -495,6 +499,14 @@ pub(crate) mod tests {
         refused(|manifest| manifest.attachments = vec![poster("image/svg+xml")]);
         refused(|manifest| manifest.attachments = vec![poster("image/png; charset=x")]);
         refused(|manifest| manifest.attachments = vec![poster("image/png"), poster("image/png")]);
+        refused(|manifest| {
+            let bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x55\xf0\0\0\x55\xf0".as_slice();
+            manifest.attachments = vec![Attachment { bytes: bytes.into(), ..poster("image/png") }];
+        });
+        refused(|manifest| {
+            let bytes = b"<svg/>".as_slice();
+            manifest.attachments = vec![Attachment { bytes: bytes.into(), ..poster("image/png") }];
+        });
         refused(|manifest| manifest.attachments = vec![subtitles(&" ".repeat(SUBTITLES_BYTES_MAX)); 5]);
         refused(|manifest| manifest.title = Some("a".repeat(TEXT_BYTES_MAX + 1)));
         refused(|manifest| manifest.chapters = vec![manifest.chapters[0].clone(); CHAPTERS_MAX + 1]);

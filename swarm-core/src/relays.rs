@@ -45,7 +45,7 @@ pub fn encode_with(message: &TrackerMessage, relays: &Relays) -> String {
         .unwrap_or_default()
 }
 
-/// The relays in a text frame, at most 8; `None` if it has no such field. Entries that no connection can use are left
+/// The relays in a text frame, of at most 8 URLs together; `None` if it has no such field. Entries that no connection can use are left
 /// out: browsers refuse a whole configuration for one of them.
 pub fn of(text: &str) -> Option<Relays> {
     #[derive(Deserialize)]
@@ -60,8 +60,18 @@ pub fn of(text: &str) -> Option<Relays> {
     let Only { relays, relays_required } = serde_json::from_str(text).ok()?;
     let mut servers = relays?;
     servers.retain(is_usable);
-    servers.truncate(ICE_SERVERS_MAX);
+    bound(&mut servers);
     Some(Relays { servers, is_required: relays_required })
+}
+
+/// Leaves the first 8 URLs, whichever entries have them. A peer sends packets to each for each link, and a tracker may name any address.
+pub(crate) fn bound(servers: &mut Vec<IceServer>) {
+    let mut left = ICE_SERVERS_MAX;
+    servers.retain_mut(|server| {
+        server.urls.truncate(left);
+        left -= server.urls.len();
+        !server.urls.is_empty()
+    });
 }
 
 fn is_usable(server: &IceServer) -> bool {
@@ -106,6 +116,21 @@ mod tests {
         assert!(text.ends_with(r#","relays_required":true}"#), "{text}");
         assert_eq!(of(&text), Some(required));
         assert_eq!(of(&message.encode()), None);
+    }
+
+    #[test]
+    fn urls_are_bounded_over_all_entries() {
+        let many =
+            |count: usize| (0..count).map(|number| format!("turn:192.0.2.1:{number}")).collect::<Vec<_>>();
+        let entry = |count| IceServer { urls: many(count), ..relay("") };
+        let message = TrackerMessage { id: None, body: TrackerMessageBody::Ok };
+        let counts = |servers| {
+            let found = of(&encode_with(&message, &given(servers))).unwrap().servers;
+            found.iter().map(|server| server.urls.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(vec![entry(300)]), [8]);
+        assert_eq!(counts(vec![entry(3), entry(3), entry(3), entry(3)]), [3, 3, 2]);
+        assert_eq!(counts(vec![entry(1); 12]), [1; 8]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use serde_json::json;
 use tests::content::film;
 use tests::mirror::Mirror;
 use tests::scene::Scene;
@@ -53,6 +54,52 @@ async fn nobody_is_connected_before_the_person_agrees_and_the_answer_is_remember
         tab.wait_words("not connected with other viewers", TIMEOUT).await?;
         ensure!(tab.stats().await?.links.is_empty());
         Ok(())
+    })
+    .await
+}
+
+/// Presses a key as a keyboard does: it goes down, repeats, and goes up.
+async fn hold(tab: &Tab, key: &str, text: &str, (repeats, is_fresh): (usize, bool)) -> Result<()> {
+    let event = |kind: &str, is_repeat: bool| {
+        let code = key.chars().next().map_or(0, u32::from);
+        let code = if key == "Enter" { 13 } else { code };
+        json!({
+            "type": kind, "key": key, "code": if key == " " { "Space" } else { key },
+            "text": text, "windowsVirtualKeyCode": code, "autoRepeat": is_repeat,
+        })
+    };
+    if is_fresh {
+        tab.command("Input.dispatchKeyEvent", event("keyDown", false)).await?;
+    }
+    for _ in 0..repeats {
+        tab.command("Input.dispatchKeyEvent", event("keyDown", true)).await?;
+    }
+    tab.command("Input.dispatchKeyEvent", event("keyUp", false)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_held_before_the_question_gives_no_consent() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--consent"])?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &[])?;
+    Scene::play("a held key", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(seeder.link()).await?;
+        wait_question(&tab).await?;
+        let focused = "document.activeElement.id";
+        tab.wait_for("the focus", TIMEOUT, "document.activeElement.id === 'consent-yes'").await?;
+        for (key, text) in [("Enter", "\r"), (" ", " ")] {
+            hold(&tab, key, text, (5, false)).await?;
+            let said: Option<String> = tab.value("localStorage.getItem('peers')").await?;
+            ensure!(
+                said.is_none() && tab.value::<String>(focused).await? == "consent-yes",
+                "{key}: {said:?}"
+            );
+        }
+        // One that goes down on the button is an answer.
+        hold(&tab, "Enter", "\r", (0, true)).await?;
+        tab.wait_for("the answer", TIMEOUT, "localStorage.getItem('peers') !== null").await
     })
     .await
 }

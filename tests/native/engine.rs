@@ -17,6 +17,9 @@ const MEMORY: &str = "4mb";
 /// More titles with posters than it has room for.
 const TITLES: usize = 60;
 
+/// The beginning of a PNG of one pixel.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01";
+
 /// A manifest of 60 kB.
 fn manifest(number: usize) -> Result<(SwarmId, Vec<u8>)> {
     let length_bytes = 400_000;
@@ -25,7 +28,7 @@ fn manifest(number: usize) -> Result<(SwarmId, Vec<u8>)> {
         media_type: "image/png".into(),
         language: None,
         label: None,
-        bytes: vec![7; 60_000].into(),
+        bytes: [PNG, &[7; 60_000]].concat().into(),
     };
     let manifest = Manifest {
         seal: Seal::default(),

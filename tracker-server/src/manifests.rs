@@ -503,7 +503,7 @@ mod tests {
     fn a_poster_is_kept_and_counts() {
         let mut store = Manifests::default();
         let mut pictured = manifest("pictured");
-        let picture = Bytes::from_static(b"picture");
+        let picture = Bytes::from_static(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01");
         pictured.attachments.push(Attachment {
             kind: AttachmentKind::Poster,
             media_type: "image/png".into(),

@@ -50,10 +50,10 @@ pub fn main() -> ExitCode {
 /// Prints a permission to watch.
 pub fn mint(options: &TokenOptions) -> ExitCode {
     match options.mint() {
-        Ok(token) => {
-            println!("{token}");
-            ExitCode::SUCCESS
-        }
+        Ok(token) => match writeln!(io::stdout(), "{token}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure(&anyhow::Error::from(error).context("the token cannot be written")),
+        },
         Err(error) => failure(&error),
     }
 }

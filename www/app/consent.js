@@ -4,6 +4,7 @@
 
 import { byId, notice, setText } from "./dom.js";
 import { recall, remember } from "./memory.js";
+import { onPress } from "./presses.js";
 import { say } from "./words.js";
 
 /** @import { PeerStats } from "./types.js" */
@@ -30,8 +31,8 @@ export class Consent {
     setText(byId("consent-title"), say("consent_title"));
     setText(byId("consent-yes"), say("consent_yes"));
     setText(byId("consent-no"), say("consent_no"));
-    byId("consent-yes").addEventListener("click", () => this.answer(true));
-    byId("consent-no").addEventListener("click", () => this.answer(false));
+    onPress(byId("consent-yes"), () => this.answer(true));
+    onPress(byId("consent-no"), () => this.answer(false));
     this.#show();
   }
 

@@ -7,6 +7,7 @@ import { byId, element, setText } from "./dom.js";
 import { readOptions } from "./embed-options.js";
 import { methods, playbackState, status } from "./embed-player.js";
 import { recall, remember } from "./memory.js";
+import { onPress } from "./presses.js";
 import { reason, translatePage } from "./say.js";
 import { Watching } from "./watch.js";
 import { say } from "./words.js";
@@ -229,8 +230,8 @@ class Embed {
     setText(byId("consent-words"), `${say("consent_words")} ${say("consent_remembered")}`);
     setText(byId("consent-yes"), say("consent_yes"));
     setText(byId("consent-no"), say("consent_no"));
-    byId("consent-yes").addEventListener("click", () => this.#consent(true));
-    byId("consent-no").addEventListener("click", () => this.#consent(false));
+    onPress(byId("consent-yes"), () => this.#consent(true));
+    onPress(byId("consent-no"), () => this.#consent(false));
   }
 
   /** @param {boolean} isGiven */

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{POSTER_BYTES_MAX, SUBTITLES_BYTES_MAX};
+use super::picture;
+use crate::limits::{POSTER_BYTES_MAX, POSTER_PIXELS_MAX, SUBTITLES_BYTES_MAX};
 use crate::manifest::ManifestError;
 
 /// Media types of posters: pictures that cannot carry a program, as an SVG could.
@@ -13,7 +14,7 @@ const POSTER_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/webp", "image
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttachmentKind {
-    /// A picture shown before the media plays: JPEG, PNG, WebP or AVIF. One at most.
+    /// A picture shown before the media plays: JPEG, PNG, WebP or AVIF, of at most 4 Mi pixels. One at most.
     Poster,
     /// Text shown with the media: WebVTT.
     Subtitles,
@@ -50,6 +51,10 @@ impl Attachment {
             return Err(ManifestError::Invalid(
                 "an attachment is empty, a poster above 64 KiB, or subtitles above 256 KiB",
             ));
+        }
+        let is_shown = || picture::pixels(&self.bytes).is_some_and(|pixels| pixels <= POSTER_PIXELS_MAX);
+        if self.kind == AttachmentKind::Poster && !is_shown() {
+            return Err(ManifestError::Invalid("a poster is no picture, or has more than 4 million pixels"));
         }
         Ok(())
     }

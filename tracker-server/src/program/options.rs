@@ -1,5 +1,6 @@
 //! The command line and what it means for the configuration.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -210,13 +211,15 @@ fn has_host(url: &str) -> bool {
     let Some((_, rest)) = url.split_once(':') else { return false };
     let (authority, query) =
         rest.split_once('?').map_or((rest, None), |(authority, query)| (authority, Some(query)));
-    let is_query = query.is_none_or(|query| matches!(query, "transport=udp" | "transport=tcp"));
+    let is_relay = url.starts_with("turn");
+    let is_query = query.is_none_or(|query| is_relay && matches!(query, "transport=udp" | "transport=tcp"));
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("v6", port),
         Some(_) => return false,
         None => authority.find(':').map_or((authority, ""), |at| authority.split_at(at)),
     };
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let is_port =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<NonZeroU16>().is_ok());
     self::host(host).is_ok() && is_port && is_query
 }
 
@@ -411,6 +414,9 @@ mod tests {
             "turn:a?x",
             "turn:[a]",
             "turn:u@a",
+            "turn:a:0",
+            "stun:a:0",
+            "stun:a?transport=udp",
         ] {
             assert!(!has_host(url), "{url}");
         }

@@ -7,7 +7,7 @@ use tracker_server::decision::token_bucket::Rate;
 use tracker_server::limits::CATALOGUE_LOOKS_PER_REQUEST;
 use tracker_server::page::PageFile;
 
-use crate::harness::{Server, manifest_with_poster, request};
+use crate::harness::{POSTER, Server, manifest_with_poster, request};
 
 #[tokio::test]
 async fn the_player_may_be_embedded_where_the_operator_says_and_its_script_read_everywhere()
@@ -40,7 +40,7 @@ async fn the_player_may_be_embedded_where_the_operator_says_and_its_script_read_
 #[tokio::test]
 async fn readers_of_links_are_told_a_title_a_picture_and_a_frame() -> anyhow::Result<()> {
     let server = Server::start().await?;
-    let (swarm, bytes) = manifest_with_poster("image/webp", b"RIFF....WEBP")?;
+    let (swarm, bytes) = manifest_with_poster("image/webp", POSTER)?;
     server.put(&format!("/v1/manifests/{swarm}"), bytes).await?;
     let link = format!("http://{}/", server.address).replace(':', "%3A").replace('/', "%2F");
     let answer = server.get(&format!("/oembed?url={link}%23{swarm}&maxwidth=320")).await?;

@@ -139,6 +139,9 @@ pub(crate) fn manifest(name: &str) -> anyhow::Result<(SwarmId, Vec<u8>)> {
     Ok((manifest.swarm_id()?, manifest.to_bytes()?))
 }
 
+/// A WebP of four pixels, as far as its header tells.
+pub(crate) const POSTER: &[u8] = b"RIFF\x1a\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x01\0\0\x01\0\0";
+
 /// The same with a poster.
 pub(crate) fn manifest_with_poster(media_type: &str, bytes: &[u8]) -> anyhow::Result<(SwarmId, Vec<u8>)> {
     let poster = Attachment {

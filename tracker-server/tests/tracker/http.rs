@@ -10,7 +10,7 @@ use tracker_server::access::AllowedOrigins;
 use tracker_server::Page;
 use tracker_server::page::PageFile;
 
-use crate::harness::{Server, Socket, key, manifest, manifest_with_poster, request};
+use crate::harness::{POSTER, Server, Socket, key, manifest, manifest_with_poster, request};
 
 #[tokio::test]
 async fn a_manifest_is_kept_and_given_to_anybody() -> anyhow::Result<()> {
@@ -56,14 +56,14 @@ async fn a_manifest_that_is_not_what_its_address_says_is_refused_in_one_line() -
 #[tokio::test]
 async fn a_poster_is_given_as_the_picture_that_it_is_and_nothing_else() -> anyhow::Result<()> {
     let server = Server::start().await?;
-    let (swarm, bytes) = manifest_with_poster("image/webp", b"RIFF....WEBP")?;
+    let (swarm, bytes) = manifest_with_poster("image/webp", POSTER)?;
     let path = format!("/v1/manifests/{swarm}");
     assert_eq!(server.get(&format!("{path}/poster")).await?.status, 404);
     assert_eq!(server.act(&key(), Action::List, swarm, bytes).await?.status, 201);
     let answer = server.get(&format!("{path}/poster")).await?;
-    assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"RIFF....WEBP"[..]));
+    assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, POSTER));
     assert_eq!(answer.header("content-type"), "image/webp");
-    assert_eq!(answer.header("content-length"), "12");
+    assert_eq!(answer.header("content-length"), POSTER.len().to_string());
     assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     assert_eq!(answer.header("content-security-policy"), "default-src 'none'; sandbox");
@@ -87,7 +87,7 @@ async fn a_poster_that_could_be_a_program_or_is_too_large_is_refused_with_its_ma
     let server = Server::start().await?;
     // Our own encoder refuses such types; a hostile publisher writes them into bytes that were good.
     for hostile in ["image/svg+xml", "text/html", "image/jpeg\r\nset-cookie: a=b", ""] {
-        let (_, bytes) = manifest_with_poster("image/jpeg", b"<script>")?;
+        let (_, bytes) = manifest_with_poster("image/jpeg", POSTER)?;
         let from = [&[10][..], b"image/jpeg"].concat();
         let to = [&[u8::try_from(hostile.len())?][..], hostile.as_bytes()].concat();
         let bytes = replaced(&bytes, &from, &to);
@@ -98,8 +98,10 @@ async fn a_poster_that_could_be_a_program_or_is_too_large_is_refused_with_its_ma
         assert_eq!(server.get(&format!("/v1/manifests/{swarm}/poster")).await?.status, 404);
     }
     let limit = swarm_core::limits::POSTER_BYTES_MAX;
-    assert!(manifest_with_poster("image/png", &vec![0; limit]).is_ok());
-    assert!(manifest_with_poster("image/png", &vec![0; limit + 1]).is_err());
+    let padded = |bytes: usize| [POSTER, &vec![0; bytes - POSTER.len()]].concat();
+    assert!(manifest_with_poster("image/webp", &padded(limit)).is_ok());
+    assert!(manifest_with_poster("image/webp", &padded(limit + 1)).is_err());
+    assert!(manifest_with_poster("image/webp", b"<script>").is_err());
     Ok(())
 }
 

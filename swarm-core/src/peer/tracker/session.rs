@@ -18,11 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{Challenge, PeerId};
-use crate::limits::ICE_SERVERS_MAX;
 use crate::peer::backoff::Backoff;
 use crate::peer::chance::Chance;
 use crate::peer::input::Consent;
 use crate::peer::tuning::{TRACKER_ANSWER, TRACKER_SILENCE};
+use crate::relays;
 use crate::time::Timestamp;
 use crate::tracker_message::{CONSENT, ErrorCode, IceServer, MOVE, MOVING, PeerRequest, PeerRequestBody};
 
@@ -211,7 +211,7 @@ impl Session {
         mut ice_servers: Vec<IceServer>,
         report_interval_ms: u32,
     ) {
-        ice_servers.truncate(ICE_SERVERS_MAX);
+        relays::bound(&mut ice_servers);
         let (low, high) = (*REPORT_INTERVAL_MS.start(), *REPORT_INTERVAL_MS.end());
         self.peer = Some(peer);
         self.resume = Some(resume);
