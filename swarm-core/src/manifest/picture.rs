@@ -9,10 +9,10 @@ pub(super) fn pixels(bytes: &[u8]) -> Option<u64> {
     (width > 0 && height > 0).then(|| u64::from(width) * u64::from(height))
 }
 
-/// PNG specification, section 11.2.1: the first chunk is IHDR.
+/// PNG specification, section 11.2.1: the first part is IHDR.
 fn png(bytes: &[u8]) -> Option<(u32, u32)> {
-    let chunk = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n")?.get(4..)?.strip_prefix(b"IHDR")?;
-    Some((big(chunk, 0, 4)?, big(chunk, 4, 4)?))
+    let part = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n")?.get(4..)?.strip_prefix(b"IHDR")?;
+    Some((big(part, 0, 4)?, big(part, 4, 4)?))
 }
 
 /// ITU-T T.81, annex B: segments follow one another up to the frame header.
@@ -33,9 +33,9 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
 
 /// RFC 9649, section 2: lossy, lossless or extended.
 fn webp(bytes: &[u8]) -> Option<(u32, u32)> {
-    let chunk = bytes.strip_prefix(b"RIFF")?.get(4..)?.strip_prefix(b"WEBP")?;
-    let data = chunk.get(8..)?;
-    match chunk.get(..4)? {
+    let part = bytes.strip_prefix(b"RIFF")?.get(4..)?.strip_prefix(b"WEBP")?;
+    let data = part.get(8..)?;
+    match part.get(..4)? {
         b"VP8 " if data.get(3..6)? == b"\x9d\x01\x2a" => {
             Some((little(data, 6, 2)? & 0x3fff, little(data, 8, 2)? & 0x3fff))
         }
