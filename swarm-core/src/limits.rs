@@ -43,6 +43,9 @@ pub const CHAPTERS_MAX: usize = 1024;
 /// Bytes of a poster in a manifest: a photograph 640 pixels wide.
 pub const POSTER_BYTES_MAX: usize = 64 * 1024;
 
+/// Cues of subtitles that are shown at one time: more lines than fit on a screen.
+pub const CUES_TOGETHER_MAX: usize = 100;
+
 /// Pixels of a poster: 16 MiB of memory in a browser, and more than the screens on which most people watch have.
 pub const POSTER_PIXELS_MAX: u64 = 4 * 1024 * 1024;
 

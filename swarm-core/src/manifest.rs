@@ -7,6 +7,7 @@
 //! The publisher's key is among them. Its signature over the id follows them wherever they are kept or sent.
 
 mod attachment;
+mod cues;
 mod mirrors;
 mod picture;
 pub mod text;
@@ -351,7 +352,7 @@ pub(crate) mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::limits::SUBTITLES_BYTES_MAX;
+    use crate::limits::{CUES_TOGETHER_MAX, SUBTITLES_BYTES_MAX};
     use crate::segmentation::doubling;
 
     /// The publisher of the samples.
@@ -494,6 +495,10 @@ pub(crate) mod tests {
         refused(|manifest| manifest.attachments = vec![subtitles("WEBVTT"); SUBTITLES_MAX + 1]);
         refused(|manifest| manifest.attachments = vec![subtitles("")]);
         refused(|manifest| manifest.attachments = vec![subtitles(&" ".repeat(SUBTITLES_BYTES_MAX + 1))]);
+        refused(|manifest| {
+            let cues = "00:01.000 --> 00:02.000\nx\n".repeat(CUES_TOGETHER_MAX + 1);
+            manifest.attachments = vec![subtitles(&cues)];
+        });
         refused(|manifest| manifest.attachments[0].media_type = "text/html".into());
         refused(|manifest| manifest.attachments[0].kind = AttachmentKind::Poster);
         refused(|manifest| manifest.attachments = vec![poster("image/svg+xml")]);

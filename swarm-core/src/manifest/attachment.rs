@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::picture;
-use crate::limits::{POSTER_BYTES_MAX, POSTER_PIXELS_MAX, SUBTITLES_BYTES_MAX};
+use super::{cues, picture};
+use crate::limits::{CUES_TOGETHER_MAX, POSTER_BYTES_MAX, POSTER_PIXELS_MAX, SUBTITLES_BYTES_MAX};
 use crate::manifest::ManifestError;
 
 /// Media types of posters: pictures that cannot carry a program, as an SVG could.
@@ -55,6 +55,9 @@ impl Attachment {
         let is_shown = || picture::pixels(&self.bytes).is_some_and(|pixels| pixels <= POSTER_PIXELS_MAX);
         if self.kind == AttachmentKind::Poster && !is_shown() {
             return Err(ManifestError::Invalid("a poster is no picture, or has more than 4 million pixels"));
+        }
+        if self.kind == AttachmentKind::Subtitles && cues::together_max(&self.bytes) > CUES_TOGETHER_MAX {
+            return Err(ManifestError::Invalid("subtitles show more than 100 cues at a time"));
         }
         Ok(())
     }
