@@ -11,9 +11,9 @@
 pub fn fault_in_header(text: &str) -> Option<&'static str> {
     if text.trim().is_empty() {
         Some("it is empty; give it a text, or leave it out")
-    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    } else if text.trim() != text || !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         Some(
-            "it has a space, a line break or a character beyond ASCII, which a request cannot carry; take another text",
+            "it has a line break, a space at an end or a character beyond ASCII, which a request cannot carry; take another text",
         )
     } else {
         None
@@ -41,7 +41,7 @@ mod tests {
         for text in ["", " ", "\t\n"] {
             assert!(fault_in_header(text).unwrap().starts_with("it is empty"), "{text:?}");
         }
-        for text in ["a b", "a\n", "a\0b", "schlüssel", "a\u{202e}b", "\u{7f}"] {
+        for text in [" a", "a ", "a\n", "a\0b", "schlüssel", "a\u{202e}b", "\u{7f}"] {
             assert!(fault_in_header(text).unwrap().contains("cannot carry"), "{text:?}");
             assert!(fault_in_link(text).is_some(), "{text:?}");
         }
@@ -49,6 +49,6 @@ mod tests {
             assert_eq!(fault_in_header(text), None, "{text:?}");
             assert!(fault_in_link(text).unwrap().contains("in a link"), "{text:?}");
         }
-        assert_eq!(fault_in_link("aZ09-._~=/:!$()*,;?@[]"), None);
+        assert_eq!(fault_in_link("aZ09-._~=/:!$()*,;?@[] among friends"), None);
     }
 }

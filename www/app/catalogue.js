@@ -89,7 +89,9 @@ function restart() {
   const query = new URLSearchParams(location.search);
   if (words === "") query.delete("q");
   else query.set("q", words);
-  history.replaceState(null, "", query.size > 0 ? `./?${query}` : "./");
+  // Both forms mean a space; this one also where a link is copied into other programs.
+  const text = query.toString().replaceAll("+", "%20");
+  history.replaceState(null, "", text === "" ? "./" : `./?${text}`);
   void refresh();
 }
 

@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_token_that_links_or_requests_change_is_a_mistake() {
-        for flag in ["--token=", "--publish-token= ", "--publish-token=a b", "--token=a&b"] {
+        for flag in ["--token=", "--publish-token= ", "--publish-token=a\nb", "--token=a&b"] {
             assert!(Cli::try_parse_from(["seeder", "seed", "f", flag]).is_err(), "{flag}");
         }
     }

@@ -172,8 +172,8 @@ async fn an_empty_token_closes_nothing_and_is_refused() -> anyhow::Result<()> {
 async fn a_token_that_links_or_requests_change_is_refused() -> anyhow::Result<()> {
     for (flag, text, words) in [
         ("--token", "salt&pepper", "in a link"),
-        ("--token", "two words", "a space, a line break"),
-        ("--publish-token", "read from a file\n", "a space, a line break"),
+        ("--token", " padded", "a space at an end"),
+        ("--publish-token", "read from a file\n", "a line break"),
         ("--publish-token", "schlüssel", "beyond ASCII"),
     ] {
         let line = refused(&["--listen", "127.0.0.1:0", flag, text]).await?;
