@@ -23,22 +23,6 @@ async fn bad_links_and_unknown_swarms_are_said() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_is_opened_although_the_one_before_crashed() -> Result<()> {
-    let tracker = Tracker::start()?;
-    Scene::play("a crash", async |scene| {
-        let tab = scene.tab().await?;
-        tab.open(&tracker.http("/")).await?;
-        // The command has no answer: the page that would give it is gone.
-        let _ =
-            tokio::time::timeout(Duration::from_secs(5), tab.command("Page.crash", serde_json::json!({})))
-                .await;
-        tab.open(&tracker.http("/#nonsense")).await?;
-        tab.wait_words("bad link", TIMEOUT).await
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_time_that_is_none_is_said_and_the_rest_goes_on() -> Result<()> {
     let tracker = Tracker::start()?;
     Scene::play("bad time", async |scene| {
