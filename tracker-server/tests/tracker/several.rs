@@ -362,17 +362,18 @@ async fn an_engine_without_memory_takes_no_publications_for_a_while_and_is_told_
     assert!(shows(&servers[0], film).await? && !shows(&servers[1], film).await?);
     engine.set_full(false);
     wait_shown(&servers[1], film).await?;
-    servers[0].wait_for_metric("tributary_tracker_engine_full 0").await?;
+    // With the second refresh in which nothing is refused, 20 s after the first.
+    if servers[0].wait_for_metric("tributary_tracker_engine_full 0").await.is_err() {
+        servers[0].wait_for_metric("tributary_tracker_engine_full 0").await?;
+    }
     servers[0].wait_for_metric("tributary_tracker_unshared_publications 0").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_publishes_more_than_its_share_loses_its_own_titles_in_the_engine() -> anyhow::Result<()> {
-    use tracker_server::limits::MANIFESTS_PER_ADDRESS_MAX;
     let (engine, servers) = trackers(1).await?;
-    let count = MANIFESTS_PER_ADDRESS_MAX + 4;
     let mut swarms = Vec::new();
-    for number in 0..count {
+    for number in 0..tracker_server::limits::MANIFESTS_PER_ADDRESS_MAX + 4 {
         let (swarm, bytes) = manifest(&format!("film {number}"))?;
         let answer = servers[0].put(&format!("/v1/manifests/{swarm}"), bytes).await?;
         assert_eq!(answer.status, 201, "{}", answer.text());
@@ -394,7 +395,6 @@ async fn a_tracker_with_another_secret_does_not_start() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let serving = tracker_server::serve(config, listener, std::future::pending());
     let ended = tokio::time::timeout(PATIENCE, serving).await.context("it goes on")?;
-    let error = ended.err().context("it ended well")?.to_string();
-    assert!(error.contains("another --secret"), "{error}");
+    assert!(ended.err().context("it ended well")?.to_string().contains("another --secret"));
     Ok(())
 }
