@@ -28,7 +28,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tracker_server::{Listeners, Page, ServerConfig};
 
 /// Nothing that is waited for takes anywhere near as long on a machine that works.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
