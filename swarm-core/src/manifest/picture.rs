@@ -25,7 +25,8 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
             0xff => rest = rest.get(1..)?,
             0xc4 | 0xc8 | 0xcc => rest = segment.get(big(segment, 0, 2)? as usize..)?,
             0xc0..=0xcf => return Some((big(segment, 5, 2)?, big(segment, 3, 2)?)),
-            0xda..=0xfe => rest = segment.get(big(segment, 0, 2)? as usize..).filter(|_| marker != 0xda)?,
+            0xdb..=0xfe => rest = segment.get(big(segment, 0, 2)? as usize..)?,
+            // Among them the beginning of the pixels, before which their number has to stand.
             _ => return None,
         }
     }

@@ -240,7 +240,8 @@ impl Watching<'_> {
 
 impl Figures {
     fn of(mut tally: Tally, seconds: f64, cpu_s: f64) -> Self {
-        let due = tally.signals_sent - tally.signals_unknown;
+        // An answer may fall into the next phase.
+        let due = tally.signals_sent.saturating_sub(tally.signals_unknown);
         Self {
             seconds,
             joins: tally.joins_us.len(),

@@ -19,7 +19,7 @@ use serde::Serialize;
 use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Role, SegmentRun, TrackerMessageBody};
 use swarm_core::{PeerId, SecretKey, SwarmId};
 use tests::balancer::Balancer;
-use tests::crowd::socket::{Socket, hello};
+use tests::crowd::socket::{Socket, hello, report};
 use tests::crowd::{manifest, publish, raise_open_files};
 use tests::redis::{Member, Redis};
 use tests::wait::until;
@@ -251,13 +251,7 @@ impl Peer {
             tokio::select! {
                 message = socket.receive() => drop(message?),
                 _ = reports.tick() => {
-                    let body = PeerRequestBody::Report {
-                        received: Vec::new(),
-                        uplink_bps: 10_000_000,
-                        playhead: Some(1),
-                        ahead_ms: Some(10_000),
-                    };
-                    socket.send(body).await?;
+                    socket.send(report(1)).await?;
                 }
             }
         }

@@ -17,12 +17,11 @@ use anyhow::{Context, Result, bail};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use swarm_core::tracker_message::{
-    MOVE, MOVING, PeerRequestBody, Role, SegmentRun, Signal, TRACKER_VERSION, TrackerMessage,
-    TrackerMessageBody,
+    MOVE, MOVING, PeerRequestBody, Signal, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
 };
 use swarm_core::{PeerId, SecretKey, SwarmId};
-use tests::crowd::socket::{Socket, hello};
-use tests::crowd::{manifest, publish, raise_open_files};
+use tests::crowd::socket::{Socket, accepted, have, hello, join, report};
+use tests::crowd::{address_of, manifest, publish, raise_open_files};
 use tests::redis::{Member, Redis, trackers};
 use tokio::task::JoinSet;
 use tokio::time::{interval, interval_at, timeout};
@@ -38,9 +37,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Maximum time for one signal.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Viewers of one address.
-const PER_ADDRESS: usize = 30;
 
 /// The result.
 #[derive(Debug, Serialize)]
@@ -105,8 +101,8 @@ async fn signals(home: SocketAddr, at: [SocketAddr; 2], name: &str) -> Result<Ve
     let Entered { socket: mut left, peer: left_id, .. } = entered(at[0], 1, swarm, None).await?;
     let Entered { socket: mut right, peer: right_id, .. } = entered(at[1], 2, swarm, None).await?;
     // All introductions have arrived when each got an answer to a request of its own.
-    left.ask(report()).await?;
-    right.ask(report()).await?;
+    left.ask(report(1)).await?;
+    right.ask(report(1)).await?;
     let mut times = Vec::new();
     let mut pauses = interval(PAUSE);
     for number in 0..SIGNALS {
@@ -212,11 +208,10 @@ async fn talk(socket: &mut Socket, offset: Duration, time: Duration) -> Result<u
         tokio::select! {
             message = socket.receive() => accepted(message?)?,
             _ = haves.tick() => {
-                let segment = u32::try_from(messages % 4)?;
-                socket.send(PeerRequestBody::Have { gained: vec![SegmentRun(segment, 1)], dropped: vec![] }).await?;
+                socket.send(have(u32::try_from(messages)?)).await?;
                 messages += 1;
                 if messages % 6 == 5 {
-                    socket.send(report()).await?;
+                    socket.send(report(1)).await?;
                     messages += 1;
                 }
             }
@@ -237,9 +232,7 @@ async fn entered(
     swarm: SwarmId,
     token: Option<String>,
 ) -> Result<Entered> {
-    let network = number / PER_ADDRESS;
-    let from = Ipv4Addr::new(127, 100 + u8::try_from(network / 250)?, u8::try_from(network % 250)?, 1);
-    let mut socket = Socket::open(tracker, from.into()).await?;
+    let mut socket = Socket::open(tracker, address_of(number)).await?;
     let greeting = match token {
         None => hello(),
         token @ Some(_) => PeerRequestBody::Hello {
@@ -253,29 +246,12 @@ async fn entered(
     let TrackerMessageBody::Welcome { peer, resume, .. } = socket.ask(greeting).await?.body else {
         bail!("no welcome")
     };
-    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None, proof: None };
-    accepted(socket.ask(join).await?)?;
+    accepted(socket.ask(join(swarm)).await?)?;
     Ok(Entered { socket, peer, resume })
-}
-
-fn report() -> PeerRequestBody {
-    PeerRequestBody::Report {
-        received: vec![],
-        uplink_bps: 10_000_000,
-        playhead: Some(1),
-        ahead_ms: Some(10_000),
-    }
 }
 
 fn is_signal_of(message: &TrackerMessage, peer: PeerId) -> bool {
     matches!(&message.body, TrackerMessageBody::Signal { from, .. } if *from == peer)
-}
-
-fn accepted(answer: TrackerMessage) -> Result<()> {
-    if let TrackerMessageBody::Error { text, .. } = answer.body {
-        bail!("a tracker refuses: {text}");
-    }
-    Ok(())
 }
 
 fn at(sorted: &[f64], percent: usize) -> f64 {

@@ -11,13 +11,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
-use swarm_core::tracker_message::{PeerRequestBody, Role, SegmentRun, TrackerMessage, TrackerMessageBody};
 use swarm_core::{SecretKey, SwarmId};
 use tests::Tracker;
-use tests::crowd::socket::{Socket, hello};
+use tests::crowd::socket::{Socket, accepted, have, hello, join, report};
 use tests::crowd::{manifest, publish, raise_open_files};
 
 /// Messages of one connection.
@@ -54,12 +53,12 @@ async fn main() -> Result<()> {
     let swarm = publish(address, IpAddr::V4(Ipv4Addr::LOCALHOST), &film).await?;
 
     let warm = greeted(address, 0..count / 10).await?;
-    let warm = each(warm, |socket| join(socket, swarm)).await?;
+    let warm = each(warm, |socket| enter(socket, swarm)).await?;
     let before = tracker.process().memory_bytes()?;
     let idle = greeted(address, count / 10..count / 10 + count).await?;
     let with_idle = tracker.process().memory_bytes()?;
     // All messages that are under way have arrived when each connection got an answer to one of its own.
-    let joined = each(idle, |socket| join(socket, swarm)).await?;
+    let joined = each(idle, |socket| enter(socket, swarm)).await?;
     let joined = each(joined, |socket| say(socket, 1)).await?;
     let warm = each(warm, |socket| say(socket, 1)).await?;
     let with_joined = tracker.process().memory_bytes()?;
@@ -99,30 +98,17 @@ async fn each<F: Future<Output = Result<Socket>>>(
     stream::iter(sockets).map(act).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-async fn join(mut socket: Socket, swarm: SwarmId) -> Result<Socket> {
-    let join = PeerRequestBody::Join { swarm, role: Role::Viewer, have: vec![], playhead: None, proof: None };
-    accepted(socket.ask(join).await?)?;
+async fn enter(mut socket: Socket, swarm: SwarmId) -> Result<Socket> {
+    accepted(socket.ask(join(swarm)).await?)?;
     Ok(socket)
 }
 
 async fn say(mut socket: Socket, messages: u32) -> Result<Socket> {
     for number in 0..messages {
-        let body = if number % 2 == 0 {
-            PeerRequestBody::Have { gained: vec![SegmentRun(number % 4, 1)], dropped: vec![] }
-        } else {
-            let (uplink_bps, playhead) = (10_000_000, Some(number % 4));
-            PeerRequestBody::Report { received: vec![], uplink_bps, playhead, ahead_ms: Some(10_000) }
-        };
+        let body = if number % 2 == 0 { have(number) } else { report(number) };
         accepted(socket.ask(body).await?)?;
     }
     Ok(socket)
-}
-
-fn accepted(answer: TrackerMessage) -> Result<()> {
-    if let TrackerMessageBody::Error { text, .. } = answer.body {
-        bail!("the tracker refuses: {text}");
-    }
-    Ok(())
 }
 
 fn address_of(number: usize) -> Result<IpAddr> {

@@ -10,14 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use fastrand::Rng;
-use swarm_core::tracker_message::{
-    ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessage, TrackerMessageBody,
-};
+use swarm_core::tracker_message::{ErrorCode, PeerRequestBody, Signal, TrackerMessage, TrackerMessageBody};
 use swarm_core::{PeerId, SwarmId};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 
-use super::socket::{Socket, hello};
+use super::socket::{Socket, have, hello, join, report};
 
 /// Candidates that follow each description.
 const CANDIDATES: usize = 4;
@@ -203,7 +201,7 @@ struct Session<'a> {
     audience: &'a Audience,
     socket: Socket,
     random: Rng,
-    /// The number of the next segment that it tells of.
+    /// The number of the latest segment that it told of.
     segment: u32,
 }
 
@@ -215,14 +213,7 @@ impl Session<'_> {
             bail!("no welcome");
         };
         let began = Instant::now();
-        let join = PeerRequestBody::Join {
-            swarm,
-            role: Role::Viewer,
-            have: Vec::new(),
-            playhead: None,
-            proof: None,
-        };
-        let joining = self.socket.send(join).await?;
+        let joining = self.socket.send(join(swarm)).await?;
         loop {
             let message = self.socket.receive().await?;
             if message.id != Some(joining) {
@@ -331,20 +322,12 @@ impl Session<'_> {
     }
 
     async fn announce(&mut self) -> Result<()> {
-        let gained = vec![SegmentRun(self.segment % 4, 1)];
         self.segment += 1;
-        self.send(PeerRequestBody::Have { gained, dropped: Vec::new() }).await
+        self.send(have(self.segment)).await
     }
 
     async fn report(&mut self) -> Result<()> {
-        let (uplink_bps, playhead) = (10_000_000, Some(self.segment % 4));
-        self.send(PeerRequestBody::Report {
-            received: Vec::new(),
-            uplink_bps,
-            playhead,
-            ahead_ms: Some(10_000),
-        })
-        .await
+        self.send(report(self.segment)).await
     }
 
     async fn send(&mut self, body: PeerRequestBody) -> Result<()> {

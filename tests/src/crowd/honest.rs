@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use swarm_core::publisher::{Statement, TrackerName};
 use swarm_core::tracker_message::{
-    ErrorCode, PeerRequestBody, Role, SegmentRun, Signal, TrackerMessage, TrackerMessageBody,
+    ErrorCode, PeerRequestBody, Role, Signal, TrackerMessage, TrackerMessageBody,
 };
 use swarm_core::{PeerId, SecretKey, SwarmId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at, sleep_until};
 
 use super::hostile::Target;
-use super::socket::{Socket, hello};
+use super::socket::{Socket, have, hello, report};
 
 /// Neighbours with which a viewer has exchanged signals when it counts as linked.
 const LINKS_NEEDED: usize = 2;
@@ -280,19 +280,12 @@ impl Session {
     }
 
     async fn announce(&mut self) -> Result<()> {
-        let gained = vec![SegmentRun(self.segment % 4, 1)];
         self.segment += 1;
-        self.socket.send(PeerRequestBody::Have { gained, dropped: Vec::new() }).await.map(drop)
+        self.socket.send(have(self.segment)).await.map(drop)
     }
 
     async fn report(&mut self) -> Result<()> {
-        let report = PeerRequestBody::Report {
-            received: Vec::new(),
-            uplink_bps: 10_000_000,
-            playhead: Some(0),
-            ahead_ms: Some(10_000),
-        };
-        self.report = Some(self.socket.send(report).await?);
+        self.report = Some(self.socket.send(report(self.segment)).await?);
         Ok(())
     }
 }

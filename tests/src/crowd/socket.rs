@@ -4,7 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
-use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, TRACKER_VERSION, TrackerMessage};
+use swarm_core::SwarmId;
+use swarm_core::tracker_message::{
+    PeerRequest, PeerRequestBody, Role, SegmentRun, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
@@ -77,6 +80,34 @@ pub fn hello() -> PeerRequestBody {
         token: None,
         resume: None,
     }
+}
+
+/// What a viewer that holds nothing says to enter a swarm.
+pub fn join(swarm: SwarmId) -> PeerRequestBody {
+    PeerRequestBody::Join { swarm, role: Role::Viewer, have: Vec::new(), playhead: None, proof: None }
+}
+
+/// What a viewer says each second; the number of a message chooses the segment.
+pub fn have(number: u32) -> PeerRequestBody {
+    PeerRequestBody::Have { gained: vec![SegmentRun(number % 4, 1)], dropped: Vec::new() }
+}
+
+/// What a viewer that plays without stalls reports.
+pub fn report(number: u32) -> PeerRequestBody {
+    PeerRequestBody::Report {
+        received: Vec::new(),
+        uplink_bps: 10_000_000,
+        playhead: Some(number % 4),
+        ahead_ms: Some(10_000),
+    }
+}
+
+/// An error if the tracker answered with one.
+pub fn accepted(answer: TrackerMessage) -> Result<()> {
+    if let TrackerMessageBody::Error { text, .. } = answer.body {
+        bail!("the tracker refuses: {text}");
+    }
+    Ok(())
 }
 
 /// A TCP connection from an address of this machine.

@@ -56,6 +56,10 @@ impl Homing {
             .filter(|(id, record)| *id != me && record.state == State::Serving)
             .filter(|(_, record)| record.url.is_some() && record.url.as_deref() != manners.own_url)
             .collect();
+        if reached.is_empty() {
+            *self = Self::default();
+            return Vec::new();
+        }
         let members: BTreeMap<ConnectionId, (Room, Home)> =
             members.filter(|(_, (_, home))| reached.contains_key(&home.tracker)).collect();
         let old = std::mem::take(&mut self.since);
