@@ -89,7 +89,6 @@ async fn axe_finds_nothing_in_any_state_light_and_dark_wide_and_narrow() -> Resu
             emulate(&tab, scheme, width).await?;
             let state = |what: &str| format!("{what}, {scheme}, {width} pixels wide");
 
-            tab.leave().await?;
             tab.open(&empty.http("/")).await?;
             tab.wait_words("nothing is published here yet", TIMEOUT).await?;
             examine(&tab, &state("an empty catalogue")).await?;

@@ -20,7 +20,6 @@ async fn measure(tab: &Tab, state: &str) -> Result<()> {
 
 /// Forgets what the person answered, and that it was ever asked.
 async fn forget(tab: &Tab, tracker: &Tracker) -> Result<()> {
-    tab.leave().await?;
     tab.open(&tracker.http("/icon.svg")).await?;
     tab.value::<Option<bool>>("localStorage.clear() ?? null").await.map(drop)
 }
@@ -53,11 +52,9 @@ async fn axe_finds_nothing_in_the_embed_the_question_and_the_page_for_trying_out
             examine(&tab, &state("the question on the page")).await?;
             measure(&tab, &state("the question on the page")).await?;
 
-            tab.leave().await?;
             tab.open(&tracker.http("/embed#bad")).await?;
             tab.wait_words("bad link", TIMEOUT).await?;
             examine(&tab, &state("an embed with a bad link")).await?;
-            tab.leave().await?;
             tab.open(&embed).await?;
             tab.wait_for("a picture", TIMEOUT, "document.querySelector('#stage img')").await?;
             examine(&tab, &state("an embed before playback")).await?;
@@ -68,11 +65,9 @@ async fn axe_finds_nothing_in_the_embed_the_question_and_the_page_for_trying_out
             tab.wait_playing_beyond(0.5, TIMEOUT).await?;
             examine(&tab, &state("an embed that plays")).await?;
 
-            tab.leave().await?;
             tab.open(&tracker.http("/try-embed")).await?;
             tab.wait_words("put the link of a content here", TIMEOUT).await?;
             examine(&tab, &state("trying out without a link")).await?;
-            tab.leave().await?;
             tab.open(&tracker.http(&format!("/try-embed#{}", seeder.swarm()))).await?;
             tab.wait_words("ready", TIMEOUT).await?;
             examine(&tab, &state("trying out")).await?;
@@ -114,7 +109,6 @@ async fn keys_alone_answer_the_question_and_play_in_the_embed() -> Result<()> {
         tab.press(" ").await?;
         tab.wait_for("a pause", TIMEOUT, "document.querySelector('video').paused").await?;
 
-        tab.leave().await?;
         tab.open(&tracker.http(&format!("/try-embed#{}", seeder.swarm()))).await?;
         tab.wait_words("ready", TIMEOUT).await?;
         let stops = walk(&tab).await?;

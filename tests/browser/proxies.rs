@@ -76,7 +76,6 @@ async fn visit(tab: &Tab, proxy: &Proxy, swarm: &str) -> Result<()> {
 
     // The path without its slash leads to the catalogue, and the catalogue to the film. The service worker of the
     // root controls this page at first.
-    tab.leave().await?;
     tab.open(&proxy.url("/films")).await?;
     let link = format!("document.querySelector('a[href$=\"#{swarm}\"]')");
     tab.wait_for("a link to the film", TIMEOUT, &link).await?;

@@ -51,28 +51,32 @@ const LOG_LINES_SHOWN: usize = 40;
 pub struct Driver {
     pub(crate) program: Program,
     pub(crate) url: String,
+    /// Where Chromium leaves a dump of each of its processes that crashes.
+    pub(crate) dumps: Option<TempDir>,
 }
 
 impl Driver {
     /// Starts it on a free port.
     pub fn start() -> Result<Self> {
-        let (program, port) = Self::program(&mut Command::new(system_program(&["chromedriver"])?))?;
-        Ok(Self { program, url: format!("http://127.0.0.1:{port}") })
+        let (program, port, dumps) = Self::program(Command::new(system_program(&["chromedriver"])?))?;
+        Ok(Self { program, url: format!("http://127.0.0.1:{port}"), dumps: Some(dumps) })
     }
 
     /// Starts it on a host of its own; so are its browsers.
     pub fn start_on(host: &Host) -> Result<Self> {
-        let (program, port) = Self::program(&mut host.command(system_program(&["chromedriver"])?))?;
-        Ok(Self { program, url: format!("http://{}", host.door(port)?) })
+        let (program, port, dumps) = Self::program(host.command(system_program(&["chromedriver"])?))?;
+        Ok(Self { program, url: format!("http://{}", host.door(port)?), dumps: Some(dumps) })
     }
 
-    fn program(command: &mut Command) -> Result<(Program, u16)> {
-        let program = Program::start("chromedriver", command.args(["--port=0", "--enable-chrome-logs"]))?;
+    fn program(mut command: Command) -> Result<(Program, u16, TempDir)> {
+        let dumps = tempfile::tempdir().context("no folder for crash dumps")?;
+        command.args(["--port=0", "--enable-chrome-logs"]).env("BREAKPAD_DUMP_LOCATION", dumps.path());
+        let program = Program::start("chromedriver", &mut command)?;
         let port = program.wait_stdout("the port", START_TIMEOUT, |line| {
             let (_, port) = line.split_once("started successfully on port ")?;
             port.trim_end_matches('.').parse::<u16>().ok()
         })?;
-        Ok((program, port))
+        Ok((program, port, dumps))
     }
 }
 
@@ -84,6 +88,13 @@ impl Driver {
         lines.extend(self.program.stdout());
         lines.retain(is_complaint);
         lines.split_off(lines.len().saturating_sub(LOG_LINES_SHOWN))
+    }
+
+    /// How many processes of its browsers crashed.
+    pub fn crash_count(&self) -> usize {
+        let folder = self.dumps.iter().flat_map(|dumps| std::fs::read_dir(dumps.path().join("pending")));
+        let reports = folder.flatten().flatten();
+        reports.filter(|report| report.path().extension().is_some_and(|kind| kind == "dmp")).count()
     }
 }
 
@@ -199,12 +210,6 @@ impl Tab {
     /// Opens a page.
     pub async fn open(&self, url: &str) -> Result<()> {
         self.driver.goto(url).await.with_context(|| format!("{} cannot open {url}", self.name))
-    }
-
-    /// Leaves the page for an empty one. Chromium 148 crashes now and then in the worker of a page that is left, and takes the next page of the
-    /// same site with it; an empty page has a process of its own.
-    pub async fn leave(&self) -> Result<()> {
-        self.open("about:blank").await
     }
 
     /// Loads the page again.

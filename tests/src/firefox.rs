@@ -33,7 +33,7 @@ impl Driver {
         let address = program.wait_stdout("its address", START_TIMEOUT, |line| {
             line.split_once("Listening on ").map(|(_, address)| address.to_owned())
         })?;
-        Ok(Self { program, url: format!("http://{address}") })
+        Ok(Self { program, url: format!("http://{address}"), dumps: None })
     }
 }
 

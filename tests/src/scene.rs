@@ -26,7 +26,8 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Plays a scene. If it fails, the console and a picture of each tab are kept; all tabs end.
+    /// Plays a scene. If it fails, the console and a picture of each tab are kept; all tabs end. It also fails if a process of a browser
+    /// crashed: a person would see a dead page.
     pub async fn play(name: &str, script: impl AsyncFnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let driver = Driver::start()?;
         let mut scene = Self { name: name.to_owned(), driver, distant: Vec::new(), tabs: Vec::new() };
@@ -45,7 +46,15 @@ impl Scene {
                 tab.close().await?;
             }
         }
-        result
+        let crash_count: usize = scene.drivers().map(Driver::crash_count).sum();
+        match result {
+            Ok(()) if crash_count > 0 => Err(anyhow!("{crash_count} processes of the browsers crashed")),
+            result => result,
+        }
+    }
+
+    fn drivers(&self) -> impl Iterator<Item = &Driver> {
+        self.distant.iter().chain([&self.driver])
     }
 
     /// A new browser with an empty tab.
@@ -93,7 +102,7 @@ impl Scene {
     }
 
     async fn show(&self) {
-        for line in self.distant.iter().chain([&self.driver]).flat_map(Driver::complaints) {
+        for line in self.drivers().flat_map(Driver::complaints) {
             eprintln!("  {line}");
         }
         for tab in &self.tabs {
