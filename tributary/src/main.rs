@@ -36,12 +36,13 @@ fn main() -> ExitCode {
         Command::Peer(command) => peer_native::program::run(command, output),
         Command::Tracker(options) => tracker_server::program::run(&options, page::inside()),
         Command::Token(options) => tracker_server::program::mint(&options),
-        Command::Completions { shell } => manual::completions(shell),
-        Command::Man { dir } => match manual::pages(dir.as_deref()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failure(&error),
-        },
+        Command::Completions { shell } => ended(manual::completions(shell)),
+        Command::Man { dir } => ended(manual::pages(dir.as_deref())),
     }
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    result.map_or_else(|error| failure(&error), |()| ExitCode::SUCCESS)
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {

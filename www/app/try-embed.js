@@ -26,11 +26,17 @@ const link = byId("link", HTMLInputElement);
 let shown;
 
 translatePage();
-link.value = location.hash.slice(1);
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("change", show);
 for (const button of byId("calls").querySelectorAll("button")) button.addEventListener("click", () => void call(button));
-show();
+addEventListener("hashchange", takeAddress);
+takeAddress();
+
+/** Shows the content that the address of this page names. */
+function takeAddress() {
+  link.value = location.hash.slice(1);
+  show();
+}
 
 /** Shows the player as the form describes it, and the two ways to write it. */
 function show() {
