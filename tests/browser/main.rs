@@ -8,6 +8,7 @@ mod describing;
 mod embedding;
 mod encrypted;
 mod firefox;
+mod homing;
 mod language;
 mod messages;
 mod mirrors;

@@ -8,7 +8,6 @@ use tests::content::{digest, random_file};
 use tests::gate::Gate;
 use tests::ports::free_address;
 use tests::redis::{Member, Redis};
-use tests::wait::until;
 use tests::{Event, Fetch, Seeder, seeder};
 
 /// Four fetchers take a minute at this rate, in which they are sent home.
@@ -53,12 +52,6 @@ fn links_lost(fetch: &Fetch) -> Vec<String> {
     lines.into_iter().filter(is_lost).collect()
 }
 
-async fn wait_for_metric(member: &Member, name: &str, value: u64) -> Result<()> {
-    let what = format!("{name} {value} at {}", member.tracker.address());
-    let name = format!("tributary_tracker_{name}");
-    until(&what, SENT_WITHIN, async || Ok((member.metric(&name).await? == value).then_some(()))).await
-}
-
 fn ensure_complete(fetches: &[Fetch], file: &Path) -> Result<()> {
     let original = digest(file)?;
     for fetch in fetches {
@@ -85,19 +78,19 @@ async fn fetchers_at_other_trackers_end_at_the_home_with_their_ids_and_links() -
         .collect();
     let fetches = fetches?;
     home.wait_for_peers(seeder.swarm(), 5).await?;
-    wait_for_metric(home, "moved_here_total", 4).await?;
+    home.wait_for_metric("moved_here_total", 4, SENT_WITHIN).await?;
     for fetch in &fetches {
         let is_done =
             fetch.program().stdout().iter().any(|line| matches!(Event::read(line), Some(Event::Done(_))));
         ensure!(!is_done, "it had all before it moved");
     }
     for other in &members[1..] {
-        wait_for_metric(other, "connections", 0).await?;
-        wait_for_metric(other, "members", 0).await?;
+        other.wait_for_metric("connections", 0, SENT_WITHIN).await?;
+        other.wait_for_metric("members", 0, SENT_WITHIN).await?;
         ensure!(other.metric("tributary_tracker_sent_home_total").await? == 2, "it was told more than once");
     }
-    wait_for_metric(home, "connections", 5).await?;
-    wait_for_metric(home, "guests", 0).await?;
+    home.wait_for_metric("connections", 5, SENT_WITHIN).await?;
+    home.wait_for_metric("guests", 0, SENT_WITHIN).await?;
     // The same five peers: nobody came as a newcomer, and nobody left.
     ensure!(home.wait_for_peers(seeder.swarm(), 5).await? == home.tracker.address());
     for fetch in &fetches {
@@ -121,7 +114,7 @@ async fn fetchers_that_cannot_reach_the_home_stay_where_they_are() -> Result<()>
     let seeder = Seeder::start(&members[0].tracker, &file, folder.path(), &["--upload-limit", UPLINK])?;
     let at = members[1].tracker.address();
     let fetches = [fetch(folder.path(), "one", &seeder, at)?, fetch(folder.path(), "other", &seeder, at)?];
-    wait_for_metric(&members[1], "sent_home_total", 2).await?;
+    members[1].wait_for_metric("sent_home_total", 2, SENT_WITHIN).await?;
     for fetch in &fetches {
         fetch.program().wait_stderr("an attempt", SENT_WITHIN, |lines| {
             lines.iter().any(|line| line.contains("the tracker names is not used")).then_some(())
@@ -153,7 +146,7 @@ async fn when_the_home_dies_those_that_moved_come_back_through_the_proxy() -> Re
     let fetches: Result<Vec<Fetch>> =
         (0..4).map(|number| fetch(folder.path(), &format!("copy-{number}"), &seeder, &proxy)).collect();
     let fetches = fetches?;
-    wait_for_metric(&home, "moved_here_total", 4).await?;
+    home.wait_for_metric("moved_here_total", 4, SENT_WITHIN).await?;
     home.tracker.kill()?;
     let killed_at = Instant::now();
     // The seeder has lost its only tracker; the viewers are one swarm again, and take what they need over their links.

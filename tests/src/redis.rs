@@ -186,6 +186,13 @@ impl Member {
         found.with_context(|| format!("no metric {name}"))
     }
 
+    /// Waits until a metric has this value. `name` lacks the common beginning.
+    pub async fn wait_for_metric(&self, name: &str, value: u64, timeout: Duration) -> Result<()> {
+        let what = format!("{name} {value} at {}", self.tracker.address());
+        let name = format!("tributary_tracker_{name}");
+        until(&what, timeout, async || Ok((self.metric(&name).await? == value).then_some(()))).await
+    }
+
     /// Waits until it knows of so many trackers.
     pub async fn wait_for_trackers(&self, count: usize) -> Result<()> {
         let what = format!("{count} trackers at {}", self.tracker.address());

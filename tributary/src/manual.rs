@@ -37,7 +37,9 @@ pub(crate) fn pages(folder: Option<&Path>) -> anyhow::Result<()> {
 fn print(bytes: &[u8], output: &mut impl Write) -> anyhow::Result<()> {
     match output.write_all(bytes).and_then(|()| output.flush()) {
         // A reader that has read enough, such as `head`, is no error.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("the output cannot be written"),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("the output cannot be written")
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

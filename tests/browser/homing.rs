@@ -1,0 +1,87 @@
+//! Tabs whose tracker sends them to the home of their swarm: two trackers around one Redis, each with an address of its own.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use futures_util::future::try_join_all;
+use tests::content::film;
+use tests::ports::free_address;
+use tests::redis::{Member, Redis};
+use tests::scene::Scene;
+use tests::{Seeder, Tab};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// A tracker sends a viewer home after 10 s, and a viewer takes up to 3 s.
+const SENT_WITHIN: Duration = Duration::from_secs(40);
+
+/// Slow enough that the tabs still fetch when they are sent home.
+const UPLINK: &str = "6M";
+
+/// What a tab fetches after its move: more than was asked for before it.
+const MORE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// A link is a data channel: those that were open before the move are the same objects after it.
+const COUNT_LOST_LINKS: &str = "(() => {
+  globalThis.lostLinks = 0;
+  const create = RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends create {
+    constructor(...options) {
+      super(...options);
+      this.addEventListener('connectionstatechange', () => {
+        if (['failed', 'closed', 'disconnected'].includes(this.connectionState)) globalThis.lostLinks += 1;
+      });
+    }
+    close() { globalThis.lostLinks += 1; super.close(); }
+  };
+})()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tabs_at_another_tracker_move_to_the_home_and_keep_their_links() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let redis = Redis::start()?;
+    let addresses = [free_address()?.to_string(), free_address()?.to_string()];
+    let origins = addresses.each_ref().map(|address| format!("http://{address}"));
+    let start = |address: &String| {
+        let own = format!("ws://{address}/v1/swarm");
+        let [one, other] = origins.each_ref().map(String::as_str);
+        let options = ["--public-url", &own, "--allow-origin", one, "--allow-origin", other];
+        Member::start_at(address, &redis.url(), &options)
+    };
+    let [home, door] = [start(&addresses[0])?, start(&addresses[1])?];
+    home.wait_for_trackers(2).await?;
+    door.wait_for_trackers(2).await?;
+    let seeder = Seeder::start(&home.tracker, &film, folder.path(), &["--upload-limit", UPLINK])?;
+    let link = format!("{}/#{}", origins[1], seeder.swarm());
+    Scene::play("homing", async |scene| {
+        let tabs = [scene.tab().await?, scene.tab().await?];
+        for tab in &tabs {
+            tab.run_first(COUNT_LOST_LINKS).await?;
+            tab.open(&link).await?;
+        }
+        try_join_all(tabs.iter().map(|tab| tab.wait_playing_beyond(0.5, TIMEOUT))).await?;
+        home.wait_for_peers(seeder.swarm(), 3).await?;
+        home.wait_for_metric("moved_here_total", 2, SENT_WITHIN).await?;
+        door.wait_for_metric("connections", 0, SENT_WITHIN).await?;
+        door.wait_for_metric("members", 0, SENT_WITHIN).await?;
+        home.wait_for_metric("guests", 0, SENT_WITHIN).await?;
+        try_join_all(tabs.iter().map(ensure_linked)).await?;
+        for tab in &tabs {
+            let held = tab.stats().await?.bytes_verified;
+            tab.wait_stats("more of the film", TIMEOUT, |stats| stats.bytes_verified > held + MORE_BYTES)
+                .await?;
+        }
+        ensure!(home.metric("tributary_tracker_moved_here_total").await? == 2, "a tab moved again");
+        Ok(())
+    })
+    .await
+}
+
+async fn ensure_linked(tab: &std::sync::Arc<Tab>) -> Result<()> {
+    let stats = tab.stats().await?;
+    ensure!(!stats.is_complete(), "{} had all before it moved", tab.name());
+    ensure!(stats.open_links("initial") == 1 && stats.open_links("viewer") == 1, "{:?}", stats.links);
+    let lost: u32 = tab.value("lostLinks").await?;
+    ensure!(lost == 0, "{} lost {lost} links", tab.name());
+    tab.wait_for("the tracker", Duration::ZERO, "tributary.stats().tracker === 'up'").await
+}
