@@ -114,6 +114,7 @@ async fn an_engine_that_is_away_stops_nobody_and_trackers_come_together_after() 
     members[1].wait_for_peers(seeder.swarm(), 5).await?;
     fetches[1].wait_verified(MIB, FETCH_TIMEOUT)?;
     redis.kill()?;
+    let killed_at = Instant::now();
     for member in &members {
         until("a tracker notices", PATIENCE, async || {
             Ok((member.metric("tributary_tracker_engine_up").await? == 0).then_some(()))
@@ -128,9 +129,16 @@ async fn an_engine_that_is_away_stops_nobody_and_trackers_come_together_after() 
         ensure!(said == 1, "it was said {said} times");
     }
     wait_all(&fetches, &file)?;
+    let away = killed_at.elapsed();
     redis.restart()?;
     members[0].wait_for_peers(seeder.swarm(), 5).await?;
     members[1].wait_for_peers(seeder.swarm(), 5).await?;
+    let healed = killed_at.elapsed() - away;
+    eprintln!(
+        "figures: the engine was away for {:.0} s; {:.1} s later all are one swarm again",
+        away.as_secs_f64(),
+        healed.as_secs_f64()
+    );
     // An engine that forgot everything is told again what is published.
     let late = Member::start(&redis.url())?;
     late.wait_for_trackers(3).await?;
