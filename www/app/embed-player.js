@@ -1,6 +1,7 @@
 // @ts-check
 // What a page around the embed can ask of the player: the methods of the API, checked and applied to the media element.
 
+import { captionTracks } from "./attachments.js";
 import { RATES } from "./embed-options.js";
 
 /** @import { Methods } from "./api.js" */
@@ -66,15 +67,15 @@ export function methods({ media, play, status, stats }) {
     setMuted: (/** @type {unknown} */ isMuted) => { media().muted = isMuted === true; },
     getCaptions: () => captions(media()),
     setCaption: (/** @type {unknown} */ id) => {
-      [...media().textTracks].forEach((track, index) => { track.mode = String(index) === id ? "showing" : "disabled"; });
+      captionTracks(media()).forEach((track, index) => { track.mode = String(index) === id ? "showing" : "disabled"; });
     },
     getStats: stats,
   };
 }
 
 /** @param {HTMLMediaElement} media */
-function captions({ textTracks }) {
-  return [...textTracks].map(({ label, language, mode }, index) => ({ id: String(index), label, language, mode }));
+function captions(media) {
+  return captionTracks(media).map(({ label, language, mode }, index) => ({ id: String(index), label, language, mode }));
 }
 
 /**

@@ -1,0 +1,150 @@
+//! The picture of a moment above the timeline: which tile it is, and that nothing is fetched or decoded for it beforehand.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+use serde_json::json;
+use tests::content::{film, sound};
+use tests::scene::Scene;
+use tests::site::Lot;
+use tests::{Seeder, Tab, Tracker};
+
+use crate::embedding::{call, page_with_element, wait_position_beyond, wait_said};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Tiles of a film of a minute, and in a row.
+const TILES: u32 = 60;
+const COLUMNS: u32 = 8;
+
+/// The element with the picture of the moment, its inner picture, and the slider around it.
+const PARTS: &str = "const range = document.querySelector('media-time-range'); \
+    const thumbnail = document.querySelector('media-preview-thumbnail'); \
+    const picture = thumbnail?.shadowRoot.querySelector('img');";
+
+/// The part of the picture that is seen, in tiles.
+const CROP: &str = "const [frame, whole] = [thumbnail, picture].map((shown) => shown.getBoundingClientRect()); \
+    const crop = { column: (frame.left - whole.left) / frame.width, row: (frame.top - whole.top) / frame.height, \
+        columns: whole.width / frame.width, width: frame.width, height: frame.height };";
+
+#[derive(Debug, Deserialize)]
+struct Crop {
+    column: f64,
+    row: f64,
+    columns: f64,
+    width: f64,
+    height: f64,
+}
+
+async fn wait_controls(tab: &Tab) -> Result<()> {
+    tab.wait_for("the controls", TIMEOUT, "document.querySelector('media-time-range')?.shadowRoot").await
+}
+
+/// Moves the mouse to this part of the timeline.
+async fn hover(tab: &Tab, place: f64) -> Result<()> {
+    let (x, y): (f64, f64) = tab
+        .value(&format!(
+            "(() => {{ {PARTS} const {{ left, top, width, height }} = range.getBoundingClientRect(); \
+             return [left + width * {place}, top + height * 0.6]; }})()"
+        ))
+        .await?;
+    // The slider notices a pointer that enters, and then its moves.
+    for x in [x - 2.0, x] {
+        let event = json!({ "type": "mouseMoved", "x": x, "y": y, "pointerType": "mouse" });
+        tab.command("Input.dispatchMouseEvent", event).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the tile of this part of the film is seen, and whole.
+async fn wait_tile(tab: &Tab, place: f64) -> Result<Crop> {
+    let tile = (place * f64::from(TILES)).floor() as u32;
+    let (column, row) = (tile % COLUMNS, tile / COLUMNS);
+    let condition = format!(
+        "(() => {{ {PARTS} if (!picture?.naturalWidth) return false; {CROP} \
+         return getComputedStyle(thumbnail).visibility === 'visible' \
+             && Math.abs(crop.column - {column}) < 0.02 && Math.abs(crop.row - {row}) < 0.02; }})()"
+    );
+    tab.wait_for(&format!("the tile in column {column} of row {row}"), TIMEOUT, &condition).await?;
+    tab.value(&format!("(() => {{ {PARTS} {CROP} return crop; }})()")).await
+}
+
+/// Addresses that were fetched so far, without the film itself.
+async fn fetched(tab: &Tab) -> Result<Vec<String>> {
+    tab.value(
+        "performance.getEntriesByType('resource').map(({ name }) => name) \
+         .filter((name) => name.startsWith('http') && !name.includes('/content/'))",
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pointer_over_the_timeline_shows_the_tile_of_that_moment() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start()?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &[])?;
+    let note = sound(folder.path(), "ogg", false)?;
+    let silent = Seeder::start(&tracker, &note, &folder.path().join("note"), &[])?;
+    Scene::play("a storyboard", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(seeder.link()).await?;
+        wait_controls(&tab).await?;
+        tab.wait_playing_beyond(0.5, TIMEOUT).await?;
+        let source = format!("(() => {{ {PARTS} return picture.getAttribute('src'); }})()");
+        ensure!(tab.value::<Option<String>>(&source).await?.is_none(), "it is decoded before it is seen");
+        let before = fetched(&tab).await?;
+
+        for place in [0.504, 0.11, 0.93] {
+            hover(&tab, place).await?;
+            let crop = wait_tile(&tab, place).await?;
+            ensure!((crop.columns - f64::from(COLUMNS)).abs() < 0.02, "{crop:?}");
+            ensure!(crop.width >= 100.0 && (crop.width / crop.height - 16.0 / 9.0).abs() < 0.05, "{crop:?}");
+        }
+        let source = tab.value::<Option<String>>(&source).await?.unwrap_or_default();
+        ensure!(source.starts_with("blob:"), "{source}");
+        let after = fetched(&tab).await?;
+        ensure!(after == before, "fetched for it: {:?}", &after[before.len().min(after.len())..]);
+        let refused: Vec<String> =
+            tab.console().await.into_iter().filter(|line| line.contains("Content Security Policy")).collect();
+        ensure!(refused.is_empty(), "{refused:?}");
+        // The track of the tiles is no captions.
+        ensure!(tab.value::<u32>("document.querySelectorAll('media-captions-button').length").await? == 0);
+
+        // Without a storyboard there is no empty frame.
+        tab.open("about:blank").await?;
+        tab.open(silent.link()).await?;
+        wait_controls(&tab).await?;
+        ensure!(tab.value::<u32>("document.querySelectorAll('media-preview-thumbnail').length").await? == 0);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embed_has_tiles_too_and_they_are_no_captions() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let lot = Lot::new().await?;
+    let tracker = Tracker::start_with("127.0.0.1:0", &["--embed-origin", &lot.origin()])?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &[])?;
+    let site = lot.build(page_with_element(&tracker, seeder.swarm(), "muted"), &[]);
+    Scene::play("tiles in the embed", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(&site.url()).await?;
+        wait_said(&tab, "ready", "true").await?;
+        call(&tab, "play()").await?;
+        wait_position_beyond(&tab, 0.5).await?;
+        let captions = call(&tab, "getCaptions()").await?;
+        ensure!(captions == json!([]), "{captions}");
+        call(&tab, "setCaption(null)").await?;
+
+        tab.open(&tracker.http(&format!("/embed?autoplay=1&muted=1#{}", seeder.swarm()))).await?;
+        wait_controls(&tab).await?;
+        hover(&tab, 0.25).await?;
+        wait_tile(&tab, 0.25).await?;
+        Ok(())
+    })
+    .await
+}
