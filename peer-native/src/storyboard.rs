@@ -1,7 +1,7 @@
 //! Small pictures of a film's moments in one picture, made by ffmpeg where that is installed. Everything about it may fail; then there is none.
 //!
-//! Each picture takes one run of ffmpeg, which seeks and decodes little, so the time does not grow with the film. They are taken in an order
-//! in which any number of them are spread over the film. When the time is up, the storyboard has fewer tiles.
+//! ffmpeg seeks to each moment and decodes little there, so the time does not grow with the film. Moments are taken in an order in which any
+//! number of them are spread over the film. When the time is up, the storyboard has fewer tiles.
 
 use std::num::NonZero;
 use std::path::Path;
@@ -23,6 +23,9 @@ const JOINING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs of ffmpeg at a time, at most: each decodes with one thread.
 const WORKERS_MAX: usize = 4;
+
+/// Moments that one run of ffmpeg takes: each opens the film, whose index in memory may have 30 MB.
+const BATCH: usize = 6;
 
 /// Moments that are taken at most. A tile that fits 60 times has 800 bytes, of which a person recognises a scene.
 const MOMENTS_MAX: u64 = 60;
@@ -127,14 +130,15 @@ struct Frame {
 }
 
 impl Frame {
-    fn of_ppm(bytes: &[u8]) -> Option<Self> {
+    /// The first one of these bytes, and what follows it.
+    fn of_ppm(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let mut fields = bytes.splitn(4, |byte| byte.is_ascii_whitespace());
         let (kind, width, height, rest) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
         let number = |field: &[u8]| str::from_utf8(field).ok()?.parse::<u16>().ok().map(usize::from);
         let (width, height) = (number(width)?, number(height)?);
-        let pixels = rest.strip_prefix(b"255\n")?.to_vec();
-        let is_whole = kind == b"P6" && !pixels.is_empty() && pixels.len() == width * height * 3;
-        is_whole.then_some(Self { width, height, pixels })
+        let (pixels, after) = rest.strip_prefix(b"255\n")?.split_at_checked(width * height * 3)?;
+        let is_picture = kind == b"P6" && !pixels.is_empty();
+        is_picture.then(|| (Self { width, height, pixels: pixels.to_vec() }, after))
     }
 }
 
@@ -142,15 +146,16 @@ impl Frame {
 fn taken(film: (&Path, &str), moments: &[Moment], deadline: Instant) -> Option<Vec<Option<Frame>>> {
     let order = spread(moments.len());
     let (first, rest) = order.split_first()?;
-    let mut frames: Vec<Option<Frame>> = vec![None; moments.len()];
+    let mut taken: Vec<Option<Frame>> = vec![None; moments.len()];
     // Without ffmpeg, or of what it cannot decode, the first one fails, and so would the others.
-    *frames.get_mut(*first)? = Some(frame(film, *moments.get(*first)?, deadline)?);
+    *taken.get_mut(*first)? = Some(run(film, &[*moments.get(*first)?], deadline)?.pop()?);
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX);
-    let next = AtomicUsize::new(0);
+    let (batches, next) = (rest.chunks(BATCH).collect::<Vec<_>>(), AtomicUsize::new(0));
     let work = || {
         let mut own = Vec::new();
-        while let Some(index) = rest.get(next.fetch_add(1, Ordering::Relaxed)) {
-            own.extend(moments.get(*index).map(|moment| (*index, frame(film, *moment, deadline))));
+        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let moments: Vec<Moment> = batch.iter().filter_map(|index| moments.get(*index)).copied().collect();
+            own.extend(batch.iter().copied().zip(frames(film, &moments, deadline)));
         }
         own
     };
@@ -159,11 +164,11 @@ fn taken(film: (&Path, &str), moments: &[Moment], deadline: Instant) -> Option<V
         threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect::<Vec<_>>()
     });
     for (index, frame) in all {
-        if let Some(place) = frames.get_mut(index) {
+        if let Some(place) = taken.get_mut(index) {
             *place = frame;
         }
     }
-    Some(frames)
+    Some(taken)
 }
 
 /// The numbers below `count` so that those before any place are spread over all: by their bits, the least significant one first.
@@ -173,27 +178,53 @@ fn spread(count: usize) -> Vec<usize> {
     (0..count.next_power_of_two()).map(reversed).filter(|number| *number < count).collect()
 }
 
-fn frame(
-    (path, format): (&Path, &str),
-    Moment { at_ms, is_keyframe }: Moment,
-    deadline: Instant,
-) -> Option<Frame> {
-    let position = format!("{}.{:03}", at_ms / 1000, at_ms % 1000);
-    let keyframe: &[&str] =
-        if is_keyframe { &["-skip_frame", "nokey", "-noaccurate_seek"] } else { &["-accurate_seek"] };
+/// The pictures of these moments, by one run of ffmpeg: most of a run's time is its start. Where they are not all there, each one is taken
+/// by itself.
+fn frames(film: (&Path, &str), moments: &[Moment], deadline: Instant) -> Vec<Option<Frame>> {
+    let together = run(film, moments, deadline).unwrap_or_default();
+    match moments {
+        _ if together.len() == moments.len() => together.into_iter().map(Some).collect(),
+        [] | [_] => vec![None; moments.len()],
+        [_, _, ..] => {
+            let alone = |moment: &Moment| run(film, &[*moment], deadline)?.pop();
+            moments.iter().map(alone).collect()
+        }
+    }
+}
+
+/// The film is opened once for each moment, and the first frame from there on is kept.
+fn run((path, format): (&Path, &str), moments: &[Moment], deadline: Instant) -> Option<Vec<Frame>> {
     // As many pixels for every shape, up to four times as wide as high.
     let side = |shape: &str| format!("2*round(sqrt({TILE_PIXELS}*{shape})/2)");
     let (width, height) = (side("clip(dar\\,1/4\\,4)"), side("clip(1/dar\\,1/4\\,4)"));
-    let scale = format!("scale=w={width}:h={height},setsar=1");
-    let bytes = Run::new()
-        .args(["-threads", "1"])
-        .args(keyframe.iter().copied())
-        .args(["-ss", &position])
-        .film(path, format)
-        .args(["-an", "-sn", "-frames:v", "1", "-vf", &scale])
+    let (mut run, mut graph, mut joints) = (Run::new(), String::new(), String::new());
+    for (index, Moment { at_ms, is_keyframe }) in moments.iter().enumerate() {
+        let position = format!("{}.{:03}", at_ms / 1000, at_ms % 1000);
+        let keyframe: &[&str] =
+            if *is_keyframe { &["-skip_frame", "nokey", "-noaccurate_seek"] } else { &["-accurate_seek"] };
+        run = run
+            .args(["-threads", "1"])
+            .args(keyframe.iter().copied())
+            .args(["-ss", &position])
+            .film(path, format);
+        graph += &format!("[{index}:v:0]trim=end_frame=1,scale=w={width}:h={height},setsar=1,setpts=0[{index}];");
+        joints += &format!("[{index}]");
+    }
+    // Times one after the other, or frames would be left out or repeated.
+    let count = moments.len();
+    graph += &format!("{joints}concat=n={count},settb=1/25,setpts=N[all]");
+    let bytes = run
+        .args(["-filter_complex", &graph, "-map", "[all]", "-frames:v", &count.to_string(), "-r", "25"])
         .args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"])
-        .output(Vec::new(), FRAME_BYTES_MAX, deadline)?;
-    Frame::of_ppm(&bytes)
+        .output(Vec::new(), count * FRAME_BYTES_MAX, deadline)?;
+    let mut frames = Vec::new();
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        let (frame, after) = Frame::of_ppm(rest)?;
+        frames.push(frame);
+        rest = after;
+    }
+    Some(frames)
 }
 
 /// What was taken of a film.
@@ -210,7 +241,8 @@ impl Shots {
         let mut count = self.moments.len();
         while count >= TILES_MIN {
             let Some(frames) = self.picked(count) else {
-                count -= 1;
+                // By halves, so that machines of about the same speed make the same storyboard, and with it the same link.
+                count /= 2;
                 continue;
             };
             let sheet = Sheet::of(&frames)?;
@@ -360,7 +392,8 @@ mod tests {
     #[test]
     fn a_picture_is_read_whole_or_not_at_all() {
         let frame = Frame { width: 2, height: 1, pixels: vec![1, 2, 3, 4, 5, 6] };
-        assert_eq!(Frame::of_ppm(b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\x06"), Some(frame));
+        let two = b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\x06P6\n";
+        assert_eq!(Frame::of_ppm(two), Some((frame, b"P6\n".as_slice())));
         for bytes in [
             b"".as_slice(),
             b"P6\n2 1\n255\n\x01",
