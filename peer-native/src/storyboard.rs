@@ -33,6 +33,9 @@ const MOMENTS_MAX: u64 = 60;
 /// Tiles of a storyboard at least: fewer say less than the poster.
 const TILES_MIN: usize = 4;
 
+/// Moments that are taken if a film has fewer keyframes: between keyframes, up to a second has to be decoded for each.
+const BETWEEN_KEYFRAMES_MAX: usize = 15;
+
 /// How far apart moments are at least: players ask for whole seconds.
 const INTERVAL_MIN_MS: u64 = 1000;
 
@@ -83,16 +86,19 @@ impl Encoder {
 /// A storyboard of a film of this duration.
 pub(crate) fn of_film(path: &Path, duration_ms: Option<u64>, keyframes: &[Keyframe]) -> Option<Attachment> {
     let duration_ms = duration_ms?;
-    let count = usize::try_from((duration_ms / INTERVAL_MIN_MS).min(MOMENTS_MAX)).ok()?;
-    if count < TILES_MIN {
-        return None;
-    }
+    let count = count(duration_ms, keyframes)?;
     let film = (path, format_of(path)?);
     let moments = moments(count, duration_ms, keyframes);
     let frames = taken(film, &moments, Instant::now() + TAKING_TIMEOUT)?;
     let shots = Shots { duration_ms, moments, frames };
     let deadline = Instant::now() + JOINING_TIMEOUT;
     [Encoder::WebP, Encoder::Jpeg].into_iter().find_map(|encoder| shots.joined(encoder, deadline))
+}
+
+/// How many moments are taken of such a film; nothing if it is too short.
+fn count(duration_ms: u64, keyframes: &[Keyframe]) -> Option<usize> {
+    let count = usize::try_from((duration_ms / INTERVAL_MIN_MS).min(MOMENTS_MAX)).ok()?;
+    (count >= TILES_MIN).then(|| count.min(keyframes.len().max(BETWEEN_KEYFRAMES_MAX)))
 }
 
 /// Where one picture is taken.
@@ -154,7 +160,8 @@ fn taken(film: (&Path, &str), moments: &[Moment], deadline: Instant) -> Option<V
     let work = || {
         let mut own = Vec::new();
         while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let moments: Vec<Moment> = batch.iter().filter_map(|index| moments.get(*index)).copied().collect();
+            let moments: Vec<Moment> =
+                batch.iter().filter_map(|index| moments.get(*index)).copied().collect();
             own.extend(batch.iter().copied().zip(frames(film, &moments, deadline)));
         }
         own
@@ -207,7 +214,8 @@ fn run((path, format): (&Path, &str), moments: &[Moment], deadline: Instant) -> 
             .args(keyframe.iter().copied())
             .args(["-ss", &position])
             .film(path, format);
-        graph += &format!("[{index}:v:0]trim=end_frame=1,scale=w={width}:h={height},setsar=1,setpts=0[{index}];");
+        graph +=
+            &format!("[{index}:v:0]trim=end_frame=1,scale=w={width}:h={height},setsar=1,setpts=0[{index}];");
         joints += &format!("[{index}]");
     }
     // Times one after the other, or frames would be left out or repeated.
@@ -341,6 +349,17 @@ mod tests {
         assert_eq!(found, [of(4020, true), of(10_020, true), of(25_000, false), of(30_020, true)]);
         let without = moments(2, 3000, &[]);
         assert_eq!(without, [of(750, false), of(2250, false)]);
+    }
+
+    #[test]
+    fn moments_are_as_many_as_keyframes_within_bounds() {
+        let two_seconds = |count: u64| keyframes(&(0..count).map(|index| index * 2000).collect::<Vec<_>>());
+        assert_eq!(count(7_200_000, &two_seconds(3600)), Some(60));
+        assert_eq!(count(60_000, &two_seconds(30)), Some(30));
+        assert_eq!(count(60_000, &two_seconds(1)), Some(15));
+        assert_eq!(count(8999, &two_seconds(5)), Some(8), "one a second");
+        assert_eq!(count(4000, &[]), Some(4));
+        assert_eq!(count(3999, &[]), None);
     }
 
     #[test]

@@ -77,8 +77,7 @@ async fn each_tile_shows_a_moment_of_its_part_of_the_film() -> Result<()> {
         let film = steps(folder.path(), name, keyframes)?;
         let seeder = Seeder::start(&tracker, &film, folder.path(), &[])?;
         let manifest = manifest(&tracker, &seeder).await?;
-        let kinds: Vec<&str> =
-            manifest.attachments.iter().map(|attachment| attachment.kind.name()).collect();
+        let kinds: Vec<&str> = manifest.attachments.iter().map(|attachment| attachment.kind.name()).collect();
         ensure!(kinds == ["poster", "storyboard"], "{name}: {kinds:?}");
         let storyboard = &manifest.attachments[1];
         ensure!(matches!(storyboard.kind, AttachmentKind::Storyboard(_)), "{name}");
@@ -88,14 +87,20 @@ async fn each_tile_shows_a_moment_of_its_part_of_the_film() -> Result<()> {
         let shown = brightness(folder.path(), &storyboard.bytes, tiles)?;
         // From the range of films (16 to 235) to that of pictures.
         let expected = (0..STEPS).map(|second| (40 + STEP * second - 16) * 255 / 219);
-        let is_near = shown.iter().zip(expected.clone()).all(|(shown, expected)| shown.abs_diff(expected) <= 8);
+        let is_near =
+            shown.iter().zip(expected.clone()).all(|(shown, expected)| shown.abs_diff(expected) <= 8);
         ensure!(is_near, "{name}: {shown:?}, not {:?}", expected.collect::<Vec<_>>());
     }
     Ok(())
 }
 
 /// The attachments of a film for a publisher with this program in the place of ffmpeg, and how long it took.
-fn attachments(folder: &Path, home: &str, film: &Path, ffmpeg: Option<&str>) -> Result<(Vec<Value>, Duration)> {
+fn attachments(
+    folder: &Path,
+    home: &str,
+    film: &Path,
+    ffmpeg: Option<&str>,
+) -> Result<(Vec<Value>, Duration)> {
     let programs = folder.join("programs");
     fs::create_dir_all(&programs)?;
     let place = programs.join("ffmpeg");

@@ -199,9 +199,9 @@ fn head(swarm: SwarmId, manifest: &Manifest) -> Result<String, std::fmt::Error> 
     for attachment in &manifest.attachments {
         let marks = [&attachment.language, &attachment.label].map(|mark| mark.as_deref().map(printable));
         let marks: String = marks.into_iter().flatten().map(|mark| format!(" {mark}")).collect();
-        let tiles = attachment.tiles().map(|Tiles { grid, width, height }| {
-            format!(", {} tiles of {width} x {height}", grid.count)
-        });
+        let tiles = attachment
+            .tiles()
+            .map(|Tiles { grid, width, height }| format!(", {} tiles of {width} x {height}", grid.count));
         let size = amount::size(attachment.bytes.len() as u64);
         // A storyboard's name is longer than its column.
         writeln!(text, "{:<9} {size}{marks}{}", attachment.kind.name(), tiles.unwrap_or_default())?;

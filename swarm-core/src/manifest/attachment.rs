@@ -76,9 +76,9 @@ impl Attachment {
         match self.kind {
             AttachmentKind::Poster => match picture::pixels(&self.bytes) {
                 Some(0..=POSTER_PIXELS_MAX) => Ok(()),
-                Some(_) | None => Err(ManifestError::Invalid(
-                    "a poster is no picture, or has more than 4 million pixels",
-                )),
+                Some(_) | None => {
+                    Err(ManifestError::Invalid("a poster is no picture, or has more than 4 million pixels"))
+                }
             },
             AttachmentKind::Subtitles => match cues::together_max(&self.bytes) {
                 0..=CUES_TOGETHER_MAX => Ok(()),

@@ -40,7 +40,9 @@ impl Grid {
     pub(super) fn tiles(self, bytes: &[u8]) -> Result<Tiles, ManifestError> {
         let Self { columns, count } = self;
         if count == 0 || count > STORYBOARD_TILES_MAX || columns == 0 || columns > count {
-            return Err(ManifestError::Invalid("a storyboard has no tiles, more than 240, or rows longer than all"));
+            return Err(ManifestError::Invalid(
+                "a storyboard has no tiles, more than 240, or rows longer than all",
+            ));
         }
         let size = picture::jpeg_or_webp(bytes);
         let is_shown = |(width, height)| u64::from(width) * u64::from(height) <= STORYBOARD_PIXELS_MAX;
