@@ -1,7 +1,6 @@
 // @ts-check
 // What a page around the embed can ask of the player: the methods of the API, checked and applied to the media element.
 
-import { captionTracks } from "./attachments.js";
 import { RATES } from "./embed-options.js";
 
 /** @import { Methods } from "./api.js" */
@@ -67,15 +66,15 @@ export function methods({ media, play, status, stats }) {
     setMuted: (/** @type {unknown} */ isMuted) => { media().muted = isMuted === true; },
     getCaptions: () => captions(media()),
     setCaption: (/** @type {unknown} */ id) => {
-      captionTracks(media()).forEach((track, index) => { track.mode = String(index) === id ? "showing" : "disabled"; });
+      [...media().textTracks].forEach((track, index) => { track.mode = String(index) === id ? "showing" : "disabled"; });
     },
     getStats: stats,
   };
 }
 
 /** @param {HTMLMediaElement} media */
-function captions(media) {
-  return captionTracks(media).map(({ label, language, mode }, index) => ({ id: String(index), label, language, mode }));
+function captions({ textTracks }) {
+  return [...textTracks].map(({ label, language, mode }, index) => ({ id: String(index), label, language, mode }));
 }
 
 /**
