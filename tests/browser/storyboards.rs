@@ -12,7 +12,8 @@ use tests::{Seeder, Tab, Tracker};
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A machine without a mouse has a browser that shows no previews: it is told that there is one.
-const MOUSE: &str = "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4";
+const MOUSE: &str =
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4";
 
 /// Bits a second and seconds of a film that is quickly decoded. It has a keyframe every two seconds.
 const FILM: (u64, u64) = (800_000, 40);
