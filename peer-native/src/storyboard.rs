@@ -249,8 +249,8 @@ impl Shots {
         let mut count = self.moments.len();
         while count >= TILES_MIN {
             let Some(frames) = self.picked(count) else {
-                // By halves, so that machines of about the same speed make the same storyboard, and with it the same link.
-                count /= 2;
+                // Where time was short, by halves: machines of about the same speed make the same storyboard, and with it the same link.
+                count = if self.frames.iter().all(Option::is_some) { count - 1 } else { count / 2 };
                 continue;
             };
             let sheet = Sheet::of(&frames)?;
