@@ -218,11 +218,11 @@ fn run((path, format): (&Path, &str), moments: &[Moment], deadline: Instant) -> 
             &format!("[{index}:v:0]trim=end_frame=1,scale=w={width}:h={height},setsar=1,setpts=0[{index}];");
         joints += &format!("[{index}]");
     }
-    // Times one after the other, or frames would be left out or repeated.
+    // Times one after the other at a rate that ffmpeg knows, or it would leave frames out or repeat them.
     let count = moments.len();
-    graph += &format!("{joints}concat=n={count},settb=1/25,setpts=N[all]");
+    graph += &format!("{joints}concat=n={count},settb=1/25,setpts=N,fps=25[all]");
     let bytes = run
-        .args(["-filter_complex", &graph, "-map", "[all]", "-frames:v", &count.to_string(), "-r", "25"])
+        .args(["-filter_complex", &graph, "-map", "[all]", "-frames:v", &count.to_string()])
         .args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"])
         .output(Vec::new(), count * FRAME_BYTES_MAX, deadline)?;
     let mut frames = Vec::new();
