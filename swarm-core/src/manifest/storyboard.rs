@@ -149,6 +149,12 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_is_encoded_as_the_protocol_document_says() {
+        let kind = AttachmentKind::Storyboard(Grid { columns: 8, count: 60 });
+        assert_eq!(postcard::to_allocvec(&kind).unwrap(), [0x02, 0x08, 0x3c]);
+    }
+
+    #[test]
     fn a_manifest_with_a_storyboard_survives_its_canonical_form() {
         let board = storyboard(&webp(640, 270));
         let unsigned = Manifest { attachments: vec![board], ..sample(100, ContentRoot([7; 32])) };
