@@ -145,7 +145,8 @@ export class Controls {
  */
 function timeline(bar, hasStoryboard) {
   const hover = make("div", { slot: "preview", class: "hover" });
-  const thumbnail = hasStoryboard ? [make("media-preview-thumbnail", { slot: "preview" })] : [];
+  // The library's picture has no words; the time below it is read instead.
+  const thumbnail = hasStoryboard ? [make("media-preview-thumbnail", { "slot": "preview", "aria-hidden": "true" })] : [];
   const range = make("media-time-range", {}, ...thumbnail, make("media-preview-chapter-display", { slot: "preview" }),
     make("media-preview-time-display", { slot: "preview" }), hover);
   if (!bar) return make("div", { class: "timeline" }, range);
