@@ -8,7 +8,7 @@ use peer_native::address::ContentAddress;
 use swarm_core::group::{GroupRange, merged};
 use swarm_core::group_set::GroupSet;
 use swarm_core::limits::{FRAME_BYTES_MAX, TRACKER_MESSAGE_BYTES_MAX};
-use swarm_core::manifest::swarm_id_of;
+use swarm_core::manifest::{AttachmentKind, swarm_id_of};
 use swarm_core::peer_message::{DataMessage, PeerMessage};
 use swarm_core::publisher::Statement;
 use swarm_core::tracker_message::{PeerRequest, TrackerMessage};
@@ -95,6 +95,11 @@ pub fn manifest(input: &[u8], seen: &mut Seen) {
             let tiled: u64 = manifest.segment_ranges().map(|(range, _)| u64::from(range.len())).sum();
             assert_eq!(tiled, u64::from(manifest.geometry().group_count()));
             let _ = (manifest.rate_bytes_per_s(), manifest.poster());
+            for attachment in &manifest.attachments {
+                seen.note(attachment.kind.name());
+                let is_storyboard = matches!(attachment.kind, AttachmentKind::Storyboard(_));
+                assert_eq!(attachment.tiles().is_some(), is_storyboard, "tiles that nobody checked");
+            }
             let mut clean = manifest;
             clean.clean_texts();
         }

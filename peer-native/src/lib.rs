@@ -10,7 +10,7 @@
 //! | [`mirror`], [`mirror_server`], [`sidecar`] | ranges from HTTP servers; being one; the tree file that they serve |
 //! | [`store`] | files that hold a content, wholly or in part |
 //! | [`publish`], [`hashing`], [`media`] | from a file to a manifest and a tree, made once |
-//! | [`rules`], [`subtitles`], `poster` | what the author says beside the content |
+//! | [`rules`], [`subtitles`], `poster`, `storyboard` | what the author says beside the content; pictures that `ffmpeg` makes of it |
 //! | [`program`] | the command line |
 //! | [`folder`], [`data_dir`], [`key`] | which files to publish; what is kept between starts; the publisher's key |
 //!
@@ -20,6 +20,7 @@ pub mod address;
 mod connection;
 pub mod data_dir;
 mod driver;
+mod ffmpeg;
 pub mod folder;
 pub mod handle;
 pub mod hashing;
@@ -37,6 +38,7 @@ pub mod publish;
 pub mod rules;
 pub mod sidecar;
 pub mod store;
+mod storyboard;
 pub mod subtitles;
 pub mod tracker;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use swarm_core::limits::MANIFEST_BYTES_MAX;
+use swarm_core::manifest::ManifestError;
 use swarm_core::peer::{FetchError, PublishError};
 use swarm_core::publisher::{Action, Statement};
 use swarm_core::{Challenge, SecretKey, SwarmId};
@@ -205,9 +206,17 @@ fn outcome(mut response: Response<Body>, tokens: &str) -> Result<(), PublishErro
     let text = text(&mut response);
     match status.as_u16() {
         401 => Err(PublishError::Refused(format!("the tracker refuses: {text} ({tokens})"))),
-        400 | 403 | 410 | 413 => Err(PublishError::Refused(format!("the tracker refuses: {text}"))),
+        400 | 403 | 410 | 413 => Err(PublishError::Refused(refusal(&text))),
         status => Err(PublishError::Failed(format!("HTTP status {status} {text}"))),
     }
+}
+
+/// What a person is told of a tracker's reason.
+fn refusal(text: &str) -> String {
+    // We made the manifest, so it is the tracker that does not know its version: mirrors and storyboards were added later.
+    let remedy =
+        if text == ManifestError::Malformed.to_string() { "; the tracker is older: update it" } else { "" };
+    format!("the tracker refuses: {text}{remedy}")
 }
 
 fn text(response: &mut Response<Body>) -> String {
@@ -259,6 +268,13 @@ mod tests {
             }
         });
         address
+    }
+
+    #[test]
+    fn who_published_with_an_older_tracker_is_told_to_update_it() {
+        let said = refusal("these bytes are not a manifest of a version this program knows");
+        assert!(said.ends_with("update it"), "{said}");
+        assert_eq!(refusal("too many manifests"), "the tracker refuses: too many manifests");
     }
 
     #[test]

@@ -10,16 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use swarm_core::limits::{CONTENT_BYTES_MAX, TEXT_BYTES_MAX};
+use swarm_core::limits::{CONTENT_BYTES_MAX, MEDIA_MS_MAX, TEXT_BYTES_MAX};
 use swarm_core::manifest::{Attachment, ManifestError, Mirrors, Seal};
-use swarm_core::{HashTree, Manifest, SecretKey, SwarmId, segmentation};
+use swarm_core::segmentation::{self, Structure};
+use swarm_core::{HashTree, Manifest, SecretKey, SwarmId};
 
 use crate::data_dir::{DataDir, Record};
 use crate::media::{self, Remark};
 use crate::mirror::{self, CheckError};
 use crate::rules::{RuleError, Statement};
 use crate::store::{FileStamp, FullFile};
-use crate::{hashing, poster, sidecar, subtitles};
+use crate::{hashing, poster, sidecar, storyboard, subtitles};
 
 /// Random groups of a mirror that are compared before it is named.
 const MIRROR_SAMPLES: usize = 4;
@@ -251,7 +252,7 @@ fn hashed(
 }
 
 /// Tells whether the same publisher says the same as before about the same content. What programs add by themselves, such as a
-/// poster, is no part of it: a link must not depend on what is installed.
+/// poster or a storyboard, is no part of it: a link must not depend on what is installed.
 fn digest(statement: &Statement, subtitles: &[Attachment], key: &SecretKey) -> String {
     // Plain data with string keys: it has a form.
     let mut said =
@@ -306,11 +307,8 @@ impl About<'_> {
             structure.chapters = self.statement.chapters().to_vec();
         }
         remarks.extend(self.statement.check(geometry, &structure)?.into_iter().map(Remark::Warning));
-        let poster = match self.media_type.split('/').next() {
-            Some("video") => poster::of_film(self.path, structure.duration_ms),
-            Some("audio") => poster::of_sound(self.path),
-            Some(_) | None => None,
-        };
+        let duration_ms = structure.duration_ms.filter(|ms| *ms <= MEDIA_MS_MAX);
+        let pictures = self.pictures(&structure);
         let mut manifest = Manifest {
             seal: Seal::default(),
             name,
@@ -319,15 +317,30 @@ impl About<'_> {
             length_bytes: geometry.length_bytes(),
             root: tree.root(),
             segments: segmentation::segments(geometry, &structure, &self.statement.rules()),
-            duration_ms: structure.duration_ms.filter(|ms| *ms <= swarm_core::limits::MEDIA_MS_MAX),
+            duration_ms,
             chapters: structure.chapters,
             author: self.statement.author.clone(),
             created_s: self.created_s,
             trackers: self.statement.trackers.clone(),
-            attachments: poster.into_iter().chain(self.subtitles).collect(),
+            attachments: pictures.into_iter().flatten().chain(self.subtitles).collect(),
             mirrors: self.statement.mirrors_of(tree.root()),
         };
         manifest.clean_texts();
         Ok(manifest)
+    }
+
+    /// Poster and storyboard, made at the same time, so that together they delay publishing no longer than one of them.
+    fn pictures(&self, structure: &Structure) -> [Option<Attachment>; 2] {
+        let Structure { duration_ms, ref keyframes, .. } = *structure;
+        match self.media_type.split('/').next() {
+            Some("video") => std::thread::scope(|scope| {
+                let poster = scope.spawn(|| poster::of_film(self.path, duration_ms));
+                let storyboard =
+                    storyboard::of_film(self.path, duration_ms.filter(|ms| *ms <= MEDIA_MS_MAX), keyframes);
+                [poster.join().unwrap_or_default(), storyboard]
+            }),
+            Some("audio") => [poster::of_sound(self.path), None],
+            Some(_) | None => [None, None],
+        }
     }
 }

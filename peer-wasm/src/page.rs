@@ -208,11 +208,11 @@ impl ToPage<'_> {
     }
 }
 
-/// `{kind, media_type, language, label, bytes: Uint8Array}`.
+/// `{kind, media_type, language, label, tiles, bytes: Uint8Array}`; `tiles` is null except for a storyboard.
 fn to_attachment(attachment: &manifest::Attachment) -> Result<JsValue, JsValue> {
     let manifest::Attachment { kind, media_type, language, label, bytes } = attachment;
     let object = to_object(&serde_json::json!({
-        "kind": kind, "media_type": media_type, "language": language, "label": label,
+        "kind": kind.name(), "media_type": media_type, "language": language, "label": label, "tiles": attachment.tiles(),
     }))?;
     Reflect::set(&object, &"bytes".into(), &to_array(bytes))?;
     Ok(object)
@@ -277,8 +277,25 @@ mod tests {
         let object = to_attachment(&attachment).unwrap();
         let field = |name: &str| Reflect::get(&object, &name.into()).unwrap();
         assert_eq!(field("kind").as_string().as_deref(), Some("subtitles"));
-        assert!(field("label").is_null());
+        assert!(field("label").is_null() && field("tiles").is_null());
         assert_eq!(Uint8Array::new(&field("bytes")).to_vec(), b"WEBVTT");
+    }
+
+    #[wasm_bindgen_test]
+    fn the_page_is_told_where_the_tiles_of_a_storyboard_are() {
+        let grid = manifest::Grid { columns: 2, count: 3 };
+        let attachment = manifest::Attachment {
+            kind: manifest::AttachmentKind::Storyboard(grid),
+            media_type: "image/webp".into(),
+            language: None,
+            label: None,
+            bytes: b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0\0\0\x9d\x01\x2a\x40\x01\xb4\0".to_vec().into(),
+        };
+        let object = to_attachment(&attachment).unwrap();
+        let field = |name: &str| Reflect::get(&object, &name.into()).unwrap();
+        assert_eq!(field("kind").as_string().as_deref(), Some("storyboard"));
+        let tiles = String::from(JSON::stringify(&field("tiles")).unwrap());
+        assert_eq!(tiles, r#"{"columns":2,"count":3,"width":160,"height":90}"#);
     }
 
     #[wasm_bindgen_test]

@@ -10,12 +10,14 @@ mod attachment;
 mod cues;
 mod mirrors;
 mod picture;
+mod storyboard;
 pub mod text;
 
 use serde::{Deserialize, Serialize};
 
 pub use attachment::{Attachment, AttachmentKind};
 pub use mirrors::{Mirror, MirrorPolicy, Mirrors};
+pub use storyboard::{Grid, Tiles};
 
 use crate::group::{Geometry, GroupRange};
 use crate::id::{ContentRoot, PublisherKey, SwarmId};
@@ -155,7 +157,7 @@ pub struct Manifest {
     pub created_s: u64,
     /// Addresses of trackers beside the one that the link names, at most 8.
     pub trackers: Vec<String>,
-    /// Poster and subtitles.
+    /// Poster, subtitles and storyboard.
     pub attachments: Vec<Attachment>,
     /// HTTP servers that have the content; follows everything else in the canonical bytes.
     #[serde(skip)]
@@ -293,9 +295,23 @@ impl Manifest {
             return Err(ManifestError::Invalid("a time or duration is beyond 49 days"));
         }
         self.attachments.iter().try_for_each(Attachment::check)?;
-        let count = |kind| self.attachments.iter().filter(|attachment| attachment.kind == kind).count();
-        if count(AttachmentKind::Poster) > 1 || count(AttachmentKind::Subtitles) > SUBTITLES_MAX {
-            return Err(ManifestError::Invalid("more than one poster or 16 subtitles"));
+        self.check_counts()
+    }
+
+    fn check_counts(&self) -> Result<(), ManifestError> {
+        let [mut posters, mut subtitles, mut storyboards] = [0; 3];
+        for attachment in &self.attachments {
+            match attachment.kind {
+                AttachmentKind::Poster => posters += 1,
+                AttachmentKind::Subtitles => subtitles += 1,
+                AttachmentKind::Storyboard(_) => storyboards += 1,
+            }
+        }
+        if posters > 1 || subtitles > SUBTITLES_MAX || storyboards > 1 {
+            return Err(ManifestError::Invalid("more than one poster, one storyboard or 16 subtitles"));
+        }
+        if storyboards > 0 && self.duration_ms.is_none_or(|duration| duration == 0) {
+            return Err(ManifestError::Invalid("a storyboard of what has no duration"));
         }
         Ok(())
     }
@@ -400,6 +416,23 @@ pub(crate) mod tests {
             language: None,
             label: None,
             bytes: PNG.into(),
+        }
+    }
+
+    /// The beginning of a WebP of that size.
+    pub(crate) fn webp(width: u16, height: u16) -> Vec<u8> {
+        let [width, height] = [width, height].map(u16::to_le_bytes);
+        [b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0\0\0\x9d\x01\x2a".as_slice(), &width, &height].concat()
+    }
+
+    /// Ten tiles in rows of four.
+    pub(crate) fn storyboard(picture: &[u8]) -> Attachment {
+        Attachment {
+            kind: AttachmentKind::Storyboard(Grid { columns: 4, count: 10 }),
+            media_type: "image/webp".into(),
+            language: None,
+            label: None,
+            bytes: picture.to_vec().into(),
         }
     }
 

@@ -23,6 +23,7 @@ mod sharing;
 mod sound;
 mod starting;
 mod storage;
+mod storyboards;
 mod trackers;
 mod watching;
 mod ways;

@@ -20,6 +20,7 @@ mod service;
 mod several;
 mod share;
 mod siblings;
+mod storyboards;
 mod swarm;
 mod tracker;
 mod trackers;

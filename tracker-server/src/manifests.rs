@@ -296,7 +296,7 @@ mod tests {
     use crate::limits::{
         MANIFESTS_BYTES_PER_ADDRESS_MAX, MANIFESTS_BYTES_PER_SUBNET_MAX, MANIFESTS_PER_ADDRESS_MAX,
     };
-    use swarm_core::manifest::{Attachment, AttachmentKind, Mirrors, Seal};
+    use swarm_core::manifest::{Attachment, AttachmentKind, Grid, Mirrors, Seal};
     use swarm_core::segmentation::doubling;
     use swarm_core::{ContentRoot, group::Geometry};
 
@@ -521,6 +521,29 @@ mod tests {
         let before = store.usage.bytes;
         store.remove(swarm);
         assert_eq!(before - store.usage.bytes, bytes.len() + picture.len());
+    }
+
+    #[test]
+    fn a_storyboard_is_in_the_manifest_alone() {
+        let mut store = Manifests::default();
+        let mut film = manifest("film");
+        film.duration_ms = Some(60_000);
+        film.attachments.push(Attachment {
+            kind: AttachmentKind::Storyboard(Grid { columns: 2, count: 3 }),
+            media_type: "image/webp".into(),
+            language: None,
+            label: None,
+            bytes: Bytes::from_static(b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0\0\0\x9d\x01\x2a\x40\x01\xb4\0"),
+        });
+        let bytes: Bytes = film.to_bytes().unwrap().into();
+        let swarm = film.swarm_id().unwrap();
+        store.put(swarm, &film, bytes.clone(), (from("192.0.2.1"), true), |_| false);
+        let catalogue = store.catalogue(|_| (0, 0));
+        assert_eq!((catalogue.len(), store.poster(swarm)), (1, None));
+        let shown = serde_json::to_string(&catalogue).unwrap();
+        assert!(shown.contains(r#""has_poster":false"#) && !shown.contains("storyboard"), "{shown}");
+        assert_eq!(store.bytes(swarm), Some(bytes.clone()));
+        assert_eq!(store.usage.bytes, bytes.len(), "its bytes are not kept twice");
     }
 
     #[test]

@@ -35,6 +35,14 @@ export function tracks(attachments, nameless) {
   });
 }
 
+/**
+ * Tracks that a viewer reads. The others, chapters and the storyboard, are read by the player.
+ * @param {HTMLMediaElement} media
+ */
+export function captionTracks({ textTracks }) {
+  return [...textTracks].filter(({ kind }) => kind === "subtitles" || kind === "captions");
+}
+
 /** @param {string | null} tag */
 function languageName(tag) {
   if (!tag) return undefined;

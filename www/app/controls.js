@@ -2,14 +2,16 @@
 // The player's controls over the video: elements of Media Chrome around the timeline of segments. Without them, the browser's
 // own controls are there.
 
+import { captionTracks } from "./attachments.js";
 import { byId, element, setText } from "./dom.js";
 import { language } from "./language.js";
 import { icon, make } from "./make.js";
 import { Settings } from "./settings.js";
+import { storyboardTrack } from "./storyboard.js";
 import { say } from "./words.js";
 
 /** @import { Bar } from "./bar.js" */
-/** @import { Chapter } from "./types.js" */
+/** @import { Chapter, Content } from "./types.js" */
 
 /** Made by xtask/src/page/bundle.mjs. */
 const LIBRARY = "../vendor/media-chrome.js";
@@ -50,9 +52,9 @@ export class Controls {
   /**
    * @param {HTMLVideoElement} video
    * @param {Bar | undefined} bar what lies behind the timeline
-   * @param {Chapter[]} chapters
+   * @param {Content} content
    */
-  constructor(video, bar, chapters) {
+  constructor(video, bar, content) {
     const controller = /** @type {HTMLElement} */ (video.parentElement);
     this.#controller = controller;
     // The library named it before it knew the language.
@@ -62,13 +64,15 @@ export class Controls {
       ["autohide", this.#rest()]]) {
       controller.setAttribute(name, value);
     }
-    if (chapters.length > 0) video.append(chapterTrack(chapters));
+    if (content.chapters.length > 0) video.append(chapterTrack(content.chapters));
+    const storyboard = storyboardTrack(content);
+    if (storyboard) video.append(storyboard);
     this.settings = new Settings(video, (isOpen) => controller.setAttribute("autohide", isOpen ? STAYS : this.#rest()));
     this.#theatre = own("theatre", [icon(WIDE)], () => this.toggleTheatre());
     const help = own("help", [make("span", { class: "help-mark", "aria-hidden": "true" }, text("?"))], () => this.onHelp());
     const settings = own("settings", [icon(GEAR)], () => this.settings.toggle());
     this.settings.opener = settings;
-    const captions = video.textTracks.length > 0 ? [make("media-captions-button")] : [];
+    const captions = captionTracks(video).length > 0 ? [make("media-captions-button")] : [];
     // Sound alone fills no screen.
     const screens = this.#isAudio ? [] : [make("media-pip-button"), this.#theatre, make("media-fullscreen-button")];
     const strip = make("media-control-bar", {},
@@ -81,7 +85,7 @@ export class Controls {
       make("media-loading-indicator", { slot: "centered-chrome", noautohide: "" }, spinner),
       make("div", { slot: "top-chrome", noautohide: "", class: "said-place" }, this.#said),
       make("div", { class: "settings-place" }, this.settings.panel),
-      make("div", { class: "controls" }, timeline(bar), strip),
+      make("div", { class: "controls" }, timeline(bar, storyboard !== undefined), strip),
     );
     // It says whether it is on, which a mere button cannot.
     captions[0]?.setAttribute("role", "switch");
@@ -137,10 +141,13 @@ export class Controls {
 /**
  * The segments with the player's own slider over them.
  * @param {Bar | undefined} bar
+ * @param {boolean} hasStoryboard
  */
-function timeline(bar) {
+function timeline(bar, hasStoryboard) {
   const hover = make("div", { slot: "preview", class: "hover" });
-  const range = make("media-time-range", {}, make("media-preview-chapter-display", { slot: "preview" }),
+  // The library's picture has no words; the time below it is read instead.
+  const thumbnail = hasStoryboard ? [make("media-preview-thumbnail", { "slot": "preview", "aria-hidden": "true" })] : [];
+  const range = make("media-time-range", {}, ...thumbnail, make("media-preview-chapter-display", { slot: "preview" }),
     make("media-preview-time-display", { slot: "preview" }), hover);
   if (!bar) return make("div", { class: "timeline" }, range);
   range.addEventListener("pointermove", ({ clientX }) => {

@@ -1,6 +1,7 @@
 // @ts-check
 // The player's settings: speed, captions and how they look. They are remembered, except the speed.
 
+import { captionTracks } from "./attachments.js";
 import { element } from "./dom.js";
 import { make } from "./make.js";
 import { recall, remember } from "./memory.js";
@@ -139,9 +140,4 @@ export class Settings {
     const shadow = ground === "transparent" ? "text-shadow: 0 0 4px #000, 0 0 2px #000;" : "";
     this.#sheet.replaceSync(`video::cue { font-size: ${size}; background: ${ground}; color: #fff; ${shadow} }`);
   }
-}
-
-/** @param {HTMLVideoElement} video */
-function captionTracks(video) {
-  return [...video.textTracks].filter(({ kind }) => kind === "subtitles" || kind === "captions");
 }

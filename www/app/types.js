@@ -18,11 +18,15 @@
  * @property {string} name
  * @property {number | null} place where it begins, in parts of the content
  *
+ * @typedef {{columns: number, count: number, width: number, height: number}} Tiles how a storyboard is divided: tiles in a row,
+ *   tiles in all, pixels of each. Tile `i` shows a moment between `i / count` and `(i + 1) / count` of the duration
+ *
  * @typedef {object} Attachment
- * @property {"poster" | "subtitles"} kind
+ * @property {"poster" | "subtitles" | "storyboard"} kind
  * @property {string} media_type
  * @property {string | null} language
  * @property {string | null} label
+ * @property {Tiles | null} tiles of a storyboard
  * @property {Uint8Array<ArrayBuffer>} bytes
  *
  * @typedef {object} Levels what is here; see peer-wasm/src/bar.rs

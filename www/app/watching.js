@@ -85,7 +85,7 @@ export class Watching {
    */
   async #control(video, content, bar) {
     await loadLibrary();
-    const controls = new Controls(video, bar, content.chapters);
+    const controls = new Controls(video, bar, content);
     const help = helpDialog();
     controls.onHelp = help;
     new Keys(video, controls, help);

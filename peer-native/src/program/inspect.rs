@@ -11,7 +11,7 @@ use crate::rules::Statement;
 use anyhow::{Context, bail, ensure};
 use console::Term;
 use serde::Serialize;
-use swarm_core::manifest::{Attachment, AttachmentKind, Chapter, Mirrors, Period, SegmentKind};
+use swarm_core::manifest::{Attachment, Chapter, Mirrors, Period, SegmentKind, Tiles};
 use swarm_core::peer::FetchError;
 use swarm_core::{ContentRoot, Manifest, PublisherKey, SwarmId};
 
@@ -46,10 +46,11 @@ struct Event<'a> {
 
 #[derive(Serialize)]
 struct AttachmentLine<'a> {
-    kind: AttachmentKind,
+    kind: &'static str,
     media_type: &'a str,
     language: Option<&'a str>,
     label: Option<&'a str>,
+    tiles: Option<Tiles>,
     length: usize,
 }
 
@@ -68,10 +69,11 @@ impl<'a> Event<'a> {
     fn new(swarm: SwarmId, manifest: &'a Manifest) -> Self {
         let geometry = manifest.geometry();
         let attachment = |attachment: &'a Attachment| AttachmentLine {
-            kind: attachment.kind,
+            kind: attachment.kind.name(),
             media_type: &attachment.media_type,
             language: attachment.language.as_deref(),
             label: attachment.label.as_deref(),
+            tiles: attachment.tiles(),
             length: attachment.bytes.len(),
         };
         let segments = manifest.segment_ranges().map(|(range, segment)| SegmentLine {
@@ -195,13 +197,14 @@ fn head(swarm: SwarmId, manifest: &Manifest) -> Result<String, std::fmt::Error> 
         writeln!(text, "chapter   {} {}", amount::media_time(chapter.time_ms), printable(&chapter.name))?;
     }
     for attachment in &manifest.attachments {
-        let kind = match attachment.kind {
-            AttachmentKind::Poster => "poster   ",
-            AttachmentKind::Subtitles => "subtitles",
-        };
         let marks = [&attachment.language, &attachment.label].map(|mark| mark.as_deref().map(printable));
         let marks: String = marks.into_iter().flatten().map(|mark| format!(" {mark}")).collect();
-        writeln!(text, "{kind} {}{marks}", amount::size(attachment.bytes.len() as u64))?;
+        let tiles = attachment
+            .tiles()
+            .map(|Tiles { grid, width, height }| format!(", {} tiles of {width} x {height}", grid.count));
+        let size = amount::size(attachment.bytes.len() as u64);
+        // A storyboard's name is longer than its column.
+        writeln!(text, "{:<9} {size}{marks}{}", attachment.kind.name(), tiles.unwrap_or_default())?;
     }
     writeln!(text, "segments  {}", manifest.segments.len())?;
     Ok(text)
@@ -248,7 +251,7 @@ const fn period(period: Period) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use swarm_core::manifest::{Attachment, Mirrors, Seal};
+    use swarm_core::manifest::{Attachment, AttachmentKind, Mirrors, Seal};
     use swarm_core::segmentation::doubling;
     use swarm_core::{ContentRoot, Geometry};
 

@@ -4,9 +4,13 @@
 /// Pixels of a JPEG, PNG, WebP or AVIF; `None` if the bytes are none of these. Browsers, too, tell the format by the bytes and not by the
 /// media type.
 pub(super) fn pixels(bytes: &[u8]) -> Option<u64> {
-    let (width, height) =
-        png(bytes).or_else(|| jpeg(bytes)).or_else(|| webp(bytes)).or_else(|| avif(bytes))?;
+    let (width, height) = png(bytes).or_else(|| jpeg_or_webp(bytes)).or_else(|| avif(bytes))?;
     (width > 0 && height > 0).then(|| u64::from(width) * u64::from(height))
+}
+
+/// Width and height of a JPEG or WebP, pixels; `None` if the bytes are none of these.
+pub(super) fn jpeg_or_webp(bytes: &[u8]) -> Option<(u32, u32)> {
+    jpeg(bytes).or_else(|| webp(bytes))
 }
 
 /// PNG specification, section 11.2.1: the first part is IHDR.

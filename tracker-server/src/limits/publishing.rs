@@ -11,7 +11,7 @@ pub const MANIFESTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Manifests kept of one address (one /64 of IPv6), at most, where publishing takes no token.
 pub const MANIFESTS_PER_ADDRESS_MAX: usize = 512;
 
-/// Bytes of manifests kept of one address, at most: an eighth of all; some 60 films with posters.
+/// Bytes of manifests kept of one address, at most: an eighth of all; some 45 films with posters and storyboards.
 pub const MANIFESTS_BYTES_PER_ADDRESS_MAX: usize = 8 * 1024 * 1024;
 
 /// Manifests kept of one subnet (a /24 of IPv4, a /48 of IPv6), at most.
