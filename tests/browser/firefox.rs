@@ -1,4 +1,4 @@
-//! The same in Firefox: a film plays, is passed on to Chromium, and plays inside another site.
+//! The same in Firefox: a film plays, is passed on to Chromium, and plays inside another site; the page is in the viewer's language.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tests::site::Lot;
 use tests::{Seeder, Tracker};
 
 use crate::embedding::{call, page_with_element, wait_position_beyond, wait_said};
+use crate::language::wait_german;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -73,6 +74,19 @@ async fn firefox_refuses_the_player_to_a_site_that_is_not_listed() -> Result<()>
         wait_said(&tab, "error", "detail.message.includes('may not allow this page')").await?;
         ensure!(seeder.uploaded() == 0, "something was sent to it");
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_german_viewer_reads_german_in_firefox() -> Result<()> {
+    let tracker = Tracker::start()?;
+    Scene::play("German in Firefox", async |scene| {
+        let tab = scene.firefox_in("de").await?;
+        tab.open(&tracker.http("/")).await?;
+        wait_german(&tab, "an empty catalogue", "hier ist noch nichts veröffentlicht").await?;
+        tab.open(&tracker.http("/?lang=en")).await?;
+        tab.wait_words("nothing is published here yet", TIMEOUT).await
     })
     .await
 }

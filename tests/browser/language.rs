@@ -30,7 +30,7 @@ const ENGLISH: &str = "Promise.all([import('./messages/en.js'), import('./messag
     return [said.length, said.filter((text) => other.has(text))]; })";
 
 /// Fails if something of the page is in English, or the page does not say that it is in German.
-async fn wait_german(tab: &Tab, state: &str, words: &str) -> Result<()> {
+pub(crate) async fn wait_german(tab: &Tab, state: &str, words: &str) -> Result<()> {
     tab.wait_words(words, TIMEOUT).await?;
     ensure!(
         tab.value::<String>("document.documentElement.lang").await? == "de",

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tempfile::TempDir;
 use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
-use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
+use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
 
 use crate::internet::Host;
 use crate::memory::{PageMemory, page_memory};
@@ -58,7 +58,11 @@ pub struct Driver {
 impl Driver {
     /// Starts it on a free port.
     pub fn start() -> Result<Self> {
-        let (program, port, dumps) = Self::program(Command::new(system_program(&["chromedriver"])?))?;
+        Self::started(Command::new(system_program(&["chromedriver"])?))
+    }
+
+    pub(crate) fn started(command: Command) -> Result<Self> {
+        let (program, port, dumps) = Self::program(command)?;
         Ok(Self { program, url: format!("http://127.0.0.1:{port}"), dumps: Some(dumps) })
     }
 
@@ -186,11 +190,21 @@ impl Tab {
     /// Like [`Tab::start`], with what an earlier browser kept.
     pub async fn start_with(driver: &Driver, name: &str, flags: &[&str], profile: Profile) -> Result<Self> {
         let mut wishes = DesiredCapabilities::chrome();
-        let binary = system_program(&["chromium", "chromium-browser", "google-chrome"])?;
-        wishes.set_binary(&binary.to_string_lossy())?;
         for flag in FLAGS.iter().chain(flags) {
             wishes.add_arg(flag)?;
         }
+        Self::start_wishing(driver, name, wishes, profile).await
+    }
+
+    /// Starts a browser with this profile.
+    pub(crate) async fn start_wishing(
+        driver: &Driver,
+        name: &str,
+        mut wishes: ChromeCapabilities,
+        profile: Profile,
+    ) -> Result<Self> {
+        let binary = system_program(&["chromium", "chromium-browser", "google-chrome"])?;
+        wishes.set_binary(&binary.to_string_lossy())?;
         wishes.add_arg(&format!("--user-data-dir={}", profile.path().display()))?;
         wishes.set_browser_log_level(LoggingPrefsLogLevel::All)?;
         let start = WebDriver::new(driver.url.as_str(), wishes);
@@ -245,7 +259,7 @@ impl Tab {
     }
 
     /// The browser's process. The lock of its profile is a link that names the machine and the process.
-    fn process(&self) -> Result<i32> {
+    pub(crate) fn process(&self) -> Result<i32> {
         let lock = self.profile.path().join("SingletonLock");
         let holder = std::fs::read_link(&lock).with_context(|| format!("{} has no lock", self.name))?;
         let process = holder.to_string_lossy().rsplit('-').next().and_then(|text| text.parse().ok());

@@ -38,14 +38,17 @@ impl Driver {
 }
 
 impl Tab {
-    /// Starts a Firefox with an empty tab.
-    pub async fn start_in_firefox(driver: &Driver, name: &str) -> Result<Self> {
+    /// Starts a Firefox with an empty tab. It asks for pages in these languages, or in its own.
+    pub async fn start_in_firefox(driver: &Driver, name: &str, languages: Option<&str>) -> Result<Self> {
         let profile = tempfile::tempdir().context("no folder for a browser profile")?;
         let mut preferences = FirefoxPreferences::new();
         for (preference, value) in PREFERENCES {
             preferences.set(preference, value)?;
         }
         preferences.set(AUTOPLAY.0, AUTOPLAY.1)?;
+        if let Some(languages) = languages {
+            preferences.set("intl.accept_languages", languages)?;
+        }
         let mut wishes = DesiredCapabilities::firefox();
         wishes.set_preferences(preferences)?;
         wishes.set_firefox_binary(&system_program(&["firefox-esr", "firefox"])?.to_string_lossy())?;

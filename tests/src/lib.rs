@@ -28,6 +28,7 @@ pub mod program;
 pub mod proxy;
 pub mod redis;
 pub mod scene;
+pub mod screen;
 pub mod secure;
 pub mod seeder;
 pub mod share;

@@ -72,9 +72,18 @@ impl Scene {
 
     /// A new Firefox with an empty tab.
     pub async fn firefox(&mut self) -> Result<Arc<Tab>> {
+        self.firefox_of(None).await
+    }
+
+    /// The Firefox of a person who reads these languages.
+    pub async fn firefox_in(&mut self, languages: &str) -> Result<Arc<Tab>> {
+        self.firefox_of(Some(languages)).await
+    }
+
+    async fn firefox_of(&mut self, languages: Option<&str>) -> Result<Arc<Tab>> {
         let driver = Driver::of_firefox()?;
         let name = format!("tab {} in Firefox", self.tabs.len() + 1);
-        let tab = Arc::new(Tab::start_in_firefox(&driver, &name).await?);
+        let tab = Arc::new(Tab::start_in_firefox(&driver, &name, languages).await?);
         self.distant.push(driver);
         self.tabs.push(Arc::clone(&tab));
         Ok(tab)

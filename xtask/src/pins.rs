@@ -74,6 +74,9 @@ pub(crate) const BROWSER: [SystemProgram; 2] = [
     SystemProgram { programs: &["chromedriver"], package: "chromium-driver" },
 ];
 
+/// A screen in memory: what browsers with a window need.
+pub(crate) const SCREEN: SystemProgram = SystemProgram { programs: &["Xvfb"], package: "xvfb" };
+
 /// Makes films for tests and benches.
 pub(crate) const FFMPEG: SystemProgram = SystemProgram { programs: &["ffmpeg"], package: "ffmpeg" };
 

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::pins::{
     AUTHORITY, BROWSER, DENY, ENGINE, FFMPEG, FIREFOX, GECKODRIVER, LIBTORRENT, MDBOOK, NETWORK, NODE,
-    PROXIES, RELAYS, STATIC_C, STATIC_TARGET, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool, WASM_BINDGEN,
-    WASM_TARGET,
+    PROXIES, RELAYS, SCREEN, STATIC_C, STATIC_TARGET, SYSTEM_PYTHON, SystemProgram, TRUNK, Tool,
+    WASM_BINDGEN, WASM_TARGET,
 };
 use crate::process::{find, output, run};
 use crate::workspace::Workspace;
@@ -38,6 +38,8 @@ pub(crate) enum Need {
     Browser,
     /// The second browser and its driver.
     Firefox,
+    /// A screen for browsers with a window; only `bench hidden` needs it.
+    Screen,
     /// ffmpeg, which makes films.
     Films,
     /// Network programs.
@@ -113,6 +115,7 @@ pub(crate) fn install(workspace: &Workspace, needs: &[Need]) -> Result<()> {
                 programs.push(FIREFOX);
                 tool(workspace, &GECKODRIVER)?;
             }
+            Need::Screen => programs.push(SCREEN),
             Need::Films => programs.push(FFMPEG),
             Need::Network => programs.push(NETWORK),
             Need::Relays => programs.extend(RELAYS),

@@ -9,8 +9,17 @@ use crate::workspace::Workspace;
 
 /// Builds a measuring program in release.
 pub(crate) fn build(workspace: &Workspace, program: &str) -> Result<()> {
+    build_with(workspace, program, "bench")
+}
+
+/// Builds in release a measuring program that needs browsers and none of our crates.
+pub(crate) fn build_for_browsers(workspace: &Workspace, program: &str) -> Result<()> {
+    build_with(workspace, program, "end-to-end")
+}
+
+fn build_with(workspace: &Workspace, program: &str, feature: &str) -> Result<()> {
     let mut cargo = workspace.cargo(["build", "--release", "--package", "tests"]);
-    run(cargo.args(["--features", "bench", "--bin", program]))
+    run(cargo.args(["--features", feature, "--bin", program]))
 }
 
 /// Runs a measuring program and reads one measurement from each line that it prints.

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: measurements of the real programs on this machine.
 //!
-//! Each subcommand has a module. [`page`] measures the time to the first frame in a browser, [`viewers`] the cost of
+//! Each subcommand has a module. [`page`] measures the time to the first frame in a browser, [`hidden`] what a hidden tab still does, [`viewers`] the cost of
 //! a viewer to the seeder, [`tracker`] the cost of a connection to the tracker, [`audience`] how
 //! trackers serve viewers that come and go, [`several`] what a bridge
 //! from tracker to tracker costs, [`restart`] what peers notice of a rolling restart, [`hostile`] what a hostile crowd costs
@@ -19,6 +19,7 @@ mod audience;
 mod bound;
 mod content;
 mod faults;
+mod hidden;
 mod hostile;
 mod measuring;
 mod network;
@@ -50,6 +51,8 @@ pub(crate) enum Bench {
     Swarm(options::SwarmOptions),
     /// The time to the first frame of a film in Chromium: plain HTTP and Tributary, side by side
     Page(page::PageOptions),
+    /// What a hidden tab serves, fetches and plays, beside the same tab when it is visible
+    Hidden(hidden::HiddenOptions),
     /// What a viewer that cannot upload costs the seeder: processor time and memory
     Viewers(viewers::ViewersOptions),
     /// How much later viewers are served while a hostile crowd attacks the tracker
@@ -69,6 +72,7 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Swarm(options) => swarm::run(workspace, options),
         Bench::Page(options) => page::run(workspace, options),
+        Bench::Hidden(options) => hidden::run(workspace, options),
         Bench::Viewers(options) => viewers::run(workspace, options),
         Bench::Hostile(options) => hostile::run(workspace, options),
         Bench::Tracker(options) => tracker::run(workspace, options),
