@@ -27,7 +27,10 @@ const HIDDEN: Duration = Duration::from_secs(15);
 const COUNTED: Duration = Duration::from_secs(5);
 
 /// The same where they may fire less often.
-const LONG_COUNTED: Duration = Duration::from_secs(30);
+const LONG_COUNTED: Duration = Duration::from_secs(10);
+
+/// How long after the grace Chromium takes to throttle.
+const AFTER_GRACE: Duration = Duration::from_secs(60);
 
 /// For how long playback is watched.
 const PLAYED: Duration = Duration::from_secs(10);
@@ -148,7 +151,7 @@ async fn serve(driver: &Driver, viewers: &Driver, runs: u64, grace_s: u64) -> Re
     }
     tab.hide().await?;
     let hidden_at = Instant::now();
-    tokio::time::sleep(Duration::from_secs(grace_s)).await;
+    tokio::time::sleep(Duration::from_secs(grace_s) + AFTER_GRACE).await;
     serving.run(State::HiddenLong, hidden_at, LONG_COUNTED, runs).await?;
     tab.show().await?;
     serving.run(State::Visible, Instant::now(), COUNTED, 1).await?;
