@@ -155,6 +155,10 @@ impl PartFile {
         if saved_tree.is_none() && (saved.is_some() || part.exists()) {
             return Err(StoreError::Occupied(if saved.is_some() { sidecar } else { part }));
         }
+        let spare_path = with_suffix(target, ".part.spare");
+        if Spare::is_foreign(&spare_path).map_err(read_error(&spare_path))? {
+            return Err(StoreError::Occupied(spare_path));
+        }
         if saved_tree.is_none() {
             // First, so that a partial file is never without one.
             write_atomically(&sidecar, &[&manifest.root.0]).map_err(write_error(&sidecar))?;
@@ -168,7 +172,7 @@ impl PartFile {
         } else {
             GroupSet::empty(geometry.group_count())
         };
-        let mut spare = Spare::new(with_suffix(target, ".part.spare")).map_err(write_error(&part))?;
+        let mut spare = Spare::new(spare_path).map_err(write_error(&part))?;
         spare.reserve(saved_bytes(&tree)).map_err(write_error(&part))?;
         let (target, root) = (target.to_owned(), manifest.root.0);
         let store = Self { target, part, sidecar, spare, file, root, is_finished: false };
@@ -288,7 +292,7 @@ impl Store {
 /// A file that has its final name already: it is this content, or it is in the way.
 fn open_whole(path: &Path, manifest: &Manifest) -> Result<Opened, StoreError> {
     let occupied = || StoreError::Occupied(path.to_owned());
-    let mut file = File::open(path).map_err(read_error(path))?;
+    let mut file = not_waiting(OpenOptions::new().read(true), true).open(path).map_err(read_error(path))?;
     if !file.metadata().map_err(read_error(path))?.is_file() {
         return Err(occupied());
     }
@@ -322,17 +326,28 @@ fn open_locked(path: &Path) -> Result<File, StoreError> {
 /// Opens a file of that name and never one that a link of that name points at: in a folder that others can write to, a
 /// link could make us write to any file of ours.
 fn not_following(options: &mut OpenOptions) -> &mut OpenOptions {
+    not_waiting(options, false)
+}
+
+/// Opens a pipe at once, so that it can be refused. Otherwise opening would wait until a program writes to it.
+fn not_waiting(options: &mut OpenOptions, follows_links: bool) -> &mut OpenOptions {
     #[cfg(unix)]
     {
+        use rustix::fs::OFlags;
         use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        let link = if follows_links { OFlags::empty() } else { OFlags::NOFOLLOW };
+        options.custom_flags((OFlags::NONBLOCK | link).bits().cast_signed());
     }
     options
 }
 
 fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = not_following(OpenOptions::new().read(true)).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is a pipe, a device or a folder"));
+    }
     let mut bytes = Vec::new();
-    not_following(OpenOptions::new().read(true)).open(path)?.read_to_end(&mut bytes)?;
+    file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -25,11 +25,12 @@ const ATTEMPTS_MAX = 3;
 const AGAIN_MS = 300;
 
 /**
- * Where the service worker answers for a content, relative to the page.
+ * Where the service worker answers for a content, relative to the page. A name that addresses take for a folder would lead elsewhere.
  * @param {Content} content
  */
 export function contentUrl({ swarm, name }) {
-  return `content/${swarm}/${encodeURIComponent(name.replaceAll("/", "_"))}`;
+  const file = name === "." || name === ".." ? "film" : name.replaceAll("/", "_");
+  return `content/${swarm}/${encodeURIComponent(file)}`;
 }
 
 export class Player {

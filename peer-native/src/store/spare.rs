@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{create_anew, not_following};
 
@@ -16,6 +16,9 @@ const MARGIN_BYTES: u64 = 16 * 1024;
 /// It grows by one part in so many of what it is at least, so that it does not grow often.
 const GROWTH_SHARE: u64 = 8;
 
+/// How much of a file is looked at at a time.
+const READ_BYTES: usize = 16 * 1024;
+
 /// A file of zeros.
 #[derive(Debug)]
 pub(super) struct Spare {
@@ -24,6 +27,28 @@ pub(super) struct Spare {
 }
 
 impl Spare {
+    /// Whether what has its name is not ours: anything but zeros. A link is no file of anyone.
+    pub(super) fn is_foreign(path: &Path) -> io::Result<bool> {
+        let found = match fs::symlink_metadata(path) {
+            Ok(found) if !found.is_symlink() => found,
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if !found.is_file() {
+            return Ok(true);
+        }
+        let mut file = not_following(OpenOptions::new().read(true)).open(path)?;
+        let mut bytes = [0; READ_BYTES];
+        loop {
+            match file.read(&mut bytes)? {
+                0 => return Ok(false),
+                count if bytes.iter().take(count).any(|byte| *byte != 0) => return Ok(true),
+                _ => {}
+            }
+        }
+    }
+
     /// An empty one. What has its name goes.
     pub(super) fn new(path: PathBuf) -> io::Result<Self> {
         create_anew(&path)?;

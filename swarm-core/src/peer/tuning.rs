@@ -123,8 +123,14 @@ pub(crate) const RESCUE_SLACK: Duration = Duration::from_millis(500);
 pub(crate) const MIRROR_ALONE_AFTER: Duration = Duration::from_secs(2);
 /// …and after this long background does, too, if the policy allows that.
 pub(crate) const MIRROR_BACKGROUND_AFTER: Duration = Duration::from_secs(10);
-/// A fetch is given up if it is not complete after this long, or after four times the expected time if that is longer.
+/// A fetch is given up if it is not complete after this long, or after four times the expected time if that is longer…
 pub(crate) const FETCH_TIMEOUT_MIN: Duration = Duration::from_secs(5);
+/// …but after this long in any case: the shortest fetch that takes longer comes at 70 kbit/s, at which no film plays. A mirror that
+/// hangs looks slow, and a slow one would otherwise be waited for still longer.
+pub(crate) const FETCH_TIMEOUT_MAX: Duration = Duration::from_secs(15);
+/// For this long after a failure, a mirror is asked only if there is no other. Twice the longest wait after failures, so that a mirror that
+/// is away is tried rarely while another one answers.
+pub(crate) const MIRROR_DOUBT: Duration = Duration::from_secs(60);
 /// Refusals in a row after which a mirror is not used any more.
 pub(crate) const MIRROR_FAILURES_MAX: u32 = 3;
 /// The same for failures that a network may cause. With waits of up to 30 s between them they take about three minutes.

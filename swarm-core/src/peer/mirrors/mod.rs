@@ -21,7 +21,7 @@ use super::chance::Chance;
 use super::content::Content;
 use super::input::MirrorUse;
 use super::stats::{MirrorState, MirrorStats};
-use super::tuning::{FETCH_TIMEOUT_MIN, MIRROR_ALONE_AFTER, MIRROR_BACKGROUND_AFTER, MIRROR_FETCHES_MAX};
+use super::tuning::{FETCH_TIMEOUT_MAX, FETCH_TIMEOUT_MIN, MIRROR_ALONE_AFTER, MIRROR_BACKGROUND_AFTER};
 use crate::group::{Geometry, GroupRange};
 use crate::id::LinkId;
 use crate::limits::FRAME_GROUPS_MAX;
@@ -138,19 +138,25 @@ impl Mirrors {
 
     /// The mirror to ask next: among those that may be asked, the one that was asked for least in proportion to its weight.
     pub(crate) fn choose(&self, now: Timestamp) -> Option<LinkId> {
-        let has_room = |place: usize| {
+        let has_room = |place: usize, server: &Server| {
             let open = self.fetches.values().filter(|fetch| fetch.server == place);
-            open.filter(|fetch| matches!(fetch.part, Part::Groups(..))).count() < MIRROR_FETCHES_MAX
+            open.filter(|fetch| matches!(fetch.part, Part::Groups(..))).count() < server.fetches_max()
         };
-        let usable = self.servers.iter().enumerate().filter(|_| !self.has_left);
-        let usable = usable.filter(|(place, server)| server.is_usable(now) && has_room(*place));
-        usable.min_by_key(|(place, server)| (server.load(), *place)).map(|(_, server)| server.link)
+        let free = self.askable(now).filter(|(place, server)| has_room(*place, server));
+        free.min_by_key(|(place, server)| (server.load(), *place)).map(|(_, server)| server.link)
     }
 
     /// A mirror that may be asked, perhaps only after its present fetches.
     pub(crate) fn usable(&self, now: Timestamp) -> Option<LinkId> {
-        let usable = self.servers.iter().filter(|server| server.is_usable(now) && !self.has_left);
-        usable.min_by_key(|server| server.load()).map(|server| server.link)
+        self.askable(now).min_by_key(|(_, server)| server.load()).map(|(_, server)| server.link)
+    }
+
+    /// The mirrors that may be asked: those that failed lately only if there are no others.
+    fn askable(&self, now: Timestamp) -> impl Iterator<Item = (usize, &Server)> {
+        let usable = move |server: &Server| server.is_usable(now) && !self.has_left;
+        let is_sure = self.servers.iter().any(|server| usable(server) && !server.is_doubted(now));
+        let servers = self.servers.iter().enumerate();
+        servers.filter(move |(_, server)| usable(server) && (!is_sure || !server.is_doubted(now)))
     }
 
     /// Requests groups from a mirror, with the pages of the tree that they need, at an expected rate in bytes a second.
@@ -181,7 +187,7 @@ impl Mirrors {
                 Part::Pages(_) => &server.tree_url,
             };
             let expected = Duration::from_micros(length * 1_000_000 / rate.max(1));
-            let timeout = FETCH_TIMEOUT_MIN.max(expected * 4);
+            let timeout = (expected * 4).clamp(FETCH_TIMEOUT_MIN, FETCH_TIMEOUT_MAX);
             begun.push(RangeFetch { fetch, url: Arc::clone(url), bytes, file_bytes, timeout });
             self.fetches.insert(fetch, Fetch { server: place, part, length, expires_at: now + timeout });
         }

@@ -8,7 +8,7 @@ use crate::id::LinkId;
 use crate::manifest::Mirror;
 use crate::peer::backoff::Backoff;
 use crate::peer::chance::Chance;
-use crate::peer::tuning::{MIRROR_FAILURES_MAX, MIRROR_OUTAGES_MAX};
+use crate::peer::tuning::{MIRROR_DOUBT, MIRROR_FAILURES_MAX, MIRROR_FETCHES_MAX, MIRROR_OUTAGES_MAX};
 use crate::time::Timestamp;
 
 /// One mirror.
@@ -25,6 +25,7 @@ pub(super) struct Server {
     /// Verified bytes that it sent.
     pub(super) received_bytes: u64,
     failures: u32,
+    failed_at: Option<Timestamp>,
     backoff: Backoff,
     idle_until: Timestamp,
     /// Its last failure.
@@ -43,6 +44,7 @@ impl Server {
             asked_bytes: 0,
             received_bytes: 0,
             failures: 0,
+            failed_at: None,
             backoff: Backoff::new(),
             idle_until: Timestamp::ZERO,
             word: None,
@@ -64,6 +66,16 @@ impl Server {
         self.asked_bytes / self.weight
     }
 
+    /// Whether it failed lately and has sent nothing since: another mirror sends more surely what is due by now.
+    pub(super) fn is_doubted(&self, now: Timestamp) -> bool {
+        self.failed_at.is_some_and(|at| now < at + MIRROR_DOUBT)
+    }
+
+    /// How many fetches of groups it may have at a time: after a failure, one that shows whether it answers again.
+    pub(super) const fn fetches_max(&self) -> usize {
+        if self.failures > 0 { 1 } else { MIRROR_FETCHES_MAX }
+    }
+
     pub(super) const fn asked(&mut self, bytes: u64) {
         self.asked_bytes += bytes;
     }
@@ -72,6 +84,7 @@ impl Server {
     pub(super) fn delivered(&mut self, bytes: u64) {
         self.received_bytes += bytes;
         self.failures = 0;
+        self.failed_at = None;
         self.backoff.reset();
         self.word = None;
     }
@@ -79,6 +92,7 @@ impl Server {
     /// A fetch failed: the mirror has to wait, or is not used any more.
     pub(super) fn failed(&mut self, now: Timestamp, error: MirrorError, chance: &mut Chance) {
         self.failures += 1;
+        self.failed_at = Some(now);
         let failures_max = if error.is_transient() { MIRROR_OUTAGES_MAX } else { MIRROR_FAILURES_MAX };
         self.is_lost = error == MirrorError::Corrupt || self.failures >= failures_max;
         self.idle_until = now + self.backoff.next(chance).max(Duration::from_millis(1));

@@ -267,3 +267,42 @@ fn a_mirror_that_stalls_or_truncates_is_left_for_another_one() {
     }
     assert!(alone.store.contains_key(&0) && stats(&alone).from_mirrors > 0);
 }
+
+#[test]
+fn a_mirror_that_hangs_again_and_again_is_asked_after_one_that_does_not_whatever_their_weights() {
+    let mut mirrors = mirrors(MirrorPolicy::Full, 2);
+    mirrors.servers[0].weight = u16::MAX;
+    let mut alone = Alone::mirrored(GROUPS, VIEWER, mirrors);
+    let hanging = "m0.example";
+    let host = |fetch: &RangeFetch| fetch.url.contains(hanging);
+    // The first one sends for a while, then nothing.
+    for _ in 0..10 {
+        read(&mut alone, 0, 0);
+        serve(&mut alone);
+        alone.wait(Duration::from_millis(100));
+    }
+    let (mut asked, mut stalls) = (0, 0);
+    let mut hang = |alone: &mut Alone| {
+        while let Some(place) = alone.fetches.iter().position(|fetch| !host(fetch)) {
+            let fetch = alone.fetches.remove(place);
+            let bytes = answer(alone, &fetch);
+            alone.tell(Input::Fetched(fetch.fetch, Ok(bytes)));
+        }
+        asked += alone.fetches.drain(..).count();
+    };
+    for _ in 0..GROUPS {
+        let held = |group: &u32| alone.store.contains_key(group);
+        let next = (0..GROUPS as u32).find(|group| !held(group));
+        let Some(next) = next else { break };
+        read(&mut alone, next, 0);
+        hang(&mut alone);
+        if !alone.store.contains_key(&next) {
+            stalls += 1;
+        }
+        alone.wait(Duration::from_millis(100));
+        hang(&mut alone);
+    }
+    assert_eq!(alone.store.len(), GROUPS);
+    // One time limit, and no second one while the other mirror answers.
+    assert!(stalls <= 60, "it stood still for {stalls} tenths of a second; {asked} fetches hung");
+}
