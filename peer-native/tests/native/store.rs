@@ -167,11 +167,30 @@ fn files_of_others_are_not_touched() {
         ("film", b"short".to_vec()),
         ("film.part", b"of a browser".to_vec()),
         ("film.part.tree", bytes(6, 100)),
+        ("film.part.spare", b"\0precious".to_vec()),
     ] {
         fs::write(directory.path().join(name), contents).unwrap();
         refused(name);
     }
     drop(open(&target, &manifest));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("film");
+    let (_, manifest) = described(&bytes(4, LENGTH));
+    for name in ["film", "film.part", "film.part.tree", "film.part.spare"] {
+        let path = directory.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (target, manifest) = (target.clone(), manifest.clone());
+        std::thread::spawn(move || sender.send(PartFile::open(&target, &manifest).is_err()));
+        let is_refused = receiver.recv_timeout(std::time::Duration::from_secs(10));
+        assert_eq!(is_refused, Ok(true), "{name}");
+        fs::remove_file(&path).unwrap();
+    }
 }
 
 #[test]
