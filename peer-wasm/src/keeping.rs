@@ -137,7 +137,7 @@ impl State {
     ///
     /// Nothing is saved here. Chromium 148 ends the whole process of a page, and the next page of the same site with it, when a
     /// worker writes to a file while its page is being left (seen in half of the visits that did). What arrived since the last
-    /// save is fetched again: 1/256 of the content or what came within a second, whichever is less.
+    /// save is fetched again; `store/disk.rs` says when that is.
     pub(crate) fn close_store(&mut self) {
         self.keeping.answer = Some(None);
         if let Some((_, store)) = &self.content {

@@ -293,7 +293,11 @@ impl Disk {
     pub(crate) fn is_save_due(&self, now: Timestamp) -> bool {
         let is_much = self.unsaved_bytes > self.geometry.length_bytes() / UNSAVED_SHARE;
         let is_late = now >= self.saved_at + UNSAVED_TIME;
-        self.is_changed && !self.is_broken.get() && now >= self.next_save && (is_much || is_late)
+        // Nothing more will come: this is the last time.
+        let is_whole =
+            self.unsaved_bytes > 0 && self.places.len() as u64 == u64::from(self.geometry.group_count());
+        let is_due = is_whole || (now >= self.next_save && (is_much || is_late));
+        self.is_changed && !self.is_broken.get() && is_due
     }
 
     /// Saves what is held and what proves it.

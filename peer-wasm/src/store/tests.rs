@@ -277,4 +277,19 @@ mod on_disk {
         assert!(!store.is_save_due(Timestamp::from_millis(2999)));
         assert!(store.is_save_due(Timestamp::from_millis(3000)));
     }
+
+    #[test]
+    fn a_content_that_is_whole_is_saved_at_once_however_long_saving_takes() {
+        let disk = Disk::new(u64::MAX);
+        let (mut store, _) = open(&disk);
+        let (_, geometry, verified) = content();
+        let all = geometry.all();
+        store.put(&verified(GroupRange::new(0, all.end - 1))).unwrap();
+        store.save(&tree(), 1);
+        store.saved_in(Timestamp::from_millis(1000), Duration::from_secs(1));
+        store.put(&verified(GroupRange::one(all.end - 1))).unwrap();
+        assert!(store.is_save_due(Timestamp::from_millis(1001)));
+        store.save(&tree(), 1);
+        assert!(!store.is_save_due(Timestamp::from_millis(1001)));
+    }
 }
