@@ -126,11 +126,12 @@ impl State {
         store.saved_in(now + took, took);
     }
 
-    /// The person keeps the content, or no longer does.
-    pub(crate) fn keep(&mut self, is_kept: bool) {
+    /// The person keeps the content, or no longer does. Saved at once: the page may be left before the next save.
+    pub(crate) fn keep(&mut self, now: Timestamp, is_kept: bool) {
         if let Some((_, store)) = &mut self.content {
             store.set_kept(is_kept);
         }
+        self.save(now);
     }
 
     /// The page goes away: another page may have the files.

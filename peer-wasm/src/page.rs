@@ -295,7 +295,7 @@ mod tests {
         let field = |name: &str| Reflect::get(&object, &name.into()).unwrap();
         assert_eq!(field("kind").as_string().as_deref(), Some("storyboard"));
         let tiles = String::from(JSON::stringify(&field("tiles")).unwrap());
-        assert_eq!(tiles, r#"{"columns":2,"count":3,"width":160,"height":90}"#);
+        assert_eq!(tiles, r#"{"columns":2,"count":3,"height":90,"width":160}"#);
     }
 
     #[wasm_bindgen_test]

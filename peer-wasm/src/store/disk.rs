@@ -183,7 +183,6 @@ impl Disk {
     pub(crate) const fn set_kept(&mut self, is_kept: bool) {
         self.about.is_kept = is_kept;
         self.is_changed = true;
-        self.next_save = Timestamp::ZERO;
     }
 
     /// Writes the groups that are not here; what does not fit is left to the caller, and the store grows no more.
