@@ -11,6 +11,7 @@
 //! ```
 //! What a fetch takes of the disk, of memory and of time to resume grows with what is held, not with what a manifest claims.
 
+mod files;
 mod spare;
 
 use std::fs::{self, File, OpenOptions};
@@ -18,6 +19,8 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use files::{not_following, not_waiting, read_own, with_suffix};
+pub(crate) use files::{write_atomically, write_atomically_with};
 use spare::Spare;
 use swarm_core::{GroupRange, GroupSet, HashTree, Manifest, Verified};
 
@@ -323,43 +326,6 @@ fn open_locked(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Opens a file of that name and never one that a link of that name points at: in a folder that others can write to, a
-/// link could make us write to any file of ours.
-fn not_following(options: &mut OpenOptions) -> &mut OpenOptions {
-    not_waiting(options, false)
-}
-
-/// Opens a pipe at once, so that it can be refused. Otherwise opening would wait until a program writes to it.
-fn not_waiting(options: &mut OpenOptions, follows_links: bool) -> &mut OpenOptions {
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt;
-        let link = if follows_links { OFlags::empty() } else { OFlags::NOFOLLOW };
-        options.custom_flags((OFlags::NONBLOCK | link).bits().cast_signed());
-    }
-    options
-}
-
-fn read_own(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = not_following(OpenOptions::new().read(true)).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is a pipe, a device or a folder"));
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Makes a file where none is; one that is there, or a link, goes.
-fn create_anew(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
 /// Length of what is saved of a tree.
 fn saved_bytes(tree: &HashTree) -> u64 {
     tree.root().0.len() as u64 + tree.export_bytes()
@@ -385,31 +351,4 @@ fn read_span(file: &mut File, span: std::ops::Range<u64>, into: &mut Vec<u8>) ->
     file.seek(SeekFrom::Start(span.start))?;
     let count = file.take(length).read_to_end(into)?;
     if count as u64 == length { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Writes a file so that it is either as it was or as it is to be.
-pub(crate) fn write_atomically(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    write_atomically_with(path, |file| parts.iter().try_for_each(|part| file.write_all(part)))
-}
-
-/// The same for a file that is written in several steps.
-pub(crate) fn write_atomically_with(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> io::Result<()> {
-    let new = with_suffix(path, &format!(".{}.new", std::process::id()));
-    let written = create_anew(&new).and_then(|mut file| {
-        write(&mut file)?;
-        file.sync_data()
-    });
-    written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {
-        // What could not be written is of no use; that it cannot be removed either is no news.
-        let _ = fs::remove_file(&new);
-    })
 }

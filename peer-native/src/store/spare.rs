@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::{create_anew, not_following};
+use super::files::{create_anew, not_following};
 
 /// The file grows by this much at least: what 1,000 groups add to a saved tree.
 const STEP_BYTES: u64 = 64 * 1024;
