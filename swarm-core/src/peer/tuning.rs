@@ -125,8 +125,9 @@ pub(crate) const MIRROR_ALONE_AFTER: Duration = Duration::from_secs(2);
 pub(crate) const MIRROR_BACKGROUND_AFTER: Duration = Duration::from_secs(10);
 /// A fetch is given up if it is not complete after this long, or after four times the expected time if that is longer…
 pub(crate) const FETCH_TIMEOUT_MIN: Duration = Duration::from_secs(5);
-/// …but after this long in any case: the shortest fetch that takes longer comes at 70 kbit/s, at which no film plays. A mirror that
-/// hangs looks slow, and a slow one would otherwise be waited for still longer.
+/// …but after this long in any case. Only fetches of the least length are expected to take so long: three at a time then come at 210 kbit/s,
+/// and the one that follows a failure at 70 kbit/s, at which no film plays. A mirror that hangs looks slow, and would otherwise be
+/// waited for longer each time.
 pub(crate) const FETCH_TIMEOUT_MAX: Duration = Duration::from_secs(15);
 /// For this long after a failure, a mirror is asked only if there is no other. Twice the longest wait after failures, so that a mirror that
 /// is away is tried rarely while another one answers.
