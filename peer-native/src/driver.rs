@@ -190,7 +190,7 @@ impl Driver {
                     Some(Command::Input(input)) => self.inputs.push_back(input),
                     // The asker may have given up waiting.
                     Some(Command::Stats(reply)) => drop(reply.send(self.peer.stats())),
-                    Some(Command::NextMissing(group, reply)) => drop(reply.send(self.next_missing(group))),
+                    Some(Command::Playable(group, reply)) => drop(reply.send(self.playable(group))),
                 },
                 Some((number, event)) = queues.tracker.recv() => self.tracker_event(number, event),
                 Some(answer) = queues.answers.recv() => self.answered(answer),

@@ -3,6 +3,7 @@
 //! The other end is the driver, on a thread of its own.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use swarm_core::peer::{Event, Input, PeerConfig, Stats};
 use swarm_core::{HashTree, ReaderId};
@@ -53,6 +54,15 @@ pub struct DriverOptions {
     pub publish_token: Option<String>,
 }
 
+/// What a player may play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Playable {
+    /// The first group from the player on that is not held; one past the last group if all are held.
+    pub missing: u32,
+    /// Media that it needs before it plays, and again after a stall.
+    pub start_buffer: Duration,
+}
+
 /// Something the application may want to know.
 #[derive(Debug, Clone)]
 pub enum Notice {
@@ -80,7 +90,7 @@ pub(crate) enum Command {
     /// Totals and links.
     Stats(oneshot::Sender<Stats>),
     /// The first group from this one on that is not held.
-    NextMissing(u32, oneshot::Sender<Option<u32>>),
+    Playable(u32, oneshot::Sender<Option<Playable>>),
     /// Leave and end.
     Stop,
 }
@@ -130,11 +140,10 @@ impl PeerHandle {
         receiver.await.map_err(|_| Stopped)
     }
 
-    /// The first group from `group` on that is not held; `None` before the store is ready. One past the last
-    /// group if all are held.
-    pub async fn next_missing(&self, group: u32) -> Result<Option<u32>, Stopped> {
+    /// What a player at `group` may play; `None` before the store is ready.
+    pub async fn playable(&self, group: u32) -> Result<Option<Playable>, Stopped> {
         let (sender, receiver) = oneshot::channel();
-        self.command(Command::NextMissing(group, sender)).await?;
+        self.command(Command::Playable(group, sender)).await?;
         receiver.await.map_err(|_| Stopped)
     }
 

@@ -42,6 +42,6 @@ mod storyboard;
 pub mod subtitles;
 pub mod tracker;
 
-pub use handle::{Content, DriverOptions, Notice, PeerHandle};
+pub use handle::{Content, DriverOptions, Notice, PeerHandle, Playable};
 pub use mux::PortError;
 pub use network::{Network, network_addresses};

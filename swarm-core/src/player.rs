@@ -1,7 +1,7 @@
 //! A player without a screen: reads at the media's rate and counts what a viewer would suffer.
 //!
-//! Playback starts when a second of media is held from the beginning, advances with the clock, stops where
-//! nothing is held and goes on when a second is. Pure; the caller tells the time and what is held.
+//! Playback starts when the start buffer is held from the beginning, advances with the clock, stops where nothing is held, and
+//! goes on when the start buffer is held again. Pure; the caller tells the time, what is held, and how long the start buffer is.
 
 use std::time::Duration;
 
@@ -10,9 +10,6 @@ use crate::time::micros;
 
 /// Rate of media whose duration is not known, bytes a second: 4 Mbit/s.
 pub const RATE_GUESS: u64 = 500_000;
-
-/// Media that must be held before playback starts or goes on.
-const BUFFER: Duration = Duration::from_secs(1);
 
 /// What a viewer would have seen so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,7 +62,7 @@ impl Player {
         self.geometry.group_at(self.position)
     }
 
-    /// The person jumps to a group; playback goes on as soon as a second is held from there.
+    /// The person jumps to a group; playback goes on as soon as the start buffer is held from there.
     pub fn seek(&mut self, group: u32) {
         self.position = self.geometry.offset(group);
         self.is_playing = false;
@@ -76,8 +73,9 @@ impl Player {
         self.playback
     }
 
-    /// Time has come to `now`, and everything from [`Player::group`] to before `missing` is held.
-    pub fn advance(&mut self, now: Duration, missing: u32) -> Reading {
+    /// Time has come to `now`, and everything from [`Player::group`] to before `missing` is held. The start buffer is what the
+    /// peer says ([`Peer::start_buffer`](crate::Peer::start_buffer)).
+    pub fn advance(&mut self, now: Duration, missing: u32, start_buffer: Duration) -> Reading {
         let passed = now.saturating_sub(self.at);
         self.at = now;
         let held_end = self.geometry.offset(missing).max(self.position);
@@ -93,7 +91,7 @@ impl Player {
         } else if self.playback.start_ms.is_some() {
             self.playback.stall_ms += millis(passed);
         }
-        if !self.is_playing && (is_all || held_end - self.position >= self.bytes_in(BUFFER)) {
+        if !self.is_playing && (is_all || held_end - self.position >= self.bytes_in(start_buffer)) {
             self.is_playing = true;
             self.playback.start_ms.get_or_insert(millis(now));
         }
@@ -126,6 +124,8 @@ mod tests {
 
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     /// 100 groups at 10 groups a second.
     fn player() -> Player {
         Player::new(Geometry::new(100 * 16384), Some(10 * 16384))
@@ -136,33 +136,33 @@ mod tests {
     }
 
     #[test]
-    fn it_starts_with_a_second_of_media_and_says_how_long_it_can_wait() {
+    fn it_starts_with_its_start_buffer_and_says_how_long_it_can_wait() {
         let mut player = player();
-        assert_eq!(player.advance(at(100), 9), Reading { group: 9, ahead_ms: 0 });
+        assert_eq!(player.advance(at(100), 9, SECOND), Reading { group: 9, ahead_ms: 0 });
         assert_eq!(player.playback().start_ms, None);
-        assert_eq!(player.advance(at(250), 10), Reading { group: 10, ahead_ms: 1000 });
+        assert_eq!(player.advance(at(250), 10, SECOND), Reading { group: 10, ahead_ms: 1000 });
         assert_eq!(player.playback(), Playback { start_ms: Some(250), stalls: 0, stall_ms: 0 });
-        assert_eq!(player.advance(at(750), 40), Reading { group: 40, ahead_ms: 3500 });
+        assert_eq!(player.advance(at(750), 40, SECOND), Reading { group: 40, ahead_ms: 3500 });
         assert_eq!(player.group(), 5);
     }
 
     #[test]
-    fn it_stalls_where_nothing_is_held_and_goes_on_with_a_second() {
+    fn it_stalls_where_nothing_is_held_and_goes_on_with_its_start_buffer() {
         let mut player = player();
-        player.advance(at(0), 10);
-        player.advance(at(1500), 10);
+        player.advance(at(0), 10, SECOND);
+        player.advance(at(1500), 10, SECOND);
         assert_eq!(player.playback(), Playback { start_ms: Some(0), stalls: 1, stall_ms: 500 });
-        assert_eq!(player.advance(at(2000), 15), Reading { group: 15, ahead_ms: 0 });
+        assert_eq!(player.advance(at(2000), 15, SECOND), Reading { group: 15, ahead_ms: 0 });
         assert_eq!(player.playback().stall_ms, 1000);
-        assert_eq!(player.advance(at(2250), 20).ahead_ms, 1000);
+        assert_eq!(player.advance(at(2250), 20, SECOND).ahead_ms, 1000);
         assert_eq!(player.playback(), Playback { start_ms: Some(0), stalls: 1, stall_ms: 1250 });
     }
 
     #[test]
     fn the_end_is_no_stall_and_a_short_content_starts_at_once() {
         let mut player = Player::new(Geometry::new(16384 + 5), None);
-        player.advance(at(3), 2);
-        player.advance(at(60_000), 2);
+        player.advance(at(3), 2, SECOND);
+        player.advance(at(60_000), 2, SECOND);
         assert_eq!(player.playback(), Playback { start_ms: Some(3), stalls: 0, stall_ms: 0 });
     }
 }

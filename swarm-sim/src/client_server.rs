@@ -24,6 +24,9 @@ use crate::world::PLAYER_TICK_US;
 /// simulated swarm.
 const SIGNALLING_RTTS: f64 = 5.0;
 
+/// Media that a player needs before it plays, and again after a stall: what a peer asks for beside a rich publisher.
+const START_BUFFER: Duration = Duration::from_secs(1);
+
 /// A viewer and what it has received. Times are in µs from the start of the run.
 struct Fetch {
     joined_at: u64,
@@ -164,7 +167,7 @@ impl Fetch {
     fn play(&mut self, now: f64) {
         let since_join = Duration::from_micros((now as u64).saturating_sub(self.joined_at));
         if let Some(player) = &mut self.player {
-            player.advance(since_join, self.held);
+            player.advance(since_join, self.held, START_BUFFER);
         }
     }
 

@@ -345,7 +345,8 @@ impl World {
         let at = &mut self.nodes[node];
         let (player, held) = (at.player.as_mut()?, at.peer.held()?);
         let missing = held.next_missing(player.group()).unwrap_or(held.capacity());
-        Some(player.advance(Duration::from_micros(self.now - at.joined_at), missing))
+        let since_join = Duration::from_micros(self.now - at.joined_at);
+        Some(player.advance(since_join, missing, at.peer.start_buffer()))
     }
 
     fn plays(&mut self, node: usize) {

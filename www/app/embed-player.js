@@ -2,6 +2,7 @@
 // What a page around the embed can ask of the player: the methods of the API, checked and applied to the media element.
 
 import { RATES } from "./embed-options.js";
+import { speed } from "./start_buffer.js";
 
 /** @import { Methods } from "./api.js" */
 
@@ -56,7 +57,7 @@ export function methods({ media, play, status, stats }) {
     seek: (/** @type {unknown} */ seconds) => { media().currentTime = number(seconds, 0, Number.MAX_SAFE_INTEGER); },
     getStatus: status,
     getPlaybackRates: () => RATES,
-    getPlaybackRate: () => media().playbackRate,
+    getPlaybackRate: () => speed(media()),
     setPlaybackRate: (/** @type {unknown} */ rate) => { media().playbackRate = number(rate, RATES[0], RATES[RATES.length - 1]); },
     getVolume: () => (media().muted ? 0 : media().volume),
     setVolume: (/** @type {unknown} */ volume) => {

@@ -9,6 +9,7 @@ import { methods, playbackState, status } from "./embed-player.js";
 import { recall, remember } from "./memory.js";
 import { onPress } from "./presses.js";
 import { reason, translatePage } from "./say.js";
+import { StartBuffer } from "./start_buffer.js";
 import { Watching } from "./watch.js";
 import { say } from "./words.js";
 
@@ -31,6 +32,7 @@ class Embed {
   #options = readOptions(location.search, location.hash);
   #root = byId("embed");
   #media = element("video");
+  #startBuffer = new StartBuffer(this.#media);
   /** @type {Watching | undefined} */
   #watching;
   /** What holds about connections with other peers; undefined: nobody was asked. @type {boolean | undefined} */
@@ -259,7 +261,8 @@ class Embed {
    * Where nothing can come from, that is said.
    * @param {PeerStats} stats
    */
-  #account({ mirrors, bytes_total, bytes_verified }) {
+  #account({ mirrors, bytes_total, bytes_verified, start_buffer_ms }) {
+    this.#startBuffer.seconds = start_buffer_ms / 1000;
     const isStuck = bytes_total > bytes_verified && mirrors.length === 0;
     if (!isStuck) return;
     if (this.#isMirrorsOnly && byId("word").hidden) this.#fatal(say("mirrors_only_alone"));

@@ -4,6 +4,7 @@
 import { formatDuration, formatShare } from "./format.js";
 import { recall, remember } from "./memory.js";
 import { SPEEDS } from "./settings.js";
+import { speed } from "./start_buffer.js";
 import { say } from "./words.js";
 
 /** @import { Controls } from "./controls.js" */
@@ -125,10 +126,10 @@ export class Keys {
 
   /** @param {1 | -1} by */
   #faster(by) {
-    const rate = this.#video.playbackRate;
-    const next = by > 0 ? SPEEDS.find((speed) => speed > rate) : SPEEDS.findLast((speed) => speed < rate);
+    const now = speed(this.#video);
+    const next = by > 0 ? SPEEDS.find((other) => other > now) : SPEEDS.findLast((other) => other < now);
     if (next) this.#video.playbackRate = next;
-    this.#controls.say(say("speed_is", { rate: this.#video.playbackRate }));
+    this.#controls.say(say("speed_is", { rate: next ?? now }));
   }
 }
 

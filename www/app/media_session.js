@@ -2,6 +2,7 @@
 // Keys of the lock screen and of headphones, and what the system shows of what plays.
 
 import { posterUrl } from "./attachments.js";
+import { speed } from "./start_buffer.js";
 
 /** @import { Content } from "./types.js" */
 
@@ -43,8 +44,8 @@ export function tellSystem(content, media) {
     }
   }
   media.addEventListener("timeupdate", () => {
-    const { duration, currentTime, playbackRate } = media;
+    const { duration, currentTime } = media;
     if (!(duration > 0) || !Number.isFinite(duration)) return;
-    navigator.mediaSession.setPositionState({ duration, playbackRate, position: Math.min(currentTime, duration) });
+    navigator.mediaSession.setPositionState({ duration, playbackRate: speed(media), position: Math.min(currentTime, duration) });
   });
 }

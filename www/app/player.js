@@ -7,6 +7,7 @@ import { element, setText } from "./dom.js";
 import { say } from "./first_words.js";
 import { recall } from "./memory.js";
 import { reason } from "./say.js";
+import { secondsAhead, StartBuffer } from "./start_buffer.js";
 
 /** @import { Words } from "./dom.js" */
 /** @import { Content, PlaybackStats } from "./types.js" */
@@ -45,6 +46,8 @@ export class Player {
   onFirst = () => {};
   #isOver = false;
   #attempts = 0;
+  /** @type {StartBuffer | undefined} */
+  #startBuffer;
 
   /**
    * @param {HTMLElement} stage
@@ -63,6 +66,14 @@ export class Player {
     if (!this.media) return;
     this.media.currentTime = seconds;
     void this.#begin(this.media);
+  }
+
+  /**
+   * The peer says how much media a player needs before it plays, and again after a stall.
+   * @param {number} seconds
+   */
+  needs(seconds) {
+    if (this.#startBuffer) this.#startBuffer.seconds = seconds;
   }
 
   /** The page says why nothing more comes: what the browser would say about it is left out from now on. */
@@ -104,7 +115,7 @@ export class Player {
     media.volume = volume >= 0 && volume <= 1 ? volume : 1;
     media.muted = recall("muted") === "on";
     const startSeconds = (content.start_ms ?? 0) / 1000;
-    this.#measure(media, kind, startSeconds);
+    this.#measure(media, this.#startBuffer = new StartBuffer(media), kind, startSeconds);
     media.addEventListener("error", () => {
       if (this.#isOver || this.#tryAgain(media, content)) return;
       this.#say(() => say("playback_stopped", { reason: media.error?.message || say("cannot_decode") }));
@@ -160,10 +171,11 @@ export class Player {
 
   /**
    * @param {HTMLVideoElement} media
+   * @param {StartBuffer} startBuffer
    * @param {"video" | "audio"} kind
    * @param {number} startSeconds where playback begins
    */
-  #measure(media, kind, startSeconds) {
+  #measure(media, startBuffer, kind, startSeconds) {
     /** @param {number} seconds where the media begins to be seen or heard */
     const first = (seconds) => {
       if (this.stats.first_frame_ms !== null) return;
@@ -201,13 +213,14 @@ export class Player {
       stalledAt = performance.now();
       this.stats.stalls += 1;
     });
+    startBuffer.onEnd = resume;
     media.addEventListener("seeking", () => { isSeeking = true; resume(); });
     for (const event of ["playing", "canplay"]) {
-      media.addEventListener(event, () => { isSeeking = false; resume(); });
+      media.addEventListener(event, () => { isSeeking = false; if (!startBuffer.isWaiting) resume(); });
     }
     let told = "";
     setInterval(() => {
-      const now = /** @type {const} */ ([media.currentTime, ahead(media)]);
+      const now = /** @type {const} */ ([media.currentTime, secondsAhead(media)]);
       if (now.join() !== told) this.#onPlaying(...now);
       told = now.join();
     }, TELL_INTERVAL_MS);
@@ -265,18 +278,4 @@ export class Player {
     this.#replace(note, "");
     this.onFirst();
   }
-}
-
-/**
- * Seconds of media buffered beyond what plays.
- * @param {HTMLMediaElement} media
- */
-function ahead(media) {
-  const { buffered, currentTime } = media;
-  for (let run = 0; run < buffered.length; run += 1) {
-    if (buffered.start(run) <= currentTime + 0.1 && currentTime < buffered.end(run)) {
-      return buffered.end(run) - currentTime;
-    }
-  }
-  return 0;
 }

@@ -57,7 +57,7 @@ export class Session {
     this.#view = view;
     this.#stats = {
       swarm, bytes_total: 0, bytes_verified: 0, from_initial: 0, from_peers: 0, from_mirrors: 0,
-      uploaded: 0, duplicate_bytes: 0, proof_bytes: 0, is_tracker_up: false, scarcity: null, uplink: 0, links: [],
+      uploaded: 0, duplicate_bytes: 0, proof_bytes: 0, is_tracker_up: false, scarcity: null, uplink: 0, start_buffer_ms: 0, links: [],
       mirrors: [],
     };
     this.#worker = worker;
@@ -199,6 +199,7 @@ export class Session {
       case "bad_start": return notice("start", () => say("start_ignored", { reason: capital(reason(message.reason)) }));
       case "stats":
         this.#stats = message.stats;
+        this.#player.needs(message.stats.start_buffer_ms / 1000);
         this.#view.stats(message.stats, message);
         this.onUploaded(message.stats.uploaded);
         this.onAccount(message.stats);

@@ -5,6 +5,7 @@ import { captionTracks } from "./attachments.js";
 import { element } from "./dom.js";
 import { make } from "./make.js";
 import { recall, remember } from "./memory.js";
+import { speed } from "./start_buffer.js";
 import { say } from "./words.js";
 
 export const SPEEDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2];
@@ -87,8 +88,8 @@ export class Settings {
     const focused = document.activeElement;
     const name = focused instanceof HTMLInputElement && this.panel.contains(focused) ? focused.name : "";
     const tracks = captionTracks(this.#video);
-    const groups = [this.#choice("speed", SPEEDS.map((speed) => ({ value: String(speed), words: say("speed_times", { rate: speed }) })),
-      String(this.#video.playbackRate), (speed) => { this.#video.playbackRate = Number(speed); })];
+    const groups = [this.#choice("speed", SPEEDS.map((rate) => ({ value: String(rate), words: say("speed_times", { rate }) })),
+      String(speed(this.#video)), (rate) => { this.#video.playbackRate = Number(rate); })];
     if (tracks.length > 0) {
       const shown = tracks.findIndex(({ mode }) => mode === "showing");
       const offered = tracks.map(({ label }, index) =>

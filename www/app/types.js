@@ -76,6 +76,7 @@
  * @property {boolean} is_tracker_up
  * @property {{supply_bps: number, demand_bps: number} | null} scarcity what the swarm can send, if its players need more
  * @property {number} uplink bytes a second, 0 if not known
+ * @property {number} start_buffer_ms media that a player needs before it plays, and again after a stall
  * @property {LinkStats[]} links
  * @property {MirrorStats[]} mirrors
  *

@@ -5,6 +5,7 @@
 import { posterUrl, tracks } from "./attachments.js";
 import { Connections } from "./connections.js";
 import { startService } from "./service.js";
+import { secondsAhead } from "./start_buffer.js";
 
 /** @import { Content, FromWorker, PeerStats, ReadAsk, Stored, ToWorker, Upload } from "./types.js" */
 
@@ -128,8 +129,8 @@ export class Watching extends EventTarget {
     let told = "";
     clearInterval(this.#telling);
     this.#telling = setInterval(() => {
-      const now = `${media.currentTime} ${ahead(media)}`;
-      if (now !== told) this.playing(media.currentTime, ahead(media));
+      const now = `${media.currentTime} ${secondsAhead(media)}`;
+      if (now !== told) this.playing(media.currentTime, secondsAhead(media));
       told = now;
     }, TELL_INTERVAL_MS);
   }
@@ -251,15 +252,4 @@ function answer(ask, port) {
   const watching = watched.get(ask.swarm);
   if (watching) watching.read(ask, port);
   else port.postMessage({ type: "fail", reason: "this page plays something else" });
-}
-
-/**
- * Seconds of media buffered beyond what plays.
- * @param {HTMLMediaElement} media
- */
-function ahead({ buffered, currentTime }) {
-  for (let run = 0; run < buffered.length; run += 1) {
-    if (buffered.start(run) <= currentTime + 0.1 && currentTime < buffered.end(run)) return buffered.end(run) - currentTime;
-  }
-  return 0;
 }

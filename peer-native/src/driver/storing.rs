@@ -8,7 +8,7 @@ use swarm_core::peer_message::DataHead;
 use swarm_core::{GroupRange, GroupSet, LinkId, Manifest, Verified};
 
 use super::{Answer, Driver};
-use crate::handle::{Content, Notice};
+use crate::handle::{Content, Notice, Playable};
 use crate::store::{Opened, PartFile, Store, StoreError};
 
 /// What is known of the tree is saved this often while it grows…
@@ -65,9 +65,10 @@ impl Driver {
         self.inputs.push_back(Input::StoreReady { held, tree: Box::new(tree) });
     }
 
-    pub(super) fn next_missing(&self, group: u32) -> Option<u32> {
+    pub(super) fn playable(&self, group: u32) -> Option<Playable> {
         let held = self.peer.held()?;
-        Some(held.next_missing(group).unwrap_or(held.capacity()))
+        let missing = held.next_missing(group).unwrap_or(held.capacity());
+        Some(Playable { missing, start_buffer: self.peer.start_buffer() })
     }
 
     /// Whether something is held that the saved tree does not vouch for.

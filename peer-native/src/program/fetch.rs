@@ -239,8 +239,8 @@ impl Fetching {
 
     async fn play(&mut self) -> anyhow::Result<()> {
         let Some(player) = &mut self.player else { return Ok(()) };
-        if let Some(missing) = self.peer.next_missing(player.group()).await? {
-            let reading = player.advance(self.started.elapsed(), missing);
+        if let Some(playable) = self.peer.playable(player.group()).await? {
+            let reading = player.advance(self.started.elapsed(), playable.missing, playable.start_buffer);
             self.peer.reader_at(READER, reading.group, reading.ahead_ms).await?;
         }
         Ok(())

@@ -89,7 +89,7 @@ use receive::{Receive, View, appetite};
 use send::{Sender, standing::StandingTold};
 use stats::Totals;
 use tracker::{ManifestSource, TrackerSide};
-use tuning::READING_TICK;
+use tuning::{READING_TICK, START_BUFFER_MIN};
 
 /// Outputs for which room is kept between bursts.
 const OUTPUTS_KEPT: usize = 8;
@@ -293,6 +293,7 @@ impl Peer {
             is_tracker_up: self.tracker.session.is_up(),
             scarcity: self.tracker.scarcity(),
             uplink: self.sender.uplink_settled().unwrap_or(0),
+            start_buffer_ms: tracker::millis(self.start_buffer()),
             links: links.collect(),
             mirrors: self.mirror_stats(),
         }
@@ -301,6 +302,11 @@ impl Peer {
     /// The role of a link's neighbour; `None` if there is no such link.
     pub fn role(&self, link: LinkId) -> Option<Role> {
         self.neighbours.get(link).map(|link| link.role)
+    }
+
+    /// Media that a player needs before it plays, and again after a stall, so that it does not stop for a group that comes late.
+    pub fn start_buffer(&self) -> Duration {
+        self.live.as_ref().map_or(START_BUFFER_MIN, |live| live.receive.demand().start_buffer())
     }
 
     /// The groups held; `None` until the store is ready.

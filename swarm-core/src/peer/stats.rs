@@ -34,6 +34,8 @@ pub struct Stats {
     pub scarcity: Option<Scarcity>,
     /// The measured uplink, bytes a second; 0 if not known.
     pub uplink: u64,
+    /// Media that a player needs before it plays, and again after a stall, ms.
+    pub start_buffer_ms: u32,
     /// Links that are open or being built.
     pub links: Vec<LinkStats>,
     /// Mirrors that are used.

@@ -27,8 +27,17 @@ pub(crate) const PACE_BURST: Duration = Duration::from_secs(5);
 /// A group is urgent when it is due within this time. Idealised simulation: with 2 s, 7 of 79 populations stall; with 4 s,
 /// one; with 8 s, none, but the whole transfer takes 4 % longer.
 pub(crate) const URGENT_HORIZON: Duration = Duration::from_secs(4);
-/// Media that a player needs before its first frame, and again after a stall. All of it counts as due at once.
-pub(crate) const START_BUFFER: Duration = Duration::from_secs(1);
+/// Least media that a player needs before it plays, and again after a stall. All of it counts as due at once. It is enough if a
+/// rich publisher or a mirror can send whatever other peers do not send in time.
+pub(crate) const START_BUFFER_MIN: Duration = Duration::from_secs(1);
+/// If only other viewers can send it, a group that does not come from one has to come from another. A player needs this much for
+/// the waits in senders' queues…
+pub(crate) const START_BUFFER_QUEUES: Duration = Duration::from_millis(500);
+/// …and this many round trips: two times the announcement, the request, the time in which its answer should have come, the
+/// request to another viewer and its answer.
+pub(crate) const START_BUFFER_ROUND_TRIPS: u32 = 10;
+/// Most media that a player needs before it plays.
+pub(crate) const START_BUFFER_MAX: Duration = Duration::from_secs(3);
 /// The publisher is asked for a group that no neighbour holds when the group is due within this time. Before that, the
 /// group's injection may still bring it.
 pub(crate) const PUBLISHER_HORIZON: Duration = Duration::from_millis(1500);
@@ -352,7 +361,7 @@ const _: () = {
         "the look-ahead is longer than a step in which neighbours hear of it"
     );
     assert!(ms(PUBLISHER_HORIZON) < ms(URGENT_HORIZON), "neighbours are asked before the publisher");
-    assert!(ms(START_BUFFER) < ms(URGENT_HORIZON), "a viewer that waits to start has urgent groups only");
+    assert!(ms(START_BUFFER_MAX) < ms(URGENT_HORIZON), "a viewer that waits to start has urgent groups only");
     assert!(
         ms(FRESH_HORIZON) <= ms(URGENT_HORIZON),
         "what is pushed first is what viewers are about to ask for"

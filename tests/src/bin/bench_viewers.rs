@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use peer_native::address::ContentAddress;
-use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle};
+use peer_native::{Content, DriverOptions, Network, Notice, PeerHandle, Playable};
 use serde::Serialize;
 use swarm_core::limits::GROUP_BYTES;
 use swarm_core::peer::{Appetite, Event, LinkState, PeerConfig, UploadLimit};
@@ -233,8 +233,8 @@ impl Viewer {
 
     async fn play(&mut self) -> Result<()> {
         let Some(player) = &mut self.player else { return Ok(()) };
-        if let Some(missing) = self.peer.next_missing(player.read).await? {
-            let reading = player.advance(self.joined.elapsed(), missing);
+        if let Some(playable) = self.peer.playable(player.read).await? {
+            let reading = player.advance(self.joined.elapsed(), playable);
             self.peer.reader_at(READER, reading.group, reading.ahead_ms).await?;
         }
         Ok(())
@@ -258,10 +258,10 @@ impl BufferedPlayer {
         Self { player: Player::new(manifest.geometry(), rate), read: 0, buffer_groups }
     }
 
-    /// Reads what the peer holds, from the first unread group to before `missing`, and plays until `now`.
-    fn advance(&mut self, now: Duration, missing: u32) -> Reading {
+    /// Reads what the peer holds from the first unread group on, and plays until `now`.
+    fn advance(&mut self, now: Duration, playable: Playable) -> Reading {
         let end = self.player.group().saturating_add(self.buffer_groups);
-        self.read = self.read.max(missing.min(end));
-        self.player.advance(now, self.read)
+        self.read = self.read.max(playable.missing.min(end));
+        self.player.advance(now, self.read, playable.start_buffer)
     }
 }

@@ -5,7 +5,7 @@ use crate::group::{GroupRange, merged};
 use crate::group_set::{GroupSet, masks};
 use crate::peer::neighbours::Link;
 use crate::peer::receive::Demand;
-use crate::peer::tuning::{FRESH_HORIZON, START_BUFFER};
+use crate::peer::tuning::FRESH_HORIZON;
 use crate::peer_message::Playing;
 
 /// Groups under way to a viewer, groups that ever left, and the groups that this peer injects first.
@@ -129,7 +129,7 @@ impl Order {
 
 /// The groups that a player needs soon: its start buffer, if it has nothing yet.
 pub(super) fn due_range(playing: Playing, demand: &Demand) -> GroupRange {
-    let horizon = if playing.ahead_ms == 0 { START_BUFFER } else { FRESH_HORIZON };
+    let horizon = if playing.ahead_ms == 0 { demand.start_buffer() } else { FRESH_HORIZON };
     GroupRange::new(playing.group, demand.first_due_after(playing, horizon))
 }
 

@@ -16,7 +16,9 @@ use crate::group_set::GroupSet;
 use crate::id::ReaderId;
 use crate::limits::GROUP_BYTES;
 use crate::manifest::{Manifest, Segment, SegmentKind};
-use crate::peer::tuning::{ANSWERED_AHEAD_GROUPS, START_BUFFER, URGENT_HORIZON};
+use crate::peer::tuning::{
+    ANSWERED_AHEAD_GROUPS, START_BUFFER_MAX, START_BUFFER_MIN, START_BUFFER_QUEUES, START_BUFFER_ROUND_TRIPS, URGENT_HORIZON,
+};
 use crate::peer_message::Playing;
 use crate::time::Timestamp;
 
@@ -62,6 +64,8 @@ pub(crate) struct Demand {
     left: Option<Reader>,
     /// Whether the content is media. If not, it is a download.
     is_media: bool,
+    /// Media that a player needs before it plays.
+    start_buffer: Duration,
 }
 
 impl Demand {
@@ -74,7 +78,21 @@ impl Demand {
             readers: BTreeMap::new(),
             left: None,
             is_media: manifest.is_media(),
+            start_buffer: START_BUFFER_MIN,
         }
+    }
+
+    /// What other peers do not send in time comes from a rich publisher or a mirror; or, if it is not so sure, from another viewer
+    /// at this round trip.
+    pub(crate) fn set_start_buffer(&mut self, is_sure: bool, rtt: Duration) {
+        let repaired = START_BUFFER_QUEUES + START_BUFFER_ROUND_TRIPS * rtt;
+        self.start_buffer =
+            if is_sure { START_BUFFER_MIN } else { repaired.clamp(START_BUFFER_MIN, START_BUFFER_MAX) };
+    }
+
+    /// Media that a player needs before it plays, and again after a stall.
+    pub(crate) const fn start_buffer(&self) -> Duration {
+        self.start_buffer
     }
 
     /// A reader is at `group` and can wait `ahead` for it.
@@ -92,7 +110,7 @@ impl Demand {
     fn waits_from(&self, reader: ReaderId, group: u32) -> u32 {
         let before = self.readers.get(&reader).and_then(|reader| reader.waits_from);
         let is_part = |from: &u32| {
-            (*from..self.times.first_after(self.times.at(*from) + START_BUFFER)).contains(&group)
+            (*from..self.times.first_after(self.times.at(*from) + self.start_buffer)).contains(&group)
         };
         before.filter(is_part).unwrap_or(group)
     }
@@ -175,7 +193,7 @@ impl Demand {
             return GroupRange::new(playing.group, playing.group);
         }
         let first = GroupRange::new(playing.group, playing.group.saturating_add(ANSWERED_AHEAD_GROUPS));
-        first.and(GroupRange::new(playing.group, self.first_due_after(playing, START_BUFFER)))
+        first.and(GroupRange::new(playing.group, self.first_due_after(playing, START_BUFFER_MIN)))
     }
 
     /// The needs of every reader, most pressing first. If a reader has nothing to play, headers come before all.
@@ -227,7 +245,7 @@ impl Demand {
         need.urgent = self.due_within(&need, URGENT_HORIZON);
         if slack.is_zero() {
             let from = self.times.at(reader.waits_from.unwrap_or(start));
-            let end = self.times.first_after(from.saturating_add(START_BUFFER));
+            let end = self.times.first_after(from.saturating_add(self.start_buffer));
             need.overdue = GroupRange::new(start, end.max(start)).and(self.geometry.all());
         }
         need
@@ -276,6 +294,20 @@ mod tests {
         assert_eq!((need.urgent, need.overdue), (GroupRange::new(100, 141), GroupRange::new(100, 111)));
         assert_eq!(demand.time_left(&need, 110), Duration::ZERO, "the whole start buffer is due at once");
         assert_eq!(demand.time_left(&need, 120), 2 * SECOND);
+    }
+
+    #[test]
+    fn over_long_paths_a_player_needs_more_unless_a_publisher_can_send_what_comes_late() {
+        let mut demand = demand();
+        let mut overdue = |is_sure, rtt_ms| {
+            demand.set_start_buffer(is_sure, Duration::from_millis(rtt_ms));
+            demand.moved(Timestamp::ZERO, ReaderId(1), 100, Duration::ZERO);
+            (demand.start_buffer(), demand.needs(Timestamp::ZERO)[0].overdue)
+        };
+        assert_eq!(overdue(false, 10), (SECOND, GroupRange::new(100, 111)));
+        assert_eq!(overdue(false, 150), (2 * SECOND, GroupRange::new(100, 121)));
+        assert_eq!(overdue(true, 150), (SECOND, GroupRange::new(100, 111)));
+        assert_eq!(overdue(false, 60_000), (3 * SECOND, GroupRange::new(100, 131)));
     }
 
     #[test]

@@ -71,6 +71,12 @@ impl Receive {
         &self.demand
     }
 
+    /// What other peers do not send in time comes from a rich publisher or a mirror; or, if it is not so sure, from another viewer
+    /// at this round trip.
+    pub(crate) fn set_start_buffer(&mut self, is_sure: bool, rtt: Duration) {
+        self.demand.set_start_buffer(is_sure, rtt);
+    }
+
     pub(crate) fn source(&self, link: LinkId) -> Option<&Source> {
         self.ledger.source(link)
     }
@@ -117,8 +123,7 @@ impl Receive {
         let window = bytes_in(rate, link.rtt_or_guess() + DELAY_TARGET);
         self.ledger.opened(now, id, window, rate);
         // Otherwise a viewer that calls itself rich would keep others from being asked for the first groups.
-        let is_rich = link.role == Role::Initial && link.standing().is_rich;
-        if let Some(playing) = self.demand.playing(now).filter(|_| is_rich) {
+        if let Some(playing) = self.demand.playing(now).filter(|_| link.is_rich_publisher()) {
             self.ledger.sends_ahead(id, self.demand.answered_ahead(playing));
         }
     }

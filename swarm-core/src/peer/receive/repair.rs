@@ -164,7 +164,7 @@ impl Receive {
     ) {
         let needs = self.demand.needs(view.now);
         let mut candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
-        let is_rich = |id| view.neighbours.get(id).is_some_and(is_rich_publisher);
+        let is_rich = |id| view.neighbours.get(id).is_some_and(Link::is_rich_publisher);
         let untried = self.ledger.sources().filter(|(id, _)| self.is_untried(view, *id));
         let mut is_probing = untried.map(|(_, source)| source.urgent_bytes()).sum::<u64>() > 0;
         for (link, group, left) in late {
@@ -230,9 +230,4 @@ pub(super) fn left(
 /// itself. Its requests move without slack.
 pub(super) fn is_stopgap(link: &Link) -> bool {
     link.role == Role::Initial && !link.standing().is_rich
-}
-
-/// Whether a neighbour is an initial peer that can carry all playback by itself.
-fn is_rich_publisher(link: &Link) -> bool {
-    link.role == Role::Initial && link.standing().is_rich
 }

@@ -195,14 +195,17 @@ impl Peer {
         }
     }
 
-    /// An initial peer surveys its swarm again, if neighbours changed.
+    /// If neighbours changed: a viewer learns whether its deadlines are sure, and an initial peer surveys its swarm again.
     pub(in crate::peer) fn survey(&mut self, now: Timestamp) {
         let links = u32::try_from(self.neighbours.len()).unwrap_or(u32::MAX);
         if !Agenda::take_surveying(&mut self.agenda, now, links) {
             return;
         }
-        let Some(Live { content, receive, inject: Some(inject), .. }) = &mut self.live else { return };
         let (neighbours, sender) = (&self.neighbours, &self.sender);
+        let Some(Live { content, receive, mirrors, inject }) = &mut self.live else { return };
+        let is_rich = inject.as_ref().map_or_else(|| neighbours.has_rich_publisher(), Inject::is_rich);
+        receive.set_start_buffer(is_rich || mirrors.usable(now).is_some(), neighbours.usual_rtt());
+        let Some(inject) = inject else { return };
         let field = Field { now, content, neighbours, sender, demand: receive.demand() };
         for (id, counts) in inject.survey(&field) {
             self.neighbours.set_counts(id, counts);
