@@ -31,6 +31,30 @@ fn what_a_player_reads_comes_first() {
 }
 
 #[test]
+fn a_player_needs_more_over_long_paths_if_the_publisher_cannot_serve_it_alone() {
+    let start_buffer = |publisher_uplink| {
+        let mut net = Net::new(16 * MIB);
+        // Half a megabyte a second.
+        let film = Manifest { duration_ms: Some(32_000), ..(*net.manifest).clone() }.signed_by(&key()).unwrap();
+        net.manifest = Arc::new(film);
+        let all = net.manifest.geometry().all();
+        net.add(Role::Initial, all, publisher_uplink);
+        let viewer = net.add(Role::Viewer, NOTHING, UPLINK);
+        net.slow_control_of(viewer);
+        assert_eq!(net.nodes[viewer].peer.start_buffer(), Duration::from_secs(1), "nothing is known yet");
+        let is_playing = |net: &Net| (0..64).all(|group| net.nodes[viewer].store.contains_key(&group));
+        net.tell(viewer, Input::ReaderAt { reader: ReaderId(1), group: 0, ahead_ms: 0 });
+        assert!(net.run(MINUTE, is_playing));
+        let peer = &net.nodes[viewer].peer;
+        assert_eq!(u128::from(peer.stats().start_buffer_ms), peer.start_buffer().as_millis());
+        peer.start_buffer()
+    };
+    assert_eq!(start_buffer(10_000_000), Duration::from_secs(1));
+    // Half a second, and ten round trips of 80 ms.
+    assert_eq!(start_buffer(100_000), Duration::from_millis(1300));
+}
+
+#[test]
 fn a_viewer_keeps_within_its_budget_and_plays_on() {
     let mut net = net(16 * MIB, 0);
     let viewer = net.add(Role::Viewer, NOTHING, 10 * UPLINK);
