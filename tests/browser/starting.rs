@@ -63,3 +63,42 @@ async fn a_film_with_its_index_at_the_end_is_shown_before_what_lies_between_is_h
     })
     .await
 }
+
+/// Notes, from the first moment of the page on, where its player is: seconds played, speed, seconds of media ahead.
+const NOTES: &str = r"
+  window.notes = [];
+  setInterval(() => {
+    const media = document.querySelector('video');
+    if (!media || media.readyState < 2) return;
+    const end = media.buffered.length ? media.buffered.end(0) : 0;
+    window.notes.push([media.currentTime, media.playbackRate, end - media.currentTime]);
+  }, 20);
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_frame_is_shown_before_the_start_buffer_is_full_and_playback_begins_after() -> Result<()> {
+    let film = film()?;
+    let folder = tempfile::tempdir()?;
+    let tracker = Tracker::start()?;
+    // Less than the film's rate: the publisher is not rich, and the buffer fills slowly.
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--upload-limit", "3M"])?;
+    Scene::play("the start buffer", async |scene| {
+        let tab = scene.tab().await?;
+        tab.run_first(NOTES).await?;
+        tab.open(seeder.link()).await?;
+        let shown = |stats: &tests::TabStats| stats.first_frame_ms.is_some();
+        let first = tab.wait_stats("the first frame", TIMEOUT, shown).await?;
+        tab.wait_playing_beyond(0.3, TIMEOUT).await?;
+        let notes: Vec<(f64, f64, f64)> = tab.value("window.notes").await?;
+        let is_waiting = |note: &&(f64, f64, f64)| note.0 == 0.0 && note.1 == 0.0;
+        let waited = notes.iter().filter(is_waiting).count();
+        let begun = notes.iter().find(|(at, ..)| *at > 0.0).context("it never played")?;
+        eprintln!("figures: {waited} notes of a waiting player, then {begun:?}; {first:?}");
+        ensure!(waited > 0, "the first frame came with a full buffer, so nothing was tested: {notes:?}");
+        // A second is the least; Chromium counts what it reads before it plays.
+        ensure!(begun.1 == 1.0 && begun.0 + begun.2 > 0.9, "it played with {begun:?}");
+        ensure!(first.start_buffer_ms >= 1000, "{first:?}");
+        Ok(())
+    })
+    .await
+}

@@ -134,6 +134,8 @@ pub struct TabStats {
     pub duplicate_bytes: u64,
     /// Bytes of proofs.
     pub proof_bytes: u64,
+    /// Media that a player needs before it plays, ms.
+    pub start_buffer_ms: u64,
     /// Links.
     pub links: Vec<TabLink>,
     /// Where the content is stored; none before the store is open.
