@@ -221,11 +221,22 @@ impl ToPage<'_> {
 
 /// `{kind, media_type, language, label, tiles, bytes: Uint8Array}`; `tiles` is null except for a storyboard.
 fn to_attachment(attachment: &manifest::Attachment) -> Result<JsValue, JsValue> {
-    let manifest::Attachment { kind, media_type, language, label, bytes } = attachment;
-    let object = to_object(&serde_json::json!({
-        "kind": kind.name(), "media_type": media_type, "language": language, "label": label, "tiles": attachment.tiles(),
-    }))?;
-    Reflect::set(&object, &"bytes".into(), &to_array(bytes))?;
+    #[derive(Serialize)]
+    struct Description<'a> {
+        kind: &'a str,
+        media_type: &'a str,
+        language: Option<&'a str>,
+        label: Option<&'a str>,
+        tiles: Option<manifest::Tiles>,
+    }
+    let object = to_object(&Description {
+        kind: attachment.kind.name(),
+        media_type: &attachment.media_type,
+        language: attachment.language.as_deref(),
+        label: attachment.label.as_deref(),
+        tiles: attachment.tiles(),
+    })?;
+    Reflect::set(&object, &"bytes".into(), &to_array(&attachment.bytes))?;
     Ok(object)
 }
 
@@ -312,7 +323,7 @@ mod tests {
         let field = |name: &str| Reflect::get(&object, &name.into()).unwrap();
         assert_eq!(field("kind").as_string().as_deref(), Some("storyboard"));
         let tiles = String::from(JSON::stringify(&field("tiles")).unwrap());
-        assert_eq!(tiles, r#"{"columns":2,"count":3,"height":90,"width":160}"#);
+        assert_eq!(tiles, r#"{"columns":2,"count":3,"width":160,"height":90}"#);
     }
 
     #[wasm_bindgen_test]
