@@ -3,7 +3,7 @@
 //! They cross as JSON-shaped objects; what JSON cannot say rides along as a property of the object: a channel
 //! or a port from the page, taken by [`Attachment`], and bytes to it.
 
-use js_sys::{Array, JSON, Reflect, Uint8Array};
+use js_sys::{Array, JSON, Object, Reflect, Uint8Array};
 use serde::{Deserialize, Serialize};
 use swarm_core::manifest;
 use swarm_core::peer::{Stats, UploadLimit};
@@ -14,9 +14,9 @@ use web_sys::{DedicatedWorkerGlobalScope, MessagePort, RtcDataChannel};
 
 use crate::bar;
 
-/// What the page tells the worker.
+/// What the page tells the worker. The variant is the object's `type`.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum FromPage {
     /// A link's connection produced a signal for the other side.
     Signal { link: u32, signal: Signal },
@@ -39,27 +39,35 @@ pub(crate) enum FromPage {
     /// Asks for the digest of all that is held.
     Digest { id: u32 },
     /// The page is going away.
-    Stop,
+    Stop {},
 }
 
 /// How much may be uploaded, in the page's words.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(tag = "mode", rename_all = "snake_case")]
-pub(crate) enum Upload {
+pub(crate) struct Upload {
+    mode: UploadMode,
+    /// With [`UploadMode::Capped`].
+    #[serde(default)]
+    bits_per_s: u64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UploadMode {
     /// As much as the network takes.
     Unlimited,
-    /// At most this.
-    Capped { bits_per_s: u64 },
+    /// At most so many bits a second.
+    Capped,
     /// Nothing.
     Off,
 }
 
 impl From<Upload> for UploadLimit {
     fn from(upload: Upload) -> Self {
-        match upload {
-            Upload::Unlimited => Self::Unlimited,
-            Upload::Capped { bits_per_s } => Self::BitsPerSecond(bits_per_s),
-            Upload::Off => Self::Off,
+        match upload.mode {
+            UploadMode::Unlimited => Self::Unlimited,
+            UploadMode::Capped => Self::BitsPerSecond(upload.bits_per_s),
+            UploadMode::Off => Self::Off,
         }
     }
 }
@@ -88,9 +96,12 @@ impl Attachment {
 impl FromPage {
     /// Reads a message; the error in words, for the console.
     pub(crate) fn read(data: &JsValue) -> Result<(Self, Attachment), String> {
-        // What JSON has no form for, such as `undefined`, stringifies to no string.
-        let text = JSON::stringify(data).ok().map(JsValue::from).and_then(|text| text.as_string());
-        let text = text.ok_or_else(|| "a message has no form in JSON".to_owned())?;
+        let in_words = |_| "a message is no object, or has no form in JSON".to_owned();
+        // `{TYPE: MESSAGE}`, which serde reads as it comes. A variant that is named among its own fields takes it much more code.
+        let named = Object::new();
+        Reflect::set(&named, &Reflect::get(data, &"type".into()).map_err(in_words)?, data)
+            .map_err(in_words)?;
+        let text = String::from(JSON::stringify(&named).map_err(in_words)?);
         let message = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         Ok((message, Attachment::of(data)))
     }
@@ -210,11 +221,22 @@ impl ToPage<'_> {
 
 /// `{kind, media_type, language, label, tiles, bytes: Uint8Array}`; `tiles` is null except for a storyboard.
 fn to_attachment(attachment: &manifest::Attachment) -> Result<JsValue, JsValue> {
-    let manifest::Attachment { kind, media_type, language, label, bytes } = attachment;
-    let object = to_object(&serde_json::json!({
-        "kind": kind.name(), "media_type": media_type, "language": language, "label": label, "tiles": attachment.tiles(),
-    }))?;
-    Reflect::set(&object, &"bytes".into(), &to_array(bytes))?;
+    #[derive(Serialize)]
+    struct Description<'a> {
+        kind: &'a str,
+        media_type: &'a str,
+        language: Option<&'a str>,
+        label: Option<&'a str>,
+        tiles: Option<manifest::Tiles>,
+    }
+    let object = to_object(&Description {
+        kind: attachment.kind.name(),
+        media_type: &attachment.media_type,
+        language: attachment.language.as_deref(),
+        label: attachment.label.as_deref(),
+        tiles: attachment.tiles(),
+    })?;
+    Reflect::set(&object, &"bytes".into(), &to_array(&attachment.bytes))?;
     Ok(object)
 }
 
@@ -261,7 +283,13 @@ mod tests {
         let (message, _) = FromPage::read(&object(json)).unwrap();
         let FromPage::Upload { limit } = message else { panic!("{message:?}") };
         assert_eq!(UploadLimit::from(limit), UploadLimit::BitsPerSecond(5_000_000));
-        assert!(FromPage::read(&object(r#"{"type": "no such thing"}"#)).is_err());
+        let (message, _) = FromPage::read(&object(r#"{"type": "stop"}"#)).unwrap();
+        assert!(matches!(message, FromPage::Stop {}));
+        for text in
+            [r#"{"type": "no such thing"}"#, r#"{"link": 1}"#, r#"{"type": "fresh"}"#, "[]", "1", "null"]
+        {
+            assert!(FromPage::read(&object(text)).is_err(), "{text}");
+        }
         assert!(FromPage::read(&JsValue::UNDEFINED).is_err());
     }
 
@@ -295,7 +323,7 @@ mod tests {
         let field = |name: &str| Reflect::get(&object, &name.into()).unwrap();
         assert_eq!(field("kind").as_string().as_deref(), Some("storyboard"));
         let tiles = String::from(JSON::stringify(&field("tiles")).unwrap());
-        assert_eq!(tiles, r#"{"columns":2,"count":3,"height":90,"width":160}"#);
+        assert_eq!(tiles, r#"{"columns":2,"count":3,"width":160,"height":90}"#);
     }
 
     #[wasm_bindgen_test]

@@ -283,7 +283,7 @@ impl State {
             FromPage::Fresh { id } => self.post_snapshot(Some(id)),
             FromPage::Digest { id } => self.advance_digest(Digest::new(id)),
             FromPage::Keep { is_kept } => self.keep(now, is_kept),
-            FromPage::Stop => {
+            FromPage::Stop {} => {
                 self.input(now, Input::Stop);
                 self.close_store();
             }

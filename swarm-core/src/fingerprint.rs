@@ -3,9 +3,7 @@
 //! A WebRTC connection is encrypted between the holders of exactly these two certificates (RFC 8122). So a fingerprint
 //! tells neighbours apart: nobody can take another's.
 
-use data_encoding::HEXLOWER_PERMISSIVE;
-
-use crate::id::Fingerprint;
+use crate::id::{Fingerprint, from_hex};
 
 /// The fingerprint that a session description names. `None` if it names none, several different ones, or one by
 /// another digest than SHA-256: which of them the connection is checked against would be a matter of the
@@ -22,8 +20,7 @@ pub fn of_description(sdp: &str) -> Option<Fingerprint> {
         if !digest.eq_ignore_ascii_case("sha-256") {
             return None;
         }
-        let bytes = HEXLOWER_PERMISSIVE.decode(text.trim().replace(':', "").as_bytes()).ok()?;
-        let fingerprint = Fingerprint(bytes.try_into().ok()?);
+        let fingerprint = Fingerprint(from_hex(&text.trim().replace(':', ""))?);
         if named.is_some_and(|named| named != fingerprint) {
             return None;
         }

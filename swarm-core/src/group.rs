@@ -66,7 +66,11 @@ impl GroupRange {
 
 /// The same groups as few ranges: sorted, disjoint, none empty.
 pub fn merged(ranges: impl IntoIterator<Item = GroupRange>) -> Vec<GroupRange> {
-    let mut sorted: Vec<GroupRange> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
+    merged_list(ranges.into_iter().filter(|range| !range.is_empty()).collect())
+}
+
+/// [`merged`] without empty ranges, once in the program for all its callers.
+fn merged_list(mut sorted: Vec<GroupRange>) -> Vec<GroupRange> {
     sorted.sort_unstable();
     let mut merged: Vec<GroupRange> = Vec::new();
     for range in sorted {

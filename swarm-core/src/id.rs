@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An identity could not be read from its text.
@@ -20,6 +19,13 @@ impl IdError {
     }
 }
 
+/// The bytes that exactly `2 * N` hexadecimal digits write, in small letters or capitals.
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let decoded = base16ct::mixed::decode(text, &mut bytes).map(<[u8]>::len);
+    (decoded == Ok(N)).then_some(bytes)
+}
+
 macro_rules! digest_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
@@ -28,7 +34,7 @@ macro_rules! digest_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+                f.write_str(&base16ct::lower::encode_string(&self.0))
             }
         }
 
@@ -41,9 +47,7 @@ macro_rules! digest_id {
         impl FromStr for $name {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {
-                let error = IdError { what: $what, digits: 64 };
-                let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| error.clone())?;
-                Ok(Self(bytes.try_into().map_err(|_| error)?))
+                from_hex(text).map(Self).ok_or(IdError { what: $what, digits: 64 })
             }
         }
 
@@ -185,5 +189,21 @@ mod tests {
         assert_eq!(error.to_string(), "a swarm id must be 64 hexadecimal digits");
         assert!("+123456789abcdef".parse::<PeerId>().is_err());
         assert!("abab".parse::<SwarmId>().is_err());
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_of_either_case_and_of_exactly_one_length() {
+        assert_eq!(from_hex("00fFAb"), Some([0x00, 0xff, 0xab]));
+        for text in [
+            "", "00ff", "00ffa", "00ffab0", "00ffab00", "00ffag", "00ffa ", " 0ffab", "0x0ffa", "00\nfab",
+            "00ffé",
+        ] {
+            assert_eq!(from_hex::<3>(text), None, "{text:?}");
+        }
+        for other in u8::MIN..=u8::MAX {
+            let is_digit = other.is_ascii_hexdigit();
+            let text = format!("0{}", char::from(other));
+            assert_eq!(from_hex::<1>(&text).is_some(), is_digit, "{text:?}");
+        }
     }
 }

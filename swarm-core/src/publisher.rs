@@ -7,11 +7,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::id::{Challenge, Fingerprint, IdError, PublisherKey, SwarmId};
+use crate::id::{Challenge, Fingerprint, IdError, PublisherKey, SwarmId, from_hex};
 
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
@@ -118,7 +117,7 @@ impl Default for Signature {
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEXLOWER.encode(&self.0))
+        f.write_str(&base16ct::lower::encode_string(&self.0))
     }
 }
 
@@ -131,9 +130,7 @@ impl fmt::Debug for Signature {
 impl FromStr for Signature {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let error = IdError::new("a signature", 2 * SIGNATURE_BYTES);
-        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| error.clone())?;
-        Ok(Self(bytes.try_into().map_err(|_| error)?))
+        from_hex(text).map(Self).ok_or(IdError::new("a signature", 2 * SIGNATURE_BYTES))
     }
 }
 
@@ -275,7 +272,11 @@ mod tests {
         assert_eq!(signature.to_string().parse(), Ok(signature));
         let form = postcard::to_allocvec(&signature).unwrap();
         assert_eq!((&form[..], postcard::from_bytes(&form)), (&bytes[..], Ok(signature)));
-        assert!("00".parse::<Signature>().is_err());
+        let digits = signature.to_string();
+        for text in ["00", &digits[1..], &digits[2..], &format!("{digits}00"), &digits.replace('3', "g")] {
+            assert!(text.parse::<Signature>().is_err(), "{text}");
+        }
+        assert_eq!(digits.to_uppercase().parse(), Ok(signature));
     }
 
     #[test]

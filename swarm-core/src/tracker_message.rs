@@ -3,6 +3,7 @@
 //! Every request carries an `id` and is answered: by the message it asks for, by `ok`, or by `error`. The
 //! tracker stamps who a message is from; no message names its own sender.
 
+mod fields;
 mod scarcity;
 mod signal;
 
@@ -202,9 +203,10 @@ pub struct PeerEntry {
 
 /// What a tracker says. `id` is present in answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "fields::Fields")]
 pub struct TrackerMessage {
     /// The request that this answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u32>,
     /// What it says.
     #[serde(flatten)]
@@ -212,7 +214,7 @@ pub struct TrackerMessage {
 }
 
 /// What a tracker tells a peer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum TrackerMessageBody {
     /// Answers `hello`.
@@ -237,13 +239,13 @@ pub enum TrackerMessageBody {
         /// Peers that lack something.
         leechers: u32,
         /// Segments that are wanted and that one viewer holds at most, the author's most important first.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         at_risk: Vec<SegmentRun>,
         /// To an initial peer: its share of the injection.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         share: Option<Share>,
         /// What the swarm can send, if that is less than its players need.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         scarcity: Option<Scarcity>,
     },
     /// Who provides and who looks for segments; answers `want`.
@@ -303,7 +305,7 @@ pub enum TrackerMessageBody {
         /// Why, for people.
         text: String,
         /// When to try again, ms.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u32>,
     },
 }
@@ -375,6 +377,10 @@ impl TrackerMessage {
 fn decode<T: DeserializeOwned>(text: &str) -> Result<T, TrackerDecodeError> {
     if text.len() > TRACKER_MESSAGE_BYTES_MAX {
         return Err(TrackerDecodeError::TooLong(text.len()));
+    }
+    // serde takes a list of the values for a struct as well.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(TrackerDecodeError::Malformed("not an object".to_owned()));
     }
     serde_json::from_str(text).map_err(|error| TrackerDecodeError::Malformed(error.to_string()))
 }

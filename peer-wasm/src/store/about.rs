@@ -34,7 +34,8 @@ impl About {
 
     /// Reads a description; none if it is cut short or was never written.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        // From text, as everything else: another source of bytes would need another copy of serde_json's code.
+        serde_json::from_str(str::from_utf8(bytes).ok()?).ok()
     }
 
     /// Writes the description over the one before.

@@ -2,6 +2,7 @@
 //!
 //! Open requests belong to `receive`.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -200,6 +201,7 @@ fn tiers(manifest: &Manifest) -> Vec<Tier> {
         Period::Playback => 1,
         Period::Background => 2,
     };
+    let place = |tier: &Tier| (rank(tier.period), Reverse(tier.priority));
     let count = manifest.geometry().group_count();
     let mut tiers: Vec<Tier> = Vec::new();
     for (range, segment) in manifest.segment_ranges() {
@@ -210,10 +212,10 @@ fn tiers(manifest: &Manifest) -> Vec<Tier> {
         } else {
             let mut groups = GroupSet::empty(count);
             groups.insert(range);
-            tiers.push(Tier { period: segment.period, priority: segment.priority, groups });
+            let tier = Tier { period: segment.period, priority: segment.priority, groups };
+            tiers.insert(tiers.partition_point(|other| place(other) <= place(&tier)), tier);
         }
     }
-    tiers.sort_by_key(|tier| (rank(tier.period), std::cmp::Reverse(tier.priority)));
     tiers
 }
 

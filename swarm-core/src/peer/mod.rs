@@ -277,7 +277,7 @@ impl Peer {
             rate: receive.and_then(|receive| receive.source(id)?.rate().measured()).unwrap_or(0),
             rtt_ms: link.rtt.smoothed().map(tracker::millis),
             state: link.state(),
-            received: self.totals.links.get(&id).map_or(0, |tally| tally.received),
+            received: self.totals.links.get(id).map_or(0, |tally| tally.received),
             sent: self.sender.sent_bytes(id),
         });
         Stats {

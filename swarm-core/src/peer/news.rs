@@ -5,10 +5,10 @@
 //! is, so it hears of many groups together. Half of all news in a swarm is of this kind, and on slow uplinks a small message
 //! with its acknowledgement costs as much as a fiftieth of a group.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::neighbours::{Link, Neighbours};
+use super::sorted::ByLink;
 use super::stats::LinkState;
 use super::tuning::{GROUP, NEWS_GROUPS, NEWS_MAX, NEWS_MIN, NEWS_PATIENCE, UNTOLD_MAX};
 use crate::group::{GroupRange, merged};
@@ -31,7 +31,7 @@ pub(crate) struct News {
     /// When the next news is sent, if there is any.
     at: Option<Timestamp>,
     next: Timestamp,
-    untold: BTreeMap<LinkId, Untold>,
+    untold: ByLink<Untold>,
 }
 
 impl News {
@@ -44,12 +44,12 @@ impl News {
     }
 
     pub(crate) fn link_closed(&mut self, id: LinkId) {
-        self.untold.remove(&id);
+        self.untold.remove(id);
     }
 
     /// When [`News::take_due`] has something to say.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.untold.values().map(|untold| untold.due).chain(self.at).min()
+        self.untold.values().iter().map(|untold| untold.due).chain(self.at).min()
     }
 
     /// Whether to announce the changes now. `uplink`: bytes a second, if known.
@@ -72,18 +72,18 @@ impl News {
         for (gained, dropped) in changes {
             for (id, link) in neighbours.iter().filter(|(_, link)| link.state() != LinkState::Connecting) {
                 let untold = || Untold { gained: Vec::new(), due: now + NEWS_PATIENCE };
-                self.untold.entry(id).or_insert_with(untold).gained.extend_from_slice(gained);
+                self.untold.entry(id, untold).gained.extend_from_slice(gained);
                 if !dropped.is_empty() || has_use_for(link, gained) {
-                    let all = self.untold.remove(&id).map_or_else(Vec::new, |untold| untold.gained);
+                    let all = self.untold.remove(id).map_or_else(Vec::new, |untold| untold.gained);
                     messages.extend(haves(id, all, dropped));
                 }
             }
         }
         let due =
             self.untold.iter().filter(|(_, untold)| now >= untold.due || untold.gained.len() >= UNTOLD_MAX);
-        let due: Vec<LinkId> = due.map(|(id, _)| *id).collect();
+        let due: Vec<LinkId> = due.map(|(id, _)| id).collect();
         for id in due {
-            let untold = self.untold.remove(&id).map_or_else(Vec::new, |untold| untold.gained);
+            let untold = self.untold.remove(id).map_or_else(Vec::new, |untold| untold.gained);
             messages.extend(haves(id, untold, &[]));
         }
         messages

@@ -18,7 +18,7 @@ pub(crate) type ByLink<T> = Sorted<LinkId, T>;
 pub(crate) type ByGroup<T> = Sorted<u32, T>;
 
 /// See the [module](self).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sorted<K, T> {
     keys: Vec<K>,
     values: Vec<T>,
@@ -86,6 +86,10 @@ impl<K: Ord + Copy, T> Sorted<K, T> {
 
     pub(crate) fn values(&self) -> &[T] {
         &self.values
+    }
+
+    pub(crate) fn values_mut(&mut self) -> &mut [T] {
+        &mut self.values
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {

@@ -1,9 +1,8 @@
 //! What a peer can say about itself: the numbers that the page, `--json` and the tests show.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
+use super::sorted::ByLink;
 use crate::id::{LinkId, PeerId, SwarmId};
 use crate::tracker_message::{Role, Scarcity};
 
@@ -122,13 +121,13 @@ pub(super) struct Totals {
     pub(super) uploaded: u64,
     pub(super) duplicate_bytes: u64,
     pub(super) proof_bytes: u64,
-    pub(super) links: BTreeMap<LinkId, Tally>,
+    pub(super) links: ByLink<Tally>,
 }
 
 impl Totals {
     /// New verified bytes came on a link.
     pub(super) fn received(&mut self, link: LinkId, role: Role, bytes: u64) {
-        self.links.entry(link).or_default().received += bytes;
+        self.links.entry(link, Tally::default).received += bytes;
         match role {
             Role::Initial => self.from_initial += bytes,
             Role::Viewer => self.from_peers += bytes,
@@ -138,7 +137,7 @@ impl Totals {
     /// Bytes that came on a link since the last report.
     pub(super) fn take_unreported(&mut self, link: LinkId) -> u64 {
         self.links
-            .get_mut(&link)
+            .value_mut(link)
             .map_or(0, |tally| tally.received - std::mem::replace(&mut tally.reported, tally.received))
     }
 }

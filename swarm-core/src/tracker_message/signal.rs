@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fields::Missing;
 use crate::limits::{CANDIDATE_BYTES_MAX, SDP_BYTES_MAX};
 
 /// An offer, an answer or an ICE candidate on its way through the tracker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "Fields")]
 pub enum Signal {
     /// Session description that opens a connection.
     Offer {
@@ -29,6 +30,43 @@ pub enum Signal {
     },
     /// No more candidates follow.
     EndOfCandidates,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Offer,
+    Answer,
+    Candidate,
+    EndOfCandidates,
+}
+
+/// The fields of all signals, from which one is read, as from those of a [message](super::fields).
+#[derive(Debug, Deserialize)]
+struct Fields {
+    kind: Kind,
+    sdp: Option<String>,
+    candidate: Option<String>,
+    sdp_mid: Option<String>,
+    sdp_m_line_index: Option<u16>,
+}
+
+impl TryFrom<Fields> for Signal {
+    type Error = Missing;
+
+    fn try_from(fields: Fields) -> Result<Self, Missing> {
+        let sdp = fields.sdp.ok_or(Missing("sdp"));
+        Ok(match fields.kind {
+            Kind::Offer => Self::Offer { sdp: sdp? },
+            Kind::Answer => Self::Answer { sdp: sdp? },
+            Kind::Candidate => Self::Candidate {
+                candidate: fields.candidate.ok_or(Missing("candidate"))?,
+                sdp_mid: fields.sdp_mid,
+                sdp_m_line_index: fields.sdp_m_line_index,
+            },
+            Kind::EndOfCandidates => Self::EndOfCandidates,
+        })
+    }
 }
 
 impl Signal {
@@ -138,6 +176,33 @@ mod tests {
             candidate: candidate.into(),
             sdp_mid: Some("0".into()),
             sdp_m_line_index: Some(0),
+        }
+    }
+
+    #[test]
+    fn a_signal_is_read_as_it_was_written_and_needs_its_fields() {
+        let signals = [
+            Signal::Offer { sdp: "o".into() },
+            Signal::Answer { sdp: "a".into() },
+            trickled(HOST),
+            Signal::Candidate { candidate: String::new(), sdp_mid: None, sdp_m_line_index: None },
+            Signal::EndOfCandidates,
+        ];
+        for signal in signals {
+            let text = serde_json::to_string(&signal).unwrap();
+            assert_eq!(serde_json::from_str::<Signal>(&text).unwrap(), signal, "{text}");
+        }
+        let read = |text: &str| serde_json::from_str::<Signal>(text);
+        assert!(read(r#"{"sdp_mid":"0","kind":"candidate","candidate":"c","later":[]}"#).is_ok());
+        for text in [
+            r#"{"kind":"offer"}"#,
+            r#"{"kind":"answer","candidate":"c"}"#,
+            r#"{"kind":"candidate","sdp":"v=0"}"#,
+            r#"{"kind":"candidate","candidate":"c","sdp_m_line_index":65536}"#,
+            r#"{"kind":"rollback","sdp":"v=0"}"#,
+            r#"{"sdp":"v=0"}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 

@@ -1,12 +1,13 @@
 //! Which viewer gets the next push: the one that was given least for its uplink (start-time fair queueing, Goyal, Vin, Cheng
 //! 1996). A viewer that comes later starts at the present clock, not at zero.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::spread::Reputation;
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer::neighbours::Link;
+use crate::peer::sorted::ByLink;
 use crate::peer::tuning::{ANNOUNCE_TIMEOUT, PUSH_TIME};
 use crate::time::Timestamp;
 
@@ -35,7 +36,7 @@ struct Receiver {
 /// All receivers, and the pushes that have not expired.
 #[derive(Debug, Default)]
 pub(crate) struct Shares {
-    receivers: BTreeMap<LinkId, Receiver>,
+    receivers: ByLink<Receiver>,
     pushes: VecDeque<Push>,
     clock: u64,
 }
@@ -43,25 +44,25 @@ pub(crate) struct Shares {
 impl Shares {
     /// When, on the virtual clock, the next push to a viewer begins.
     pub(super) fn start_of(&self, link: LinkId) -> u64 {
-        self.receivers.get(&link).map_or(self.clock, |receiver| receiver.served.max(self.clock))
+        self.receivers.get(link).map_or(self.clock, |receiver| receiver.served.max(self.clock))
     }
 
     /// Groups pushed to a viewer that it has not announced.
     pub(super) fn under_way(&self, link: LinkId) -> u64 {
-        self.receivers.get(&link).map_or(0, |receiver| receiver.under_way.len() as u64)
+        self.receivers.get(link).map_or(0, |receiver| receiver.under_way.len() as u64)
     }
 
     /// Whether a group was pushed to a viewer that has not announced it.
     pub(super) fn is_under_way(&self, link: LinkId, group: u32) -> bool {
-        self.receivers.get(&link).is_some_and(|receiver| receiver.under_way.contains(&group))
+        self.receivers.get(link).is_some_and(|receiver| receiver.under_way.contains(&group))
     }
 
     pub(super) fn reputation(&mut self, link: LinkId) -> &mut Reputation {
-        &mut self.receivers.entry(link).or_default().reputation
+        &mut self.receivers.entry(link, Receiver::default).reputation
     }
 
     pub(super) fn is_doubted(&self, link: LinkId) -> bool {
-        self.receivers.get(&link).is_some_and(|receiver| receiver.reputation.is_doubted())
+        self.receivers.get(link).is_some_and(|receiver| receiver.reputation.is_doubted())
     }
 
     /// The first turn begins at this time of the virtual clock.
@@ -71,7 +72,7 @@ impl Shares {
 
     /// Since when a viewer that groups were pushed to has announced none of them.
     fn waits_since(&self, link: LinkId) -> Option<Timestamp> {
-        let receiver = self.receivers.get(&link)?;
+        let receiver = self.receivers.get(link)?;
         (!receiver.under_way.is_empty()).then_some(receiver.progress_at)
     }
 
@@ -88,7 +89,7 @@ impl Shares {
     /// Groups leave for a viewer with this uplink, bytes a second.
     pub(super) fn pushed(&mut self, push: Push, uplink: u64) {
         let start = self.start_of(push.to);
-        let receiver = self.receivers.entry(push.to).or_default();
+        let receiver = self.receivers.entry(push.to, Receiver::default);
         if receiver.under_way.is_empty() {
             receiver.progress_at = push.at;
         }
@@ -105,7 +106,7 @@ impl Shares {
 
     /// A viewer announced groups. Returns those that were under way to it.
     pub(super) fn announced(&mut self, now: Timestamp, link: LinkId, gained: &[GroupRange]) -> Vec<u32> {
-        let Some(receiver) = self.receivers.get_mut(&link) else { return Vec::new() };
+        let Some(receiver) = self.receivers.value_mut(link) else { return Vec::new() };
         receiver.progress_at = now;
         receiver.under_way.extract_if(.., |group| gained.iter().any(|range| range.has(*group))).collect()
     }
@@ -119,7 +120,7 @@ impl Shares {
     pub(super) fn expired(&mut self, now: Timestamp) -> Vec<Push> {
         let mut expired = Vec::new();
         while let Some(push) = self.pushes.pop_front_if(|push| now >= push.at + ANNOUNCE_TIMEOUT) {
-            if let Some(receiver) = self.receivers.get_mut(&push.to) {
+            if let Some(receiver) = self.receivers.value_mut(push.to) {
                 receiver.under_way.retain(|group| !push.range.has(*group));
             }
             expired.push(push);
@@ -139,7 +140,7 @@ impl Shares {
 
     /// A viewer left. Returns the groups that were under way to it.
     pub(super) fn closed(&mut self, link: LinkId) -> Vec<Push> {
-        self.receivers.remove(&link);
+        self.receivers.remove(link);
         let (lost, live): (VecDeque<_>, _) = self.pushes.drain(..).partition(|push| push.to == link);
         self.pushes = live;
         lost.into()

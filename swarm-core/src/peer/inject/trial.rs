@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::group::GroupRange;
 use crate::id::LinkId;
+use crate::peer::sorted::ByLink;
 use crate::peer::tuning::{BELIEVED_TIMES, TRIAL_GROUPS, TRIAL_GROUPS_MAX, TRIAL_SHARE, UPLINK_GUESS};
 
 /// The trial of one viewer that announces a large uplink.
@@ -18,14 +19,14 @@ struct Trial {
     /// Number of groups that left for it only.
     given: u32,
     /// How many of them each other viewer announced.
-    gained: BTreeMap<LinkId, u32>,
+    gained: ByLink<u32>,
     is_unproven: bool,
 }
 
 /// All viewers that announce much.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
-    by_viewer: BTreeMap<LinkId, Trial>,
+    by_viewer: ByLink<Trial>,
     /// Groups that left for one of them only.
     only: BTreeMap<u32, LinkId>,
     /// Largest uplink that is believed without a trial, bytes a second.
@@ -45,7 +46,7 @@ impl Trials {
         let needed = lacking.saturating_sub(1).div_ceil(2);
         for trial in self.by_viewer.values_mut() {
             let has_part = |gained: &u32| u64::from(*gained) * TRIAL_SHARE >= u64::from(trial.given);
-            let witnesses = trial.gained.values().filter(|gained| has_part(gained)).count() as u64;
+            let witnesses = trial.gained.values().iter().filter(|gained| has_part(gained)).count() as u64;
             trial.is_unproven = trial.given >= TRIAL_GROUPS && witnesses < needed;
         }
         known.iter_mut().for_each(|(uplink, link)| *uplink = self.believed(*link, *uplink));
@@ -55,7 +56,7 @@ impl Trials {
 
     /// How much of an announced uplink counts, bytes a second.
     pub(super) fn believed(&self, link: LinkId, announced: u64) -> u64 {
-        let is_unproven = self.by_viewer.get(&link).is_some_and(|trial| trial.is_unproven);
+        let is_unproven = self.by_viewer.get(link).is_some_and(|trial| trial.is_unproven);
         if is_unproven { announced.min(self.believed) } else { announced }
     }
 
@@ -64,12 +65,12 @@ impl Trials {
         if announced <= self.believed {
             return;
         }
-        let trial = self.by_viewer.entry(link).or_default();
+        let trial = self.by_viewer.entry(link, Trial::default);
         trial.given = trial.given.saturating_add(range.len());
         // The past counts less, and memory is bounded.
         if trial.given > TRIAL_GROUPS_MAX {
             trial.given /= 2;
-            trial.gained.values_mut().for_each(|gained| *gained /= 2);
+            trial.gained.values_mut().iter_mut().for_each(|gained| *gained /= 2);
             self.only.retain(|_, receiver| *receiver != link);
         }
         self.only.extend(range.iter().map(|group| (group, link)));
@@ -85,9 +86,9 @@ impl Trials {
         for range in gained {
             for (_, receiver) in self.only.range(range.start..range.end.max(range.start)) {
                 if *receiver != witness
-                    && let Some(trial) = self.by_viewer.get_mut(receiver)
+                    && let Some(trial) = self.by_viewer.value_mut(*receiver)
                 {
-                    *trial.gained.entry(witness).or_default() += 1;
+                    *trial.gained.entry(witness, || 0) += 1;
                 }
             }
         }
@@ -95,8 +96,8 @@ impl Trials {
 
     /// A viewer left.
     pub(super) fn closed(&mut self, link: LinkId) {
-        self.by_viewer.remove(&link);
-        self.by_viewer.values_mut().for_each(|trial| _ = trial.gained.remove(&link));
+        self.by_viewer.remove(link);
+        self.by_viewer.values_mut().iter_mut().for_each(|trial| _ = trial.gained.remove(link));
         self.only.retain(|_, receiver| *receiver != link);
     }
 }

@@ -12,7 +12,6 @@
 //! Claims of other viewers do not matter here, so liars that confirm one another's claims cannot starve a viewer. A viewer that
 //! hides what it gains draws a share of the spare uplink, as every viewer of a generous publisher may.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Field;
@@ -22,6 +21,7 @@ use crate::group_set::{GroupSet, masks};
 use crate::id::LinkId;
 use crate::peer::neighbours::Link;
 use crate::peer::send::Departure;
+use crate::peer::sorted::ByLink;
 use crate::peer::tuning::{GROUP, UNFED_AFTER, UNFED_CHECK};
 use crate::time::Timestamp;
 
@@ -39,7 +39,7 @@ struct Viewer {
 /// All viewers of one thrifty initial peer.
 #[derive(Debug)]
 pub(super) struct Unfed {
-    viewers: BTreeMap<LinkId, Viewer>,
+    viewers: ByLink<Viewer>,
     /// Groups that unfed viewers were given. Empty while every viewer is fed.
     given: GroupSet,
     /// When a group was added to `given`.
@@ -53,7 +53,7 @@ pub(super) struct Unfed {
 impl Unfed {
     pub(super) fn new(group_count: u32) -> Self {
         Self {
-            viewers: BTreeMap::new(),
+            viewers: ByLink::new(),
             given: GroupSet::empty(group_count),
             given_at: Timestamp::ZERO,
             checked_at: None,
@@ -63,7 +63,7 @@ impl Unfed {
 
     /// A viewer announced groups.
     pub(super) fn gained(&mut self, now: Timestamp, (id, link): (LinkId, &Link), gained: &[GroupRange]) {
-        let Some(viewer) = self.viewers.get_mut(&id) else { return };
+        let Some(viewer) = self.viewers.value_mut(id) else { return };
         let groups = gained.iter().flat_map(|range| range.iter());
         let mut from_others = groups.filter(|group| !link.knows(GroupRange::one(*group))).peekable();
         if from_others.peek().is_none() {
@@ -80,7 +80,7 @@ impl Unfed {
     }
 
     fn has_unfed(&self) -> bool {
-        self.viewers.values().any(|viewer| viewer.is_unfed)
+        self.viewers.values().iter().any(|viewer| viewer.is_unfed)
     }
 
     /// Forgets the given groups once no viewer is unfed.
@@ -100,7 +100,7 @@ impl Unfed {
         self.check_at = None;
         for (id, link) in field.neighbours.viewers() {
             let new = Viewer { fed_at: now, exchanged_at: now, is_unfed: false };
-            let viewer = self.viewers.entry(id).or_insert(new);
+            let viewer = self.viewers.entry(id, || new);
             let is_lacking = lacks(link, field);
             if !is_lacking {
                 viewer.fed_at = now;
@@ -121,14 +121,14 @@ impl Unfed {
     }
 
     pub(super) fn closed(&mut self, id: LinkId) {
-        if self.viewers.remove(&id).is_some_and(|viewer| viewer.is_unfed) {
+        if self.viewers.remove(id).is_some_and(|viewer| viewer.is_unfed) {
             self.forget_given();
         }
     }
 
     /// Groups left for a viewer.
     pub(super) fn given(&mut self, now: Timestamp, id: LinkId, range: GroupRange) {
-        if self.viewers.get(&id).is_some_and(|viewer| viewer.is_unfed) && self.given.insert(range) > 0 {
+        if self.viewers.get(id).is_some_and(|viewer| viewer.is_unfed) && self.given.insert(range) > 0 {
             self.given_at = now;
         }
     }
@@ -137,8 +137,8 @@ impl Unfed {
     pub(super) fn next(&self, field: &Field<'_>, shares: &Shares) -> Option<Departure> {
         let unfed = self.viewers.iter().filter(|(_, viewer)| viewer.is_unfed);
         let receivers = unfed.filter_map(|(id, viewer)| {
-            let link = field.neighbours.get(*id).filter(|link| has_room((*id, link), field, shares))?;
-            Some((*id, link, self.first((*id, link), viewer, field, shares)?))
+            let link = field.neighbours.get(id).filter(|link| has_room((id, link), field, shares))?;
+            Some((id, link, self.first((id, link), viewer, field, shares)?))
         });
         let (id, link, first) = receivers.min_by_key(|(id, ..)| (shares.start_of(*id), *id))?;
         let limit = GroupRange::new(first, first.saturating_add(field.sender.frame_groups(id)));

@@ -7,7 +7,6 @@
 mod error;
 mod server;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use server::Server;
 use super::chance::Chance;
 use super::content::Content;
 use super::input::MirrorUse;
+use super::sorted::Sorted;
 use super::stats::{MirrorState, MirrorStats};
 use super::tuning::{FETCH_TIMEOUT_MAX, FETCH_TIMEOUT_MIN, MIRROR_ALONE_AFTER, MIRROR_BACKGROUND_AFTER};
 use crate::group::{Geometry, GroupRange};
@@ -84,7 +84,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Mirrors {
     policy: MirrorPolicy,
     servers: Vec<Server>,
-    fetches: BTreeMap<FetchId, Fetch>,
+    fetches: Sorted<FetchId, Fetch>,
     last_fetch: u64,
     /// Since when no link has been open.
     alone_since: Option<Timestamp>,
@@ -105,7 +105,7 @@ impl Mirrors {
         Self {
             policy: manifest.mirrors.policy,
             servers: servers.collect(),
-            fetches: BTreeMap::new(),
+            fetches: Sorted::new(),
             last_fetch: 0,
             alone_since: None,
             has_left: false,
@@ -124,7 +124,7 @@ impl Mirrors {
     /// The peer leaves: ends all fetches and begins no more.
     pub(crate) fn leave(&mut self) -> Vec<FetchId> {
         self.has_left = true;
-        std::mem::take(&mut self.fetches).into_keys().collect()
+        std::mem::take(&mut self.fetches).keys().to_vec()
     }
 
     /// Notes whether a link is open. Returns for how long none has been.
@@ -139,7 +139,7 @@ impl Mirrors {
     /// The mirror to ask next: among those that may be asked, the one that was asked for least in proportion to its weight.
     pub(crate) fn choose(&self, now: Timestamp) -> Option<LinkId> {
         let has_room = |place: usize, server: &Server| {
-            let open = self.fetches.values().filter(|fetch| fetch.server == place);
+            let open = self.fetches.values().iter().filter(|fetch| fetch.server == place);
             open.filter(|fetch| matches!(fetch.part, Part::Groups(..))).count() < server.fetches_max()
         };
         let free = self.askable(now).filter(|(place, server)| has_room(*place, server));
@@ -189,13 +189,14 @@ impl Mirrors {
             let expected = Duration::from_micros(length * 1_000_000 / rate.max(1));
             let timeout = (expected * 4).clamp(FETCH_TIMEOUT_MIN, FETCH_TIMEOUT_MAX);
             begun.push(RangeFetch { fetch, url: Arc::clone(url), bytes, file_bytes, timeout });
-            self.fetches.insert(fetch, Fetch { server: place, part, length, expires_at: now + timeout });
+            let begin = || Fetch { server: place, part, length, expires_at: now + timeout };
+            self.fetches.entry(fetch, begin);
         }
         begun
     }
 
     fn is_fetching_pages(&self, place: usize, range: GroupRange) -> bool {
-        let own = self.fetches.values().filter(|fetch| fetch.server == place);
+        let own = self.fetches.values().iter().filter(|fetch| fetch.server == place);
         own.filter_map(|fetch| match fetch.part {
             Part::Pages(pages) => Some(pages),
             Part::Groups(..) => None,
@@ -212,7 +213,7 @@ impl Mirrors {
         chance: &mut Chance,
     ) -> Outcome {
         // A fetch that was given up may still be answered.
-        let Some(fetch) = self.fetches.get_mut(&id) else { return Outcome::default() };
+        let Some(fetch) = self.fetches.value_mut(id) else { return Outcome::default() };
         let place = fetch.server;
         let result = result.and_then(|bytes| {
             let came = bytes.len() as u64;
@@ -231,7 +232,7 @@ impl Mirrors {
         match result {
             Ok(is_done) => {
                 if is_done {
-                    self.fetches.remove(&id);
+                    self.fetches.remove(id);
                 }
                 self.verify(now, place, content, chance)
             }
@@ -254,9 +255,9 @@ impl Mirrors {
             Part::Groups(_, None) | Part::Pages(_) => false,
         };
         let ready: Vec<FetchId> =
-            self.fetches.iter().filter(|(_, fetch)| is_ready(fetch)).map(|(id, _)| *id).collect();
+            self.fetches.iter().filter(|(_, fetch)| is_ready(fetch)).map(|(id, _)| id).collect();
         for id in ready {
-            let Some(Fetch { part: Part::Groups(range, Some(body)), .. }) = self.fetches.remove(&id) else {
+            let Some(Fetch { part: Part::Groups(range, Some(body)), .. }) = self.fetches.remove(id) else {
                 continue;
             };
             for start in range.iter().step_by(FRAME_GROUPS_MAX as usize) {
@@ -288,23 +289,25 @@ impl Mirrors {
         }
         server.failed(now, error, chance);
         let link = server.link;
-        self.fetches.retain(|id, fetch| {
-            if fetch.server != place {
-                return true;
-            }
-            if let Part::Groups(range, _) = fetch.part {
+        let own = self.fetches.iter().filter(|(_, fetch)| fetch.server == place);
+        outcome.aborted = own.map(|(id, _)| id).collect();
+        for id in &outcome.aborted {
+            if let Some(Fetch { part: Part::Groups(range, _), .. }) = self.fetches.remove(*id) {
                 outcome.missed.push((link, range));
             }
-            outcome.aborted.push(*id);
-            false
-        });
+        }
         outcome
     }
 
     /// Fetches that took too long fail.
     pub(crate) fn expire(&mut self, now: Timestamp, chance: &mut Chance) -> Vec<Outcome> {
-        let mut late: Vec<usize> =
-            self.fetches.values().filter(|fetch| now >= fetch.expires_at).map(|fetch| fetch.server).collect();
+        let mut late: Vec<usize> = self
+            .fetches
+            .values()
+            .iter()
+            .filter(|fetch| now >= fetch.expires_at)
+            .map(|fetch| fetch.server)
+            .collect();
         late.dedup();
         late.into_iter().map(|place| self.failed(now, place, MirrorError::Slow, chance)).collect()
     }
@@ -319,8 +322,8 @@ impl Mirrors {
             Part::Pages(_) => false,
         };
         let idle: Vec<FetchId> =
-            self.fetches.iter().filter(|(_, fetch)| is_idle(fetch)).map(|(id, _)| *id).collect();
-        idle.iter().for_each(|id| drop(self.fetches.remove(id)));
+            self.fetches.iter().filter(|(_, fetch)| is_idle(fetch)).map(|(id, _)| id).collect();
+        idle.iter().for_each(|id| drop(self.fetches.remove(*id)));
         idle
     }
 
@@ -329,7 +332,7 @@ impl Mirrors {
         if self.has_left {
             return None;
         }
-        let expiries = self.fetches.values().map(|fetch| fetch.expires_at);
+        let expiries = self.fetches.values().iter().map(|fetch| fetch.expires_at);
         let resumptions = self.servers.iter().filter_map(|server| server.resumes_at(now));
         let since = self.alone_since.filter(|_| !self.servers.is_empty());
         let stages =
@@ -339,7 +342,7 @@ impl Mirrors {
 
     /// The statistics of each mirror. `rate`: its measured rate, bytes a second.
     pub(crate) fn stats(&self, rate: impl Fn(LinkId) -> Option<u64>) -> Vec<MirrorStats> {
-        let is_open = |place| self.fetches.values().any(|fetch| fetch.server == place);
+        let is_open = |place| self.fetches.values().iter().any(|fetch| fetch.server == place);
         let state = |(place, server): (usize, &Server)| match server {
             _ if server.is_lost => MirrorState::Lost,
             _ if server.word.is_some() => MirrorState::Failing,

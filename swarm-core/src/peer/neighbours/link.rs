@@ -33,7 +33,7 @@ struct Claims {
 /// The address to which a candidate makes us send packets, in `candidate:F COMPONENT TRANSPORT PRIORITY ADDRESS PORT …`. All
 /// ways to write an address count as the same address.
 fn address_of(candidate: &str) -> Box<str> {
-    let candidate = candidate.trim().to_lowercase();
+    let candidate = candidate.trim().to_ascii_lowercase();
     let candidate = candidate.strip_prefix("a=").unwrap_or(&candidate).trim_start();
     let fields = candidate.strip_prefix("candidate:").unwrap_or(candidate);
     let address = fields.split_whitespace().nth(4).unwrap_or_default();

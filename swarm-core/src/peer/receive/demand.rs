@@ -7,7 +7,6 @@
 //! Headers and indexes have no time. A reader that has nothing to play needs them at once, wherever they lie. A player asks
 //! for those at the end only after it has read the beginning, which is a round trip too late.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::media_times::MediaTimes;
@@ -16,6 +15,7 @@ use crate::group_set::GroupSet;
 use crate::id::ReaderId;
 use crate::limits::GROUP_BYTES;
 use crate::manifest::{Manifest, Segment, SegmentKind};
+use crate::peer::sorted::Sorted;
 use crate::peer::tuning::{
     ANSWERED_AHEAD_GROUPS, START_BUFFER_MAX, START_BUFFER_MIN, START_BUFFER_QUEUES, START_BUFFER_ROUND_TRIPS, URGENT_HORIZON,
 };
@@ -59,7 +59,7 @@ pub(crate) struct Demand {
     times: MediaTimes,
     /// Where headers and indexes lie.
     headers: Vec<GroupRange>,
-    readers: BTreeMap<ReaderId, Reader>,
+    readers: Sorted<ReaderId, Reader>,
     /// The reader that spoke last before all readers ended. A player that has enough may end its reader for a while.
     left: Option<Reader>,
     /// Whether the content is media. If not, it is a download.
@@ -75,7 +75,7 @@ impl Demand {
             geometry: manifest.geometry(),
             times: MediaTimes::new(manifest),
             headers: headers(manifest),
-            readers: BTreeMap::new(),
+            readers: Sorted::new(),
             left: None,
             is_media: manifest.is_media(),
             start_buffer: START_BUFFER_MIN,
@@ -99,16 +99,19 @@ impl Demand {
     pub(crate) fn moved(&mut self, now: Timestamp, reader: ReaderId, group: u32, ahead: Duration) {
         let group = group.min(self.geometry.group_count());
         let waits_from = ahead.is_zero().then(|| self.waits_from(reader, group));
-        self.readers.insert(reader, Reader { group, ahead, at: now, waits_from });
-        if self.readers.len() > READERS_MAX {
-            self.readers.pop_first();
+        let moved = Reader { group, ahead, at: now, waits_from };
+        *self.readers.entry(reader, || moved) = moved;
+        if self.readers.len() > READERS_MAX
+            && let Some(first) = self.readers.keys().first()
+        {
+            self.readers.remove(*first);
         }
     }
 
     /// Where the player of a reader that is at `group` began to wait. Groups that came since are part of its start buffer. A
     /// player that still waits with a full start buffer needs another one. A player that seeks begins a new one.
     fn waits_from(&self, reader: ReaderId, group: u32) -> u32 {
-        let before = self.readers.get(&reader).and_then(|reader| reader.waits_from);
+        let before = self.readers.get(reader).and_then(|reader| reader.waits_from);
         let is_part = |from: &u32| {
             (*from..self.times.first_after(self.times.at(*from) + self.start_buffer)).contains(&group)
         };
@@ -117,7 +120,7 @@ impl Demand {
 
     /// A reader ended.
     pub(crate) fn closed(&mut self, reader: ReaderId) {
-        let ended = self.readers.remove(&reader);
+        let ended = self.readers.remove(reader);
         if self.readers.is_empty() {
             self.left = ended.or(self.left);
         }
@@ -147,7 +150,7 @@ impl Demand {
     }
 
     fn last_reader(&self) -> Option<&Reader> {
-        self.readers.values().max_by_key(|reader| reader.at)
+        self.readers.values().iter().max_by_key(|reader| reader.at)
     }
 
     /// Headers and indexes that are needed at once, in order.
@@ -198,8 +201,10 @@ impl Demand {
 
     /// The needs of every reader, most pressing first. If a reader has nothing to play, headers come before all.
     pub(crate) fn needs(&self, now: Timestamp) -> Vec<Need> {
-        let mut needs: Vec<Need> = self.readers.values().map(|reader| self.need(now, *reader)).collect();
-        needs.sort_by_key(|need| need.slack);
+        let mut needs: Vec<Need> = Vec::new();
+        for need in self.readers.values().iter().map(|reader| self.need(now, *reader)) {
+            needs.insert(needs.partition_point(|other| other.slack <= need.slack), need);
+        }
         if needs.first().is_some_and(|need| need.slack.is_zero()) {
             needs.splice(0..0, self.headers.iter().map(|header| self.need_of_header(*header)));
         }

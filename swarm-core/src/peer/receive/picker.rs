@@ -177,9 +177,10 @@ pub(crate) fn group_time(link: &Link, usual_uplink: u64) -> Duration {
 
 /// Uplink of a neighbour that has not announced one: the median of the others.
 pub(crate) fn usual_uplink(neighbours: &Neighbours) -> u64 {
-    let mut uplinks: Vec<u64> = neighbours.viewers().filter_map(|(_, link)| link.uplink_known()).collect();
+    let known = neighbours.viewers().filter_map(|(id, link)| Some((link.uplink_known()?, id)));
+    let mut uplinks: Vec<(u64, LinkId)> = known.collect();
     uplinks.sort_unstable();
-    uplinks.get(uplinks.len() / 2).copied().unwrap_or(UPLINK_GUESS)
+    uplinks.get(uplinks.len() / 2).map_or(UPLINK_GUESS, |(uplink, _)| *uplink)
 }
 
 /// The background groups that one neighbour may be asked for, as word operations over bitmaps.

@@ -16,6 +16,7 @@ use super::{Order, Receive, rtt};
 use crate::group::GroupRange;
 use crate::id::LinkId;
 use crate::peer::neighbours::Link;
+use crate::peer::sorted::Sorted;
 use crate::peer::tuning::{LATE_SLACK, MISS, MOVE_TENTHS, PUBLISHER_HORIZON, URGENT_HORIZON};
 use crate::peer_message::Class;
 use crate::tracker_message::Role;
@@ -50,7 +51,7 @@ impl Receive {
         }
         let usual = usual_uplink(view.neighbours);
         let mut candidates = Candidates::new(view, &self.ledger, self.credit.bytes());
-        for (id, group, remaining) in promotable {
+        for ((id, group), &remaining) in promotable.iter() {
             let range = GroupRange::one(group);
             let (Some(link), Some(source)) = (view.neighbours.get(id), self.ledger.source(id)) else {
                 continue;
@@ -75,23 +76,25 @@ impl Receive {
     }
 
     /// Background requests that are to become urgent, each with the time that is left for it.
-    fn promotable(&self, view: &View<'_>, is_endgame: bool) -> Vec<(LinkId, u32, Duration)> {
+    fn promotable(&self, view: &View<'_>, is_endgame: bool) -> Sorted<(LinkId, u32), Duration> {
         let needs = self.demand.needs(view.now);
-        let mut found: Vec<(LinkId, u32, Duration)> = Vec::new();
+        let mut found = Sorted::new();
+        // Of several reasons the most pressing counts.
+        let mut note = |link, group, left: Duration| {
+            let least = found.entry((link, group), || left);
+            *least = left.min(*least);
+        };
         for (link, source) in self.ledger.sources() {
             let background = || source.asks().filter(|(_, ask)| ask.class != Class::Urgent);
             for need in &needs {
                 let needed = background().filter(|(group, _)| need.urgent.has(*group));
-                found.extend(needed.map(|(group, _)| (link, group, self.demand.time_left(need, group))));
+                needed.for_each(|(group, _)| note(link, group, self.demand.time_left(need, group)));
             }
             if is_endgame {
                 // Groups that a player needs come before these.
-                found.extend(background().map(|(group, _)| (link, group, URGENT_HORIZON)));
+                background().for_each(|(group, _)| note(link, group, URGENT_HORIZON));
             }
         }
-        // Of several reasons the most pressing counts.
-        found.sort_unstable();
-        found.dedup_by_key(|(link, group, _)| (*link, *group));
         found
     }
 

@@ -1,13 +1,12 @@
 //! Getting the manifest: from the tracker over HTTP, or from any neighbour in parts when that fails.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 
 use crate::id::LinkId;
 use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_PART_BYTES};
 use crate::peer::backoff::Backoff;
 use crate::peer::chance::Chance;
+use crate::peer::sorted::ByLink;
 use crate::peer::tuning::PART_PATIENCE;
 use crate::time::Timestamp;
 
@@ -48,18 +47,12 @@ pub(crate) struct ManifestSource {
     asks_links: bool,
     asked: Option<Asked>,
     /// Neighbours asked since HTTP failed last: each has one chance until it fails again.
-    tried: BTreeSet<LinkId>,
+    tried: ByLink<()>,
 }
 
 impl Default for ManifestSource {
     fn default() -> Self {
-        Self {
-            backoff: Backoff::new(),
-            retry_at: None,
-            asks_links: false,
-            asked: None,
-            tried: BTreeSet::new(),
-        }
+        Self { backoff: Backoff::new(), retry_at: None, asks_links: false, asked: None, tried: ByLink::new() }
     }
 }
 
@@ -68,7 +61,7 @@ impl ManifestSource {
     pub(crate) fn failed(&mut self, now: Timestamp, chance: &mut Chance) {
         self.retry_at = Some(now + self.backoff.next(chance));
         self.asks_links = true;
-        self.tried.clear();
+        self.tried = ByLink::new();
     }
 
     /// Whether HTTP is to be tried again now.
@@ -79,7 +72,7 @@ impl ManifestSource {
     /// The manifest is known.
     pub(crate) fn found(&mut self) {
         (self.retry_at, self.asked) = (None, None);
-        self.tried.clear();
+        self.tried = ByLink::new();
     }
 
     /// When something is due.
@@ -97,15 +90,15 @@ impl ManifestSource {
         if !self.asks_links || self.asked.is_some() {
             return None;
         }
-        let link = links.find(|link| !self.tried.contains(link))?;
-        self.tried.insert(link);
+        let link = links.find(|link| !self.tried.has(*link))?;
+        self.tried.entry(link, || ());
         self.asked = Some(Asked { link, gathered: Vec::new(), next: 0, until: now + PART_PATIENCE });
         Some(link)
     }
 
     /// A link closed or misbehaved.
     pub(crate) fn forget(&mut self, link: LinkId) {
-        self.tried.remove(&link);
+        self.tried.remove(link);
         self.asked.take_if(|asked| asked.link == link);
     }
 

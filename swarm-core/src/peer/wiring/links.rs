@@ -238,7 +238,7 @@ impl Peer {
         self.manifest.source.forget(id);
         self.sender.link_closed(id);
         self.news.link_closed(id);
-        self.totals.links.remove(&id);
+        self.totals.links.remove(id);
         if let Some(Live { receive, inject, .. }) = &mut self.live {
             receive.link_closed(now, id);
             inject.iter_mut().for_each(|inject| inject.link_closed(id));
