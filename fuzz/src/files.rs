@@ -4,7 +4,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use peer_native::media::{self, Remark};
+use peer_native::inside::{self, Remark};
 use peer_native::rules::Statement;
 use swarm_core::Geometry;
 use swarm_core::segmentation::{self, Structure};
@@ -30,7 +30,7 @@ fn examine(input: &[u8], name: &str, media_type: &str, magic: &[u8], seen: &mut 
     for (byte, magic) in input.iter_mut().zip(magic) {
         *byte = *magic;
     }
-    let media = media::examine(&mut Cursor::new(input.as_slice()), name, media_type);
+    let media = inside::examine(&mut Cursor::new(input.as_slice()), name, media_type);
     for remark in &media.remarks {
         let (Remark::Info(text) | Remark::Warning(text)) = remark;
         seen.note(text);

@@ -59,18 +59,18 @@ impl TrackerAddress {
     }
 
     /// Address of the WebSocket.
-    pub fn socket_url(&self) -> String {
+    pub(crate) fn socket_url(&self) -> String {
         let scheme = if self.is_secure { "wss" } else { "ws" };
         format!("{scheme}://{}{}{SOCKET_PATH}", self.authority, self.base)
     }
 
     /// Address of a manifest.
-    pub fn manifest_url(&self, swarm: SwarmId) -> String {
+    pub(crate) fn manifest_url(&self, swarm: SwarmId) -> String {
         format!("{}/v1/manifests/{swarm}", self.page())
     }
 
     /// Address to put a manifest to, so that the catalogue shows it if `is_listed`; `is_again` where it was put before.
-    pub fn publish_url(&self, swarm: SwarmId, is_listed: bool, is_again: bool) -> String {
+    pub(crate) fn publish_url(&self, swarm: SwarmId, is_listed: bool, is_again: bool) -> String {
         let query = match (is_listed, is_again) {
             (false, false) => "",
             (true, false) => "?list=true",
@@ -81,7 +81,7 @@ impl TrackerAddress {
     }
 
     /// Address that gives a challenge to sign.
-    pub fn challenge_url(&self) -> String {
+    pub(crate) fn challenge_url(&self) -> String {
         format!("{}/v1/challenge", self.page())
     }
 
@@ -101,7 +101,7 @@ impl TrackerAddress {
     }
 
     /// Whether the tracker is on this machine or in a private network, as far as its address tells.
-    pub fn is_private(&self) -> bool {
+    pub(crate) fn is_private(&self) -> bool {
         WebAddress::read(&self.socket_url(), &["ws", "wss"]).is_some_and(|address| address.is_local())
     }
 

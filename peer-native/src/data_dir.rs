@@ -53,7 +53,7 @@ struct Uplink {
 
 /// What is remembered of a file that was published or inspected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// Where the file is.
     path: PathBuf,
     length_bytes: u64,
@@ -74,24 +74,24 @@ struct Published {
 
 impl Record {
     /// The record of a file with this content.
-    pub fn new(path: &Path, stamp: FileStamp, root: ContentRoot) -> Self {
+    pub(crate) fn new(path: &Path, stamp: FileStamp, root: ContentRoot) -> Self {
         let (length_bytes, modified_ns) = (stamp.length_bytes, nanoseconds(stamp));
         Self { path: path.to_owned(), length_bytes, modified_ns, root, published: Vec::new() }
     }
 
     /// Whether the file is as it was. Never true where the platform does not say when files are written.
-    pub fn is_current(&self, stamp: FileStamp) -> bool {
+    pub(crate) fn is_current(&self, stamp: FileStamp) -> bool {
         let modified_ns = nanoseconds(stamp);
         self.length_bytes == stamp.length_bytes && modified_ns.is_some() && self.modified_ns == modified_ns
     }
 
     /// What the content was published as when the author said this.
-    pub fn swarm(&self, said: &str) -> Option<SwarmId> {
+    pub(crate) fn swarm(&self, said: &str) -> Option<SwarmId> {
         self.published.iter().find(|published| published.said == said).map(|published| published.swarm)
     }
 
     /// Notes what the content was published as.
-    pub fn publish(&mut self, said: &str, swarm: SwarmId) {
+    pub(crate) fn publish(&mut self, said: &str, swarm: SwarmId) {
         self.published.retain(|published| published.said != said);
         if self.published.len() >= PUBLISHED_MAX {
             self.published.remove(0);
@@ -100,7 +100,7 @@ impl Record {
     }
 
     /// The record of the same content at another time.
-    pub fn with_stamp(self, stamp: FileStamp) -> Self {
+    pub(crate) fn with_stamp(self, stamp: FileStamp) -> Self {
         Self { length_bytes: stamp.length_bytes, modified_ns: nanoseconds(stamp), ..self }
     }
 }
@@ -112,7 +112,7 @@ fn nanoseconds(stamp: FileStamp) -> Option<u64> {
 
 /// A file in the catalogue: what it takes to seed it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// Where the file is.
     pub path: PathBuf,
     /// The swarm that it was last seeded as.
@@ -133,7 +133,7 @@ pub struct Listing {
 
 /// A title that a file was seeded as before it changed. Its tracker may still have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Former {
+pub(crate) struct Former {
     /// The swarm.
     pub swarm: SwarmId,
     /// Where it was seeded, the tracker that its link names first.
@@ -142,7 +142,7 @@ pub struct Former {
 
 impl Listing {
     /// Takes over what is known of the same file from before.
-    pub fn after(mut self, before: Self) -> Self {
+    pub(crate) fn after(mut self, before: Self) -> Self {
         let trackers = before.trackers().map(str::to_owned).collect();
         self.former = before.former;
         self.former.push(Former { swarm: before.swarm, trackers });
@@ -153,7 +153,7 @@ impl Listing {
     }
 
     /// The trackers that it was last seeded at, the one that its link names first.
-    pub fn trackers(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn trackers(&self) -> impl Iterator<Item = &str> {
         let others = self.statement.trackers.iter().map(String::as_str);
         std::iter::once(self.tracker.as_str()).chain(others.filter(|other| *other != self.tracker))
     }
@@ -189,40 +189,40 @@ impl DataDir {
     }
 
     /// What the uplink carried when it was measured last, bytes a second; `None` if that was long ago, or cannot be.
-    pub fn uplink(&self, now_s: u64) -> Option<u64> {
+    pub(crate) fn uplink(&self, now_s: u64) -> Option<u64> {
         let saved: Uplink = read_json(&self.path.join("uplink.json")).ok()?;
         let is_fresh = now_s.abs_diff(saved.measured_s) <= UPLINK_AGE_MAX_S;
         (is_fresh && UPLINKS.contains(&saved.bytes_per_s)).then_some(saved.bytes_per_s)
     }
 
     /// Remembers what the uplink carries, bytes a second.
-    pub fn save_uplink(&self, bytes_per_s: u64, now_s: u64) -> io::Result<()> {
+    pub(crate) fn save_uplink(&self, bytes_per_s: u64, now_s: u64) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
         let saved = Uplink { bytes_per_s, measured_s: now_s };
         write_atomically(&self.path.join("uplink.json"), &[&serde_json::to_vec_pretty(&saved)?])
     }
 
     /// What is remembered of the file at a canonical path.
-    pub fn record(&self, path: &Path) -> Option<Record> {
+    pub(crate) fn record(&self, path: &Path) -> Option<Record> {
         let record: Record = read_json(&self.entry_path("files", path)).ok()?;
         (record.path == path).then_some(record)
     }
 
     /// The saved tree of a content, if all of it is there and intact.
-    pub fn tree(&self, geometry: Geometry, root: ContentRoot) -> Option<HashTree> {
+    pub(crate) fn tree(&self, geometry: Geometry, root: ContentRoot) -> Option<HashTree> {
         let saved = fs::read(self.tree_path(root)).ok()?;
         let tree = HashTree::import(geometry, root, &saved);
         tree.is_whole().then_some(tree)
     }
 
     /// The saved manifest of a swarm.
-    pub fn manifest(&self, swarm: SwarmId) -> Option<Manifest> {
+    pub(crate) fn manifest(&self, swarm: SwarmId) -> Option<Manifest> {
         let saved = fs::read(self.manifest_path(swarm)).ok()?;
         Manifest::from_bytes(swarm, &saved).ok()
     }
 
     /// The manifest that a content of this name was published with when the author said this, wherever the file was then.
-    pub fn published(&self, root: ContentRoot, said: &str, name: &str) -> Option<Manifest> {
+    pub(crate) fn published(&self, root: ContentRoot, said: &str, name: &str) -> Option<Manifest> {
         let entries = fs::read_dir(self.path.join("files")).ok()?;
         let records =
             entries.take(LISTINGS_MAX).filter_map(|entry| read_json::<Record>(&entry.ok()?.path()).ok());
@@ -234,7 +234,13 @@ impl DataDir {
     }
 
     /// Saves all that the next start needs of a file that was published as `swarm`.
-    pub fn save(&self, record: &Record, swarm: SwarmId, manifest: &[u8], tree: &HashTree) -> io::Result<()> {
+    pub(crate) fn save(
+        &self,
+        record: &Record,
+        swarm: SwarmId,
+        manifest: &[u8],
+        tree: &HashTree,
+    ) -> io::Result<()> {
         for directory in ["trees", "manifests", "files"] {
             fs::create_dir_all(self.path.join(directory))?;
         }
@@ -244,13 +250,13 @@ impl DataDir {
     }
 
     /// What the catalogue says of the file at a canonical path.
-    pub fn listing(&self, path: &Path) -> Option<Listing> {
+    pub(crate) fn listing(&self, path: &Path) -> Option<Listing> {
         let listing: Listing = read_json(&self.entry_path("catalogue", path)).ok()?;
         (listing.path == path).then_some(listing)
     }
 
     /// Puts a file into the catalogue, or in place of what was said of it before.
-    pub fn list(&self, listing: &Listing) -> io::Result<()> {
+    pub(crate) fn list(&self, listing: &Listing) -> io::Result<()> {
         fs::create_dir_all(self.path.join("catalogue"))?;
         write_atomically(
             &self.entry_path("catalogue", &listing.path),
@@ -259,7 +265,7 @@ impl DataDir {
     }
 
     /// The catalogue, in the order in which its files came. Damaged entries are left out.
-    pub fn catalogue(&self) -> io::Result<Vec<Listing>> {
+    pub(crate) fn catalogue(&self) -> io::Result<Vec<Listing>> {
         let entries = match fs::read_dir(self.path.join("catalogue")) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -280,7 +286,7 @@ impl DataDir {
 
     /// Takes a file out of the catalogue; whether it was there. What is remembered of it stays, so that it keeps its
     /// link if it comes back.
-    pub fn unlist(&self, path: &Path) -> io::Result<bool> {
+    pub(crate) fn unlist(&self, path: &Path) -> io::Result<bool> {
         match fs::remove_file(self.entry_path("catalogue", path)) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),

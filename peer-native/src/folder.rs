@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::{media, subtitles};
 
 /// Files that one call may name: a peer each, with its tracker connection.
-pub const FILES_MAX: usize = 256;
+pub(crate) const FILES_MAX: usize = 256;
 
 /// Folders within folders.
 const DEPTH_MAX: usize = 32;
@@ -18,7 +18,7 @@ const UNFINISHED: [&str; 3] = [".part", ".part.tree", ".part.spare"];
 /// Names that cannot be published.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FolderError {
+pub(crate) enum FolderError {
     /// A folder cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     Read {
@@ -40,7 +40,7 @@ pub enum FolderError {
 
 /// The files that are meant: those named, and all in the folders named and in folders in them, in the order of their
 /// names. In folders what is hidden, empty, a link, not fetched to its end, or subtitles of another file is left out.
-pub fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
+pub(crate) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
     let mut files = Vec::new();
     for path in named {
         if path.is_dir() {

@@ -10,7 +10,7 @@ use swarm_core::{HashTree, TreeBuilder};
 const READ_BYTES: usize = 64 * GROUP_BYTES as usize;
 
 /// Builds the tree of a whole file; `None` if it is empty. `progress` is told the bytes read so far.
-pub fn hash(file: &mut File, mut progress: impl FnMut(u64)) -> io::Result<Option<HashTree>> {
+pub(crate) fn hash(file: &mut File, mut progress: impl FnMut(u64)) -> io::Result<Option<HashTree>> {
     file.rewind()?;
     let mut builder = TreeBuilder::new();
     let mut bytes = Vec::with_capacity(READ_BYTES);

@@ -54,7 +54,7 @@ pub enum LinkEvent {
 }
 
 /// Where links tell what happens. Bounded; links wait while it is full.
-pub type LinkEvents = mpsc::Sender<(LinkId, LinkEvent)>;
+pub(crate) type LinkEvents = mpsc::Sender<(LinkId, LinkEvent)>;
 
 /// How to build a link.
 #[derive(Debug, Clone)]

@@ -62,7 +62,7 @@ enum MediaError {
 }
 
 /// Media type by a file's name.
-pub fn media_type(path: &Path) -> String {
+pub(crate) fn media_type(path: &Path) -> String {
     mime_guess::from_path(path).first_raw().unwrap_or(MEDIA_TYPE_DEFAULT).to_owned()
 }
 

@@ -31,14 +31,18 @@ pub struct CheckError {
 }
 
 /// What asks mirrors. Connections are kept between ranges.
-pub fn agent() -> Agent {
+pub(crate) fn agent() -> Agent {
     // The socket does not go through a proxy either.
     let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None);
     Agent::new_with_config(config.build())
 }
 
 /// Gets a range. Blocks until it is there, or `is_aborted`; the bytes are not verified.
-pub fn fetch_range(agent: &Agent, fetch: &RangeFetch, is_aborted: &AtomicBool) -> Result<Bytes, MirrorError> {
+pub(crate) fn fetch_range(
+    agent: &Agent,
+    fetch: &RangeFetch,
+    is_aborted: &AtomicBool,
+) -> Result<Bytes, MirrorError> {
     let range = format!("bytes={}-{}", fetch.bytes.start, fetch.bytes.end.saturating_sub(1));
     let request = agent.get(&*fetch.url).header("range", range).header("accept-encoding", "identity");
     let response = request.config().timeout_global(Some(fetch.timeout)).build().call();
@@ -81,7 +85,7 @@ fn of_ureq(error: &ureq::Error) -> MirrorError {
 
 /// Whether a mirror has this content and its tree: lengths, the first and the last groups, and `samples` between them, each
 /// a random number. Blocks.
-pub fn check(mirror: &Mirror, tree: &HashTree, samples: &[u32]) -> Result<(), CheckError> {
+pub(crate) fn check(mirror: &Mirror, tree: &HashTree, samples: &[u32]) -> Result<(), CheckError> {
     let (agent, geometry) = (agent(), tree.geometry());
     let is_aborted = AtomicBool::new(false);
     let count = geometry.group_count();

@@ -16,9 +16,12 @@ use swarm_core::segmentation::{self, Structure};
 use swarm_core::{HashTree, Manifest, SecretKey, SwarmId};
 
 use crate::data_dir::{DataDir, Record};
-use crate::media::{self, Remark};
-use crate::mirror::{self, CheckError};
+use crate::media;
+pub use crate::media::Remark;
+use crate::mirror;
+pub use crate::mirror::CheckError;
 use crate::rules::{RuleError, Statement};
+pub use crate::sidecar::WriteError;
 use crate::store::{FileStamp, FullFile};
 use crate::{hashing, poster, sidecar, storyboard, subtitles};
 
@@ -60,7 +63,7 @@ pub enum PublishError {
     Mirror(#[from] CheckError),
     /// The tree for mirrors cannot be written.
     #[error(transparent)]
-    Tree(#[from] sidecar::WriteError),
+    Tree(#[from] WriteError),
     /// The manifest breaks a rule.
     #[error("{} cannot be published: {source}", path.display())]
     Manifest {

@@ -122,12 +122,12 @@ impl Statement {
     }
 
     /// Whether any mirror is named.
-    pub const fn has_mirrors(&self) -> bool {
+    pub(crate) const fn has_mirrors(&self) -> bool {
         !self.mirrors.is_empty() || self.own_mirror.is_some()
     }
 
     /// All mirrors of the content with this digest.
-    pub fn mirrors_of(&self, root: ContentRoot) -> Mirrors {
+    pub(crate) fn mirrors_of(&self, root: ContentRoot) -> Mirrors {
         let own = self.own_mirror.iter().map(|base| Mirror::new(format!("{base}{root}")));
         let servers = self.mirrors.servers.iter().cloned().chain(own).collect();
         Mirrors { servers, ..self.mirrors }
@@ -144,7 +144,7 @@ impl Statement {
     }
 
     /// What the statement comes to, in bytes that are equal for equal statements wherever they were written.
-    pub fn digest_input(&self) -> impl Serialize {
+    pub(crate) fn digest_input(&self) -> impl Serialize {
         (self.title.clone(), self.author.clone(), self.chapters.clone(), self.rules())
     }
 

@@ -11,7 +11,7 @@ use swarm_core::tree::sidecar;
 use crate::store::write_atomically_with;
 
 /// Where the tree of a file belongs.
-pub fn path_of(file: &Path) -> PathBuf {
+pub(crate) fn path_of(file: &Path) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(".tree");
     name.into()
@@ -39,7 +39,7 @@ pub enum WriteError {
 }
 
 /// Writes a whole tree, at once with its last byte. In place of an earlier tree file only.
-pub fn write(path: &Path, tree: &HashTree) -> Result<(), WriteError> {
+pub(crate) fn write(path: &Path, tree: &HashTree) -> Result<(), WriteError> {
     let failed = |source| WriteError::Io { path: path.to_owned(), source };
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -67,7 +67,7 @@ fn begins_like_a_tree(path: &Path) -> io::Result<bool> {
 }
 
 /// Whether a file is the tree file of this content, by its length and its header.
-pub fn is_of(path: &Path, tree: &HashTree) -> bool {
+pub(crate) fn is_of(path: &Path, tree: &HashTree) -> bool {
     let read = || {
         let mut file = File::open(path)?;
         let mut header = [0; sidecar::HEADER_BYTES];

@@ -78,7 +78,7 @@ fn is_full(error: &io::Error) -> bool {
 
 /// A file's identity as far as it shows that nobody wrote to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileStamp {
+pub(crate) struct FileStamp {
     /// Length in bytes.
     pub length_bytes: u64,
     /// When it was last written to, as far as the platform says.
@@ -87,7 +87,7 @@ pub struct FileStamp {
 
 impl FileStamp {
     /// The stamp of an open file.
-    pub fn of(file: &File) -> io::Result<Self> {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self { length_bytes: metadata.len(), modified: metadata.modified().ok() })
     }
@@ -103,7 +103,7 @@ pub struct FullFile {
 
 impl FullFile {
     /// A file that was hashed while it had `stamp`.
-    pub const fn new(path: PathBuf, file: File, stamp: FileStamp) -> Self {
+    pub(crate) const fn new(path: PathBuf, file: File, stamp: FileStamp) -> Self {
         Self { path, file, stamp }
     }
 

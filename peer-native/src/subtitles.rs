@@ -39,7 +39,7 @@ pub(crate) fn beside(path: &Path, remarks: &mut Vec<Remark>) -> Vec<Attachment> 
 }
 
 /// Whether a file is subtitles of another one, so that it need not be published by itself.
-pub fn is_beside(subtitles: &Path, file: &Path) -> bool {
+pub(crate) fn is_beside(subtitles: &Path, file: &Path) -> bool {
     subtitles.parent() == file.parent()
         && file.file_stem().is_some_and(|stem| marks(subtitles, stem).is_some())
 }

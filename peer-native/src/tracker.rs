@@ -50,7 +50,7 @@ pub enum TrackerEvent {
 }
 
 /// Where sockets tell what happens: each under the number it was opened with.
-pub type TrackerEvents = mpsc::Sender<(u64, TrackerEvent)>;
+pub(crate) type TrackerEvents = mpsc::Sender<(u64, TrackerEvent)>;
 
 /// The driver's end of a socket to a tracker. Dropping it sends what is queued and closes the socket.
 #[derive(Debug)]

@@ -138,7 +138,7 @@ impl GroupSet {
     }
 
     /// The groups that at least two of `sets` hold; sets of another capacity do not count.
-    pub fn in_two_of<'a>(capacity: u32, sets: impl IntoIterator<Item = &'a Self>) -> Self {
+    pub(crate) fn in_two_of<'a>(capacity: u32, sets: impl IntoIterator<Item = &'a Self>) -> Self {
         let sets: Vec<&Self> = sets.into_iter().filter(|set| set.capacity == capacity).collect();
         let mut twice = Self::empty(capacity);
         for index in 0..twice.pages.len() {
@@ -292,7 +292,7 @@ impl GroupSet {
     }
 
     /// Adds all groups of `other`.
-    pub fn union_with(&mut self, other: &Self) {
+    pub(crate) fn union_with(&mut self, other: &Self) {
         for run in other.runs(GroupRange::new(0, other.capacity)) {
             self.insert(run);
         }

@@ -31,7 +31,7 @@ pub const TEXT_BYTES_MAX: usize = 1024;
 pub const TRACKERS_MAX: usize = 8;
 
 /// Mirrors in one manifest: what a peer may try one after the other before it gives up.
-pub const MIRRORS_MAX: usize = 8;
+pub(crate) const MIRRORS_MAX: usize = 8;
 
 /// Media times and durations in a manifest, ms: 49 days. Keeps an entry of the segment table within 20 bytes
 /// and sums of two times far from overflow.
@@ -44,26 +44,26 @@ pub const CHAPTERS_MAX: usize = 1024;
 pub const POSTER_BYTES_MAX: usize = 64 * 1024;
 
 /// Cues of subtitles that are shown at one time: more lines than fit on a screen.
-pub const CUES_TOGETHER_MAX: usize = 100;
+pub(crate) const CUES_TOGETHER_MAX: usize = 100;
 
 /// Pixels of a poster: 16 MiB of memory in a browser, and more than the screens on which most people watch have.
-pub const POSTER_PIXELS_MAX: u64 = 4 * 1024 * 1024;
+pub(crate) const POSTER_PIXELS_MAX: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a storyboard in a manifest: comes before the first frame like all of the manifest, and takes a tenth of a second of that at
 /// 4 Mbit/s. Room for 60 tiles of 800 bytes.
 pub const STORYBOARD_BYTES_MAX: usize = 48 * 1024;
 
 /// Tiles of a storyboard: of the smallest of which a person recognises something, at 200 bytes each.
-pub const STORYBOARD_TILES_MAX: u16 = 240;
+pub(crate) const STORYBOARD_TILES_MAX: u16 = 240;
 
 /// Pixels of a storyboard: as of a poster.
-pub const STORYBOARD_PIXELS_MAX: u64 = POSTER_PIXELS_MAX;
+pub(crate) const STORYBOARD_PIXELS_MAX: u64 = POSTER_PIXELS_MAX;
 
 /// Pixels of the shorter and of the longer side of a tile: what fits above a timeline and is not a mere line.
-pub const TILE_EDGE_MIN: u32 = 16;
+pub(crate) const TILE_EDGE_MIN: u32 = 16;
 
 /// See [`TILE_EDGE_MIN`].
-pub const TILE_EDGE_MAX: u32 = 512;
+pub(crate) const TILE_EDGE_MAX: u32 = 512;
 
 /// Bytes of one subtitle file in a manifest: five hours of dense dialogue.
 pub const SUBTITLES_BYTES_MAX: usize = 256 * 1024;
@@ -78,16 +78,16 @@ pub const FRAME_BYTES_MAX: usize = 65_535;
 pub const FRAME_GROUPS_MAX: u32 = 4;
 
 /// Bytes of one manifest part on a link: leaves room for the message around it.
-pub const MANIFEST_PART_BYTES: usize = 48 * 1024;
+pub(crate) const MANIFEST_PART_BYTES: usize = 48 * 1024;
 
 /// Bytes of one message to or from a tracker.
 pub const TRACKER_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of one session description.
-pub const SDP_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const SDP_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of one ICE candidate line.
-pub const CANDIDATE_BYTES_MAX: usize = 1024;
+pub(crate) const CANDIDATE_BYTES_MAX: usize = 1024;
 
 /// Runs in one list of segments or groups on the wire; larger sets are sent in several messages.
 pub const RUNS_MAX: usize = 4096;
@@ -100,16 +100,16 @@ pub const CONTROL_BUFFERED_MAX: u64 = 2 * 1024 * 1024;
 pub const LINKS_MAX: usize = 40;
 
 /// Links that an initial peer keeps, whatever its uplink: each costs about half a megabyte.
-pub const INITIAL_LINKS_MAX: usize = 4096;
+pub(crate) const INITIAL_LINKS_MAX: usize = 4096;
 
 /// Groups that one neighbour may have waiting with us, 8 MiB; further ones are rejected as `Busy`.
-pub const QUEUED_GROUPS_MAX: usize = 512;
+pub(crate) const QUEUED_GROUPS_MAX: usize = 512;
 
 /// Groups that one request may name: 1 MiB.
-pub const REQUEST_GROUPS_MAX: u32 = 64;
+pub(crate) const REQUEST_GROUPS_MAX: u32 = 64;
 
 /// Runs of segments in one list that a peer tells a tracker: two lists of them fit a message.
-pub const SEGMENT_RUNS_MAX: usize = 2048;
+pub(crate) const SEGMENT_RUNS_MAX: usize = 2048;
 
 /// Peers named in one `peers` message of a tracker.
 pub const PEERS_PER_MESSAGE_MAX: usize = 64;
@@ -123,7 +123,7 @@ pub const MOVE_INTERVAL: Duration = Duration::from_secs(3 * 60);
 
 /// ICE candidates of the other side that one link takes, those in its description included. A host with four addresses
 /// has about twelve; each makes a peer send up to a hundred packets to an address that the other side chose.
-pub const CANDIDATES_PER_LINK_MAX: usize = 20;
+pub(crate) const CANDIDATES_PER_LINK_MAX: usize = 20;
 
 /// Of them, those that lead to one address: UDP and TCP, a mapped port, and relayed ones for each of a few interfaces. An
 /// address that the other side chose may be a third party's, which is not to be flooded with connectivity checks.

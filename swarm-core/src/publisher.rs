@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::id::{Challenge, Fingerprint, IdError, PublisherKey, SwarmId, from_hex};
 
 /// Bytes of a signature.
-pub const SIGNATURE_BYTES: usize = 64;
+pub(crate) const SIGNATURE_BYTES: usize = 64;
 
 /// What a publisher wants done with a publication at a tracker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,10 +34,10 @@ use crate::limits::FRAME_GROUPS_MAX;
 pub type NodeHash = [u8; 32];
 
 /// Most levels above the groups: [`GROUPS_MAX`](crate::limits::GROUPS_MAX) is 2^22.
-pub const LEVELS_MAX: u8 = 22;
+pub(crate) const LEVELS_MAX: u8 = 22;
 
 /// Most hashes in one proof: two for each level.
-pub const PROOF_HASHES_MAX: usize = 2 * LEVELS_MAX as usize;
+pub(crate) const PROOF_HASHES_MAX: usize = 2 * LEVELS_MAX as usize;
 
 /// Tree nodes that let a receiver verify a range by itself.
 ///

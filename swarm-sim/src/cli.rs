@@ -2,8 +2,8 @@
 
 use clap::{Parser, ValueEnum};
 use swarm_sim::{Distribution, Economy, Scenario, Span};
+use tracker_server::decision::ROOMS_MAX;
 use tracker_server::decision::Wiring;
-use tracker_server::decision::room::ROOMS_MAX;
 
 /// The method, or a variant of it for comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

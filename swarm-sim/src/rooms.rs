@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use swarm_core::Timestamp;
 use swarm_core::tracker_message::{PeerRequest, PeerRequestBody, TrackerMessage, TrackerMessageBody};
-use tracker_server::decision::visits::Itinerary;
-use tracker_server::decision::{ConnectionId, Outgoing, Room, Tracker};
-use tracker_server::limits::ROOM_INTERVAL;
+use tracker_server::ROOM_INTERVAL;
+use tracker_server::decision::{ConnectionId, Itinerary, Outgoing, Room, Tracker};
 
 use crate::tracking::TrackerEvent;
 use crate::world::{Event, World};

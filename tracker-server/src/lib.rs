@@ -11,9 +11,14 @@
 //! * [`engine`] is what several trackers share when they act as one; `cluster` is the state of one among them, as pure as the
 //!   decisions.
 //! * [`siblings`] are trackers that share nothing but links of their peers.
-//! * [`limits`] bounds what the outside may ask.
+//! * `limits` bounds what the outside may ask. Those that the simulator and tests compare with are constants of this page.
 //!
 //! Both protocols are written down in `docs/protocol.md`.
+
+#![cfg_attr(
+    not(feature = "server"),
+    allow(dead_code, reason = "the simulator needs a part of the decisions; the server needs all of them")
+)]
 
 #[cfg(feature = "server")]
 pub mod access;
@@ -40,9 +45,9 @@ pub mod engine;
 mod http;
 #[cfg(feature = "server")]
 mod hub;
-pub mod limits;
+mod limits;
 #[cfg(feature = "server")]
-pub mod manifests;
+mod manifests;
 #[cfg(feature = "server")]
 mod metrics;
 #[cfg(feature = "server")]
@@ -93,6 +98,11 @@ pub use base_path::{BasePath, BasePathError};
 #[cfg(feature = "server")]
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};
+pub use limits::{
+    CATALOGUE_LOOKS_PER_REQUEST, CERTIFICATE_LOOK_INTERVAL, MANIFESTS_PER_ADDRESS_MAX,
+    PUBLICATIONS_PER_SUBNET_MAX, REFUSAL_PAUSE, ROOM_INTERVAL, SIBLING_PROOF_TIMEOUT, SIBLINGS_MAX,
+    SIBLINGS_PER_ADDRESS_MAX, UNFINISHED_BYTES_PER_ADDRESS_MAX,
+};
 #[cfg(feature = "server")]
 pub use page::Page;
 #[cfg(feature = "server")]

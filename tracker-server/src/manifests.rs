@@ -17,7 +17,7 @@ use crate::shares::{NoRoom, Stored, Usage, make_room};
 
 /// What became of a manifest that was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Put {
+pub(crate) enum Put {
     /// It is kept from now on; these had to go for it.
     Added(Vec<SwarmId>),
     /// It was kept already.
@@ -35,7 +35,7 @@ pub enum Put {
 
 /// What is said about a manifest beside its own bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Provenance {
+pub(crate) struct Provenance {
     /// Whose quota it counts towards; none for a publisher that presented the operator's token.
     pub publisher: Option<Site>,
     /// Whether the catalogue shows it.
@@ -44,7 +44,7 @@ pub struct Provenance {
 
 /// One line of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CatalogueEntry {
+pub(crate) struct CatalogueEntry {
     /// Grows with every title that is published.
     #[serde(skip)]
     pub number: u64,
@@ -72,7 +72,7 @@ pub struct CatalogueEntry {
 
 /// A picture of a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Poster {
+pub(crate) struct Poster {
     /// Its media type, one of those that a manifest may have.
     pub media_type: String,
     /// The picture.
@@ -123,7 +123,7 @@ impl Kept {
 
 /// The store.
 #[derive(Debug)]
-pub struct Manifests {
+pub(crate) struct Manifests {
     kept: BTreeMap<SwarmId, Kept>,
     turn: u64,
     usage: Usage,
@@ -139,13 +139,13 @@ impl Default for Manifests {
 
 impl Manifests {
     /// A store of at most `count_max` manifests that have at most `bytes_max` bytes together.
-    pub const fn new(count_max: usize, bytes_max: usize) -> Self {
+    pub(crate) const fn new(count_max: usize, bytes_max: usize) -> Self {
         Self { kept: BTreeMap::new(), turn: 0, usage: Usage { count: 0, bytes: 0 }, count_max, bytes_max }
     }
 
     /// Keeps `bytes`, from which `manifest` was read. Titles without peers may go for it. `is_proven`: its publisher
     /// asks for it, and decides whether it is listed.
-    pub fn put(
+    pub(crate) fn put(
         &mut self,
         swarm: SwarmId,
         manifest: &Manifest,
@@ -185,7 +185,7 @@ impl Manifests {
     }
 
     /// Keeps a manifest that was saved as `number`. Whether there is room.
-    pub fn restore(
+    pub(crate) fn restore(
         &mut self,
         swarm: SwarmId,
         manifest: &Manifest,
@@ -204,61 +204,56 @@ impl Manifests {
     }
 
     /// Changes the number under which a manifest was published, where several trackers agree upon it.
-    pub fn renumber(&mut self, swarm: SwarmId, number: u64) {
+    pub(crate) fn renumber(&mut self, swarm: SwarmId, number: u64) {
         if let Some(kept) = self.kept.get_mut(&swarm) {
             kept.number = number;
         }
     }
 
     /// What is kept.
-    pub fn swarms(&self) -> impl Iterator<Item = SwarmId> {
+    pub(crate) fn swarms(&self) -> impl Iterator<Item = SwarmId> {
         self.kept.keys().copied()
     }
 
     /// The canonical bytes of a manifest.
-    pub fn bytes(&self, swarm: SwarmId) -> Option<Bytes> {
+    pub(crate) fn bytes(&self, swarm: SwarmId) -> Option<Bytes> {
         self.kept.get(&swarm).map(|kept| kept.bytes.clone())
     }
 
     /// Whose a manifest is, and the number under which it was published.
-    pub fn provenance(&self, swarm: SwarmId) -> Option<(Provenance, u64)> {
+    pub(crate) fn provenance(&self, swarm: SwarmId) -> Option<(Provenance, u64)> {
         self.kept.get(&swarm).map(|kept| (kept.provenance, kept.number))
     }
 
     /// The picture of a content.
-    pub fn poster(&self, swarm: SwarmId) -> Option<Poster> {
+    pub(crate) fn poster(&self, swarm: SwarmId) -> Option<Poster> {
         self.kept.get(&swarm)?.poster.clone()
     }
 
     /// Who published a manifest.
-    pub fn publisher(&self, swarm: SwarmId) -> Option<PublisherKey> {
+    pub(crate) fn publisher(&self, swarm: SwarmId) -> Option<PublisherKey> {
         self.kept.get(&swarm).map(|kept| kept.publisher)
     }
 
     /// Number of manifests.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.kept.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
-    }
-
     /// Everything listed, the latest published first, with the seeders and leechers that `counts` says.
-    pub fn catalogue(&self, counts: impl Fn(SwarmId) -> (u32, u32)) -> Vec<CatalogueEntry> {
+    pub(crate) fn catalogue(&self, counts: impl Fn(SwarmId) -> (u32, u32)) -> Vec<CatalogueEntry> {
         let mut listed: Vec<_> = self.kept.iter().filter(|(_, kept)| kept.provenance.is_listed).collect();
         listed.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.number));
         listed.into_iter().map(|(swarm, kept)| kept.entry(*swarm, counts(*swarm))).collect()
     }
 
     /// What the catalogue says of one content, listed or not.
-    pub fn entry(&self, swarm: SwarmId) -> Option<CatalogueEntry> {
+    pub(crate) fn entry(&self, swarm: SwarmId) -> Option<CatalogueEntry> {
         self.kept.get(&swarm).map(|kept| kept.entry(swarm, (0, 0)))
     }
 
     /// Forgets a manifest.
-    pub fn remove(&mut self, swarm: SwarmId) {
+    pub(crate) fn remove(&mut self, swarm: SwarmId) {
         if let Some(kept) = self.kept.remove(&swarm) {
             self.usage.subtract(kept.usage());
         }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use peer_native::Network;
-use peer_native::link::{Link, LinkEvent, LinkOptions};
-use peer_native::tracker::{Tracker, TrackerEvent};
+use peer_native::inside::{Link, LinkEvent, LinkOptions};
+use peer_native::inside::{Tracker, TrackerEvent};
 use swarm_core::peer_message::{DataHead, DataMessage, PEER_VERSION, PeerMessage, Serving, Standing};
 use swarm_core::tracker_message::{
     PeerRequest, PeerRequestBody, Role, TRACKER_VERSION, TrackerMessage, TrackerMessageBody,

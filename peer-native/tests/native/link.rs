@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peer_native::Network;
-use peer_native::link::{Link, LinkEvent, LinkOptions};
+use peer_native::inside::{Link, LinkEvent, LinkOptions};
 use swarm_core::limits::FRAME_BYTES_MAX;
 use swarm_core::peer_message::{DataHead, DataMessage, PeerMessage};
 use swarm_core::tracker_message::Signal;

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use peer_native::media::{self, Remark};
+use peer_native::inside::{Remark, examine};
 use proptest::prelude::*;
 use swarm_core::{Geometry, segmentation};
 
@@ -21,7 +21,7 @@ const HEADER_BYTES: usize = 26_514;
 
 #[test]
 fn a_file_that_was_cut_off_is_cut_at_the_keyframes_that_are_left() {
-    let media = media::examine(&mut Cursor::new(CLIP.as_slice()), "river.mp4", "video/mp4");
+    let media = examine(&mut Cursor::new(CLIP.as_slice()), "river.mp4", "video/mp4");
     assert!(
         media
             .remarks
@@ -44,7 +44,7 @@ proptest! {
                 *byte = value;
             }
         }
-        let media = media::examine(&mut Cursor::new(clip.as_slice()), "river.mp4", "video/mp4");
+        let media = examine(&mut Cursor::new(clip.as_slice()), "river.mp4", "video/mp4");
         let geometry = Geometry::new(length as u64);
         let segments = segmentation::segments(geometry, &media.structure, &[]);
         let tiled: u32 = segments.iter().map(|segment| segment.group_count).sum();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use peer_native::Network;
-use peer_native::link::LinkEvent;
+use peer_native::inside::LinkEvent;
 use swarm_core::tracker_message::Signal;
 
 use crate::content;

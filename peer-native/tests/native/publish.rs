@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use peer_native::data_dir::DataDir;
+use peer_native::inside::{Store, StoreError};
 use peer_native::publish::{self, Publication, PublishError};
 use peer_native::rules::Statement;
-use peer_native::store::{Store, StoreError};
 use swarm_core::GroupRange;
 
 use crate::content::{self, bytes, key};

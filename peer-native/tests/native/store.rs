@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use peer_native::store::{Opened, PartFile, Store, StoreError};
+use peer_native::inside::{Opened, PartFile, Store, StoreError};
 use swarm_core::limits::{CONTENT_BYTES_MAX, GROUPS_MAX};
 use swarm_core::{GroupRange, HashTree, Manifest, Verified};
 

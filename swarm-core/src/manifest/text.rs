@@ -7,7 +7,7 @@
 //! Letters of different scripts that look alike stay as well: who published a title is told by its key, not by its name.
 
 /// Whether a text has nothing that could deceive its reader.
-pub fn is_clean(text: &str) -> bool {
+pub(crate) fn is_clean(text: &str) -> bool {
     let mut before = None;
     text.chars().all(|character| {
         let is_plain = !is_deceptive(character) && !is_idle(before, character);

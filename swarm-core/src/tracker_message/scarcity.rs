@@ -13,7 +13,7 @@ pub struct Scarcity {
 
 impl Scarcity {
     /// Whether the other numbers say something else: one differs by more than a quarter.
-    pub fn is_unlike(self, other: Self) -> bool {
+    pub(crate) fn is_unlike(self, other: Self) -> bool {
         let is_far = |one: u64, other: u64| one.abs_diff(other) > one / 4;
         is_far(self.supply_bps, other.supply_bps) || is_far(self.demand_bps, other.demand_bps)
     }

@@ -57,7 +57,7 @@ pub fn span(geometry: Geometry, range: GroupRange) -> Range<u64> {
 }
 
 /// The groups of the pages that cover a range.
-pub fn covered(geometry: Geometry, range: GroupRange) -> GroupRange {
+pub(crate) fn covered(geometry: Geometry, range: GroupRange) -> GroupRange {
     let end = range.end.div_ceil(PAGE_GROUPS).saturating_mul(PAGE_GROUPS);
     GroupRange::new(range.start / PAGE_GROUPS * PAGE_GROUPS, end).and(geometry.all())
 }
@@ -115,14 +115,14 @@ impl HashTree {
     }
 
     /// Whether these groups can be verified without any further node.
-    pub fn knows_groups(&self, range: GroupRange) -> bool {
+    pub(crate) fn knows_groups(&self, range: GroupRange) -> bool {
         range.iter().all(|group| self.node(0, group).is_some())
     }
 
     /// Learns the pages that cover a range, from the bytes at [`span`].
     ///
     /// Nothing is learnt unless all of them lead to the root.
-    pub fn learn_pages(&mut self, range: GroupRange, bytes: &[u8]) -> Result<(), VerifyError> {
+    pub(crate) fn learn_pages(&mut self, range: GroupRange, bytes: &[u8]) -> Result<(), VerifyError> {
         let span = span(self.geometry, range);
         if range.is_empty() || bytes.len() as u64 != span.end - span.start {
             return Err(VerifyError::BadProof);

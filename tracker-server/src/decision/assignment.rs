@@ -13,7 +13,7 @@ use crate::limits::{INITIAL_LEASES_PER_TAKER_MAX, LEASE_MS, LEASES_PER_SOURCE_MA
 
 /// A peer that could send a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
+pub(super) struct Candidate {
     /// The peer.
     pub peer: PeerId,
     /// Whether it is an initial peer: those are asked last, since their upload is what injects.
@@ -49,7 +49,7 @@ struct Lease {
 
 /// The leases of one swarm. Bounded by [`LEASES_PER_SOURCE_MAX`] for each peer.
 #[derive(Debug, Default)]
-pub struct Assignments {
+pub(super) struct Assignments {
     by_source: BTreeMap<PeerId, Vec<Lease>>,
 }
 
@@ -62,7 +62,7 @@ impl Assignments {
     ///
     /// An initial peer is not chosen for a segment that an initial peer is sending already: whoever gets it there
     /// will spread it, and a crowd that comes at once must not fall upon the publisher.
-    pub fn choose(
+    pub(super) fn choose(
         &mut self,
         now: Timestamp,
         taker: PeerId,
@@ -101,7 +101,7 @@ impl Assignments {
     }
 
     /// Forgets a peer that left, as a source and as a taker.
-    pub fn remove(&mut self, peer: PeerId, neighbours: &[PeerId]) {
+    pub(super) fn remove(&mut self, peer: PeerId, neighbours: &[PeerId]) {
         self.by_source.remove(&peer);
         for neighbour in neighbours {
             if let Some(leases) = self.by_source.get_mut(neighbour) {

@@ -16,7 +16,7 @@ use crate::limits::{AT_RISK_HOLDERS_MAX, LOOKED_AT_MAX, RUNS_PER_ENTRY_MAX, SHOR
 
 /// What the tracker knows of one peer.
 #[derive(Debug)]
-pub struct Record {
+pub(super) struct Record {
     /// Where it can be reached.
     pub connection: ConnectionId,
     /// What it says it is.
@@ -47,24 +47,24 @@ impl Record {
     }
 
     /// Whether its player needs what it does not hold.
-    pub fn is_playing(&self) -> bool {
+    pub(super) fn is_playing(&self) -> bool {
         self.role == Role::Viewer && self.playhead.is_some() && !self.have.is_full()
     }
 
     /// Whether its player has hardly anything ahead.
-    pub fn is_short(&self) -> bool {
+    pub(super) fn is_short(&self) -> bool {
         self.is_playing() && self.ahead_ms.is_some_and(|ahead| ahead < SHORT_MS)
     }
 
     /// The network that it is in.
-    pub fn network(&self) -> Network {
+    pub(super) fn network(&self) -> Network {
         Network::of(self.site.address())
     }
 }
 
 /// What a peer says of itself when it joins.
 #[derive(Debug, Clone)]
-pub struct Newcomer {
+pub(super) struct Newcomer {
     /// The peer.
     pub peer: PeerId,
     /// Where it can be reached.
@@ -85,7 +85,7 @@ pub struct Newcomer {
 
 /// Everybody in one swarm.
 #[derive(Debug)]
-pub struct Directory {
+pub(super) struct Directory {
     /// How rare each segment is, by what the records say.
     pub(super) rarity: Rarity,
     peers: BTreeMap<PeerId, Record>,
@@ -96,7 +96,7 @@ pub struct Directory {
 
 impl Directory {
     /// The directory of a content that nobody shares yet; a wish for each segment.
-    pub fn new(wishes: impl IntoIterator<Item = Wish>) -> Self {
+    pub(super) fn new(wishes: impl IntoIterator<Item = Wish>) -> Self {
         Self::of(Rarity::new(wishes))
     }
 
@@ -105,47 +105,42 @@ impl Directory {
     }
 
     /// Number of peers.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.peers.len()
     }
 
     /// Whether nobody is in the swarm.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.peers.is_empty()
     }
 
     /// Peers that hold everything, and peers that do not, without visitors.
-    pub fn counts(&self) -> (usize, usize) {
+    pub(super) fn counts(&self) -> (usize, usize) {
         (self.seeder_count, self.peers.len() - self.visitor_count - self.seeder_count)
     }
 
     /// The initial peers.
-    pub fn initial(&self) -> &[PeerId] {
+    pub(super) fn initial(&self) -> &[PeerId] {
         &self.initial
     }
 
     /// What is known of a peer.
-    pub fn record(&self, peer: PeerId) -> Option<&Record> {
+    pub(super) fn record(&self, peer: PeerId) -> Option<&Record> {
         self.peers.get(&peer)
     }
 
     /// Everybody, in the order of ids.
-    pub fn iter(&self) -> impl Iterator<Item = (PeerId, &Record)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerId, &Record)> {
         self.peers.iter().map(|(peer, record)| (*peer, record))
     }
 
     /// The directory of the same content without its peers.
-    pub fn emptied(&self) -> Self {
+    pub(super) fn emptied(&self) -> Self {
         Self::of(self.rarity.emptied())
     }
 
-    /// Upload capacity of a peer, bits a second; 0 if not known.
-    pub fn uplink_bps(&self, peer: PeerId) -> u64 {
-        self.record(peer).map_or(0, |record| record.uplink_bps)
-    }
-
     /// Enters a peer. The caller has checked the bounds and that it is not in the swarm.
-    pub fn insert(&mut self, newcomer: Newcomer) {
+    pub(super) fn insert(&mut self, newcomer: Newcomer) {
         let segment_count = self.rarity.segment_count();
         let have = match newcomer.role {
             Role::Initial => SegmentSet::full(segment_count),
@@ -174,7 +169,7 @@ impl Directory {
     }
 
     /// Takes a peer out.
-    pub fn remove(&mut self, peer: PeerId) -> Option<Record> {
+    pub(super) fn remove(&mut self, peer: PeerId) -> Option<Record> {
         self.doubt(peer, false);
         let record = self.peers.remove(&peer)?;
         self.seeder_count -= record.seeding();
@@ -188,14 +183,14 @@ impl Directory {
     }
 
     /// A peer is reached on another connection from now on.
-    pub fn reconnect(&mut self, peer: PeerId, connection: ConnectionId) {
+    pub(super) fn reconnect(&mut self, peer: PeerId, connection: ConnectionId) {
         if let Some(record) = self.peers.get_mut(&peer) {
             record.connection = connection;
         }
     }
 
     /// Notes what a peer gained and dropped. An initial peer always holds everything.
-    pub fn change(&mut self, peer: PeerId, gained: &[SegmentRun], dropped: &[SegmentRun]) {
+    pub(super) fn change(&mut self, peer: PeerId, gained: &[SegmentRun], dropped: &[SegmentRun]) {
         let Some(record) = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer) else {
             return;
         };
@@ -217,7 +212,7 @@ impl Directory {
     }
 
     /// Begins or ends to doubt what a viewer says it holds. An initial peer is never doubted.
-    pub fn doubt(&mut self, peer: PeerId, is_doubted: bool) {
+    pub(super) fn doubt(&mut self, peer: PeerId, is_doubted: bool) {
         let record = self.peers.get_mut(&peer).filter(|record| record.role == Role::Viewer);
         let Some(record) = record.filter(|record| record.is_doubted != is_doubted) else { return };
         record.is_doubted = is_doubted;
@@ -232,7 +227,7 @@ impl Directory {
     }
 
     /// Notes what a peer looks for, in place of what it looked for before.
-    pub fn look(&mut self, peer: PeerId, wanted: SegmentSet) {
+    pub(super) fn look(&mut self, peer: PeerId, wanted: SegmentSet) {
         if let Some(record) = self.peers.get_mut(&peer) {
             self.rarity.looked(&record.looking, &wanted);
             record.looking = wanted;
@@ -240,7 +235,13 @@ impl Directory {
     }
 
     /// Notes how a peer is doing.
-    pub fn report(&mut self, peer: PeerId, uplink_bps: u64, playhead: Option<u32>, ahead_ms: Option<u32>) {
+    pub(super) fn report(
+        &mut self,
+        peer: PeerId,
+        uplink_bps: u64,
+        playhead: Option<u32>,
+        ahead_ms: Option<u32>,
+    ) {
         let playhead = self.checked(playhead);
         if let Some(record) = self.peers.get_mut(&peer) {
             record.playhead = playhead;
@@ -256,7 +257,7 @@ impl Directory {
     ///
     /// Ids are drawn at random, so that a random `from` gives a random choice. Stops when it has enough, or has
     /// looked at `looked_max`.
-    pub fn viewers_from(
+    pub(super) fn viewers_from(
         &self,
         from: PeerId,
         looked_max: usize,
@@ -275,7 +276,7 @@ impl Directory {
     }
 
     /// What of `wanted` viewers hold, and what of that so few hold that these are hardly met by looking at some.
-    pub fn held_and_scarce(&self, wanted: &SegmentSet) -> (SegmentSet, SegmentSet) {
+    pub(super) fn held_and_scarce(&self, wanted: &SegmentSet) -> (SegmentSet, SegmentSet) {
         let scarce_max = self.peers.len() * 4 / LOOKED_AT_MAX;
         let scarce_max = u32::try_from(scarce_max).unwrap_or(u32::MAX).max(AT_RISK_HOLDERS_MAX);
         let segment_count = self.rarity.segment_count();
@@ -293,19 +294,19 @@ impl Directory {
     }
 
     /// Whether a peer holds something of `wanted`.
-    pub fn is_holding(&self, peer: PeerId, wanted: &SegmentSet) -> bool {
+    pub(super) fn is_holding(&self, peer: PeerId, wanted: &SegmentSet) -> bool {
         self.record(peer).is_some_and(|record| !record.is_doubted && record.have.is_overlapping(wanted))
     }
 
     /// Takes what a peer holds out of `wanted`.
-    pub fn cover(&self, peer: PeerId, wanted: &mut SegmentSet) {
+    pub(super) fn cover(&self, peer: PeerId, wanted: &mut SegmentSet) {
         if let Some(record) = self.record(peer).filter(|record| !record.is_doubted) {
             wanted.remove_all(&record.have);
         }
     }
 
     /// A peer as it is described to one that provides or wants `wanted`: `of` picks the set that counts.
-    pub fn entry(
+    pub(super) fn entry(
         &self,
         peer: PeerId,
         wanted: &SegmentSet,

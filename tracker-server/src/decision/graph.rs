@@ -36,7 +36,7 @@ mod wanted;
 use std::collections::BTreeMap;
 
 use apart::Apart;
-pub use initial::{Need, places_for};
+pub(super) use initial::{Need, places_for};
 use swarm_core::{PeerId, Timestamp};
 
 use super::network::Subnet;
@@ -62,7 +62,7 @@ pub enum Wiring {
 
 /// Why two peers are linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Chosen by chance.
     Random,
     /// Chosen because they play nearly the same.
@@ -77,7 +77,7 @@ pub enum Kind {
 
 impl Kind {
     /// Whether the link is one of those that the graph keeps at the target.
-    pub const fn is_regular(self) -> bool {
+    pub(super) const fn is_regular(self) -> bool {
         match self {
             Self::Random | Self::Near => true,
             Self::Strong | Self::Wanted | Self::Initial => false,
@@ -92,7 +92,7 @@ impl Kind {
 
 /// A link as one of its ends sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link {
+pub(super) struct Link {
     /// The other end.
     pub peer: PeerId,
     /// Why they are linked.
@@ -107,7 +107,7 @@ pub struct Link {
 
 /// Whether a signal may pass from one peer to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignalVerdict {
+pub(super) enum SignalVerdict {
     /// It may.
     Pass,
     /// It may not: the tracker made no link between them.
@@ -118,7 +118,7 @@ pub enum SignalVerdict {
 
 /// What two peers are to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// They are neighbours now; the first makes the offer.
     Linked(PeerId, PeerId),
     /// They are no longer.
@@ -127,7 +127,7 @@ pub enum Change {
 
 /// What follows when a peer leaves.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Departure {
+pub(super) struct Departure {
     /// Who was linked to it.
     pub neighbours: Vec<PeerId>,
     /// How its place is filled.
@@ -161,7 +161,7 @@ impl Node {
 
 /// The graph of one swarm.
 #[derive(Debug, Default)]
-pub struct Graph {
+pub(super) struct Graph {
     wiring: Wiring,
     apart: Apart,
     /// Rooms among which what is said on top of an initial peer's places is shared.
@@ -182,27 +182,33 @@ pub struct Graph {
 
 impl Graph {
     /// A graph without anybody.
-    pub fn new(wiring: Wiring) -> Self {
+    pub(super) fn new(wiring: Wiring) -> Self {
         Self { wiring, ..Self::default() }
     }
 
     /// Whether two peers are neighbours.
-    pub fn is_linked(&self, left: PeerId, right: PeerId) -> bool {
+    pub(super) fn is_linked(&self, left: PeerId, right: PeerId) -> bool {
         self.kind(left, right).is_some()
     }
 
     /// The links of a peer.
-    pub fn links(&self, peer: PeerId) -> impl Iterator<Item = Link> + '_ {
+    pub(super) fn links(&self, peer: PeerId) -> impl Iterator<Item = Link> + '_ {
         self.nodes.get(&peer).into_iter().flat_map(|node| node.links.iter().copied())
     }
 
     /// The neighbours of a peer.
-    pub fn neighbours(&self, peer: PeerId) -> impl Iterator<Item = PeerId> + '_ {
+    pub(super) fn neighbours(&self, peer: PeerId) -> impl Iterator<Item = PeerId> + '_ {
         self.links(peer).map(|link| link.peer)
     }
 
     /// Counts a signal of `bytes` towards the budget of its link, if there is one.
-    pub fn admit_signal(&mut self, now: Timestamp, from: PeerId, to: PeerId, bytes: u32) -> SignalVerdict {
+    pub(super) fn admit_signal(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        to: PeerId,
+        bytes: u32,
+    ) -> SignalVerdict {
         let links = self.nodes.get_mut(&from).map(|node| &mut node.links);
         let Some(link) = links.and_then(|links| links.iter_mut().find(|link| link.peer == to)) else {
             return SignalVerdict::NoLink;
@@ -214,7 +220,7 @@ impl Graph {
     }
 
     /// Enters a viewer: its initial peers first, then its place among the viewers.
-    pub fn join_viewer(
+    pub(super) fn join_viewer(
         &mut self,
         now: Timestamp,
         peer: PeerId,
@@ -230,7 +236,7 @@ impl Graph {
 
     /// Enters an initial peer that is to have `places` links, and links viewers to it; never other initial peers, which
     /// have nothing to give one another.
-    pub fn join_initial(
+    pub(super) fn join_initial(
         &mut self,
         now: Timestamp,
         peer: PeerId,
@@ -245,7 +251,7 @@ impl Graph {
 
     /// Takes a peer out and makes up for it: the neighbours it leaves behind are linked with one another, and
     /// its place at an initial peer goes to a viewer that has none.
-    pub fn leave(
+    pub(super) fn leave(
         &mut self,
         now: Timestamp,
         peer: PeerId,

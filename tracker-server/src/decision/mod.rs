@@ -9,47 +9,47 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`tracker`] | connections, identities, which request is allowed when |
+//! | `tracker` | connections, identities, which request is allowed when |
 //! | `swarm` | one swarm: wires the next three rows together |
-//! | [`directory`], [`rarity`] | who holds and who looks for which segments; which are at risk |
+//! | `directory`, `rarity` | who holds and who looks for which segments; which are at risk |
 //! | `balance` | what the peers of a swarm can send, and what its players need |
-//! | [`graph`], [`nearness`] | who is a neighbour of whom |
+//! | `graph`, `nearness` | who is a neighbour of whom |
 //! | `crowd` | how many peers of a swarm are of one address or subnet |
-//! | [`assignment`], [`success`], [`network`] | who sends which segment to whom |
-//! | `admission`, [`token_bucket`] | limits for each connection and each address |
+//! | `assignment`, `success`, `network` | who sends which segment to whom |
+//! | `admission`, `token_bucket` | limits for each connection and each address |
 //! | `privacy` | what viewers may learn of one another |
-//! | [`places`] | how many connections may be open, and from where |
-//! | [`paces`] | how often one address may publish, ask or shake hands |
+//! | `places` | how many connections may be open, and from where |
+//! | `paces` | how often one address may publish, ask or shake hands |
 //! | `pool` | a set of peers to draw from |
 //! | `draw` | choices by chance that are the same on every machine |
-//! | [`room`], [`visits`] | the rooms into which a very large swarm is cut; peers that take part in several |
-//! | [`resume`] | resume tokens |
-//! | `refusal`, [`outgoing`] | what is said and why |
+//! | `room`, `visits` | the rooms into which a very large swarm is cut; peers that take part in several |
+//! | `resume` | resume tokens |
+//! | `refusal`, `outgoing` | what is said and why |
 
 mod admission;
-pub mod assignment;
+mod assignment;
 mod balance;
 mod crowd;
-pub mod directory;
+mod directory;
 mod draw;
-pub mod graph;
-pub mod nearness;
-pub mod network;
-pub mod outgoing;
-pub mod paces;
-pub mod places;
+mod graph;
+mod nearness;
+pub(crate) mod network;
+mod outgoing;
+pub(crate) mod paces;
+pub(crate) mod places;
 mod pool;
 mod privacy;
-pub mod rarity;
+mod rarity;
 mod refusal;
-pub mod resume;
-pub mod room;
-pub mod segment_set;
-pub mod success;
+mod resume;
+pub(crate) mod room;
+pub(crate) mod segment_set;
+mod success;
 mod swarm;
-pub mod token_bucket;
-pub mod tracker;
-pub mod visits;
+pub(crate) mod token_bucket;
+pub(crate) mod tracker;
+pub(crate) mod visits;
 
 pub use graph::Wiring;
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
@@ -57,6 +57,7 @@ pub use privacy::Privacy;
 pub use rarity::Wish;
 pub use refusal::{EXPIRED, UNNAMED};
 pub use resume::ResumeKey;
-pub use room::{Around, Room};
+pub use room::{Around, ROOMS_MAX, Room};
+pub use token_bucket::Rate;
 pub use tracker::{LinkNote, Passport, Permission, Receiver, Said, Tracker, TrackerConfig};
-pub use visits::Visits;
+pub use visits::{Itinerary, Visits};

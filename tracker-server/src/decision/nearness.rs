@@ -23,7 +23,7 @@ const DRAWS_MAX: usize = 8;
 
 /// Where the viewers of one swarm play.
 #[derive(Debug, Default)]
-pub struct Nearness {
+pub(super) struct Nearness {
     playheads: BTreeMap<PeerId, u32>,
     by_segment: BTreeSet<(u32, PeerId)>,
     /// When a viewer last changed a link; only of viewers that did.
@@ -32,7 +32,7 @@ pub struct Nearness {
 
 impl Nearness {
     /// Notes which segment a viewer plays, if it does.
-    pub fn moved(&mut self, peer: PeerId, playhead: Option<u32>) {
+    pub(super) fn moved(&mut self, peer: PeerId, playhead: Option<u32>) {
         if self.playheads.get(&peer).copied() == playhead {
             return;
         }
@@ -46,13 +46,13 @@ impl Nearness {
     }
 
     /// Forgets a viewer.
-    pub fn remove(&mut self, peer: PeerId) {
+    pub(super) fn remove(&mut self, peer: PeerId) {
         self.moved(peer, None);
         self.changed.remove(&peer);
     }
 
     /// Exchanges a link of `peer` for one with a viewer that plays nearer, if there is one and it is time.
-    pub fn improve(
+    pub(super) fn improve(
         &mut self,
         now: Timestamp,
         peer: PeerId,

@@ -13,11 +13,11 @@ const IPV4: u64 = 1 << 48;
 
 /// What counts as one address: of IPv6 the /64, since that is what one customer gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Site(IpAddr);
+pub(crate) struct Site(IpAddr);
 
 impl Site {
     /// The site of an address.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => address.into(),
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
@@ -25,12 +25,12 @@ impl Site {
     }
 
     /// The first address of the site.
-    pub const fn address(self) -> IpAddr {
+    pub(crate) const fn address(self) -> IpAddr {
         self.0
     }
 
     /// The subnet that the site is in.
-    pub fn subnet(self) -> Subnet {
+    pub(crate) fn subnet(self) -> Subnet {
         Subnet::of(self.0)
     }
 }
@@ -55,11 +55,11 @@ impl Subnet {
 /// The network that an address is in: its first 16 bits, of IPv6 its first 32, which is about one provider.
 /// A guess at who is near, as good as the first bits of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network(IpAddr);
+pub(crate) struct Network(IpAddr);
 
 impl Network {
     /// The network of an address.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 16)).into(),
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 96)).into(),

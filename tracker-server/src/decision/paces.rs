@@ -10,7 +10,7 @@ use crate::limits::PACES_SWEEP;
 
 /// Who did it of late.
 #[derive(Debug)]
-pub struct Paces {
+pub(crate) struct Paces {
     rate: Rate,
     /// Forgotten once nothing is owed.
     buckets: HashMap<Site, TokenBucket>,
@@ -20,17 +20,17 @@ pub struct Paces {
 
 impl Paces {
     /// That each address may do at this rate.
-    pub fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self { rate, buckets: HashMap::new(), sweep_at: PACES_SWEEP }
     }
 
     /// Counts one, or says after how many ms it may be tried again.
-    pub fn admit(&mut self, now: Timestamp, site: Site) -> Result<(), u32> {
+    pub(crate) fn admit(&mut self, now: Timestamp, site: Site) -> Result<(), u32> {
         self.admit_several(now, site, 1)
     }
 
     /// Counts what costs as much as `count`, or says after how many ms it may be tried again.
-    pub fn admit_several(&mut self, now: Timestamp, site: Site, count: u32) -> Result<(), u32> {
+    pub(crate) fn admit_several(&mut self, now: Timestamp, site: Site, count: u32) -> Result<(), u32> {
         let rate = self.rate;
         if self.buckets.len() >= self.sweep_at {
             self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));

@@ -17,7 +17,7 @@ use crate::limits::{
 
 /// Why a connection gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlaceRefusal {
+pub(crate) enum PlaceRefusal {
     /// All places are taken, or all that are not kept for others.
     Full,
     /// Its address has enough.
@@ -28,7 +28,7 @@ pub enum PlaceRefusal {
 
 impl PlaceRefusal {
     /// The reason for people, one line.
-    pub const fn text(self) -> &'static str {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Full => "the tracker is full; try again later",
             Self::Address => "too many connections from your address; close some, or try again later",
@@ -39,7 +39,7 @@ impl PlaceRefusal {
 
 /// A place that is taken. To be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// None behind a proxy, whose address is no sender's.
     site: Option<Site>,
     is_plain: bool,
@@ -53,7 +53,7 @@ struct Count {
 
 /// The places of one tracker.
 #[derive(Debug)]
-pub struct Places {
+pub(crate) struct Places {
     max: usize,
     taken: usize,
     sites: HashMap<Site, Count>,
@@ -62,12 +62,12 @@ pub struct Places {
 
 impl Places {
     /// `max` places, all free.
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { max, taken: 0, sites: HashMap::new(), subnets: HashMap::new() }
     }
 
     /// Takes a place for a plain connection; `address` is not known behind a proxy.
-    pub fn take(&mut self, address: Option<IpAddr>) -> Result<Place, PlaceRefusal> {
+    pub(crate) fn take(&mut self, address: Option<IpAddr>) -> Result<Place, PlaceRefusal> {
         if self.taken >= self.max {
             return Err(PlaceRefusal::Full);
         }
@@ -84,7 +84,7 @@ impl Places {
     }
 
     /// Notes that a connection became a WebSocket.
-    pub fn upgrade(&mut self, place: &mut Place) {
+    pub(crate) fn upgrade(&mut self, place: &mut Place) {
         if !std::mem::take(&mut place.is_plain) {
             return;
         }
@@ -94,7 +94,7 @@ impl Places {
     }
 
     /// Gives a place back.
-    pub fn give_back(&mut self, place: Place) {
+    pub(crate) fn give_back(&mut self, place: Place) {
         self.taken -= 1;
         let Some(site) = place.site else { return };
         if let Some(count) = self.sites.get_mut(&site) {

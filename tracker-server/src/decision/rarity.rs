@@ -51,7 +51,7 @@ struct Segment {
 
 /// The segments of one content as the swarm has them.
 #[derive(Debug)]
-pub struct Rarity {
+pub(super) struct Rarity {
     segments: Vec<Segment>,
     /// Segments at risk as they were found last, and when.
     listed: Option<(Timestamp, Vec<SegmentRun>)>,
@@ -59,55 +59,55 @@ pub struct Rarity {
 
 impl Rarity {
     /// A content that nobody has and nobody wants.
-    pub fn new(wishes: impl IntoIterator<Item = Wish>) -> Self {
+    pub(super) fn new(wishes: impl IntoIterator<Item = Wish>) -> Self {
         let segment = |wish: Wish| Segment { rank: wish.rank(), holders: 0, lookers: 0 };
         Self { segments: wishes.into_iter().map(segment).collect(), listed: None }
     }
 
     /// The same content, of which nobody has or wants anything.
-    pub fn emptied(&self) -> Self {
+    pub(super) fn emptied(&self) -> Self {
         let segment = |segment: &Segment| Segment { rank: segment.rank, holders: 0, lookers: 0 };
         Self { segments: self.segments.iter().map(segment).collect(), listed: None }
     }
 
     /// Number of segments.
-    pub fn segment_count(&self) -> u32 {
+    pub(super) fn segment_count(&self) -> u32 {
         u32::try_from(self.segments.len()).unwrap_or(u32::MAX)
     }
 
     /// The place of a segment in the author's order: what matters most has the least.
-    pub fn rank(&self, segment: u32) -> u8 {
+    pub(super) fn rank(&self, segment: u32) -> u8 {
         self.segment(segment).map_or(u8::MAX, |segment| segment.rank)
     }
 
     /// Whether the author wants a segment before anything else.
-    pub fn is_for_start(&self, segment: u32) -> bool {
+    pub(super) fn is_for_start(&self, segment: u32) -> bool {
         self.rank(segment) <= PRIORITY_MAX
     }
 
     /// Viewers that hold a segment.
-    pub fn holders(&self, segment: u32) -> u32 {
+    pub(super) fn holders(&self, segment: u32) -> u32 {
         self.segment(segment).map_or(0, |segment| segment.holders)
     }
 
     /// Whether so few viewers hold a segment that it may be lost.
-    pub fn is_rare(&self, segment: u32) -> bool {
+    pub(super) fn is_rare(&self, segment: u32) -> bool {
         self.holders(segment) <= AT_RISK_HOLDERS_MAX
     }
 
     /// A viewer that held `before` holds `after`.
-    pub fn held(&mut self, before: &SegmentSet, after: &SegmentSet) {
+    pub(super) fn held(&mut self, before: &SegmentSet, after: &SegmentSet) {
         self.count(before, after, |segment| &mut segment.holders);
     }
 
     /// A peer that looked for `before` looks for `after`.
-    pub fn looked(&mut self, before: &SegmentSet, after: &SegmentSet) {
+    pub(super) fn looked(&mut self, before: &SegmentSet, after: &SegmentSet) {
         self.count(before, after, |segment| &mut segment.lookers);
     }
 
     /// The segments that somebody looks for and that are rare, the author's most important first. Looked for
     /// anew once a second at most, however many ask.
-    pub fn at_risk(&mut self, now: Timestamp) -> Vec<SegmentRun> {
+    pub(super) fn at_risk(&mut self, now: Timestamp) -> Vec<SegmentRun> {
         let refresh = Duration::from_millis(u64::from(AT_RISK_REFRESH_MS));
         match &self.listed {
             Some((at, listed)) if now < *at + refresh => listed.clone(),

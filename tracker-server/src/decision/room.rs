@@ -71,7 +71,7 @@ impl Default for Around {
 /// The room for a newcomer: of those with a place left the fullest, so that rooms that empty can close; else the first
 /// number that is not in use. `rooms` are numbers and peers, `peers_max` what a room takes. A few places stay free for
 /// peers that come back.
-pub fn choose(rooms: &[(u32, u32)], peers_max: u32) -> u32 {
+pub(crate) fn choose(rooms: &[(u32, u32)], peers_max: u32) -> u32 {
     let newcomers_max = peers_max - peers_max / KEPT_SHARE;
     let open = rooms.iter().filter(|(_, peers)| *peers < newcomers_max);
     let fullest = open.max_by_key(|(number, peers)| (*peers, std::cmp::Reverse(*number)));
@@ -83,7 +83,7 @@ pub fn choose(rooms: &[(u32, u32)], peers_max: u32) -> u32 {
 /// The rooms in which viewers of a room take part as well: the next one round the ring, and one by chance, which keeps the
 /// way from any room to any other short. `others` are the other rooms in order. The choice by chance stays the same when
 /// other rooms open and close.
-pub fn links_of(number: u32, others: &[u32]) -> Vec<u32> {
+pub(crate) fn links_of(number: u32, others: &[u32]) -> Vec<u32> {
     let next = others.iter().find(|other| **other > number).or(others.first());
     let Some(next) = next.copied() else { return Vec::new() };
     let far = others.iter().copied().filter(|other| *other != next);

@@ -5,67 +5,67 @@ use swarm_core::{GroupRange, GroupSet};
 
 /// A set of segments below the number that the manifest has; others are ignored when added.
 #[derive(Debug, Clone, Default)]
-pub struct SegmentSet(
+pub(crate) struct SegmentSet(
     // The bitmap of swarm-core counts whatever is indexed; here its indices are segments.
     GroupSet,
 );
 
 impl SegmentSet {
     /// No segment, of a content that has `segment_count`.
-    pub fn empty(segment_count: u32) -> Self {
+    pub(crate) fn empty(segment_count: u32) -> Self {
         Self(GroupSet::empty(segment_count))
     }
 
     /// Every segment.
-    pub fn full(segment_count: u32) -> Self {
+    pub(crate) fn full(segment_count: u32) -> Self {
         Self(GroupSet::full(segment_count))
     }
 
     /// The segments of `runs`.
-    pub fn of(segment_count: u32, runs: &[SegmentRun]) -> Self {
+    pub(crate) fn of(segment_count: u32, runs: &[SegmentRun]) -> Self {
         let mut set = Self::empty(segment_count);
         runs.iter().for_each(|run| set.insert(*run));
         set
     }
 
     /// Adds a run.
-    pub fn insert(&mut self, run: SegmentRun) {
+    pub(crate) fn insert(&mut self, run: SegmentRun) {
         self.0.insert(range_of(run));
     }
 
     /// Takes a run out.
-    pub fn remove(&mut self, run: SegmentRun) {
+    pub(crate) fn remove(&mut self, run: SegmentRun) {
         self.0.remove(range_of(run));
     }
 
     /// Whether a segment is in the set.
-    pub fn has(&self, segment: u32) -> bool {
+    pub(crate) fn has(&self, segment: u32) -> bool {
         self.0.has(segment)
     }
 
     /// Whether every segment of the content is.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.0.is_full()
     }
 
     /// Whether none is.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The segments, in order.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter()
     }
 
     /// The first `runs_max` runs of the set.
-    pub fn runs(&self, runs_max: usize) -> Vec<SegmentRun> {
+    pub(crate) fn runs(&self, runs_max: usize) -> Vec<SegmentRun> {
         let runs = self.0.runs(GroupRange::new(0, self.0.capacity())).take(runs_max);
         runs.map(|run| SegmentRun(run.start, run.len())).collect()
     }
 
     /// The segments that are not in `other`, in order.
-    pub fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
+    pub(crate) fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
         let words = (0..self.0.word_count()).map(|index| self.0.word(index) & !other.0.word(index));
         (0u32..).zip(words).filter(|(_, word)| *word != 0).flat_map(|(index, word)| {
             (0..u64::BITS).filter(move |bit| word >> bit & 1 == 1).map(move |bit| index * u64::BITS + bit)
@@ -73,19 +73,19 @@ impl SegmentSet {
     }
 
     /// Takes the segments of another set out.
-    pub fn remove_all(&mut self, other: &Self) {
+    pub(crate) fn remove_all(&mut self, other: &Self) {
         for run in other.0.runs(GroupRange::new(0, other.0.capacity())) {
             self.0.remove(run);
         }
     }
 
     /// Whether a segment is in both sets.
-    pub fn is_overlapping(&self, other: &Self) -> bool {
+    pub(crate) fn is_overlapping(&self, other: &Self) -> bool {
         (0..self.0.word_count()).any(|index| self.0.word(index) & other.0.word(index) != 0)
     }
 
     /// The first `runs_max` runs of segments that are in both sets.
-    pub fn runs_in_both(&self, other: &Self, runs_max: usize) -> Vec<SegmentRun> {
+    pub(crate) fn runs_in_both(&self, other: &Self, runs_max: usize) -> Vec<SegmentRun> {
         other
             .0
             .runs(GroupRange::new(0, other.0.capacity()))

@@ -11,7 +11,7 @@ use swarm_core::PeerId;
 use crate::limits::{REPORT_INTERVAL_MS, VERDICTS_MAX, VERDICTS_MIN};
 
 /// Full marks; also what a source has of which too little is known.
-pub const SUCCESS_MAX: u32 = 1000;
+pub(super) const SUCCESS_MAX: u32 = 1000;
 
 /// What one failure weighs, in bytes: about what a failed request would have brought.
 const FAILURE_BYTES: u64 = 128 * 1024;
@@ -49,13 +49,13 @@ impl Source {
 
 /// The verdicts upon the sources of one swarm.
 #[derive(Debug, Default)]
-pub struct Successes {
+pub(super) struct Successes {
     by_source: BTreeMap<PeerId, Source>,
 }
 
 impl Successes {
     /// Notes what `reporter` says it got from `source`. The caller has checked that they are neighbours.
-    pub fn note(&mut self, reporter: PeerId, source: PeerId, bytes: u64, failures: u32) {
+    pub(super) fn note(&mut self, reporter: PeerId, source: PeerId, bytes: u64, failures: u32) {
         let lost = u64::from(failures).saturating_mul(FAILURE_BYTES);
         let all = u128::from(bytes) + u128::from(lost);
         if all == 0 {
@@ -76,7 +76,7 @@ impl Successes {
     }
 
     /// How well a source serves, 0 to [`SUCCESS_MAX`].
-    pub fn of(&self, source: PeerId) -> u32 {
+    pub(super) fn of(&self, source: PeerId) -> u32 {
         let verdicts = self.by_source.get(&source).map_or(&[][..], |source| &source.verdicts);
         if verdicts.len() < VERDICTS_MIN {
             return SUCCESS_MAX;
@@ -87,13 +87,13 @@ impl Successes {
     }
 
     /// The rate at which a source's neighbours received from it, bits a second; `None` while few have reported.
-    pub fn seen_bps(&self, source: PeerId) -> Option<u64> {
+    pub(super) fn seen_bps(&self, source: PeerId) -> Option<u64> {
         let source = self.by_source.get(&source).filter(|source| source.verdicts.len() >= VERDICTS_MIN)?;
         Some(source.most_bytes.saturating_mul(8 * 1000) / u64::from(REPORT_INTERVAL_MS))
     }
 
     /// Forgets a peer that left, as a source and as a reporter on its neighbours.
-    pub fn remove(&mut self, peer: PeerId, neighbours: &[PeerId]) {
+    pub(super) fn remove(&mut self, peer: PeerId, neighbours: &[PeerId]) {
         self.by_source.remove(&peer);
         for neighbour in neighbours {
             if let Some(source) = self.by_source.get_mut(neighbour) {

@@ -18,7 +18,7 @@ pub struct Rate {
 
 /// The state of one limit. Starts full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenBucket {
+pub(crate) struct TokenBucket {
     /// Saved tokens, in millionths.
     micro_tokens: u64,
     /// When they were counted.
@@ -27,12 +27,12 @@ pub struct TokenBucket {
 
 impl TokenBucket {
     /// A full bucket.
-    pub fn new(rate: Rate, now: Timestamp) -> Self {
+    pub(crate) fn new(rate: Rate, now: Timestamp) -> Self {
         Self { micro_tokens: capacity(rate), at: now }
     }
 
     /// Takes `cost` tokens; if they are not there, takes nothing and says after how many ms they would be.
-    pub fn take(&mut self, rate: Rate, now: Timestamp, cost: u32) -> Result<(), u32> {
+    pub(crate) fn take(&mut self, rate: Rate, now: Timestamp, cost: u32) -> Result<(), u32> {
         self.refill(rate, now);
         let cost = u64::from(cost.min(rate.burst)) * MICROS_PER_TOKEN;
         match self.micro_tokens.checked_sub(cost) {
@@ -48,7 +48,7 @@ impl TokenBucket {
     }
 
     /// Whether nothing is owed: a bucket in this state may be forgotten.
-    pub fn is_full(&mut self, rate: Rate, now: Timestamp) -> bool {
+    pub(crate) fn is_full(&mut self, rate: Rate, now: Timestamp) -> bool {
         self.refill(rate, now);
         self.micro_tokens == capacity(rate)
     }

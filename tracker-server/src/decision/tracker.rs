@@ -24,7 +24,7 @@ use swarm_core::tracker_message::{
 use swarm_core::{PeerId, PublisherKey, SwarmId, Timestamp};
 
 use self::abilities::Abilities;
-pub use self::ambassadors::{Candidate, Standing};
+pub(crate) use self::ambassadors::Standing;
 pub use self::bridged::{LinkNote, Passport, Said};
 use self::cost::cost;
 pub use self::signals::Receiver;
@@ -125,7 +125,7 @@ impl Tracker {
     }
 
     /// Lets nobody join a swarm any more. Its peers go on; it is forgotten when they have left.
-    pub fn retire_swarm(&mut self, swarm: SwarmId) {
+    pub(crate) fn retire_swarm(&mut self, swarm: SwarmId) {
         self.swarms.retire(swarm);
     }
 
@@ -135,7 +135,7 @@ impl Tracker {
     }
 
     /// Whether a swarm is known and can be joined.
-    pub fn is_joinable(&self, swarm: SwarmId) -> bool {
+    pub(crate) fn is_joinable(&self, swarm: SwarmId) -> bool {
         self.swarms.is_joinable(swarm)
     }
 
@@ -171,7 +171,12 @@ impl Tracker {
 
     /// A peer came through another tracker that shares nothing with this one. It names the address, so nothing is taken of what
     /// that address may have; how much may come is the caller's to bound.
-    pub fn connected_through_another(&mut self, now: Timestamp, connection: ConnectionId, address: IpAddr) {
+    pub(crate) fn connected_through_another(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        address: IpAddr,
+    ) {
         self.admission.connect_through_another(now, connection);
         let (site, name) = (Site::of(address), TrackerName::of(""));
         self.stages.insert(connection, Stage::Open { site, name, permission: Permission::Unknown });

@@ -1,10 +1,10 @@
 //! What other sites are told, and what readers of the catalogue ask.
 
 use anyhow::Context;
+use tracker_server::CATALOGUE_LOOKS_PER_REQUEST;
 use tracker_server::Page;
 use tracker_server::access::AllowedOrigins;
-use tracker_server::decision::token_bucket::Rate;
-use tracker_server::limits::CATALOGUE_LOOKS_PER_REQUEST;
+use tracker_server::decision::Rate;
 use tracker_server::page::PageFile;
 
 use crate::harness::{POSTER, Server, manifest_with_poster, request};

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use tracker_server::Page;
-use tracker_server::decision::token_bucket::Rate;
-use tracker_server::limits::REFUSAL_PAUSE;
+use tracker_server::REFUSAL_PAUSE;
+use tracker_server::decision::Rate;
 
 use crate::harness::{PATIENCE, Server, Socket, code_of, manifest, request};
 

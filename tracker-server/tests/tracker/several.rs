@@ -373,7 +373,7 @@ async fn an_engine_without_memory_takes_no_publications_for_a_while_and_is_told_
 async fn who_publishes_more_than_its_share_loses_its_own_titles_in_the_engine() -> anyhow::Result<()> {
     let (engine, servers) = trackers(1).await?;
     let mut swarms = Vec::new();
-    for number in 0..tracker_server::limits::MANIFESTS_PER_ADDRESS_MAX + 4 {
+    for number in 0..tracker_server::MANIFESTS_PER_ADDRESS_MAX + 4 {
         let (swarm, bytes) = manifest(&format!("film {number}"))?;
         let answer = servers[0].put(&format!("/v1/manifests/{swarm}"), bytes).await?;
         assert_eq!(answer.status, 201, "{}", answer.text());

@@ -8,8 +8,8 @@ use tokio::net::TcpSocket;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async};
-use tracker_server::limits::{SIBLING_PROOF_TIMEOUT, SIBLINGS_MAX, SIBLINGS_PER_ADDRESS_MAX};
 use tracker_server::siblings::{SiblingKey, Siblings};
+use tracker_server::{SIBLING_PROOF_TIMEOUT, SIBLINGS_MAX, SIBLINGS_PER_ADDRESS_MAX};
 
 use crate::harness::{PATIENCE, Server, Socket};
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
-use tracker_server::limits::PUBLICATIONS_PER_SUBNET_MAX;
+use tracker_server::PUBLICATIONS_PER_SUBNET_MAX;
 
 use crate::harness::{PATIENCE, Server, manifest};
 

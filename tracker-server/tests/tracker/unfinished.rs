@@ -10,7 +10,7 @@ use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::Message;
-use tracker_server::limits::UNFINISHED_BYTES_PER_ADDRESS_MAX;
+use tracker_server::UNFINISHED_BYTES_PER_ADDRESS_MAX;
 
 use crate::harness::{PATIENCE, Server, Socket};
 

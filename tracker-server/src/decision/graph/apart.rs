@@ -24,19 +24,19 @@ pub(super) struct Apart {
 
 impl Graph {
     /// From now on viewers are linked with one another only while they have so many addresses.
-    pub fn set_viewers_min(&mut self, viewers_min: usize) {
+    pub(crate) fn set_viewers_min(&mut self, viewers_min: usize) {
         self.apart.viewers_min = viewers_min;
     }
 
     /// Counts a viewer that is about to join.
-    pub fn count_viewer(&mut self, site: Site) {
+    pub(crate) fn count_viewer(&mut self, site: Site) {
         if self.apart.viewers_min > 0 {
             *self.apart.addresses.entry(site).or_default() += 1;
         }
     }
 
     /// Takes a viewer that is about to leave off the count.
-    pub fn uncount_viewer(&mut self, site: Site) {
+    pub(crate) fn uncount_viewer(&mut self, site: Site) {
         if let Some(count) = self.apart.addresses.get_mut(&site) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -46,7 +46,7 @@ impl Graph {
     }
 
     /// The number of viewers from which on they are linked with one another.
-    pub const fn viewers_min(&self) -> usize {
+    pub(crate) const fn viewers_min(&self) -> usize {
         self.apart.viewers_min
     }
 

@@ -35,7 +35,7 @@ const SAMPLE: usize = 8;
 
 /// What counts of a viewer when links are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Need {
+pub(crate) struct Need {
     /// Whether its player has hardly anything ahead.
     pub is_short: bool,
     /// Its upload capacity as far as it is believed, bits a second; 0 if not known.
@@ -44,14 +44,14 @@ pub struct Need {
 
 /// The links that an initial peer is to have: to as many viewers as its uplink carries at the rate of the media. 0 stands
 /// for what is not known.
-pub fn places_for(uplink_bps: u64, media_bps: u64) -> usize {
+pub(crate) fn places_for(uplink_bps: u64, media_bps: u64) -> usize {
     let rate = if media_bps == 0 { MEDIA_UNKNOWN_BPS } else { media_bps };
     usize::try_from(uplink_bps / rate).unwrap_or(usize::MAX).clamp(INITIAL_DEGREE, INITIAL_DEGREE_MAX)
 }
 
 impl Graph {
     /// An initial peer is to have `places` links: further viewers are linked to it, short ones first.
-    pub fn widen(
+    pub(crate) fn widen(
         &mut self,
         now: Timestamp,
         initial: PeerId,
@@ -76,7 +76,7 @@ impl Graph {
     }
 
     /// Gives some places at initial peers to viewers without one, if it is time.
-    pub fn rotate(
+    pub(crate) fn rotate(
         &mut self,
         now: Timestamp,
         need: impl Fn(PeerId) -> Need,
@@ -245,7 +245,7 @@ impl Graph {
     }
 
     /// Places that a viewer has at initial peers, or an initial peer has given.
-    pub fn initial_count(&self, peer: PeerId) -> usize {
+    pub(crate) fn initial_count(&self, peer: PeerId) -> usize {
         self.nodes.get(&peer).map_or(0, |node| node.count(|kind| kind == Kind::Initial))
     }
 }

@@ -8,12 +8,12 @@ use crate::limits::DEGREE_TARGET;
 
 impl Graph {
     /// How viewers come to be neighbours.
-    pub const fn wiring(&self) -> Wiring {
+    pub(crate) const fn wiring(&self) -> Wiring {
         self.wiring
     }
 
     /// Enters a peer without giving it links; `places` are those of an initial peer. It may be a viewer of another room.
-    pub fn enter_with_links(
+    pub(crate) fn enter_with_links(
         &mut self,
         now: Timestamp,
         (peer, is_visitor): (PeerId, bool),
@@ -31,7 +31,7 @@ impl Graph {
 
     /// Makes links of a peer again whose other ends are here. What is beyond the target counts as wanted: it gives way
     /// when others are needed.
-    pub fn restore(&mut self, now: Timestamp, peer: PeerId, links: &[PeerId]) -> Vec<Change> {
+    pub(crate) fn restore(&mut self, now: Timestamp, peer: PeerId, links: &[PeerId]) -> Vec<Change> {
         let is_initial = |peer: &PeerId| self.nodes.get(peer).map(|node| node.is_initial);
         let Some(is_own_initial) = is_initial(&peer) else { return Vec::new() };
         let ends = links.iter().filter_map(|other| Some((*other, is_initial(other)?)));

@@ -7,7 +7,7 @@ use super::{Change, Graph, Kind};
 impl Graph {
     /// Links `left` and `right` for their nearness; for it each gives up the neighbour named beside it, and
     /// these two are linked instead. So everybody has as many links as before. `None` if that cannot be.
-    pub fn swap(
+    pub(crate) fn swap(
         &mut self,
         now: Timestamp,
         (left, left_gives): (PeerId, PeerId),

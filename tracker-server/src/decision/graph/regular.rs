@@ -49,7 +49,7 @@ const DRAWS_MAX: usize = 24;
 
 impl Graph {
     /// Gives a viewer that has waited for links long enough those that it lacks.
-    pub fn settle(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<Change> {
+    pub(crate) fn settle(&mut self, now: Timestamp, peer: PeerId, rng: &mut fastrand::Rng) -> Vec<Change> {
         let patience = Duration::from_millis(u64::from(SETTLE_MS));
         let is_due = |since: Timestamp| since + patience <= now;
         let is_waiting =

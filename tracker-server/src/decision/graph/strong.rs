@@ -20,7 +20,7 @@ use crate::limits::{
 impl Graph {
     /// Looks after the links of a viewer by what uplinks carry, bits a second: its own, those of others, and the mean over
     /// all viewers.
-    pub fn balance(
+    pub(crate) fn balance(
         &mut self,
         now: Timestamp,
         peer: PeerId,

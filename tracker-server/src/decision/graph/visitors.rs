@@ -7,7 +7,7 @@ use super::{Change, Graph, Wiring};
 
 impl Graph {
     /// Enters a viewer of another room: its place among the viewers is all that it gets.
-    pub fn join_visitor(
+    pub(crate) fn join_visitor(
         &mut self,
         now: Timestamp,
         peer: PeerId,

@@ -21,7 +21,12 @@ enum Way {
 impl Graph {
     /// Links a viewer with a peer that holds what it wants. `None` if they are linked already, if either has
     /// no room, if it is an initial peer that wants, or if there are too few viewers for links among them.
-    pub fn link_wanted(&mut self, now: Timestamp, taker: PeerId, provider: PeerId) -> Option<Vec<Change>> {
+    pub(crate) fn link_wanted(
+        &mut self,
+        now: Timestamp,
+        taker: PeerId,
+        provider: PeerId,
+    ) -> Option<Vec<Change>> {
         let is_initial = self.nodes.get(&provider)?.is_initial;
         if !is_initial && !self.is_crowd() {
             return None;
@@ -47,7 +52,7 @@ impl Graph {
     }
 
     /// From now on initial peers share their links on top among so many rooms.
-    pub fn set_rooms(&mut self, rooms: u32) {
+    pub(crate) fn set_rooms(&mut self, rooms: u32) {
         self.rooms = usize::try_from(rooms).unwrap_or(usize::MAX);
     }
 

@@ -9,7 +9,7 @@ use super::{Passport, Tracker};
 
 /// How a peer stands, as a viewer: another tracker is shown no proof that it is more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Segments that it holds.
     pub have: Vec<SegmentRun>,
     /// Its upload capacity, bits a second; 0 if not known.
@@ -19,12 +19,12 @@ pub struct Standing {
 }
 
 /// A peer that can be sent to another tracker: who it is, and how it stands.
-pub type Candidate = (ConnectionId, Passport, Standing);
+pub(crate) type Candidate = (ConnectionId, Passport, Standing);
 
 impl Tracker {
     /// The peers of a swarm's first room that connect two groups of peers best: initial peers, then those with the largest uplinks. At most
     /// `count` of those that are `eligible`.
-    pub fn ambassadors(
+    pub(crate) fn ambassadors(
         &self,
         swarm_id: SwarmId,
         count: usize,

@@ -58,7 +58,7 @@ pub struct Said {
 impl Said {
     /// What another room is told of it.
     #[must_use]
-    pub fn visiting(self) -> Self {
+    pub(crate) fn visiting(self) -> Self {
         Self { links: Vec::new(), is_visitor: true, ..self }
     }
 }
@@ -79,7 +79,7 @@ impl Tracker {
     }
 
     /// Counts a frame by its length, before it is decoded. The error is the refusal.
-    pub fn charge_frame(
+    pub(crate) fn charge_frame(
         &mut self,
         now: Timestamp,
         connection: ConnectionId,
@@ -90,13 +90,13 @@ impl Tracker {
     }
 
     /// Counts a frame that asks for nothing. What to say if there are too many.
-    pub fn handle_control(&mut self, now: Timestamp, connection: ConnectionId) -> Outgoings {
+    pub(crate) fn handle_control(&mut self, now: Timestamp, connection: ConnectionId) -> Outgoings {
         let admitted = self.admission.admit(now, connection, 1);
         admitted.err().map_or_else(Vec::new, |refusal| self.refuse_known(now, connection, None, refusal))
     }
 
     /// Who a connection is that wants to join a swarm whose home is elsewhere. The error is the refusal.
-    pub fn passport(
+    pub(crate) fn passport(
         &mut self,
         now: Timestamp,
         connection: ConnectionId,
@@ -123,7 +123,7 @@ impl Tracker {
     }
 
     /// Refuses a request that cannot be passed on at the moment.
-    pub fn refuse_unavailable(
+    pub(crate) fn refuse_unavailable(
         &mut self,
         now: Timestamp,
         connection: ConnectionId,
@@ -134,7 +134,12 @@ impl Tracker {
     }
 
     /// Makes a peer known whose socket is at another tracker. `connected` was called for its connection.
-    pub fn adopt(&mut self, now: Timestamp, connection: ConnectionId, passport: Passport) -> Outgoings {
+    pub(crate) fn adopt(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        passport: Passport,
+    ) -> Outgoings {
         let Some(Stage::Open { site, .. }) = self.stages.get(&connection) else { return Vec::new() };
         let Passport { peer, uplink_bps, name, challenge, .. } = passport;
         // Permission and consent were checked where its socket is.
@@ -201,7 +206,7 @@ impl Tracker {
 
     /// Gives up a room, whose home is elsewhere from now on: returns its peers with what they said. Nobody is told
     /// anything; the connections can join again, here or there. The swarm stays known.
-    pub fn evacuate(&mut self, room: impl Into<Room>) -> Vec<(ConnectionId, Passport, Said)> {
+    pub(crate) fn evacuate(&mut self, room: impl Into<Room>) -> Vec<(ConnectionId, Passport, Said)> {
         let Some(swarm) = self.swarms.emptied(room.into()) else { return Vec::new() };
         let mut peers = Vec::new();
         for (connection, peer, said) in swarm.said() {
@@ -216,7 +221,7 @@ impl Tracker {
     }
 
     /// The rooms that have peers, in order.
-    pub fn occupied(&self) -> Vec<Room> {
+    pub(crate) fn occupied(&self) -> Vec<Room> {
         self.swarms.occupied()
     }
 

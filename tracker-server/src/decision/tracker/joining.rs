@@ -38,7 +38,7 @@ impl Tracker {
     }
 
     /// The room that a viewer which moves here is in, on its other connection.
-    pub fn room_of_moving(&self, connection: ConnectionId, swarm: SwarmId) -> Option<Room> {
+    pub(crate) fn room_of_moving(&self, connection: ConnectionId, swarm: SwarmId) -> Option<Room> {
         let Some(Stage::Greeted(known)) = self.stages.get(&connection) else { return None };
         let old = self.connections.get(&known.peer).filter(|_| known.abilities.is_moving)?;
         self.joined_room(*old).filter(|room| room.swarm == swarm)

@@ -17,12 +17,16 @@ impl Tracker {
     }
 
     /// Until when a connection may stay with the permission that it showed; none if that has no end.
-    pub fn permitted_until(&self, connection: ConnectionId) -> Option<Timestamp> {
+    pub(crate) fn permitted_until(&self, connection: ConnectionId) -> Option<Timestamp> {
         self.stages.get(&connection)?.permitted_until()
     }
 
     /// Closes a connection whose permission is over, and tells it.
-    pub fn expire(&mut self, now: Timestamp, connection: ConnectionId) -> Vec<(ConnectionId, Outgoing)> {
+    pub(crate) fn expire(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+    ) -> Vec<(ConnectionId, Outgoing)> {
         match self.permitted_until(connection) {
             Some(until) if now >= until => self.refuse_known(now, connection, None, Refusal::expired()),
             Some(_) | None => Vec::new(),

@@ -22,7 +22,7 @@ impl Tracker {
     }
 
     /// Which room a connection was sent to, or is in.
-    pub fn room_number(&self, connection: ConnectionId) -> u32 {
+    pub(crate) fn room_number(&self, connection: ConnectionId) -> u32 {
         match self.stages.get(&connection) {
             Some(Stage::Greeted(known)) => known.room,
             Some(Stage::Joined { room, .. }) => room.number,
@@ -31,7 +31,7 @@ impl Tracker {
     }
 
     /// Whether the peer of a connection goes to another tracker when it is told to.
-    pub fn can_move(&self, connection: ConnectionId) -> bool {
+    pub(crate) fn can_move(&self, connection: ConnectionId) -> bool {
         let Some(Stage::Greeted(known) | Stage::Joined { known, .. }) = self.stages.get(&connection) else {
             return false;
         };
@@ -39,7 +39,7 @@ impl Tracker {
     }
 
     /// The peer that a connection stands for, once it has greeted.
-    pub fn greeted_peer(&self, connection: ConnectionId) -> Option<PeerId> {
+    pub(crate) fn greeted_peer(&self, connection: ConnectionId) -> Option<PeerId> {
         self.stages.get(&connection)?.peer()
     }
 
@@ -57,12 +57,12 @@ impl Tracker {
     }
 
     /// Seeders and leechers of a room.
-    pub fn room_counts(&self, room: Room) -> (u32, u32) {
+    pub(crate) fn room_counts(&self, room: Room) -> (u32, u32) {
         self.swarms.get(room).map_or((0, 0), Swarm::counts)
     }
 
     /// Whether a room has peers, visitors included.
-    pub fn is_occupied(&self, room: Room) -> bool {
+    pub(crate) fn is_occupied(&self, room: Room) -> bool {
         self.swarms.get(room).is_some_and(|swarm| !swarm.is_empty())
     }
 

@@ -28,14 +28,14 @@ pub struct Receiver {
 
 impl Tracker {
     /// Whether the connections of a peer that joined must go through relays: a viewer's, if the operator asks for that.
-    pub fn is_relay_required(&self, connection: ConnectionId) -> bool {
+    pub(crate) fn is_relay_required(&self, connection: ConnectionId) -> bool {
         let Some(Stage::Joined { known, room }) = self.stages.get(&connection) else { return false };
         let role = self.swarms.get(*room).and_then(|swarm| swarm.role(known.peer));
         self.config.privacy.is_relay_required && role == Some(Role::Viewer)
     }
 
     /// What a request would be passed on to: a neighbour which is sent a signal.
-    pub fn receiver(&self, connection: ConnectionId, body: &PeerRequestBody) -> Option<Receiver> {
+    pub(crate) fn receiver(&self, connection: ConnectionId, body: &PeerRequestBody) -> Option<Receiver> {
         let (PeerRequestBody::Signal { to, .. }, Some(Stage::Joined { known, room })) =
             (body, self.stages.get(&connection))
         else {
@@ -46,7 +46,7 @@ impl Tracker {
     }
 
     /// A connection sent a signal for `to`, which is so far behind with reading that it is not passed on.
-    pub fn handle_busy_receiver(
+    pub(crate) fn handle_busy_receiver(
         &mut self,
         now: Timestamp,
         connection: ConnectionId,
