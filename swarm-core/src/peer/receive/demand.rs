@@ -17,7 +17,8 @@ use crate::limits::GROUP_BYTES;
 use crate::manifest::{Manifest, Segment, SegmentKind};
 use crate::peer::sorted::Sorted;
 use crate::peer::tuning::{
-    ANSWERED_AHEAD_GROUPS, START_BUFFER_MAX, START_BUFFER_MIN, START_BUFFER_QUEUES, START_BUFFER_ROUND_TRIPS, URGENT_HORIZON,
+    ANSWERED_AHEAD_GROUPS, START_BUFFER_MAX, START_BUFFER_MIN, START_BUFFER_QUEUES, START_BUFFER_ROUND_TRIPS,
+    URGENT_HORIZON,
 };
 use crate::peer_message::Playing;
 use crate::time::Timestamp;

@@ -35,7 +35,8 @@ fn a_player_needs_more_over_long_paths_if_the_publisher_cannot_serve_it_alone() 
     let start_buffer = |publisher_uplink| {
         let mut net = Net::new(16 * MIB);
         // Half a megabyte a second.
-        let film = Manifest { duration_ms: Some(32_000), ..(*net.manifest).clone() }.signed_by(&key()).unwrap();
+        let film =
+            Manifest { duration_ms: Some(32_000), ..(*net.manifest).clone() }.signed_by(&key()).unwrap();
         net.manifest = Arc::new(film);
         let all = net.manifest.geometry().all();
         net.add(Role::Initial, all, publisher_uplink);
