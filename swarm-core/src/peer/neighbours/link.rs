@@ -129,11 +129,6 @@ impl Link {
         self.since
     }
 
-    /// Whether it is an initial peer that can serve all playback by itself. A viewer that says so is not believed.
-    pub(crate) fn is_rich_publisher(&self) -> bool {
-        self.role == Role::Initial && self.standing.is_rich
-    }
-
     pub(crate) const fn standing(&self) -> &Standing {
         &self.standing
     }

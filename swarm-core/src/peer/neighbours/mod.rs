@@ -8,9 +8,9 @@ mod link;
 mod pace;
 mod rate;
 mod round_trip;
+mod surety;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use copies::Tally;
 pub(crate) use copies::{Copies, Counts};
@@ -19,7 +19,7 @@ pub(crate) use rate::Rate;
 
 use super::sorted::ByLink;
 use super::stats::LinkState;
-use super::tuning::{BANNED_MAX, PATH_GUESS};
+use super::tuning::BANNED_MAX;
 use crate::group::{Geometry, GroupRange};
 use crate::id::{Fingerprint, LinkId, PeerId};
 use crate::peer_message::{Class, DataMessage, PeerMessage, Standing};
@@ -100,18 +100,6 @@ impl Neighbours {
     /// Viewers among them.
     pub(crate) fn viewers(&self) -> impl Iterator<Item = (LinkId, &Link)> {
         self.open().filter(|(_, link)| link.role == Role::Viewer)
-    }
-
-    /// Whether an initial peer is linked that can serve all playback by itself.
-    pub(crate) fn has_rich_publisher(&self) -> bool {
-        self.open().any(|(_, link)| link.is_rich_publisher())
-    }
-
-    /// The median of the links' least round trips: without the queues of the moment.
-    pub(crate) fn usual_rtt(&self) -> Duration {
-        let mut measured: Vec<Duration> = self.open().filter_map(|(_, link)| link.rtt.least()).collect();
-        let middle = measured.len() / 2;
-        if measured.is_empty() { PATH_GUESS } else { *measured.select_nth_unstable(middle).1 }
     }
 
     /// How many links to viewers are being built.

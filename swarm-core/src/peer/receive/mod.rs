@@ -71,8 +71,7 @@ impl Receive {
         &self.demand
     }
 
-    /// What other peers do not send in time comes from a rich publisher or a mirror; or, if it is not so sure, from another viewer
-    /// at this round trip.
+    /// See [`Demand::set_start_buffer`].
     pub(crate) fn set_start_buffer(&mut self, is_sure: bool, rtt: Duration) {
         self.demand.set_start_buffer(is_sure, rtt);
     }
