@@ -51,7 +51,10 @@
 //!
 //! let content = vec![7; 100_000];
 //! let mut builder = TreeBuilder::new();
-//! content.chunks(GROUP_BYTES as usize).for_each(|group| builder.push(group));
+//! for start in (0..content.len()).step_by(GROUP_BYTES as usize) {
+//!     let end = content.len().min(start + GROUP_BYTES as usize);
+//!     builder.push(&content[start..end]);
+//! }
 //! let whole = builder.finish().expect("the content is not empty");
 //!
 //! // What one peer sends: groups 2 and 3, and the proof that they belong there.
