@@ -2,7 +2,7 @@
 //!
 //! Publishing the same file again with the same to say about it gives the same swarm: what was made the first time is
 //! found in the [`DataDir`] as long as the content is the same. Cutting into segments is the core's, reading the file's
-//! structure is [`media`]'s.
+//! structure is `media`'s.
 
 use std::fs::File;
 use std::io;

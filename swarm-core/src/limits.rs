@@ -54,7 +54,7 @@ pub(crate) const POSTER_PIXELS_MAX: u64 = 4 * 1024 * 1024;
 pub const STORYBOARD_BYTES_MAX: usize = 48 * 1024;
 
 /// Tiles of a storyboard: of the smallest of which a person recognises something, at 200 bytes each.
-pub(crate) const STORYBOARD_TILES_MAX: u16 = 240;
+pub const STORYBOARD_TILES_MAX: u16 = 240;
 
 /// Pixels of a storyboard: as of a poster.
 pub(crate) const STORYBOARD_PIXELS_MAX: u64 = POSTER_PIXELS_MAX;

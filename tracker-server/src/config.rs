@@ -150,7 +150,7 @@ impl ServerConfig {
     }
 }
 
-/// How long the tracker waits for others. The defaults are those of [`crate::limits`].
+/// How long the tracker waits for others. The defaults are those of `limits`.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// For the head of an HTTP request.

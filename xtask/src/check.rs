@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::package;
 use crate::page;
 use crate::pins::WASM_TARGET;
 use crate::process;
@@ -21,6 +22,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     process::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
     tidy::run(workspace)?;
     dependencies(workspace)?;
+    package::check(workspace)?;
     javascript(workspace)?;
     lints(workspace)?;
     documentation(workspace)

@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod dist;
 mod document;
+mod package;
 mod page;
 mod pins;
 mod process;
@@ -89,6 +90,8 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
+    /// Make the crates that are published, and build each from its package alone; nothing is uploaded
+    Package,
     /// Static checks: format, tidy, lints, documentation, JavaScript types
     Check,
     /// Check the rules of CONTRIBUTING.md that no compiler knows
@@ -134,6 +137,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::SimTable(options) => sim_table::run(&workspace, &options),
         Chore::SimSweep(options) => sim_sweep::run(&workspace, &options),
         Chore::Book { update } => book::build(&workspace, update),
+        Chore::Package => package::build(&workspace),
         Chore::Check => check::run(&workspace),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Ci => {

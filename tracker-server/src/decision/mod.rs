@@ -55,9 +55,11 @@ pub use graph::Wiring;
 pub use outgoing::{CloseReason, ConnectionId, Outgoing};
 pub use privacy::Privacy;
 pub use rarity::Wish;
-pub use refusal::{EXPIRED, UNNAMED};
 pub use resume::ResumeKey;
-pub use room::{Around, ROOMS_MAX, Room};
+pub use room::{ROOMS_MAX, Room};
 pub use token_bucket::Rate;
-pub use tracker::{LinkNote, Passport, Permission, Receiver, Said, Tracker, TrackerConfig};
+pub use tracker::{LinkNote, Passport, Permission, Said, Tracker, TrackerConfig};
 pub use visits::{Itinerary, Visits};
+
+pub(crate) use refusal::{EXPIRED, UNNAMED};
+pub(crate) use tracker::Receiver;

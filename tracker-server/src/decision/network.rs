@@ -37,11 +37,11 @@ impl Site {
 
 /// The addresses that one holder can easily have: a /24 of IPv4, a /48 of IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Subnet(u64);
+pub(crate) struct Subnet(u64);
 
 impl Subnet {
     /// The subnet of an address.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => IPV4 | u64::from(address.to_bits() >> 8),
             IpAddr::V6(address) => {

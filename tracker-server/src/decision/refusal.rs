@@ -10,10 +10,11 @@ use crate::limits::{
 };
 
 /// What a viewer hears whose permission is over.
-pub const EXPIRED: &str = "the permission to watch has expired; ask for a new link where you got this one";
+pub(crate) const EXPIRED: &str =
+    "the permission to watch has expired; ask for a new link where you got this one";
 
 /// What a publisher hears who calls this tracker by a name that it does not know as its own.
-pub const UNNAMED: &str = "this tracker does not know the name that you call it by, so that it cannot tell whether a signature was meant \
+pub(crate) const UNNAMED: &str = "this tracker does not know the name that you call it by, so that it cannot tell whether a signature was meant \
     for it; its operator gives it the name with --public-host";
 
 /// A request that is not met. Becomes an `error` message, and the end of the connection where `close` says.

@@ -52,7 +52,7 @@ impl fmt::Display for Room {
 
 /// The swarm around one of its rooms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Around {
+pub(crate) struct Around {
     /// Rooms of the swarm, this one included.
     pub rooms: u32,
     /// Peers of the other rooms that hold everything.

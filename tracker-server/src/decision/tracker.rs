@@ -27,7 +27,7 @@ use self::abilities::Abilities;
 pub(crate) use self::ambassadors::Standing;
 pub use self::bridged::{LinkNote, Passport, Said};
 use self::cost::cost;
-pub use self::signals::Receiver;
+pub(crate) use self::signals::Receiver;
 use self::signals::relay;
 pub use self::stage::Permission;
 use self::stage::{Known, Stage};

@@ -1,6 +1,6 @@
 //! The engine for several trackers in one process.
 //!
-//! [`Ledger`] is the whole of it, without a clock; [`MemoryEngine`] gives it one and a way to wait. The Lua scripts of the
+//! `Ledger` is the whole of it, without a clock; [`MemoryEngine`] gives it one and a way to wait. The Lua scripts of the
 //! Redis engine do the same, step by step.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +18,7 @@ use crate::limits::{AGREED_FOR, CHANGES_MAX, CHANGES_PAGE_MAX, INBOX_FRAMES_MAX,
 
 /// What is shared, at a time that the caller tells.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Until when each lease stands, and the record of its tracker.
     trackers: BTreeMap<TrackerId, (Timestamp, Bytes)>,
     homes: HashMap<Room, Home>,
@@ -37,7 +37,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// See [`Engine::beat`].
-    pub fn beat(&mut self, now: Timestamp, me: TrackerId, record: Bytes, lease: Duration) -> Beat {
+    pub(crate) fn beat(&mut self, now: Timestamp, me: TrackerId, record: Bytes, lease: Duration) -> Beat {
         let has_lapsed = !self.has_lease(now, me);
         self.trackers.insert(me, (now + lease, record));
         self.trackers.retain(|_, (until, _)| *until > now);
@@ -46,12 +46,12 @@ impl Ledger {
     }
 
     /// See [`Engine::retire`].
-    pub fn retire(&mut self, me: TrackerId) {
+    pub(crate) fn retire(&mut self, me: TrackerId) {
         self.trackers.remove(&me);
     }
 
     /// See [`Engine::claim`].
-    pub fn claim(&mut self, now: Timestamp, me: TrackerId, room: impl Into<Room>) -> Claim {
+    pub(crate) fn claim(&mut self, now: Timestamp, me: TrackerId, room: impl Into<Room>) -> Claim {
         let room = room.into();
         if let Some(home) = self.homes.get(&room)
             && (home.tracker == me || self.has_lease(now, home.tracker))
@@ -65,14 +65,14 @@ impl Ledger {
     }
 
     /// See [`Engine::hand_over`].
-    pub fn hand_over(&mut self, me: TrackerId, to: TrackerId, room: impl Into<Room>) -> Option<Home> {
+    pub(crate) fn hand_over(&mut self, me: TrackerId, to: TrackerId, room: impl Into<Room>) -> Option<Home> {
         let room = room.into();
         let is_own = self.homes.get(&room).is_some_and(|home| home.tracker == me);
         is_own.then(|| self.set_home(room, to))
     }
 
     /// See [`Engine::release`].
-    pub fn release(&mut self, me: TrackerId, room: impl Into<Room>) {
+    pub(crate) fn release(&mut self, me: TrackerId, room: impl Into<Room>) {
         let room = room.into();
         if self.homes.get(&room).is_some_and(|home| home.tracker == me) {
             self.homes.remove(&room);
@@ -80,7 +80,7 @@ impl Ledger {
     }
 
     /// See [`Engine::agree`].
-    pub fn agree(&mut self, now: Timestamp, check: Bytes) -> bool {
+    pub(crate) fn agree(&mut self, now: Timestamp, check: Bytes) -> bool {
         let held = self.check.as_ref().filter(|(_, until)| *until > now);
         let agrees = held.is_none_or(|(held, _)| *held == check);
         if agrees {
@@ -90,7 +90,7 @@ impl Ledger {
     }
 
     /// See [`Engine::publish`].
-    pub fn publish(&mut self, now: Timestamp, swarm: SwarmId, publication: &Publication) -> bool {
+    pub(crate) fn publish(&mut self, now: Timestamp, swarm: SwarmId, publication: &Publication) -> bool {
         let Publication { bytes, life, let_go, is_brought_back } = publication;
         if !is_brought_back && self.removals.get(&swarm).is_some_and(|(_, until)| *until > now) {
             return false;
@@ -106,19 +106,19 @@ impl Ledger {
     }
 
     /// See [`Engine::remove`].
-    pub fn remove(&mut self, now: Timestamp, swarm: SwarmId, owner: Bytes) {
+    pub(crate) fn remove(&mut self, now: Timestamp, swarm: SwarmId, owner: Bytes) {
         self.publications.remove(&swarm);
         self.removals.insert(swarm, (owner, now + REMOVAL_SHARED_FOR));
         self.note(swarm);
     }
 
     /// See [`Engine::forget`].
-    pub fn forget(&mut self, swarm: SwarmId) {
+    pub(crate) fn forget(&mut self, swarm: SwarmId) {
         self.removals.remove(&swarm);
     }
 
     /// See [`Engine::refresh`].
-    pub fn refresh(&mut self, now: Timestamp, swarm: SwarmId, life: Option<Duration>) -> News {
+    pub(crate) fn refresh(&mut self, now: Timestamp, swarm: SwarmId, life: Option<Duration>) -> News {
         if let (Some(life), Some((_, until))) = (life, self.publications.get_mut(&swarm))
             && *until > now
         {
@@ -135,12 +135,12 @@ impl Ledger {
     }
 
     /// See [`Engine::publication`].
-    pub fn publication(&self, now: Timestamp, swarm: SwarmId) -> Option<Bytes> {
+    pub(crate) fn publication(&self, now: Timestamp, swarm: SwarmId) -> Option<Bytes> {
         self.publications.get(&swarm).filter(|(_, until)| *until > now).map(|(bytes, _)| bytes.clone())
     }
 
     /// See [`Engine::changes`].
-    pub fn changes(&self, now: Timestamp, after: u64) -> Vec<Change> {
+    pub(crate) fn changes(&self, now: Timestamp, after: u64) -> Vec<Change> {
         let later = self.changes.range(after + 1..).take(CHANGES_PAGE_MAX);
         later
             .map(|(revision, swarm)| Change {
@@ -152,7 +152,7 @@ impl Ledger {
     }
 
     /// Loses a publication, as Redis does that evicts it.
-    pub fn evict(&mut self, swarm: SwarmId) {
+    pub(crate) fn evict(&mut self, swarm: SwarmId) {
         self.publications.remove(&swarm);
     }
 

@@ -17,7 +17,7 @@ use super::{Met, Tracker};
 
 /// Whom a signal is for, and where it comes from.
 #[derive(Debug, Clone, Copy)]
-pub struct Receiver {
+pub(crate) struct Receiver {
     /// The neighbour.
     pub peer: PeerId,
     /// Its connection.
