@@ -183,6 +183,10 @@ mod tests {
         for text in [r#"{"type":"teapot"}"#, r#"{"id":1}"#, r#"[1,"ok"]"#, "[]", "null", "1", r#""ok""#, ""] {
             assert!(TrackerMessage::decode(text).is_err(), "{text}");
         }
+        // serde takes a list for a struct, if it has a value for each field.
+        let list = format!(r#"[1,"ok",{}[],{}null]"#, "null,".repeat(8), "null,".repeat(14));
+        assert!(serde_json::from_str::<TrackerMessage>(&list).is_ok());
+        assert!(TrackerMessage::decode(&list).is_err());
         let later = r#" {"later":[{"type":1}],"type":"ok","other":null} "#;
         assert_eq!(TrackerMessage::decode(later), Ok(TrackerMessage::notice(TrackerMessageBody::Ok)));
         assert!(TrackerMessage::decode(r#"{"type":"ok","type":"ok"}"#).is_err());
