@@ -4,8 +4,9 @@
 //! same inputs.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -136,6 +137,10 @@ impl Run {
     pub fn go(&mut self, budget: Budget) -> Result<Tally> {
         let start = Instant::now();
         let mut tally = Tally { inputs: 0, new: 0, features: 0 };
+        let mut last = match budget {
+            Budget::Time(_) => Some(Last::create(&self.folder)?),
+            Budget::Inputs(_) => None,
+        };
         loop {
             let is_over = match budget {
                 Budget::Inputs(max) => tally.inputs >= max,
@@ -146,9 +151,8 @@ impl Run {
                 return Ok(tally);
             }
             let input = self.changed();
-            if let Budget::Time(_) = budget {
-                // What ends the whole process, such as a stack that is full, leaves its input here.
-                write(&self.folder, "last", &input)?;
+            if let Some(last) = &mut last {
+                last.note(&input)?;
             }
             tally.inputs += 1;
             if self.attempt(&input)? {
@@ -164,7 +168,7 @@ impl Run {
         for input in self.inputs.iter().filter(|input| input.len() <= KEPT_BYTES_MAX).take(room) {
             write(&self.folder, &name_of("new", input), input)?;
         }
-        match fs::remove_file(self.folder.join("last")) {
+        match fs::remove_file(self.folder.join(Last::NAME)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
@@ -261,6 +265,27 @@ impl Run {
     }
 }
 
+/// A file with the input that is being tried: what ends the whole process, such as a stack that is full, leaves it there.
+#[derive(Debug)]
+struct Last(File);
+
+impl Last {
+    const NAME: &str = "last";
+
+    fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let path = folder.join(Self::NAME);
+        Ok(Self(File::create(&path).with_context(|| format!("cannot create {}", path.display()))?))
+    }
+
+    /// Written over what was there: a file system that is told to empty a file first may wait for the disk each time.
+    fn note(&mut self, input: &[u8]) -> Result<()> {
+        self.0.rewind()?;
+        self.0.write_all(input)?;
+        Ok(self.0.set_len(input.len() as u64)?)
+    }
+}
+
 fn flip(input: &mut [u8], at: usize, bits: u8) {
     if let Some(byte) = input.get_mut(at) {
         *byte ^= bits;
@@ -291,7 +316,7 @@ fn kept(folder: &Path) -> Result<Vec<Vec<u8>>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
     };
     let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    paths.retain(|path| path.file_name().is_some_and(|name| name != "last"));
+    paths.retain(|path| path.file_name().is_some_and(|name| name != Last::NAME));
     paths.sort();
     let read = |path: PathBuf| fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
     paths.into_iter().map(read).collect()

@@ -1,6 +1,7 @@
 //! The corpus and a short run of each target; that the engine finds, keeps and repeats a fault.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use super::engine::{Budget, Run};
 use super::*;
@@ -43,13 +44,43 @@ fn a_fault_is_found_kept_and_found_again_at_once() {
     assert!(error.starts_with("planted panicked"), "{error}");
 }
 
+/// Fails unless the file holds what is being tried.
+fn written(input: &[u8], seen: &mut Seen) {
+    let path = std::env::temp_dir().join(format!("fuzz-{}", std::process::id())).join("written/last");
+    // The first inputs are the seeds, which are not written.
+    if let Ok(last) = std::fs::read(path) {
+        seen.note("read");
+        assert_eq!(last, input);
+    }
+}
+
+#[test]
+fn what_would_end_the_process_is_in_a_file_while_it_is_tried() {
+    let folder = std::env::temp_dir().join(format!("fuzz-{}", std::process::id()));
+    let target =
+        Target { name: "written", check: written, seeds: || vec![b"long enough to become shorter".to_vec()] };
+    let mut run = Run::new(target, &folder, 1).unwrap();
+    let tally = run.go(Budget::Time(std::time::Duration::from_millis(100)));
+    run.keep().unwrap();
+    let is_left = folder.join("written/last").exists();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(tally.unwrap().features == 1 && !is_left);
+}
+
+static TRIED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+fn noted(input: &[u8], _seen: &mut Seen) {
+    TRIED.lock().unwrap().push(input.to_vec());
+}
+
 #[test]
 fn the_same_seed_tries_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let tally = |seed| {
-        let mut run = Run::new(TARGETS[0], folder.path(), seed).unwrap();
-        run.go(Budget::Inputs(500)).unwrap()
+    let target = Target { name: "noted", check: noted, seeds: planted_seeds };
+    let tried = |seed| {
+        Run::new(target, folder.path(), seed).unwrap().go(Budget::Inputs(500)).unwrap();
+        std::mem::take(&mut *TRIED.lock().unwrap())
     };
-    assert_eq!(tally(7), tally(7));
-    assert_ne!(tally(7), tally(8));
+    assert_eq!(tried(7), tried(7));
+    assert_ne!(tried(7), tried(8));
 }
