@@ -51,6 +51,8 @@ impl TrackerAddress {
         let authority = uri.authority()?.as_str();
         let base = uri.path().trim_end_matches('/').strip_suffix(tail.trim_end_matches('/'))?;
         let is_known = scheme == plain || scheme == secure;
+        // `Uri` takes ports that are none, and those who ask it for the port then take the scheme's.
+        WebAddress::read(&format!("{scheme}://{authority}"), &[plain, secure])?;
         // Names and passwords in addresses end up in logs.
         let is_whole =
             is_known && uri.query().is_none() && !authority.contains('@') && uri.host() != Some("");
@@ -199,10 +201,22 @@ mod tests {
         }
     }
 
+    /// The socket would go to port 80 instead.
+    const PORTS_THAT_ARE_NONE: [&str; 6] = [
+        "ws://host:99999/v1/swarm",
+        "ws://host:65536/v1/swarm",
+        "ws://host:080/v1/swarm",
+        "ws://host:+1/v1/swarm",
+        "ws://host:0/v1/swarm",
+        "ws://host:/v1/swarm",
+    ];
+
     #[test]
     fn what_is_no_address_is_refused_with_an_example() {
         for text in
             ["", "nonsense", "http://host/v1/swarm", "ws://host/elsewhere", "ws://", "ws://u:p@host/v1/swarm"]
+                .into_iter()
+                .chain(PORTS_THAT_ARE_NONE)
         {
             let error = text.parse::<TrackerAddress>().unwrap_err();
             assert!(error.to_string().contains("ws://HOST:PORT/v1/swarm"), "{text}");

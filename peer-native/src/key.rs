@@ -104,7 +104,11 @@ pub fn make(path: &Path) -> Result<SecretKey, KeyError> {
     }
     let mut file = options.open(path).map_err(failed)?;
     let line = format!("{HEAD}{}\n", ContentRoot(secret));
-    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
+        // Half a key would stand in the way of a whole one. That it cannot be removed says no more than the first error.
+        _ = fs::remove_file(path);
+        failed(error)
+    })?;
     Ok(SecretKey::from_bytes(&secret))
 }
 

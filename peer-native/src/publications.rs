@@ -22,6 +22,8 @@ use crate::tracker::io_in_words;
 /// For a manifest to be fetched or put.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Characters of a redirect's target that are shown.
+const LOCATION_CHARS_SHOWN: usize = 200;
 /// Bytes of an error page that are read and shown.
 const ERROR_TEXT_BYTES_MAX: u64 = 200;
 
@@ -68,7 +70,7 @@ pub fn fetch_manifest(
         }
         404 => Err(FetchError::NotFound),
         401 | 403 => Err(FetchError::Refused(format!("the tracker refuses: {}", text(&mut response)))),
-        status => Err(FetchError::Failed(format!("{url}: HTTP status {status}"))),
+        status => Err(FetchError::Failed(format!("{url}: {}", status_in_words(status, &response)))),
     }
 }
 
@@ -182,6 +184,9 @@ fn proof(
     let url = address.challenge_url();
     let failed = |reason: String| PublishError::Failed(format!("{url}: {reason}"));
     let mut response = agent.get(&url).call().map_err(|error| failed(in_words(&error)))?;
+    if response.status().is_redirection() {
+        return Err(failed(status_in_words(response.status().as_u16(), &response)));
+    }
     if !response.status().is_success() {
         return Err(failed(format!(
             "HTTP status {}; is the tracker of an older version?",
@@ -203,6 +208,9 @@ fn outcome(mut response: Response<Body>, tokens: &str) -> Result<(), PublishErro
     if status.is_success() {
         return Ok(());
     }
+    if status.is_redirection() {
+        return Err(PublishError::Failed(status_in_words(status.as_u16(), &response)));
+    }
     let text = text(&mut response);
     match status.as_u16() {
         401 => Err(PublishError::Refused(format!("the tracker refuses: {text} ({tokens})"))),
@@ -219,6 +227,20 @@ fn refusal(text: &str) -> String {
     format!("the tracker refuses: {text}{remedy}")
 }
 
+/// A status that says nothing of the request itself. A redirect is not followed.
+fn status_in_words(status: u16, response: &Response<Body>) -> String {
+    let target = response.headers().get("location").and_then(|value| value.to_str().ok());
+    match target {
+        Some(target) if (300..400).contains(&status) => {
+            let target: String = target.chars().take(LOCATION_CHARS_SHOWN).collect();
+            format!(
+                "it redirects to {target} (HTTP status {status}), which is not followed; use the tracker's own address"
+            )
+        }
+        _ => format!("HTTP status {status}"),
+    }
+}
+
 fn text(response: &mut Response<Body>) -> String {
     let text = response.body_mut().with_config().limit(ERROR_TEXT_BYTES_MAX).read_to_string();
     text.unwrap_or_default().trim().to_owned()
@@ -230,9 +252,14 @@ fn bearer(token: &str) -> String {
 
 /// One agent per call: manifests are fetched once in a life.
 fn agent() -> Agent {
-    // The socket does not go through a proxy either.
-    let config =
-        Agent::config_builder().timeout_global(Some(HTTP_TIMEOUT)).http_status_as_error(false).proxy(None);
+    // The socket does not go through a proxy either, and follows no redirect: that would turn a removal into a question, and lead to
+    // machines that the link does not name.
+    let config = Agent::config_builder()
+        .timeout_global(Some(HTTP_TIMEOUT))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None);
     Agent::new_with_config(config.build())
 }
 
@@ -275,6 +302,22 @@ mod tests {
         let said = refusal("these bytes are not a manifest of a version this program knows");
         assert!(said.ends_with("update it"), "{said}");
         assert_eq!(refusal("too many manifests"), "the tracker refuses: too many manifests");
+    }
+
+    #[test]
+    fn no_redirect_is_followed_nor_taken_for_a_success() {
+        const ELSEWHERE: &str = "302 Found\r\nlocation: http://127.0.0.1:1/elsewhere";
+        let (swarm, nobody) = (SwarmId([1; 32]), Credentials::default());
+        let key = Credentials { key: Some(SecretKey::from_bytes(&[1; 32])), ..Credentials::default() };
+        let removed = remove_manifest(&answering(vec![ELSEWHERE]), swarm, &nobody);
+        let published = publish_manifest(&answering(vec![ELSEWHERE]), swarm, b"", Wish::default(), &nobody);
+        let proven = remove_manifest(&answering(vec![ELSEWHERE]), swarm, &key).map(|_| ());
+        for outcome in [removed.map(|_| ()), published, proven] {
+            let Err(PublishError::Failed(said)) = outcome else { panic!("{outcome:?}") };
+            assert!(said.contains("redirects to http://127.0.0.1:1/elsewhere"), "{said}");
+        }
+        let fetched = fetch_manifest(&answering(vec![ELSEWHERE]), swarm, &nobody);
+        assert!(matches!(fetched, Err(FetchError::Failed(said)) if said.contains("redirects to")));
     }
 
     #[test]

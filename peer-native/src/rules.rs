@@ -19,7 +19,7 @@
 mod file;
 mod span;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -74,7 +74,11 @@ impl Statement {
         let name = path.display().to_string();
         let error = |text: String| RuleError { place: name.clone(), text };
         let mut text = String::new();
-        // A device says that it has no length, and has no end.
+        // A pipe without a writer never opens; a device has no end.
+        let is_file = fs::metadata(path).map(|metadata| metadata.is_file());
+        if !is_file.map_err(|source| error(format!("cannot be read: {source}")))? {
+            return Err(error("is a pipe, a device or a folder; name a file".into()));
+        }
         let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
         let length = read.map_err(|source| error(format!("cannot be read: {source}")))?;
         if length as u64 > FILE_BYTES_MAX {
@@ -194,13 +198,16 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_device_or_a_long_file_in_the_place_of_rules_is_refused() {
+    fn a_pipe_a_device_or_a_long_file_in_the_place_of_rules_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let long = folder.path().join("long");
         File::create(&long).unwrap().set_len(1 << 40).unwrap();
-        for path in [long.as_path(), Path::new("/dev/zero")] {
-            let error = Statement::read(path).unwrap_err().to_string();
-            assert!(error.contains("longer than 1 MiB"), "{error}");
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = |path: &Path| Statement::read(path).unwrap_err().to_string();
+        assert!(error(&long).contains("longer than 1 MiB"), "{}", error(&long));
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            assert!(error(path).contains("name a file"), "{}", error(path));
         }
     }
 

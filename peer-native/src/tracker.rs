@@ -31,6 +31,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Trackers ping every 25 s; three missed pings mean that the tracker is gone without a word.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
 
+/// A tracker that takes nothing of a message for this long is gone, or does not read.
+const SEND_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Answers to pings, and messages, that wait for a tracker that does not read.
+const UNSENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Characters that are shown of what is wrong with a message.
+const WORDS_CHARS_SHOWN: usize = 200;
+
 /// For the other side to confirm that the socket closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -92,7 +101,8 @@ async fn run(
 ) -> String {
     let config = WebSocketConfig::default()
         .max_message_size(Some(TRACKER_MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(TRACKER_MESSAGE_BYTES_MAX));
+        .max_frame_size(Some(TRACKER_MESSAGE_BYTES_MAX))
+        .max_write_buffer_size(UNSENT_BYTES_MAX);
     let mut socket = match timeout(CONNECT_TIMEOUT, connect_async_with_config(url, Some(config), true)).await
     {
         Ok(Ok((socket, _))) => socket,
@@ -104,8 +114,10 @@ async fn run(
         tokio::select! {
             request = requests.recv() => {
                 let Some(request) = request else { break };
-                if let Err(error) = socket.send(Message::text(request.encode())).await {
-                    return in_words(&error);
+                match timeout(SEND_TIMEOUT, socket.send(Message::text(request.encode()))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return in_words(&error),
+                    Err(_) => return "the tracker reads nothing".into(),
                 }
             }
             message = timeout(SILENCE_MAX, socket.next()) => {
@@ -145,7 +157,11 @@ fn read(message: Message) -> Result<Option<Heard>, String> {
     match message {
         Message::Text(text) => TrackerMessage::decode(&text)
             .map(|message| Some(Heard { message, relays: relays::of(&text) }))
-            .map_err(|error| format!("the tracker sent something else than this program expects: {error}")),
+            .map_err(|error| {
+                // The words quote what the tracker sent.
+                let words: String = error.to_string().chars().take(WORDS_CHARS_SHOWN).collect();
+                format!("the tracker sent something else than this program expects: {words}")
+            }),
         Message::Close(Some(frame)) if !frame.reason.is_empty() => {
             Err(format!("the tracker closed the connection: {}", frame.reason))
         }

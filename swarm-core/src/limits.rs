@@ -80,6 +80,9 @@ pub const FRAME_GROUPS_MAX: u32 = 4;
 /// Bytes of one manifest part on a link: leaves room for the message around it.
 pub(crate) const MANIFEST_PART_BYTES: usize = 48 * 1024;
 
+/// Characters of a tracker's words that are passed on to people.
+pub(crate) const ERROR_TEXT_CHARS_SHOWN: usize = 200;
+
 /// Bytes of one message to or from a tracker.
 pub const TRACKER_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 

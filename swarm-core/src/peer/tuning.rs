@@ -112,6 +112,12 @@ pub(crate) const SILENT_MIN: Duration = Duration::from_millis(2000);
 /// …or until this much later.
 pub(crate) const PROBATION: Duration = Duration::from_secs(5);
 
+// --- Connections.
+
+/// In this time the tracker may have a peer build as many connections as the peer may have; after that, at this pace. No swarm
+/// changes faster: 20 a second for a viewer, 100 for a publisher.
+pub(crate) const INTRODUCTIONS_TIME: Duration = Duration::from_secs(10);
+
 // --- Mirrors.
 
 /// Fetches of groups that are under way from one mirror.

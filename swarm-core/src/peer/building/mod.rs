@@ -12,6 +12,7 @@ pub(crate) use retries::Pair;
 
 use super::chance::Chance;
 use crate::id::{LinkId, PeerId};
+use crate::peer::tuning::INTRODUCTIONS_TIME;
 use crate::time::Timestamp;
 use crate::tracker_message::{Role, Signal};
 use candidates::Candidates;
@@ -22,9 +23,23 @@ use retries::Retries;
 pub(crate) struct Building {
     retries: Retries,
     candidates: Candidates,
+    /// When a tracker that kept to the pace would name the next neighbour.
+    next_introduction: Timestamp,
 }
 
 impl Building {
+    /// Whether a connection that the tracker has this peer build is within the pace; if so it counts. A connection that gives way to
+    /// a newer one takes some seconds to close, and keeps its memory and its port until then.
+    pub(crate) fn admits(&mut self, now: Timestamp, links_max: usize) -> bool {
+        let due = self.next_introduction.max(now);
+        let is_admitted = due <= now + INTRODUCTIONS_TIME;
+        if is_admitted {
+            self.next_introduction =
+                due + INTRODUCTIONS_TIME / u32::try_from(links_max).unwrap_or(u32::MAX).max(1);
+        }
+        is_admitted
+    }
+
     /// The tracker named a neighbour: a first attempt begins.
     pub(crate) fn begun(&mut self, peer: PeerId, role: Role, is_offerer: bool) {
         self.retries.begun(peer, role, is_offerer);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::alone::{Alone, OWN_NUMBER};
 use super::scene::{description, standing};
 use crate::id::{LinkId, PeerId};
+use crate::limits::LINKS_MAX;
 use crate::peer::neighbours::Link;
 use crate::peer::tuning::{
     CANDIDATE_PACE, CANDIDATES_AT_ONCE, CONNECT_TIMEOUT, OFFER_PATIENCE, OPEN_LONG, RETRIES_MAX, RETRY_FIRST,
@@ -64,6 +65,25 @@ fn a_connection_that_failed_is_tried_again_a_few_times() {
     // The tracker says once more that the two are neighbours: this begins from the start.
     alone.hear(TrackerMessageBody::Connect { peer: OTHER, role: Role::Viewer, offer: true });
     assert_eq!(attempts(&mut alone, Duration::from_secs(300)).len(), 1 + RETRIES_MAX as usize);
+}
+
+#[test]
+fn a_tracker_that_names_one_peer_again_and_again_has_few_connections_built() {
+    let mut alone = connecting(true);
+    // With and without `gone` in between, for 20 s.
+    for _ in 0..200 {
+        for _ in 0..50 {
+            alone.hear(TrackerMessageBody::Connect { peer: OTHER, role: Role::Viewer, offer: true });
+            alone.hear(TrackerMessageBody::Connect { peer: OTHER, role: Role::Viewer, offer: false });
+            alone.hear(TrackerMessageBody::Gone { peer: OTHER });
+        }
+        wait(&mut alone, Duration::from_millis(100));
+    }
+    assert!((LINKS_MAX..=3 * LINKS_MAX + 2).contains(&alone.connects), "{}", alone.connects);
+    // Later, the tracker is listened to as before.
+    wait(&mut alone, Duration::from_secs(20));
+    alone.hear(TrackerMessageBody::Connect { peer: OTHER, role: Role::Viewer, offer: true });
+    assert!(link(&alone).is_some());
 }
 
 #[test]

@@ -32,6 +32,8 @@ const UNANSWERED_MAX: usize = 64;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bounds of the report interval that a tracker may set.
 const REPORT_INTERVAL_MS: std::ops::RangeInclusive<u32> = 1_000..=60_000;
+/// A tracker is called again after this long even if it asked for a longer wait.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// Changes of what is held are told at most this often.
 const HAVE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -89,6 +91,8 @@ pub(crate) struct Session {
     token: Option<String>,
     resume: Option<String>,
     backoff: Backoff,
+    /// The tracker asked not to be called again before this time.
+    call_after: Timestamp,
     last_request: u32,
     /// Requests that have not been answered, with the times when they left.
     unanswered: VecDeque<(u32, Timestamp)>,
@@ -116,6 +120,7 @@ impl Session {
             token,
             resume: None,
             backoff: Backoff::of_crowd(),
+            call_after: Timestamp::ZERO,
             last_request: 0,
             unanswered: VecDeque::new(),
             heard_at: Timestamp::ZERO,
@@ -137,6 +142,7 @@ impl Session {
     pub(crate) fn moved(&mut self, token: Option<String>) {
         (self.token, self.resume) = (token, None);
         self.backoff.reset();
+        self.call_after = Timestamp::ZERO;
         self.is_uplink_told = false;
     }
 
@@ -219,6 +225,11 @@ impl Session {
         self.report_interval = Duration::from_millis(u64::from(report_interval_ms.clamp(low, high)));
         self.next_report = now + self.report_interval;
         self.is_moving = false;
+    }
+
+    /// The tracker let us into the swarm. A tracker that only greets has not: it may be full.
+    pub(crate) const fn joined(&mut self) {
+        self.state = State::Joined;
         self.backoff.reset();
     }
 
@@ -244,7 +255,7 @@ impl Session {
 
     /// The connection is lost; returns how long until the next attempt.
     pub(crate) fn lost(&mut self, now: Timestamp, chance: &mut Chance) -> Duration {
-        let wait = self.backoff.next(chance);
+        let wait = self.backoff.next(chance).max(self.call_after.since(now));
         self.is_moving = false;
         self.state = State::Waiting(now + wait);
         wait
@@ -267,7 +278,10 @@ impl Session {
                 Refusal::UnknownSwarm
             }
             ErrorCode::RateLimited if !is_join && self.state == State::Joined => Refusal::Ignored,
-            ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Unavailable => Refusal::Later,
+            ErrorCode::RateLimited | ErrorCode::Full | ErrorCode::Unavailable => {
+                self.call_after = now + retry_after.min(RETRY_AFTER_MAX);
+                Refusal::Later
+            }
             ErrorCode::BadRequest | ErrorCode::Unknown
                 if is_join || matches!(self.state, State::Greeting(_)) =>
             {
@@ -374,6 +388,28 @@ mod tests {
     }
 
     #[test]
+    fn a_tracker_that_greets_and_is_full_is_called_ever_later_and_not_before_it_says() {
+        let (mut session, mut chance) = (Session::new(None), Chance::new(1));
+        let mut now = Timestamp::ZERO;
+        let mut refused = |session: &mut Session, retry_after| {
+            session.hello(now, 1, 0);
+            let join = session.join(now, PeerRequestBody::Leave);
+            session.welcomed(now, PeerId(3), String::new(), Vec::new(), 0);
+            session.refused(now, Some(join.id), ErrorCode::Full, retry_after);
+            let wait = session.lost(now, &mut chance);
+            now = now + wait;
+            wait
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(refused(&mut session, 40 * second), 40 * second);
+        let waits: Vec<Duration> = (0..6).map(|_| refused(&mut session, Duration::ZERO)).collect();
+        assert!(waits[0] < 2 * second && waits[5] > 20 * second, "{waits:?}");
+        assert_eq!(refused(&mut session, Duration::MAX), 300 * second, "no tracker keeps it away for good");
+        session.joined();
+        assert!(refused(&mut session, Duration::ZERO) < 3 * second);
+    }
+
+    #[test]
     fn a_rate_limit_is_waited_for_in_the_swarm_and_costs_the_connection_before() {
         let mut session = Session::new(None);
         let now = Timestamp::ZERO;
@@ -396,7 +432,7 @@ mod tests {
         assert!(waits[1..].is_sorted() && waits[7] <= Duration::from_secs(30), "{waits:?}");
         assert!(waits[0] <= Duration::from_millis(2100), "{waits:?}");
         assert_eq!(session.deadline(), Some(Timestamp::ZERO + waits[7]));
-        session.welcomed(Timestamp::ZERO, PeerId(3), String::new(), Vec::new(), 0);
+        session.joined();
         assert!(session.lost(Timestamp::ZERO, &mut chance) <= Duration::from_millis(2100));
     }
 

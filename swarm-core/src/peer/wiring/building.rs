@@ -15,7 +15,7 @@ use crate::tracker_message::{Role, Signal};
 impl Peer {
     /// The tracker named a neighbour.
     pub(in crate::peer) fn connect(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) {
-        if Some(peer) == self.tracker.peer() {
+        if Some(peer) == self.tracker.peer() || !self.building.admits(now, self.links_max()) {
             return;
         }
         if self.attempt(now, peer, role, is_offerer) {
@@ -25,13 +25,16 @@ impl Peer {
 
     /// Begins to build a connection in place of one that did not open. Returns whether it did.
     fn attempt(&mut self, now: Timestamp, peer: PeerId, role: Role, is_offerer: bool) -> bool {
-        let links_max = if self.config.role == Role::Initial { INITIAL_LINKS_MAX } else { LINKS_MAX };
-        let (introduction, replaced) = self.neighbours.introduced(now, peer, role, links_max);
+        let (introduction, replaced) = self.neighbours.introduced(now, peer, role, self.links_max());
         replaced.into_iter().for_each(|id| self.replace_link(now, id));
         let Introduction::Connect(link) = introduction else { return false };
         let ice_servers = self.tracker.ice_servers();
         self.outputs.push_back(Output::Connect { link, is_offerer, ice_servers });
         true
+    }
+
+    fn links_max(&self) -> usize {
+        if self.config.role == Role::Initial { INITIAL_LINKS_MAX } else { LINKS_MAX }
     }
 
     fn replace_link(&mut self, now: Timestamp, id: LinkId) {
@@ -67,6 +70,9 @@ impl Peer {
     /// link takes the offer.
     fn offered_again(&mut self, now: Timestamp, from: PeerId) {
         let Some(role) = self.building.takes_offer(from) else { return };
+        if !self.building.admits(now, self.links_max()) {
+            return;
+        }
         let known = self.neighbours.named(from);
         let state = known.map(|(id, link)| (id, link.state(), link.fingerprint().is_some()));
         match state {

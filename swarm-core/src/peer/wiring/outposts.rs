@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::id::{LinkId, PeerId};
+use crate::limits::ERROR_TEXT_CHARS_SHOWN;
 use crate::peer::input::{OutpostInput, PublishError};
 use crate::peer::outposts::{Outpost, OutpostId};
 use crate::peer::output::{Event, OutpostOutput, Output};
@@ -151,7 +152,7 @@ impl Peer {
             }
             TrackerMessageBody::Swarm { leechers, .. } => {
                 if matches!(post.session.state, State::Joining(_)) {
-                    post.session.state = State::Joined;
+                    post.session.joined();
                 }
                 post.leechers = leechers;
                 self.say_of_outpost(id, None);
@@ -177,6 +178,7 @@ impl Peer {
             }
             TrackerMessageBody::Ok => message.id.into_iter().for_each(|id| post.signals.answered(id)),
             TrackerMessageBody::Error { code, text, retry_after_ms } => {
+                let text = text.chars().take(ERROR_TEXT_CHARS_SHOWN).collect::<String>();
                 let retry_after = Duration::from_millis(u64::from(retry_after_ms.unwrap_or(1000)));
                 match post.session.refused(now, message.id, code, retry_after) {
                     Refusal::Ignored => {

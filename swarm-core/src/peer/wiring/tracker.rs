@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::id::{Challenge, LinkId, PeerId};
-use crate::limits::RUNS_MAX;
+use crate::limits::{ERROR_TEXT_CHARS_SHOWN, RUNS_MAX};
 use crate::peer::input::{Consent, PublishError};
 use crate::peer::output::{Event, Output};
 use crate::peer::tracker::{Refusal, State, millis};
@@ -146,7 +146,7 @@ impl Peer {
             }
             TrackerMessageBody::Swarm { leechers, at_risk, share, scarcity, .. } => {
                 if matches!(self.tracker.session.state, State::Joining(_)) {
-                    self.tracker.session.state = State::Joined;
+                    self.tracker.session.joined();
                 }
                 self.swarm_state(leechers, &at_risk, share);
                 if self.tracker.set_scarcity(scarcity) {
@@ -165,6 +165,7 @@ impl Peer {
             TrackerMessageBody::Error { .. }
                 if message.id.is_none() && self.tracker.moving.is_under_way() => {}
             TrackerMessageBody::Error { code, text, retry_after_ms } => {
+                let text = text.chars().take(ERROR_TEXT_CHARS_SHOWN).collect::<String>();
                 let retry_after = Duration::from_millis(u64::from(retry_after_ms.unwrap_or(1000)));
                 self.tracker_refused(now, message.id, code, text, retry_after);
             }
