@@ -193,6 +193,9 @@ fn in_words(error: &tungstenite::Error) -> String {
             response.status().as_u16()
         );
     }
+    if let tungstenite::Error::WriteBufferFull(_) = error {
+        return "the tracker reads nothing".into();
+    }
     if let tungstenite::Error::Protocol(_) = error {
         return "the connection broke off, or this is no WebSocket".into();
     }
