@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use swarm_core::publisher::TrackerName;
-use swarm_core::web_address::{is_private_address, is_private_name};
+use swarm_core::web_address::{WebAddress, is_private_address, is_private_name};
 use tokio::time::sleep;
 
 use crate::http::{refuse, too_many};
@@ -68,9 +68,7 @@ impl AllowedOrigins {
         let mut allowed = Self::default();
         for text in texts {
             let origin = text.trim_end_matches('/').to_ascii_lowercase();
-            let is_origin = origin
-                .split_once("://")
-                .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains('/'));
+            let is_origin = is_origin(&origin);
             match origin.as_str() {
                 "*" => allowed.is_any = true,
                 // Browsers leave the port out where it is the scheme's own.
@@ -112,6 +110,16 @@ enum Relation {
 }
 
 /// An origin without a port that is its scheme's own.
+/// Whether a text is `SCHEME://HOST[:PORT]`. Schemes of browsers' extensions are allowed, wildcards in names are not.
+fn is_origin(text: &str) -> bool {
+    let scheme = text.split("://").next().unwrap_or_default();
+    let is_scheme = !scheme.is_empty()
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme
+        && WebAddress::read(text, &[scheme])
+            .is_some_and(|address| address.path.is_empty() && address.query.is_none())
+}
+
 fn without_default_port(origin: &str) -> &str {
     let port = if origin.starts_with("https://") { ":443" } else { ":80" };
     origin.strip_suffix(port).unwrap_or(origin)

@@ -24,9 +24,10 @@ pub(crate) fn statement(options: &Author) -> anyhow::Result<Statement> {
         statement.title = Some(title.clone());
     }
     for text in &options.mirror {
-        statement.mirrors.servers.push(mirror(text)?);
+        statement.mirrors.servers.push(mirror("--mirror", text)?);
     }
-    let own = options.http_url.as_deref().map(|url| mirror(&format!("{}/", url.trim_end_matches('/'))));
+    let own = options.http_url.as_deref();
+    let own = own.map(|url| mirror("--http-url", &format!("{}/", url.trim_end_matches('/'))));
     statement.own_mirror = own.transpose()?.map(|mirror| mirror.url);
     statement.mirrors.policy = options.mirror_policy.into();
     anyhow::ensure!(
@@ -36,23 +37,19 @@ pub(crate) fn statement(options: &Author) -> anyhow::Result<Statement> {
     Ok(statement)
 }
 
-/// `URL[,WEIGHT]`.
-fn mirror(text: &str) -> anyhow::Result<Mirror> {
+/// Reads `URL[,WEIGHT]`, the value of `flag`.
+fn mirror(flag: &str, text: &str) -> anyhow::Result<Mirror> {
     let (url, weight) = match text.rsplit_once(',') {
         Some((url, weight)) if weight.bytes().all(|byte| byte.is_ascii_digit()) => {
             let weight = weight.parse().ok().filter(|weight| *weight > 0);
-            (
-                url,
-                weight
-                    .with_context(|| format!("--mirror {text}: the weight is a number from 1 to 65,535"))?,
-            )
+            (url, weight.with_context(|| format!("{flag} {text}: the weight is a number from 1 to 65,535"))?)
         }
         Some(_) | None => (text, 1),
     };
     let mirror = Mirror { weight, ..Mirror::new(url.to_owned()) };
     let checked =
         swarm_core::manifest::Mirrors { servers: vec![mirror.clone()], ..Default::default() }.check();
-    checked.map_err(|error| anyhow::anyhow!("--mirror {text}: {error}"))?;
+    checked.map_err(|error| anyhow::anyhow!("{flag} {text}: {error}"))?;
     Ok(mirror)
 }
 
@@ -62,8 +59,11 @@ mod tests {
 
     #[test]
     fn a_mirror_is_an_address_and_perhaps_a_weight() {
-        let read =
-            |text| mirror(text).map(|mirror| (mirror.url, mirror.weight)).map_err(|error| error.to_string());
+        let read = |text| {
+            mirror("--mirror", text)
+                .map(|mirror| (mirror.url, mirror.weight))
+                .map_err(|error| error.to_string())
+        };
         assert_eq!(read("https://a.example/f"), Ok(("https://a.example/f".into(), 1)));
         assert_eq!(read("https://a.example/f,30"), Ok(("https://a.example/f".into(), 30)));
         assert_eq!(read("https://a.example/a,b"), Ok(("https://a.example/a,b".into(), 1)));

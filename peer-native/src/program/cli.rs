@@ -1,6 +1,6 @@
 //! The command line. Kept stable: scripts and other programs rely on it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -374,8 +374,17 @@ pub(crate) struct Reach {
     pub(crate) udp_port: Option<u16>,
 
     /// A public address that a router maps to this machine, port by port; may be repeated.
-    #[arg(long = "external-ip", value_name = "IP")]
+    #[arg(long = "external-ip", value_name = "IP", value_parser = external_ip)]
     pub(crate) external_ips: Vec<IpAddr>,
+}
+
+/// An address that another machine can send to.
+fn external_ip(text: &str) -> Result<IpAddr, &'static str> {
+    let address: IpAddr = text.parse().map_err(|_| "it must be an IP address, such as 203.0.113.7")?;
+    if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return Err("it is not the address of one machine; name the router's public address");
+    }
+    Ok(address)
 }
 
 impl Reach {
@@ -414,6 +423,27 @@ mod tests {
             let mut command = Cli::command();
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             assert!(help.replace('\n', " ").contains("bits a second"), "{help}");
+        }
+    }
+
+    #[test]
+    fn an_external_address_is_one_of_a_machine() {
+        let read = |ip| {
+            Cli::try_parse_from([
+                "seeder",
+                "seed",
+                "f",
+                "--tracker",
+                "ws://h:1/v1/swarm",
+                "--external-ip",
+                ip,
+            ])
+        };
+        for ip in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "router.example"] {
+            assert!(read(ip).is_err(), "{ip}");
+        }
+        for ip in ["203.0.113.7", "2001:db8::1"] {
+            assert!(read(ip).is_ok(), "{ip}");
         }
     }
 

@@ -196,8 +196,10 @@ fn yes_or_no() -> impl TypedValueParser<Value = bool> {
 /// The name of a host, without scheme, port and path.
 fn host(text: &str) -> Result<String, &'static str> {
     let is_address = text.parse::<std::net::IpAddr>().is_ok();
-    let is_name = !text.is_empty()
-        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter));
+    let is_name = text.split('.').all(|label| {
+        !label.is_empty()
+            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
+    });
     if is_address || is_name {
         Ok(text.to_owned())
     } else {
@@ -388,6 +390,9 @@ mod tests {
                 "must look like redis://HOST:PORT",
             ),
             (vec!["--allow-origin", "example.org"], "must look like https://example.org"),
+            (vec!["--allow-origin", "http://a b"], "must look like https://example.org"),
+            (vec!["--allow-origin", "https://*.example.org"], "must look like https://example.org"),
+            (vec!["--allow-origin", "https://example.org?a"], "must look like https://example.org"),
         ] {
             let error = config(&wrong).unwrap_err().to_string();
             assert!(error.contains(word), "{wrong:?}: {error}");
@@ -420,7 +425,7 @@ mod tests {
         ] {
             assert!(!has_host(url), "{url}");
         }
-        for text in ["http://a/", "a:80", "a/b", "", "a b", "ä.example"] {
+        for text in ["http://a/", "a:80", "a/b", "", "a b", "ä.example", "a..b", ".a", "a."] {
             assert!(host(text).is_err(), "{text}");
         }
         assert!(host("tracker.example.org").is_ok() && host("2001:db8::1").is_ok());
