@@ -75,11 +75,16 @@ impl Driver {
     fn program(mut command: Command) -> Result<(Program, u16, TempDir)> {
         let dumps = tempfile::tempdir().context("no folder for crash dumps")?;
         command.args(["--port=0", "--enable-chrome-logs"]).env("BREAKPAD_DUMP_LOCATION", dumps.path());
-        let program = Program::start("chromedriver", &mut command)?;
-        let port = program.wait_stdout("the port", START_TIMEOUT, |line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        })?;
+        let mut start = || {
+            let program = Program::start("chromedriver", &mut command)?;
+            let port = program.wait_stdout("the port", START_TIMEOUT, |line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                port.trim_end_matches('.').parse::<u16>().ok()
+            })?;
+            anyhow::Ok((program, port))
+        };
+        // chromedriver takes a free port of IPv4 and then the same one of IPv6. Another program may have taken that meanwhile.
+        let (program, port) = start().or_else(|_| start())?;
         Ok((program, port, dumps))
     }
 }
