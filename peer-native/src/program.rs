@@ -16,6 +16,7 @@ mod here;
 mod http;
 mod inspect;
 mod publishing;
+mod reach;
 mod report;
 mod seed;
 mod seeding;

@@ -1,6 +1,5 @@
 //! The command line. Kept stable: scripts and other programs rely on it.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -9,7 +8,7 @@ use swarm_core::peer::Economy;
 use swarm_core::token::{fault_in_header, fault_in_link};
 
 use crate::data_dir::DataDir;
-use crate::{Network, PortError};
+use crate::program::reach::Reach;
 
 /// Shares files with everybody who opens their links, and fetches what others share.
 #[derive(Debug, Parser)]
@@ -366,38 +365,6 @@ pub(crate) struct Upload {
     pub(crate) limit: Option<String>,
 }
 
-/// How others reach this machine.
-#[derive(Debug, Args)]
-pub(crate) struct Reach {
-    /// Carry all connections over this one UDP port, to be opened in a firewall. Default: free ports.
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) udp_port: Option<u16>,
-
-    /// A public address that a router maps to this machine, port by port; may be repeated.
-    #[arg(long = "external-ip", value_name = "IP", value_parser = external_ip)]
-    pub(crate) external_ips: Vec<IpAddr>,
-}
-
-/// An address that another machine can send to.
-fn external_ip(text: &str) -> Result<IpAddr, &'static str> {
-    let address: IpAddr = text.parse().map_err(|_| "it must be an IP address, such as 203.0.113.7")?;
-    if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        return Err("it is not the address of one machine; name the router's public address");
-    }
-    Ok(address)
-}
-
-impl Reach {
-    /// Opens the port, if one is named. Runs in a tokio runtime.
-    pub(crate) fn network(&self) -> Result<Network, PortError> {
-        let network = match self.udp_port {
-            Some(port) => Network::shared_port(port)?,
-            None => Network::own_ports(),
-        };
-        Ok(network.with_external(&self.external_ips))
-    }
-}
-
 /// Where things are kept between starts.
 #[derive(Debug, Args)]
 pub(crate) struct Data {
@@ -423,27 +390,6 @@ mod tests {
             let mut command = Cli::command();
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             assert!(help.replace('\n', " ").contains("bits a second"), "{help}");
-        }
-    }
-
-    #[test]
-    fn an_external_address_is_one_of_a_machine() {
-        let read = |ip| {
-            Cli::try_parse_from([
-                "seeder",
-                "seed",
-                "f",
-                "--tracker",
-                "ws://h:1/v1/swarm",
-                "--external-ip",
-                ip,
-            ])
-        };
-        for ip in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "router.example"] {
-            assert!(read(ip).is_err(), "{ip}");
-        }
-        for ip in ["203.0.113.7", "2001:db8::1"] {
-            assert!(read(ip).is_ok(), "{ip}");
         }
     }
 
