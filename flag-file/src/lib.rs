@@ -4,11 +4,12 @@
 //! in one place. Which command lines take such a file is theirs: they have a flag `--config`. They also share how an error
 //! is [put into words](in_words).
 
+pub mod named_file;
 mod words;
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
@@ -17,9 +18,6 @@ use toml::Value;
 use toml::de::DeTable;
 
 pub use words::in_words;
-
-/// A file of flags is never this long; a device may be without end.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Why a file of flags is not used. Each is for a person, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +57,10 @@ pub fn with_file(
     let (command, matches) = chosen(&command, &matches);
     let Ok(Some(path)) = matches.try_get_one::<PathBuf>("config") else { return Ok(given) };
     let unreadable = |error| FlagFileError::Unreadable { path: path.clone(), error };
+    // It may be a pipe: a shell's `<(…)`.
     let file = File::open(path).map_err(unreadable)?;
     let is_exposed = is_exposed(&file.metadata().map_err(unreadable)?);
-    let text = read(file).map_err(unreadable)?;
+    let text = named_file::bounded(file).and_then(named_file::text).map_err(unreadable)?;
     let source = Source { path, text: &text };
     let more = source.arguments(command, matches)?;
     if let Some(secret) = source.secret(command).filter(|_| is_exposed) {
@@ -101,15 +100,6 @@ pub fn is_exposed(metadata: &Metadata) -> bool {
 #[cfg(not(unix))]
 pub const fn is_exposed(_: &Metadata) -> bool {
     false
-}
-
-fn read(file: File) -> io::Result<String> {
-    let mut text = String::new();
-    let length = file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-    if length as u64 == FILE_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than a file of flags can be"));
-    }
-    Ok(text)
 }
 
 /// A file of flags.

@@ -1,8 +1,9 @@
-//! A seeder as a mirror: files and their trees over plain HTTP, for viewers whose networks let no peer through.
+//! A seeder as a mirror: files and their trees over HTTP, for viewers whose networks let no peer through.
 //!
 //! Serves what it was given and nothing else, at `/ROOT` and `/ROOT.tree`, where `ROOT` is the content's digest. One range is
 //! answered by 206, one beyond the end by 416. A `Range` that is malformed or names several is ignored, as RFC 9110
-//! (section 14.2) allows: the answer is 200 with everything. TLS is a proxy's business.
+//! (section 14.2) allows: the answer is 200 with everything. With a certificate it
+//! speaks TLS, as the mirror of an HTTPS page must; without one, a proxy does.
 
 mod patient_stream;
 mod places;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use certificate_files::{Certificate, server_config};
 use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -28,16 +30,18 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use swarm_core::ContentRoot;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{self, ServerConfig};
 
 use crate::store::FileStamp;
 use patient_stream::PatientStream;
 use places::{Place, Places};
 
-/// A request's head comes within this time…
+/// A handshake ends within this time, and so does a request's head…
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// …and a connection lasts no longer than this, whatever is read of it.
 const CONNECTION_MAX: Duration = Duration::from_secs(600);
@@ -72,6 +76,8 @@ struct Shared {
     places: Places,
     pace: Pace,
     stall: Duration,
+    /// How TLS is spoken; none for plain HTTP.
+    tls: Option<Arc<ServerConfig>>,
 }
 
 /// The rate of all connections together.
@@ -91,16 +97,27 @@ pub struct MirrorServer {
 }
 
 impl MirrorServer {
-    /// Listens at `HOST:PORT`; sends at most `rate` bytes a second over all connections. Runs in a tokio runtime.
-    pub async fn start(listen: &str, rate: Option<u64>) -> io::Result<Self> {
-        Self::start_with(listen, rate, STALL).await
+    /// Listens at `HOST:PORT`; sends at most `rate` bytes a second over all connections. Speaks TLS if there is a
+    /// `certificate`, which is read again when it changes. Runs in a tokio runtime.
+    pub async fn start(
+        listen: &str,
+        rate: Option<u64>,
+        certificate: Option<Certificate>,
+    ) -> io::Result<Self> {
+        Self::start_with(listen, rate, certificate, STALL).await
     }
 
-    async fn start_with(listen: &str, rate: Option<u64>, stall: Duration) -> io::Result<Self> {
+    async fn start_with(
+        listen: &str,
+        rate: Option<u64>,
+        certificate: Option<Certificate>,
+        stall: Duration,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
+        let tls = certificate.map(tls_config).transpose().map_err(io::Error::other)?;
         let (files, places, pace) = (Mutex::default(), Places::default(), Pace::new(rate));
-        let shared = Arc::new(Shared { files, places, pace, stall });
+        let shared = Arc::new(Shared { files, places, pace, stall, tls });
         tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { shared, address })
     }
@@ -130,6 +147,13 @@ impl MirrorServer {
     }
 }
 
+/// Shows the certificate of the moment, for as long as the program runs.
+fn tls_config(certificate: Certificate) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let config = server_config(certificate.resolver(), &[b"http/1.1"])?;
+    tokio::spawn(async move { certificate.keep().await });
+    Ok(config)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -141,7 +165,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Ok((stream, from)) => {
                 if let Some(place) = shared.places.take(from.ip()) {
                     tokio::spawn(serve(stream, Arc::clone(&shared), place));
-                } else if let Ok(turn) = Arc::clone(&refusals).try_acquire_owned() {
+                } else if shared.tls.is_none()
+                    // A handshake would cost more than the answer is worth: over TLS the connection just ends.
+                    && let Ok(turn) = Arc::clone(&refusals).try_acquire_owned()
+                {
                     tokio::spawn(refuse(stream, turn));
                 }
             }
@@ -162,25 +189,40 @@ async fn refuse(mut stream: TcpStream, turn: OwnedSemaphorePermit) {
         stream.take(REFUSED_BYTES_MAX).read_to_end(&mut Vec::new()).await
     };
     // Who does not listen is not waited for.
-    _ = tokio::time::timeout(REFUSAL_MAX, talk).await;
+    _ = timeout(REFUSAL_MAX, talk).await;
     drop(turn);
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>, place: Place) {
     let stream = PatientStream::new(stream, Arc::clone(&place.traffic), shared.stall);
-    let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
+    let served = async {
+        match shared.tls.clone() {
+            None => converse(stream, &shared).await,
+            // One that talks nonsense is no failure of ours.
+            Some(tls) => {
+                if let Ok(Ok(stream)) = timeout(HEAD_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
+                    converse(stream, &shared).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        _ = timeout(CONNECTION_MAX, served) => {}
+        () = place.traffic.gives_way() => {}
+    }
+    drop(place);
+}
+
+/// Answers requests until the connection ends.
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: &Arc<Shared>) {
+    let service = service_fn(|request| {
+        let shared = Arc::clone(shared);
         async move { Ok::<_, Infallible>(answer(&shared, &request)) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
     // One that leaves, or talks nonsense, is no failure of ours.
-    tokio::select! {
-        _ = tokio::time::timeout(CONNECTION_MAX, connection) => {}
-        () = place.traffic.gives_way() => {}
-    }
-    drop(place);
+    _ = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
 fn answer(shared: &Arc<Shared>, request: &Request<Incoming>) -> Response<Body> {
@@ -357,7 +399,7 @@ mod tests {
         let (content, tree) = (folder.join("content"), folder.join("tree"));
         std::fs::write(&content, vec![7; length_bytes]).unwrap();
         std::fs::write(&tree, b"tree").unwrap();
-        let server = MirrorServer::start_with("127.0.0.1:0", None, stall).await.unwrap();
+        let server = MirrorServer::start_with("127.0.0.1:0", None, None, stall).await.unwrap();
         let root = ContentRoot([3; 32]);
         server.add(root, "video/mp4", content, tree).unwrap();
         (server, format!("/{root}"))

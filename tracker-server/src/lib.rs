@@ -51,7 +51,6 @@ mod manifests;
 #[cfg(feature = "server")]
 mod metrics;
 #[cfg(feature = "server")]
-mod named_file;
 #[cfg(feature = "server")]
 mod outbox;
 #[cfg(feature = "server")]
@@ -99,9 +98,9 @@ pub use base_path::{BasePath, BasePathError};
 pub use config::{Deadlines, ServerConfig};
 pub use decision::{Tracker, TrackerConfig};
 pub use limits::{
-    CATALOGUE_LOOKS_PER_REQUEST, CERTIFICATE_LOOK_INTERVAL, MANIFESTS_PER_ADDRESS_MAX,
-    PUBLICATIONS_PER_SUBNET_MAX, REFUSAL_PAUSE, ROOM_INTERVAL, SIBLING_PROOF_TIMEOUT, SIBLINGS_MAX,
-    SIBLINGS_PER_ADDRESS_MAX, UNFINISHED_BYTES_PER_ADDRESS_MAX,
+    CATALOGUE_LOOKS_PER_REQUEST, MANIFESTS_PER_ADDRESS_MAX, PUBLICATIONS_PER_SUBNET_MAX, REFUSAL_PAUSE,
+    ROOM_INTERVAL, SIBLING_PROOF_TIMEOUT, SIBLINGS_MAX, SIBLINGS_PER_ADDRESS_MAX,
+    UNFINISHED_BYTES_PER_ADDRESS_MAX,
 };
 #[cfg(feature = "server")]
 pub use page::Page;

@@ -24,7 +24,7 @@ mod siblings;
 use std::time::Duration;
 
 pub use catalogue::*;
-pub use encrypted::*;
+pub(crate) use encrypted::*;
 pub use messages::*;
 pub use publishing::*;
 pub use several::*;
@@ -62,9 +62,6 @@ pub(crate) const READ_BYTES_PER_S: u64 = 512 * 1024;
 
 /// What is read at once beyond that, as time at that rate: 2 MiB, a manifest of the greatest length twice.
 pub(crate) const READ_BURST: Duration = Duration::from_secs(4);
-
-/// Bytes of a file that a flag names: keys, secrets and certificates have a few KiB.
-pub(crate) const NAMED_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Connections of the operator's own programs to the private listener.
 pub(crate) const OBSERVERS_MAX: usize = 64;

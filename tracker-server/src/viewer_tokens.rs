@@ -13,6 +13,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
+use certificate_files::LOOK_INTERVAL;
+use flag_file::named_file;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -21,8 +23,8 @@ use swarm_core::{SwarmId, Timestamp};
 use tokio::time::interval;
 
 use crate::decision::{EXPIRED, Permission};
-use crate::limits::{CERTIFICATE_LOOK_INTERVAL, TOKEN_BYTES_MAX, TOKEN_LEEWAY_S, TOKEN_LIFETIME_MAX_S};
-use crate::{named_file, token_signatures};
+use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_S, TOKEN_LIFETIME_MAX_S};
+use crate::token_signatures;
 
 /// The audience of tokens where the operator says nothing.
 pub const AUDIENCE_DEFAULT: &str = "tributary";
@@ -139,7 +141,7 @@ impl ViewerTokens {
         }
         let mut looks = Looks::of(self);
         let mut said = String::new();
-        let mut ticks = interval(CERTIFICATE_LOOK_INTERVAL);
+        let mut ticks = interval(LOOK_INTERVAL);
         loop {
             ticks.tick().await;
             // A disk may be slow, and connections are accepted in this task.

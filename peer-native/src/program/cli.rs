@@ -136,9 +136,18 @@ pub struct Serving {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) economy: Thrift,
 
-    /// Serve the files over plain HTTP as well, as a mirror does; FILE.tree is written beside each. TLS is a proxy's business.
+    /// Serve the files over HTTP as well, as a mirror does; FILE.tree is written beside each. Pages over HTTPS take them only
+    /// with --http-certificate or behind a proxy that speaks TLS.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) http: Option<String>,
+
+    /// Speak TLS at --http with the certificate in this file (PEM, the server's own first). It is read again when it changes.
+    #[arg(long, value_name = "FILE", requires_all = ["http", "http_certificate_key"])]
+    pub(crate) http_certificate: Option<PathBuf>,
+
+    /// The private key of --http-certificate (PEM, without a password).
+    #[arg(long, value_name = "FILE", requires = "http_certificate")]
+    pub(crate) http_certificate_key: Option<PathBuf>,
 
     /// Most that is sent over HTTP, in bits a second over all connections. Default: no limit.
     #[arg(long, value_name = "BITS", requires = "http")]

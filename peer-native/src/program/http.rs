@@ -1,6 +1,7 @@
 //! `--http`: the seeder as a mirror.
 
 use anyhow::{Context, ensure};
+use certificate_files::{Certificate, CertificateFiles};
 
 use crate::mirror_server::MirrorServer;
 use crate::program::amount;
@@ -13,6 +14,7 @@ use crate::sidecar;
 #[derive(Debug)]
 pub(crate) struct Http {
     server: MirrorServer,
+    scheme: &'static str,
 }
 
 impl Http {
@@ -24,9 +26,17 @@ impl Http {
         );
         let Some(listen) = &serving.http else { return Ok(None) };
         let rate = amount::uplink(serving.http_limit.as_deref()).context("--http-limit")?;
-        let started = MirrorServer::start(listen, rate).await;
+        let certificate = match (&serving.http_certificate, &serving.http_certificate_key) {
+            (Some(certificate), Some(key)) => {
+                let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+                Some(Certificate::read(files).context("--http-certificate and --http-certificate-key")?)
+            }
+            (Some(_), None) | (None, Some(_)) | (None, None) => None,
+        };
+        let scheme = if certificate.is_some() { "https" } else { "http" };
+        let started = MirrorServer::start(listen, rate, certificate).await;
         let server = started.with_context(|| format!("--http {listen}: cannot listen there"))?;
-        Ok(Some(Self { server }))
+        Ok(Some(Self { server, scheme }))
     }
 
     /// Serves a content from now on, and says where.
@@ -36,7 +46,7 @@ impl Http {
         let added =
             self.server.add(manifest.root, &manifest.media_type, path.clone(), sidecar::path_of(path));
         added.with_context(|| format!("{} cannot be served over HTTP", path.display()))?;
-        let url = format!("http://{}/{}", self.server.address(), manifest.root);
+        let url = format!("{}://{}/{}", self.scheme, self.server.address(), manifest.root);
         reporter.note(&format!("also over HTTP: {url}"));
         reporter.event(&Event::Http { swarm: *swarm, url: &url });
         Ok(())

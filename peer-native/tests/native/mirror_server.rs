@@ -1,12 +1,18 @@
 //! A seeder as a mirror, asked by clients that do as they please.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use certificate_files::{Certificate, CertificateFiles, LOOK_INTERVAL, provider};
 use peer_native::mirror_server::MirrorServer;
 use swarm_core::ContentRoot;
 use tempfile::TempDir;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::content::{self, DEADLINE};
 
@@ -20,10 +26,13 @@ struct Scene {
 
 impl Scene {
     async fn new(rate: Option<u64>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::with(tempfile::tempdir().unwrap(), rate, None).await
+    }
+
+    async fn with(directory: TempDir, rate: Option<u64>, certificate: Option<Certificate>) -> Self {
         content::file(directory.path(), "film", 1, LENGTH);
         content::file(directory.path(), "film.tree", 2, 100);
-        let server = MirrorServer::start("127.0.0.1:0", rate).await.unwrap();
+        let server = MirrorServer::start("127.0.0.1:0", rate, certificate).await.unwrap();
         let root = ContentRoot([7; 32]);
         let at = |name: &str| directory.path().join(name);
         server.add(root, "video/mp4", at("film"), at("film.tree")).unwrap();
@@ -148,4 +157,67 @@ async fn the_rate_holds_over_all_connections() {
     let both = tokio::join!(scene.ask("GET /ROOT HTTP/1.1"), scene.ask("GET /ROOT HTTP/1.1"));
     assert_eq!((both.0.1.len(), both.1.1.len()), (LENGTH, LENGTH));
     assert!(begun.elapsed().as_millis() >= 1300, "{:?}", begun.elapsed());
+}
+
+/// Writes a certificate for `localhost` and its key.
+fn certify(files: &CertificateFiles) -> CertificateDer<'static> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    fs::write(&files.certificate, certificate.pem()).unwrap();
+    fs::write(&files.key, key.serialize_pem()).unwrap();
+    certificate.der().clone()
+}
+
+/// The answer over TLS to one that trusts nothing but this certificate.
+fn ask_over_tls(
+    address: SocketAddr,
+    trusted: &CertificateDer<'static>,
+    request: &str,
+) -> io::Result<Vec<u8>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    let mut stream = StreamOwned::new(connection, stream);
+    write!(stream, "{request}\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_it_speaks_tls_and_shows_a_renewed_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| Path::join(directory.path(), name);
+    let files = CertificateFiles { certificate: at("c.pem"), key: at("k.pem") };
+    let first = certify(&files);
+    let certificate = Certificate::read(files.clone()).unwrap();
+    let scene = Scene::with(directory, None, Some(certificate)).await;
+    let (address, film) = (scene.server.address(), content::bytes(1, LENGTH));
+    let request = format!("GET /{} HTTP/1.1\r\nrange: bytes=100-200099", scene.root);
+    let over_tls = {
+        let request = request.clone();
+        move |trusted: &CertificateDer<'static>| {
+            let (trusted, request) = (trusted.clone(), request.clone());
+            tokio::task::spawn_blocking(move || ask_over_tls(address, &trusted, &request))
+        }
+    };
+    let answer = over_tls(&first).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 206") && answer.ends_with(&film[100..200_100]));
+
+    // Nothing is said in the clear.
+    let (head, body) = scene.ask(&request).await;
+    assert!(!head.contains("http/1.1") && body.is_empty(), "{head}");
+
+    let second = certify(&files);
+    tokio::time::sleep(LOOK_INTERVAL * 3).await;
+    assert!(over_tls(&second).await.unwrap().unwrap().starts_with(b"HTTP/1.1 206"));
+    assert!(over_tls(&first).await.unwrap().is_err(), "the one before is shown still");
 }

@@ -20,10 +20,6 @@ pub(crate) const HTTP2_SEND_BYTES: usize = 64 * 1024;
 /// An answer leaves in parts of this many bytes at most, so that its progress is seen: one frame.
 pub(crate) const HTTP2_PART_BYTES: usize = 16 * 1024;
 
-/// Interval at which the files of a certificate are checked for a change. A change is read once the files stayed the same
-/// for one interval, because a renewal writes two files.
-pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
-
 /// Connections to the listener that only says where the page is.
 pub(crate) const REDIRECTS_MAX: usize = 1_024;
 

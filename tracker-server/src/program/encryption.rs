@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use certificate_files::CertificateFiles;
 use clap::Args;
 
 use crate::Tls;
-use crate::tls::{Acme, CertificateFiles, DIRECTORY_DEFAULT};
+use crate::tls::{Acme, DIRECTORY_DEFAULT};
 
 /// The folder inside the data directory for what an authority gave.
 const ACME_FOLDER: &str = "acme";
@@ -66,7 +67,7 @@ impl EncryptionOptions {
         let tls = match (&self.certificate, &self.certificate_key) {
             (Some(certificate), Some(key)) => {
                 let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
-                Some(Tls::from_files(files)?)
+                Some(Tls::from_files(files).context("--certificate and --certificate-key")?)
             }
             (None, None) if self.has_domains() => Some(Tls::from_acme(self.acme(data_dir)?)?),
             (None, None) => None,

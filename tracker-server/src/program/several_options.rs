@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use flag_file::named_file;
 
 use crate::ServerConfig;
 use crate::engine::Choice;
 use crate::engine::redis::RedisAddress;
 use crate::limits::{ROOM_PEERS_MAX, SIBLINGS_MAX};
-use crate::named_file;
 use crate::siblings::{SiblingAddress, SiblingKey, Siblings};
 
 /// Which other trackers there are.

@@ -10,6 +10,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use certificate_files::{provider, server_config};
+use flag_file::named_file;
 use futures_util::StreamExt;
 use rustls_acme::acme::{ACME_TLS_ALPN_NAME, Problem};
 use rustls_acme::caches::DirCache;
@@ -23,9 +25,7 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 
-use super::{config, provider};
 use crate::limits::ACME_ROUND;
-use crate::named_file;
 
 /// The authority that is asked unless another is named.
 pub const DIRECTORY_DEFAULT: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -116,7 +116,7 @@ impl Renewed {
             .with_root_certificates(roots(&acme)?)
             .with_no_client_auth();
         let resolvers = Arc::new(Resolvers::default());
-        let challenge = config(Arc::<Resolvers>::clone(&resolvers), &[ACME_TLS_ALPN_NAME])?;
+        let challenge = server_config(Arc::<Resolvers>::clone(&resolvers), &[ACME_TLS_ALPN_NAME])?;
         Ok(Self { acme, trust: Arc::new(trust), resolvers, challenge })
     }
 

@@ -331,7 +331,7 @@ async fn a_certificate_that_changes_is_read_again_unless_it_is_broken() -> anyho
     let second = changed(&pki, server.address, &first).await?;
     // The first certificate again, but not its key: what was shown last stays, until there is a sound pair.
     std::fs::write(pki.files().certificate, pem)?;
-    let looked = tracker_server::CERTIFICATE_LOOK_INTERVAL * 3;
+    let looked = certificate_files::LOOK_INTERVAL * 3;
     let start = tokio::time::Instant::now();
     while start.elapsed() < looked {
         assert_eq!(pki.shown(server.address).await?, second);

@@ -1,7 +1,22 @@
-//! A certificate and its key in two files.
+//! A server's certificate and its key from two files, which are read again when they change.
 //!
-//! Owns reading them, what is wrong with them in words, and taking up a change. A pair that is not sound is never shown: the
-//! one before stays.
+//! ```no_run
+//! # async fn example() -> Result<(), certificate_files::CertificateError> {
+//! use std::sync::Arc;
+//! use certificate_files::{Certificate, CertificateFiles, server_config};
+//!
+//! let files = CertificateFiles { certificate: "fullchain.pem".into(), key: "privkey.pem".into() };
+//! let certificate = Certificate::read(files)?;
+//! let config = server_config(certificate.resolver(), &[b"http/1.1"])?;
+//! let acceptor = tokio_rustls::TlsAcceptor::from(config);
+//! tokio::spawn(async move { certificate.keep().await });
+//! # Ok(())
+//! # }
+//! ```
+//! A pair that is not sound is never shown: the one before stays. All names in errors are those of files; a program says
+//! which of its flags named them.
+
+mod shown;
 
 use std::convert::Infallible;
 use std::fs::{self, Metadata};
@@ -9,21 +24,43 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::ResolvesServerCert;
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{self, InconsistentKeys};
+use tokio_rustls::rustls::{self, InconsistentKeys, ServerConfig};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
-use super::provider;
-use super::shown::Shown;
-use crate::limits::CERTIFICATE_LOOK_INTERVAL;
-use crate::named_file;
+use flag_file::named_file;
+use shown::Shown;
+
+/// Interval at which the files are checked for a change. A change is read once the files stayed the same for one interval,
+/// because a renewal writes two files.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The one implementation of cryptography that is used here.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// A server that shows what `resolver` has and agrees on one of `protocols` (ALPN).
+pub fn server_config(
+    resolver: Arc<dyn ResolvesServerCert>,
+    protocols: &[&[u8]],
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
+}
 
 /// Where a certificate and its key are, both as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,39 +76,35 @@ pub struct CertificateFiles {
 #[non_exhaustive]
 pub enum CertificateError {
     /// A file cannot be read.
-    #[error("{flag} {} cannot be read: {error}", path.display())]
+    #[error("{} cannot be read: {error}", path.display())]
     Unread {
-        /// Which file.
-        flag: &'static str,
         /// Where it is.
         path: PathBuf,
         /// Why.
         error: io::Error,
     },
     /// The files are named the wrong way round.
-    #[error("{} holds a private key and {} a certificate: exchange --certificate and --certificate-key",
+    #[error("{} holds a private key and {} a certificate: exchange the two",
         certificate.display(), key.display())]
     Exchanged {
-        /// The file of `--certificate`.
+        /// The file that is named as the certificate.
         certificate: PathBuf,
-        /// The file of `--certificate-key`.
+        /// The file that is named as its key.
         key: PathBuf,
     },
     /// No certificate is in the file.
-    #[error("--certificate {} has no certificate: it takes PEM, the server's own certificate first", .0.display())]
+    #[error("{} has no certificate: it takes PEM, the server's own certificate first", .0.display())]
     NoCertificate(PathBuf),
     /// No private key is in the file.
-    #[error("--certificate-key {} has no private key: it takes PEM (PKCS#8, PKCS#1 or SEC1)", .0.display())]
+    #[error("{} has no private key: it takes PEM (PKCS#8, PKCS#1 or SEC1)", .0.display())]
     NoKey(PathBuf),
     /// The key is encrypted.
-    #[error("--certificate-key {} is encrypted: write it without a password, with `openssl pkey -in FILE -out NEW`",
+    #[error("{} is encrypted: write it without a password, with `openssl pkey -in FILE -out NEW`",
         .0.display())]
     Encrypted(PathBuf),
     /// The certificate or key is not sound.
-    #[error("{flag} {} cannot be used: {reason}", path.display())]
+    #[error("{} cannot be used: {reason}", path.display())]
     Unsound {
-        /// Which file.
-        flag: &'static str,
         /// Where it is.
         path: PathBuf,
         /// Why.
@@ -80,18 +113,18 @@ pub enum CertificateError {
     /// The key belongs to another certificate.
     #[error("the key in {} does not belong to the first certificate in {}", key.display(), certificate.display())]
     Mismatched {
-        /// The file of `--certificate`.
+        /// The file that is named as the certificate.
         certificate: PathBuf,
-        /// The file of `--certificate-key`.
+        /// The file that is named as its key.
         key: PathBuf,
     },
     /// The key belongs to a certificate further down.
     #[error("the certificate for the key in {} is not the first one in {}: the server's own comes first, its issuers follow",
         key.display(), certificate.display())]
     Disordered {
-        /// The file of `--certificate`.
+        /// The file that is named as the certificate.
         certificate: PathBuf,
-        /// The file of `--certificate-key`.
+        /// The file that is named as its key.
         key: PathBuf,
     },
     /// TLS cannot be set up.
@@ -99,43 +132,41 @@ pub enum CertificateError {
     Tls(#[from] rustls::Error),
 }
 
-const CERTIFICATE: &str = "--certificate";
-const KEY: &str = "--certificate-key";
-
 /// What tells one state of the files from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp([Option<(SystemTime, u64, u64)>; 2]);
 
 /// A certificate and the files that it came from.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub struct Certificate {
     files: CertificateFiles,
     /// The files when they were read first.
     first: Stamp,
     shown: Arc<Shown>,
 }
 
-impl Watched {
+impl Certificate {
     /// Reads the files.
-    pub(super) fn read(files: CertificateFiles) -> Result<Self, CertificateError> {
+    pub fn read(files: CertificateFiles) -> Result<Self, CertificateError> {
         let first = stamp(&files);
         let key = read(&files)?;
         warn(&files, &key);
         Ok(Self { files, first, shown: Arc::new(Shown::new(key)) })
     }
 
-    pub(super) fn shown(&self) -> Arc<Shown> {
-        Arc::clone(&self.shown)
+    /// What handshakes ask for the certificate of the moment. Connections keep the one that they began with.
+    pub fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
+        Arc::<Shown>::clone(&self.shown)
     }
 
     /// The names in the certificate.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         self.shown.get().cert.first().map(names_of).unwrap_or_default()
     }
 
     /// Takes up what changes.
-    pub(super) async fn keep(&self) -> Infallible {
-        let mut looks = interval(CERTIFICATE_LOOK_INTERVAL);
+    pub async fn keep(&self) -> Infallible {
+        let mut looks = interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut taken, mut before) = (self.first.clone(), self.first.clone());
         loop {
@@ -190,15 +221,14 @@ fn number(metadata: &Metadata) -> u64 {
 /// Reads and checks both files.
 fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
     let CertificateFiles { certificate, key } = files;
-    let certificate_pem = contents(CERTIFICATE, certificate)?;
-    let key_pem = contents(KEY, key)?;
-    let unsound = |flag, path: &Path, reason: &dyn std::fmt::Display| CertificateError::Unsound {
-        flag,
+    let certificate_pem = contents(certificate)?;
+    let key_pem = contents(key)?;
+    let unsound = |path: &Path, reason: &dyn std::fmt::Display| CertificateError::Unsound {
         path: path.to_owned(),
         reason: reason.to_string(),
     };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate_pem).collect();
-    let chain = chain.map_err(|error| unsound(CERTIFICATE, certificate, &error))?;
+    let chain = chain.map_err(|error| unsound(certificate, &error))?;
     if chain.is_empty() {
         let is_exchanged = PrivateKeyDer::from_pem_slice(&certificate_pem).is_ok()
             && CertificateDer::from_pem_slice(&key_pem).is_ok();
@@ -214,7 +244,7 @@ fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
     let private =
         PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| CertificateError::NoKey(key.clone()))?;
     let signing = provider().key_provider.load_private_key(private);
-    let signing = signing.map_err(|error| unsound(KEY, key, &error))?;
+    let signing = signing.map_err(|error| unsound(key, &error))?;
     let pair = CertifiedKey::new(chain, signing);
     match pair.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
@@ -229,12 +259,12 @@ fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
                 CertificateError::Mismatched { certificate, key }
             })
         }
-        Err(error) => Err(unsound(CERTIFICATE, certificate, &error)),
+        Err(error) => Err(unsound(certificate, &error)),
     }
 }
 
-fn contents(flag: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let failed = |error| CertificateError::Unread { flag, path: path.to_owned(), error };
+fn contents(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    let failed = |error| CertificateError::Unread { path: path.to_owned(), error };
     named_file::ordinary(path).map(|(bytes, _)| bytes).map_err(failed)
 }
 
@@ -324,7 +354,7 @@ mod tests {
         for (certificate, key, words) in [
             (certificate.as_str(), other_key.as_str(), "does not belong to the first certificate"),
             (&format!("{other}{certificate}"), &key, "the server's own comes first"),
-            (&key, &certificate, "exchange --certificate and --certificate-key"),
+            (&key, &certificate, "exchange the two"),
             ("", &key, "has no certificate"),
             (&certificate, "nonsense", "has no private key"),
             (&certificate, &certificate, "has no private key"),
@@ -336,9 +366,7 @@ mod tests {
             assert!(error.contains(words) && !error.contains('\n'), "{words}: {error}");
         }
         let missing = CertificateFiles { certificate: "missing.pem".into(), key: "missing.pem".into() };
-        assert!(
-            read(&missing).unwrap_err().to_string().starts_with("--certificate missing.pem cannot be read")
-        );
+        assert!(read(&missing).unwrap_err().to_string().starts_with("missing.pem cannot be read"));
     }
 
     #[test]

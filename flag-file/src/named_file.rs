@@ -1,16 +1,17 @@
 //! Files that flags name: how much of them is read, and of which kind they may be.
 //!
-//! A device is without end, so each file has a greatest length. One that is read again while the tracker runs must be an
+//! A device is without end, so each file has a greatest length. One that is read again while the program runs must be an
 //! ordinary file: a pipe gives its bytes once, and opening it can wait for ever.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::limits::NAMED_FILE_BYTES_MAX;
+/// Greatest length of such a file: keys, secrets and certificates have a few KiB.
+const BYTES_MAX: u64 = 1024 * 1024;
 
 /// What an ordinary file holds, and its properties. Never waits for another program.
-pub(crate) fn ordinary(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
+pub fn ordinary(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -22,27 +23,27 @@ pub(crate) fn ordinary(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         let text =
-            "it is not an ordinary file, which it has to be because it is read again while the tracker runs";
+            "it is not an ordinary file, which it has to be because it is read again while the program runs";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     Ok((bounded(file)?, metadata))
 }
 
 /// What a file holds that is read once. It may be a pipe.
-pub(crate) fn any(path: &Path) -> io::Result<Vec<u8>> {
+pub fn any(path: &Path) -> io::Result<Vec<u8>> {
     bounded(File::open(path)?)
 }
 
 /// The same as text.
-pub(crate) fn text(bytes: Vec<u8>) -> io::Result<String> {
+pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8");
     String::from_utf8(bytes).map_err(not_text)
 }
 
-fn bounded(file: File) -> io::Result<Vec<u8>> {
+pub(crate) fn bounded(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(NAMED_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > NAMED_FILE_BYTES_MAX {
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
     }
     Ok(bytes)
