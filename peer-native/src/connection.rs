@@ -19,7 +19,7 @@ use webrtc::peer_connection::{
 };
 
 use crate::link::LinkOptions;
-use crate::network::{LinkRuntime, relay, stretched};
+use crate::network::{LinkRuntime, Traffic, relay, stretched};
 
 /// Without an answer for this long a path counts as interrupted.
 const ICE_DISCONNECTED: Duration = Duration::from_secs(5);
@@ -144,17 +144,18 @@ impl PeerConnectionEventHandler for Listener {
     }
 }
 
-/// Builds a connection whose events go to `news`.
+/// Builds a connection whose events go to `news`, and whose packets are counted in `traffic`.
 pub(crate) async fn build(
     options: &LinkOptions,
     news: mpsc::Sender<News>,
+    traffic: &Arc<Traffic>,
 ) -> Result<Arc<dyn PeerConnection>, BuildError> {
     // Browsers hide their addresses behind mDNS names. Without multicast they still reach us at ours.
-    match attempt(options, news.clone(), MulticastDnsMode::QueryOnly).await {
+    match attempt(options, news.clone(), traffic, MulticastDnsMode::QueryOnly).await {
         Ok(connection) => Ok(connection),
         Err(error) => {
             tracing::debug!(%error, "no connection with multicast DNS; trying without");
-            attempt(options, news, MulticastDnsMode::Disabled).await
+            attempt(options, news, traffic, MulticastDnsMode::Disabled).await
         }
     }
 }
@@ -162,11 +163,12 @@ pub(crate) async fn build(
 async fn attempt(
     options: &LinkOptions,
     news: mpsc::Sender<News>,
+    traffic: &Arc<Traffic>,
     mdns: MulticastDnsMode,
 ) -> Result<Arc<dyn PeerConnection>, BuildError> {
     let credentials = Credentials::random()?;
     let membership = options.network.shared().map(|port| port.join(&credentials.fragment));
-    let runtime = LinkRuntime::new(membership, relay::credentials(&options.ice_servers));
+    let runtime = LinkRuntime::new(membership, relay::credentials(&options.ice_servers), Arc::clone(traffic));
     let servers = servers(&options.ice_servers);
     let policy = if options.is_relayed { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
     let configuration = RTCConfigurationBuilder::new()

@@ -8,6 +8,7 @@ mod patience;
 mod patient_socket;
 pub(crate) mod relay;
 mod runtime;
+mod traffic;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 pub use addresses::network_addresses;
 pub(crate) use clock::stretched;
 pub(crate) use runtime::LinkRuntime;
+pub(crate) use traffic::Traffic;
 
 use rtc::crypto::{self, SignatureScheme};
 use rtc::peer_connection::certificate::CertificateParams;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 
 use super::{Counters, LinkEvent, Told};
+use crate::network::Traffic;
 
 /// What the readers tell the link's task.
 pub(super) enum Channel {
@@ -24,6 +25,7 @@ pub(super) struct Reader {
     pub(super) channel: Arc<dyn DataChannel>,
     pub(super) told: Told,
     pub(super) counters: Arc<Counters>,
+    pub(super) traffic: Arc<Traffic>,
     pub(super) low_water: Arc<AtomicU64>,
     pub(super) readers: mpsc::Sender<Channel>,
     pub(super) is_open: watch::Receiver<bool>,
@@ -43,6 +45,7 @@ impl Reader {
             }
             match event {
                 DataChannelEvent::OnMessage(message) => {
+                    self.traffic.note_message(message.data.len());
                     if self.is_open.wait_for(|is_open| *is_open).await.is_err() {
                         return;
                     }

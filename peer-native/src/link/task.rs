@@ -16,7 +16,7 @@ use webrtc::peer_connection::{PeerConnection, RTCIceCandidateInit, RTCSessionDes
 use super::reader::{Channel, Reader, sample};
 use super::{Command, Counters, LinkEvent, LinkOptions, Told};
 use crate::connection::{self, NEWS_MAX, News};
-use crate::network::Network;
+use crate::network::{Network, Traffic};
 
 /// Until both channels are open, from the start.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -35,6 +35,7 @@ struct Task {
     network: Network,
     told: Told,
     counters: Arc<Counters>,
+    traffic: Arc<Traffic>,
     /// Remote candidates that came before the remote description; bounded by the limit on signals.
     early: Vec<RTCIceCandidateInit>,
     has_remote_description: bool,
@@ -55,7 +56,8 @@ pub(super) async fn run(
     told: Told,
 ) -> String {
     let (news, news_queue) = mpsc::channel(NEWS_MAX);
-    let connection = match connection::build(&options, news).await {
+    let traffic = Arc::new(Traffic::default());
+    let connection = match connection::build(&options, news, &traffic).await {
         Ok(connection) => connection,
         Err(error) => return format!("a connection cannot be created: {error}"),
     };
@@ -65,6 +67,7 @@ pub(super) async fn run(
         network: options.network,
         told,
         counters,
+        traffic,
         early: Vec::new(),
         has_remote_description: false,
         control: None,
@@ -114,6 +117,9 @@ impl Task {
                 // `None` is seen by the first branch as well.
                 Some(frame) = queues.frames.recv(), if is_open => self.send(frame).await?,
                 _ = ticks.tick(), if self.has_bytes_under_way() => self.sample().await,
+                () = self.traffic.is_excessive() => {
+                    return Err("the other side sends a message that does not end".into());
+                }
                 () = &mut deadline, if !is_open => {
                     return Err(format!("no connection within {} s", OPEN_TIMEOUT.as_secs()));
                 }
@@ -277,6 +283,7 @@ impl Task {
             channel,
             told: self.told.clone(),
             counters: self.counters.clone(),
+            traffic: self.traffic.clone(),
             low_water: self.low_water.clone(),
             readers: self.readers.clone(),
             is_open: self.is_open.subscribe(),

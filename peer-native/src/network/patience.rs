@@ -15,6 +15,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::traffic::APPLICATION_DATA;
+
 /// Full packets that do not wait at the beginning: until the sender's window has opened.
 const EAGER_AT_FIRST: u32 = 64;
 /// Records with data after which a connection stands, whatever their length: some only ever carry short ones.
@@ -32,8 +34,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Packets further apart than this do not belong together.
 const APART: Duration = Duration::from_millis(100);
 
-/// First byte of a DTLS record that carries data.
-const APPLICATION_DATA: u8 = 23;
 /// Where a record's epoch and number are.
 const RECORD_NUMBER: std::ops::Range<usize> = 3..11;
 

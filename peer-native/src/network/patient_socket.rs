@@ -17,6 +17,7 @@ use tokio::time::{Sleep, sleep_until};
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
 use super::patience::{Patience, Verdict};
+use super::traffic::Traffic;
 
 /// After this long the connection has done what it was woken for.
 const NUDGE_AFTER: Duration = Duration::from_millis(1);
@@ -42,15 +43,16 @@ struct State {
 #[derive(Debug)]
 pub(super) struct PatientSocket {
     below: Arc<dyn AsyncUdpSocket>,
+    traffic: Arc<Traffic>,
     state: Mutex<State>,
 }
 
 impl PatientSocket {
-    /// Takes the place of a socket.
-    pub(super) fn new(below: Arc<dyn AsyncUdpSocket>) -> Self {
+    /// Takes the place of a socket. What passes is counted in `traffic`.
+    pub(super) fn new(below: Arc<dyn AsyncUdpSocket>, traffic: Arc<Traffic>) -> Self {
         let state =
             State { patience: Patience::new(), held: VecDeque::new(), ready: VecDeque::new(), timer: None };
-        Self { below, state: Mutex::new(state) }
+        Self { below, traffic, state: Mutex::new(state) }
     }
 }
 
@@ -59,7 +61,7 @@ impl State {
     fn is_taken(&mut self, buffer: &[u8], meta: RecvMeta) -> bool {
         let bytes = buffer.get(..meta.len).unwrap_or_default();
         let now = Instant::now();
-        match self.patience.heard(now, bytes.chunks(meta.stride.max(1))) {
+        match self.patience.heard(now, datagrams(buffer, meta)) {
             Verdict::Now if self.held.is_empty() => {
                 self.set_timer(self.patience.is_young().then(|| now + NUDGE_AFTER));
                 true
@@ -100,13 +102,22 @@ impl State {
     }
 }
 
+/// The datagrams of one call.
+fn datagrams(buffer: &[u8], meta: RecvMeta) -> impl Iterator<Item = &[u8]> {
+    buffer.get(..meta.len).unwrap_or_default().chunks(meta.stride.max(1))
+}
+
 impl AsyncUdpSocket for PatientSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.below.local_addr()
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        self.below.poll_send(cx, transmit)
+        let sent = self.below.poll_send(cx, transmit);
+        if let Poll::Ready(Ok(bytes)) = sent {
+            self.traffic.note_sent(bytes);
+        }
+        sent
     }
 
     fn poll_recv(
@@ -130,6 +141,8 @@ impl AsyncUdpSocket for PatientSocket {
             }
             let below = self.below.poll_recv(cx, std::slice::from_mut(buffer), std::slice::from_mut(first));
             match below {
+                // The link is about to end.
+                Poll::Ready(Ok(_)) if !self.traffic.note_received(datagrams(buffer, *first)) => {}
                 Poll::Ready(Ok(_)) if state.is_taken(buffer, *first) => return Poll::Ready(Ok(1)),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

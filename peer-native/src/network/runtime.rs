@@ -17,6 +17,7 @@ use super::checks::{CheckedSocket, Checks};
 use super::clock::{FastClock, shrunk};
 use super::patient_socket::PatientSocket;
 use super::relay::{Credential, RelaySocket};
+use super::traffic::Traffic;
 use crate::mux::{Membership, MuxSocket};
 
 /// Bytes that the kernel is asked to keep for a connection's socket while nobody reads it; it grants what its
@@ -37,13 +38,19 @@ pub(crate) struct LinkRuntime {
     relay_users: Vec<Credential>,
     /// Connectivity checks of all sockets.
     checks: Arc<Mutex<Checks>>,
+    /// What all sockets carry.
+    traffic: Arc<Traffic>,
 }
 
 impl LinkRuntime {
     /// A runtime whose sockets are its own, or parts of a shared port.
-    pub(crate) fn new(membership: Option<Membership>, relay_users: Vec<Credential>) -> Self {
-        let membership = membership.map(Arc::new);
-        Self { tokio: TokioRuntime, clock: FastClock::new(), membership, relay_users, checks: Arc::default() }
+    pub(crate) fn new(
+        membership: Option<Membership>,
+        relay_users: Vec<Credential>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
+        let (clock, membership) = (FastClock::new(), membership.map(Arc::new));
+        Self { tokio: TokioRuntime, clock, membership, relay_users, checks: Arc::default(), traffic }
     }
 
     /// What a connection uses in place of these sockets. `own`: a socket for relays alone.
@@ -58,7 +65,7 @@ impl LinkRuntime {
         } else {
             Arc::new(RelaySocket::new(below, own, self.relay_users.clone()))
         };
-        Arc::new(PatientSocket::new(below))
+        Arc::new(PatientSocket::new(below, Arc::clone(&self.traffic)))
     }
 }
 
