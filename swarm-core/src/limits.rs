@@ -46,6 +46,10 @@ pub const POSTER_BYTES_MAX: usize = 64 * 1024;
 /// Cues of subtitles that are shown at one time: more lines than fit on a screen.
 pub(crate) const CUES_TOGETHER_MAX: usize = 100;
 
+/// Tags inside one another in one cue: people need three or four, and Chromium lays out thousands of them in minutes and ends the tab at
+/// some tens of thousands.
+pub(crate) const CUE_DEPTH_MAX: usize = 64;
+
 /// Pixels of a poster: 16 MiB of memory in a browser, and more than the screens on which most people watch have.
 pub(crate) const POSTER_PIXELS_MAX: u64 = 4 * 1024 * 1024;
 
