@@ -1,5 +1,5 @@
-//! What browsers make of WebVTT subtitles: how many cues are shown at the same time, which are laid out together, and how deep their tags
-//! lie in one another. Thousands of either stop the page.
+//! What browsers make of WebVTT subtitles: how many cues, lines and tags are shown at the same time, which are laid out together, and how
+//! deep tags lie in one another. Thousands stop the page.
 //!
 //! Lines are read as section 6 of the [WebVTT standard] has it. What one browser takes and another one does not is counted. A line with an arrow
 //! begins a cue wherever it stands: in the header, in a comment, in an identifier's place, in a text. So blocks need not be told apart.
@@ -8,7 +8,7 @@
 //! [WebVTT standard]: https://www.w3.org/TR/webvtt1/#parsing
 
 use super::ManifestError;
-use crate::limits::{CUE_DEPTH_MAX, CUES_TOGETHER_MAX};
+use crate::limits::{CUE_DEPTH_MAX, CUE_LINES_TOGETHER_MAX, CUE_TAGS_TOGETHER_MAX, CUES_TOGETHER_MAX};
 
 /// Hours up to which browsers agree. Chromium takes more for this, Firefox for what is left after a division by 2^32.
 const HOURS_MAX: u64 = i32::MAX as u64;
@@ -23,8 +23,14 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), ManifestError> {
         return Err(ManifestError::Invalid("subtitles are no UTF-8 text"));
     };
     let cues = cues(text);
-    if together_max(&cues) > CUES_TOGETHER_MAX {
+    if together_max(&cues, |_| 1) > CUES_TOGETHER_MAX {
         return Err(ManifestError::Invalid("subtitles show more than 100 cues at a time"));
+    }
+    if together_max(&cues, |cue| cue.lines) > CUE_LINES_TOGETHER_MAX {
+        return Err(ManifestError::Invalid("subtitles show more than 200 lines at a time"));
+    }
+    if together_max(&cues, |cue| cue.tags) > CUE_TAGS_TOGETHER_MAX {
+        return Err(ManifestError::Invalid("subtitles show more than 2,000 tags at a time"));
     }
     if cues.iter().any(|cue| cue.depth > CUE_DEPTH_MAX) {
         return Err(ManifestError::Invalid("subtitles have a cue with more than 64 tags inside one another"));
@@ -37,6 +43,10 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), ManifestError> {
 struct Cue {
     start_ms: u64,
     end_ms: u64,
+    /// Lines of its text.
+    lines: usize,
+    /// Signs that begin a tag.
+    tags: usize,
     /// How many tags lie around the innermost text.
     depth: usize,
 }
@@ -51,7 +61,8 @@ fn cues(text: &str) -> Vec<Cue> {
             text.push_str(line);
             text.push('\n');
         }
-        cues.push(Cue { start_ms, end_ms, depth: depth(&text) });
+        let [lines, tags] = ['\n', '<'].map(|sign| text.matches(sign).count());
+        cues.push(Cue { start_ms, end_ms, lines, tags, depth: depth(&text) });
     }
     cues
 }
@@ -103,14 +114,15 @@ fn skip_space(text: &str) -> &str {
     text.trim_start_matches([' ', '\t', '\u{c}'])
 }
 
-/// The largest number of cues at one moment.
-fn together_max(cues: &[Cue]) -> usize {
-    let starts = cues.iter().map(|cue| (cue.start_ms, false));
+/// The largest sum of what counts of cues at one moment.
+fn together_max(cues: &[Cue], count: impl Fn(&Cue) -> usize) -> usize {
+    let starts = cues.iter().map(|cue| (cue.start_ms, false, count(cue)));
+    let ends = cues.iter().map(|cue| (cue.end_ms, true, count(cue)));
     // At one moment starts come before ends: Chromium shows a cue to the end of its last moment.
-    let mut changes: Vec<(u64, bool)> = starts.chain(cues.iter().map(|cue| (cue.end_ms, true))).collect();
+    let mut changes: Vec<(u64, bool, usize)> = starts.chain(ends).collect();
     changes.sort_unstable();
-    let shown = changes.iter().scan(0_usize, |shown, (_, is_end)| {
-        *shown = if *is_end { *shown - 1 } else { *shown + 1 };
+    let shown = changes.iter().scan(0_usize, |shown, (_, is_end, count)| {
+        *shown = if *is_end { *shown - count } else { *shown + count };
         Some(*shown)
     });
     shown.max().unwrap_or(0)
@@ -146,7 +158,7 @@ mod tests {
     use super::*;
 
     fn together(text: &str) -> usize {
-        together_max(&cues(text))
+        together_max(&cues(text), |_| 1)
     }
 
     fn deepest(text: &str) -> usize {
@@ -272,6 +284,17 @@ mod tests {
         let cues = |count| format!("WEBVTT\n\n{}", "00:00.000 --> 10:00.000x\na\n\n".repeat(count));
         assert_eq!(refusal(cues(CUES_TOGETHER_MAX).as_bytes()), "");
         assert!(refusal(cues(CUES_TOGETHER_MAX + 1).as_bytes()).contains("100 cues"));
+        let lined = |count| format!("WEBVTT\n\n00:00.000 --> 10:00.000\n{}", "a\n".repeat(count));
+        assert_eq!(refusal(lined(CUE_LINES_TOGETHER_MAX).as_bytes()), "");
+        assert!(refusal(lined(CUE_LINES_TOGETHER_MAX + 1).as_bytes()).contains("200 lines"));
+        let wide = |count| {
+            format!(
+                "WEBVTT\n\n{}",
+                format!("00:00.000 --> 10:00.000\n{}\n", "<i>a</i>".repeat(count)).repeat(20)
+            )
+        };
+        assert_eq!(refusal(wide(CUE_TAGS_TOGETHER_MAX / 40).as_bytes()), "");
+        assert!(refusal(wide(CUE_TAGS_TOGETHER_MAX / 40 + 1).as_bytes()).contains("2,000 tags"));
         let utf16: Vec<u8> = format!("\u{feff}{}", cues(CUES_TOGETHER_MAX + 1))
             .encode_utf16()
             .flat_map(u16::to_le_bytes)
