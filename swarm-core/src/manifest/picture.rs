@@ -31,8 +31,8 @@ impl Picture {
     /// Reads a JPEG, PNG or WebP.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, ManifestError> {
         let png_bytes = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n");
-        let size = if let Some(chunks) = png_bytes {
-            png(chunks)
+        let size = if let Some(parts) = png_bytes {
+            png(parts)
         } else if let Some(segments) = bytes.strip_prefix(b"\xff\xd8") {
             jpeg(segments)
         } else {
@@ -50,14 +50,14 @@ impl Picture {
     }
 }
 
-/// PNG specification (third edition), sections 5.3 and 11.2.1: the first chunk is IHDR, of 13 bytes. acTL, fcTL and fdAT are an
+/// PNG specification (third edition), sections 5.3 and 11.2.1: the first part is IHDR, of 13 bytes. acTL, fcTL and fdAT are an
 /// animation; gdAT is a second picture, which Chromium decodes on bright screens.
-fn png(chunks: &[u8]) -> Result<(u32, u32), &'static str> {
-    let header = chunks.strip_prefix(b"\0\0\0\x0dIHDR").ok_or(NO_PICTURE)?;
+fn png(parts: &[u8]) -> Result<(u32, u32), &'static str> {
+    let header = parts.strip_prefix(b"\0\0\0\x0dIHDR").ok_or(NO_PICTURE)?;
     let size = big(header, 0, 4).zip(big(header, 4, 4)).ok_or(NO_PICTURE)?;
     // 13 bytes and a checksum.
     let mut rest = header.get(17..);
-    while let Some((length, after)) = rest.and_then(|chunk| Some((big(chunk, 0, 4)?, chunk.get(4..)?))) {
+    while let Some((length, after)) = rest.and_then(|part| Some((big(part, 0, 4)?, part.get(4..)?))) {
         match after.get(..4) {
             Some(b"IHDR" | b"gdAT") => return Err(SEVERAL),
             Some(b"acTL" | b"fcTL" | b"fdAT") => return Err(ANIMATED),
@@ -136,10 +136,10 @@ fn webp(bytes: &[u8]) -> Result<(u32, u32), &'static str> {
     let after_riff = bytes.strip_prefix(b"RIFF").and_then(|rest| rest.get(4..));
     let mut rest = after_riff.and_then(|rest| rest.strip_prefix(b"WEBP"));
     let mut size = None;
-    while let Some((length, after)) = rest.and_then(|chunk| Some((little(chunk, 4, 4)?, chunk.get(8..)?))) {
+    while let Some((length, after)) = rest.and_then(|part| Some((little(part, 4, 4)?, part.get(8..)?))) {
         let length = length as usize;
         let data = after.get(..length).unwrap_or(after);
-        let found = match rest.and_then(|chunk| chunk.get(..4)) {
+        let found = match rest.and_then(|part| part.get(..4)) {
             Some(b"ANIM" | b"ANMF") => return Err(ANIMATED),
             Some(b"VP8X") if data.first().is_some_and(|flags| flags & 2 != 0) => return Err(ANIMATED),
             Some(b"VP8X") => {
@@ -154,7 +154,7 @@ fn webp(bytes: &[u8]) -> Result<(u32, u32), &'static str> {
             return Err(SEVERAL);
         }
         size = Some(found);
-        // Chunks have an even number of bytes.
+        // Parts have an even number of bytes.
         rest = after.get(length..).and_then(|next| next.get(length % 2..));
     }
     size.ok_or(NO_PICTURE)
@@ -198,8 +198,8 @@ mod tests {
     const LOSSLESS: &[u8] = b"VP8L\x05\0\0\0\x2f\x7f\xc2\x59\0\0";
     const EXTENDED: &[u8] = b"VP8X\x0a\0\0\0\0\0\0\0\x7f\x02\0\x67\x01\0";
 
-    fn webp(chunks: &[&[u8]]) -> Vec<u8> {
-        [b"RIFF\0\0\0\0WEBP", chunks.concat().as_slice()].concat()
+    fn webp(parts: &[&[u8]]) -> Vec<u8> {
+        [b"RIFF\0\0\0\0WEBP", parts.concat().as_slice()].concat()
     }
 
     /// Pixels, or why it is refused.
@@ -215,8 +215,8 @@ mod tests {
     fn the_size_is_read_of_each_format_by_its_bytes() {
         assert_eq!(read(PNG), Ok(22_000 * 22_000));
         assert_eq!(read(JPEG), Ok(640 * 360));
-        for chunks in [&[LOSSY][..], &[LOSSLESS], &[EXTENDED], &[EXTENDED, b"ICCP\x01\0\0\0xy", LOSSLESS]] {
-            assert_eq!(read(&webp(chunks)), Ok(640 * 360), "{chunks:?}");
+        for parts in [&[LOSSY][..], &[LOSSLESS], &[EXTENDED], &[EXTENDED, b"ICCP\x01\0\0\0xy", LOSSLESS]] {
+            assert_eq!(read(&webp(parts)), Ok(640 * 360), "{parts:?}");
         }
         // A scan with stuffed bytes and a restart, another one, and what a camera writes behind the end.
         let pixels = b"\xff\xda\0\x02a\xff\0\xc0b\xff\xd0c\xff\xda\0\x02d\xff\xd9trailing\xff\xc0\0\x0b\x08\xff\xff\xff\xff";
@@ -251,22 +251,22 @@ mod tests {
             assert_eq!(read(&[PNG, &further].concat()), Err(SEVERAL), "{kind}");
         }
         let large = b"VP8 \x0a\0\0\0\0\0\0\x9d\x01\x2a\xff\x3f\xff\x3f".as_slice();
-        for chunks in [[EXTENDED, large], [LOSSY, large], [LOSSLESS, large], [large, EXTENDED]] {
-            assert_eq!(read(&webp(&chunks)), Err(SEVERAL), "{chunks:?}");
+        for parts in [[EXTENDED, large], [LOSSY, large], [LOSSLESS, large], [large, EXTENDED]] {
+            assert_eq!(read(&webp(&parts)), Err(SEVERAL), "{parts:?}");
         }
     }
 
     #[test]
     fn a_picture_that_moves_is_refused() {
         for kind in ["acTL", "fcTL", "fdAT"] {
-            let chunk = [b"\0\0\0\x01bKGDxsums\0\0\0\x01", kind.as_bytes(), b"xsums"].concat();
-            assert_eq!(read(&[PNG, &chunk].concat()), Err(ANIMATED), "{kind}");
+            let part = [b"\0\0\0\x01bKGDxsums\0\0\0\x01", kind.as_bytes(), b"xsums"].concat();
+            assert_eq!(read(&[PNG, &part].concat()), Err(ANIMATED), "{kind}");
         }
         let flagged = b"VP8X\x0a\0\0\0\x02\0\0\0\x7f\x02\0\x67\x01\0".as_slice();
-        for chunks in
+        for parts in
             [&[flagged][..], &[EXTENDED, b"ANIM\0\0\0\0"], &[EXTENDED, b"x\0\0\0\x01\0\0\0xyANMF\0\0\0\0"]]
         {
-            assert_eq!(read(&webp(chunks)), Err(ANIMATED), "{chunks:?}");
+            assert_eq!(read(&webp(parts)), Err(ANIMATED), "{parts:?}");
         }
     }
 
