@@ -28,13 +28,14 @@ pub(crate) fn beside(path: &Path, remarks: &mut Vec<Remark>) -> Vec<Attachment> 
         remarks.push(Remark::Warning(text));
     }
     files.truncate(SUBTITLES_MAX);
-    let read = |(path, marks): (PathBuf, String)| match read(&path) {
-        Ok(bytes) => Some(attachment(bytes, &marks)),
-        Err(reason) => {
-            remarks.push(Remark::Warning(format!("{} is left out: {reason}", path.display())));
-            None
-        }
-    };
+    let read =
+        |(path, marks): (PathBuf, String)| match read(&path).and_then(|bytes| attachment(bytes, &marks)) {
+            Ok(attachment) => Some(attachment),
+            Err(reason) => {
+                remarks.push(Remark::Warning(format!("{} is left out: {reason}", path.display())));
+                None
+            }
+        };
     files.into_iter().filter_map(read).collect()
 }
 
@@ -83,16 +84,19 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn attachment(bytes: Vec<u8>, marks: &str) -> Attachment {
+/// Subtitles that a manifest may have; otherwise why it may not.
+fn attachment(bytes: Vec<u8>, marks: &str) -> Result<Attachment, String> {
     let (first, rest) = marks.split_once('.').unwrap_or((marks, ""));
     let (language, label) = if is_language(first) { (Some(first), rest) } else { (None, marks) };
-    Attachment {
+    let attachment = Attachment {
         kind: AttachmentKind::Subtitles,
         media_type: "text/vtt".into(),
         language: language.map(str::to_owned),
         label: Some(label.to_owned()).filter(|label| !label.is_empty()),
         bytes: bytes.into(),
-    }
+    };
+    attachment.check().map_err(|error| error.to_string())?;
+    Ok(attachment)
 }
 
 /// Whether a text has the form of a language tag (BCP 47): two or three letters, then parts of up to eight.
@@ -150,6 +154,14 @@ mod tests {
         let mut remarks = Vec::new();
         assert_eq!(beside(&film, &mut remarks).len(), SUBTITLES_MAX);
         assert_eq!(remarks.len(), 1);
+        let deep = format!("WEBVTT\n\n00:00.000 --> 10:00.000\n{}x\n", "<i>".repeat(20_000));
+        fs::write(folder.path().join("film.00.vtt"), deep).unwrap();
+        fs::remove_file(folder.path().join("film.01.vtt")).unwrap();
+        fs::remove_file(folder.path().join("film.vtt")).unwrap();
+        remarks.clear();
+        assert_eq!(beside(&film, &mut remarks).len(), SUBTITLES_MAX - 2);
+        let [Remark::Warning(warning)] = remarks.as_slice() else { panic!("{remarks:?}") };
+        assert!(warning.contains("film.00.vtt is left out") && warning.contains("64 tags"), "{warning}");
         fs::remove_dir_all(folder.path()).unwrap();
         assert!(beside(&film, &mut remarks).is_empty());
     }

@@ -317,7 +317,7 @@ mod tests {
             media_type: "image/webp".into(),
             language: None,
             label: None,
-            bytes: b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0\0\0\x9d\x01\x2a\x40\x01\xb4\0".to_vec().into(),
+            bytes: b"RIFF\x16\0\0\0WEBPVP8 \x0a\0\0\0\0\0\0\x9d\x01\x2a\x40\x01\xb4\0".to_vec().into(),
         };
         let object = to_attachment(&attachment).unwrap();
         let field = |name: &str| Reflect::get(&object, &name.into()).unwrap();

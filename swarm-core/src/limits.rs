@@ -46,6 +46,17 @@ pub const POSTER_BYTES_MAX: usize = 64 * 1024;
 /// Cues of subtitles that are shown at one time: more lines than fit on a screen.
 pub(crate) const CUES_TOGETHER_MAX: usize = 100;
 
+/// Lines of all cues that are shown at one time: as many as two for each cue. Chromium lays out 100,000 of them in ten seconds and more.
+pub(crate) const CUE_LINES_TOGETHER_MAX: usize = 200;
+
+/// Tags of all cues that are shown at one time, beginnings and ends: five around parts of each line. Chromium lays out 20,000 of readings
+/// above words (ruby) in ten seconds and more.
+pub(crate) const CUE_TAGS_TOGETHER_MAX: usize = 2_000;
+
+/// Tags inside one another in one cue: people need three or four, and Chromium lays out thousands of them in minutes and ends the tab at
+/// some tens of thousands.
+pub(crate) const CUE_DEPTH_MAX: usize = 64;
+
 /// Pixels of a poster: 16 MiB of memory in a browser, and more than the screens on which most people watch have.
 pub(crate) const POSTER_PIXELS_MAX: u64 = 4 * 1024 * 1024;
 

@@ -165,6 +165,23 @@ async fn inspect_with_keys(tab: &Tab) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_film_whose_name_is_a_folder_is_played_by_the_embed() -> Result<()> {
+    let tracker = Tracker::start()?;
+    let link = publish(&tracker, &Manifest { name: "..".to_owned(), ..manifest() }).await?;
+    let (site, swarm) = link.split_once('#').context("a link names its swarm")?;
+    Scene::play("a name that is a folder", async |scene| {
+        let tab = scene.tab().await?;
+        tab.open(&format!("{site}embed?autoplay=1&muted=1#{swarm}")).await?;
+        let expression = "document.querySelector('video')?.src.includes('/content/')";
+        tab.wait_for("an address to play", TIMEOUT, expression).await?;
+        let address: String = tab.value("document.querySelector('video').src").await?;
+        ensure!(address.starts_with(&format!("{site}content/{swarm}/film")), "{address}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_catalogue_shows_the_title_and_the_poster_where_there_is_one() -> Result<()> {
     let tracker = Tracker::start()?;
     let plain = Manifest { attachments: vec![], title: Some("The <b>river</b>".to_owned()), ..manifest() };

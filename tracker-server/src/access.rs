@@ -109,7 +109,6 @@ enum Relation {
     Foreign,
 }
 
-/// An origin without a port that is its scheme's own.
 /// Whether a text is `SCHEME://HOST[:PORT]`. Schemes of browsers' extensions are allowed, wildcards in names are not.
 fn is_origin(text: &str) -> bool {
     let scheme = text.split("://").next().unwrap_or_default();
@@ -120,6 +119,7 @@ fn is_origin(text: &str) -> bool {
             .is_some_and(|address| address.path.is_empty() && address.query.is_none())
 }
 
+/// An origin without a port that is its scheme's own.
 fn without_default_port(origin: &str) -> &str {
     let port = if origin.starts_with("https://") { ":443" } else { ":80" };
     origin.strip_suffix(port).unwrap_or(origin)

@@ -528,7 +528,7 @@ mod tests {
             media_type: "image/webp".into(),
             language: None,
             label: None,
-            bytes: Bytes::from_static(b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0\0\0\x9d\x01\x2a\x40\x01\xb4\0"),
+            bytes: Bytes::from_static(b"RIFF\x16\0\0\0WEBPVP8 \x0a\0\0\0\0\0\0\x9d\x01\x2a\x40\x01\xb4\0"),
         });
         let bytes: Bytes = film.to_bytes().unwrap().into();
         let swarm = film.swarm_id().unwrap();

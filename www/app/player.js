@@ -3,6 +3,7 @@
 // first frame, stalls, what plays and how much media lies ahead.
 
 import { posterUrl, tracks } from "./attachments.js";
+import { contentName } from "./content_name.js";
 import { element, setText } from "./dom.js";
 import { say } from "./first_words.js";
 import { recall } from "./memory.js";
@@ -26,12 +27,11 @@ const ATTEMPTS_MAX = 3;
 const AGAIN_MS = 300;
 
 /**
- * Where the service worker answers for a content, relative to the page. A name that addresses take for a folder would lead elsewhere.
+ * Where the service worker answers for a content, relative to the page.
  * @param {Content} content
  */
 export function contentUrl({ swarm, name }) {
-  const file = name === "." || name === ".." ? "film" : name.replaceAll("/", "_");
-  return `content/${swarm}/${encodeURIComponent(file)}`;
+  return `content/${swarm}/${contentName(name)}`;
 }
 
 export class Player {

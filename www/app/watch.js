@@ -4,6 +4,7 @@
 
 import { posterUrl, tracks } from "./attachments.js";
 import { Connections } from "./connections.js";
+import { contentName } from "./content_name.js";
 import { startService } from "./service.js";
 import { secondsAhead } from "./start_buffer.js";
 
@@ -171,8 +172,7 @@ export class Watching extends EventTarget {
     services.set(this.#service, service);
     service.catch(() => services.delete(this.#service));
     const [content] = await Promise.all([known, service]);
-    const name = encodeURIComponent(content.name.replaceAll("/", "_"));
-    this.url = new URL(`content/${content.swarm}/${name}`, this.#service).href;
+    this.url = new URL(`content/${content.swarm}/${contentName(content.name)}`, this.#service).href;
     this.content = content;
     if (video) this.attach(video);
     this.#say("content", content);

@@ -3,24 +3,24 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::cues;
+use super::picture::Picture;
 use super::storyboard::{Grid, Tiles};
-use super::{cues, picture};
-use crate::limits::{
-    CUES_TOGETHER_MAX, POSTER_BYTES_MAX, POSTER_PIXELS_MAX, STORYBOARD_BYTES_MAX, SUBTITLES_BYTES_MAX,
-};
+use crate::limits::{POSTER_BYTES_MAX, POSTER_PIXELS_MAX, STORYBOARD_BYTES_MAX, SUBTITLES_BYTES_MAX};
 use crate::manifest::ManifestError;
 
 /// Media types of posters: pictures that cannot carry a program, as an SVG could.
-const POSTER_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/webp", "image/avif"];
+/// AVIF is none of them: its header need not name the size that browsers decode.
+const POSTER_TYPES: [&str; 3] = ["image/jpeg", "image/png", "image/webp"];
 
-/// Media types of storyboards: those of the pictures whose size the header alone tells.
+/// Media types of storyboards: those in which a photograph is small.
 const STORYBOARD_TYPES: [&str; 2] = ["image/jpeg", "image/webp"];
 
 /// What an attachment is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttachmentKind {
-    /// A picture shown before the media plays: JPEG, PNG, WebP or AVIF, of at most 4 Mi pixels. One at most.
+    /// A picture shown before the media plays: JPEG, PNG or WebP, of at most 4 Mi pixels. One at most.
     Poster,
     /// Text shown with the media: WebVTT.
     Subtitles,
@@ -56,17 +56,22 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// A page makes something of these bytes, so only types that cannot carry a program are let in.
-    pub(super) fn check(&self) -> Result<(), ManifestError> {
+    /// Whether a manifest may have it. A page makes something of these bytes, so only types that cannot carry a program are let in, and
+    /// only what a browser shows at little expense.
+    pub fn check(&self) -> Result<(), ManifestError> {
         let (media_types, bytes_max): (&[&str], usize) = match self.kind {
             AttachmentKind::Poster => (&POSTER_TYPES, POSTER_BYTES_MAX),
             AttachmentKind::Subtitles => (&["text/vtt"], SUBTITLES_BYTES_MAX),
             AttachmentKind::Storyboard(_) => (&STORYBOARD_TYPES, STORYBOARD_BYTES_MAX),
         };
         if !media_types.contains(&self.media_type.as_str()) {
-            return Err(ManifestError::Invalid(
-                "a poster is no JPEG, PNG, WebP or AVIF, a storyboard no JPEG or WebP, or subtitles are no WebVTT",
-            ));
+            return Err(ManifestError::Invalid(match self.kind {
+                AttachmentKind::Poster => {
+                    "a poster must be JPEG, PNG or WebP; AVIF and other types are not taken"
+                }
+                AttachmentKind::Subtitles => "subtitles must be WebVTT",
+                AttachmentKind::Storyboard(_) => "a storyboard must be JPEG or WebP",
+            }));
         }
         if self.bytes.is_empty() || self.bytes.len() > bytes_max {
             return Err(ManifestError::Invalid(
@@ -74,16 +79,11 @@ impl Attachment {
             ));
         }
         match self.kind {
-            AttachmentKind::Poster => match picture::pixels(&self.bytes) {
-                Some(0..=POSTER_PIXELS_MAX) => Ok(()),
-                Some(_) | None => {
-                    Err(ManifestError::Invalid("a poster is no picture, or has more than 4 million pixels"))
-                }
-            },
-            AttachmentKind::Subtitles => match cues::together_max(&self.bytes) {
-                0..=CUES_TOGETHER_MAX => Ok(()),
-                _ => Err(ManifestError::Invalid("subtitles show more than 100 cues at a time")),
-            },
+            AttachmentKind::Poster if Picture::read(&self.bytes)?.pixels() > POSTER_PIXELS_MAX => {
+                Err(ManifestError::Invalid("a poster has more than 4 million pixels"))
+            }
+            AttachmentKind::Poster => Ok(()),
+            AttachmentKind::Subtitles => cues::check(&self.bytes),
             AttachmentKind::Storyboard(grid) => grid.tiles(&self.bytes).map(|_| ()),
         }
     }

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ManifestError, picture};
+use super::ManifestError;
+use super::picture::Picture;
 use crate::limits::{STORYBOARD_PIXELS_MAX, STORYBOARD_TILES_MAX, TILE_EDGE_MAX, TILE_EDGE_MIN};
 
 /// How a storyboard's picture is divided: tiles of equal size in rows of `columns`, without gaps, in the order of reading. Only the last
@@ -44,13 +45,13 @@ impl Grid {
                 "a storyboard has no tiles, more than 240, or rows longer than all",
             ));
         }
-        let size = picture::jpeg_or_webp(bytes);
-        let is_shown = |(width, height)| u64::from(width) * u64::from(height) <= STORYBOARD_PIXELS_MAX;
-        let Some((width, height)) = size.filter(|size| is_shown(*size)) else {
+        let picture = Picture::read(bytes)?;
+        if picture.is_png || picture.pixels() > STORYBOARD_PIXELS_MAX {
             return Err(ManifestError::Invalid(
                 "a storyboard is no JPEG or WebP, or has more than 4 million pixels",
             ));
-        };
+        }
+        let Picture { width, height, .. } = picture;
         let (columns, rows) = (u32::from(columns), u32::from(self.rows()));
         let tiles = Tiles { grid: self, width: width / columns, height: height / rows };
         let is_divided = width.is_multiple_of(columns) && height.is_multiple_of(rows);

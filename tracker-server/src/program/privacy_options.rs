@@ -97,6 +97,44 @@ mod tests {
                 Relays { fixed: Vec::new(), urls: vec!["turn:t".into()], secret: Some("s".into()) };
         };
         assert!(applied(&["--relay-only"], with_relay).unwrap().tracker.privacy.is_relay_required);
-        assert!(applied(&["--embed-origin", "blog.example"], |_| {}).unwrap_err().contains("--embed-origin"));
+    }
+
+    #[test]
+    fn an_origin_that_may_embed_is_one_and_no_more_of_a_policy() {
+        let embedding =
+            |origin: &str| applied(&["--embed-origin", origin], |_| {}).map(|config| config.embed_origins);
+        for origin in [
+            "https://blog.example",
+            "https://blog.example:8443/",
+            "http://127.0.0.1:8000",
+            "http://[::1]:80",
+            "*",
+        ] {
+            let origins = embedding(origin).unwrap();
+            assert_eq!(origins.is_any(), origin == "*", "{origin}");
+        }
+        for none in [
+            "blog.example",
+            "https://a.b; script-src *",
+            "https://a.b;script-src",
+            "https://a.b *",
+            "https://a.b,https://c.d",
+            "https://*.example.org",
+            "https://*",
+            "https://a.b/page",
+            "https://a.b?x",
+            "https://a.b:99999",
+            "https://",
+            "https:",
+            "'none'",
+            "**",
+            "",
+        ] {
+            let refusal = embedding(none).unwrap_err();
+            assert!(
+                refusal.starts_with("--embed-origin ") && refusal.contains("must look like"),
+                "{refusal}"
+            );
+        }
     }
 }
