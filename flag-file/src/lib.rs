@@ -257,8 +257,8 @@ mod tests {
             assert!(error.contains(words) && error.lines().count() == 1, "{text}: {error}");
         }
         let error = added(b"output = '\xff'", &[]).unwrap_err();
-        assert!(error.contains("flags.toml cannot be read: stream did not contain valid UTF-8"), "{error}");
-        let error = added(" ".repeat(FILE_BYTES_MAX as usize), &[]).unwrap_err();
+        assert!(error.contains("flags.toml cannot be read: it is not text in UTF-8"), "{error}");
+        let error = added(" ".repeat(named_file::BYTES_MAX as usize + 1), &[]).unwrap_err();
         assert!(error.contains("is longer than"), "{error}");
     }
 

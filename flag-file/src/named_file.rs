@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// Greatest length of such a file: keys, secrets and certificates have a few KiB.
-const BYTES_MAX: u64 = 1024 * 1024;
+pub(crate) const BYTES_MAX: u64 = 1024 * 1024;
 
 /// What an ordinary file holds, and its properties. Never waits for another program.
 pub fn ordinary(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {

@@ -9,7 +9,8 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
-use certificate_files::{Certificate, CertificateError, CertificateFiles, server_config};
+use certificate_files::{Certificate, server_config};
+pub use certificate_files::{CertificateError, CertificateFiles};
 use rustls_acme::is_tls_alpn_challenge;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::rustls::ServerConfig;

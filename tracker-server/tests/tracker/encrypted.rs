@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use certificate_files::CertificateFiles;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -21,7 +22,6 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_tungstenite::tungstenite::Message;
 use tracker_server::decision::Rate;
-use tracker_server::tls::CertificateFiles;
 use tracker_server::{Page, ServerConfig, Tls};
 
 use crate::harness::{PATIENCE, Server, code_of, request};
