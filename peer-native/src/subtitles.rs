@@ -159,7 +159,7 @@ mod tests {
         fs::remove_file(folder.path().join("film.01.vtt")).unwrap();
         fs::remove_file(folder.path().join("film.vtt")).unwrap();
         remarks.clear();
-        assert_eq!(beside(&film, &mut remarks).len(), SUBTITLES_MAX - 2);
+        assert_eq!(beside(&film, &mut remarks).len(), SUBTITLES_MAX - 1);
         let [Remark::Warning(warning)] = remarks.as_slice() else { panic!("{remarks:?}") };
         assert!(warning.contains("film.00.vtt is left out") && warning.contains("64 tags"), "{warning}");
         fs::remove_dir_all(folder.path()).unwrap();
