@@ -154,7 +154,7 @@ mod tests {
         let mut remarks = Vec::new();
         assert_eq!(beside(&film, &mut remarks).len(), SUBTITLES_MAX);
         assert_eq!(remarks.len(), 1);
-        let deep = format!("WEBVTT\n\n00:00.000 --> 10:00.000\n{}x\n", "<i>".repeat(20_000));
+        let deep = format!("WEBVTT\n\n00:00.000 --> 10:00.000\n{}x\n", "<i>".repeat(1_000));
         fs::write(folder.path().join("film.00.vtt"), deep).unwrap();
         fs::remove_file(folder.path().join("film.01.vtt")).unwrap();
         fs::remove_file(folder.path().join("film.vtt")).unwrap();
