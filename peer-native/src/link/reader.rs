@@ -50,6 +50,7 @@ impl Reader {
                         return;
                     }
                     self.told.tell(decode(self.label, message.data.freeze())).await;
+                    self.traffic.note_taken();
                 }
                 DataChannelEvent::OnBufferedAmountLow if self.label == DATA_LABEL => {
                     let low_water = self.low_water.load(Ordering::Relaxed);

@@ -104,6 +104,9 @@ impl Task {
         tokio::pin!(deadline);
         let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let traffic = Arc::clone(&self.traffic);
+        let excess = traffic.exceeds_its_messages();
+        tokio::pin!(excess);
         loop {
             let is_open = *self.is_open.borrow();
             tokio::select! {
@@ -117,7 +120,7 @@ impl Task {
                 // `None` is seen by the first branch as well.
                 Some(frame) = queues.frames.recv(), if is_open => self.send(frame).await?,
                 _ = ticks.tick(), if self.has_bytes_under_way() => self.sample().await,
-                () = self.traffic.is_excessive() => {
+                () = &mut excess => {
                     return Err("the other side sends a message that does not end".into());
                 }
                 () = &mut deadline, if !is_open => {

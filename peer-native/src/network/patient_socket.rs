@@ -141,7 +141,7 @@ impl AsyncUdpSocket for PatientSocket {
             }
             let below = self.below.poll_recv(cx, std::slice::from_mut(buffer), std::slice::from_mut(first));
             match below {
-                // The link is about to end.
+                // The other side sends them again, unless its link is about to end.
                 Poll::Ready(Ok(_)) if !self.traffic.note_received(datagrams(buffer, *first)) => {}
                 Poll::Ready(Ok(_)) if state.is_taken(buffer, *first) => return Poll::Ready(Ok(1)),
                 Poll::Ready(Ok(_)) => {}
