@@ -119,7 +119,7 @@ mod tests {
 
     fn tls(arguments: &[&str], data_dir: Option<&Path>) -> Result<Option<Tls>, String> {
         let line = Line::try_parse_from([&["x"], arguments].concat()).map_err(|error| error.to_string())?;
-        line.encryption.tls(data_dir).map_err(|error| error.to_string())
+        line.encryption.tls(data_dir).map_err(|error| flag_file::in_words(&*error))
     }
 
     #[test]
