@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
+use tests::browser::TabStats;
 use tests::content::film;
 use tests::ports::free_address;
 use tests::redis::{Member, Redis};
@@ -77,9 +78,10 @@ async fn tabs_at_another_tracker_move_to_the_home_and_keep_their_links() -> Resu
 }
 
 async fn ensure_linked(tab: &std::sync::Arc<Tab>) -> Result<()> {
-    let stats = tab.stats().await?;
+    // Two tabs may still be building their connection when both have moved already.
+    let is_linked = |stats: &TabStats| stats.open_links("initial") == 1 && stats.open_links("viewer") == 1;
+    let stats = tab.wait_stats("links to the seeder and the other tab", TIMEOUT, is_linked).await?;
     ensure!(!stats.is_complete(), "{} had all before it moved", tab.name());
-    ensure!(stats.open_links("initial") == 1 && stats.open_links("viewer") == 1, "{:?}", stats.links);
     let lost: u32 = tab.value("lostLinks").await?;
     ensure!(lost == 0, "{} lost {lost} links", tab.name());
     tab.wait_for("the tracker", Duration::ZERO, "tributary.stats().tracker === 'up'").await
