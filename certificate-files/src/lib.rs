@@ -37,7 +37,6 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
-use flag_file::named_file;
 use shown::Shown;
 
 /// Interval at which the files are checked for a change. A change is read once the files stayed the same for one interval,

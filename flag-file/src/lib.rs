@@ -4,7 +4,6 @@
 //! in one place. Which command lines take such a file is theirs: they have a flag `--config`. They also share how an error
 //! is [put into words](in_words).
 
-pub mod named_file;
 mod words;
 
 use std::ffi::OsString;

@@ -2,8 +2,8 @@
 //!
 //! Serves what it was given and nothing else, at `/ROOT` and `/ROOT.tree`, where `ROOT` is the content's digest. One range is
 //! answered by 206, one beyond the end by 416. A `Range` that is malformed or names several is ignored, as RFC 9110
-//! (section 14.2) allows: the answer is 200 with everything. With a certificate it
-//! speaks TLS, as the mirror of an HTTPS page must; without one, a proxy does.
+//! (section 14.2) allows: the answer is 200 with everything. With a certificate it speaks
+//! TLS, which HTTPS pages ask of a mirror; without one, a proxy has to.
 
 mod patient_stream;
 mod places;

@@ -19,17 +19,12 @@
 mod file;
 mod span;
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use swarm_core::manifest::{Chapter, Mirror, Mirrors, PRIORITY_MAX, Period};
 use swarm_core::segmentation::{RULES_MAX, Rule, Scope, Structure};
 use swarm_core::{ContentRoot, Geometry, GroupRange};
-
-/// Bytes of a rules file, at most: a thousand rules with a paragraph of comment each.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A mistake of the author.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,17 +68,8 @@ impl Statement {
     pub fn read(path: &Path) -> Result<Self, RuleError> {
         let name = path.display().to_string();
         let error = |text: String| RuleError { place: name.clone(), text };
-        let mut text = String::new();
-        // A pipe without a writer never opens; a device has no end.
-        let is_file = fs::metadata(path).map(|metadata| metadata.is_file());
-        if !is_file.map_err(|source| error(format!("cannot be read: {source}")))? {
-            return Err(error("is a pipe, a device or a folder; name a file".into()));
-        }
-        let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
-        let length = read.map_err(|source| error(format!("cannot be read: {source}")))?;
-        if length as u64 > FILE_BYTES_MAX {
-            return Err(error("is longer than 1 MiB, which no rules file needs to be".into()));
-        }
+        let read = named_file::ordinary(path).and_then(|(bytes, _)| named_file::text(bytes));
+        let text = read.map_err(|source| error(format!("cannot be read: {source}")))?;
         Self::parse(&name, &text)
     }
 
@@ -190,6 +176,9 @@ fn names(chapters: &[Chapter]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(unix)]
+    use std::fs::File;
+
     use super::*;
 
     fn mistake(text: &str) -> String {

@@ -26,13 +26,10 @@ impl Http {
         );
         let Some(listen) = &serving.http else { return Ok(None) };
         let rate = amount::uplink(serving.http_limit.as_deref()).context("--http-limit")?;
-        let certificate = match (&serving.http_certificate, &serving.http_certificate_key) {
-            (Some(certificate), Some(key)) => {
-                let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
-                Some(Certificate::read(files).context("--http-certificate and --http-certificate-key")?)
-            }
-            (Some(_), None) | (None, Some(_)) | (None, None) => None,
-        };
+        // The command line takes none of the two without the other.
+        let files = serving.http_certificate.clone().zip(serving.http_certificate_key.clone());
+        let read = files.map(|(certificate, key)| Certificate::read(CertificateFiles { certificate, key }));
+        let certificate = read.transpose().context("--http-certificate and --http-certificate-key")?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let started = MirrorServer::start(listen, rate, certificate).await;
         let server = started.with_context(|| format!("--http {listen}: cannot listen there"))?;

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use flag_file::named_file;
 
 use crate::ServerConfig;
 use crate::engine::Choice;

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use certificate_files::{provider, server_config};
-use flag_file::named_file;
 use futures_util::StreamExt;
 use rustls_acme::acme::{ACME_TLS_ALPN_NAME, Problem};
 use rustls_acme::caches::DirCache;

@@ -5,12 +5,13 @@ use cargo_metadata::Metadata;
 use crate::tidy::Finding;
 
 /// Which of our crates each of our crates may depend on.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("swarm-core", &[]),
-    ("flag-file", &[]),
-    ("certificate-files", &["flag-file"]),
-    ("tracker-server", &["swarm-core", "flag-file", "certificate-files"]),
-    ("peer-native", &["swarm-core", "flag-file", "certificate-files"]),
+    ("named-file", &[]),
+    ("flag-file", &["named-file"]),
+    ("certificate-files", &["named-file"]),
+    ("tracker-server", &["swarm-core", "named-file", "flag-file", "certificate-files"]),
+    ("peer-native", &["swarm-core", "named-file", "flag-file", "certificate-files"]),
     ("peer-wasm", &["swarm-core"]),
     ("tributary", &["flag-file", "tracker-server", "peer-native"]),
     ("swarm-sim", &["swarm-core", "tracker-server", "peer-native"]),

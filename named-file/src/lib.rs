@@ -1,14 +1,18 @@
-//! Files that flags name: how much of them is read, and of which kind they may be.
+//! Files that people name: how much of them is read, and of which kind they may be.
 //!
-//! A device is without end, so each file has a greatest length. One that is read again while the program runs must be an
-//! ordinary file: a pipe gives its bytes once, and opening it can wait for ever.
+//! ```
+//! let read = |path: &str| named_file::ordinary(path.as_ref()).map_err(|error| error.to_string());
+//! assert!(read("/").unwrap_err().contains("name a file"));
+//! ```
+//! A device is without end, so each file has a greatest length. One that is read several times must be an ordinary file: a pipe
+//! gives its bytes once, and opening it can wait for ever.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Greatest length of such a file: keys, secrets and certificates have a few KiB.
-pub(crate) const BYTES_MAX: u64 = 1024 * 1024;
+/// Greatest length of such a file, bytes: keys and certificates have a few KiB, a thousand rules some hundred.
+pub const BYTES_MAX: u64 = 1024 * 1024;
 
 /// What an ordinary file holds, and its properties. Never waits for another program.
 pub fn ordinary(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
@@ -22,8 +26,7 @@ pub fn ordinary(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let file = options.open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        let text =
-            "it is not an ordinary file, which it has to be because it is read again while the program runs";
+        let text = "it is not an ordinary file, but a pipe, a device or a folder; name a file";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     Ok((bounded(file)?, metadata))
@@ -40,7 +43,8 @@ pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(not_text)
 }
 
-pub(crate) fn bounded(file: File) -> io::Result<Vec<u8>> {
+/// What an open file holds.
+pub fn bounded(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > BYTES_MAX {
