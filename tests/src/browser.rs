@@ -319,10 +319,10 @@ impl Tab {
     ) -> Result<TabStats> {
         let mut last = None;
         let found = wait::until(&format!("{}: {what}", self.name), timeout, async || {
-            let stats = self.stats().await?;
-            let is_met = is_met(&stats);
-            last = Some(stats.clone());
-            Ok(is_met.then_some(stats))
+            // A page that has just been opened may not have run its script.
+            let stats: Option<TabStats> = self.value("window.tributary?.stats() ?? null").await?;
+            last.clone_from(&stats);
+            Ok(stats.filter(&is_met))
         })
         .await;
         found.with_context(|| format!("the last account was {last:?}"))
