@@ -1,9 +1,9 @@
 //! The driver: feeds the core what happens in this worker and has done what it asks.
 //!
 //! Everything that happens, from whatever callback, is put into one queue and taken out by whoever is not
-//! already doing so. So the state is borrowed in one place, and no callback can find it borrowed. What channels tell is taken
-//! out in the next [turn](crate::turns), the rest before the callback returns; what bounds the queue is what neighbours may have in
-//! flight, and what one happening can cause.
+//! already doing so. So the state is borrowed in one place, and no callback can find it borrowed. What channels, promises and the page
+//! tell is taken out in the next [turn](crate::turns), the rest before the callback returns; what bounds the queue is what neighbours
+//! may have in flight, and what one happening can cause.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -119,13 +119,25 @@ impl Driver {
         })
     }
 
-    /// Takes something that happened, and does whatever follows from it.
+    /// Takes something that happened in a task that ends with this worker, and does whatever follows from it.
     pub(crate) fn tell(&self, happening: Happening) {
-        let is_of_channel = matches!(happening, Happening::Channel(..));
         self.queue.borrow_mut().push_back(happening);
-        if !is_of_channel || !self.turns.ask() {
+        self.run();
+    }
+
+    /// Takes something that a channel, a promise or the page told. It may come when the worker's context is gone.
+    pub(crate) fn tell_in_turn(&self, happening: Happening) {
+        self.queue.borrow_mut().push_back(happening);
+        if !self.turns.ask() {
             self.run();
         }
+    }
+
+    /// The page says that it goes away or may do so. That comes before whatever waits: what waits would write to files, and the
+    /// worker's context may be gone already.
+    pub(crate) fn leave(&self, message: FromPage) {
+        self.queue.borrow_mut().push_front(Happening::Page(message, Attachment::None));
+        self.run();
     }
 
     /// Does what follows from all that happened, unless that is being done.

@@ -14,7 +14,7 @@ use crate::link::{Lane, Link};
 use crate::mirror;
 use crate::page::{Attachment, ToPage};
 use crate::start;
-use crate::state::{State, tell};
+use crate::state::{State, tell_in_turn};
 use crate::tracker::{Place, fetch_manifest};
 
 impl State {
@@ -114,7 +114,7 @@ impl State {
         let driver = self.driver.clone();
         if let Some((link, lane)) = self.links.get_mut(&id).zip(Lane::of_label(label)) {
             link.attach(lane, attachment, move |id, lane, event| {
-                tell(&driver, Happening::Channel(id, lane, event));
+                tell_in_turn(&driver, Happening::Channel(id, lane, event));
             });
         }
     }
@@ -143,7 +143,8 @@ impl State {
 
     fn put(&mut self, now: Timestamp, verified: &Verified) {
         let Some((_, store)) = &mut self.content else { return };
-        match store.put(verified) {
+        let put = if self.keeping.rests(now) { store.put_in_memory(verified) } else { store.put(verified) };
+        match put {
             Ok(()) => {
                 self.has_news = true;
                 self.origins.note(verified.range(), self.origin);

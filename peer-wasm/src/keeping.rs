@@ -20,6 +20,10 @@ use crate::store::open::Storage;
 /// page before this one, and not longer than a person takes a page for broken.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long nothing is written after the page said that it may go away. From then on until it is gone, the next page is loaded.
+/// What comes meanwhile is kept in memory.
+const REST: Duration = Duration::from_secs(3);
+
 /// What was last told of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Told {
@@ -37,6 +41,24 @@ pub(crate) struct Keeping {
     awaited: Option<(Arc<Manifest>, Timestamp)>,
     told: Option<Told>,
     resumed_bytes: u64,
+    /// Until when nothing is written.
+    rests_until: Timestamp,
+}
+
+impl Keeping {
+    /// The page may be about to go away: nothing is written for a while.
+    pub(crate) fn rest(&mut self, now: Timestamp) {
+        self.rests_until = now + REST;
+    }
+
+    /// Whether nothing may be written now.
+    ///
+    /// Chromium 148 goes on calling a worker whose page is being left when its file handles have lost the browser already. A write
+    /// then ends the renderer, and with it the next page of the same site: one visit in ten on a busy machine
+    /// (`leaving::` in the browser tests).
+    pub(crate) fn rests(&self, now: Timestamp) -> bool {
+        now < self.rests_until
+    }
 }
 
 impl State {
@@ -118,6 +140,9 @@ impl State {
     }
 
     fn save(&mut self, now: Timestamp) {
+        if self.keeping.rests(now) {
+            return;
+        }
         let (Some((_, store)), Some(tree)) = (&mut self.content, self.peer.tree()) else { return };
         let date_ms = js_sys::Date::now();
         store.save(tree, date_ms as u64);
@@ -136,9 +161,8 @@ impl State {
 
     /// The page goes away: another page may have the files.
     ///
-    /// Nothing is saved here. Chromium 148 ends the whole process of a page, and the next page of the same site with it, when a
-    /// worker writes to a file while its page is being left (seen in half of the visits that did). What arrived since the last
-    /// save is fetched again; `store/disk.rs` says when that is.
+    /// Nothing is saved here, see [`Keeping::rests`]. What arrived since the last save is fetched again; `store/disk.rs` says when
+    /// that is.
     pub(crate) fn close_store(&mut self) {
         self.keeping.answer = Some(None);
         if let Some((_, store)) = &self.content {

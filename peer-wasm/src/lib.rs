@@ -38,7 +38,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, WebSocket};
 
 use crate::driver::{Driver, Early, Happening};
-use crate::page::{FromPage, ToPage};
+use crate::page::{Attachment, FromPage, ToPage};
 use crate::store::STORE_BYTES_MAX;
 
 /// A running peer, as the loader holds it.
@@ -51,8 +51,14 @@ pub struct Session {
 impl Session {
     /// Takes a message of the page. What is no message is ignored: page and worker are of one build.
     pub fn handle(&self, data: &JsValue) {
-        if let Ok((message, attachment)) = FromPage::read(data) {
-            self.driver.tell(Happening::Page(message, attachment));
+        match FromPage::read(data) {
+            Ok((message @ (FromPage::Leaving {} | FromPage::Stop {}), _)) => self.driver.leave(message),
+            // What a channel tells is lost unless it is listened to by the end of the task in which it arrived.
+            Ok((message, attachment @ Attachment::Channel(_))) => {
+                self.driver.tell(Happening::Page(message, attachment));
+            }
+            Ok((message, attachment)) => self.driver.tell_in_turn(Happening::Page(message, attachment)),
+            Err(_) => {}
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) enum FromPage {
     Fresh { id: u32 },
     /// Asks for the digest of all that is held.
     Digest { id: u32 },
+    /// The page may be about to go away.
+    Leaving {},
     /// The page is going away.
     Stop {},
 }

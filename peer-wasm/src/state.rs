@@ -283,6 +283,7 @@ impl State {
             FromPage::Fresh { id } => self.post_snapshot(Some(id)),
             FromPage::Digest { id } => self.advance_digest(Digest::new(id)),
             FromPage::Keep { is_kept } => self.keep(now, is_kept),
+            FromPage::Leaving {} => self.keeping.rest(now),
             FromPage::Stop {} => {
                 self.input(now, Input::Stop);
                 self.close_store();
@@ -353,8 +354,15 @@ impl State {
         let driver = self.driver.clone();
         wasm_bindgen_futures::spawn_local(async move {
             let happening = future.await;
-            tell(&driver, happening);
+            tell_in_turn(&driver, happening);
         });
+    }
+}
+
+/// Tells a driver that may be gone what a channel or a promise told.
+pub(crate) fn tell_in_turn(driver: &Weak<Driver>, happening: Happening) {
+    if let Some(driver) = driver.upgrade() {
+        driver.tell_in_turn(happening);
     }
 }
 

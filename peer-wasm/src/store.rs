@@ -111,11 +111,17 @@ impl Store {
 
     /// Keeps verified bytes.
     pub fn put(&mut self, verified: &Verified) -> Result<(), StoreError> {
-        let is_stored = self.disk.as_mut().is_some_and(|disk| disk.put(verified).is_ok());
-        if !is_stored {
-            let disk = self.disk.as_ref();
-            self.memory.put(verified, |group| disk.is_some_and(|disk| disk.has(group)))?;
+        if self.disk.as_mut().is_some_and(|disk| disk.put(verified).is_ok()) {
+            self.held.insert(verified.range());
+            return Ok(());
         }
+        self.put_in_memory(verified)
+    }
+
+    /// Keeps verified bytes where nothing is written to files.
+    pub(crate) fn put_in_memory(&mut self, verified: &Verified) -> Result<(), StoreError> {
+        let disk = self.disk.as_ref();
+        self.memory.put(verified, |group| disk.is_some_and(|disk| disk.has(group)))?;
         self.held.insert(verified.range());
         Ok(())
     }

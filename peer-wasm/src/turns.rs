@@ -1,8 +1,8 @@
 //! Turns: work that is done in a task that the worker posts to itself.
 //!
-//! Chromium goes on delivering events of transferred data channels when a page is left and the worker's context is gone. Its file
-//! handles are gone then, too: a write ends the renderer, and with it the page that the person went to. Tasks that a worker posts
-//! to itself end with its context.
+//! Chromium 148 goes on calling a worker while its page is being left: events of transferred data channels, messages that the page
+//! posted, promises. The worker's file handles have lost the browser then, and a write to one ends the renderer, and with it the page
+//! that the person went to. What a worker posts to itself comes later than the page's word that it goes away.
 
 use std::cell::Cell;
 use std::rc::Rc;

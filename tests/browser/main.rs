@@ -10,6 +10,7 @@ mod encrypted;
 mod firefox;
 mod homing;
 mod language;
+mod leaving;
 mod messages;
 mod mirrors;
 mod outliving;

@@ -5,16 +5,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
 use tests::balancer::Balancer;
-use tests::content::{digest, film};
+use tests::content::{digest, film_at_rate};
 use tests::redis::{Member, Redis, take};
 use tests::scene::Scene;
 use tests::{Fetch, Seeder};
 
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// The seeder's uplink: half more than the film takes while it plays, so that no tab has all of it in 40 s. By then the home has
-/// to be killed, however slowly three browsers start on two processors.
-const UPLINK: &str = "6M";
+/// The film's rate. Small, because three browsers decode it on two processors.
+const RATE_BITS_PER_S: u64 = 1_000_000;
+/// The film's length, and that nobody has all of it for 80 s: by then the home has to be killed, however slowly browsers start.
+const FILM_SECONDS: u64 = 120;
+/// The seeder's uplink: half more than the film takes while it plays.
+const UPLINK: &str = "1500k";
 
 /// Native peers beside the tabs.
 const FETCHES: usize = 4;
@@ -25,7 +28,7 @@ const NEWCOMER_MAX: Duration = Duration::from_secs(10);
 #[tokio::test(flavor = "multi_thread")]
 async fn tabs_play_on_when_the_home_of_their_swarm_is_killed_and_newcomers_are_let_in_within_10_s()
 -> Result<()> {
-    let film = film()?;
+    let film = film_at_rate(RATE_BITS_PER_S, FILM_SECONDS)?;
     let original = digest(&film)?;
     let folder = tempfile::tempdir()?;
     let redis = Redis::start()?;

@@ -1,7 +1,6 @@
 //! Real Chromium: one process a tab, driven over WebDriver.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +13,10 @@ use tempfile::TempDir;
 use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
 use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
 
-use crate::internet::Host;
+use crate::driver::{Driver, START_TIMEOUT};
 use crate::memory::{PageMemory, page_memory};
 use crate::places::system_program;
-use crate::program::Program;
 use crate::wait;
-
-/// How long the driver or a browser may take to start.
-pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long one script may run in a page.
 pub(crate) const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -42,70 +37,6 @@ const FLAGS: [&str; 12] = [
     "--disable-features=WebRtcHideLocalIpsWithMdns",
     "--enable-logging=stderr",
 ];
-
-/// Lines of the browsers' logs that are shown of a test that failed.
-const LOG_LINES_SHOWN: usize = 40;
-
-/// The program that starts browsers.
-#[derive(Debug)]
-pub struct Driver {
-    pub(crate) program: Program,
-    pub(crate) url: String,
-    /// Where Chromium leaves a dump of each of its processes that crashes.
-    pub(crate) dumps: Option<TempDir>,
-}
-
-impl Driver {
-    /// Starts it on a free port.
-    pub fn start() -> Result<Self> {
-        Self::started(Command::new(system_program(&["chromedriver"])?))
-    }
-
-    pub(crate) fn started(command: Command) -> Result<Self> {
-        let (program, port, dumps) = Self::program(command)?;
-        Ok(Self { program, url: format!("http://127.0.0.1:{port}"), dumps: Some(dumps) })
-    }
-
-    /// Starts it on a host of its own; so are its browsers.
-    pub fn start_on(host: &Host) -> Result<Self> {
-        let (program, port, dumps) = Self::program(host.command(system_program(&["chromedriver"])?))?;
-        Ok(Self { program, url: format!("http://{}", host.door(port)?), dumps: Some(dumps) })
-    }
-
-    fn program(mut command: Command) -> Result<(Program, u16, TempDir)> {
-        let dumps = tempfile::tempdir().context("no folder for crash dumps")?;
-        command.args(["--port=0", "--enable-chrome-logs"]).env("BREAKPAD_DUMP_LOCATION", dumps.path());
-        let mut start = || {
-            let program = Program::start("chromedriver", &mut command)?;
-            let port = program.wait_stdout("the port", START_TIMEOUT, |line| {
-                let (_, port) = line.split_once("started successfully on port ")?;
-                port.trim_end_matches('.').parse::<u16>().ok()
-            })?;
-            anyhow::Ok((program, port))
-        };
-        // chromedriver takes a free port of IPv4 and then the same one of IPv6. Another program may have taken that meanwhile.
-        let (program, port) = start().or_else(|_| start())?;
-        Ok((program, port, dumps))
-    }
-}
-
-impl Driver {
-    /// What its browsers logged last of what went wrong with themselves: why a tab crashed, say.
-    pub fn complaints(&self) -> Vec<String> {
-        let is_complaint = |line: &String| [":ERROR:", ":FATAL:"].iter().any(|mark| line.contains(mark));
-        let mut lines = self.program.stderr();
-        lines.extend(self.program.stdout());
-        lines.retain(is_complaint);
-        lines.split_off(lines.len().saturating_sub(LOG_LINES_SHOWN))
-    }
-
-    /// How many processes of its browsers crashed.
-    pub fn crash_count(&self) -> usize {
-        let folder = self.dumps.iter().flat_map(|dumps| std::fs::read_dir(dumps.path().join("pending")));
-        let reports = folder.flatten().flatten();
-        reports.filter(|report| report.path().extension().is_some_and(|kind| kind == "dmp")).count()
-    }
-}
 
 /// One tab in a browser of its own.
 #[derive(Debug)]

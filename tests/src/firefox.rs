@@ -9,7 +9,8 @@ use thirtyfour::WebDriver;
 use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
 use thirtyfour::common::capabilities::firefox::FirefoxPreferences;
 
-use crate::browser::{Driver, SCRIPT_TIMEOUT, START_TIMEOUT, Tab};
+use crate::browser::{SCRIPT_TIMEOUT, Tab};
+use crate::driver::{Driver, START_TIMEOUT};
 use crate::places::system_program;
 use crate::program::Program;
 

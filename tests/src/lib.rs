@@ -13,6 +13,7 @@ pub mod clip;
 pub mod content;
 pub mod crowd;
 pub mod disk;
+pub mod driver;
 pub mod events;
 pub mod false_tracker;
 pub mod firefox;

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use futures_util::FutureExt;
 
-use crate::browser::{Driver, Tab};
+use crate::browser::Tab;
+use crate::driver::Driver;
 use crate::internet::Host;
 use crate::places::kept_dir;
 
@@ -46,11 +47,23 @@ impl Scene {
                 tab.close().await?;
             }
         }
-        let crash_count: usize = scene.drivers().map(Driver::crash_count).sum();
-        match result {
-            Ok(()) if crash_count > 0 => Err(anyhow!("{crash_count} processes of the browsers crashed")),
-            result => result,
+        let crashes = scene.keep_crashes()?;
+        if crashes.is_empty() {
+            return result;
         }
+        let error = result.err().map(|error| format!("{error:#}; ")).unwrap_or_default();
+        bail!("{error}{} processes of the browsers crashed: {}", crashes.len(), crashes.join(", "))
+    }
+
+    /// Keeps the dumps of processes that crashed, and gives their paths.
+    fn keep_crashes(&self) -> Result<Vec<String>> {
+        let mut kept = Vec::new();
+        for dump in self.drivers().flat_map(Driver::crashes) {
+            let path = kept_dir()?.join(format!("{}, crash {}.dmp", self.name, kept.len() + 1));
+            std::fs::copy(&dump, &path).with_context(|| format!("cannot keep {}", dump.display()))?;
+            kept.push(path.display().to_string());
+        }
+        Ok(kept)
     }
 
     fn drivers(&self) -> impl Iterator<Item = &Driver> {

@@ -9,7 +9,8 @@ use serde_json::json;
 use thirtyfour::ChromiumLikeCapabilities;
 use thirtyfour::common::capabilities::desiredcapabilities::DesiredCapabilities;
 
-use crate::browser::{Driver, START_TIMEOUT, Tab};
+use crate::browser::Tab;
+use crate::driver::{Driver, START_TIMEOUT};
 use crate::places::system_program;
 use crate::program::Program;
 

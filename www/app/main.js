@@ -7,6 +7,7 @@ import { say } from "./first_words.js";
 import { controlKeeping } from "./keeping.js";
 import { settled } from "./language.js";
 import { recall } from "./memory.js";
+import { part } from "./part.js";
 import { refuseReads, startService } from "./service.js";
 import { Reach } from "./reach.js";
 import { translatePage } from "./say.js";
@@ -29,8 +30,14 @@ async function list() {
   refuseReads();
   // The page has its heading at once.
   byId("catalogue").hidden = false;
-  const [{ startCatalogue }, { startLibrary }, { offerLanguages }] = await Promise.all(
-    [import("./catalogue.js"), import("./library.js"), import("./language_choice.js")]);
+  const load = () => Promise.all([import("./catalogue.js"), import("./library.js"), import("./language_choice.js")]);
+  let parts;
+  try {
+    parts = await part(load);
+  } catch {
+    return notice("part", () => say("part_lacking"), true);
+  }
+  const [{ startCatalogue }, { startLibrary }, { offerLanguages }] = parts;
   offerLanguages();
   startCatalogue();
   await startLibrary();
@@ -62,6 +69,7 @@ function watch(link) {
     sharing.sent(bytes, from_initial + from_peers + from_mirrors);
   };
   controlKeeping(session, started.swarm);
+  addEventListener("beforeunload", () => session.leaving());
   addEventListener("pagehide", () => session.stop());
   // A page brought back whole has left the swarm.
   addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload(); });
@@ -84,7 +92,7 @@ function watch(link) {
 function askConsent(session, view) {
   /** @type {Promise<import("./consent.js").Consent> | undefined} */
   let loading;
-  const load = () => (loading ??= import("./consent.js").then(
+  const load = () => (loading ??= part(() => import("./consent.js")).then(
     ({ Consent }) => new Consent(session, (/** @type {Words} */ words) => view.tracker("connecting", words)),
   ));
   session.onWithheld = async (isRequired) => (await load()).withheld(isRequired);

@@ -6,6 +6,7 @@ import { Connections } from "./connections.js";
 import { notice } from "./dom.js";
 import { say } from "./first_words.js";
 import { recall } from "./memory.js";
+import { part } from "./part.js";
 import { Player, contentUrl } from "./player.js";
 import { reason } from "./say.js";
 
@@ -137,6 +138,11 @@ export class Session {
     this.post({ type: "consent", is_given: isGiven });
   }
 
+  /** The page may be about to go away: nothing is written to files for a while. */
+  leaving() {
+    this.post({ type: "leaving" });
+  }
+
   /** Leaves the swarm, as far as a page that goes away still can. */
   stop() {
     this.post({ type: "stop" });
@@ -156,7 +162,7 @@ export class Session {
 
   /** @returns {Promise<Diagnosis>} which ways bring the content here, and why the others do not */
   async diagnose() {
-    const [{ diagnose }, ways] = await Promise.all([import("./diagnosis.js"), this.#connections.ways()]);
+    const [{ diagnose }, ways] = await Promise.all([part(() => import("./diagnosis.js")), this.#connections.ways()]);
     const { network } = this.#connections;
     return diagnose({
       stats: this.#stats, ways: ways.values(), network, isTrackerUp: this.#tracker === "up", isWithheld: this.#isWithheld || recall("peers") === "off",

@@ -137,6 +137,7 @@
  *   | {type: "consent", is_given: boolean}
  *   | {type: "fresh", id: number}
  *   | {type: "digest", id: number}
+ *   | {type: "leaving"}
  *   | {type: "stop"}} ToWorker
  *
  * @typedef {{type: "read", swarm: string, range: string | null, is_download: boolean}} ReadAsk

@@ -5,6 +5,7 @@
 import { byId, notice, setText } from "./dom.js";
 import { say } from "./first_words.js";
 import { formatBytes, formatDuration, formatMegabits } from "./format.js";
+import { part } from "./part.js";
 import { reason } from "./say.js";
 
 /** @import { Words } from "./dom.js" */
@@ -56,7 +57,7 @@ export class View {
   complete(visit) {
     const content = this.#content;
     if (!content || this.#loading) return;
-    this.#loading = import("./watching.js").then(({ Watching }) => new Watching(content, visit));
+    this.#loading = part(() => import("./watching.js")).then(({ Watching }) => new Watching(content, visit));
     this.#loading.then((watching) => {
       for (const { at, stats, levels } of this.#early.splice(0)) watching.stats(at, stats, levels);
       this.#watching = watching;

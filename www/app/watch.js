@@ -92,6 +92,7 @@ export class Watching extends EventTarget {
     });
     this.ready = this.#begin(known, video);
     this.ready.catch(() => {}); // who waits for it hears of it as well
+    addEventListener("beforeunload", () => { if (watched.get(this.swarm) === this) this.#post({ type: "leaving" }); });
     addEventListener("pagehide", () => this.stop(), { once: true });
   }
 

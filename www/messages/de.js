@@ -36,6 +36,7 @@ export const MESSAGES = {
   peer_no_script: "Sein Skript lässt sich nicht laden",
   nothing_to_play: "Nichts abzuspielen.",
   not_joined: "Nicht verbunden",
+  part_lacking: "Ein Teil dieser Seite lässt sich nicht laden. Bitte die Verbindung prüfen und die Seite neu laden.",
   controls_lacking: "Die Bedienelemente dieser Seite lassen sich nicht laden; stattdessen erscheinen die des Browsers.",
 
   // Player

@@ -32,6 +32,7 @@ export const FIRST = {
   peer_no_script: "its script cannot be loaded",
   nothing_to_play: "Nothing to play.",
   not_joined: "Not joined",
+  part_lacking: "A part of this page cannot be loaded. Check the connection and reload the page.",
   controls_lacking: "The controls of this page cannot be loaded; the browser's own are shown.",
 
   // Player

@@ -182,14 +182,19 @@ struct Counts {
     passed: u32,
     failed: u32,
     ignored: u32,
-    /// What failed.
+    /// The tests that failed, each with its error once that is printed.
     failures: Vec<String>,
     /// Tests that have run for a minute and have not ended.
     slow: Vec<String>,
+    /// The failed test whose output is being printed.
+    shown: Option<String>,
+    /// Whether the next line says why a test panicked.
+    is_panic_next: bool,
 }
 
 impl Counts {
     fn add(&mut self, line: &str) {
+        self.explain(line);
         if let Some(line) = line.strip_prefix("test ") {
             self.slow.retain(|name| line.strip_prefix(name).is_none_or(|rest| !rest.starts_with(" ... ")));
             if let Some(name) = line.strip_suffix(" ... FAILED") {
@@ -207,6 +212,20 @@ impl Counts {
         self.passed += count(" passed");
         self.failed += count(" failed");
         self.ignored += count(" ignored");
+    }
+
+    /// Adds the error of a failed test to its name: the end of a long log then says all that is needed.
+    fn explain(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
+            self.shown = Some(name.to_owned());
+        }
+        let is_panic = std::mem::take(&mut self.is_panic_next);
+        let error = if is_panic { Some(line) } else { line.strip_prefix("Error: ") };
+        self.is_panic_next = line.starts_with("thread '") && line.contains(" panicked at ");
+        let (Some(error), Some(name)) = (error, &self.shown) else { return };
+        if let Some(failure) = self.failures.iter_mut().find(|failure| *failure == name) {
+            *failure = format!("{name}: {error}");
+        }
     }
 
     /// A tier fails if a test failed, if a test was ignored, or if no test ran.
@@ -248,8 +267,29 @@ mod tests {
         counts.add("test swarm::it_ends ... FAILED");
         counts.add("test result: FAILED. 1 passed; 1 failed; 4 ignored; 0 filtered out");
         let failures = vec!["swarm::it_ends".to_owned()];
-        assert_eq!(counts, Counts { passed: 4, failed: 1, ignored: 4, failures, slow: Vec::new() });
+        assert_eq!(counts, Counts { passed: 4, failed: 1, ignored: 4, failures, ..Counts::default() });
         assert_eq!(counts.failure(false).unwrap(), "1 failed\n  swarm::it_ends");
+    }
+
+    #[test]
+    fn the_summary_says_why_each_test_failed() {
+        let mut counts = Counts::default();
+        for line in [
+            "test one::it_waits ... FAILED",
+            "test two::it_asserts ... FAILED",
+            "---- one::it_waits stdout ----",
+            "--- three trackers: tab 1 ---",
+            "Error: waited in vain",
+            "---- two::it_asserts stdout ----",
+            "thread 'two::it_asserts' (7) panicked at tests/src/two.rs:9:5:",
+            "assertion failed: is_true",
+            "Error: said by a program of the test",
+        ] {
+            counts.add(line);
+        }
+        let expected =
+            "0 failed\n  one::it_waits: waited in vain\n  two::it_asserts: assertion failed: is_true";
+        assert_eq!(counts.failure(false).unwrap(), expected);
     }
 
     #[test]

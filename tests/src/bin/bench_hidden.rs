@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use tests::browser::{Driver, Tab};
+use tests::browser::Tab;
 use tests::content::film;
+use tests::driver::Driver;
 use tests::screen::Screen;
 use tests::{Seeder, Tracker};
 

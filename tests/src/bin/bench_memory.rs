@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use tests::browser::{Driver, Tab};
+use tests::browser::Tab;
 use tests::content::long_film;
+use tests::driver::Driver;
 use tests::memory::PageMemory;
 use tests::{Seeder, Tracker};
 

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use tests::browser::{Driver, Tab};
+use tests::browser::Tab;
 use tests::content::film;
+use tests::driver::Driver;
 use tests::places::binary;
 use tests::{Seeder, Tracker};
 

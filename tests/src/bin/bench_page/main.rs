@@ -22,8 +22,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
-use tests::browser::{Driver, Tab};
+use tests::browser::Tab;
 use tests::content::{film, long_film};
+use tests::driver::Driver;
 use tests::program::Program;
 use tests::{Seeder, Tracker, seeder};
 

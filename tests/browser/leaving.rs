@@ -1,0 +1,45 @@
+//! A person who leaves a page that plays for another one of the same site.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tests::content::film;
+use tests::scene::Scene;
+use tests::{Seeder, Tracker};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A browser that crashed when a page was left did so once in ten visits on a busy machine.
+const VISITS: u32 = 3;
+
+/// The files of this page that came through the service worker.
+const THROUGH_WORKER: &str = "performance.getEntriesByType('resource').filter(({ name, workerStart }) => \
+    workerStart > 0 && new URL(name).pathname.startsWith('/app/')).map(({ name }) => name)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_plays_is_left_and_the_next_one_of_the_site_works() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let film = film()?;
+    let tracker = Tracker::start()?;
+    let seeder = Seeder::start(&tracker, &film, folder.path(), &["--list"])?;
+    Scene::play("leaving", async |scene| {
+        let tab = scene.tab().await?;
+        for _ in 0..VISITS {
+            tab.open(seeder.link()).await?;
+            tab.wait_playing_beyond(0.5, TIMEOUT).await?;
+            tab.open("about:blank").await?;
+            tab.open(&tracker.http("/")).await?;
+            let choice = "!document.getElementById('language-choice').hidden";
+            tab.wait_for("the choice of a language", TIMEOUT, choice).await?;
+            // The service worker may have run in a process that ended with the page before.
+            ensure!(
+                tab.value::<bool>("navigator.serviceWorker.controller !== null").await?,
+                "no service worker"
+            );
+            let through: Vec<String> = tab.value(THROUGH_WORKER).await?;
+            ensure!(through.is_empty(), "the service worker was asked for {through:?}");
+        }
+        Ok(())
+    })
+    .await
+}
