@@ -2,7 +2,7 @@
 //!
 //! The file becomes arguments that are read together with those that were given, so that each is checked and explained
 //! in one place. Which command lines take such a file is theirs: they have a flag `--config`. They also share how an error
-//! is [put into words](in_words).
+//! is [put into words](in_words) and [told](to_stderr).
 
 mod words;
 
@@ -16,7 +16,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::Value;
 use toml::de::DeTable;
 
-pub use words::in_words;
+pub use words::{in_words, to_stderr};
 
 /// Why a file of flags is not used. Each is for a person, in one line.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,13 @@
 //! An error as a person reads it.
 
 use std::error::Error;
+use std::io::{self, Write};
+
+/// Tells a person something beside a program's results. A reader that closed the standard error needs no message, and the program
+/// goes on without one.
+pub fn to_stderr(line: &str) {
+    _ = writeln!(io::stderr().lock(), "{line}");
+}
 
 /// An error with its causes in one line, each once: many texts name their cause themselves.
 pub fn in_words(error: &dyn Error) -> String {

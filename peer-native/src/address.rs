@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use swarm_core::SwarmId;
 use swarm_core::publisher::TrackerName;
+use swarm_core::token::fault_in_link;
 use swarm_core::web_address::WebAddress;
 use tokio_tungstenite::tungstenite::http::Uri;
 
@@ -31,6 +32,9 @@ pub enum AddressError {
         "`{0}` is not a link; one looks like http://HOST:PORT/#SWARMID, with an id of 64 hexadecimal digits"
     )]
     Link(String),
+    /// A link whose permission no request can carry.
+    #[error("the link's token cannot be used: {0}")]
+    Token(&'static str),
 }
 
 /// Where a tracker is.
@@ -152,6 +156,9 @@ impl FromStr for ContentAddress {
         let swarm = swarm.parse().map_err(|_| error())?;
         let tracker = TrackerAddress::read(page, "http", "https", "").ok_or_else(error)?;
         let token = rest.split('&').find_map(|part| part.strip_prefix("token=")).map(str::to_owned);
+        if let Some(fault) = token.as_deref().and_then(fault_in_link) {
+            return Err(AddressError::Token(fault));
+        }
         Ok(Self { swarm, tracker: Some(tracker), token })
     }
 }
@@ -173,6 +180,8 @@ mod tests {
         let whole: ContentAddress = format!("http://h/#{ID}&t=2:15&token=ab.c").parse().unwrap();
         assert_eq!((whole.swarm, whole.token.as_deref()), (content.swarm, Some("ab.c")));
         assert_eq!(content.token, None);
+        let long = format!("http://h/#{ID}&token={}", "a".repeat(70_000)).parse::<ContentAddress>();
+        assert!(matches!(long, Err(AddressError::Token(_))));
         let bare: ContentAddress = ID.parse().unwrap();
         assert_eq!(bare.tracker, None);
     }

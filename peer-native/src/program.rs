@@ -113,7 +113,7 @@ pub fn start_logging(verbose: u8) {
         }
     }
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let logs = logs.with_ansi(std::io::stderr().is_terminal());
+    let logs = logs.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
     if verbose == 0 && std::env::var_os(EnvFilter::DEFAULT_ENV).is_none() {
         logs.without_time().with_target(false).init();
     } else {

@@ -7,10 +7,16 @@
 //! assert_eq!(token::fault_in_header("salt&pepper"), None);
 //! ```
 
+/// Bytes of such a text, at most. Servers and proxies take 8 KiB of headers for one request; a permission with all its claims
+/// has 300.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+
 /// Why an `Authorization` header cannot carry a text; `None` if it can.
 pub fn fault_in_header(text: &str) -> Option<&'static str> {
     if text.trim().is_empty() {
         Some("it is empty; give it a text, or leave it out")
+    } else if text.len() > TOKEN_BYTES_MAX {
+        Some("it has more than 4096 bytes, which no tracker takes; take another text")
     } else if text.trim() != text || !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         Some(
             "it has a line break, a space at an end or a character beyond ASCII, which a request cannot carry; take another text",
@@ -49,6 +55,8 @@ mod tests {
             assert_eq!(fault_in_header(text), None, "{text:?}");
             assert!(fault_in_link(text).unwrap().contains("in a link"), "{text:?}");
         }
+        assert_eq!(fault_in_link(&"a".repeat(TOKEN_BYTES_MAX)), None);
+        assert!(fault_in_link(&"a".repeat(TOKEN_BYTES_MAX + 1)).unwrap().contains("more than 4096"));
         assert_eq!(fault_in_link("aZ09-._~=/:!$()*,;?@[] among friends"), None);
     }
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use swarm_core::publisher::TrackerName;
 use swarm_core::relays::{self, Relays};
 use swarm_core::tracker_message::{TrackerMessage, TrackerMessageBody};
-use swarm_core::{Manifest, PeerId, SwarmId, Timestamp};
+use swarm_core::{Manifest, SwarmId, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -316,8 +316,8 @@ impl Hub {
                 }
                 Outgoing::Send(message) => {
                     let relays = self.relays_due(line, &message, || {
-                        let peer = tracker.joined_peer(connection)?;
-                        Some((peer, tracker.is_relay_required(connection)))
+                        let site = tracker.joined_site(connection)?;
+                        Some((site, tracker.is_relay_required(connection)))
                     });
                     let frame = match relays {
                         Some(relays) => relays::encode_with(&message, &relays),
@@ -341,14 +341,14 @@ impl Hub {
         &self,
         line: &mut Line,
         message: &TrackerMessage,
-        peer: impl FnOnce() -> Option<(PeerId, bool)>,
+        receiver: impl FnOnce() -> Option<(Site, bool)>,
     ) -> Option<Relays> {
         let is_state = matches!(message.body, TrackerMessageBody::Swarm { .. });
         if !is_state || self.config.relays.is_empty() || line.relays_due > self.now() {
             return None;
         }
-        let (peer, is_required) = peer()?;
-        let servers = self.config.relays.of(peer);
+        let (site, is_required) = receiver()?;
+        let servers = self.config.relays.of(site);
         line.relays_due = self.now() + RELAY_LIFETIME / 2;
         Some(Relays { servers, is_required })
     }

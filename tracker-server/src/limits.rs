@@ -260,9 +260,6 @@ pub(crate) const REPORT_INTERVAL_MS: u32 = 5_000;
 /// When a peer refused for an unknown swarm should try again, ms: a publisher may be just starting.
 pub(crate) const UNKNOWN_SWARM_RETRY_MS: u32 = 1_000;
 
-/// Bytes of a permission to watch, at most: its claims take 300.
-pub(crate) const TOKEN_BYTES_MAX: usize = 4096;
-
 /// By how much the clock of the one who made a permission may be ahead of or behind the tracker's, seconds.
 pub(crate) const TOKEN_LEEWAY_S: u64 = 30;
 

@@ -74,7 +74,7 @@ pub fn run(options: &TrackerOptions, page: Page) -> ExitCode {
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", flag_file::in_words(&**error));
+    flag_file::to_stderr(&format!("error: {}", flag_file::in_words(&**error)));
     ExitCode::FAILURE
 }
 
@@ -87,12 +87,11 @@ async fn serve(options: &TrackerOptions, page: Page, passed: Passed) -> anyhow::
     let listeners = listeners(options, passed).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let base = &config.base_path;
+    let mut lines = String::new();
     for listener in &listeners.public {
         let address = listener.local_addr().context("cannot tell which address is listened on")?;
         openness::check(&config, options.open, address)?;
-        let mut stdout = io::stdout().lock();
-        // Nobody may be reading; that is no reason not to serve.
-        _ = writeln!(stdout, "listening: {scheme}://{address}{base}/").and_then(|()| stdout.flush());
+        lines += &format!("listening: {scheme}://{address}{base}/\n");
     }
     if let Some(address) = listeners.private.as_ref().and_then(|listener| listener.local_addr().ok()) {
         tracing::info!("metrics: http://{address}/metrics");
@@ -100,12 +99,20 @@ async fn serve(options: &TrackerOptions, page: Page, passed: Passed) -> anyhow::
     if let Some(address) = listeners.redirect.as_ref().and_then(|listener| listener.local_addr().ok()) {
         tracing::info!("redirecting: http://{address}/");
     }
-    supervised::tell_ready();
+    // Begins to run once the data directory and the engine are found good.
     let stop = async {
+        announce(&lines);
+        supervised::tell_ready();
         stop.await;
         supervised::tell_stopping();
     };
     Ok(crate::serve(config, listeners, stop).await?)
+}
+
+/// Says where the tracker listens. Nobody may be reading; that is no reason not to serve.
+fn announce(lines: &str) {
+    let mut stdout = io::stdout().lock();
+    _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Where to listen: at the sockets that were passed, and for what has none of these, where the options say.
@@ -170,5 +177,10 @@ fn start_logging(verbose: u8) {
         }
     }
     let has_colours = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(has_colours).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(has_colours)
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
+        .init();
 }

@@ -17,12 +17,13 @@ use certificate_files::LOOK_INTERVAL;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use swarm_core::token::TOKEN_BYTES_MAX;
 use swarm_core::tracker_message::Role;
 use swarm_core::{SwarmId, Timestamp};
 use tokio::time::interval;
 
 use crate::decision::{EXPIRED, Permission};
-use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_S, TOKEN_LIFETIME_MAX_S};
+use crate::limits::{TOKEN_LEEWAY_S, TOKEN_LIFETIME_MAX_S};
 use crate::token_signatures;
 
 /// The audience of tokens where the operator says nothing.

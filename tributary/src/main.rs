@@ -46,6 +46,6 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", flag_file::in_words(&**error));
+    flag_file::to_stderr(&format!("error: {}", flag_file::in_words(&**error)));
     ExitCode::FAILURE
 }

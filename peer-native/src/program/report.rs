@@ -222,13 +222,13 @@ impl Reporter {
 
     /// To people, beside the results: a change of state.
     pub fn note(self, line: &str) {
-        eprintln!("{}", one_line(line));
+        flag_file::to_stderr(&one_line(line));
     }
 
     /// To both: a failure.
     pub(crate) fn error(self, text: &str) {
         let text = one_line(text);
-        eprintln!("error: {text}");
+        flag_file::to_stderr(&format!("error: {text}"));
         self.event(&Event::Error { text: &text });
     }
 

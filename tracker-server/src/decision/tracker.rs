@@ -152,6 +152,14 @@ impl Tracker {
         }
     }
 
+    /// Where the peer is whose connection is in a swarm.
+    pub(crate) fn joined_site(&self, connection: ConnectionId) -> Option<Site> {
+        match self.stages.get(&connection)? {
+            Stage::Joined { known, .. } => Some(known.site),
+            Stage::Open { .. } | Stage::Greeted(_) | Stage::Left { .. } => None,
+        }
+    }
+
     /// A connection opened.
     pub fn connected(
         &mut self,

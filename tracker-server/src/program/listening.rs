@@ -9,7 +9,7 @@ use crate::redirect::HTTPS_PORT;
 
 /// Listens at the address that `flag` names.
 pub(crate) async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
         let advice = if error.kind() == io::ErrorKind::AddrInUse {
             "it is in use: stop what listens there, or choose another with {flag} (port 0 takes any free one)"
         } else if error.kind() == io::ErrorKind::PermissionDenied {
@@ -22,7 +22,14 @@ pub(crate) async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListe
             );
         };
         anyhow::anyhow!("cannot listen on {address}: {}", advice.replace("{flag}", flag))
-    })
+    })?;
+    // Linux listens there, and no connection ever comes.
+    let is_of_group = listener.local_addr().is_ok_and(|own| own.ip().is_multicast());
+    anyhow::ensure!(
+        !is_of_group,
+        "cannot listen on {address}: it is the address of a group of machines; choose one of this machine with {flag}"
+    );
+    Ok(listener)
 }
 
 /// Listens where an authority asks, and browsers, too: at port 443 of all addresses.
