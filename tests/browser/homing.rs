@@ -25,17 +25,24 @@ const UPLINK: &str = "1500k";
 /// What a tab fetches after its move: more than was asked for before it, which is at most what the uplink sends in 3 s.
 const MORE_BYTES: u64 = 600_000;
 
-/// Counts in a tab the connections to peers that ended. A connection that is only interrupted is no lost link.
+/// Counts in a tab the connections to peers that were open and ended. One that is only interrupted is no lost link, nor is an
+/// attempt that another one replaced.
 const COUNT_LOST_LINKS: &str = "(() => {
   globalThis.lostLinks = 0;
   globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+    #wasOpen = false;
     constructor(...options) {
       super(...options);
       this.addEventListener('connectionstatechange', () => {
-        if (this.connectionState === 'failed') globalThis.lostLinks += 1;
+        if (this.connectionState === 'connected') this.#wasOpen = true;
+        if (this.connectionState === 'failed') this.#end();
       });
     }
-    close() { globalThis.lostLinks += 1; super.close(); }
+    #end() {
+      if (this.#wasOpen) globalThis.lostLinks += 1;
+      this.#wasOpen = false;
+    }
+    close() { this.#end(); super.close(); }
   };
 })()";
 
