@@ -26,21 +26,6 @@ const WORDS = {
   },
 };
 
-/**
- * Where the browser can, everything but content is fetched without this worker: a page does not wait until it has been started, and
- * does not fail with it.
- * @param {ExtendableEvent & {addRoutes?: (rule: object) => Promise<void>}} event
- */
-async function passBy(event) {
-  // What has a meaning in a pattern stands for itself.
-  const pathname = `${new URL(CONTENTS).pathname.replace(/[.:*+?(){}\\]/g, "\\$&")}*`;
-  try {
-    await event.addRoutes?.({ condition: { not: { urlPattern: { pathname } } }, source: "network" });
-  } catch {
-    // An older form of it. Requests come here, and go to the network.
-  }
-}
-
 /** In the first language of the browser that is there. @type {typeof WORDS.en} */
 const words = scope.navigator.languages.map((tag) => Object.entries(WORDS).find(([own]) => tag.split("-")[0] === own)?.[1])
   .find((own) => own !== undefined) ?? WORDS.en;
@@ -48,10 +33,7 @@ const words = scope.navigator.languages.map((tag) => Object.entries(WORDS).find(
 /** The address in front of every content. */
 const CONTENTS = new URL("content/", scope.location.href).href;
 
-scope.addEventListener("install", (event) => {
-  void scope.skipWaiting();
-  event.waitUntil(passBy(event));
-});
+scope.addEventListener("install", () => void scope.skipWaiting());
 scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.claim()));
 
 // A page says "claim" when nothing controls it (a forced reload), and "alive" so that this worker is not
