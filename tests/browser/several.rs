@@ -14,9 +14,10 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The film's rate. Small, because three browsers decode it on two processors.
 const RATE_BITS_PER_S: u64 = 1_000_000;
-/// The film's length, and that nobody has all of it for 80 s: by then the home has to be killed, however slowly browsers start.
+/// The film's length.
 const FILM_SECONDS: u64 = 120;
-/// The seeder's uplink: half more than the film takes while it plays.
+/// The seeder's uplink: half more than the film takes while it plays. No tab has all of the film within 80 s, and the home is killed
+/// before that, however slowly browsers start.
 const UPLINK: &str = "1500k";
 
 /// Native peers beside the tabs.

@@ -190,6 +190,8 @@ struct Counts {
     shown: Option<String>,
     /// Whether the next line says why a test panicked.
     is_panic_next: bool,
+    /// Which of [`failures`](Self::failures) has its causes in the next lines.
+    explained: Option<usize>,
 }
 
 impl Counts {
@@ -214,7 +216,7 @@ impl Counts {
         self.ignored += count(" ignored");
     }
 
-    /// Adds the error of a failed test to its name: the end of a long log then says all that is needed.
+    /// Adds the error of a failed test and its causes to its name: the end of a long log then says all that is needed.
     fn explain(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
             self.shown = Some(name.to_owned());
@@ -222,9 +224,20 @@ impl Counts {
         let is_panic = std::mem::take(&mut self.is_panic_next);
         let error = if is_panic { Some(line) } else { line.strip_prefix("Error: ") };
         self.is_panic_next = line.starts_with("thread '") && line.contains(" panicked at ");
-        let (Some(error), Some(name)) = (error, &self.shown) else { return };
-        if let Some(failure) = self.failures.iter_mut().find(|failure| *failure == name) {
-            *failure = format!("{name}: {error}");
+        if let (Some(error), Some(name)) = (error, &self.shown) {
+            // One that has an error already is not found by its name any more.
+            self.explained = self.failures.iter().position(|failure| failure == name);
+            self.append(error);
+        } else if let Some(cause) = line.strip_prefix("    ") {
+            self.append(cause.trim_start());
+        } else if !line.is_empty() && line != "Caused by:" {
+            self.explained = None;
+        }
+    }
+
+    fn append(&mut self, text: &str) {
+        if let Some(failure) = self.explained.and_then(|failure| self.failures.get_mut(failure)) {
+            *failure += &format!(": {text}");
         }
     }
 
@@ -279,7 +292,12 @@ mod tests {
             "test two::it_asserts ... FAILED",
             "---- one::it_waits stdout ----",
             "--- three trackers: tab 1 ---",
-            "Error: waited in vain",
+            "Error: through a proxy",
+            "",
+            "Caused by:",
+            "    0: the tab",
+            "    1: waited in vain",
+            "",
             "---- two::it_asserts stdout ----",
             "thread 'two::it_asserts' (7) panicked at tests/src/two.rs:9:5:",
             "assertion failed: is_true",
@@ -287,8 +305,7 @@ mod tests {
         ] {
             counts.add(line);
         }
-        let expected =
-            "0 failed\n  one::it_waits: waited in vain\n  two::it_asserts: assertion failed: is_true";
+        let expected = "0 failed\n  one::it_waits: through a proxy: 0: the tab: 1: waited in vain\n  two::it_asserts: assertion failed: is_true";
         assert_eq!(counts.failure(false).unwrap(), expected);
     }
 

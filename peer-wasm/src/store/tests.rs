@@ -151,6 +151,19 @@ mod on_disk {
     }
 
     #[test]
+    fn what_is_put_in_memory_is_written_to_no_file() {
+        let disk = Disk::new(u64::MAX);
+        let mut store = stored(&disk, GroupRange::new(0, 2));
+        let used = disk.used();
+        let (bytes, _, verified) = content();
+        store.put_in_memory(&verified(GroupRange::new(1, 4))).unwrap();
+        assert_eq!(disk.used(), used);
+        assert_eq!(store.read(0, u64::MAX, u64::MAX).concat(), bytes);
+        drop(store);
+        assert_eq!(open(&disk).0.held().iter().collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
     fn damaged_groups_are_never_given_out_and_are_lost() {
         let disk = Disk::new(u64::MAX);
         stored(&disk, GroupRange::new(0, 3));
